@@ -1,0 +1,147 @@
+"""All checks of this project: `nox` runs them, `nox -l` lists them, `nox -s lint` runs one.
+
+Every supported Python found on the machine is used. One that is missing is skipped, and the last
+lines say so.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)  # from the classifiers
+OLDEST = PYTHONS[0]
+
+# pyenv hides the Pythons that are not chosen as the current ones: show nox all of them.
+_pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+if _pyenv.is_dir():
+    os.environ["PYENV_VERSION"] = ":".join(sorted(path.name for path in _pyenv.iterdir()))
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
+nox.options.error_on_external_run = True
+nox.options.error_on_missing_interpreters = False  # nox would make it an error where CI is set
+nox.options.reuse_venv = "yes"
+nox.options.sessions = [
+    "lint",
+    "typing",
+    "tests",
+    "coverage",
+    "python_backoff",
+    "lowest",
+    "cozepy",
+    "wheel",
+]
+
+_tested: set[str] = set()
+
+
+def install(session: nox.Session, *groups: str, options: tuple[str, ...] = ()) -> None:
+    """Install the package with its extras, and dependency groups of pyproject.toml."""
+    dependencies = nox.project.dependency_groups(PROJECT, *groups)
+    session.install(*options, "-e", ".[cli,coze-jwt]", *dependencies)
+
+
+@nox.session(python=OLDEST)
+def lint(session: nox.Session) -> None:
+    """Check style, format, docstrings (those of tests too) and the layers of imports."""
+    install(session, "lint")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports", "--no-logo")
+
+
+@nox.session(python=OLDEST)
+def typing(session: nox.Session) -> None:
+    """Check types, strictly and twice, in package, tests and benchmarks."""
+    install(session, "typing")
+    session.run("mypy")
+    session.run("pyright", "--pythonpath", f"{session.bin}/python", "--warnings")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests on every supported Python; arguments after `--` go to pytest."""
+    install(session, "tests")
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    if not _tested:
+        session.run("coverage", "erase")  # what earlier runs left would count for lines since moved
+    session.run("coverage", "run", "-m", "pytest")
+    _tested.add(str(session.python))
+
+
+@nox.session(python=OLDEST)
+def coverage(session: nox.Session) -> None:
+    """Add up what the tests covered on all Pythons, and fail below the limit."""
+    if not list(Path().glob(".coverage.*")):
+        session.skip("no test has been run with coverage: `nox -s tests coverage` does both")
+    install(session, "tests")
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+@nox.session(python=OLDEST)
+def python_backoff(session: nox.Session) -> None:
+    """Test schedules and waits with python-backoff, the living fork of backoff."""
+    install(session, "tests")
+    # Both put their files into the same folder: the old ones must go before the new ones come.
+    if session.venv_backend == "uv":
+        session.run_install("uv", "pip", "uninstall", "backoff", "python-backoff", external=True)
+    else:
+        session.run_install("pip", "uninstall", "--yes", "backoff", "python-backoff")
+    session.install("python-backoff>=3")
+    session.run("pytest", "-k", "schedule or wait", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the oldest dependencies that pyproject.toml allows."""
+    if session.venv_backend != "uv":
+        session.skip("only uv can install the lowest versions: pip install 'nox[uv]'")
+    install(session, "tests", options=("--resolution", "lowest-direct"))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def cozepy(session: nox.Session) -> None:
+    """Run Coze's own SDK against the simulator, to prove that it speaks as Coze does."""
+    install(session, "tests", "cozepy")
+    session.run("pytest", "tests/test_cozepy.py", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def wheel(session: nox.Session) -> None:
+    """Build the wheel, and import it outside the checkout with its hard dependencies alone."""
+    folder = session.create_tmp()
+    shutil.rmtree(folder)
+    session.install("build[uv]" if session.venv_backend == "uv" else "build")
+    installer = "uv" if session.venv_backend == "uv" else "pip"
+    session.run("python", "-m", "build", "--installer", installer, "--wheel", "--outdir", folder)
+    (built,) = Path(folder).glob("*.whl")
+    session.install("--force-reinstall", str(built))
+    session.chdir(folder)
+    session.run("python", "-W", "error", "-c", "import asyncclient; print(asyncclient.__file__)")
+
+
+@nox.session(python=OLDEST)
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks, or those named after `--`; not among the default sessions."""
+    install(session, "bench")
+    for script in session.posargs or sorted(map(str, Path("benchmarks").glob("bench_*.py"))):
+        session.run("python", script)
+
+
+@atexit.register
+def say_what_was_not_tested() -> None:
+    """End the output with the Pythons that were missing."""
+    if _tested and (missing := [version for version in PYTHONS if version not in _tested]):
+        sys.stderr.write(f"nox > Not found, so NOT TESTED: Python {', '.join(missing)}\n")
