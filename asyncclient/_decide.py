@@ -1,0 +1,462 @@
+"""What next? From facts to `Sleep`, `Return`, `Raise` or `Ask`. No clock, no I/O.
+
+Two drivers obey these rules: the loop that repeats a request (`after_request`) and the loop that
+waits for a task (`Course`). Every number here is a setting with its reason beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+import msgspec
+
+from asyncclient._state import Snapshot, TaskState
+from asyncclient.errors import (
+    APIError,
+    AsyncClientError,
+    ConnectFailed,
+    DecodeError,
+    NotFound,
+    RateLimited,
+    ServerError,
+    TaskBlocked,
+    TaskCancelled,
+    TaskExpired,
+    TaskFailed,
+    TransportError,
+    UnknownStatus,
+    WaitTimeout,
+)
+
+__all__ = [
+    "Ask",
+    "Course",
+    "Facts",
+    "Raise",
+    "Return",
+    "Rules",
+    "Sleep",
+    "Step",
+    "after_request",
+    "fit",
+    "last_poll_grace",
+]
+
+T = TypeVar("T")
+
+# However long a request took, the next one waits at least this share of its gap.
+_LEAST_REST = 0.1
+# A gap that would end this near to the deadline (as a share of itself) is stretched to the
+# deadline: two polls in a row would learn nothing more than the last one alone.
+_NEAR_DEADLINE = 0.1
+# The rest, in seconds, before the last poll when the one before it outlasted the deadline.
+_LATE_REST = 0.05
+
+
+class Sleep(msgspec.Struct, frozen=True):
+    """Wait, then ask again.
+
+    Attributes:
+        seconds: how long; more than 0.
+        why: what decided it: `schedule`; `hint`, advice in a good answer; `refused`, the hint of a
+            provider that will not answer before; `error`; `deadline`.
+        last: true when the poll after it falls on the deadline.
+    """
+
+    seconds: float
+    why: str
+    last: bool = False
+
+
+class Return(msgspec.Struct, Generic[T], frozen=True):
+    """Over, and well."""
+
+    snapshot: Snapshot[T]
+
+
+class Raise(msgspec.Struct, frozen=True):
+    """Over, and not well: the error, complete with its evidence."""
+
+    error: Exception
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """Only the caller can move it on: ask the caller, else raise the error."""
+
+    error: TaskBlocked
+    then: Sleep
+
+
+Step: TypeAlias = Sleep | Return[T] | Raise | Ask
+
+
+# --- repeating a request --------------------------------------------------------------------
+
+
+def after_request(
+    error: AsyncClientError,
+    *,
+    idempotent: bool,
+    repeats_left: int,
+    delay: float,
+    seconds_left: float,
+) -> Sleep | Raise:
+    """Decide whether a failed request is sent again.
+
+    Args:
+        error: how it failed.
+        idempotent: true when it may be repeated freely; otherwise it is only when the provider
+            certainly did not act: no connection was made, or it refused for too many requests.
+        repeats_left: how often it may still be repeated.
+        delay: seconds that the backoff proposes.
+        seconds_left: what remains of the budget of time; a longer hint is not waited for.
+    """
+    harmless = idempotent or (isinstance(error, ConnectFailed) and not error.sent)
+    harmless = harmless or isinstance(error, RateLimited)
+    sleep = _after_failure(error, delay)
+    if repeats_left > 0 and harmless and _is_transient(error) and sleep.seconds <= seconds_left:
+        return sleep
+    return Raise(error)
+
+
+def _after_failure(error: Exception, delay: float) -> Sleep:
+    """Return the wait after a failed request: the backoff's, or the provider's if it is longer.
+
+    The provider's is stretched by up to a tenth, so that a crowd that was refused together does
+    not come back together.
+    """
+    hint = error.retry_after if isinstance(error, APIError) else None
+    if hint is None or hint < delay:
+        return Sleep(delay, "error")
+    return Sleep(hint + min(delay, hint * 0.1), "refused")
+
+
+def _is_transient(error: Exception) -> bool:
+    """Return whether asking again may help: DESIGN's list of tolerated errors."""
+    if isinstance(error, TransportError):
+        return not error.permanent
+    # The built-in errors are what a caller's own fetch function raises.
+    return isinstance(
+        error, RateLimited | ServerError | DecodeError | TimeoutError | ConnectionError
+    )
+
+
+# --- waiting for a task ---------------------------------------------------------------------
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """The settings of a wait.
+
+    Attributes:
+        unknown: `wait` keeps on at an unknown word, `raise` raises `UnknownStatus`.
+        failed_polls: consecutive failed polls that are borne …
+        failing_seconds: … and the seconds for which they are borne; a wait gives up when both
+            are exceeded, so that neither a burst of quick failures nor a few slow ones end it.
+        not_found_seconds: "no such task" is borne for so long after the wait began, if there was
+            no good answer yet: several providers are read-after-write inconsistent for 1 to 3 s.
+        wordless_polls: answers without any status word that are borne in a row.
+        same_block_seconds: how long a task may still show the demand that `on_blocked` has dealt
+            with, before it counts as not dealt with.
+    """
+
+    unknown: Literal["wait", "raise"] = "wait"
+    failed_polls: int = 10
+    failing_seconds: float = 120.0
+    not_found_seconds: float = 10.0
+    wordless_polls: int = 5
+    same_block_seconds: float = 30.0
+
+
+class Facts(msgspec.Struct, Generic[T], frozen=True):
+    """What one good answer said, as far as the rules care.
+
+    Attributes:
+        state: our state; None when the word is not known.
+        word: the provider's word; None when there was none.
+        result: the typed answer.
+        raw: the answer as it came.
+        reason: the provider's words for a failure.
+        progress: how far it has come.
+        block: what identifies a demand on the caller; None when the task does not tell.
+        hint: seconds that the provider asks to wait.
+    """
+
+    state: TaskState | None
+    word: str | int | None
+    result: T
+    raw: bytes | None = None
+    reason: str | None = None
+    progress: float | None = None
+    block: Hashable = None
+    hint: float | None = None
+
+
+class Course(Generic[T]):
+    """One task's wait so far, and the rules for what comes next; knows no clock.
+
+    Args:
+        subject: the task in words, for messages.
+        rules: the settings.
+        began: when the wait began, in seconds of the caller's clock.
+    """
+
+    __slots__ = (
+        "_met",
+        "_met_at",
+        "began",
+        "failing_since",
+        "failures",
+        "last_error",
+        "polls",
+        "rules",
+        "snapshot",
+        "subject",
+        "unknown_words",
+        "wordless",
+    )
+
+    def __init__(self, subject: str, rules: Rules, began: float) -> None:
+        self.subject = subject
+        self.rules = rules
+        self.began = began
+        self.polls = 0
+        self.failures = 0
+        self.failing_since = 0.0
+        self.wordless = 0
+        self.snapshot: Snapshot[T] | None = None
+        self.last_error: Exception | None = None
+        self.unknown_words: tuple[str | int, ...] = ()
+        self._met: Hashable = None
+        self._met_at = began
+
+    def after_answer(
+        self, facts: Facts[T], *, delay: float, took: float, now: float
+    ) -> Sleep | Return[T] | Raise | Ask:
+        """Decide what follows a good answer.
+
+        Args:
+            facts: what it said.
+            delay: seconds that the schedule proposes from the start of this poll to the next.
+            took: seconds that this poll took.
+            now: the caller's clock.
+        """
+        self.polls += 1
+        self.failures = 0
+        snapshot = self.snapshot = Snapshot(
+            state=facts.state,
+            word=facts.word,
+            result=facts.result,
+            polls=self.polls,
+            elapsed=now - self.began,
+            progress=facts.progress,
+            raw=facts.raw,
+        )
+        if facts.state is TaskState.SUCCEEDED:
+            return Return(snapshot)
+        if facts.state is not None and facts.state.is_terminal:
+            return Raise(self._ended(facts.state, facts))
+        sleep = _gap(delay, took, facts.hint)
+        if facts.state is TaskState.BLOCKED:
+            return self._blocked(facts, sleep, now)
+        if facts.state is None:
+            return self._unknown(facts.word, sleep, now)
+        self.wordless = 0
+        return sleep
+
+    def after_error(
+        self,
+        error: Exception,
+        *,
+        delay: float,
+        now: float,
+        transient: tuple[type[Exception], ...] = (),
+    ) -> Sleep | Raise:
+        """Decide what follows a failed poll. An error of a poll is not an error of the task.
+
+        Args:
+            error: how the poll failed.
+            delay: seconds that the backoff proposes.
+            now: the caller's clock.
+            transient: further exceptions that the task declares worth repeating.
+        """
+        self.polls += 1
+        self.last_error = error
+        if not self.failures:
+            self.failing_since = now
+        self.failures += 1
+        sleep = _after_failure(error, delay)
+        if isinstance(error, NotFound):
+            fresh = self.snapshot is None and now - self.began < self.rules.not_found_seconds
+            return sleep if fresh else Raise(self._forgotten(error, now))
+        failing = now - self.failing_since
+        patient = self.failures <= self.rules.failed_polls or failing <= self.rules.failing_seconds
+        if patient and (_is_transient(error) or isinstance(error, transient)):
+            return sleep
+        error.add_note(
+            f"while waiting for {self.subject}: {self.polls} polls in {now - self.began:.1f} s, "
+            f"the last {self.failures} failed; the task itself may go on"
+        )
+        return Raise(self.with_evidence(error, now))
+
+    def met(self, block: Hashable, now: float) -> None:
+        """Note that the caller has met a demand: it is not asked for the same one again soon.
+
+        Args:
+            block: what identifies the demand (`Facts.block`).
+            now: the caller's clock, after it was met.
+        """
+        self._met = block
+        self._met_at = now
+
+    def out_of_time(
+        self, now: float, *, timeout: float, retry_after: float | None = None
+    ) -> WaitTimeout:
+        """Make the error for a wait that ends by its own timeout.
+
+        Args:
+            now: the caller's clock.
+            timeout: the wait's timeout in seconds.
+            retry_after: the provider's hint in seconds, where it exceeded what remained.
+        """
+        said = "no answer yet"
+        if self.snapshot is not None:
+            said = f"last status {self.snapshot.word!r} ({self.snapshot.state or 'unknown'})"
+        parts = [f"{said}, {self.polls} polls in {now - self.began:.1f} s"]
+        if self.unknown_words:
+            words = ", ".join(repr(word) for word in self.unknown_words)
+            parts.append(f"words in no vocabulary: {words}")
+        if self.last_error is not None:
+            name = type(self.last_error).__name__
+            parts.append(f"last failed poll: {name}: {self.last_error}")
+        if retry_after is not None:
+            parts.append(f"the provider asks to wait {retry_after:g} s, more than remains")
+        message = (
+            f"{self.subject} has not ended within {timeout:g} s ({'; '.join(parts)}). "
+            "It may go on: wait again with the same task"
+        )
+        return self.with_evidence(WaitTimeout(message, retry_after=retry_after), now)
+
+    def with_evidence(self, error: E, now: float) -> E:
+        """Give an error what this wait knows, and return it."""
+        if isinstance(error, AsyncClientError):
+            error.snapshot = self.snapshot
+            error.polls = self.polls
+            error.elapsed = now - self.began
+            error.last_error = self.last_error
+        return error
+
+    def _ended(self, state: TaskState, facts: Facts[T]) -> AsyncClientError:
+        reason = f": {facts.reason}" if facts.reason else ""
+        kind = {TaskState.CANCELLED: TaskCancelled, TaskState.EXPIRED: TaskExpired}.get(
+            state, TaskFailed
+        )
+        elapsed = self.snapshot.elapsed if self.snapshot else 0.0
+        message = (
+            f"{self.subject} {'was ' if state is TaskState.CANCELLED else ''}{state} "
+            f"(status {facts.word!r}){reason}; {self.polls} polls in {elapsed:.1f} s; "
+            "the provider's answer is in .snapshot.result"
+        )
+        return self.with_evidence(kind(message), self.began + elapsed)
+
+    def _forgotten(self, error: NotFound, now: float) -> TaskExpired:
+        known = "no longer" if self.snapshot is not None else "not"
+        expired = TaskExpired(
+            f"{self.subject} is {known} known to the provider: {error}. Check the id, and that "
+            "token and base_url are those of the account and region that started it; results "
+            "are kept for a limited time"
+        )
+        expired.__cause__ = error
+        return self.with_evidence(expired, now)
+
+    def _blocked(self, facts: Facts[T], sleep: Sleep, now: float) -> Sleep | Ask:
+        error = self.with_evidence(
+            TaskBlocked(
+                f"{self.subject} waits for its caller (status {facts.word!r})"
+                f"{f': {facts.reason}' if facts.reason else ''}; answer it and wait again, or "
+                "pass on_blocked=, an async function that answers it"
+            ),
+            now,
+        )
+        # A provider may go on showing a demand for a moment after it was met: answering it a
+        # second time would be refused, or answer the next one.
+        same = facts.block is not None and facts.block == self._met
+        stale = same and now - self._met_at <= self.rules.same_block_seconds
+        return sleep if stale else Ask(error, sleep)
+
+    def _unknown(self, word: str | int | None, sleep: Sleep, now: float) -> Sleep | Raise:
+        if word is None:
+            self.wordless += 1
+            if self.wordless <= self.rules.wordless_polls and self.rules.unknown == "wait":
+                return sleep
+            message = (
+                f"{self.subject}: {self.wordless} answers in a row without a status word; "
+                "look at .snapshot.raw: is it the answer that you expected?"
+            )
+            return Raise(self.with_evidence(UnknownStatus(message), now))
+        self.wordless = 0
+        if word not in self.unknown_words:
+            self.unknown_words += (word,)
+        if self.rules.unknown == "wait":
+            return sleep
+        message = (
+            f"{self.subject}: the status {word!r} is in no vocabulary; add the word to its "
+            'vocabulary, or pass unknown="wait" to wait on'
+        )
+        return Raise(self.with_evidence(UnknownStatus(message), now))
+
+
+E = TypeVar("E", bound=Exception)
+
+
+def _gap(delay: float, took: float, hint: float | None) -> Sleep:
+    """Return the wait from now to the next poll.
+
+    The schedule counts from poll to poll, so the time that the request took comes off; a hint
+    counts from the answer that bore it.
+    """
+    rest = max(delay - took, delay * _LEAST_REST)
+    if hint is not None and hint > rest:
+        return Sleep(hint, "hint")
+    return Sleep(rest, "schedule")
+
+
+def fit(
+    sleep: Sleep, *, now: float, deadline: float, asked: float, slowest: float = 0.0
+) -> Sleep | None:
+    """Fit a wait into what remains: the last poll falls on the deadline.
+
+    Args:
+        sleep: what the rules propose.
+        now: the caller's clock.
+        deadline: when the wait must end, on the same clock.
+        asked: when the last poll was sent, on the same clock.
+        slowest: seconds that the slowest answer took; a poll that would still be under way at the
+            deadline is put off to the deadline, where it sees more.
+
+    Returns:
+        the wait to make; None when there is nothing left to wait for.
+    """
+    remaining = deadline - now
+    if remaining <= 0:
+        # A poll sent before the deadline and answered after it may have missed the end.
+        late = Sleep(min(sleep.seconds, _LATE_REST), "deadline", last=True)
+        return late if asked < deadline else None
+    if sleep.seconds * (1 + _NEAR_DEADLINE) + slowest < remaining:
+        return sleep
+    return Sleep(remaining, "deadline", last=True)
+
+
+def last_poll_grace(slowest_answer: float | None, *, most: float = 5.0) -> float:
+    """Return how long a poll that is under way at the deadline may still take, in seconds.
+
+    A poll that is sent on the deadline needs time to be answered, or a task that finished in time
+    would be reported late. It gets twice what the slowest answer of this wait took, and a quarter
+    of a second at least; nothing when no answer has come yet, so that a request that hangs from
+    the first never stretches the timeout.
+
+    Args:
+        slowest_answer: seconds; None when there was no answer yet.
+        most: the longest grace in seconds.
+    """
+    return 0.0 if slowest_answer is None else min(most, max(0.25, 2 * slowest_answer))

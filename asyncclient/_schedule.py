@@ -1,0 +1,138 @@
+"""How long to wait: a few numbers → a stream of delays. The only door to `backoff`.
+
+Two distributions install the import package `backoff` (the archived `backoff` 2.2.1 and
+`python-backoff` 3); only what is the same in both is used here: `expo` and `full_jitter`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Protocol
+
+import backoff
+import msgspec
+
+__all__ = ["Backoff", "Pacing", "Schedule"]
+
+# The first gap is drawn from this share of `first` up to `first`: one random phase spreads a herd
+# as well as full jitter on every gap does (2,000 tasks at once: 53 against 62 polls in the worst
+# 100 ms), and a floor keeps the second poll from following the first at once.
+_PHASE_FLOOR = 0.1
+
+
+class Pacing(Protocol):
+    """How a wait spaces its polls: anything with `delays`."""
+
+    def delays(self, rng: Random | None = None) -> Iterator[float]:
+        """Yield the gaps in seconds, without end, for one task."""
+        ...  # pragma: no cover
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """Gaps that grow while a task is healthy: `first`, `first·factor`, … up to `cap`, jittered.
+
+    The k-th gap is `min(first·factor**k, cap)` times a number drawn evenly from
+    `1 - jitter … 1 + jitter`, never over `cap`. The first gap is a random phase: drawn evenly
+    from a tenth of `first` up to `first`. With `jitter=0` all gaps are exact.
+
+    Why so: growth with full jitter costs 33 % more delay at the same number of polls, ±10 % costs
+    0.3 %, and one random phase is what prevents herds. Full jitter is for errors only.
+
+    Args:
+        first: seconds before the second poll, at most; more than 0. Default 1.
+        factor: growth from gap to gap; 1 is a fixed interval. Default 1.5.
+        cap: the longest gap in seconds; at least `first`. Default 15.
+        jitter: share of a gap by which it is spread, 0 up to less than 1. Default 0.1.
+
+    Raises:
+        ValueError: the numbers cannot make a schedule.
+        TypeError: one of them is not a number.
+    """
+
+    first: float = 1.0
+    factor: float = 1.5
+    cap: float = 15.0
+    jitter: float = 0.1
+
+    def __post_init__(self) -> None:
+        _require("Schedule", first=self.first, factor=self.factor, cap=self.cap, jitter=self.jitter)
+        if self.first <= 0:
+            msg = f"Schedule: first={self.first!r} must be more than 0 seconds"
+            raise ValueError(msg)
+        if self.factor < 1:
+            msg = f"Schedule: factor={self.factor!r} must be at least 1 (1 is a fixed interval)"
+            raise ValueError(msg)
+        if self.cap < self.first:
+            msg = f"Schedule: cap={self.cap!r} must be at least first={self.first!r} seconds"
+            raise ValueError(msg)
+        if not 0 <= self.jitter < 1:
+            msg = f"Schedule: jitter={self.jitter!r} must be 0 or more and less than 1"
+            raise ValueError(msg)
+
+    def delays(self, rng: Random | None = None) -> Iterator[float]:
+        """Yield the gaps in seconds, without end.
+
+        Args:
+            rng: the generator to draw from, so that the same seed gives the same gaps; by default
+                `backoff`'s own.
+
+        Returns:
+            an iterator of seconds, each more than 0 and at most `cap`.
+        """
+        draw = _drawing(rng)
+        gaps = _growth(self.first, self.factor, self.cap)
+        if self.jitter:
+            low = self.first * _PHASE_FLOOR
+            yield low + draw(self.first - low)
+            next(gaps)
+        for gap in gaps:
+            # Near the cap the whole window moves down instead of being cut off, or the jitter
+            # would vanish just where tasks wait longest.
+            high = min(gap * (1 + self.jitter), self.cap)
+            low = high * (1 - self.jitter) / (1 + self.jitter)
+            yield low + draw(high - low) if self.jitter else gap
+
+
+class Backoff(msgspec.Struct, frozen=True):
+    """Gaps after errors: full jitter under a ceiling that doubles.
+
+    The k-th gap is drawn evenly from 0 up to `min(first·2**k, cap)` (the "full jitter" of the AWS
+    architecture blog's "Exponential Backoff And Jitter"), but is never under a tenth of `first`.
+
+    Args:
+        first: the first ceiling in seconds. Default 1.
+        cap: the highest ceiling in seconds. Default 30.
+    """
+
+    first: float = 1.0
+    cap: float = 30.0
+
+    def delays(self, rng: Random | None = None) -> Iterator[float]:
+        """Yield the gaps in seconds, without end; `rng` as in `Schedule.delays`."""
+        draw = _drawing(rng)
+        floor = self.first * _PHASE_FLOOR
+        for ceiling in _growth(self.first, 2.0, self.cap):
+            yield max(draw(ceiling), floor)
+
+
+def _growth(first: float, factor: float, cap: float) -> Iterator[float]:
+    gaps = backoff.expo(base=factor, factor=first, max_value=cap)
+    next(gaps)  # the generator's primer: None in backoff 2.2.1, 0 in python-backoff 3
+    return gaps
+
+
+def _drawing(rng: Random | None) -> Callable[[float], float]:
+    """Return a function that draws evenly from 0 up to its argument."""
+    return backoff.full_jitter if rng is None else lambda width: rng.uniform(0.0, width)
+
+
+def _require(owner: str, **numbers: object) -> None:
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            msg = f"{owner}: {name}={value!r} must be a number"
+            raise TypeError(msg)
+        if not math.isfinite(value):
+            msg = f"{owner}: {name}={value!r} must be finite"
+            raise ValueError(msg)

@@ -1,0 +1,225 @@
+"""What can go wrong, as one tree.
+
+```
+AsyncClientError
+├── TransportError          nothing usable came back
+│   ├── ConnectFailed           no connection: refused, name not found, TLS
+│   └── RequestTimeout          one request took too long (also TimeoutError)
+├── APIError                the provider said no
+│   ├── AuthenticationFailed    the token or key is not accepted
+│   ├── PermissionDenied        accepted, but not allowed to do this
+│   ├── NotFound                no such task, bot, workflow, ...
+│   ├── InvalidRequest          the request itself is refused
+│   ├── RateLimited             too many requests for now
+│   ├── QuotaExceeded           credits, balance or daily allowance are used up
+│   └── ServerError             the provider failed
+├── DecodeError             the answer is not of its declared shape
+├── TaskError               the task ended, and not well
+│   ├── TaskFailed
+│   ├── TaskCancelled
+│   └── TaskExpired
+├── TaskBlocked             only the caller can move the task on
+├── UnknownStatus           a status word in no vocabulary, or none at all
+└── WaitTimeout             the task has not ended in time (also TimeoutError)
+```
+
+Every error that ends a wait carries the evidence: `ref`, `snapshot`, `polls`, `elapsed` and
+`last_error`. Wrong use of the library (a bad argument, a closed pool) raises the built-in
+`TypeError`, `ValueError` or `RuntimeError` before anything is sent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if (
+    TYPE_CHECKING
+):  # names for the type checker only: at run time this module imports nothing of ours
+    from asyncclient._state import Snapshot
+    from asyncclient._task import TaskRef
+
+__all__ = [
+    "APIError",
+    "AsyncClientError",
+    "AuthenticationFailed",
+    "ConnectFailed",
+    "DecodeError",
+    "InvalidRequest",
+    "NotFound",
+    "PermissionDenied",
+    "QuotaExceeded",
+    "RateLimited",
+    "RequestTimeout",
+    "ServerError",
+    "TaskBlocked",
+    "TaskCancelled",
+    "TaskError",
+    "TaskExpired",
+    "TaskFailed",
+    "TransportError",
+    "UnknownStatus",
+    "WaitTimeout",
+]
+
+
+class AsyncClientError(Exception):
+    """The root of all errors that this library raises about the world outside.
+
+    Attributes:
+        ref: the task that was waited for, if it has a portable reference.
+        snapshot: the last answer about the task, if there was one.
+        polls: polls made by the wait, failed ones included.
+        elapsed: seconds from the start of the wait to this error.
+        last_error: the last failed poll, if any failed.
+        may_have_started: true when a request that starts something was sent and its outcome is
+            not known. It was not repeated, and repeating it may start (and bill) a second task.
+    """
+
+    ref: TaskRef | None = None
+    snapshot: Snapshot[object] | None = None
+    polls: int = 0
+    elapsed: float = 0.0
+    last_error: BaseException | None = None
+    may_have_started: bool = False
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+
+
+class TransportError(AsyncClientError):
+    """Nothing usable came back: raised when the exchange broke before a whole answer was read.
+
+    Attributes:
+        sent: true when the provider may have received the request.
+        permanent: true when repeating cannot help (a certificate that does not verify).
+    """
+
+    def __init__(self, message: str = "", *, sent: bool = True, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.sent = sent
+        self.permanent = permanent
+
+
+class ConnectFailed(TransportError):
+    """No connection: raised when the host is unknown, refuses, or its certificate is not valid."""
+
+    def __init__(self, message: str = "", *, sent: bool = False, permanent: bool = False) -> None:
+        super().__init__(message, sent=sent, permanent=permanent)
+
+
+class RequestTimeout(TransportError, TimeoutError):
+    """One request took too long: raised after the request's own timeout, not the wait's."""
+
+
+class APIError(AsyncClientError):
+    """The provider said no.
+
+    Attributes:
+        status: the HTTP status.
+        code: the provider's own error code, a number or a word, if it gave one.
+        message: the provider's own words, possibly empty.
+        log_id: what the provider's support asks for, if it gave one.
+        retry_after: seconds that the provider asks to wait before the next request, if it did.
+    """
+
+    def __init__(
+        self,
+        text: str = "",
+        *,
+        status: int = 0,
+        code: int | str | None = None,
+        message: str = "",
+        log_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(text)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.log_id = log_id
+        self.retry_after = retry_after
+
+
+class AuthenticationFailed(APIError):
+    """The token or key is not accepted: raised at once, after one refresh where there is one."""
+
+
+class PermissionDenied(APIError):
+    """The token is good, but not for this: raised at once."""
+
+
+class NotFound(APIError):
+    """The provider knows no such thing under this account: raised at once by a direct call."""
+
+
+class InvalidRequest(APIError):
+    """The request itself is refused (a bad id, a bad parameter, a redirect): raised at once."""
+
+
+class RateLimited(APIError):
+    """Too many requests for now: raised when the retries within the budget did not help."""
+
+
+class QuotaExceeded(APIError):
+    """Credits, balance or a daily allowance are used up: raised at once, waiting does not help."""
+
+
+class ServerError(APIError):
+    """The provider failed: raised when the retries within the budget did not help."""
+
+
+class DecodeError(AsyncClientError):
+    """The answer is not of its declared shape.
+
+    Attributes:
+        path: where in the answer, as `$.data[0].execute_id`; empty if it is not JSON at all.
+        excerpt: the beginning of the answer, at most 200 characters.
+        status: the HTTP status of the answer.
+    """
+
+    def __init__(
+        self, message: str = "", *, path: str = "", excerpt: str = "", status: int = 0
+    ) -> None:
+        super().__init__(message)
+        self.path = path
+        self.excerpt = excerpt
+        self.status = status
+
+
+class TaskError(AsyncClientError):
+    """The task ended, and not well; `snapshot.result` is the provider's final answer."""
+
+
+class TaskFailed(TaskError):
+    """The provider reports that the task failed."""
+
+
+class TaskCancelled(TaskError):
+    """The provider reports that the task was cancelled."""
+
+
+class TaskExpired(TaskError):
+    """The provider reports that the task expired, or does not know it (any more)."""
+
+
+class TaskBlocked(AsyncClientError):
+    """Only the caller can move the task on: raised when there is no `on_blocked` that does."""
+
+
+class UnknownStatus(AsyncClientError):
+    """A status word in no vocabulary: raised with `unknown="raise"`.
+
+    Also raised when several answers in a row bear no status word at all.
+    """
+
+
+class WaitTimeout(AsyncClientError, TimeoutError):
+    """The task has not ended in time: raised by the wait's own timeout; the task may go on.
+
+    Attributes:
+        retry_after: the provider's last hint in seconds, when it exceeded what remained.
+    """
+
+    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
