@@ -1,0 +1,234 @@
+"""Loop one: one request, repeated as far as it is safe. All that a provider needs to speak."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from inspect import isawaitable
+from typing import TypeVar
+
+import anyio
+import msgspec
+
+from asyncclient._decide import Raise, after_request
+from asyncclient._schedule import Backoff
+from asyncclient._wire import Endpoint, Request, Transport, base_of, header_value, whole_number
+from asyncclient.errors import (
+    APIError,
+    AsyncClientError,
+    AuthenticationFailed,
+    DecodeError,
+    ServerError,
+    TransportError,
+)
+
+__all__ = ["Account", "TokenSource", "encode_body", "unix_time"]
+
+T = TypeVar("T")
+
+TokenSource = Callable[[], Awaitable[str]]
+
+_log = logging.getLogger("asyncclient.call")
+
+_BACKOFF = Backoff(first=0.5, cap=8.0)
+# All repeats of one request together: a caller who awaits a single answer has not asked to wait.
+_REPEAT_SECONDS = 30.0
+
+
+class Account:
+    """Where to ask, and as whom: one set of credentials at one base URL. Making one does no I/O.
+
+    Args:
+        transport: what carries the requests.
+        provider: the provider's name, for names and messages.
+        base_url: as `https://api.coze.cn`; https unless loopback or `allow_http`.
+        token: the token's text, or an async function that returns one; it is called before each
+            request, and once more after a token was refused (after its `forget(token)`, if it has
+            such a method).
+        argument: what the caller calls the token, for messages.
+        headers: from a token to the headers of a request.
+        max_retries: how often a failed request is repeated, where that is safe.
+        allow_http: let plain http go to another machine.
+
+    Raises:
+        TypeError, ValueError: an argument cannot be; nothing was sent.
+    """
+
+    __slots__ = (
+        "_argument",
+        "_fixed_headers",
+        "_headers_of",
+        "_max_retries",
+        "_origin",
+        "_prefix",
+        "_source",
+        "_transport",
+        "key",
+    )
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        provider: str,
+        base_url: str,
+        token: str | TokenSource,
+        argument: str,
+        headers: Callable[[str], Mapping[str, str]],
+        max_retries: int,
+        allow_http: bool,
+    ) -> None:
+        if not callable(getattr(transport, "exchange", None)):
+            msg = (
+                f"{provider}: the first argument must be a SessionPool, "
+                f"not {type(transport).__name__}"
+            )
+            raise TypeError(msg)
+        whole_number("max_retries", max_retries, least=0)
+        self._transport = transport
+        self._origin, self._prefix = base_of(base_url, allow_http=allow_http)
+        self._argument = argument
+        self._headers_of = headers
+        self._max_retries = max_retries
+        self._source: TokenSource | None = None
+        self._fixed_headers: Mapping[str, str] = {}
+        if callable(token):
+            self._source = token
+        else:
+            self._fixed_headers = headers(header_value(argument, token))
+        self.key: Hashable = (provider, self._origin + self._prefix)
+
+    @property
+    def base_url(self) -> str:
+        """The base URL, without a final slash."""
+        return self._origin + self._prefix
+
+    @property
+    def transport(self) -> Transport:
+        """What carries the requests."""
+        return self._transport
+
+    async def call(
+        self,
+        endpoint: Endpoint[T],
+        target: str,
+        body: bytes | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> T:
+        """Send a request, repeat it where that is safe and may help, and return its answer.
+
+        Args:
+            endpoint: the operation.
+            target: path and query below the base URL, with a leading slash, quoted.
+            body: the encoded body.
+            timeout: seconds for each try; None is the transport's own setting.
+
+        Raises:
+            AsyncClientError: the last try's error. Its `may_have_started` is true when the
+                request starts something and it is not known whether it did.
+        """
+        repeats = 0
+        began: float | None = None
+        delays = _BACKOFF.delays()
+        while True:
+            try:
+                return await self.once(endpoint, target, body, timeout=timeout)
+            except AsyncClientError as error:
+                # The clock starts at the first failure: a slow first answer is no repeat.
+                began = anyio.current_time() if began is None else began
+                step = after_request(
+                    error,
+                    idempotent=endpoint.idempotent,
+                    repeats_left=self._max_retries - repeats,
+                    delay=next(delays),
+                    seconds_left=_REPEAT_SECONDS - (anyio.current_time() - began),
+                )
+                if isinstance(step, Raise):
+                    raise
+                _log.info("%s failed, again in %.1f s: %r", endpoint.name, step.seconds, error)
+            repeats += 1
+            await anyio.sleep(step.seconds)
+
+    async def once(
+        self,
+        endpoint: Endpoint[T],
+        target: str,
+        body: bytes | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> T:
+        """Send a request once, or twice if a token was refused and renewed; else as `call`."""
+        if self._source is None:
+            return await self._send(endpoint, target, self._fixed_headers, body, timeout)
+        token = await self._token(self._source)
+        try:
+            return await self._send(endpoint, target, self._headers_of(token), body, timeout)
+        except AuthenticationFailed:
+            forget: object = getattr(self._source, "forget", None)
+            if callable(forget):
+                forget(token)
+        renewed = await self._token(self._source)
+        return await self._send(endpoint, target, self._headers_of(renewed), body, timeout)
+
+    async def _send(
+        self,
+        endpoint: Endpoint[T],
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeout: float | None,
+    ) -> T:
+        request = Request(
+            name=endpoint.name,
+            method=endpoint.method,
+            origin=self._origin,
+            target=self._prefix + target,
+            headers=headers,
+            body=body,
+            timeout=timeout,
+            idempotent=endpoint.idempotent,
+        )
+        try:
+            return endpoint.read(await self._transport.exchange(request))
+        except (TransportError, APIError, DecodeError) as error:
+            if not endpoint.idempotent and _is_ambiguous(error):
+                error.may_have_started = True
+                error.add_note(
+                    f"{endpoint.name} may have started something all the same, and was not sent "
+                    "again: look at the provider's list before you repeat it"
+                )
+            raise
+
+    async def _token(self, source: TokenSource) -> str:
+        token = source()
+        if not isawaitable(token):
+            msg = f"{self._argument} must be a text or an async function that returns one"
+            raise TypeError(msg)
+        return header_value(self._argument, await token)
+
+
+def _is_ambiguous(error: TransportError | APIError | DecodeError) -> bool:
+    """Return whether the provider may have acted on a request that failed so."""
+    if isinstance(error, TransportError):
+        return error.sent
+    return isinstance(error, ServerError | DecodeError)
+
+
+def encode_body(name: str, body: object) -> bytes:
+    """Encode a request's body as JSON.
+
+    Raises:
+        TypeError: something in it has no form in JSON.
+    """
+    try:
+        return msgspec.json.encode(body)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        msg = f"{name}: the inputs cannot be written as JSON: {str(error) or type(error).__name__}"
+        raise TypeError(msg) from None
+
+
+def unix_time() -> int:
+    """Return the wall clock in whole seconds, for references that outlive the process."""
+    return int(time.time())  # noqa: TID251  (a reference is read in other processes)

@@ -1,0 +1,255 @@
+"""The session pool: the only place that opens sockets, and the only door to `aiohttp`."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+import anyio
+from yarl import URL
+
+from asyncclient._wire import Request, Response
+from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
+
+__all__ = ["SessionPool"]
+
+_USER_AGENT = f"asyncclient Python/{sys.version_info.major}.{sys.version_info.minor}"
+_CLOSE_SECONDS = 5.0
+_MEBIBYTE = 1024 * 1024
+
+
+class SessionPool:
+    """Sockets, limits and timeouts, shared by any number of clients and waits.
+
+    One session for each origin (scheme, host and port), opened at its first request, with its own
+    limit of connections, so that a slow provider cannot starve another. It belongs to the event
+    loop of its first request. Use it as `async with SessionPool() as pool:`, or call `aclose()`.
+
+    Args:
+        limit: connections at most to one origin at a time. Default 100.
+        request_timeout: seconds for one request, from queueing for a connection to the last byte.
+            Default 30.
+        connect_timeout: seconds for making a connection. Default 10.
+        keepalive: seconds for which an idle connection is kept. Default 30.
+        max_body: bytes of a decompressed answer at most; a longer one is refused as it streams.
+            Default 32 MiB.
+        ssl_context: for a certificate authority or client certificate of your own. By default
+            certificates are verified against the system's; there is no switch to turn that off.
+        trace_configs: aiohttp's hooks for each request, for tracing.
+
+    Raises:
+        TypeError, ValueError: an argument cannot be.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: int = 100,
+        request_timeout: float = 30.0,
+        connect_timeout: float = 10.0,
+        keepalive: float = 30.0,
+        max_body: int = 32 * _MEBIBYTE,
+        ssl_context: ssl.SSLContext | None = None,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
+    ) -> None:
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+        self._active = 0
+        self._limit = int(_positive("limit", limit))
+        self._max_body = int(_positive("max_body", max_body))
+        self._keepalive = _positive("keepalive", keepalive)
+        self._connect_timeout = _positive("connect_timeout", connect_timeout)
+        self._timeout = self._timeout_of(_positive("request_timeout", request_timeout))
+        self._ssl_context = _context(ssl_context)
+        self._trace_configs = list(trace_configs)
+
+    async def __aenter__(self) -> Self:
+        self._check()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection; requests under way fail. Closing twice is harmless."""
+        if self._sessions:
+            self._check_loop()
+        self._closed = True
+        sessions, self._sessions = list(self._sessions.values()), {}
+        # Shielded: a cancelled caller still gets its sockets closed. Bounded: a peer that does not
+        # answer TLS's farewell cannot hold it up.
+        with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+            for session in sessions:
+                await session.close()
+
+    async def exchange(self, request: Request, /) -> Response:
+        """Send a request once and read its whole answer, whatever its status.
+
+        Raises:
+            ConnectFailed: no connection was made; nothing was sent.
+            RequestTimeout: it took longer than its timeout.
+            TransportError: the connection broke, or the answer is too long.
+            RuntimeError: the pool is closed, or belongs to another event loop.
+        """
+        session = self._sessions.get(request.origin)
+        if session is None or self._loop is not asyncio.get_running_loop():
+            session = self._open(request.origin)
+        self._active += 1
+        try:
+            async with session.request(
+                request.method,
+                # Quoted where the target was built; parsing must not change it again.
+                URL(request.origin + request.target, encoded=True),
+                headers=request.headers,
+                data=request.body,
+                allow_redirects=False,
+                timeout=(
+                    self._timeout if request.timeout is None else self._timeout_of(request.timeout)
+                ),
+            ) as response:
+                body = await self._read(response, request)
+                received = time.time()  # noqa: TID251  (what HTTP dates are measured against)
+                return Response(response.status, response.headers, body, received)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            failure = _failure(error, request, closed=self._closed)
+        except RuntimeError as error:
+            # aiohttp's "Session is closed": the pool was closed between two steps of this request.
+            if not self._closed:
+                raise
+            failure = _failure(error, request, closed=True)
+        finally:
+            self._active -= 1
+        # Raised outside of the clause and without a cause: aiohttp's errors hold the request's
+        # headers, and so the credential.
+        raise failure
+
+    async def _read(self, response: aiohttp.ClientResponse, request: Request) -> bytes:
+        length = response.content_length
+        chunks: list[bytes] = []
+        size = 0
+        if length is None or length <= self._max_body:
+            async for chunk in response.content.iter_any():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > self._max_body:
+                    break
+            else:
+                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        response.close()
+        raise TransportError(
+            f"{request.name} ({request.label}): the answer is longer than "
+            f"max_body={self._max_body} bytes; pass SessionPool(max_body=...) if it should be"
+        )
+
+    def _open(self, origin: str) -> aiohttp.ClientSession:
+        """Return the session of an origin in the running loop, opening it if need be."""
+        self._check()
+        session = self._sessions.get(origin)
+        if session is None:
+            session = self._sessions[origin] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=self._limit,
+                    keepalive_timeout=self._keepalive,
+                    ssl=True if self._ssl_context is None else self._ssl_context,
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": _USER_AGENT, "Accept": "application/json"},
+                trace_configs=self._trace_configs,
+            )
+        return session
+
+    def _check(self) -> None:
+        if self._closed:
+            msg = "this SessionPool is closed: make a new one, or use it inside its 'async with'"
+            raise RuntimeError(msg)
+        self._check_loop()
+
+    def _check_loop(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            msg = "a SessionPool needs a running asyncio event loop (not trio's, and not none)"
+            raise RuntimeError(msg) from None
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            msg = (
+                "this SessionPool belongs to another event loop: make one pool inside each "
+                "asyncio.run(), and share it there"
+            )
+            raise RuntimeError(msg)
+
+    def _timeout_of(self, seconds: float) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(
+            total=seconds, sock_connect=min(self._connect_timeout, seconds)
+        )
+
+    def __del__(self) -> None:
+        if getattr(self, "_sessions", None):
+            warnings.warn(
+                f"unclosed {self!r}: use 'async with SessionPool()', or await its aclose()",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return (
+            f"<SessionPool {state}: {len(self._sessions)} origins, {self._active} requests active, "
+            f"limit {self._limit} each>"
+        )
+
+
+def _failure(error: Exception, request: Request, *, closed: bool) -> TransportError:
+    """Say what broke in our own words; `sent` is false only when that is certain."""
+    at = f"{request.name} ({request.label})"
+    if closed:
+        return TransportError(f"{at}: the SessionPool was closed while the request was under way")
+    if isinstance(error, TransportError):
+        return error
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return ConnectFailed(
+            f"{at}: TLS failed: {error}; check base_url, or pass SessionPool(ssl_context=...) "
+            "with your own certificate authority",
+            permanent=True,
+        )
+    if isinstance(error, aiohttp.InvalidURL | ValueError):
+        return ConnectFailed(f"{at}: not a URL that can be asked: {error}", permanent=True)
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return ConnectFailed(f"{at}: no connection in time; is the network up?")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return ConnectFailed(f"{at}: no connection: {error}; check base_url and the network")
+    if isinstance(error, TimeoutError):
+        return RequestTimeout(f"{at}: no whole answer within the request's timeout")
+    return TransportError(f"{at}: the connection broke: {type(error).__name__}: {error}")
+
+
+def _context(value: object) -> ssl.SSLContext | None:
+    if value is None or isinstance(value, ssl.SSLContext):
+        return value
+    msg = f"ssl_context must be an ssl.SSLContext, not {type(value).__name__}"
+    raise TypeError(msg)
+
+
+def _positive(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        msg = f"{name} must be a number, not {value!r}"
+        raise TypeError(msg)
+    if not value > 0:
+        msg = f"{name}={value!r} must be more than 0"
+        raise ValueError(msg)
+    return value

@@ -1,0 +1,442 @@
+"""Loop two: one task to its end. It polls, sleeps and reports; `_decide` decides."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from inspect import isawaitable
+from random import Random
+from typing import Generic, Literal, Self, TypeGuard, TypeVar, cast
+
+import anyio
+
+from asyncclient._decide import (
+    Ask,
+    Course,
+    Facts,
+    Raise,
+    Return,
+    Rules,
+    Sleep,
+    Step,
+    fit,
+    last_poll_grace,
+)
+from asyncclient._schedule import Backoff, Pacing, Schedule
+from asyncclient._state import Snapshot, Vocabulary
+from asyncclient._task import Task, TaskRef, polling_task
+from asyncclient._wire import Answer, seconds_asked
+from asyncclient.errors import AsyncClientError, RequestTimeout
+
+__all__ = ["Watch", "wait_until_done", "watch"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("asyncclient.wait")
+
+_DEFAULT_SCHEDULE = Schedule()
+_ERROR_BACKOFF = Backoff(first=1.0, cap=30.0)
+# A remote cancel on the way out must not hold up the caller's own cancellation for long.
+_CANCEL_SECONDS = 5.0
+
+
+async def wait_until_done(
+    task: Task[T] | Callable[[], Awaitable[T]],
+    *,
+    timeout: float = 600.0,
+    schedule: Pacing | None = None,
+    on_change: Callable[[Snapshot[T]], object] | None = None,
+    on_blocked: Callable[[Snapshot[T]], object] | None = None,
+    unknown: Literal["wait", "raise"] = "wait",
+    on_cancel: Literal["leave", "cancel"] = "leave",
+    vocabulary: Vocabulary | None = None,
+    status: Callable[[T], str | int | None] | None = None,
+    rng: Random | None = None,
+) -> T:
+    """Wait for one task to end, and return the provider's typed final answer.
+
+    It polls at once, then by the schedule or the provider's own hint, whichever is later; the last
+    poll falls on the deadline. Failed polls are not failures of the task: they are borne and
+    repeated, up to 10 in a row and two minutes.
+
+    Args:
+        task: a provider's handle, any `Task`, or an async function of no arguments that asks once
+            (then `vocabulary` and `status` say how to read its answer).
+        timeout: seconds for the whole wait, a hanging request included. Default 600.
+        schedule: the gaps between polls. Default `Schedule()`: 1 s growing to 15 s.
+        on_change: called with the snapshot at each change of word or progress, the first and the
+            last included; may be async.
+        on_blocked: called with the snapshot when only the caller can move the task on; it does
+            so (it may be async), and the wait goes on.
+        unknown: `"wait"` waits on at a status word in no vocabulary, `"raise"` raises.
+        on_cancel: `"cancel"` also cancels the remote job when this wait is cancelled, where the
+            provider can (bounded to 5 s); `"leave"` leaves it running.
+        vocabulary: for an async function: the API's status words.
+        status: for an async function: from an answer to its status word.
+        rng: draws the jitter, so that the same seed gives the same waits.
+
+    Returns:
+        what the last `poll()` returned.
+
+    Raises:
+        TaskFailed, TaskCancelled, TaskExpired: the task ended so.
+        TaskBlocked: only the caller can move it on, and there is no `on_blocked`.
+        WaitTimeout: it has not ended in time; it may go on.
+        UnknownStatus: see `unknown`; also after several answers without any word.
+        AuthenticationFailed, PermissionDenied, InvalidRequest, QuotaExceeded: asking is refused.
+        TransportError, ServerError, RateLimited, DecodeError: too many polls in a row failed.
+        TypeError, ValueError: an argument cannot be; nothing was sent.
+    """
+    course = Watch(
+        _task_of(task, vocabulary, status),
+        timeout=timeout,
+        schedule=schedule,
+        on_change=on_change,
+        on_blocked=on_blocked,
+        unknown=unknown,
+        on_cancel=on_cancel,
+        rng=rng,
+    )
+    while True:
+        snapshot = await course.next_change()
+        if snapshot.state is not None and snapshot.state.is_terminal:
+            return snapshot.result
+
+
+def watch(
+    task: Task[T] | Callable[[], Awaitable[T]],
+    *,
+    timeout: float = 600.0,
+    schedule: Pacing | None = None,
+    on_blocked: Callable[[Snapshot[T]], object] | None = None,
+    unknown: Literal["wait", "raise"] = "wait",
+    on_cancel: Literal["leave", "cancel"] = "leave",
+    vocabulary: Vocabulary | None = None,
+    status: Callable[[T], str | int | None] | None = None,
+    rng: Random | None = None,
+) -> Watch[T]:
+    """Follow one task: an async iterator of snapshots, one for each change of word or progress.
+
+    It ends after the snapshot of success; every other end is raised, as by `wait_until_done`,
+    whose arguments and errors these are. The timeout runs from the first step of the iteration.
+    Leaving the loop early leaves nothing behind.
+    """
+    return Watch(
+        _task_of(task, vocabulary, status),
+        timeout=timeout,
+        schedule=schedule,
+        on_blocked=on_blocked,
+        unknown=unknown,
+        on_cancel=on_cancel,
+        rng=rng,
+    )
+
+
+class Watch(Generic[T]):
+    """One task's wait: an async iterator of its changes. Made by `watch`."""
+
+    def __init__(
+        self,
+        task: Task[T],
+        *,
+        timeout: float = 600.0,
+        schedule: Pacing | None = None,
+        on_change: Callable[[Snapshot[T]], object] | None = None,
+        on_blocked: Callable[[Snapshot[T]], object] | None = None,
+        unknown: Literal["wait", "raise"] = "wait",
+        on_cancel: Literal["leave", "cancel"] = "leave",
+        rng: Random | None = None,
+    ) -> None:
+        self._task = task
+        self._timeout = seconds("timeout", timeout)
+        self._delays = pacing(schedule).delays(rng)
+        self._rng = rng
+        self._error_delays: Iterator[float] | None = None
+        self._on_change = on_change
+        self._on_blocked = on_blocked
+        self._on_cancel = one_of("on_cancel", on_cancel, ("leave", "cancel"))
+        self._rules = Rules(unknown=one_of("unknown", unknown, ("wait", "raise")))
+        self._reading = Reading(task)
+        self._course: Course[T] | None = None
+        self._deadline = math.inf
+        self._due = self._sent = -math.inf
+        self._last = False
+        self._polling = False
+        self._slowest: float | None = None
+        self._over = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Snapshot[T]:
+        if self._over:
+            raise StopAsyncIteration
+        return await self.next_change()
+
+    async def next_change(self) -> Snapshot[T]:
+        """Wait for the next change and return its snapshot; the errors are `wait_until_done`'s."""
+        if self._course is None:
+            began = anyio.current_time()
+            self._course = Course(self._reading.subject, self._rules, began)
+            self._deadline = began + self._timeout
+        self._over = True  # unless a change that is not the last one is returned below
+        try:
+            # One scope for many polls, none open between two steps: a caller may hold an iterator
+            # across tasks, which a scope must not be.
+            with anyio.CancelScope(deadline=self._limit()) as scope:
+                snapshot = await self._run(self._course, scope)
+                self._over = snapshot.state is not None and snapshot.state.is_terminal
+                return snapshot
+        except anyio.get_cancelled_exc_class():
+            if self._on_cancel == "cancel":
+                await self._cancel_remote()
+            raise
+        except AsyncClientError as error:
+            error.ref = self._reading.ref
+            raise
+        raise self._cut_off(self._course)
+
+    async def _run(self, course: Course[T], scope: anyio.CancelScope) -> Snapshot[T]:
+        while True:
+            await self._sleep_until_due()
+            before = course.snapshot
+            step = await self._poll(course, scope)
+            if isinstance(step, Raise):
+                raise step.error
+            changed = _changed(before, course.snapshot)
+            if changed is not None:
+                _log.info("%s: %r", course.subject, changed, extra={"snapshot": changed})
+                await _call(self._on_change, changed)
+            if isinstance(step, Return):
+                return step.snapshot
+            self._rest(course, step.then if isinstance(step, Ask) else step)
+            if isinstance(step, Ask):
+                await self._ask(course, step)
+            if changed is not None:
+                return changed
+
+    async def _poll(self, course: Course[T], scope: anyio.CancelScope) -> Step[T]:
+        limit = self._limit()
+        if scope.deadline != limit:
+            scope.deadline = limit
+        started = self._sent = anyio.current_time()
+        self._polling = True
+        try:
+            result = await self._task.poll()
+            facts = self._reading.facts(result)
+        except Exception as error:  # noqa: BLE001  (which ones end the wait is a rule, not a clause)
+            self._polling = False
+            step = course.after_error(
+                error,
+                delay=self._next_error_delay(),
+                now=anyio.current_time(),
+                transient=self._reading.transient,
+            )
+            if isinstance(step, Sleep):
+                level = logging.WARNING if course.failures == 1 else logging.DEBUG
+                _log.log(level, "%s: a poll failed: %r", course.subject, error)
+            return step
+        self._polling = False
+        now = anyio.current_time()
+        took = now - started
+        self._slowest = max(took, self._slowest or 0.0)
+        self._error_delays = None
+        unknown_before = len(course.unknown_words)
+        answer = course.after_answer(facts, delay=next(self._delays), took=took, now=now)
+        if len(course.unknown_words) > unknown_before:
+            _log.warning("%s: status %r is in no vocabulary", course.subject, facts.word)
+        _log.debug("%s: poll %d: %r", course.subject, course.polls, facts.word)
+        return answer
+
+    def _rest(self, course: Course[T], sleep: Sleep) -> None:
+        """Set when the next poll is due, or raise if there is no time for one."""
+        now = anyio.current_time()
+        remaining = self._deadline - now
+        too_long = sleep.seconds if sleep.seconds > remaining else None
+        hint = too_long if sleep.why in {"hint", "refused"} else None
+        fitted = fit(
+            sleep,
+            now=now,
+            deadline=self._deadline,
+            asked=self._sent,
+            slowest=self._slowest or 0.0,
+        )
+        # Advice in a good answer is cut down to the deadline. A refusal is not: the provider says
+        # that it will not answer before, so the wait cannot end well, and ends now.
+        if fitted is None or self._last or (hint is not None and sleep.why == "refused"):
+            raise course.out_of_time(now, timeout=self._timeout, retry_after=hint)
+        self._due = now + fitted.seconds
+        self._last = fitted.last
+
+    async def _sleep_until_due(self) -> None:
+        seconds_left = self._due - anyio.current_time()
+        if seconds_left > 0:
+            await anyio.sleep(seconds_left)
+
+    async def _ask(self, course: Course[T], step: Ask) -> None:
+        if self._on_blocked is None or course.snapshot is None:
+            raise step.error
+        snapshot = course.snapshot
+        await _call(self._on_blocked, snapshot)
+        now = anyio.current_time()
+        course.met(self._reading.facts(snapshot.result).block, now)
+        self._due = max(self._due, now + step.then.seconds)
+        if self._due >= self._deadline:
+            self._due, self._last = self._deadline, True
+
+    def _limit(self) -> float:
+        latest = max(self._deadline, self._due) if self._last else self._deadline
+        return latest + last_poll_grace(self._slowest)
+
+    def _next_error_delay(self) -> float:
+        if self._error_delays is None:
+            self._error_delays = _ERROR_BACKOFF.delays(self._rng)
+        return next(self._error_delays)
+
+    def _cut_off(self, course: Course[T]) -> AsyncClientError:
+        """Make the error for a poll (or a callback) that was under way at the deadline."""
+        if self._polling:
+            course.polls += 1
+            course.last_error = RequestTimeout("a poll was still unanswered at the deadline")
+        error = course.out_of_time(anyio.current_time(), timeout=self._timeout)
+        error.ref = self._reading.ref
+        return error
+
+    async def _cancel_remote(self) -> None:
+        cancel: Callable[[], Awaitable[object]] | None = getattr(self._task, "cancel", None)
+        if cancel is None:
+            return
+        with anyio.move_on_after(_CANCEL_SECONDS, shield=True):
+            try:
+                await cancel()
+            except Exception as error:  # noqa: BLE001  (the caller's cancellation goes on regardless)
+                _log.warning("%s: could not cancel it: %r", self._reading.subject, error)
+
+
+class Reading(Generic[T]):
+    """How to read a task's answers: its optional traits, looked up once.
+
+    Args:
+        task: the task.
+    """
+
+    def __init__(self, task: Task[T]) -> None:
+        self._task = task
+        ref: object = getattr(task, "ref", None)
+        self.ref = ref if isinstance(ref, TaskRef) else None
+        # The default key of a task made of a function is that function: it tells a reader nothing.
+        key = "" if callable(task.key) else f" {task.key!r}"
+        self.subject = str(self.ref) if self.ref else f"{task.kind}{key}"
+        transient: object = getattr(task, "transient", ())
+        self.transient = cast("tuple[type[Exception], ...]", transient)
+        self._reason = self._trait("reason_of")
+        self._progress = self._trait("progress_of")
+        self._hint = self._trait("hint_of")
+        self._block = self._trait("block_of")
+
+    def _trait(self, name: str) -> Callable[[T], object]:
+        return cast("Callable[[T], object]", getattr(self._task, name, _nothing))
+
+    def facts(self, result: T) -> Facts[T]:
+        """Return what an answer says, as far as the rules care."""
+        response = result.response if isinstance(result, Answer) else None
+        hint = _finite(self._hint(result))
+        if hint is None and response is not None:
+            hint = seconds_asked(response)
+        reason = self._reason(result)
+        block = self._block(result)
+        return Facts(
+            self._task.state_of(result),
+            self._task.word_of(result),
+            result,
+            raw=None if response is None else response.body,
+            reason=None if reason is None else str(reason),
+            progress=_finite(self._progress(result)),
+            block=block if isinstance(block, Hashable) else None,
+            hint=hint,
+        )
+
+
+def _nothing(_result: object) -> None:
+    return None
+
+
+def _finite(value: object) -> float | None:
+    return value if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _changed(before: Snapshot[T] | None, after: Snapshot[T] | None) -> Snapshot[T] | None:
+    """Return the newer snapshot if it shows a change, else None."""
+    if after is None or after is before:
+        return None
+    if before is None or (after.state, after.word, after.progress) != (
+        before.state,
+        before.word,
+        before.progress,
+    ):
+        return after
+    return None
+
+
+async def _call(callback: Callable[[Snapshot[T]], object] | None, snapshot: Snapshot[T]) -> None:
+    if callback is not None:
+        outcome = callback(snapshot)
+        if isawaitable(outcome):
+            await outcome
+
+
+def _task_of(
+    task: Task[T] | Callable[[], Awaitable[T]],
+    vocabulary: Vocabulary | None,
+    status: Callable[[T], str | int | None] | None,
+) -> Task[T]:
+    if _is_task(task):
+        if vocabulary is not None or status is not None:
+            msg = "vocabulary= and status= go with an async function; a task has its own"
+            raise TypeError(msg)
+        return task
+    if vocabulary is None or status is None:
+        msg = (
+            f"cannot wait for {type(task).__name__}: pass a task (what start_...() returns; "
+            "await it first), or an async function of no arguments with vocabulary= and status="
+        )
+        raise TypeError(msg)
+    fetch = cast("Callable[[], Awaitable[T]]", task)
+    return polling_task(fetch, vocabulary=vocabulary, status=status)
+
+
+def _is_task(task: Task[T] | Callable[[], Awaitable[T]]) -> TypeGuard[Task[T]]:
+    return all(hasattr(task, name) for name in ("key", "kind", "poll", "state_of", "word_of"))
+
+
+def pacing(schedule: Pacing | None) -> Pacing:
+    """Return the schedule to use, checked."""
+    if schedule is None:
+        return _DEFAULT_SCHEDULE
+    if not callable(getattr(schedule, "delays", None)):
+        msg = f"schedule must be a Schedule, not {type(schedule).__name__}: try Schedule(first=...)"
+        raise TypeError(msg)
+    return schedule
+
+
+def seconds(name: str, value: object) -> float:
+    """Return a timeout in seconds, checked; `math.inf` is allowed for those who mean it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        msg = f"{name} must be a number of seconds, not {value!r} (math.inf for no limit)"
+        raise TypeError(msg)
+    if not value > 0:
+        msg = f"{name}={value!r} must be more than 0 seconds; to look once, await task.poll()"
+        raise ValueError(msg)
+    return float(value)
+
+
+Choice = TypeVar("Choice", bound=str)
+
+
+def one_of(name: str, value: Choice, allowed: tuple[Choice, ...]) -> Choice:
+    """Return a word that must be one of a few, checked."""
+    if value not in allowed:
+        msg = f"{name}={value!r} must be one of {', '.join(map(repr, allowed))}"
+        raise ValueError(msg)
+    return value
