@@ -1,0 +1,535 @@
+"""Copy.ai (https://support.fullcast.com/apidocs, once https://docs.copy.ai): workflow runs.
+
+The whole documented surface: seven operations. There is no way to cancel a run, and no limit of
+requests is documented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Generic, Literal, TypeVar
+
+import msgspec
+
+from asyncclient._call import Account, TokenSource, encode_body, unix_time
+from asyncclient._state import Vocabulary
+from asyncclient._task import Handle, TaskRef
+from asyncclient._wire import (
+    Answer,
+    Endpoint,
+    Response,
+    Transport,
+    as_int,
+    decode,
+    error_type,
+    id_text,
+    mapping,
+    open_json,
+    path_segment,
+    query_of,
+    read_answer,
+    refusal,
+    whole_number,
+)
+from asyncclient.errors import (
+    APIError,
+    AuthenticationFailed,
+    DecodeError,
+    InvalidRequest,
+    NotFound,
+    QuotaExceeded,
+)
+
+__all__ = [
+    "CopyAI",
+    "Webhook",
+    "WebhookEvent",
+    "WebhookPage",
+    "WorkflowRun",
+    "WorkflowRunHandle",
+    "WorkflowRunPage",
+]
+
+T = TypeVar("T")
+
+EventType = Literal[
+    "workflowRun.started",
+    "workflowRun.completed",
+    "workflowRun.failed",
+    "workflowCreditLimit.reached",
+]
+
+# --- answers ----------------------------------------------------------------------------------
+# The published schema, its own examples and real deliveries disagree about most fields, so all
+# but the id are optional, and numbers may come quoted.
+
+
+class WorkflowRun(Answer, rename="camel"):
+    """How a workflow run stands (page `get-workflow-run-2`): what waiting for one returns.
+
+    Attributes:
+        status: `NEW`, `WAITING`, `PROCESSING`, `RETRYING`, `COMPLETE`, `FAILED`; open.
+        output: by the workflow's own names; may be partial while it runs.
+        metadata: what the start gave.
+        created_at: ISO 8601.
+        credits: what it cost; a number, or a number in text.
+        error: why it failed; not documented.
+    """
+
+    id: str | None = None
+    workflow_run_id: str | None = None
+    workflow_id: str | None = None
+    status: str | None = None
+    input: dict[str, object] | None = None
+    output: dict[str, object] | None = None
+    metadata: dict[str, object] | None = None
+    created_at: str | None = None
+    credits: int | str | None = None
+    error: object = None
+
+    @property
+    def outputs(self) -> dict[str, object]:
+        """`output` with JSON in text opened as far as it goes; empty when there is none."""
+        return {name: open_json(value) for name, value in (self.output or {}).items()}
+
+    @property
+    def credits_used(self) -> int | None:
+        """`credits` as a number, whichever way it came."""
+        return as_int(self.credits)
+
+
+class WorkflowRunPage(Answer):
+    """One page of runs; its items may lack their output."""
+
+    data: list[WorkflowRun] = msgspec.field(default_factory=list[WorkflowRun])
+    total: int | str | None = None
+
+
+class Webhook(Answer, rename="camel"):
+    """One registration; without a `workflow_id` it is for all workflows of the workspace."""
+
+    id: str | None = None
+    url: str | None = None
+    event_type: str | None = None
+    workflow_id: str | None = None
+
+
+class WebhookPage(Answer):
+    """One page of registrations."""
+
+    data: list[Webhook] = msgspec.field(default_factory=list[Webhook])
+    total: int | str | None = None
+
+
+class WebhookEvent(msgspec.Struct, rename="camel"):
+    """What a webhook said, whichever of the three shapes it had.
+
+    It is not signed, so anyone may have sent it: use it to poll at once, and let the poll decide.
+
+    Attributes:
+        type: as `workflowRun.completed`; open.
+        run_id: the run that it speaks of.
+        outputs: the outputs, whether they came under `result` or `output`.
+        status: the run's status word, in the shape that has one.
+    """
+
+    type: str = ""
+    id: str | None = None
+    workflow_run_id: str | None = None
+    workflow_id: str | None = None
+    result: object = None
+    output: object = None
+    metadata: dict[str, object] | None = None
+    status: str | None = None
+    error: object = None
+    created_at: str | None = None
+    credits: int | str | None = None
+
+    @property
+    def run_id(self) -> str | None:
+        """The id of the run."""
+        return self.workflow_run_id or self.id
+
+    @property
+    def outputs(self) -> object:
+        """What the run put out."""
+        return self.output if self.result is None else self.result
+
+
+class _Started(msgspec.Struct):
+    id: str
+
+
+class _Envelope(msgspec.Struct, Generic[T], rename="camel"):
+    data: T
+    status: str | None = None
+    error_code: str | None = None
+
+
+class _Refusal(msgspec.Struct, rename="camel"):
+    status: str | None = None
+    error_code: str | int | None = None
+    message: str | None = None
+    details: object = None
+
+
+# --- words ------------------------------------------------------------------------------------
+
+# Page `get-workflow-run-2`, "Run status types". The page's own recipe forgets FAILED.
+WORKFLOW_WORDS = Vocabulary(
+    pending=("NEW", "WAITING"),
+    running=("PROCESSING", "RETRYING"),
+    succeeded="COMPLETE",
+    failed="FAILED",
+)
+
+_ERRORS: dict[str, type[APIError]] = {
+    "WORKFLOW_CREDIT_LIMIT_REACHED": QuotaExceeded,  # comes as HTTP 400
+    "NOT_FOUND": NotFound,
+}
+_ADVICE: dict[type[APIError], str] = {
+    AuthenticationFailed: "check the API key: it may be disabled, expired (12 months) or cut short",
+    NotFound: "check the id (WCFG-…, WRUN-…), and that the key is of the same workspace",
+    InvalidRequest: "look at the workflow's own input names: startVariables must match them",
+    QuotaExceeded: "the workspace is out of credits: waiting does not help",
+}
+
+
+def _refused_by(response: Response, name: str) -> APIError | None:
+    """Make the error that an answer stands for; None if it is not an error by its own account."""
+    try:
+        said = _refusal_decoder.decode(response.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        said = _Refusal()
+    good = 200 <= response.status < 300  # noqa: PLR2004  (the class of success)
+    if good and said.status != "error":
+        return None
+    kind = InvalidRequest if good else error_type(response.status)
+    if isinstance(said.error_code, str):
+        kind = _ERRORS.get(said.error_code, kind)
+    details = "" if said.details is None else msgspec.json.encode(said.details).decode()
+    message = " ".join(part for part in (said.message, details[:500]) if part)
+    return refusal(
+        kind,
+        response,
+        name=name,
+        code=said.error_code,
+        message=message,
+        advice=_ADVICE.get(kind, ""),
+    )
+
+
+_refusal_decoder = msgspec.json.Decoder(_Refusal)
+
+
+def _enveloped(
+    name: str,
+    method: Literal["GET", "POST"],
+    decoder: msgspec.json.Decoder[_Envelope[T]],
+    *,
+    idempotent: bool = True,
+) -> Endpoint[T]:
+    def read(response: Response) -> T:
+        envelope = read_answer(name, decoder, response, _refused_by)
+        if envelope.status == "error":
+            raise _refused_by(response, name) or APIError(name)
+        data = envelope.data
+        return data.from_response(response) if isinstance(data, Answer) else data
+
+    return Endpoint(name, method, read, idempotent)
+
+
+def _read_webhook_page(response: Response) -> WebhookPage:
+    # This list alone comes without an envelope, so nothing but the refusal's own form tells it.
+    name = "copyai.list_webhooks"
+    refused = _refused_by(response, name)
+    if refused is not None:
+        raise refused
+    return decode(_webhook_page_decoder, response, name).from_response(response)
+
+
+def _read_nothing(response: Response) -> None:
+    refused = _refused_by(response, "copyai.delete_webhook")
+    if refused is not None:
+        raise refused
+
+
+_webhook_page_decoder = msgspec.json.Decoder(WebhookPage)
+_webhook_decoder = msgspec.json.Decoder(_Envelope[Webhook])
+_event_decoder = msgspec.json.Decoder(WebhookEvent)
+
+_START_WORKFLOW = _enveloped(
+    "copyai.start_workflow", "POST", msgspec.json.Decoder(_Envelope[_Started]), idempotent=False
+)
+_GET_WORKFLOW_RUN = _enveloped(
+    "copyai.get_workflow_run", "GET", msgspec.json.Decoder(_Envelope[WorkflowRun])
+)
+_LIST_WORKFLOW_RUNS = _enveloped(
+    "copyai.list_workflow_runs", "GET", msgspec.json.Decoder(_Envelope[WorkflowRunPage])
+)
+_REGISTER_WEBHOOK = _enveloped(
+    "copyai.register_webhook", "POST", _webhook_decoder, idempotent=False
+)
+_GET_WEBHOOK = _enveloped("copyai.get_webhook", "GET", _webhook_decoder)
+_LIST_WEBHOOKS = Endpoint("copyai.list_webhooks", "GET", _read_webhook_page)
+_DELETE_WEBHOOK = Endpoint("copyai.delete_webhook", "DELETE", _read_nothing)
+
+
+def _headers(api_key: str) -> Mapping[str, str]:
+    # The docs want Content-Type on every call, GET included.
+    return {"x-copy-ai-api-key": api_key, "Content-Type": "application/json"}
+
+
+# --- tasks ------------------------------------------------------------------------------------
+
+
+class WorkflowRunHandle(Handle[WorkflowRun]):
+    """One run of a workflow. Copy.ai has no way to cancel one."""
+
+    __slots__ = ("_account", "run_id", "workflow_id")
+
+    vocabulary = WORKFLOW_WORDS
+
+    def __init__(
+        self, account: Account, workflow_id: str, run_id: str, created: int | None
+    ) -> None:
+        self._account = account
+        self.workflow_id = id_text("workflow_id", workflow_id)
+        self.run_id = id_text("run_id", run_id)
+        super().__init__(
+            (account.key, "workflow_run", workflow_id, run_id),
+            f"copyai.workflow_run:{workflow_id}",
+            TaskRef(
+                "copyai", "workflow_run", {"workflow_id": workflow_id, "run_id": run_id}, created
+            ),
+        )
+
+    async def poll(self) -> WorkflowRun:
+        """Ask once how the run stands (page `get-workflow-run-2`)."""
+        return await self._account.once(
+            _GET_WORKFLOW_RUN, _run_target(self.workflow_id, self.run_id)
+        )
+
+    def word_of(self, result: WorkflowRun) -> str | None:
+        """Return the run's `status`, which is not the envelope's."""
+        return result.status
+
+    def reason_of(self, result: WorkflowRun) -> str | None:
+        """Return the run's `error`, as text."""
+        if result.error is None or isinstance(result.error, str):
+            return result.error
+        return msgspec.json.encode(result.error).decode()
+
+
+def _runs_target(workflow_id: str) -> str:
+    return f"/workflow/{path_segment('workflow_id', workflow_id)}/run"
+
+
+def _run_target(workflow_id: str, run_id: str) -> str:
+    return f"{_runs_target(workflow_id)}/{path_segment('run_id', run_id)}"
+
+
+# --- the client -------------------------------------------------------------------------------
+
+
+class CopyAI:
+    """A client of Copy.ai: cheap to make, no I/O, as many as you like over one pool.
+
+    Every `get_…` and `list_…` is repeated after a fault that may pass; a start is repeated only
+    when it certainly did not happen.
+
+    Args:
+        transport: a `SessionPool`.
+        api_key: the workspace's API key, or an async function that returns one.
+        base_url: Copy.ai's own by default.
+        max_retries: how often a failed request is repeated, where that is safe. Default 3.
+        allow_http: let plain http go to another machine.
+
+    Raises:
+        TypeError, ValueError: an argument cannot be; nothing is sent.
+    """
+
+    BASE_URL = "https://api.copy.ai/api/"
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        api_key: str | TokenSource,
+        base_url: str = BASE_URL,
+        max_retries: int = 3,
+        allow_http: bool = False,
+    ) -> None:
+        self._account = Account(
+            transport,
+            provider="copyai",
+            base_url=base_url,
+            token=api_key,
+            argument="api_key",
+            headers=_headers,
+            max_retries=max_retries,
+            allow_http=allow_http,
+        )
+
+    def __repr__(self) -> str:
+        return f"<CopyAI {self._account.base_url}>"
+
+    def workflow_run(self, workflow_id: str, run_id: str) -> WorkflowRunHandle:
+        """Return the handle of a run whose ids are known; no I/O."""
+        return WorkflowRunHandle(self._account, workflow_id, run_id, None)
+
+    def task(self, ref: TaskRef) -> WorkflowRunHandle:
+        """Return the handle that a reference stands for; no I/O.
+
+        Raises:
+            ValueError: the reference is of another provider, or of a kind that is not known here.
+        """
+        if (ref.provider, ref.kind) != ("copyai", "workflow_run"):
+            msg = f"{ref} is not a task of Copy.ai: give it to its own provider's client"
+            raise ValueError(msg)
+        try:
+            return WorkflowRunHandle(
+                self._account, ref.ids["workflow_id"], ref.ids["run_id"], ref.created
+            )
+        except KeyError as error:
+            msg = f"{ref}: the reference lacks {error}"
+            raise ValueError(msg) from None
+
+    async def start_workflow(
+        self,
+        workflow_id: str,
+        start_variables: Mapping[str, object] | None = None,
+        *,
+        metadata: Mapping[str, object] | None = None,
+    ) -> WorkflowRunHandle:
+        """Start a run, which costs credits (page `start-a-workflow-run-2`).
+
+        Args:
+            workflow_id: as `WCFG-…`.
+            start_variables: the workflow's inputs by its own names.
+            metadata: anything of your own; it comes back with the run and its webhooks, and is the
+                only way to find a run again whose id was lost.
+
+        Returns:
+            the handle of the run.
+
+        Raises:
+            QuotaExceeded: the workspace is out of credits.
+            AsyncClientError: it was refused, or with `may_have_started` it is not known whether
+                it was started.
+        """
+        mapping("start_variables", {} if start_variables is None else start_variables)
+        body: dict[str, object] = {"startVariables": start_variables or {}}
+        if metadata is not None:
+            mapping("metadata", metadata)
+            body["metadata"] = metadata
+        started = await self._account.call(
+            _START_WORKFLOW, _runs_target(workflow_id), encode_body("start_variables", body)
+        )
+        return WorkflowRunHandle(self._account, workflow_id, started.id, unix_time())
+
+    async def get_workflow_run(self, workflow_id: str, run_id: str) -> WorkflowRun:
+        """Read how a run stands (page `get-workflow-run-2`)."""
+        return await self._account.call(_GET_WORKFLOW_RUN, _run_target(workflow_id, run_id))
+
+    async def list_workflow_runs(
+        self, workflow_id: str, *, page: int = 1, size: int = 10
+    ) -> WorkflowRunPage:
+        """Read one page of a workflow's runs (page `get-all-workflow-runs-2`).
+
+        Args:
+            workflow_id: the workflow.
+            page: from 1.
+            size: runs a page, at most 100. Default 10.
+        """
+        _page_size(size)
+        whole_number("page", page, least=1)
+        target = f"{_runs_target(workflow_id)}{query_of(page=page, size=size)}"
+        return await self._account.call(_LIST_WORKFLOW_RUNS, target)
+
+    async def iter_workflow_runs(
+        self, workflow_id: str, *, size: int = 100
+    ) -> AsyncIterator[WorkflowRun]:
+        """Yield all runs of a workflow, page by page.
+
+        Args:
+            workflow_id: the workflow.
+            size: runs a page, at most 100. Default 100.
+        """
+        seen: set[str | None] = set()
+        page_number = 1
+        while True:
+            page = await self.list_workflow_runs(workflow_id, page=page_number, size=size)
+            # A run that begins while we read moves the others to the next page: each comes once.
+            new = [run for run in page.data if run.id not in seen]
+            seen.update(run.id for run in new)
+            for run in new:
+                yield run
+            total = as_int(page.total)
+            if not new or (total is not None and len(seen) >= total):
+                return
+            page_number += 1
+
+    async def register_webhook(
+        self, url: str, *, event_type: EventType, workflow_id: str | None = None
+    ) -> Webhook:
+        """Ask to be told of one kind of event (page `register-webhook-2`).
+
+        A registration is for the whole workspace and stays until it is deleted. Deliveries are
+        not signed: use an address that cannot be guessed, and let them only speed up a poll.
+
+        Args:
+            url: where to; https.
+            event_type: the kind of event.
+            workflow_id: the workflow; all of the workspace by default.
+        """
+        body = {"url": id_text("url", url), "eventType": id_text("event_type", event_type)}
+        if workflow_id is not None:
+            body["workflowId"] = id_text("workflow_id", workflow_id)
+        return await self._account.call(_REGISTER_WEBHOOK, "/webhook", encode_body("url", body))
+
+    async def get_webhook(self, webhook_id: str) -> Webhook:
+        """Read one registration (page `get-webhook-2`)."""
+        return await self._account.call(_GET_WEBHOOK, _webhook_target(webhook_id))
+
+    async def list_webhooks(self, *, page: int = 0, size: int = 10) -> WebhookPage:
+        """Read one page of registrations (page `get-all-webhooks-2`).
+
+        Args:
+            page: from 0, other than the list of runs.
+            size: registrations a page, at most 100. Default 10.
+        """
+        _page_size(size)
+        whole_number("page", page, least=0)
+        return await self._account.call(_LIST_WEBHOOKS, f"/webhook{query_of(page=page, size=size)}")
+
+    async def delete_webhook(self, webhook_id: str) -> None:
+        """Delete a registration."""
+        await self._account.call(_DELETE_WEBHOOK, _webhook_target(webhook_id))
+
+    @staticmethod
+    def parse_webhook(body: bytes | str) -> WebhookEvent:
+        """Read the body of a delivery, in any of its three known shapes; no I/O.
+
+        Anyone can send one: treat it as a hint to poll now, never as a result.
+
+        Raises:
+            DecodeError: it is not a delivery.
+        """
+        raw = body.encode() if isinstance(body, str) else body
+        event = decode(_event_decoder, Response(0, {}, raw), "copyai.parse_webhook")
+        if not event.type and event.run_id is None:
+            msg = "copyai.parse_webhook: the body names neither an event type nor a run"
+            raise DecodeError(msg, path="$.type", excerpt=raw[:200].decode("utf-8", "replace"))
+        return event
+
+
+def _webhook_target(webhook_id: str) -> str:
+    return f"/webhook/{path_segment('webhook_id', webhook_id)}"
+
+
+def _page_size(size: int) -> None:
+    whole_number("size", size, least=1)
+    if size > 100:  # noqa: PLR2004  (the documented limit)
+        msg = f"size={size} must be at most 100"
+        raise ValueError(msg)

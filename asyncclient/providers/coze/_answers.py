@@ -1,0 +1,363 @@
+"""What Coze answers, as it really does: open where Coze is loose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import msgspec
+
+from asyncclient._wire import Answer, as_object, open_json
+
+T = TypeVar("T")
+
+# Every field that any source shows missing or null is optional, numbers that some source quotes
+# are `int | str`, and status words are plain text: a new word must not break a deployed client.
+
+
+class Usage(msgspec.Struct):
+    """Tokens used; Coze calls its own figures approximate."""
+
+    input_count: int = 0
+    output_count: int = 0
+    token_count: int = 0
+
+
+class Parameter(msgspec.Struct):
+    """What an interrupt asks for (page `workflow_history`, RequiredParameters)."""
+
+    type: str | None = None
+    required: bool | None = None
+    description: str | None = None
+    default_value: str | None = None
+    items: Parameter | None = None
+    properties: dict[str, Parameter] | None = None
+
+
+class Interrupt(msgspec.Struct):
+    """Why a workflow waits for its caller.
+
+    Attributes:
+        event_id: to be passed back as it is; it may hold a slash.
+        type: 2 question node, 5 input node, 6 client-side plugin, 7 OAuth plugin; open.
+        data: what to show or ask, often JSON in text.
+        required_parameters: what `resume_data` must hold, by name.
+    """
+
+    event_id: str = ""
+    type: int = 0
+    data: str | None = None
+    required_parameters: dict[str, Parameter] | None = None
+
+
+class NodeExecuteStatus(msgspec.Struct):
+    """One run of one output node; `node_execute_uuid` is what `get_node_output` takes."""
+
+    node_id: str | int | None = None
+    is_finish: bool | None = None
+    loop_index: int | None = None
+    batch_index: int | None = None
+    update_time: int | None = None
+    sub_execute_id: str | int | None = None
+    node_execute_uuid: str | None = None
+
+
+class WorkflowRun(Answer):
+    """How a workflow run stands (page `workflow_history`): what waiting for one returns.
+
+    Attributes:
+        execute_status: `Running`, `Success`, `Fail`; open.
+        output: as it came: usually JSON in text, of texts that may be JSON themselves.
+        error_code: text or number; `""` and `"0"` mean none.
+        create_time: Unix time in seconds, as `update_time`.
+    """
+
+    execute_id: str | int | None = None
+    execute_status: str | None = None
+    output: str | None = None
+    create_time: int | None = None
+    update_time: int | None = None
+    error_code: str | int | None = None
+    error_message: str | None = None
+    interrupt_data: Interrupt | None = None
+    is_output_trimmed: bool | None = None
+    node_execute_status: dict[str, NodeExecuteStatus] | str | None = None
+    debug_url: str | None = None
+    usage: Usage | None = None
+    run_mode: int | None = None
+    bot_id: str | int | None = None
+    connector_id: str | int | None = None
+    connector_uid: str | int | None = None
+    logid: str | None = None
+    log_id: str | None = None
+    error_msg: str | None = None
+    token: str | int | None = None
+    cost: str | float | None = None
+
+    @property
+    def outputs(self) -> object:
+        """What the nodes put out, by node title, with JSON in text opened as far as it goes.
+
+        The end node's is under `Output`. Coze's own entry `node_status` is left out. Where
+        `output` is no JSON object, this is the opened value, or the text as it is.
+        """
+        value = open_json(self.output)
+        nodes = as_object(value)
+        if nodes is None:
+            return value
+        return {title: output for title, output in nodes.items() if title != "node_status"}
+
+    @property
+    def node_status(self) -> object:
+        """Coze's own entry `node_status` of `output`, opened; None when there is none."""
+        nodes = as_object(open_json(self.output))
+        return None if nodes is None else nodes.get("node_status")
+
+    @property
+    def trimmed(self) -> bool:
+        """True when `output` is cut: read the nodes one by one with `get_node_output`."""
+        return bool(self.is_output_trimmed)
+
+    @property
+    def interrupt(self) -> Interrupt | None:
+        """What the run waits for, if it waits for its caller."""
+        data = self.interrupt_data
+        return data if data is not None and data.event_id else None
+
+
+class WorkflowReply(Answer):
+    """The flat answer of a start, a synchronous run or a resume (page `workflow_run`).
+
+    Attributes:
+        data: the output of a synchronous run: any text, usually JSON.
+        execute_id: of an asynchronous or interrupted run.
+    """
+
+    code: int | str | None = 0
+    msg: str | None = None
+    data: str | None = None
+    execute_id: str | int | None = None
+    debug_url: str | None = None
+    usage: Usage | None = None
+    interrupt_data: Interrupt | None = None
+    token: int | str | None = None
+    cost: str | float | None = None
+
+    @property
+    def outputs(self) -> object:
+        """`data` with JSON in text opened as far as it goes; text that is not JSON as it is."""
+        return open_json(self.data)
+
+    @property
+    def interrupt(self) -> Interrupt | None:
+        """What the run waits for, if it waits for its caller."""
+        data = self.interrupt_data
+        return data if data is not None and data.event_id else None
+
+
+class NodeOutput(Answer):
+    """What one node put out (page `get_node_execute_history_response`)."""
+
+    is_finish: bool | None = None
+    node_output: str | None = None
+
+    @property
+    def output(self) -> object:
+        """`node_output` with JSON in text opened as far as it goes."""
+        return open_json(self.node_output)
+
+
+class CopyFailure(msgspec.Struct):
+    """Why one entity could not be copied."""
+
+    entity_id: str | int | None = None
+    entity_name: str | None = None
+    entity_type: str | None = None
+    failed_reason: str | None = None
+
+
+class CopyTask(Answer):
+    """How a copy stands (page `query_resource_copy_execution_result`).
+
+    Attributes:
+        task_status: `in_progress`, `successful`, `failed`; open.
+        target_entity_id: the copy, once there is one.
+    """
+
+    task_id: str | int | None = None
+    task_status: str | None = None
+    entity_type: str | None = None
+    source_entity_id: str | int | None = None
+    target_entity_id: str | int | None = None
+    target_workspace_id: str | int | None = None
+    failed_reasons: list[CopyFailure] | None = None
+
+
+class CopyStarted(Answer):
+    """Either `task_id` (asynchronous) or `copied_entity_id` (already done)."""
+
+    task_id: str | int | None = None
+    copied_entity_id: str | int | None = None
+
+
+class ChatError(msgspec.Struct):
+    """Why a chat failed; code 0 with an empty text is none."""
+
+    code: int | str | None = None
+    msg: str | None = None
+
+
+class ToolFunction(msgspec.Struct):
+    """The function that a chat wants called; `arguments` is JSON in text."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCall(msgspec.Struct):
+    """One call that a chat waits for."""
+
+    id: str = ""
+    type: str | None = None
+    function: ToolFunction | None = None
+
+
+class _SubmitToolOutputs(msgspec.Struct):
+    tool_calls: list[ToolCall] | None = None
+
+
+class RequiredAction(msgspec.Struct):
+    """What a chat waits for. Coze also shows a hollow one on finished chats: mind the status."""
+
+    type: str | None = None
+    submit_tool_outputs: _SubmitToolOutputs | None = None
+
+    @property
+    def tool_calls(self) -> Sequence[ToolCall]:
+        """The calls to make, whose results go to `submit_tool_outputs`."""
+        action = self.submit_tool_outputs
+        return (action.tool_calls or ()) if action else ()
+
+
+# The second is a misspelling in Coze's own page `retrieve_chat`.
+WAITING_WORDS = ("requires_action", "required_action")
+
+
+class Chat(Answer):
+    """How a chat stands (page `retrieve_chat`).
+
+    Attributes:
+        status: `created`, `in_progress`, `completed`, `failed`, `requires_action`, `canceled`.
+        completed_at: Unix time in seconds; set for `requires_action` too, so it is no end.
+    """
+
+    id: str = ""
+    conversation_id: str = ""
+    bot_id: str | int | None = None
+    status: str | None = None
+    created_at: int | None = None
+    completed_at: int | None = None
+    failed_at: int | None = None
+    last_error: ChatError | None = None
+    required_action: RequiredAction | None = None
+    usage: Usage | None = None
+    meta_data: dict[str, str] | None = None
+    section_id: str | int | None = None
+
+    @property
+    def tool_calls(self) -> Sequence[ToolCall]:
+        """The calls that this chat waits for, if it does."""
+        waiting = self.status in WAITING_WORDS
+        return self.required_action.tool_calls if self.required_action and waiting else ()
+
+
+class ChatMessage(Answer, omit_defaults=True):
+    """One message of a chat, as sent (`role`, `content`) and as received.
+
+    Attributes:
+        role: `user` or `assistant`.
+        content: text, or JSON in text for `object_string`.
+        content_type: `text`, `object_string`, `card`, `audio`.
+        type: `question`, `answer`, `function_call`, `tool_response`, `follow_up`, `verbose`, …
+    """
+
+    role: str | None = None
+    content: str | None = None
+    content_type: str | None = None
+    type: str | None = None
+    meta_data: dict[str, str] | None = None
+    id: str | None = None
+    conversation_id: str | None = None
+    chat_id: str | None = None
+    bot_id: str | int | None = None
+    section_id: str | int | None = None
+    created_at: int | None = None
+    updated_at: int | None = None
+    reasoning_content: str | None = None
+
+
+class ToolOutput(msgspec.Struct):
+    """The result of one `ToolCall`, for `submit_tool_outputs`."""
+
+    tool_call_id: str
+    output: str
+
+
+class Bot(Answer):
+    """A bot, as the list shows it (page `bots_list_draft_published`) and as `get_bot` does.
+
+    The list fills `id`, `get_bot` fills `bot_id`; times are Unix seconds. What is not modelled
+    (plugins, model settings, onboarding, whose spelling differs between samples) is in
+    `bot.response.body`.
+    """
+
+    id: str | None = None
+    bot_id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    icon_url: str | None = None
+    folder_id: str | None = None
+    owner_user_id: str | int | None = None
+    is_published: bool | None = None
+    published_at: int | str | None = None
+    updated_at: int | None = None
+    create_time: int | None = None
+    update_time: int | None = None
+    version: str | None = None
+    bot_mode: int | None = None
+    default_user_input_type: str | None = None
+
+
+class BotPage(Answer):
+    """One page of bots; there is no `has_more`, only the `total` of all pages."""
+
+    items: list[Bot] = msgspec.field(default_factory=list[Bot])
+    total: int | None = None
+
+
+class _Detail(msgspec.Struct):
+    logid: str | None = None
+
+
+class Envelope(msgspec.Struct, Generic[T]):
+    """`code` is missing from several of Coze's own samples of success: 0 is meant."""
+
+    data: T
+    code: int | str | None = 0
+
+
+class Refusal(msgspec.Struct):
+    """What an error answer may hold; the OAuth endpoint has its own names."""
+
+    code: int | str | None = None
+    msg: str | None = None
+    detail: _Detail | None = None
+    error_code: str | int | None = None
+    error_message: str | None = None
+    error: str | None = None
+    error_description: str | None = None
+
+
+class Token(msgspec.Struct):
+    access_token: str
+    expires_in: int

@@ -1,0 +1,199 @@
+"""Credentials of a Coze service app."""
+
+from __future__ import annotations
+
+import functools
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import anyio.to_thread
+
+from asyncclient._call import Account, TokenSource, encode_body
+from asyncclient._wire import (
+    Transport,
+    id_text,
+    path_segment,
+)
+from asyncclient.providers.coze._answers import Token
+from asyncclient.providers.coze._endpoints import GET_TOKEN, headers_of
+
+
+class CozeJWT:
+    """Credentials of a Coze service app (page `oauth_jwt`): signs its own way to short tokens.
+
+    Pass it as `token=`. A token is fetched at the first request and renewed early, by one request
+    at a time; each request for one is signed anew, since Coze takes a signed JWT only once.
+    Signing needs the extra `coze-jwt`.
+
+    Args:
+        app_id: the app's id.
+        key_id: the public key's fingerprint, as Coze shows it.
+        private_key: the private key, as the text of a PEM file.
+        duration_seconds: how long a token shall live, 1 to 86399. Default 900.
+        account_id: for a token of another account of the organisation.
+        scope: Coze's `scope` object, to narrow the token's rights.
+        clock: Unix time in seconds; for tests.
+
+    Raises:
+        TypeError, ValueError: an argument cannot be.
+    """
+
+    def __init__(
+        self,
+        app_id: str,
+        key_id: str,
+        private_key: str,
+        *,
+        duration_seconds: int = 900,
+        account_id: str | None = None,
+        scope: Mapping[str, object] | None = None,
+        clock: Callable[[], float] = time.time,  # noqa: TID251  (JWTs and `expires_in` bear wall-clock times)
+    ) -> None:
+        self._app_id = id_text("app_id", app_id)
+        self._key_id = id_text("key_id", key_id)
+        if "-----BEGIN" not in private_key:
+            msg = "private_key must be the text of a PEM file ('-----BEGIN PRIVATE KEY-----…')"
+            raise ValueError(msg)
+        if not 1 <= duration_seconds <= 86399:  # noqa: PLR2004  (page `oauth_jwt`)
+            msg = f"duration_seconds={duration_seconds!r} must be 1 to 86399 seconds"
+            raise ValueError(msg)
+        self._private_key = private_key
+        self._duration = duration_seconds
+        self._account_id = None if account_id is None else path_segment("account_id", account_id)
+        self._scope = scope
+        self._clock = clock
+        self._signer: Callable[[dict[str, object]], str] | None = None
+        self._grants: dict[str, _Grant] = {}
+
+    def source(self, transport: Transport, base_url: str, *, allow_http: bool) -> TokenSource:
+        """Return the token source for one base URL; clients of the same one share its tokens."""
+        grant = self._grants.setdefault(base_url, _Grant())
+
+        async def assertion() -> str:
+            return await self._sign(urlsplit(base_url).netloc)
+
+        account = Account(
+            transport,
+            provider="coze",
+            base_url=base_url,
+            token=assertion,
+            argument="the signed JWT",
+            headers=headers_of,
+            max_retries=3,
+            allow_http=allow_http,
+        )
+        return _JWTSource(functools.partial(self._fetch, account), grant, self._clock)
+
+    async def _sign(self, audience: str) -> str:
+        if self._signer is None:
+            # Reading a key takes some 50 ms of CPU: not on the event loop.
+            self._signer = await anyio.to_thread.run_sync(
+                _make_signer, self._private_key, self._key_id
+            )
+        now = int(self._clock())
+        return self._signer(
+            {
+                "iss": self._app_id,
+                "aud": audience,
+                "iat": now,
+                "exp": now + 600,
+                "jti": f"{uuid.uuid4().hex}{uuid.uuid4().hex}",
+            }
+        )
+
+    async def _fetch(self, account: Account) -> Token:
+        path = "/api/permission/oauth2/token"
+        if self._account_id is not None:
+            path = f"/api/permission/oauth2/account/{self._account_id}/token"
+        body: dict[str, object] = {
+            "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            "duration_seconds": self._duration,
+        }
+        if self._scope is not None:
+            body["scope"] = self._scope
+        return await account.call(GET_TOKEN, path, encode_body("scope", body))
+
+    def __repr__(self) -> str:
+        return f"<CozeJWT app {self._app_id}, key {self._key_id}>"
+
+
+# More than thirty years: a moment, never how long a token lives.
+_NO_DURATION = 1_000_000_000
+
+
+class _Grant:
+    """The token in use at one base URL."""
+
+    __slots__ = ("expires", "lock", "margin", "token")
+
+    def __init__(self) -> None:
+        self.token: str | None = None
+        self.expires = 0.0
+        self.margin = 0.0
+        self.lock = anyio.Lock(fast_acquire=True)
+
+
+class _JWTSource:
+    """Hands out the token in use, and renews it early, one request at a time."""
+
+    def __init__(
+        self, fetch: Callable[[], Awaitable[Token]], grant: _Grant, clock: Callable[[], float]
+    ) -> None:
+        self._fetch = fetch
+        self._grant = grant
+        self._clock = clock
+
+    async def __call__(self) -> str:
+        grant = self._grant
+        left = grant.expires - self._clock()
+        if grant.token is not None and left > grant.margin:
+            return grant.token
+        if grant.token is not None and left > 0 and grant.lock.locked():
+            return grant.token  # still good, and its successor is on its way
+        async with grant.lock:
+            if grant.token is not None and grant.expires - self._clock() > grant.margin:
+                return grant.token
+            fetched = await self._fetch()
+            now = self._clock()
+            # `expires_in` is an absolute Unix time here (page `oauth_jwt`, sample 1721135859),
+            # against its name; a small number can only be a duration.
+            absolute = fetched.expires_in > _NO_DURATION
+            grant.expires = fetched.expires_in if absolute else now + fetched.expires_in
+            grant.margin = min(60.0, max(0.0, grant.expires - now) / 10)
+            grant.token = fetched.access_token
+            return grant.token
+
+    def forget(self, token: str) -> None:
+        """Never hand out this token again: it was refused."""
+        if self._grant.token == token:
+            self._grant.token = None
+
+    def __repr__(self) -> str:
+        return "<token source of a CozeJWT>"
+
+
+def _make_signer(private_key: str, key_id: str) -> Callable[[dict[str, object]], str]:
+    try:
+        import jwt  # noqa: PLC0415  (an extra: only service apps need it)
+        from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415
+    except ImportError:
+        msg = "CozeJWT signs with PyJWT: install the extra coze-jwt, or PyJWT[crypto] itself"
+        raise ImportError(msg) from None
+    failure = ""
+    key: Any = None
+    try:
+        key = RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(private_key)
+    except Exception as error:  # noqa: BLE001  (whatever the key parser says; its text shows no key)
+        failure = type(error).__name__
+    if failure:
+        msg = f"private_key cannot be read as an RSA private key ({failure}): pass the PEM's text"
+        raise ValueError(msg)
+
+    def sign(claims: dict[str, object]) -> str:
+        return jwt.encode(claims, key, algorithm="RS256", headers={"kid": key_id})
+
+    return sign

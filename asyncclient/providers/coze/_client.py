@@ -1,0 +1,532 @@
+"""The client of Coze: a coroutine for each endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from asyncclient._call import Account, TokenSource, encode_body, unix_time
+from asyncclient._task import TaskRef
+from asyncclient._wire import (
+    Transport,
+    id_text,
+    mapping,
+    path_segment,
+    query_of,
+    whole_number,
+)
+from asyncclient.errors import (
+    DecodeError,
+)
+from asyncclient.providers.coze._answers import (
+    Bot,
+    BotPage,
+    Chat,
+    ChatMessage,
+    CopyTask,
+    NodeOutput,
+    ToolOutput,
+    WorkflowReply,
+    WorkflowRun,
+)
+from asyncclient.providers.coze._auth import CozeJWT
+from asyncclient.providers.coze._endpoints import (
+    GET_BOT,
+    GET_CHAT,
+    GET_COPY_TASK,
+    GET_NODE_OUTPUT,
+    GET_WORKFLOW_RUN,
+    LIST_BOTS,
+    RESUME_WORKFLOW,
+    RUN_WORKFLOW,
+    START_CHAT,
+    START_COPY,
+    START_WORKFLOW,
+    SUBMIT_TOOL_OUTPUTS,
+    headers_of,
+)
+from asyncclient.providers.coze._tasks import (
+    ChatHandle,
+    CopyTaskHandle,
+    WorkflowRunHandle,
+    chat_target,
+    copy_target,
+    run_target,
+    send_cancel,
+)
+
+
+class _RunBody(msgspec.Struct, omit_defaults=True):
+    workflow_id: str
+    parameters: Mapping[str, object] | None = None
+    bot_id: str | None = None
+    app_id: str | None = None
+    ext: Mapping[str, str] | None = None
+    workflow_version: str | None = None
+    connector_id: str | None = None
+    is_async: bool = False
+
+
+class _ChatBody(msgspec.Struct, omit_defaults=True):
+    bot_id: str
+    user_id: str
+    additional_messages: Sequence[ChatMessage] | None = None
+    custom_variables: Mapping[str, str] | None = None
+    meta_data: Mapping[str, str] | None = None
+    parameters: Mapping[str, object] | None = None
+    extra_params: Mapping[str, str] | None = None
+    shortcut_command: Mapping[str, object] | None = None
+    enable_card: bool | None = None
+    publish_status: str | None = None
+    bot_version: str | None = None
+    stream: bool | None = None
+    auto_save_history: bool | None = None
+
+
+class Coze:
+    """A client of Coze: cheap to make, no I/O, as many as you like over one pool.
+
+    Every `get_…` and `list_…` is repeated after a fault that may pass; a start is repeated only
+    when it certainly did not happen. Ids are texts: they exceed what JSON numbers can hold.
+
+    Args:
+        transport: a `SessionPool`.
+        token: a personal or service access token, an async function that returns one, or a
+            `CozeJWT`.
+        base_url: `Coze.COM` (default) or `Coze.CN`; tokens, bots and ids of one are unknown in the
+            other.
+        max_retries: how often a failed request is repeated, where that is safe. Default 3.
+        allow_http: let plain http go to another machine, for a self-hosted server.
+
+    Raises:
+        TypeError, ValueError: an argument cannot be; nothing is sent.
+    """
+
+    COM = "https://api.coze.com"
+    CN = "https://api.coze.cn"
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        token: str | TokenSource | CozeJWT,
+        base_url: str = COM,
+        max_retries: int = 3,
+        allow_http: bool = False,
+    ) -> None:
+        if "://" not in base_url:
+            msg = f"base_url={base_url!r} is no region of Coze: pass Coze.CN or Coze.COM"
+            raise ValueError(msg)
+        if isinstance(token, CozeJWT):
+            token = token.source(transport, base_url, allow_http=allow_http)
+        self._account = Account(
+            transport,
+            provider="coze",
+            base_url=base_url,
+            token=token,
+            argument="token",
+            headers=headers_of,
+            max_retries=max_retries,
+            allow_http=allow_http,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Coze {self._account.base_url}>"
+
+    # handles
+
+    def workflow_run(self, workflow_id: str, execute_id: str) -> WorkflowRunHandle:
+        """Return the handle of a run whose ids are known; no I/O."""
+        return WorkflowRunHandle(self._account, workflow_id, execute_id, None)
+
+    def copy_task(self, task_id: str) -> CopyTaskHandle:
+        """Return the handle of a copy task whose id is known; no I/O."""
+        return CopyTaskHandle(self._account, task_id, None)
+
+    def chat(self, conversation_id: str, chat_id: str) -> ChatHandle:
+        """Return the handle of a chat whose ids are known; no I/O."""
+        return ChatHandle(self._account, conversation_id, chat_id, None)
+
+    def task(self, ref: TaskRef) -> WorkflowRunHandle | CopyTaskHandle | ChatHandle:
+        """Return the handle that a reference stands for; no I/O.
+
+        Raises:
+            ValueError: the reference is of another provider, or of a kind that is not known here.
+        """
+        ids = ref.ids
+        try:
+            match (ref.provider, ref.kind):
+                case ("coze", "workflow_run"):
+                    return WorkflowRunHandle(
+                        self._account, ids["workflow_id"], ids["execute_id"], ref.created
+                    )
+                case ("coze", "copy_task"):
+                    return CopyTaskHandle(
+                        self._account,
+                        ids.get("task_id"),
+                        ref.created,
+                        None if "task_id" in ids else ids["copied_entity_id"],
+                    )
+                case ("coze", "chat"):
+                    return ChatHandle(
+                        self._account, ids["conversation_id"], ids["chat_id"], ref.created
+                    )
+                case _:
+                    msg = f"{ref} is not a task of Coze: decode it with its own provider's client"
+                    raise ValueError(msg)
+        except KeyError as error:
+            msg = f"{ref}: the reference lacks {error}"
+            raise ValueError(msg) from None
+
+    # workflows
+
+    async def start_workflow(
+        self,
+        workflow_id: str,
+        parameters: Mapping[str, object] | None = None,
+        *,
+        bot_id: str | None = None,
+        app_id: str | None = None,
+        ext: Mapping[str, str] | None = None,
+        workflow_version: str | None = None,
+        connector_id: str | None = None,
+    ) -> WorkflowRunHandle:
+        """Start an asynchronous run (page `workflow_run`, `is_async`; paid plans only).
+
+        Args:
+            workflow_id: a published workflow.
+            parameters: its inputs by name. A file is its URL, or the text `{"file_id": "…"}`.
+            bot_id: for workflows that use a bot's database or variables; not with `app_id`.
+            app_id: for workflows inside an app; not with `bot_id`.
+            ext: `latitude`, `longitude`, `user_id`, as texts.
+            workflow_version: as `v0.0.5`, for library workflows; the latest by default.
+            connector_id: the channel; 1024 (API) by default.
+
+        Returns:
+            the handle of the run.
+
+        Raises:
+            AsyncClientError: it was refused, or with `may_have_started` it is not known whether
+                it was started.
+        """
+        body = self._run_body(
+            workflow_id, parameters, bot_id, app_id, ext, workflow_version, connector_id
+        )
+        body.is_async = True
+        reply = await self._account.call(
+            START_WORKFLOW, "/v1/workflow/run", encode_body("parameters", body)
+        )
+        if not reply.execute_id:
+            error = DecodeError(
+                "coze.start_workflow: the answer has no execute_id; look at the workflow's run "
+                "list before you start it again",
+                path="$.execute_id",
+            )
+            error.may_have_started = True
+            raise error
+        return WorkflowRunHandle(self._account, workflow_id, str(reply.execute_id), unix_time())
+
+    async def run_workflow(
+        self,
+        workflow_id: str,
+        parameters: Mapping[str, object] | None = None,
+        *,
+        bot_id: str | None = None,
+        app_id: str | None = None,
+        ext: Mapping[str, str] | None = None,
+        workflow_version: str | None = None,
+        connector_id: str | None = None,
+        timeout: float = 100.0,
+    ) -> WorkflowReply:
+        """Run a workflow and stay on the line until it ends (page `workflow_run`).
+
+        Coze drops the connection after 90 s without an answer: for longer work use
+        `start_workflow`, which has the same arguments.
+
+        Args:
+            workflow_id: a published workflow.
+            parameters: its inputs by name.
+            bot_id: for workflows that use a bot's database or variables; not with `app_id`.
+            app_id: for workflows inside an app; not with `bot_id`.
+            ext: `latitude`, `longitude`, `user_id`, as texts.
+            workflow_version: as `v0.0.5`, for library workflows; the latest by default.
+            connector_id: the channel; 1024 (API) by default.
+            timeout: seconds to stay on the line. Default 100, a little more than Coze itself.
+
+        Returns:
+            the answer; `.outputs` is its data, and `.interrupt` is set if it waits for its caller.
+        """
+        body = self._run_body(
+            workflow_id, parameters, bot_id, app_id, ext, workflow_version, connector_id
+        )
+        return await self._account.call(
+            RUN_WORKFLOW, "/v1/workflow/run", encode_body("parameters", body), timeout=timeout
+        )
+
+    async def resume_workflow(
+        self,
+        workflow_id: str,
+        *,
+        event_id: str,
+        interrupt_type: int,
+        resume_data: str | Mapping[str, object],
+    ) -> WorkflowReply:
+        """Give an interrupted run what it waits for (page `resume_workflow`).
+
+        Args:
+            workflow_id: the workflow.
+            event_id: the interrupt's `event_id`, as it is.
+            interrupt_type: the interrupt's `type`.
+            resume_data: what its `required_parameters` ask for: text, or a mapping to be sent as
+                JSON in text. If something lacks, the run interrupts again.
+
+        Returns:
+            the answer; an asynchronous run goes on, so wait again with the same handle.
+        """
+        if not isinstance(resume_data, str):
+            resume_data = encode_body("resume_data", resume_data).decode()
+        body = {
+            "workflow_id": id_text("workflow_id", workflow_id),
+            "event_id": id_text("event_id", event_id),
+            "interrupt_type": interrupt_type,
+            "resume_data": resume_data,
+        }
+        # The plural is the page's own.
+        return await self._account.call(
+            RESUME_WORKFLOW, "/v1/workflows/resume", encode_body("resume_data", body)
+        )
+
+    async def get_workflow_run(self, workflow_id: str, execute_id: str) -> WorkflowRun:
+        """Read how a run stands (page `workflow_history`)."""
+        return await self._account.call(GET_WORKFLOW_RUN, run_target(workflow_id, execute_id))
+
+    async def get_node_output(
+        self, workflow_id: str, execute_id: str, node_execute_uuid: str
+    ) -> NodeOutput:
+        """Read what one output node put out (page `get_node_execute_history_response`).
+
+        For runs whose output is `.trimmed`; Coze keeps it for 24 hours.
+        """
+        node = path_segment("node_execute_uuid", node_execute_uuid)
+        return await self._account.call(
+            GET_NODE_OUTPUT, f"{run_target(workflow_id, execute_id)}/execute_nodes/{node}"
+        )
+
+    # bots
+
+    async def list_bots(
+        self,
+        workspace_id: str,
+        *,
+        publish_status: str | None = None,
+        connector_id: str | None = None,
+        page_num: int = 1,
+        page_size: int = 20,
+    ) -> BotPage:
+        """Read one page of a workspace's bots (page `bots_list_draft_published`).
+
+        Args:
+            workspace_id: the workspace.
+            publish_status: `all`, `published_online` (Coze's default), `published_draft`,
+                `unpublished_draft`.
+            connector_id: the channel; 1024 (API) by default.
+            page_num: from 1.
+            page_size: bots a page. Default 20.
+        """
+        whole_number("page_num", page_num, least=1)
+        whole_number("page_size", page_size, least=1)
+        query = query_of(
+            workspace_id=id_text("workspace_id", workspace_id),
+            publish_status=publish_status,
+            connector_id=connector_id,
+            page_num=page_num,
+            page_size=page_size,
+        )
+        return await self._account.call(LIST_BOTS, f"/v1/bots{query}")
+
+    async def iter_bots(
+        self,
+        workspace_id: str,
+        *,
+        publish_status: str | None = None,
+        connector_id: str | None = None,
+        page_size: int = 20,
+    ) -> AsyncIterator[Bot]:
+        """Yield all of a workspace's bots, page by page; arguments as `list_bots`."""
+        seen: set[str | None] = set()
+        page_num = 1
+        while True:
+            page = await self.list_bots(
+                workspace_id,
+                publish_status=publish_status,
+                connector_id=connector_id,
+                page_num=page_num,
+                page_size=page_size,
+            )
+            # There is no `has_more`: the end is an empty page, the total, or a page that brings
+            # nothing new (a server that does not know `page_num` answers the first for ever).
+            new = [bot for bot in page.items if bot.id not in seen]
+            seen.update(bot.id for bot in new)
+            for bot in new:
+                yield bot
+            if not new or (page.total is not None and len(seen) >= page.total):
+                return
+            page_num += 1
+
+    async def get_bot(self, bot_id: str, *, is_published: bool | None = None) -> Bot:
+        """Read one bot; `is_published=False` for its draft."""
+        query = query_of(is_published=is_published)
+        return await self._account.call(
+            GET_BOT, f"/v1/bots/{path_segment('bot_id', bot_id)}{query}"
+        )
+
+    # copies
+
+    async def start_copy(
+        self,
+        entity_id: str,
+        *,
+        entity_type: Literal["app", "bot", "workflow"],
+        to_workspace_id: str | None = None,
+    ) -> CopyTaskHandle:
+        """Copy a bot, an app or a workflow (page `copy_resource_task`).
+
+        Coze copies some at once and some by a task; the handle can be waited for either way.
+
+        Args:
+            entity_id: what to copy.
+            entity_type: what it is.
+            to_workspace_id: where to; the same workspace by default.
+        """
+        body = {"entity_id": id_text("entity_id", entity_id), "entity_type": entity_type}
+        if to_workspace_id is not None:
+            body["to_workspace_id"] = id_text("to_workspace_id", to_workspace_id)
+        started = await self._account.call(
+            START_COPY, "/v1/entities/copy_tasks", encode_body("entity_id", body)
+        )
+        if started.task_id:
+            return CopyTaskHandle(self._account, str(started.task_id), unix_time())
+        if started.copied_entity_id:
+            return CopyTaskHandle(self._account, None, unix_time(), str(started.copied_entity_id))
+        error = DecodeError(
+            "coze.start_copy: the answer has neither task_id nor copied_entity_id; look into the "
+            "target workspace before you copy again",
+            path="$.data.task_id",
+        )
+        error.may_have_started = True
+        raise error
+
+    async def get_copy_task(self, task_id: str) -> CopyTask:
+        """Read how a copy stands (page `query_resource_copy_execution_result`)."""
+        return await self._account.call(GET_COPY_TASK, copy_target(task_id))
+
+    # chats
+
+    async def start_chat(
+        self,
+        bot_id: str,
+        *,
+        user_id: str,
+        additional_messages: Sequence[ChatMessage] | None = None,
+        conversation_id: str | None = None,
+        custom_variables: Mapping[str, str] | None = None,
+        meta_data: Mapping[str, str] | None = None,
+        parameters: Mapping[str, object] | None = None,
+        extra_params: Mapping[str, str] | None = None,
+        shortcut_command: Mapping[str, object] | None = None,
+        enable_card: bool | None = None,
+        publish_status: str | None = None,
+        bot_version: str | None = None,
+    ) -> ChatHandle:
+        """Begin a chat with a bot, without streaming (page `chat_v3`).
+
+        Args:
+            bot_id: a bot published to the API.
+            user_id: your own name for the user; Coze keeps conversations apart by it.
+            additional_messages: what was said, the question last, at most 100.
+            conversation_id: the conversation to go on with; only one chat runs in it at a time.
+            custom_variables: the bot's variables.
+            meta_data: at most 16 pairs of your own.
+            parameters: inputs for a bot's chat flow.
+            extra_params: Coze's own extras.
+            shortcut_command: a shortcut command to run.
+            enable_card: let answers be cards.
+            publish_status: which version of the bot.
+            bot_version: which version of the bot, by number.
+
+        Returns:
+            the handle of the chat; `.messages()` reads the answer once it has ended.
+        """
+        body = _ChatBody(
+            bot_id=id_text("bot_id", bot_id),
+            user_id=id_text("user_id", user_id),
+            additional_messages=additional_messages,
+            custom_variables=custom_variables,
+            meta_data=meta_data,
+            parameters=parameters,
+            extra_params=extra_params,
+            shortcut_command=shortcut_command,
+            enable_card=enable_card,
+            publish_status=publish_status,
+            bot_version=bot_version,
+            stream=False,
+            auto_save_history=True,  # 4007 otherwise: without a stream the history is the answer
+        )
+        query = ""
+        if conversation_id is not None:
+            query = query_of(conversation_id=id_text("conversation_id", conversation_id))
+        chat = await self._account.call(
+            START_CHAT, f"/v3/chat{query}", encode_body("additional_messages", body)
+        )
+        return ChatHandle(self._account, chat.conversation_id, chat.id, unix_time(), bot_id)
+
+    async def get_chat(self, conversation_id: str, chat_id: str) -> Chat:
+        """Read how a chat stands (page `retrieve_chat`; at most once a second)."""
+        return await self._account.call(
+            GET_CHAT, chat_target(self.chat(conversation_id, chat_id), "/v3/chat/retrieve")
+        )
+
+    async def cancel_chat(self, conversation_id: str, chat_id: str) -> Chat:
+        """Stop a chat; one that has ended or waits for its caller cannot be (code 4104)."""
+        return await send_cancel(self._account, conversation_id, chat_id)
+
+    async def list_chat_messages(self, conversation_id: str, chat_id: str) -> list[ChatMessage]:
+        """Read a chat's messages: questions, tool calls, answers, follow-ups."""
+        return await self.chat(conversation_id, chat_id).messages()
+
+    async def submit_tool_outputs(
+        self, conversation_id: str, chat_id: str, *, tool_outputs: Sequence[ToolOutput]
+    ) -> Chat:
+        """Give a chat the results of the calls that it waits for; it goes on."""
+        target = chat_target(self.chat(conversation_id, chat_id), "/v3/chat/submit_tool_outputs")
+        body = {"tool_outputs": list(tool_outputs), "stream": False}
+        return await self._account.call(
+            SUBMIT_TOOL_OUTPUTS, target, encode_body("tool_outputs", body)
+        )
+
+    @staticmethod
+    def _run_body(
+        workflow_id: str,
+        parameters: Mapping[str, object] | None,
+        bot_id: str | None,
+        app_id: str | None,
+        ext: Mapping[str, str] | None,
+        workflow_version: str | None,
+        connector_id: str | None,
+    ) -> _RunBody:
+        if bot_id is not None and app_id is not None:
+            msg = "pass bot_id or app_id, not both: Coze refuses them together (code 4000)"
+            raise ValueError(msg)
+        if parameters is not None:
+            mapping("parameters", parameters)
+        return _RunBody(
+            id_text("workflow_id", workflow_id),
+            parameters,
+            bot_id,
+            app_id,
+            ext,
+            workflow_version,
+            connector_id,
+        )

@@ -1,0 +1,215 @@
+"""The three kinds of task that Coze has, as handles that can be waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Protocol
+
+from asyncclient._call import Account, encode_body
+from asyncclient._state import TaskState
+from asyncclient._task import Handle, TaskRef
+from asyncclient._wire import (
+    id_text,
+    path_segment,
+    query_of,
+)
+from asyncclient.providers.coze._answers import Chat, ChatMessage, CopyTask, WorkflowRun
+from asyncclient.providers.coze._endpoints import (
+    CANCEL_CHAT,
+    CHAT_WORDS,
+    COPY_WORDS,
+    GET_CHAT,
+    GET_COPY_TASK,
+    GET_WORKFLOW_RUN,
+    LIST_CHAT_MESSAGES,
+    WORKFLOW_WORDS,
+)
+
+
+class WorkflowRunHandle(Handle[WorkflowRun]):
+    """One asynchronous run of a workflow. Coze has no way to cancel one."""
+
+    __slots__ = ("_account", "execute_id", "workflow_id")
+
+    vocabulary = WORKFLOW_WORDS
+
+    def __init__(
+        self, account: Account, workflow_id: str, execute_id: str, created: int | None
+    ) -> None:
+        self._account = account
+        self.workflow_id = id_text("workflow_id", workflow_id)
+        self.execute_id = id_text("execute_id", execute_id)
+        super().__init__(
+            (account.key, "workflow_run", workflow_id, execute_id),
+            f"coze.workflow_run:{workflow_id}",
+            TaskRef(
+                "coze",
+                "workflow_run",
+                {"workflow_id": workflow_id, "execute_id": execute_id},
+                created,
+            ),
+        )
+
+    async def poll(self) -> WorkflowRun:
+        """Ask once how the run stands (page `workflow_history`)."""
+        return await self._account.once(
+            GET_WORKFLOW_RUN, run_target(self.workflow_id, self.execute_id)
+        )
+
+    def word_of(self, result: WorkflowRun) -> str | None:
+        """Return `execute_status`."""
+        return result.execute_status
+
+    def state_of(self, result: WorkflowRun) -> TaskState | None:
+        """Return the state; an interrupt blocks a run whatever its word, unless it has ended.
+
+        The page names no word for an interrupted run, only `interrupt_data`.
+        """
+        state = self.vocabulary.state_of(result.execute_status)
+        ended = state is not None and state.is_terminal
+        return TaskState.BLOCKED if result.interrupt and not ended else state
+
+    def reason_of(self, result: WorkflowRun) -> str | None:
+        """Return the run's error code and message, or what it asks for."""
+        if result.interrupt is not None:
+            return f"interrupt type {result.interrupt.type}: {result.interrupt.data or ''}"
+        code = result.error_code if result.error_code not in {"", "0", 0, None} else ""
+        said = f"{code} {result.error_message or result.error_msg or ''}".strip()
+        return f"{said} (debug_url in .snapshot.result)" if said and result.debug_url else said
+
+    def block_of(self, result: WorkflowRun) -> Hashable:
+        """Return the id of the event that the run waits for."""
+        return result.interrupt.event_id if result.interrupt else None
+
+
+class CopyTaskHandle(Handle[CopyTask]):
+    """One copy of a bot, an app or a workflow.
+
+    Attributes:
+        task_id: None when Coze copied at once and has no task to ask for.
+        copied_entity_id: the copy, when Coze copied at once.
+    """
+
+    __slots__ = ("_account", "copied_entity_id", "task_id")
+
+    vocabulary = COPY_WORDS
+
+    def __init__(
+        self,
+        account: Account,
+        task_id: str | None,
+        created: int | None,
+        copied_entity_id: str | None = None,
+    ) -> None:
+        self._account = account
+        self.task_id = None if task_id is None else id_text("task_id", task_id)
+        self.copied_entity_id = copied_entity_id
+        ids = {"task_id": task_id} if task_id else {"copied_entity_id": copied_entity_id or ""}
+        super().__init__(
+            (account.key, "copy_task", *ids.values()),
+            "coze.copy_task",
+            TaskRef("coze", "copy_task", ids, created),
+        )
+
+    async def poll(self) -> CopyTask:
+        """Ask once how the copy stands; without a request when it was made at once."""
+        if self.task_id is None:
+            return CopyTask(task_status="successful", target_entity_id=self.copied_entity_id)
+        return await self._account.once(GET_COPY_TASK, copy_target(self.task_id))
+
+    def word_of(self, result: CopyTask) -> str | None:
+        """Return `task_status`."""
+        return result.task_status
+
+    def reason_of(self, result: CopyTask) -> str | None:
+        """Return the reasons that Coze gives, joined."""
+        reasons = result.failed_reasons or ()
+        return "; ".join(
+            f"{reason.entity_type} {reason.entity_name or reason.entity_id}: {reason.failed_reason}"
+            for reason in reasons
+        )
+
+
+class ChatHandle(Handle[Chat]):
+    """One chat with a bot."""
+
+    __slots__ = ("_account", "chat_id", "conversation_id")
+
+    vocabulary = CHAT_WORDS
+
+    def __init__(
+        self,
+        account: Account,
+        conversation_id: str,
+        chat_id: str,
+        created: int | None,
+        bot_id: str | None = None,
+    ) -> None:
+        self._account = account
+        self.conversation_id = id_text("conversation_id", conversation_id)
+        self.chat_id = id_text("chat_id", chat_id)
+        super().__init__(
+            (account.key, "chat", conversation_id, chat_id),
+            f"coze.chat:{bot_id}" if bot_id else "coze.chat",
+            TaskRef(
+                "coze", "chat", {"conversation_id": conversation_id, "chat_id": chat_id}, created
+            ),
+        )
+
+    async def poll(self) -> Chat:
+        """Ask once how the chat stands (page `retrieve_chat`)."""
+        return await self._account.once(GET_CHAT, chat_target(self, "/v3/chat/retrieve"))
+
+    async def cancel(self) -> Chat:
+        """Ask Coze to stop the chat."""
+        return await send_cancel(self._account, self.conversation_id, self.chat_id)
+
+    async def messages(self) -> list[ChatMessage]:
+        """Read the chat's messages; after it has ended, the answer is among them."""
+        return await self._account.call(
+            LIST_CHAT_MESSAGES, chat_target(self, "/v3/chat/message/list")
+        )
+
+    def word_of(self, result: Chat) -> str | None:
+        """Return `status`."""
+        return result.status
+
+    def reason_of(self, result: Chat) -> str | None:
+        """Return the chat's own error, or the calls that it waits for."""
+        if result.tool_calls:
+            names = (call.function.name if call.function else None for call in result.tool_calls)
+            return f"wants {', '.join(str(name) for name in names)} called"
+        error = result.last_error
+        return f"{error.code} {error.msg or ''}".strip() if error and error.code else None
+
+    def block_of(self, result: Chat) -> Hashable:
+        """Return the ids of the calls that the chat waits for."""
+        return tuple(call.id for call in result.tool_calls) or None
+
+
+class _ChatIds(Protocol):
+    @property
+    def conversation_id(self) -> str: ...  # pragma: no cover
+    @property
+    def chat_id(self) -> str: ...  # pragma: no cover
+
+
+def run_target(workflow_id: str, execute_id: str) -> str:
+    workflow = path_segment("workflow_id", workflow_id)
+    return f"/v1/workflows/{workflow}/run_histories/{path_segment('execute_id', execute_id)}"
+
+
+def copy_target(task_id: str) -> str:
+    return f"/v1/entities/copy_tasks/{path_segment('task_id', task_id)}"
+
+
+def chat_target(ids: _ChatIds, path: str) -> str:
+    return f"{path}{query_of(conversation_id=ids.conversation_id, chat_id=ids.chat_id)}"
+
+
+async def send_cancel(account: Account, conversation_id: str, chat_id: str) -> Chat:
+    body = {
+        "conversation_id": id_text("conversation_id", conversation_id),
+        "chat_id": id_text("chat_id", chat_id),
+    }
+    return await account.call(CANCEL_CHAT, "/v3/chat/cancel", encode_body("chat", body))
