@@ -1,0 +1,32 @@
+"""Start a remote job, wait until it is done, get its typed result: for one job or a million."""
+
+from __future__ import annotations
+
+import logging
+
+from asyncclient import errors
+from asyncclient._pool import SessionPool
+from asyncclient._schedule import Schedule
+from asyncclient._state import Snapshot, TaskState, Vocabulary
+from asyncclient._task import Task, TaskRef, decode_ref, encode_ref, polling_task
+from asyncclient._wait import Watch, wait_until_done, watch
+
+__all__ = [
+    "Schedule",
+    "SessionPool",
+    "Snapshot",
+    "Task",
+    "TaskRef",
+    "TaskState",
+    "Vocabulary",
+    "Watch",
+    "decode_ref",
+    "encode_ref",
+    "errors",
+    "polling_task",
+    "wait_until_done",
+    "watch",
+]
+
+# A library stays silent unless its user configures logging.
+logging.getLogger("asyncclient").addHandler(logging.NullHandler())

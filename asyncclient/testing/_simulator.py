@@ -1,0 +1,203 @@
+"""The simulator: a real HTTP server on loopback that speaks Coze and Copy.ai."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from asyncclient.testing._faults import Fault, FaultPlan
+from asyncclient.testing._simulated_copyai import SimulatedCopyAI
+from asyncclient.testing._simulated_coze import SimulatedCoze
+from asyncclient.testing._simulated_server import ProviderServer
+from asyncclient.testing._simulated_tasks import Habits, SimulatedTask, World, usual_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from asyncclient.testing._simulated_coze_voice import Plan
+    from asyncclient.testing._simulated_tasks import Durations
+
+__all__ = ["Fault", "SimulatedTask", "Simulator"]
+
+
+class Simulator:
+    """A real HTTP server on loopback that speaks two task providers, Coze and Copy.ai.
+
+    Each provider has its own port. All chance comes from one seeded generator, and a task's state
+    is a function of the event loop's time, so that it runs under a virtual clock as well. It never
+    sends anything to another machine.
+
+    The fate of a task can be ordered by a key ``simulate`` in the inputs of its start: Coze
+    ``parameters`` of a run, ``parameters`` or ``custom_variables`` (as JSON text) of a chat,
+    Copy.ai ``startVariables``. It is an object; every part of it may be left out:
+
+    ============  =================================================================================
+    ``seconds``   How long the task takes.
+    ``outcome``   See below; ``success`` unless drawn otherwise.
+    ``words``     Status words shown first, one a poll; null leaves the status out.
+    ``marker``    Counted in ``starts`` (so is a Copy.ai ``metadata.marker``).
+    ``shape``     ``live`` or ``doc``: answers as observed, or as the provider's pages show them.
+                  A ``doc`` run history lacks ``is_output_trimmed`` (a synchronous run's always
+                  does), a ``doc`` chat begins as ``created`` and its cancelling answers hollow
+                  objects. Left out, what every known client bears is shown now so, now so.
+    ============  =================================================================================
+
+    ==================  ====  ====  =======  =====================================================
+    outcome             run   chat  Copy.ai  what happens
+    ==================  ====  ====  =======  =====================================================
+    ``success``         x     x     x        it ends well
+    ``fail``            x     x     x        it ends badly
+    ``cancel``          x     x              it ends cancelled (``Cancel``, ``canceled``)
+    ``interrupt``       x     x              half-way it waits for input, then ends well
+    ``unset``           x                    the same, with ``<UNSET>`` for a status
+    ``trimmed``         x                    its output is cut off; nodes have the whole
+    ``plain_text``      x           x        its output is not JSON
+    ``empty_list``      x                    until it ends, ``data`` is an empty list
+    ``malformed``       x                    until it ends, answers are not valid JSON
+    ``out_of_credits``  x           x        it is refused: code 4011, or HTTP 400
+    ==================  ====  ====  =======  =====================================================
+
+    A copy task is ordered by its ``entity_id``, which is its marker too: ``fail-…`` fails,
+    ``slow-…`` takes ten times as long. A ``workflow_id`` that begins with ``missing`` is unknown.
+    """
+
+    requests: Counter[str]
+    """Requests by operation, such as ``coze.run`` or ``copyai.get_run``; ``coze.429`` counts those
+    of them that were over the plan's limit, ``unknown_path`` those to no operation."""
+    faults_served: Counter[str]
+    """Faults met, by name, such as ``html_502``."""
+    starts: Counter[str]
+    """Tasks started, by the marker that the caller gave: 2 means that one was started twice."""
+    tasks: Mapping[str, SimulatedTask]
+    """Every task, by its execute id, chat id, copy task id or run id."""
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        durations: Durations | None = None,
+        fail_share: float = 0.0,
+        interrupt_share: float = 0.0,
+        fault_share: float = 0.0,
+        plan: Plan | None = None,
+        coze_token: str = "pat_simulator",
+        copyai_key: str = "simulator-key",
+        not_found_seconds: float = 0.0,
+        jwt_public_key: str | None = None,
+    ) -> None:
+        """Set up a simulator; nothing listens before it is entered or started.
+
+        - ``seed``: of the generator that all chance comes from. Default 0.
+        - ``durations``: draws how many seconds a task takes. Default: log-normal, mean 2,
+          sigma 0.5.
+        - ``fail_share``: the share (0 to 1) of tasks that fail. Default 0.
+        - ``interrupt_share``: the share of Coze workflow runs that stop for input once. Default 0.
+        - ``fault_share``: the share of GETs for states and lists that meet a random transient
+          fault. Default 0.
+        - ``plan``: the Coze plan whose limits of rate hold. Default None: no limits.
+        - ``coze_token``, ``copyai_key``: the credentials that are right.
+        - ``not_found_seconds``: for so long a fresh task is not to be found. Default 0.
+        - ``jwt_public_key``: PEM text to check the signature of Coze's JWT assertions with (needs
+          PyJWT). Default None: signatures are not checked, everything else is.
+        """
+        rng = random.Random(seed)
+        self.requests, self.faults_served = Counter(), Counter()
+        habits = Habits(
+            durations=durations or usual_duration,
+            fail_share=fail_share,
+            interrupt_share=interrupt_share,
+            not_found_seconds=not_found_seconds,
+        )
+        world = World(rng, habits)
+        self._world = world
+        self.starts = world.starts
+        self.tasks = MappingProxyType(world.tasks)
+        self._faults = FaultPlan(rng, fault_share)
+        counts = (self.requests, self.faults_served)
+        coze = SimulatedCoze(world, coze_token, plan, self.requests)
+        coze.public_key = jwt_public_key
+        copyai = SimulatedCopyAI(world, copyai_key)
+        self._webhooks = copyai.webhooks
+        self._coze = ProviderServer(coze, world, self._faults, counts)
+        self._copyai = ProviderServer(copyai, world, self._faults, counts)
+        self._host: str | None = None
+
+    def __repr__(self) -> str:
+        """Tell where it listens and what it has seen."""
+        where = f"{self.coze_url} {self.copyai_url}" if self._host else "not started"
+        return f"<Simulator {where}, {len(self.tasks)} tasks, {self.requests.total()} requests>"
+
+    @property
+    def coze_url(self) -> str:
+        """The base URL of Coze."""
+        return f"http://{self._listening_host()}:{self._coze.port}"
+
+    @property
+    def copyai_url(self) -> str:
+        """The base URL of Copy.ai; like the real one it has a path."""
+        return f"http://{self._listening_host()}:{self._copyai.port}/api/"
+
+    def _listening_host(self) -> str:
+        if self._host is None:
+            message = "The simulator has not been started: use `async with Simulator()`."
+            raise RuntimeError(message)
+        return self._host
+
+    def order(self, fault: Fault | str, *, times: int = 1, path: str = "") -> None:
+        """Let the next requests meet a fault, before any that is ordered later.
+
+        - ``fault``: a ``Fault`` or its name.
+        - ``times``: how many requests meet it. Default 1.
+        - ``path``: only those whose path contains it. Default: any.
+        """
+        self._faults.order(Fault(fault), times=times, path=path)
+
+    async def start(
+        self, *, host: str = "127.0.0.1", coze_port: int = 0, copyai_port: int = 0
+    ) -> None:
+        """Listen on a host and two ports; a port of 0, the default, is a free one."""
+        if self._host is not None:
+            message = "The simulator has been started already."
+            raise RuntimeError(message)
+        self._world.begin()
+        await self._coze.start(host, coze_port)
+        try:
+            await self._copyai.start(host, copyai_port)
+        except OSError:
+            await self._coze.close()
+            raise
+        self._host = host
+
+    async def close(self) -> None:
+        """Stop for good; requests in flight are reset, webhooks not yet delivered are dropped."""
+        await self._webhooks.close()
+        await self._coze.close()
+        await self._copyai.close()
+
+    async def stop_listening(self) -> None:
+        """Go down hard: every connection is reset and new ones are refused; the state is kept."""
+        await self._coze.stop_listening()
+        await self._copyai.stop_listening()
+
+    async def listen_again(self) -> None:
+        """Come back on the same ports, with the same tasks."""
+        await self._coze.listen()
+        await self._copyai.listen()
+
+    async def __aenter__(self) -> Self:
+        """Start on free ports of 127.0.0.1."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close."""
+        await self.close()

@@ -1,0 +1,31 @@
+"""What all tests share: virtual time by default, no blocking call in a loop, Hypothesis settings.
+
+A module that needs the real clock says `pytestmark = real_time`; a folder of them defines its own
+fixture `anyio_backend` in its `conftest.py`. Both names are in `asyncclient.testing.pytest_plugin`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from blockbuster import blockbuster_ctx
+from hypothesis import settings
+
+from asyncclient.testing import pytest_plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# No deadline: a shared machine stalls now and then. A failure prints what reproduces it.
+settings.register_profile("ci", deadline=None, derandomize=False, print_blob=True)
+settings.load_profile("ci")
+
+anyio_backend = pytest_plugin.anyio_backend  # a fixture: pytest finds it by its name
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[None]:
+    """Fail a test when the package blocks its event loop, by `time.sleep` or by reading a file."""
+    with blockbuster_ctx("asyncclient"):
+        yield

@@ -1,0 +1,386 @@
+"""Tests of the event loop on virtual time, and of the pytest plugin that chooses it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+import pytest
+from aiohttp import ClientSession, ClientTimeout, web
+from aiohttp.test_utils import TestServer
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from asyncclient.testing._virtual_time import VirtualTimeLoop, run_virtual, virtual_time_loop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MILLISECONDS = st.integers(min_value=0, max_value=10**9)
+
+
+def now() -> float:
+    """Return the running loop's time in seconds."""
+    return asyncio.get_running_loop().time()
+
+
+def work() -> int:
+    """Keep a thread at work for some real milliseconds, while others can run."""
+    return len(hashlib.sha256(bytes(10_000_000)).digest())
+
+
+async def test_an_hour_passes_exactly() -> None:
+    """A sleep of an hour moves the clock by exactly an hour, from exactly zero."""
+    assert now() == 0
+    await asyncio.sleep(3600)
+    assert now() == 3600
+
+
+async def test_a_sleep_longer_than_the_loop_ever_selects_is_exact() -> None:
+    """A sleep of a month ends on time, although asyncio selects for a day at most."""
+    await asyncio.sleep(30 * 24 * 3600 + 0.3)
+    assert now() == 30 * 24 * 3600 + 0.3
+
+
+async def test_work_takes_no_virtual_time() -> None:
+    """The clock stands still while callbacks run, however often they yield."""
+    for _ in range(100):
+        assert await asyncio.sleep(0, result=sum(range(1000))) == 499_500
+    assert now() == 0
+
+
+async def test_sleepers_run_side_by_side() -> None:
+    """A thousand concurrent sleeps take as long as the longest of them."""
+    await asyncio.gather(*(asyncio.sleep(i) for i in range(1000)))
+    assert now() == 999
+
+
+@given(st.lists(MILLISECONDS, max_size=50), st.sets(st.integers(0, 49)))
+@example([30, 407], set())  # 0.03 + (0.407 - 0.03) is a little more than 0.407
+def test_timers_fire_in_order_and_on_time(delays: list[int], cancelled: set[int]) -> None:
+    """Each timer fires at its very time, earlier ones first, and cancelled ones not at all."""
+    fired: list[tuple[float, float]] = []
+
+    def fire(due: float) -> None:
+        fired.append((due, now()))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for number, delay in enumerate(delays):
+            timer = loop.call_at(delay / 1000, fire, delay / 1000)
+            if number in cancelled:
+                timer.cancel()
+        await asyncio.sleep(10**6 + 1)
+
+    run_virtual(main)
+    kept = sorted(delay / 1000 for n, delay in enumerate(delays) if n not in cancelled)
+    assert fired == [(due, due) for due in kept]
+
+
+@given(st.lists(st.floats(min_value=0, max_value=1e5), max_size=50))
+def test_sleeps_in_a_row_never_end_early(delays: list[float]) -> None:
+    """After each of many sleeps the clock stands exactly where the sleep should end."""
+
+    async def main() -> None:
+        for delay in delays:
+            due = now() + delay
+            await asyncio.sleep(delay)
+            assert now() == due
+
+    run_virtual(main)
+
+
+async def test_asyncio_timeout_strikes_on_time() -> None:
+    """A timeout of 900 s ends an endless sleep at 900 s."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(900):
+            await asyncio.sleep(1e9)
+    assert now() == 900
+
+
+async def test_asyncio_timeout_spares_what_ends_before() -> None:
+    """What ends a millisecond before its timeout is not cut off."""
+    async with asyncio.timeout(900):
+        await asyncio.sleep(899.999)
+    assert now() == 899.999
+
+
+async def test_anyio_scopes_share_the_clock() -> None:
+    """The scopes and the clock of anyio are on virtual time too."""
+    with pytest.raises(TimeoutError), anyio.fail_after(900):
+        await anyio.sleep_forever()
+    assert anyio.current_time() == 900
+
+
+async def quick(_request: web.Request) -> web.Response:
+    """Answer at once."""
+    return web.Response(text="quick")
+
+
+async def stalled(_request: web.Request) -> web.Response:
+    """Answer after a virtual day."""
+    await asyncio.sleep(24 * 3600)
+    return web.Response(text="late")
+
+
+def make_server() -> TestServer:
+    """Make a server on 127.0.0.1 with one quick page and one that stalls."""
+    app = web.Application()
+    app.router.add_get("/quick", quick)
+    app.router.add_get("/stalled", stalled)
+    return TestServer(app)
+
+
+async def test_a_real_server_answers_between_virtual_sleeps() -> None:
+    """Requests to a server in the same loop all succeed with half a minute between them."""
+    async with make_server() as server, ClientSession(timeout=ClientTimeout(total=10)) as session:
+        for _ in range(20):
+            async with session.get(server.make_url("/quick")) as response:
+                assert await response.text() == "quick"
+            await asyncio.sleep(30)
+    assert now() >= 600
+
+
+async def test_concurrent_requests_are_not_jumped_over() -> None:
+    """A hundred requests at once succeed although each has a timeout of a virtual second."""
+    async with make_server() as server, ClientSession(timeout=ClientTimeout(total=1)) as session:
+
+        async def fetch() -> str:
+            async with session.get(server.make_url("/quick")) as response:
+                return await response.text()
+
+        assert await asyncio.gather(*(fetch() for _ in range(100))) == ["quick"] * 100
+
+
+async def test_a_stalled_server_runs_into_the_client_timeout() -> None:
+    """A request to a server that says nothing ends by its own timeout, in virtual time."""
+    async with make_server() as server, ClientSession(timeout=ClientTimeout(total=900)) as session:
+        started = now()
+        with pytest.raises(TimeoutError):
+            await session.get(server.make_url("/stalled"))
+        assert now() - started == pytest.approx(900, abs=1)  # aiohttp rounds up to a full second
+
+
+async def test_asyncio_thread_holds_time_still() -> None:
+    """A thread of asyncio finishes before a virtual millisecond has passed."""
+    async with asyncio.timeout(0.001):
+        assert await asyncio.to_thread(work) == 32
+    assert now() == 0
+
+
+async def test_anyio_thread_holds_time_still() -> None:
+    """A thread of anyio finishes before a virtual millisecond has passed."""
+    with anyio.fail_after(0.001):
+        assert await anyio.to_thread.run_sync(work) == 32
+    assert now() == 0
+
+
+async def test_name_resolution_holds_time_still() -> None:
+    """Looking a name up, which asyncio does in a thread, costs no virtual time."""
+    async with asyncio.timeout(0.001):
+        assert await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+
+
+def test_a_thread_may_wait_for_the_virtual_clock() -> None:
+    """A thread that waits for a timer of the loop holds it back only for the given patience."""
+
+    async def main() -> float:
+        await anyio.to_thread.run_sync(lambda: anyio.from_thread.run(anyio.sleep, 3600))
+        return now()
+
+    make_loop = functools.partial(VirtualTimeLoop, thread_patience=0.01)
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        assert runner.run(main()) == 3600
+
+
+async def test_a_thread_started_by_hand_may_wake_the_loop() -> None:
+    """With no timer pending, a thread that the loop does not know of can still wake it."""
+    loop = asyncio.get_running_loop()
+    woken = asyncio.Event()
+
+    def run() -> None:
+        work()
+        loop.call_soon_threadsafe(woken.set)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    await woken.wait()
+    await asyncio.to_thread(thread.join)
+    assert now() == 0
+
+
+def test_an_open_socket_gets_its_grace() -> None:
+    """What a peer sends within the grace arrives before a timer of a virtual millisecond."""
+
+    async def main() -> bytes:
+        here, there = socket.socketpair()
+        with here, there:
+            here.setblocking(False)  # noqa: FBT003 - that is its only form
+            peer = threading.Thread(target=lambda: (work(), there.send(b"late")))
+            peer.start()
+            async with asyncio.timeout(0.001):
+                received = await asyncio.get_running_loop().sock_recv(here, 10)
+            await asyncio.to_thread(peer.join)
+            return received
+
+    make_loop = functools.partial(VirtualTimeLoop, grace=10)
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        assert runner.run(main()) == b"late"
+
+
+def test_idle_threads_do_not_hold_time_back() -> None:
+    """Once threads are done, or have been joined, time goes on without any patience."""
+
+    async def main() -> float:
+        await asyncio.to_thread(work)
+        await asyncio.sleep(1)
+        await asyncio.get_running_loop().shutdown_default_executor()
+        await asyncio.sleep(1)
+        return now()
+
+    make_loop = functools.partial(VirtualTimeLoop, thread_patience=3600)
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        assert runner.run(main()) == 2
+
+
+def test_closing_waits_for_an_abandoned_thread() -> None:
+    """A thread that nobody waits for any more is joined at the end, without a warning."""
+    finished: list[int] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        started = asyncio.Event()
+
+        def run() -> None:
+            loop.call_soon_threadsafe(started.set)
+            finished.append(work())
+
+        future = loop.run_in_executor(None, run)
+        await started.wait()
+        future.cancel()
+
+    run_virtual(main)
+    assert finished == [32]
+
+
+def test_pure_timers_need_no_grace() -> None:
+    """With no socket open, the grace for sockets (here an hour) is not spent before a jump."""
+
+    async def main() -> float:
+        for _ in range(100):
+            await asyncio.sleep(1)
+        return now()
+
+    make_loop = functools.partial(VirtualTimeLoop, grace=3600)
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        assert runner.run(main()) == 100
+
+
+def test_a_deadlock_is_told() -> None:
+    """When nothing can ever wake the program, it ends with an error that names what still waits."""
+    cleaned_up: list[bool] = []
+
+    async def waits_for_ever() -> None:
+        await asyncio.sleep(5)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned_up.append(True)
+
+    with pytest.raises(RuntimeError, match=r"deadlock at virtual time 5 s.*waits_for_ever"):
+        run_virtual(waits_for_ever)
+    assert cleaned_up == [True]
+
+
+def test_run_virtual_passes_arguments_and_the_result() -> None:
+    """The arguments go in, the result comes out, and each run starts at zero."""
+
+    async def double(number: int, delay: float) -> tuple[int, float]:
+        await asyncio.sleep(delay)
+        return 2 * number, now()
+
+    assert run_virtual(double, 21, 60.0) == (42, 60.0)
+    assert run_virtual(double, 4, 1.0) == (8, 1.0)
+
+
+def test_run_virtual_passes_errors_on() -> None:
+    """An error of the coroutine comes out of `run_virtual` as it was raised."""
+
+    async def fail() -> None:
+        await asyncio.sleep(1)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        run_virtual(fail)
+
+
+def test_a_closed_loop_stays_closed() -> None:
+    """The loop closes like any other, twice too, and refuses work afterwards."""
+    loop = virtual_time_loop()
+    loop.close()
+    loop.close()
+    assert loop.is_closed()
+    with pytest.raises(RuntimeError, match="closed"):
+        loop.call_later(1, work)
+
+
+def run_python(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run this Python with the same import path in another folder."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", *args],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=15,
+    )
+
+
+def test_the_plugin_sets_the_clock(tmp_path: Path) -> None:
+    """With the plugin, tests run on virtual time unless they are marked `real_time`."""
+    (tmp_path / "conftest.py").write_text(
+        'pytest_plugins = ["asyncclient.testing.pytest_plugin"]\n', encoding="utf-8"
+    )
+    (tmp_path / "test_clock.py").write_text(
+        """
+import asyncio
+from asyncclient.testing.pytest_plugin import real_time, virtual_time
+
+def kind():
+    return type(asyncio.get_running_loop()).__name__
+
+async def test_default():
+    await asyncio.sleep(3600)
+    assert kind() == "VirtualTimeLoop"
+
+@virtual_time
+async def test_virtual():
+    await asyncio.sleep(3600)
+    assert kind() == "VirtualTimeLoop"
+
+@real_time
+async def test_real():
+    assert kind() != "VirtualTimeLoop"
+    assert asyncio.get_running_loop().get_debug()
+""",
+        encoding="utf-8",
+    )
+    done = run_python("-m", "pytest", "-q", "-o", "anyio_mode=auto", cwd=tmp_path)
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_pytest_is_imported_by_the_plugin_alone(tmp_path: Path) -> None:
+    """Importing the loop does not import pytest, which users of the package need not have."""
+    code = "import sys, asyncclient.testing._virtual_time; sys.exit('pytest' in sys.modules)"
+    assert run_python("-c", code, cwd=tmp_path).returncode == 0
