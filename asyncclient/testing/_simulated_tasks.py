@@ -146,6 +146,9 @@ class Habits:
 class World:
     """What both providers share: one clock, one generator, the tasks."""
 
+    _clock: Callable[[], float]
+    _wall_offset: float
+
     def __init__(self, rng: random.Random, habits: Habits) -> None:
         """Take the generator to draw everything from; the clock starts with ``begin``."""
         self.random = rng
@@ -153,8 +156,6 @@ class World:
         self.starts: Counter[str] = Counter()
         self._habits = habits
         self._turns: Counter[str] = Counter()
-        self._clock: Callable[[], float] | None = None
-        self._wall_offset = 0.0
 
     def begin(self) -> None:
         """Bind the clock to the running loop, and the wall clock to it."""
@@ -164,9 +165,6 @@ class World:
 
     def now(self) -> float:
         """Return the loop time in seconds."""
-        if self._clock is None:
-            message = "The simulator has not been started: use `async with Simulator()`."
-            raise RuntimeError(message)
         return self._clock()
 
     def wall(self, at: float | None = None) -> float:

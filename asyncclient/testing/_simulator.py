@@ -43,7 +43,8 @@ class Simulator:
     ``shape``     ``live`` or ``doc``: answers as observed, or as the provider's pages show them.
                   A ``doc`` run history lacks ``is_output_trimmed`` (a synchronous run's always
                   does), a ``doc`` chat begins as ``created`` and its cancelling answers hollow
-                  objects. Left out, what every known client bears is shown now so, now so.
+                  objects; Coze's own SDK stumbles over these. Left out, answers take turns
+                  where that SDK reads both shapes, and are ``live`` elsewhere.
     ============  =================================================================================
 
     ==================  ====  ====  =======  =====================================================
@@ -174,9 +175,9 @@ class Simulator:
 
     async def close(self) -> None:
         """Stop for good; requests in flight are reset, webhooks not yet delivered are dropped."""
-        await self._webhooks.close()
         await self._coze.close()
         await self._copyai.close()
+        await self._webhooks.close()
 
     async def stop_listening(self) -> None:
         """Go down hard: every connection is reset and new ones are refused; the state is kept."""
