@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from inspect import isawaitable
 from typing import TypeVar
 
@@ -130,14 +130,16 @@ class Account:
                 request starts something and it is not known whether it did.
         """
         repeats = 0
-        began: float | None = None
-        delays = _BACKOFF.delays()
+        began = 0.0
+        delays: Iterator[float] | None = None
         while True:
             try:
                 return await self.once(endpoint, target, body, timeout=timeout)
             except AsyncClientError as error:
-                # The clock starts at the first failure: a slow first answer is no repeat.
-                began = anyio.current_time() if began is None else began
+                if delays is None:
+                    # The clock starts at the first failure: a slow first answer is no repeat.
+                    began = anyio.current_time()
+                    delays = _BACKOFF.delays()
                 step = after_request(
                     error,
                     idempotent=endpoint.idempotent,
@@ -160,46 +162,42 @@ class Account:
         timeout: float | None = None,
     ) -> T:
         """Send a request once, or twice if a token was refused and renewed; else as `call`."""
-        if self._source is None:
-            return await self._send(endpoint, target, self._fixed_headers, body, timeout)
-        token = await self._token(self._source)
-        try:
-            return await self._send(endpoint, target, self._headers_of(token), body, timeout)
-        except AuthenticationFailed:
-            forget: object = getattr(self._source, "forget", None)
-            if callable(forget):
-                forget(token)
-        renewed = await self._token(self._source)
-        return await self._send(endpoint, target, self._headers_of(renewed), body, timeout)
-
-    async def _send(
-        self,
-        endpoint: Endpoint[T],
-        target: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        timeout: float | None,
-    ) -> T:
-        request = Request(
-            name=endpoint.name,
-            method=endpoint.method,
-            origin=self._origin,
-            target=self._prefix + target,
-            headers=headers,
-            body=body,
-            timeout=timeout,
-            idempotent=endpoint.idempotent,
-        )
-        try:
-            return endpoint.read(await self._transport.exchange(request))
-        except (TransportError, APIError, DecodeError) as error:
-            if not endpoint.idempotent and _is_ambiguous(error):
-                error.may_have_started = True
-                error.add_note(
-                    f"{endpoint.name} may have started something all the same, and was not sent "
-                    "again: look at the provider's list before you repeat it"
-                )
-            raise
+        source = self._source
+        headers = self._fixed_headers
+        fresh = source is None
+        while True:
+            token = ""
+            if source is not None:
+                token = await self._token(source)
+                headers = self._headers_of(token)
+            request = Request(
+                name=endpoint.name,
+                method=endpoint.method,
+                origin=self._origin,
+                target=self._prefix + target,
+                headers=headers,
+                body=body,
+                timeout=timeout,
+                idempotent=endpoint.idempotent,
+            )
+            try:
+                return endpoint.read(await self._transport.exchange(request))
+            except AuthenticationFailed:
+                # A refused request did nothing, so even a start may be repeated.
+                if fresh:
+                    raise
+                fresh = True
+                forget: object = getattr(source, "forget", None)
+                if callable(forget):
+                    forget(token)
+            except (TransportError, APIError, DecodeError) as error:
+                if not endpoint.idempotent and _is_ambiguous(error):
+                    error.may_have_started = True
+                    error.add_note(
+                        f"{endpoint.name} may have started something all the same, and was not "
+                        "sent again: look at the provider's list before you repeat it"
+                    )
+                raise
 
     async def _token(self, source: TokenSource) -> str:
         token = source()

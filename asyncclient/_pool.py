@@ -109,7 +109,7 @@ class SessionPool:
             session = self._open(request.origin)
         self._active += 1
         try:
-            async with session.request(
+            response = await session.request(
                 request.method,
                 # Quoted where the target was built; parsing must not change it again.
                 URL(request.origin + request.target, encoded=True),
@@ -119,10 +119,19 @@ class SessionPool:
                 timeout=(
                     self._timeout if request.timeout is None else self._timeout_of(request.timeout)
                 ),
-            ) as response:
-                body = await self._read(response, request)
-                received = time.time()  # noqa: TID251  (what HTTP dates are measured against)
-                return Response(response.status, response.headers, body, received)
+            )
+            try:
+                # Read within the same timeout; the connection goes back when the end is reached,
+                # and is dropped if it is not.
+                if self._is_short(response):
+                    body = await response.read()
+                else:
+                    body = await self._read_bounded(response, request)
+            except BaseException:
+                response.close()
+                raise
+            received = time.time()  # noqa: TID251  (what HTTP dates are measured against)
+            return Response(response.status, response.headers, body, received)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             failure = _failure(error, request, closed=self._closed)
         except RuntimeError as error:
@@ -136,7 +145,17 @@ class SessionPool:
         # headers, and so the credential.
         raise failure
 
-    async def _read(self, response: aiohttp.ClientResponse, request: Request) -> bytes:
+    def _is_short(self, response: aiohttp.ClientResponse) -> bool:
+        """Return whether the answer itself says that it is within bounds, uncompressed."""
+        length = response.headers.get("Content-Length")
+        return (
+            length is not None
+            and "Content-Encoding" not in response.headers
+            and length.isdecimal()
+            and int(length) <= self._max_body
+        )
+
+    async def _read_bounded(self, response: aiohttp.ClientResponse, request: Request) -> bytes:
         length = response.content_length
         chunks: list[bytes] = []
         size = 0
@@ -147,8 +166,7 @@ class SessionPool:
                 if size > self._max_body:
                     break
             else:
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        response.close()
+                return b"".join(chunks)
         raise TransportError(
             f"{request.name} ({request.label}): the answer is longer than "
             f"max_body={self._max_body} bytes; pass SessionPool(max_body=...) if it should be"
@@ -166,7 +184,7 @@ class SessionPool:
                     ssl=True if self._ssl_context is None else self._ssl_context,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": _USER_AGENT, "Accept": "application/json"},
+                headers={"User-Agent": _USER_AGENT},
                 trace_configs=self._trace_configs,
             )
         return session

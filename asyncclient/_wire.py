@@ -51,10 +51,11 @@ T = TypeVar("T")
 
 _EXCERPT = 200
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]+")
 _PATH_IN_MESSAGE = re.compile(r" - at `(.+)`$")
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One HTTP request, ready to send; its repr shows no header, since one bears the credential.
 
     Attributes:
@@ -90,7 +91,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return [("name", self.name), ("label", self.label)]
 
 
-class Response(msgspec.Struct, frozen=True):
+class Response(msgspec.Struct, frozen=True, gc=False):
     """One HTTP answer, read to its end.
 
     Attributes:
@@ -328,6 +329,9 @@ def path_segment(name: str, value: object) -> str:
         TypeError: it is not a text.
         ValueError: it is empty, `.` or `..`, or has a control character.
     """
+    # Nearly every id is of these characters, and is asked for at each poll.
+    if isinstance(value, str) and _PLAIN_ID.fullmatch(value):
+        return value
     return quote(id_text(name, value), safe="")
 
 
