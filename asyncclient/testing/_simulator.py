@@ -66,6 +66,10 @@ class Simulator:
     ``slow-…`` takes ten times as long. A ``workflow_id`` that begins with ``missing`` is unknown.
     """
 
+    coze_token: str
+    """The token that Coze's side takes."""
+    copyai_key: str
+    """The API key that Copy.ai's side takes."""
     requests: Counter[str]
     """Requests by operation, such as ``coze.run`` or ``copyai.get_run``; ``coze.429`` counts those
     of them that were over the plan's limit, ``unknown_path`` those to no operation."""
@@ -105,6 +109,8 @@ class Simulator:
         - ``jwt_public_key``: PEM text to check the signature of Coze's JWT assertions with (needs
           PyJWT). Default None: signatures are not checked, everything else is.
         """
+        self.coze_token = coze_token
+        self.copyai_key = copyai_key
         rng = random.Random(seed)
         self.requests, self.faults_served = Counter(), Counter()
         habits = Habits(
