@@ -82,10 +82,17 @@ class Raise(msgspec.Struct, frozen=True):
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """Only the caller can move it on: ask the caller, else raise the error."""
+    """Only the caller can move it on.
+
+    Attributes:
+        error: what to raise if there is no one to ask.
+        then: the wait after the caller has met the demand.
+        block: what identifies the demand, for `Course.met`.
+    """
 
     error: TaskBlocked
     then: Sleep
+    block: Hashable = None
 
 
 Step: TypeAlias = Sleep | Return[T] | Raise | Ask
@@ -382,7 +389,7 @@ class Course(Generic[T]):
         # second time would be refused, or answer the next one.
         same = facts.block is not None and facts.block == self._met
         stale = same and now - self._met_at <= self.rules.same_block_seconds
-        return sleep if stale else Ask(error, sleep)
+        return sleep if stale else Ask(error, sleep, facts.block)
 
     def _unknown(self, word: str | int | None, sleep: Sleep, now: float) -> Sleep | Raise:
         if word is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable, Hashable, Iterator
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutine
 from random import Random
 from typing import Generic, Literal, Self, TypeGuard, TypeVar, cast
 
@@ -210,9 +210,9 @@ class Watch(Generic[T]):
                 await _call(self._on_change, changed)
             if isinstance(step, Return):
                 return step.snapshot
-            self._rest(course, step.then if isinstance(step, Ask) else step)
             if isinstance(step, Ask):
-                await self._ask(course, step)
+                step = await self._ask(course, step)
+            self._rest(course, step)
             if changed is not None:
                 return changed
 
@@ -274,16 +274,14 @@ class Watch(Generic[T]):
         if seconds_left > 0:
             await anyio.sleep(seconds_left)
 
-    async def _ask(self, course: Course[T], step: Ask) -> None:
-        if self._on_blocked is None or course.snapshot is None:
-            raise step.error
+    async def _ask(self, course: Course[T], step: Ask) -> Sleep:
         snapshot = course.snapshot
-        await _call(self._on_blocked, snapshot)
-        now = anyio.current_time()
-        course.met(self._reading.facts(snapshot.result).block, now)
-        self._due = max(self._due, now + step.then.seconds)
-        if self._due >= self._deadline:
-            self._due, self._last = self._deadline, True
+        if self._on_blocked is None or snapshot is None:
+            raise step.error
+        if not self._last:
+            await _call(self._on_blocked, snapshot)
+            course.met(step.block, anyio.current_time())
+        return step.then
 
     def _limit(self) -> float:
         latest = max(self._deadline, self._due) if self._last else self._deadline
@@ -326,10 +324,13 @@ class Reading(Generic[T]):
         ref: object = getattr(task, "ref", None)
         self.ref = ref if isinstance(ref, TaskRef) else None
         # The default key of a task made of a function is that function: it tells a reader nothing.
-        key = "" if callable(task.key) else f" {task.key!r}"
-        self.subject = str(self.ref) if self.ref else f"{task.kind}{key}"
+        key: object = getattr(task, "key", None)
+        told = "" if key is None or callable(key) else f" {key!r}"
+        kind: object = getattr(task, "kind", type(task).__name__)
+        self.subject = str(self.ref) if self.ref else f"{kind}{told}"
         transient: object = getattr(task, "transient", ())
         self.transient = cast("tuple[type[Exception], ...]", transient)
+        self._word = self._trait("word_of")
         self._reason = self._trait("reason_of")
         self._progress = self._trait("progress_of")
         self._hint = self._trait("hint_of")
@@ -344,11 +345,12 @@ class Reading(Generic[T]):
         hint = _finite(self._hint(result))
         if hint is None and response is not None:
             hint = seconds_asked(response)
+        word = self._word(result)
         reason = self._reason(result)
         block = self._block(result)
         return Facts(
             self._task.state_of(result),
-            self._task.word_of(result),
+            word if isinstance(word, str | int) else None,
             result,
             raw=None if response is None else response.body,
             reason=None if reason is None else str(reason),
@@ -396,6 +398,8 @@ def _task_of(
             msg = "vocabulary= and status= go with an async function; a task has its own"
             raise TypeError(msg)
         return task
+    if iscoroutine(task):
+        task.close()  # or Python would complain a second time, that it was never awaited
     if vocabulary is None or status is None:
         msg = (
             f"cannot wait for {type(task).__name__}: pass a task (what start_...() returns; "
@@ -407,7 +411,7 @@ def _task_of(
 
 
 def _is_task(task: Task[T] | Callable[[], Awaitable[T]]) -> TypeGuard[Task[T]]:
-    return all(hasattr(task, name) for name in ("key", "kind", "poll", "state_of", "word_of"))
+    return hasattr(task, "poll") and hasattr(task, "state_of")
 
 
 def pacing(schedule: Pacing | None) -> Pacing:

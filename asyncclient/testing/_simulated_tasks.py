@@ -38,6 +38,12 @@ def usual_duration(rng: random.Random) -> float:
     return rng.lognormvariate(_MU, 0.5)
 
 
+def is_right(credential: str) -> bool:
+    """Return whether a simulator to which no credential was given takes this one."""
+    lower = credential.lower()
+    return bool(lower) and not any(word in lower for word in ("wrong", "bad", "invalid"))
+
+
 class Fate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ordered fate of one task; what is not ordered is drawn."""
 

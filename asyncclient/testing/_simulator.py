@@ -67,9 +67,9 @@ class Simulator:
     """
 
     coze_token: str
-    """The token that Coze's side takes."""
+    """A token that Coze's side takes."""
     copyai_key: str
-    """The API key that Copy.ai's side takes."""
+    """An API key that Copy.ai's side takes."""
     requests: Counter[str]
     """Requests by operation, such as ``coze.run`` or ``copyai.get_run``; ``coze.429`` counts those
     of them that were over the plan's limit, ``unknown_path`` those to no operation."""
@@ -89,8 +89,8 @@ class Simulator:
         interrupt_share: float = 0.0,
         fault_share: float = 0.0,
         plan: Plan | None = None,
-        coze_token: str = "pat_simulator",
-        copyai_key: str = "simulator-key",
+        coze_token: str | None = None,
+        copyai_key: str | None = None,
         not_found_seconds: float = 0.0,
         jwt_public_key: str | None = None,
     ) -> None:
@@ -104,13 +104,14 @@ class Simulator:
         - ``fault_share``: the share of GETs for states and lists that meet a random transient
           fault. Default 0.
         - ``plan``: the Coze plan whose limits of rate hold. Default None: no limits.
-        - ``coze_token``, ``copyai_key``: the credentials that are right.
+        - ``coze_token``, ``copyai_key``: the only credentials that are right. Default None: any
+          is right in which neither ``wrong``, ``bad`` nor ``invalid`` occurs.
         - ``not_found_seconds``: for so long a fresh task is not to be found. Default 0.
         - ``jwt_public_key``: PEM text to check the signature of Coze's JWT assertions with (needs
           PyJWT). Default None: signatures are not checked, everything else is.
         """
-        self.coze_token = coze_token
-        self.copyai_key = copyai_key
+        self.coze_token = coze_token or "pat_simulator"
+        self.copyai_key = copyai_key or "simulator-key"
         rng = random.Random(seed)
         self.requests, self.faults_served = Counter(), Counter()
         habits = Habits(
