@@ -203,7 +203,7 @@ class Course(Generic[T]):
     """One task's wait so far, and the rules for what comes next; knows no clock.
 
     Args:
-        subject: the task in words, for messages.
+        subject: the task; its text is for messages.
         rules: the settings.
         began: when the wait began, in seconds of the caller's clock.
     """
@@ -223,7 +223,7 @@ class Course(Generic[T]):
         "wordless",
     )
 
-    def __init__(self, subject: str, rules: Rules, began: float) -> None:
+    def __init__(self, subject: object, rules: Rules, began: float) -> None:
         self.subject = subject
         self.rules = rules
         self.began = began

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import lru_cache
+from itertools import count
 from random import Random
 from typing import Protocol
 
@@ -82,17 +84,26 @@ class Schedule(msgspec.Struct, frozen=True):
             an iterator of seconds, each more than 0 and at most `cap`.
         """
         draw = _drawing(rng)
-        gaps = _growth(self.first, self.factor, self.cap)
-        if self.jitter:
-            low = self.first * _PHASE_FLOOR
-            yield low + draw(self.first - low)
-            next(gaps)
-        for gap in gaps:
-            # Near the cap the whole window moves down instead of being cut off, or the jitter
-            # would vanish just where tasks wait longest.
-            high = min(gap * (1 + self.jitter), self.cap)
-            low = high * (1 - self.jitter) / (1 + self.jitter)
-            yield low + draw(high - low) if self.jitter else gap
+        return (self.delay(number, draw) for number in count())
+
+    def delay(self, number: int, draw: Callable[[float], float] = backoff.full_jitter) -> float:
+        """Return one gap in seconds.
+
+        Args:
+            number: which one, from 0.
+            draw: draws evenly from 0 up to its argument.
+        """
+        gap = _growth(self.first, self.factor, self.cap)[number]
+        if not self.jitter:
+            return gap
+        if not number:
+            low = gap * _PHASE_FLOOR
+            return low + draw(gap - low)
+        # Near the cap the whole window moves down instead of being cut off, or the jitter would
+        # vanish just where tasks wait longest.
+        high = min(gap * (1 + self.jitter), self.cap)
+        low = high * (1 - self.jitter) / (1 + self.jitter)
+        return low + draw(high - low)
 
 
 class Backoff(msgspec.Struct, frozen=True):
@@ -112,15 +123,31 @@ class Backoff(msgspec.Struct, frozen=True):
     def delays(self, rng: Random | None = None) -> Iterator[float]:
         """Yield the gaps in seconds, without end; `rng` as in `Schedule.delays`."""
         draw = _drawing(rng)
+        gaps = _growth(self.first, 2.0, self.cap)
         floor = self.first * _PHASE_FLOOR
-        for ceiling in _growth(self.first, 2.0, self.cap):
-            yield max(draw(ceiling), floor)
+        for number in count():
+            yield max(draw(gaps[number]), floor)
 
 
-def _growth(first: float, factor: float, cap: float) -> Iterator[float]:
-    gaps = backoff.expo(base=factor, factor=first, max_value=cap)
-    next(gaps)  # the generator's primer: None in backoff 2.2.1, 0 in python-backoff 3
-    return gaps
+class _Growth:
+    """The gaps of one kind of growth without jitter, drawn from `backoff` as far as needed."""
+
+    def __init__(self, first: float, factor: float, cap: float) -> None:
+        self._source = backoff.expo(base=factor, factor=first, max_value=cap)
+        next(self._source)  # its primer: None in backoff 2.2.1, 0 in python-backoff 3
+        self._gaps = [next(self._source)]
+        self._grows = factor > 1
+        self._cap = cap
+
+    def __getitem__(self, number: int) -> float:
+        gaps = self._gaps
+        while len(gaps) <= number and self._grows and gaps[-1] < self._cap:
+            gaps.append(next(self._source))
+        return gaps[min(number, len(gaps) - 1)]
+
+
+# Shared, so that a pending task costs a number and not a generator.
+_growth = lru_cache(maxsize=256)(_Growth)
 
 
 def _drawing(rng: Random | None) -> Callable[[float], float]:

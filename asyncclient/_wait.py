@@ -178,7 +178,7 @@ class Watch(Generic[T]):
         """Wait for the next change and return its snapshot; the errors are `wait_until_done`'s."""
         if self._course is None:
             began = anyio.current_time()
-            self._course = Course(self._reading.subject, self._rules, began)
+            self._course = Course(self._reading, self._rules, began)
             self._deadline = began + self._timeout
         self._over = True  # unless a change that is not the last one is returned below
         try:
@@ -309,55 +309,63 @@ class Watch(Generic[T]):
             try:
                 await cancel()
             except Exception as error:  # noqa: BLE001  (the caller's cancellation goes on regardless)
-                _log.warning("%s: could not cancel it: %r", self._reading.subject, error)
+                _log.warning("%s: could not cancel it: %r", self._reading, error)
 
 
 class Reading(Generic[T]):
-    """How to read a task's answers: its optional traits, looked up once.
+    """How to read a task's answers, with its optional traits; its text names the task.
 
     Args:
         task: the task.
     """
 
-    def __init__(self, task: Task[T]) -> None:
-        self._task = task
-        ref: object = getattr(task, "ref", None)
-        self.ref = ref if isinstance(ref, TaskRef) else None
-        # The default key of a task made of a function is that function: it tells a reader nothing.
-        key: object = getattr(task, "key", None)
-        told = "" if key is None or callable(key) else f" {key!r}"
-        kind: object = getattr(task, "kind", type(task).__name__)
-        self.subject = str(self.ref) if self.ref else f"{kind}{told}"
-        transient: object = getattr(task, "transient", ())
-        self.transient = cast("tuple[type[Exception], ...]", transient)
-        self._word = self._trait("word_of")
-        self._reason = self._trait("reason_of")
-        self._progress = self._trait("progress_of")
-        self._hint = self._trait("hint_of")
-        self._block = self._trait("block_of")
+    __slots__ = ("task",)
 
-    def _trait(self, name: str) -> Callable[[T], object]:
-        return cast("Callable[[T], object]", getattr(self._task, name, _nothing))
+    def __init__(self, task: Task[T]) -> None:
+        self.task = task
+
+    @property
+    def ref(self) -> TaskRef | None:
+        """The task's portable reference, if it has one."""
+        ref: object = getattr(self.task, "ref", None)
+        return ref if isinstance(ref, TaskRef) else None
+
+    @property
+    def transient(self) -> tuple[type[Exception], ...]:
+        """Further exceptions of `poll` that are worth repeating."""
+        transient: object = getattr(self.task, "transient", ())
+        return cast("tuple[type[Exception], ...]", transient)
 
     def facts(self, result: T) -> Facts[T]:
         """Return what an answer says, as far as the rules care."""
         response = result.response if isinstance(result, Answer) else None
-        hint = _finite(self._hint(result))
+        hint = _finite(self._trait("hint_of", result))
         if hint is None and response is not None:
             hint = seconds_asked(response)
-        word = self._word(result)
-        reason = self._reason(result)
-        block = self._block(result)
+        word = self._trait("word_of", result)
+        reason = self._trait("reason_of", result)
+        block = self._trait("block_of", result)
         return Facts(
-            self._task.state_of(result),
+            self.task.state_of(result),
             word if isinstance(word, str | int) else None,
             result,
             raw=None if response is None else response.body,
             reason=None if reason is None else str(reason),
-            progress=_finite(self._progress(result)),
+            progress=_finite(self._trait("progress_of", result)),
             block=block if isinstance(block, Hashable) else None,
             hint=hint,
         )
+
+    def _trait(self, name: str, result: T) -> object:
+        return cast("Callable[[T], object]", getattr(self.task, name, _nothing))(result)
+
+    def __str__(self) -> str:
+        if self.ref is not None:
+            return str(self.ref)
+        # The default key of a task made of a function is that function: it tells a reader nothing.
+        key: object = getattr(self.task, "key", None)
+        told = "" if key is None or callable(key) else f" {key!r}"
+        return f"{getattr(self.task, 'kind', type(self.task).__name__)}{told}"
 
 
 def _nothing(_result: object) -> None:
