@@ -6,12 +6,14 @@ waits for a task (`Course`). Every number here is a setting with its reason besi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
 from asyncclient._state import Snapshot, TaskState
+from asyncclient._task import TaskRef
 from asyncclient.errors import (
     APIError,
     AsyncClientError,
@@ -47,9 +49,12 @@ T = TypeVar("T")
 
 # However long a request took, the next one waits at least this share of its gap.
 _LEAST_REST = 0.1
-# A gap that would end this near to the deadline (as a share of itself) is stretched to the
-# deadline: two polls in a row would learn nothing more than the last one alone.
-_NEAR_DEADLINE = 0.1
+# However long a provider asks to wait, it is asked again after this many seconds: a hint may be a
+# mistake (milliseconds, or a Unix time), and one request an hour does no harm.
+_LONGEST_HINT = 3600.0
+# What a poll that is under way at the deadline may still take, in seconds: see `last_poll_grace`.
+_LEAST_GRACE = 0.25
+_LONGEST_GRACE = 5.0
 # The rest, in seconds, before the last poll when the one before it outlasted the deadline.
 _LATE_REST = 0.05
 
@@ -62,11 +67,13 @@ class Sleep(msgspec.Struct, frozen=True):
         why: what decided it: `schedule`; `hint`, advice in a good answer; `refused`, the hint of a
             provider that will not answer before; `error`; `deadline`.
         last: true when the poll after it falls on the deadline.
+        hint: seconds that the provider asked for, as it gave them; None when it did not decide.
     """
 
     seconds: float
     why: str
     last: bool = False
+    hint: float | None = None
 
 
 class Return(msgspec.Struct, Generic[T], frozen=True):
@@ -122,7 +129,8 @@ def after_request(
     harmless = idempotent or (isinstance(error, ConnectFailed) and not error.sent)
     harmless = harmless or isinstance(error, RateLimited)
     sleep = _after_failure(error, delay)
-    if repeats_left > 0 and harmless and _is_transient(error) and sleep.seconds <= seconds_left:
+    in_time = max(sleep.seconds, sleep.hint or 0.0) <= seconds_left
+    if repeats_left > 0 and harmless and _is_transient(error) and in_time:
         return sleep
     return Raise(error)
 
@@ -134,9 +142,9 @@ def _after_failure(error: Exception, delay: float) -> Sleep:
     not come back together.
     """
     hint = error.retry_after if isinstance(error, APIError) else None
-    if hint is None or hint < delay:
+    if hint is None or not delay <= hint < math.inf:
         return Sleep(delay, "error")
-    return Sleep(hint + min(delay, hint * 0.1), "refused")
+    return Sleep(min(hint + min(delay, hint * 0.1), _LONGEST_HINT), "refused", hint=hint)
 
 
 def _is_transient(error: Exception) -> bool:
@@ -206,6 +214,7 @@ class Course(Generic[T]):
         subject: the task; its text is for messages.
         rules: the settings.
         began: when the wait began, in seconds of the caller's clock.
+        ref: the task's portable reference, for the errors.
     """
 
     __slots__ = (
@@ -216,6 +225,7 @@ class Course(Generic[T]):
         "failures",
         "last_error",
         "polls",
+        "ref",
         "rules",
         "snapshot",
         "subject",
@@ -223,7 +233,10 @@ class Course(Generic[T]):
         "wordless",
     )
 
-    def __init__(self, subject: object, rules: Rules, began: float) -> None:
+    def __init__(
+        self, subject: object, rules: Rules, began: float, ref: TaskRef | None = None
+    ) -> None:
+        self.ref = ref
         self.subject = subject
         self.rules = rules
         self.began = began
@@ -264,11 +277,11 @@ class Course(Generic[T]):
         if facts.state is not None and facts.state.is_terminal:
             return Raise(self._ended(facts.state, facts))
         sleep = _gap(delay, took, facts.hint)
-        if facts.state is TaskState.BLOCKED:
-            return self._blocked(facts, sleep, now)
         if facts.state is None:
             return self._unknown(facts.word, sleep, now)
         self.wordless = 0
+        if facts.state is TaskState.BLOCKED:
+            return self._blocked(facts, sleep, now)
         return sleep
 
     def after_error(
@@ -347,6 +360,7 @@ class Course(Generic[T]):
     def with_evidence(self, error: E, now: float) -> E:
         """Give an error what this wait knows, and return it."""
         if isinstance(error, AsyncClientError):
+            error.ref = self.ref
             error.snapshot = self.snapshot
             error.polls = self.polls
             error.elapsed = now - self.began
@@ -423,8 +437,8 @@ def _gap(delay: float, took: float, hint: float | None) -> Sleep:
     counts from the answer that bore it.
     """
     rest = max(delay - took, delay * _LEAST_REST)
-    if hint is not None and hint > rest:
-        return Sleep(hint, "hint")
+    if hint is not None and rest < hint < math.inf:
+        return Sleep(min(hint, _LONGEST_HINT), "hint", hint=hint)
     return Sleep(rest, "schedule")
 
 
@@ -439,31 +453,36 @@ def fit(
         deadline: when the wait must end, on the same clock.
         asked: when the last poll was sent, on the same clock.
         slowest: seconds that the slowest answer took; a poll that would still be under way at the
-            deadline is put off to the deadline, where it sees more.
+            deadline is put off to the deadline (by 5 s at most), where it sees more.
 
     Returns:
-        the wait to make; None when there is nothing left to wait for.
+        the wait to make; None when there is nothing left to wait for, or when the provider refuses
+        to answer before the deadline. (Advice in a good answer is cut down to the deadline; a
+        refusal is not: such a wait cannot end well, and so it ends at once.)
     """
     remaining = deadline - now
     if remaining <= 0:
         # A poll sent before the deadline and answered after it may have missed the end.
-        late = Sleep(min(sleep.seconds, _LATE_REST), "deadline", last=True)
+        late = Sleep(min(sleep.seconds, _LATE_REST), "deadline", last=True, hint=sleep.hint)
         return late if asked < deadline else None
-    if sleep.seconds * (1 + _NEAR_DEADLINE) + slowest < remaining:
+    if sleep.why == "refused" and sleep.hint is not None and sleep.hint > remaining:
+        return None
+    if sleep.seconds + min(slowest, _LONGEST_GRACE) < remaining:
         return sleep
-    return Sleep(remaining, "deadline", last=True)
+    return Sleep(remaining, "deadline", last=True, hint=sleep.hint)
 
 
-def last_poll_grace(slowest_answer: float | None, *, most: float = 5.0) -> float:
+def last_poll_grace(slowest_answer: float | None) -> float:
     """Return how long a poll that is under way at the deadline may still take, in seconds.
 
     A poll that is sent on the deadline needs time to be answered, or a task that finished in time
-    would be reported late. It gets twice what the slowest answer of this wait took, and a quarter
-    of a second at least; nothing when no answer has come yet, so that a request that hangs from
-    the first never stretches the timeout.
+    would be reported late. It gets twice what the slowest answer of this wait took, a quarter of a
+    second at least and 5 s at most; nothing when no poll has come to an end yet, so that a request
+    that hangs from the first never stretches the timeout.
 
     Args:
-        slowest_answer: seconds; None when there was no answer yet.
-        most: the longest grace in seconds.
+        slowest_answer: seconds; 0 when all polls broke off, None when none has ended.
     """
-    return 0.0 if slowest_answer is None else min(most, max(0.25, 2 * slowest_answer))
+    if slowest_answer is None:
+        return 0.0
+    return min(_LONGEST_GRACE, max(_LEAST_GRACE, 2 * slowest_answer))

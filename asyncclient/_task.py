@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
 from inspect import isawaitable, iscoroutine
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -13,6 +13,7 @@ from asyncclient._state import TaskState, Vocabulary
 __all__ = ["Handle", "PollingTask", "Task", "TaskRef", "decode_ref", "encode_ref", "polling_task"]
 
 T = TypeVar("T")
+Found = TypeVar("Found")
 
 REF_VERSION = 1
 
@@ -35,7 +36,7 @@ class TaskRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     v: int = msgspec.field(default=REF_VERSION)
 
     def __hash__(self) -> int:
-        return hash((self.provider, self.kind, *self.ids.values()))
+        return hash((self.provider, self.kind, frozenset(self.ids.items())))
 
     def __str__(self) -> str:
         return f"{self.provider} {self.kind} {'/'.join(self.ids.values())}"
@@ -77,7 +78,7 @@ def decode_ref(text: object) -> TaskRef:
             )
             raise ValueError(msg)
         return _ref_decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         reason = str(error)
     msg = f"not a task reference: {reason}; pass the whole text that encode_ref wrote"
     raise ValueError(msg)
@@ -205,11 +206,7 @@ class PollingTask(Generic[T]):
 
     def word_of(self, result: T) -> str | int | None:
         """Return what `status` found in an answer; None where it finds nothing."""
-        try:
-            return self._status(result)
-        except (LookupError, AttributeError):
-            # An answer without a status field is a missing word, which the wait knows to bear.
-            return None
+        return _found(self._status, result)
 
     def state_of(self, result: T) -> TaskState | None:
         """Return the state that an answer shows; None when its word is not known."""
@@ -217,18 +214,27 @@ class PollingTask(Generic[T]):
 
     def reason_of(self, result: T) -> str | None:
         """Return what `reason` found in an answer."""
-        return self._reason(result) if self._reason else None
+        return _found(self._reason, result)
 
     def progress_of(self, result: T) -> float | None:
         """Return what `progress` found in an answer."""
-        return self._progress(result) if self._progress else None
+        return _found(self._progress, result)
 
     def hint_of(self, result: T) -> float | None:
         """Return what `hint` found in an answer."""
-        return self._hint(result) if self._hint else None
+        return _found(self._hint, result)
 
     def __repr__(self) -> str:
         return f"<PollingTask {self.kind} {self.key!r}>"
+
+
+def _found(find: Callable[[T], Found] | None, result: T) -> Found | None:
+    """Return what a caller's function finds in an answer; None where there is no such field."""
+    try:
+        return None if find is None else find(result)
+    except (LookupError, AttributeError):
+        # An answer without a status field is a missing word, which a wait knows to bear.
+        return None
 
 
 def polling_task(
@@ -249,7 +255,7 @@ def polling_task(
         fetch: an async function of no arguments that asks once and returns the answer.
         vocabulary: the API's status words.
         status: from an answer to its status word. A `KeyError`, `IndexError` or `AttributeError`
-            in it counts as an answer without a word.
+            in it, as in the functions below, counts as an answer without that field.
         key: identity; tasks with equal keys are one task. Default: `fetch` itself.
         kind: which tasks are alike. Default: the function's name.
         reason: from an answer to the API's words for a failure, for the error's message.
@@ -269,9 +275,17 @@ def polling_task(
         msg = f"polling_task takes an async function of no arguments, not {type(fetch).__name__}"
         raise TypeError(msg)
     _check("vocabulary", vocabulary, Vocabulary)
-    if not callable(status):
-        msg = "status must be a function from an answer to its status word"
-        raise TypeError(msg)
+    for name, what, function in (
+        ("status", "status word", status),
+        ("reason", "reason", reason or status),
+        ("progress", "progress", progress or status),
+        ("hint", "hint", hint or status),
+    ):
+        if not callable(function):
+            kind_of = type(function).__name__
+            msg = f"{name} must be a function from an answer to its {what}, not {kind_of}"
+            raise TypeError(msg)
+    _check_transient(transient)
     return PollingTask(
         fetch,
         vocabulary,
@@ -283,6 +297,13 @@ def polling_task(
         hint=hint,
         transient=transient,
     )
+
+
+def _check_transient(types: object) -> None:
+    kinds = cast("tuple[object, ...]", types) if isinstance(types, tuple) else (None,)
+    if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
+        msg = "transient must be a tuple of exception classes, as (httpx.TransportError,)"
+        raise TypeError(msg)
 
 
 def _check(name: str, value: object, kind: type) -> None:

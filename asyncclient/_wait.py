@@ -24,14 +24,15 @@ from asyncclient._decide import (
     last_poll_grace,
 )
 from asyncclient._schedule import Backoff, Pacing, Schedule
-from asyncclient._state import Snapshot, Vocabulary
+from asyncclient._state import Snapshot, TaskState, Vocabulary
 from asyncclient._task import Task, TaskRef, polling_task
 from asyncclient._wire import Answer, seconds_asked
-from asyncclient.errors import AsyncClientError, RequestTimeout
+from asyncclient.errors import AsyncClientError, RequestTimeout, TaskError
 
 __all__ = ["Watch", "wait_until_done", "watch"]
 
 T = TypeVar("T")
+Callback = TypeVar("Callback", bound=Callable[..., object])
 
 _log = logging.getLogger("asyncclient.wait")
 
@@ -88,7 +89,7 @@ async def wait_until_done(
         TransportError, ServerError, RateLimited, DecodeError: too many polls in a row failed.
         TypeError, ValueError: an argument cannot be; nothing was sent.
     """
-    course = Watch(
+    wait = _Wait(
         _task_of(task, vocabulary, status),
         timeout=timeout,
         schedule=schedule,
@@ -99,8 +100,10 @@ async def wait_until_done(
         rng=rng,
     )
     while True:
-        snapshot = await course.next_change()
-        if snapshot.state is not None and snapshot.state.is_terminal:
+        snapshot, error = await wait.advance()
+        if error is not None:
+            raise error
+        if snapshot is not None and snapshot.state is TaskState.SUCCEEDED:
             return snapshot.result
 
 
@@ -118,43 +121,77 @@ def watch(
 ) -> Watch[T]:
     """Follow one task: an async iterator of snapshots, one for each change of word or progress.
 
-    It ends after the snapshot of success; every other end is raised, as by `wait_until_done`,
-    whose arguments and errors these are. The timeout runs from the first step of the iteration.
-    Leaving the loop early leaves nothing behind.
+    It ends with the task: the last snapshot shows its terminal state, success or not. What is not
+    an end of the task is raised: `WaitTimeout`, `TaskBlocked` (after the snapshot that shows it)
+    and all that `wait_until_done` raises for polls; the arguments are its own too. The timeout
+    runs from the first step of the iteration. Leaving the loop early leaves nothing behind.
     """
     return Watch(
-        _task_of(task, vocabulary, status),
-        timeout=timeout,
-        schedule=schedule,
-        on_blocked=on_blocked,
-        unknown=unknown,
-        on_cancel=on_cancel,
-        rng=rng,
+        _Wait(
+            _task_of(task, vocabulary, status),
+            timeout=timeout,
+            schedule=schedule,
+            on_change=None,
+            on_blocked=on_blocked,
+            unknown=unknown,
+            on_cancel=on_cancel,
+            rng=rng,
+        )
     )
 
 
 class Watch(Generic[T]):
-    """One task's wait: an async iterator of its changes. Made by `watch`."""
+    """An async iterator of one task's changes, made by `watch`; one step at a time."""
+
+    __slots__ = ("_error", "_over", "_wait")
+
+    def __init__(self, wait: _Wait[T]) -> None:
+        self._wait = wait
+        self._error: Exception | None = None
+        self._over = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Snapshot[T]:
+        self._wait.check_idle()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        if self._over:
+            raise StopAsyncIteration
+        self._over = True  # unless a change is shown that is not the last one
+        snapshot, error = await self._wait.advance()
+        if snapshot is None:
+            raise StopAsyncIteration if error is None else error
+        if not isinstance(error, TaskError):
+            self._error = error
+            self._over = snapshot.state is TaskState.SUCCEEDED or error is not None
+        return snapshot
+
+
+class _Wait(Generic[T]):
+    """One task's wait, advanced from change to change."""
 
     def __init__(
         self,
         task: Task[T],
         *,
-        timeout: float = 600.0,
-        schedule: Pacing | None = None,
-        on_change: Callable[[Snapshot[T]], object] | None = None,
-        on_blocked: Callable[[Snapshot[T]], object] | None = None,
-        unknown: Literal["wait", "raise"] = "wait",
-        on_cancel: Literal["leave", "cancel"] = "leave",
-        rng: Random | None = None,
+        timeout: float,
+        schedule: Pacing | None,
+        on_change: Callable[[Snapshot[T]], object] | None,
+        on_blocked: Callable[[Snapshot[T]], object] | None,
+        unknown: Literal["wait", "raise"],
+        on_cancel: Literal["leave", "cancel"],
+        rng: Random | None,
     ) -> None:
         self._task = task
         self._timeout = seconds("timeout", timeout)
-        self._delays = pacing(schedule).delays(rng)
+        self._delays = pacing(schedule).delays(generator(rng))
         self._rng = rng
         self._error_delays: Iterator[float] | None = None
-        self._on_change = on_change
-        self._on_blocked = on_blocked
+        self._on_change = callback("on_change", on_change)
+        self._on_blocked = callback("on_blocked", on_blocked)
         self._on_cancel = one_of("on_cancel", on_cancel, ("leave", "cancel"))
         self._rules = Rules(unknown=one_of("unknown", unknown, ("wait", "raise")))
         self._reading = Reading(task)
@@ -164,62 +201,85 @@ class Watch(Generic[T]):
         self._last = False
         self._polling = False
         self._slowest: float | None = None
-        self._over = False
+        self._busy = False
 
-    def __aiter__(self) -> Self:
-        return self
+    def check_idle(self) -> None:
+        """Raise if a step is under way already."""
+        if self._busy:
+            msg = f"{self._reading}: its watch is already being advanced: make one for each task"
+            raise RuntimeError(msg)
 
-    async def __anext__(self) -> Snapshot[T]:
-        if self._over:
-            raise StopAsyncIteration
-        return await self.next_change()
+    async def advance(self) -> tuple[Snapshot[T] | None, Exception | None]:
+        """Wait for the next change or the end.
 
-    async def next_change(self) -> Snapshot[T]:
-        """Wait for the next change and return its snapshot; the errors are `wait_until_done`'s."""
-        if self._course is None:
-            began = anyio.current_time()
-            self._course = Course(self._reading, self._rules, began)
-            self._deadline = began + self._timeout
-        self._over = True  # unless a change that is not the last one is returned below
+        Returns:
+            the snapshot that shows a change (None when there was none), and the error that ends
+            the wait with it (None when it goes on, or has ended well).
+
+        Raises:
+            WaitTimeout: it has not ended in time.
+        """
+        self.check_idle()
+        self._busy = True
         try:
+            course = self._begin()
+            changed: Snapshot[T] | None = None
+            end: Return[T] | Raise | None = None
             # One scope for many polls, none open between two steps: a caller may hold an iterator
             # across tasks, which a scope must not be.
             with anyio.CancelScope(deadline=self._limit()) as scope:
-                snapshot = await self._run(self._course, scope)
-                self._over = snapshot.state is not None and snapshot.state.is_terminal
-                return snapshot
+                changed, end = await self._until_change(course, scope)
+            if scope.cancelled_caught:
+                raise self._cut_off(course)
+            if end is not None:
+                # Out of the scope: what has ended in time is not made a timeout by a callback.
+                await self._report(course, changed)
+            return changed, end.error if isinstance(end, Raise) else None
         except anyio.get_cancelled_exc_class():
             if self._on_cancel == "cancel":
                 await self._cancel_remote()
             raise
-        except AsyncClientError as error:
-            error.ref = self._reading.ref
-            raise
-        raise self._cut_off(self._course)
+        finally:
+            self._busy = False
 
-    async def _run(self, course: Course[T], scope: anyio.CancelScope) -> Snapshot[T]:
+    def _begin(self) -> Course[T]:
+        now = anyio.current_time()
+        if self._course is None:
+            self._course = Course(self._reading, self._rules, now, self._reading.ref)
+            self._deadline = now + self._timeout
+        elif now >= self._deadline and not self._last:
+            # The caller kept the iterator past the deadline: it still gets its last poll.
+            self._due, self._last = now, True
+        return self._course
+
+    async def _until_change(
+        self, course: Course[T], scope: anyio.CancelScope
+    ) -> tuple[Snapshot[T] | None, Return[T] | Raise | None]:
         while True:
+            limit = self._limit()
+            if scope.deadline != limit:
+                scope.deadline = limit
             await self._sleep_until_due()
             before = course.snapshot
-            step = await self._poll(course, scope)
-            if isinstance(step, Raise):
-                raise step.error
+            step = await self._poll(course)
             changed = _changed(before, course.snapshot)
-            if changed is not None:
-                _log.info("%s: %r", course.subject, changed, extra={"snapshot": changed})
-                await _call(self._on_change, changed)
-            if isinstance(step, Return):
-                return step.snapshot
+            if isinstance(step, Ask) and self._on_blocked is None:
+                step = Raise(step.error)
+            if isinstance(step, Return | Raise):
+                return changed, step
+            await self._report(course, changed)
             if isinstance(step, Ask):
                 step = await self._ask(course, step)
             self._rest(course, step)
             if changed is not None:
-                return changed
+                return changed, None
 
-    async def _poll(self, course: Course[T], scope: anyio.CancelScope) -> Step[T]:
-        limit = self._limit()
-        if scope.deadline != limit:
-            scope.deadline = limit
+    async def _report(self, course: Course[T], changed: Snapshot[T] | None) -> None:
+        if changed is not None:
+            _log.info("%s: %r", course.subject, changed, extra={"snapshot": changed})
+            await _call(self._on_change, changed)
+
+    async def _poll(self, course: Course[T]) -> Step[T]:
         started = self._sent = anyio.current_time()
         self._polling = True
         try:
@@ -227,10 +287,14 @@ class Watch(Generic[T]):
             facts = self._reading.facts(result)
         except Exception as error:  # noqa: BLE001  (which ones end the wait is a rule, not a clause)
             self._polling = False
+            now = anyio.current_time()
+            # A failure takes about as long as an answer would; only a timeout says nothing of that.
+            took = 0.0 if isinstance(error, TimeoutError) else now - started
+            self._slowest = max(took, self._slowest or 0.0)
             step = course.after_error(
                 error,
                 delay=self._next_error_delay(),
-                now=anyio.current_time(),
+                now=now,
                 transient=self._reading.transient,
             )
             if isinstance(step, Sleep):
@@ -252,9 +316,6 @@ class Watch(Generic[T]):
     def _rest(self, course: Course[T], sleep: Sleep) -> None:
         """Set when the next poll is due, or raise if there is no time for one."""
         now = anyio.current_time()
-        remaining = self._deadline - now
-        too_long = sleep.seconds if sleep.seconds > remaining else None
-        hint = too_long if sleep.why in {"hint", "refused"} else None
         fitted = fit(
             sleep,
             now=now,
@@ -262,10 +323,11 @@ class Watch(Generic[T]):
             asked=self._sent,
             slowest=self._slowest or 0.0,
         )
-        # Advice in a good answer is cut down to the deadline. A refusal is not: the provider says
-        # that it will not answer before, so the wait cannot end well, and ends now.
-        if fitted is None or self._last or (hint is not None and sleep.why == "refused"):
-            raise course.out_of_time(now, timeout=self._timeout, retry_after=hint)
+        if fitted is None or self._last:
+            unmet = sleep.hint is not None and sleep.hint > self._deadline - now
+            raise course.out_of_time(
+                now, timeout=self._timeout, retry_after=sleep.hint if unmet else None
+            )
         self._due = now + fitted.seconds
         self._last = fitted.last
 
@@ -275,11 +337,8 @@ class Watch(Generic[T]):
             await anyio.sleep(seconds_left)
 
     async def _ask(self, course: Course[T], step: Ask) -> Sleep:
-        snapshot = course.snapshot
-        if self._on_blocked is None or snapshot is None:
-            raise step.error
-        if not self._last:
-            await _call(self._on_blocked, snapshot)
+        if course.snapshot is not None and not self._last:
+            await _call(self._on_blocked, course.snapshot)
             course.met(step.block, anyio.current_time())
         return step.then
 
@@ -297,9 +356,7 @@ class Watch(Generic[T]):
         if self._polling:
             course.polls += 1
             course.last_error = RequestTimeout("a poll was still unanswered at the deadline")
-        error = course.out_of_time(anyio.current_time(), timeout=self._timeout)
-        error.ref = self._reading.ref
-        return error
+        return course.out_of_time(anyio.current_time(), timeout=self._timeout)
 
     async def _cancel_remote(self) -> None:
         cancel: Callable[[], Awaitable[object]] | None = getattr(self._task, "cancel", None)
@@ -338,15 +395,20 @@ class Reading(Generic[T]):
 
     def facts(self, result: T) -> Facts[T]:
         """Return what an answer says, as far as the rules care."""
-        response = result.response if isinstance(result, Answer) else None
-        hint = _finite(self._trait("hint_of", result))
-        if hint is None and response is not None:
-            hint = seconds_asked(response)
+        state = self.task.state_of(result)
         word = self._trait("word_of", result)
-        reason = self._trait("reason_of", result)
-        block = self._trait("block_of", result)
+        response = result.response if isinstance(result, Answer) else None
+        hint = reason = block = None
+        if state is None or not state.is_terminal:
+            hint = _finite(self._trait("hint_of", result))
+            if hint is None and response is not None:
+                hint = seconds_asked(response)
+        if state is TaskState.BLOCKED:
+            block = self._trait("block_of", result)
+        if state is not TaskState.SUCCEEDED:
+            reason = self._trait("reason_of", result)
         return Facts(
-            self.task.state_of(result),
+            state,
             word if isinstance(word, str | int) else None,
             result,
             raw=None if response is None else response.body,
@@ -401,14 +463,14 @@ def _task_of(
     vocabulary: Vocabulary | None,
     status: Callable[[T], str | int | None] | None,
 ) -> Task[T]:
-    if _is_task(task):
+    if _is_task(task) and not isinstance(task, type):
         if vocabulary is not None or status is not None:
             msg = "vocabulary= and status= go with an async function; a task has its own"
             raise TypeError(msg)
         return task
     if iscoroutine(task):
         task.close()  # or Python would complain a second time, that it was never awaited
-    if vocabulary is None or status is None:
+    if vocabulary is None or status is None or isinstance(task, type):
         msg = (
             f"cannot wait for {type(task).__name__}: pass a task (what start_...() returns; "
             "await it first), or an async function of no arguments with vocabulary= and status="
@@ -426,7 +488,7 @@ def pacing(schedule: Pacing | None) -> Pacing:
     """Return the schedule to use, checked."""
     if schedule is None:
         return _DEFAULT_SCHEDULE
-    if not callable(getattr(schedule, "delays", None)):
+    if isinstance(schedule, type) or not callable(getattr(schedule, "delays", None)):
         msg = f"schedule must be a Schedule, not {type(schedule).__name__}: try Schedule(first=...)"
         raise TypeError(msg)
     return schedule
@@ -437,10 +499,30 @@ def seconds(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         msg = f"{name} must be a number of seconds, not {value!r} (math.inf for no limit)"
         raise TypeError(msg)
-    if not value > 0:
+    if not 0 < value <= math.inf:
         msg = f"{name}={value!r} must be more than 0 seconds; to look once, await task.poll()"
         raise ValueError(msg)
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        msg = f"{name} is too large: pass math.inf for no limit"
+        raise ValueError(msg) from None
+
+
+def callback(name: str, value: Callback | None) -> Callback | None:
+    """Return a function or None, checked."""
+    if value is not None and not callable(value):
+        msg = f"{name} must be a function of a snapshot, not {type(value).__name__}"
+        raise TypeError(msg)
+    return value
+
+
+def generator(rng: Random | None) -> Random | None:
+    """Return a random generator or None, checked."""
+    if rng is not None and not callable(getattr(rng, "uniform", None)):
+        msg = f"rng must be a random.Random, not {type(rng).__name__}: try random.Random({rng!r})"
+        raise TypeError(msg)
+    return rng
 
 
 Choice = TypeVar("Choice", bound=str)
