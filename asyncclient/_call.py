@@ -6,14 +6,22 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from inspect import isawaitable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import anyio
 import msgspec
 
 from asyncclient._decide import Raise, after_request
 from asyncclient._schedule import Backoff
-from asyncclient._wire import Endpoint, Request, Transport, base_of, header_value, whole_number
+from asyncclient._wire import (
+    Endpoint,
+    Request,
+    Secret,
+    Transport,
+    base_of,
+    header_value,
+    whole_number,
+)
 from asyncclient.errors import (
     APIError,
     AsyncClientError,
@@ -23,7 +31,7 @@ from asyncclient.errors import (
     TransportError,
 )
 
-__all__ = ["Account", "TokenSource", "encode_body", "unix_time"]
+__all__ = ["Account", "TokenSource", "encode_body", "unix_time", "unknown_start"]
 
 T = TypeVar("T")
 
@@ -166,7 +174,7 @@ class Account:
         headers = self._fixed_headers
         fresh = source is None
         while True:
-            token = ""
+            token = Secret()
             if source is not None:
                 token = await self._token(source)
                 headers = self._headers_of(token)
@@ -199,7 +207,7 @@ class Account:
                     )
                 raise
 
-    async def _token(self, source: TokenSource) -> str:
+    async def _token(self, source: TokenSource) -> Secret:
         token = source()
         if not isawaitable(token):
             msg = f"{self._argument} must be a text or an async function that returns one"
@@ -214,6 +222,17 @@ def _is_ambiguous(error: TransportError | APIError | DecodeError) -> bool:
     return isinstance(error, ServerError | DecodeError)
 
 
+def unknown_start(name: str, path: str, missing: str) -> DecodeError:
+    """Make the error for a start whose good answer does not say what was started."""
+    error = DecodeError(
+        f"{name}: the answer has no {missing}, so that what it started cannot be found; look at "
+        "the provider's list before you start it again",
+        path=path,
+    )
+    error.may_have_started = True
+    return error
+
+
 def encode_body(name: str, body: object) -> bytes:
     """Encode a request's body as JSON.
 
@@ -221,10 +240,17 @@ def encode_body(name: str, body: object) -> bytes:
         TypeError: something in it has no form in JSON.
     """
     try:
-        return msgspec.json.encode(body)
+        return msgspec.json.encode(body, enc_hook=_as_dict)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         msg = f"{name}: the inputs cannot be written as JSON: {str(error) or type(error).__name__}"
         raise TypeError(msg) from None
+
+
+def _as_dict(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[object, object]", value))
+    msg = f"{type(value).__name__} has no form in JSON"
+    raise TypeError(msg)
 
 
 def unix_time() -> int:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import math
 import ssl
 import sys
 import time
 import warnings
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import aiohttp
 import anyio
 from yarl import URL
 
-from asyncclient._wire import Request, Response
+from asyncclient._wire import Request, Response, whole_number
 from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
 
 __all__ = ["SessionPool"]
@@ -62,17 +64,18 @@ class SessionPool:
         self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
-        self._active = 0
-        self._limit = int(_positive("limit", limit))
-        self._max_body = int(_positive("max_body", max_body))
+        self._active: set[asyncio.Task[object]] = set()
+        self._cut: set[asyncio.Task[object]] = set()
+        self._limit = _count("limit", limit)
+        self._max_body = _count("max_body", max_body)
         self._keepalive = _positive("keepalive", keepalive)
         self._connect_timeout = _positive("connect_timeout", connect_timeout)
         self._timeout = self._timeout_of(_positive("request_timeout", request_timeout))
         self._ssl_context = _context(ssl_context)
-        self._trace_configs = list(trace_configs)
+        self._trace_configs = _configs(trace_configs)
 
     async def __aenter__(self) -> Self:
-        self._check()
+        self._check(asyncio.get_running_loop())
         return self
 
     async def __aexit__(
@@ -84,16 +87,24 @@ class SessionPool:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close every connection; requests under way fail. Closing twice is harmless."""
+        """Close every connection; requests under way fail at once. Closing twice is harmless."""
         if self._sessions:
-            self._check_loop()
+            self._check(asyncio.get_running_loop())
         self._closed = True
         sessions, self._sessions = list(self._sessions.values()), {}
-        # Shielded: a cancelled caller still gets its sockets closed. Bounded: a peer that does not
-        # answer TLS's farewell cannot hold it up.
-        with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
-            for session in sessions:
-                await session.close()
+        # A request may wait for an answer, a connection, a handshake or a name: each ends here.
+        for task in self._active - self._cut:
+            self._cut.add(task)
+            task.cancel()
+        if sessions:
+            closing = asyncio.ensure_future(_close_all(sessions))
+            with anyio.CancelScope(shield=True):
+                try:
+                    await asyncio.shield(closing)
+                except asyncio.CancelledError:
+                    # A cancelled caller still gets its sockets closed.
+                    await asyncio.wait({closing})
+                    raise
 
     async def exchange(self, request: Request, /) -> Response:
         """Send a request once and read its whole answer, whatever its status.
@@ -103,22 +114,25 @@ class SessionPool:
             RequestTimeout: it took longer than its timeout.
             TransportError: the connection broke, or the answer is too long.
             RuntimeError: the pool is closed, or belongs to another event loop.
+            ValueError: `request.timeout` is not more than 0, or not finite.
         """
+        task = self._current_task()
         session = self._sessions.get(request.origin)
-        if session is None or self._loop is not asyncio.get_running_loop():
+        if session is None:
             session = self._open(request.origin)
-        self._active += 1
+        timeout = self._timeout
+        if request.timeout is not None:
+            timeout = self._timeout_of(_positive("timeout", request.timeout))
+        self._active.add(task)
         try:
             response = await session.request(
                 request.method,
                 # Quoted where the target was built; parsing must not change it again.
                 URL(request.origin + request.target, encoded=True),
                 headers=request.headers,
-                data=request.body,
+                data=_payload(request.body),
                 allow_redirects=False,
-                timeout=(
-                    self._timeout if request.timeout is None else self._timeout_of(request.timeout)
-                ),
+                timeout=timeout,
             )
             try:
                 # Read within the same timeout; the connection goes back when the end is reached,
@@ -139,8 +153,14 @@ class SessionPool:
             if not self._closed:
                 raise
             failure = _failure(error, request, closed=True)
+        except asyncio.CancelledError as error:
+            # By `aclose`, and not by the caller too: as asyncio.timeout tells them apart.
+            if task not in self._cut or task.uncancel() > 0:
+                raise
+            failure = _failure(error, request, closed=True)
         finally:
-            self._active -= 1
+            self._active.discard(task)
+            self._cut.discard(task)
         # Raised outside of the clause and without a cause: aiohttp's errors hold the request's
         # headers, and so the credential.
         raise failure
@@ -173,34 +193,36 @@ class SessionPool:
         )
 
     def _open(self, origin: str) -> aiohttp.ClientSession:
-        """Return the session of an origin in the running loop, opening it if need be."""
-        self._check()
-        session = self._sessions.get(origin)
-        if session is None:
-            session = self._sessions[origin] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=self._limit,
-                    keepalive_timeout=self._keepalive,
-                    ssl=True if self._ssl_context is None else self._ssl_context,
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": _USER_AGENT},
-                trace_configs=self._trace_configs,
-            )
+        """Open the session of an origin."""
+        session = self._sessions[origin] = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._limit,
+                keepalive_timeout=self._keepalive,
+                ssl=True if self._ssl_context is None else self._ssl_context,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": _USER_AGENT},
+            trace_configs=self._trace_configs,
+        )
         return session
 
-    def _check(self) -> None:
+    def _current_task(self) -> asyncio.Task[object]:
+        """Return the running task, which must be of the pool's own loop."""
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            task = None
+        if task is None:
+            msg = "a SessionPool needs a running asyncio event loop (not trio's, and not none)"
+            raise RuntimeError(msg)
+        if self._closed or self._loop is not task.get_loop():
+            self._check(task.get_loop())
+        return task
+
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._closed:
             msg = "this SessionPool is closed: make a new one, or use it inside its 'async with'"
             raise RuntimeError(msg)
-        self._check_loop()
-
-    def _check_loop(self) -> None:
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            msg = "a SessionPool needs a running asyncio event loop (not trio's, and not none)"
-            raise RuntimeError(msg) from None
         if self._loop is None:
             self._loop = loop
         elif self._loop is not loop:
@@ -226,24 +248,37 @@ class SessionPool:
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
+        active = len(self._active)
         return (
-            f"<SessionPool {state}: {len(self._sessions)} origins, {self._active} requests active, "
+            f"<SessionPool {state}: {len(self._sessions)} origins, {active} requests active, "
             f"limit {self._limit} each>"
         )
 
 
-def _failure(error: Exception, request: Request, *, closed: bool) -> TransportError:
+async def _close_all(sessions: list[aiohttp.ClientSession]) -> None:
+    # Bounded: a peer that does not answer TLS's farewell cannot hold it up.
+    with anyio.move_on_after(_CLOSE_SECONDS):
+        await asyncio.gather(*(session.close() for session in sessions), return_exceptions=True)
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    # aiohttp wants a large body as a file, so that it can be written piece by piece.
+    return body if body is None or len(body) <= _MEBIBYTE else io.BytesIO(body)
+
+
+def _failure(error: BaseException, request: Request, *, closed: bool) -> TransportError:
     """Say what broke in our own words; `sent` is false only when that is certain."""
     at = f"{request.name} ({request.label})"
     if closed:
         return TransportError(f"{at}: the SessionPool was closed while the request was under way")
     if isinstance(error, TransportError):
         return error
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+    bad_certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
+    if bad_certificate or isinstance(error, aiohttp.ClientConnectorSSLError):
         return ConnectFailed(
             f"{at}: TLS failed: {error}; check base_url, or pass SessionPool(ssl_context=...) "
             "with your own certificate authority",
-            permanent=True,
+            permanent=bad_certificate,
         )
     if isinstance(error, aiohttp.InvalidURL | ValueError):
         return ConnectFailed(f"{at}: not a URL that can be asked: {error}", permanent=True)
@@ -267,7 +302,21 @@ def _positive(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         msg = f"{name} must be a number, not {value!r}"
         raise TypeError(msg)
-    if not value > 0:
-        msg = f"{name}={value!r} must be more than 0"
+    if not 0 < value < math.inf:
+        msg = f"{name}={value!r} must be more than 0 and finite"
         raise ValueError(msg)
     return value
+
+
+def _count(name: str, value: int) -> int:
+    _positive(name, value)
+    whole_number(name, value, least=1)
+    return value
+
+
+def _configs(value: object) -> list[aiohttp.TraceConfig]:
+    configs: list[object] = [*value] if isinstance(value, Sequence) else [value]
+    if all(isinstance(config, aiohttp.TraceConfig) for config in configs):
+        return cast("list[aiohttp.TraceConfig]", configs)
+    msg = f"trace_configs must be a list of aiohttp.TraceConfig, not {value!r}"
+    raise TypeError(msg)

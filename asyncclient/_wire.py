@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from calendar import timegm
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -29,6 +30,7 @@ __all__ = [
     "Endpoint",
     "Request",
     "Response",
+    "Secret",
     "Transport",
     "as_int",
     "as_object",
@@ -44,6 +46,7 @@ __all__ = [
     "read_answer",
     "refusal",
     "seconds_asked",
+    "text",
     "whole_number",
 ]
 
@@ -51,7 +54,12 @@ T = TypeVar("T")
 
 _EXCERPT = 200
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and halves of letters
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]+")
+_NUMBER = re.compile(r"[0-9]{1,30}")
+_SPACE = re.compile(r"[\s\x00-\x1f\x7f]")
+_HOST = re.compile(r"[\w.-]+")
+_URL_PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")  # RFC 3986, section 3.3
 _PATH_IN_MESSAGE = re.compile(r" - at `(.+)`$")
 
 
@@ -224,10 +232,9 @@ def refusal(
     hint = seconds_asked(response)
     words = message or ""
     if 300 <= response.status < 400:  # noqa: PLR2004  (the class of redirects)
-        place = urlsplit(response.headers.get("location", ""))
         advice = (
-            f"it redirects to {place.scheme}://{place.netloc}, which is not followed, because the "
-            "credential would go there too; set base_url to the right place"
+            f"it redirects to {_place(response)}, which is not followed, because the credential "
+            "would go there too; set base_url to the right place"
         )
     elif not words and code is None:
         words = response.body[:_EXCERPT].decode("utf-8", "replace").strip()
@@ -244,6 +251,25 @@ def refusal(
         log_id=log_id,
         retry_after=retry_after if hint is None else hint,
     )
+
+
+def _place(response: Response) -> str:
+    """Return where a redirect points, without what may be secret in it."""
+    try:
+        parts = urlsplit(response.headers.get("location", ""))
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "another page"
+    if not host:
+        return (
+            repr(parts.path[:_EXCERPT]) if parts.path.isascii() and parts.path else "another page"
+        )
+    scheme = f"{parts.scheme}://" if parts.scheme else ""
+    return f"{scheme}{_host(host)}{f':{port}' if port else ''}"
+
+
+def _host(name: str) -> str:
+    return f"[{name}]" if ":" in name else name
 
 
 def read_answer(
@@ -312,8 +338,13 @@ def _number(text: str | None) -> float | None:
 
 
 def _unix_time(text: str | None) -> float:
+    """Return the Unix time of an HTTP date; 0 when it is none."""
     try:
-        return parsedate_to_datetime(text).timestamp() if text else 0.0
+        moment = parsedate_to_datetime(text) if text else None
+        if moment is None:
+            return 0.0
+        # A date without a zone is in GMT (RFC 9110, section 5.6.7), not in this machine's.
+        return moment.timestamp() if moment.tzinfo else float(timegm(moment.timetuple()))
     except (ValueError, OverflowError):
         return 0.0
 
@@ -350,7 +381,7 @@ def id_text(name: str, value: object) -> str:
     if not value.strip():
         msg = f"{name} is empty: pass the id as the provider shows it"
         raise ValueError(msg)
-    if value in {".", ".."} or _CONTROL.search(value):
+    if value in {".", ".."} or _NO_TEXT.search(value):
         msg = f"{name}={value!r} is not an id: it would change the request's path"
         raise ValueError(msg)
     return value
@@ -385,7 +416,7 @@ def mapping(name: str, value: object) -> None:
 def as_int(value: int | str | None) -> int | None:
     """Return a number that may have come quoted; None when it is none."""
     if isinstance(value, str):
-        return int(value) if value.isascii() and value.isdecimal() else None
+        return int(value) if _NUMBER.fullmatch(value) else None
     return value
 
 
@@ -393,26 +424,33 @@ def open_json(value: object, depth: int = 8) -> object:
     """Open JSON in text as far as it goes.
 
     Objects, arrays and the text `null` are opened; a text that is a lone number or truth value
-    stays text, since it may be an id or an answer.
+    stays text, since it may be an id or an answer. What is nested too deeply is left as it is.
 
     Args:
         value: any decoded JSON value.
-        depth: how many layers of text are opened at most.
+        depth: how many layers of text are opened at most. Default 8.
     """
-    if depth and isinstance(value, str):
-        text = value.strip()
-        if text != "null" and text[:1] not in {"{", "["}:
+    try:
+        return _open_json(value, depth)
+    except RecursionError:
+        return value
+
+
+def _open_json(value: object, layers: int) -> object:
+    if layers and isinstance(value, str):
+        stripped = value.strip()
+        if stripped != "null" and stripped[:1] not in {"{", "["}:
             return value
         try:
-            inner: object = msgspec.json.decode(text)
+            inner: object = msgspec.json.decode(stripped)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             return value
-        return open_json(inner, depth - 1)
+        return _open_json(inner, layers - 1)
     members = as_object(value)
     if members is not None:
-        return {name: open_json(inner, depth) for name, inner in members.items()}
+        return {name: _open_json(inner, layers) for name, inner in members.items()}
     if isinstance(value, list):
-        return [open_json(inner, depth) for inner in cast("list[object]", value)]
+        return [_open_json(inner, layers) for inner in cast("list[object]", value)]
     return value
 
 
@@ -432,16 +470,35 @@ def query_of(**values: str | int | bool | None) -> str:
     return f"?{urlencode(pairs)}" if pairs else ""
 
 
-def header_value(name: str, value: object) -> str:
+class Secret(str):
+    """A text that is not shown by `repr`, and so in no log, traceback or debugger's view."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+def text(name: str, value: object) -> str:
+    """Check an argument that must be a text, and return it; never show it.
+
+    Raises:
+        TypeError: it is not a text.
+    """
+    if not isinstance(value, str):
+        msg = f"{name} must be a text, not {type(value).__name__}"
+        raise TypeError(msg)
+    return value
+
+
+def header_value(name: str, value: object) -> Secret:
     """Check a credential that goes into a header, and return it; never show it.
 
     Raises:
         TypeError: it is not a text.
         ValueError: it is empty, or has a character that a header cannot bear.
     """
-    if not isinstance(value, str):
-        msg = f"{name} must be a text, not {type(value).__name__}"
-        raise TypeError(msg)
+    value = text(name, value)
     if not value.strip():
         msg = f"{name} is empty: pass the text that the provider gave you"
         raise ValueError(msg)
@@ -454,7 +511,7 @@ def header_value(name: str, value: object) -> str:
     if not value.isascii():
         msg = f"{name} has characters that are not ASCII: copy it again from the provider"
         raise ValueError(msg)
-    return value
+    return Secret(value)
 
 
 def base_of(base_url: object, *, allow_http: bool = False) -> tuple[str, str]:
@@ -472,34 +529,33 @@ def base_of(base_url: object, *, allow_http: bool = False) -> tuple[str, str]:
         TypeError: it is not a text.
         ValueError: it is no URL for an API, or plain http to another machine.
     """
-    if not isinstance(base_url, str):
-        msg = f"base_url must be a text, not {type(base_url).__name__}"
-        raise TypeError(msg)
-    try:
-        parts = urlsplit(base_url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        msg = f"base_url={base_url!r} is not a URL: {error}"
-        raise ValueError(msg) from None
-    if parts.username is not None or parts.password is not None:
+    url = text("base_url", base_url)
+    if "@" in url.partition("?")[0]:
         msg = "base_url must not hold a user name or password: pass the token as an argument"
         raise ValueError(msg)
-    if parts.scheme not in {"http", "https"} or not host or _CONTROL.search(base_url):
-        msg = (
-            f"base_url={base_url!r} is not an http(s) URL: pass one like 'https://api.example.com'"
-        )
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        msg = f"base_url={url!r} is not a URL: {error}"
+        raise ValueError(msg) from None
+    good = host is not None and (_HOST.fullmatch(host) or ":" in host)
+    if parts.scheme not in {"http", "https"} or not host or not good or _SPACE.search(url):
+        msg = f"base_url={url!r} is not an http(s) URL: pass one like 'https://api.example.com'"
+        raise ValueError(msg)
+    if not _URL_PATH.fullmatch(parts.path):
+        msg = f"base_url={url!r} has characters in its path that must be quoted, as %20"
         raise ValueError(msg)
     if parts.query or parts.fragment:
-        msg = f"base_url={base_url!r} must not have a query or a fragment"
+        msg = f"base_url={url!r} must not have a query or a fragment"
         raise ValueError(msg)
     if parts.scheme == "http" and not allow_http and not _is_loopback(host):
         msg = (
-            f"base_url={base_url!r} would send the credential in the clear: "
+            f"base_url={url!r} would send the credential in the clear: "
             "use https, or pass allow_http=True if you mean it"
         )
         raise ValueError(msg)
-    name = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{name}{f':{port}' if port else ''}", parts.path.rstrip("/")
+    return f"{parts.scheme}://{_host(host)}{f':{port}' if port else ''}", parts.path.rstrip("/")
 
 
 def _is_loopback(host: str) -> bool:

@@ -11,13 +11,14 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
-from asyncclient._call import Account, TokenSource, encode_body, unix_time
+from asyncclient._call import Account, TokenSource, encode_body, unix_time, unknown_start
 from asyncclient._state import Vocabulary
 from asyncclient._task import Handle, TaskRef
 from asyncclient._wire import (
     Answer,
     Endpoint,
     Response,
+    Secret,
     Transport,
     as_int,
     decode,
@@ -277,7 +278,7 @@ _DELETE_WEBHOOK = Endpoint("copyai.delete_webhook", "DELETE", _read_nothing)
 
 def _headers(api_key: str) -> Mapping[str, str]:
     # The docs want Content-Type on every call, GET included.
-    return {"x-copy-ai-api-key": api_key, "Content-Type": "application/json"}
+    return {"x-copy-ai-api-key": Secret(api_key), "Content-Type": "application/json"}
 
 
 # --- tasks ------------------------------------------------------------------------------------
@@ -426,6 +427,8 @@ class CopyAI:
         started = await self._account.call(
             _START_WORKFLOW, _runs_target(workflow_id), encode_body("start_variables", body)
         )
+        if not started.id:
+            raise unknown_start("copyai.start_workflow", "$.data.id", "id")
         return WorkflowRunHandle(self._account, workflow_id, started.id, unix_time())
 
     async def get_workflow_run(self, workflow_id: str, run_id: str) -> WorkflowRun:
@@ -516,7 +519,8 @@ class CopyAI:
         Raises:
             DecodeError: it is not a delivery.
         """
-        raw = body.encode() if isinstance(body, str) else body
+        # Half a letter in the text is no delivery either: the decoder says so.
+        raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
         event = decode(_event_decoder, Response(0, {}, raw), "copyai.parse_webhook")
         if not event.type and event.run_id is None:
             msg = "copyai.parse_webhook: the body names neither an event type nor a run"

@@ -13,11 +13,8 @@ import anyio
 import anyio.to_thread
 
 from asyncclient._call import Account, TokenSource, encode_body
-from asyncclient._wire import (
-    Transport,
-    id_text,
-    path_segment,
-)
+from asyncclient._wire import Transport, base_of, id_text, path_segment, text
+from asyncclient.errors import RateLimited, ServerError, TransportError
 from asyncclient.providers.coze._answers import Token
 from asyncclient.providers.coze._endpoints import GET_TOKEN, headers_of
 
@@ -55,7 +52,7 @@ class CozeJWT:
     ) -> None:
         self._app_id = id_text("app_id", app_id)
         self._key_id = id_text("key_id", key_id)
-        if "-----BEGIN" not in private_key:
+        if "-----BEGIN" not in text("private_key", private_key):
             msg = "private_key must be the text of a PEM file ('-----BEGIN PRIVATE KEY-----…')"
             raise ValueError(msg)
         if not 1 <= duration_seconds <= 86399:  # noqa: PLR2004  (page `oauth_jwt`)
@@ -71,10 +68,11 @@ class CozeJWT:
 
     def source(self, transport: Transport, base_url: str, *, allow_http: bool) -> TokenSource:
         """Return the token source for one base URL; clients of the same one share its tokens."""
-        grant = self._grants.setdefault(base_url, _Grant())
+        origin, path = base_of(base_url, allow_http=allow_http)
+        grant = self._grants.setdefault(origin + path, _Grant())
 
         async def assertion() -> str:
-            return await self._sign(urlsplit(base_url).netloc)
+            return await self._sign(urlsplit(origin).netloc)
 
         account = Account(
             transport,
@@ -157,7 +155,14 @@ class _JWTSource:
         async with grant.lock:
             if grant.token is not None and grant.expires - self._clock() > grant.margin:
                 return grant.token
-            fetched = await self._fetch()
+            try:
+                fetched = await self._fetch()
+            except (TransportError, ServerError, RateLimited):
+                left = grant.expires - self._clock()
+                if grant.token is None or left <= 0:
+                    raise
+                grant.margin = left / 2  # still good: the next try comes when half of that is gone
+                return grant.token
             now = self._clock()
             # `expires_in` is an absolute Unix time here (page `oauth_jwt`, sample 1721135859),
             # against its name; a small number can only be a duration.

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from asyncclient._call import Account, TokenSource, encode_body, unix_time
+from asyncclient._call import Account, TokenSource, encode_body, unix_time, unknown_start
 from asyncclient._task import TaskRef
 from asyncclient._wire import (
     Transport,
@@ -15,10 +15,8 @@ from asyncclient._wire import (
     mapping,
     path_segment,
     query_of,
+    text,
     whole_number,
-)
-from asyncclient.errors import (
-    DecodeError,
 )
 from asyncclient.providers.coze._answers import (
     Bot,
@@ -72,7 +70,7 @@ class _RunBody(msgspec.Struct, omit_defaults=True):
 class _ChatBody(msgspec.Struct, omit_defaults=True):
     bot_id: str
     user_id: str
-    additional_messages: Sequence[ChatMessage] | None = None
+    additional_messages: Sequence[ChatMessage | Mapping[str, object]] | None = None
     custom_variables: Mapping[str, str] | None = None
     meta_data: Mapping[str, str] | None = None
     parameters: Mapping[str, object] | None = None
@@ -116,7 +114,7 @@ class Coze:
         max_retries: int = 3,
         allow_http: bool = False,
     ) -> None:
-        if "://" not in base_url:
+        if "://" not in text("base_url", base_url):
             msg = f"base_url={base_url!r} is no region of Coze: pass Coze.CN or Coze.COM"
             raise ValueError(msg)
         if isinstance(token, CozeJWT):
@@ -219,13 +217,7 @@ class Coze:
             START_WORKFLOW, "/v1/workflow/run", encode_body("parameters", body)
         )
         if not reply.execute_id:
-            error = DecodeError(
-                "coze.start_workflow: the answer has no execute_id; look at the workflow's run "
-                "list before you start it again",
-                path="$.execute_id",
-            )
-            error.may_have_started = True
-            raise error
+            raise unknown_start("coze.start_workflow", "$.execute_id", "execute_id")
         return WorkflowRunHandle(self._account, workflow_id, str(reply.execute_id), unix_time())
 
     async def run_workflow(
@@ -286,6 +278,7 @@ class Coze:
             the answer; an asynchronous run goes on, so wait again with the same handle.
         """
         if not isinstance(resume_data, str):
+            mapping("resume_data", resume_data)
             resume_data = encode_body("resume_data", resume_data).decode()
         body = {
             "workflow_id": id_text("workflow_id", workflow_id),
@@ -410,13 +403,8 @@ class Coze:
             return CopyTaskHandle(self._account, str(started.task_id), unix_time())
         if started.copied_entity_id:
             return CopyTaskHandle(self._account, None, unix_time(), str(started.copied_entity_id))
-        error = DecodeError(
-            "coze.start_copy: the answer has neither task_id nor copied_entity_id; look into the "
-            "target workspace before you copy again",
-            path="$.data.task_id",
-        )
-        error.may_have_started = True
-        raise error
+        missing = "task_id nor copied_entity_id"
+        raise unknown_start("coze.start_copy", "$.data.task_id", missing)
 
     async def get_copy_task(self, task_id: str) -> CopyTask:
         """Read how a copy stands (page `query_resource_copy_execution_result`)."""
@@ -429,7 +417,7 @@ class Coze:
         bot_id: str,
         *,
         user_id: str,
-        additional_messages: Sequence[ChatMessage] | None = None,
+        additional_messages: Sequence[ChatMessage | Mapping[str, object]] | None = None,
         conversation_id: str | None = None,
         custom_variables: Mapping[str, str] | None = None,
         meta_data: Mapping[str, str] | None = None,
@@ -459,6 +447,14 @@ class Coze:
         Returns:
             the handle of the chat; `.messages()` reads the answer once it has ended.
         """
+        for name, inputs in (
+            ("custom_variables", custom_variables),
+            ("meta_data", meta_data),
+            ("parameters", parameters),
+            ("extra_params", extra_params),
+            ("shortcut_command", shortcut_command),
+        ):
+            mapping(name, {} if inputs is None else inputs)
         body = _ChatBody(
             bot_id=id_text("bot_id", bot_id),
             user_id=id_text("user_id", user_id),
@@ -480,6 +476,8 @@ class Coze:
         chat = await self._account.call(
             START_CHAT, f"/v3/chat{query}", encode_body("additional_messages", body)
         )
+        if not chat.conversation_id or not chat.id:
+            raise unknown_start("coze.start_chat", "$.data.id", "id and conversation_id")
         return ChatHandle(self._account, chat.conversation_id, chat.id, unix_time(), bot_id)
 
     async def get_chat(self, conversation_id: str, chat_id: str) -> Chat:
@@ -497,7 +495,11 @@ class Coze:
         return await self.chat(conversation_id, chat_id).messages()
 
     async def submit_tool_outputs(
-        self, conversation_id: str, chat_id: str, *, tool_outputs: Sequence[ToolOutput]
+        self,
+        conversation_id: str,
+        chat_id: str,
+        *,
+        tool_outputs: Sequence[ToolOutput | Mapping[str, str]],
     ) -> Chat:
         """Give a chat the results of the calls that it waits for; it goes on."""
         target = chat_target(self.chat(conversation_id, chat_id), "/v3/chat/submit_tool_outputs")
@@ -524,8 +526,8 @@ class Coze:
         return _RunBody(
             id_text("workflow_id", workflow_id),
             parameters,
-            bot_id,
-            app_id,
+            None if bot_id is None else id_text("bot_id", bot_id),
+            None if app_id is None else id_text("app_id", app_id),
             ext,
             workflow_version,
             connector_id,

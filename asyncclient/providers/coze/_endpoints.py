@@ -14,6 +14,7 @@ from asyncclient._wire import (
     Answer,
     Endpoint,
     Response,
+    Secret,
     as_int,
     decode,
     error_type,
@@ -95,6 +96,14 @@ _ERRORS: dict[int, type[APIError]] = {
     **dict.fromkeys((720701001, 720701002, 720701013, 720702085, 777777776), ServerError),
     **dict.fromkeys((720702001, 720702002, 720702004, 720702011, 777777777), InvalidRequest),
 }
+# The OAuth endpoint has words instead (page `oauth_jwt`).
+_OAUTH_ERRORS: dict[str, type[APIError]] = {
+    "invalid_request": InvalidRequest,
+    "unsupported_grant_type": InvalidRequest,
+    "invalid_client": AuthenticationFailed,
+    "access_deny": PermissionDenied,
+    "internal_error": ServerError,
+}
 _ADVICE: dict[type[APIError], str] = {
     AuthenticationFailed: (
         "check the token, and that base_url is its region (Coze.CN for coze.cn, Coze.COM for "
@@ -118,12 +127,14 @@ def refused_by(response: Response, name: str) -> APIError | None:
     code = said.code if said.code is not None else said.error_code
     number = as_int(code)
     good = 200 <= response.status < 300  # noqa: PLR2004  (the class of success)
-    if good and number in {0, None} and not code:
+    if good and (number == 0 or not code):
         return None
     message = said.msg or said.error_message or said.error_description or said.error
     kind = error_type(response.status)
     if kind is not RateLimited and number is not None:
         kind = _ERRORS.get(number, kind)
+    elif isinstance(code, str):
+        kind = _OAUTH_ERRORS.get(code, kind)
     if number == _NO_PERMISSION and "token" in (message or "").lower():
         kind = AuthenticationFailed  # seen live: "The token you entered is incorrect"
     log_id = response.headers.get("x-tt-logid") or (said.detail.logid if said.detail else None)
@@ -242,4 +253,4 @@ GET_TOKEN = Endpoint("coze.oauth_token", "POST", _read_token)
 
 def headers_of(token: str) -> Mapping[str, str]:
     # The docs list Content-Type on every call, GET included.
-    return {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    return {"Authorization": Secret(f"Bearer {token}"), "Content-Type": "application/json"}

@@ -71,7 +71,7 @@ class WorkflowRunHandle(Handle[WorkflowRun]):
 
     def reason_of(self, result: WorkflowRun) -> str | None:
         """Return the run's error code and message, or what it asks for."""
-        if result.interrupt is not None:
+        if result.interrupt is not None and self.state_of(result) is TaskState.BLOCKED:
             return f"interrupt type {result.interrupt.type}: {result.interrupt.data or ''}"
         code = result.error_code if result.error_code not in {"", "0", 0, None} else ""
         said = f"{code} {result.error_message or result.error_msg or ''}".strip()
@@ -180,7 +180,10 @@ class ChatHandle(Handle[Chat]):
             names = (call.function.name if call.function else None for call in result.tool_calls)
             return f"wants {', '.join(str(name) for name in names)} called"
         error = result.last_error
-        return f"{error.code} {error.msg or ''}".strip() if error and error.code else None
+        if error is None:
+            return None
+        code = "" if error.code in {None, 0, "0", ""} else error.code
+        return f"{code} {error.msg or ''}".strip() or None
 
     def block_of(self, result: Chat) -> Hashable:
         """Return the ids of the calls that the chat waits for."""
