@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from inspect import isawaitable
 from typing import TypeVar, cast
 
@@ -238,12 +239,30 @@ def encode_body(name: str, body: object) -> bytes:
 
     Raises:
         TypeError: something in it has no form in JSON.
+        ValueError: there is a NaN or an infinity in it, which JSON would turn into null.
     """
     try:
-        return msgspec.json.encode(body, enc_hook=_as_dict)
+        encoded = msgspec.json.encode(body, enc_hook=_as_dict)
+        finite = _is_finite(body)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         msg = f"{name}: the inputs cannot be written as JSON: {str(error) or type(error).__name__}"
         raise TypeError(msg) from None
+    if not finite:
+        msg = f"{name}: NaN and infinity have no form in JSON: leave them out, or send a text"
+        raise ValueError(msg)
+    return encoded
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, msgspec.Struct):
+        return all(_is_finite(getattr(value, name)) for name in value.__struct_fields__)
+    if isinstance(value, Mapping):
+        return all(_is_finite(inner) for inner in cast("Mapping[object, object]", value).values())
+    if isinstance(value, list | tuple):
+        return all(_is_finite(inner) for inner in cast("Sequence[object]", value))
+    return True
 
 
 def _as_dict(value: object) -> object:

@@ -41,6 +41,7 @@ __all__ = [
     "id_text",
     "mapping",
     "open_json",
+    "optional_id",
     "path_segment",
     "query_of",
     "read_answer",
@@ -489,6 +490,11 @@ def text(name: str, value: object) -> str:
         msg = f"{name} must be a text, not {type(value).__name__}"
         raise TypeError(msg)
     return value
+
+
+def optional_id(name: str, value: object) -> str | None:
+    """Check an id or a word that may be left out; None stays None. Raises as `id_text`."""
+    return None if value is None else id_text(name, value)
 
 
 def header_value(name: str, value: object) -> Secret:

@@ -507,7 +507,11 @@ class CopyAI:
         return await self._account.call(_LIST_WEBHOOKS, f"/webhook{query_of(page=page, size=size)}")
 
     async def delete_webhook(self, webhook_id: str) -> None:
-        """Delete a registration."""
+        """Delete a registration.
+
+        Raises:
+            NotFound: there is none (also when a try whose answer was lost did delete it).
+        """
         await self._account.call(_DELETE_WEBHOOK, _webhook_target(webhook_id))
 
     @staticmethod

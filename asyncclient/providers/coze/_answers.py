@@ -44,8 +44,8 @@ class Interrupt(msgspec.Struct):
         required_parameters: what `resume_data` must hold, by name.
     """
 
-    event_id: str = ""
-    type: int = 0
+    event_id: str | None = None
+    type: int | None = None
     data: str | None = None
     required_parameters: dict[str, Parameter] | None = None
 
@@ -350,12 +350,12 @@ class Refusal(msgspec.Struct):
     """What an error answer may hold; the OAuth endpoint has its own names."""
 
     code: int | str | None = None
-    msg: str | None = None
+    msg: object = None
     detail: _Detail | None = None
     error_code: str | int | None = None
-    error_message: str | None = None
-    error: str | None = None
-    error_description: str | None = None
+    error_message: object = None
+    error: object = None
+    error_description: object = None
 
 
 class Token(msgspec.Struct):

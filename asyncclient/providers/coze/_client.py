@@ -13,6 +13,7 @@ from asyncclient._wire import (
     Transport,
     id_text,
     mapping,
+    optional_id,
     path_segment,
     query_of,
     text,
@@ -280,6 +281,7 @@ class Coze:
         if not isinstance(resume_data, str):
             mapping("resume_data", resume_data)
             resume_data = encode_body("resume_data", resume_data).decode()
+        whole_number("interrupt_type", interrupt_type, least=0)
         body = {
             "workflow_id": id_text("workflow_id", workflow_id),
             "event_id": id_text("event_id", event_id),
@@ -332,8 +334,8 @@ class Coze:
         whole_number("page_size", page_size, least=1)
         query = query_of(
             workspace_id=id_text("workspace_id", workspace_id),
-            publish_status=publish_status,
-            connector_id=connector_id,
+            publish_status=optional_id("publish_status", publish_status),
+            connector_id=optional_id("connector_id", connector_id),
             page_num=page_num,
             page_size=page_size,
         )
@@ -393,7 +395,10 @@ class Coze:
             entity_type: what it is.
             to_workspace_id: where to; the same workspace by default.
         """
-        body = {"entity_id": id_text("entity_id", entity_id), "entity_type": entity_type}
+        body = {
+            "entity_id": id_text("entity_id", entity_id),
+            "entity_type": id_text("entity_type", entity_type),
+        }
         if to_workspace_id is not None:
             body["to_workspace_id"] = id_text("to_workspace_id", to_workspace_id)
         started = await self._account.call(
@@ -465,8 +470,8 @@ class Coze:
             extra_params=extra_params,
             shortcut_command=shortcut_command,
             enable_card=enable_card,
-            publish_status=publish_status,
-            bot_version=bot_version,
+            publish_status=optional_id("publish_status", publish_status),
+            bot_version=optional_id("bot_version", bot_version),
             stream=False,
             auto_save_history=True,  # 4007 otherwise: without a stream the history is the answer
         )
@@ -521,14 +526,14 @@ class Coze:
         if bot_id is not None and app_id is not None:
             msg = "pass bot_id or app_id, not both: Coze refuses them together (code 4000)"
             raise ValueError(msg)
-        if parameters is not None:
-            mapping("parameters", parameters)
+        mapping("parameters", {} if parameters is None else parameters)
+        mapping("ext", {} if ext is None else ext)
         return _RunBody(
             id_text("workflow_id", workflow_id),
             parameters,
-            None if bot_id is None else id_text("bot_id", bot_id),
-            None if app_id is None else id_text("app_id", app_id),
+            optional_id("bot_id", bot_id),
+            optional_id("app_id", app_id),
             ext,
-            workflow_version,
-            connector_id,
+            optional_id("workflow_version", workflow_version),
+            optional_id("connector_id", connector_id),
         )

@@ -129,13 +129,14 @@ def refused_by(response: Response, name: str) -> APIError | None:
     good = 200 <= response.status < 300  # noqa: PLR2004  (the class of success)
     if good and (number == 0 or not code):
         return None
-    message = said.msg or said.error_message or said.error_description or said.error
+    words = (said.msg, said.error_message, said.error_description, said.error)
+    message = next((word for word in words if isinstance(word, str) and word), "")
     kind = error_type(response.status)
     if kind is not RateLimited and number is not None:
         kind = _ERRORS.get(number, kind)
     elif isinstance(code, str):
         kind = _OAUTH_ERRORS.get(code, kind)
-    if number == _NO_PERMISSION and "token" in (message or "").lower():
+    if number == _NO_PERMISSION and "token" in message.lower():
         kind = AuthenticationFailed  # seen live: "The token you entered is incorrect"
     log_id = response.headers.get("x-tt-logid") or (said.detail.logid if said.detail else None)
     return refusal(

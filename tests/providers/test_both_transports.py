@@ -1,0 +1,674 @@
+"""The fake is verified: one suite of behaviours, over a script and over real sockets.
+
+Each test runs twice: over `ScriptedTransport`, which is given the answers, and over a `SessionPool`
+that talks to the `Simulator`, where inputs order the same course of things. Both must give the same
+typed results and the same errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+
+import msgspec
+import pytest
+
+from asyncclient import SessionPool, Snapshot, TaskState, wait_until_done
+from asyncclient._wire import Response, Transport
+from asyncclient.errors import (
+    AsyncClientError,
+    AuthenticationFailed,
+    ConnectFailed,
+    DecodeError,
+    InvalidRequest,
+    NotFound,
+    QuotaExceeded,
+    RateLimited,
+    RequestTimeout,
+    ServerError,
+    TaskBlocked,
+    TaskCancelled,
+    TaskExpired,
+    TaskFailed,
+    TransportError,
+    WaitTimeout,
+)
+from asyncclient.providers.copyai import CopyAI
+from asyncclient.providers.coze import Chat, ChatMessage, Coze, ToolOutput, WorkflowRun
+from asyncclient.testing import Fault, ScriptedTransport, Simulator, reply
+
+_TOKEN = "pat_simulator"
+_KEY = "simulator-key"
+_EVENT = "7431/1"
+_CALL = {
+    "id": "BUJJF0dA0001",
+    "type": "function",
+    "function": {"name": "local_data_assistant", "arguments": '{"location":"Nanjing","type":0}'},
+}
+
+
+class _Stage:
+    """Where a test plays: clients, and a way to prepare what they meet."""
+
+    def __init__(self, transport: Transport, sim: Simulator | None) -> None:
+        self.sim = sim
+        self.transport = transport
+        self.may_leave_answers = False
+        self.coze_url = sim.coze_url if sim else Coze.CN
+        self.copyai_url = sim.copyai_url if sim else CopyAI.BASE_URL
+
+    def coze(self, token: str = _TOKEN, max_retries: int = 3) -> Coze:
+        return Coze(self.transport, token=token, base_url=self.coze_url, max_retries=max_retries)
+
+    def copyai(self, api_key: str = _KEY, max_retries: int = 3) -> CopyAI:
+        return CopyAI(
+            self.transport, api_key=api_key, base_url=self.copyai_url, max_retries=max_retries
+        )
+
+    def answers(self, *script: Response | Exception) -> None:
+        """Say what a script answers; the simulator finds its answers itself."""
+        if isinstance(self.transport, ScriptedTransport):
+            self.transport.then(*script)
+
+    def fault(self, fault: Fault, *, times: int = 1) -> None:
+        """Let the next request meet a fault, which for a script is the answer in the table."""
+        self.answers(_FAULTS[fault][0]())
+        if self.sim is not None:
+            self.sim.order(fault, times=times)
+
+
+@pytest.fixture(params=["scripted", "simulated"])
+async def stage(request: pytest.FixtureRequest) -> AsyncGenerator[_Stage]:
+    """Set the stage, over a script or over real sockets."""
+    if request.param == "scripted":
+        transport = ScriptedTransport()
+        scripted = _Stage(transport, None)
+        yield scripted
+        assert scripted.may_leave_answers or transport.left == 0
+        return
+    async with Simulator() as sim, SessionPool(request_timeout=5) as pool:
+        yield _Stage(pool, sim)
+
+
+def _ok(data: object) -> Response:
+    return reply({"code": 0, "msg": "", "data": data})
+
+
+def _history(word: str, **fields: object) -> Response:
+    return _ok([{"execute_id": "7431", "execute_status": word} | fields])
+
+
+_RUN_STARTED = reply({"code": 0, "msg": "Success", "execute_id": "7431"})
+_INTERRUPT = {
+    "event_id": _EVENT,
+    "type": 2,
+    "data": '{"content_type":"text","content":"What is your name?"}',
+    "required_parameters": {"name": {"type": "string", "required": True}},
+}
+
+
+def _chat(word: str, **fields: object) -> Response:
+    return _ok({"id": "7382", "conversation_id": "7381", "bot_id": "7379", "status": word} | fields)
+
+
+def _copyai(data: object) -> Response:
+    return reply({"status": "success", "data": data})
+
+
+_COPYAI_STARTED = _copyai({"id": "WRUN-1"})
+_COPYAI_MISSING = reply({"status": "error", "errorCode": "NOT_FOUND"}, status=404)
+
+
+def _ordered(**simulate: object) -> dict[str, object]:
+    return {"topic": "tea", "simulate": simulate}
+
+
+def _for_a_chat(**simulate: object) -> dict[str, str]:
+    return {"simulate": msgspec.json.encode(simulate).decode()}
+
+
+# --- started, polled, done ----------------------------------------------------------------------
+
+
+async def test_a_run_is_started_and_waited_for(stage: _Stage) -> None:
+    """The same inputs come back in the same typed answer, JSON in JSON opened."""
+    output = '{"Output":"{\\"output\\":{\\"topic\\":\\"tea\\"}}","node_status":"{}"}'
+    stage.answers(_RUN_STARTED, _history("Running"), _history("Success", output=output))
+    run = await stage.coze().start_workflow("7350", _ordered(seconds=3))
+    done = await wait_until_done(run)
+    assert done.execute_status == "Success"
+    assert str(done.execute_id) == run.execute_id
+    assert done.outputs == {"Output": {"output": {"topic": "tea"}}}
+    assert done.node_status == {}
+    assert (done.interrupt, done.trimmed) == (None, False)
+    assert done.response is not None
+    assert done.response.status == 200
+
+
+async def test_a_run_is_run_synchronously(stage: _Stage) -> None:
+    """The answer comes on the same connection, with its data opened."""
+    stage.answers(reply({"code": 0, "msg": "", "data": '{"output":{"topic":"tea"}}'}))
+    answer = await stage.coze().run_workflow("7350", _ordered(seconds=1))
+    assert answer.outputs == {"output": {"topic": "tea"}}
+    assert (answer.code, answer.interrupt) == (0, None)
+
+
+async def test_a_copy_is_started_and_waited_for(stage: _Stage) -> None:
+    """A copy by a task ends with the id of the copy."""
+    data = {"task_id": "123e4", "entity_type": "workflow", "source_entity_id": "7530"}
+    stage.answers(
+        _ok({"task_id": "123e4"}),
+        _ok(data | {"task_status": "in_progress"}),
+        _ok(data | {"task_status": "successful", "target_entity_id": "7531"}),
+    )
+    copy = await stage.coze().start_copy("7530", entity_type="workflow")
+    done = await wait_until_done(copy)
+    assert (done.task_status, done.entity_type) == ("successful", "workflow")
+    assert (str(done.task_id), done.source_entity_id) == (copy.task_id, "7530")
+    assert done.target_entity_id
+
+
+async def test_a_copy_made_at_once_needs_no_poll(stage: _Stage) -> None:
+    """A bot within its workspace is copied by the start itself."""
+    stage.answers(_ok({"copied_entity_id": "7531"}))
+    copy = await stage.coze().start_copy("7530", entity_type="bot")
+    assert copy.task_id is None
+    assert (await wait_until_done(copy)).target_entity_id == copy.copied_entity_id
+
+
+async def test_a_chat_is_begun_and_waited_for(stage: _Stage) -> None:
+    """The chat ends, and its answer is among its messages."""
+    stage.answers(
+        _chat("created"),
+        _chat("in_progress"),
+        _chat("completed", usage={"token_count": 298, "output_count": 56, "input_count": 242}),
+        _ok([{"role": "assistant", "type": "answer", "content": "The answer to your question."}]),
+    )
+    chat = await stage.coze().start_chat(
+        "7379",
+        user_id="ann",
+        additional_messages=[ChatMessage(role="user", content="Rain?", content_type="text")],
+        custom_variables=_for_a_chat(seconds=3),
+    )
+    done = await wait_until_done(chat)
+    assert (done.status, done.id, done.conversation_id) == (
+        "completed",
+        chat.chat_id,
+        chat.conversation_id,
+    )
+    assert done.usage is not None
+    assert done.usage.token_count == 298
+    answers = [one.content for one in await chat.messages() if one.type == "answer"]
+    assert answers == ["The answer to your question."]
+
+
+async def test_a_copyai_run_is_started_and_waited_for(stage: _Stage) -> None:
+    """Variables and metadata come back, and JSON in text is opened."""
+    inputs = _ordered(seconds=3)
+    run = {"id": "WRUN-1", "input": inputs, "metadata": {"order": 17}, "credits": "2"}
+    output = {"Output 1": "The first step is done.", "final_output": '{"input":{"topic":"tea"}}'}
+    stage.answers(
+        _COPYAI_STARTED,
+        _copyai(run | {"status": "NEW", "output": {}}),
+        _copyai(run | {"status": "COMPLETE", "output": output}),
+    )
+    started = await stage.copyai().start_workflow("WCFG-1", inputs, metadata={"order": 17})
+    done = await wait_until_done(started)
+    assert (done.status, done.id, done.credits_used) == ("COMPLETE", started.run_id, 2)
+    assert (done.input, done.metadata) == (inputs, {"order": 17})
+    assert done.outputs["final_output"] == {"input": {"topic": "tea"}}
+
+
+# --- ended badly --------------------------------------------------------------------------------
+
+
+async def test_a_failed_run_is_a_failed_task(stage: _Stage) -> None:
+    """The run's code and message are in the error, and its answer in the snapshot."""
+    stage.answers(
+        _RUN_STARTED,
+        _history("Fail", error_code="720701002", error_message="Workflow node execution failed"),
+    )
+    run = await stage.coze().start_workflow("7350", _ordered(seconds=1, outcome="fail"))
+    with pytest.raises(TaskFailed, match="720701002 Workflow node execution failed") as caught:
+        await wait_until_done(run)
+    assert caught.value.snapshot is not None
+    assert caught.value.snapshot.word == "Fail"
+    assert caught.value.ref == run.ref
+
+
+async def test_a_cancelled_run_is_a_cancelled_task(stage: _Stage) -> None:
+    """`Cancel` is an end of its own."""
+    stage.answers(_RUN_STARTED, _history("Cancel"))
+    run = await stage.coze().start_workflow("7350", _ordered(seconds=1, outcome="cancel"))
+    with pytest.raises(TaskCancelled):
+        await wait_until_done(run)
+
+
+async def test_a_failed_copy_is_a_failed_task(stage: _Stage) -> None:
+    """The reason for the copy's failure is in the error."""
+    reason = {
+        "entity_name": "Word helper",
+        "entity_type": "workflow",
+        "failed_reason": "The quota of the workspace does not suffice for the copy.",
+    }
+    stage.answers(
+        _ok({"task_id": "123e4"}), _ok({"task_status": "failed", "failed_reasons": [reason]})
+    )
+    copy = await stage.coze().start_copy("fail-7530", entity_type="workflow")
+    with pytest.raises(TaskFailed, match="Word helper: The quota"):
+        await wait_until_done(copy)
+
+
+async def test_a_failed_chat_is_a_failed_task(stage: _Stage) -> None:
+    """The chat's own error is in the message."""
+    error = {"code": 5000, "msg": "event interval error"}
+    stage.answers(_chat("created"), _chat("failed", last_error=error))
+    chat = await stage.coze().start_chat(
+        "7379", user_id="ann", custom_variables=_for_a_chat(seconds=1, outcome="fail")
+    )
+    with pytest.raises(TaskFailed, match="5000 event interval error"):
+        await wait_until_done(chat)
+
+
+async def test_a_cancelled_chat_is_a_cancelled_task(stage: _Stage) -> None:
+    """Cancelling answers at once, the wait then ends, and a second cancel is refused."""
+    refused = reply({"code": 4104, "msg": "The chat cannot be canceled in its current state"})
+    stage.answers(_chat("in_progress"), _chat("canceled"), _chat("canceled"), refused)
+    chat = await stage.coze().start_chat(
+        "7379", user_id="ann", custom_variables=_for_a_chat(seconds=60)
+    )
+    assert (await chat.cancel()).status == "canceled"
+    with pytest.raises(TaskCancelled):
+        await wait_until_done(chat)
+    with pytest.raises(InvalidRequest) as caught:
+        await chat.cancel()
+    assert caught.value.code == 4104
+
+
+async def test_a_failed_copyai_run_is_a_failed_task(stage: _Stage) -> None:
+    """The undocumented `error` is in the message."""
+    error = "A step failed, and so did its retries."
+    stage.answers(_COPYAI_STARTED, _copyai({"status": "FAILED", "error": error, "output": None}))
+    run = await stage.copyai().start_workflow(
+        "WCFG-1", _ordered(seconds=1, outcome="fail", shape="live")
+    )
+    with pytest.raises(TaskFailed, match=error):
+        await wait_until_done(run)
+
+
+async def test_a_start_without_credits_is_refused(stage: _Stage) -> None:
+    """HTTP 400 with Copy.ai's code and HTTP 200 with Coze's are the same error."""
+    stage.answers(
+        reply({"status": "error", "errorCode": "WORKFLOW_CREDIT_LIMIT_REACHED"}, status=400),
+        reply({"code": 4011, "msg": "Your Coze token balance is insufficient"}),
+    )
+    order = _ordered(outcome="out_of_credits")
+    for start in (stage.copyai().start_workflow, stage.coze().start_workflow):
+        with pytest.raises(QuotaExceeded) as caught:
+            await start("7350", order)
+        assert not caught.value.may_have_started
+
+
+# --- interrupted and resumed --------------------------------------------------------------------
+
+
+async def test_an_interrupted_run_is_resumed_and_ends(stage: _Stage) -> None:
+    """`on_blocked` answers what the run asks for, and the same wait sees it end."""
+    output = '{"Output":"{\\"output\\":{\\"topic\\":\\"tea\\"}}"}'
+    stage.answers(
+        _RUN_STARTED,
+        _history("Running", interrupt_data=_INTERRUPT),
+        reply({"code": 0, "msg": "", "execute_id": "7431"}),
+        _history("Running"),
+        _history("Success", output=output),
+    )
+    coze = stage.coze()
+    run = await coze.start_workflow("7350", _ordered(seconds=4, outcome="interrupt"))
+    asked: list[str] = []
+
+    async def answer(snapshot: Snapshot[WorkflowRun]) -> None:
+        interrupt = snapshot.result.interrupt
+        assert interrupt is not None
+        asked.extend(interrupt.required_parameters or ())
+        resumed = await coze.resume_workflow(
+            "7350",
+            event_id=interrupt.event_id,
+            interrupt_type=interrupt.type,
+            resume_data={"name": "Ann"},
+        )
+        assert resumed.interrupt is None
+
+    done = await wait_until_done(run, on_blocked=answer)
+    assert (done.execute_status, asked) == ("Success", ["name"])
+    assert done.outputs == {"Output": {"output": {"topic": "tea"}}}
+
+
+@pytest.mark.parametrize("word", ["Running", "<UNSET>"])
+async def test_an_interrupted_run_that_nobody_answers_is_blocked(stage: _Stage, word: str) -> None:
+    """Whatever its word, it ends the wait with what it asks for as evidence."""
+    stage.answers(_RUN_STARTED, _history(word, interrupt_data=_INTERRUPT))
+    outcome = "unset" if word == "<UNSET>" else "interrupt"
+    run = await stage.coze().start_workflow("7350", _ordered(seconds=1, outcome=outcome))
+    with pytest.raises(TaskBlocked, match="What is your name") as caught:
+        await wait_until_done(run)
+    assert caught.value.snapshot is not None
+    assert (caught.value.snapshot.word, caught.value.snapshot.state) == (word, TaskState.BLOCKED)
+
+
+async def test_too_little_an_answer_interrupts_a_run_again(stage: _Stage) -> None:
+    """The answer to the resume bears the next event, which is another one."""
+    again = _INTERRUPT | {"event_id": "7431/2"}
+    stage.answers(
+        _RUN_STARTED,
+        _history("Running", interrupt_data=_INTERRUPT),
+        reply({"code": 0, "msg": "", "execute_id": "7431", "interrupt_data": again}),
+    )
+    coze = stage.coze()
+    run = await coze.start_workflow("7350", _ordered(seconds=0, outcome="interrupt"))
+    first = (await run.poll()).interrupt
+    assert first is not None
+    answer = await coze.resume_workflow(
+        "7350", event_id=first.event_id, interrupt_type=first.type, resume_data={}
+    )
+    assert answer.interrupt is not None
+    assert answer.interrupt.event_id != first.event_id
+    assert answer.data is None
+
+
+async def test_a_chat_that_requires_an_action_gets_it_and_ends(stage: _Stage) -> None:
+    """Tool calls are typed; their outputs let the chat go on to its end."""
+    action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": [_CALL]}}
+    stage.answers(
+        _chat("in_progress"),
+        _chat("requires_action", required_action=action, completed_at=1),
+        _chat("in_progress"),
+        _chat("completed"),
+    )
+    coze = stage.coze()
+    chat = await coze.start_chat(
+        "7379", user_id="ann", custom_variables=_for_a_chat(seconds=2, outcome="interrupt")
+    )
+
+    async def answer(snapshot: Snapshot[Chat]) -> None:
+        outputs = [ToolOutput(call.id, "9 °C") for call in snapshot.result.tool_calls]
+        await coze.submit_tool_outputs(chat.conversation_id, chat.chat_id, tool_outputs=outputs)
+
+    done = await wait_until_done(chat, on_blocked=answer)
+    assert done.status == "completed"
+
+
+# --- refused ------------------------------------------------------------------------------------
+
+
+async def test_a_task_that_does_not_exist_is_not_found(stage: _Stage) -> None:
+    """Each kind of task says so in its own way; all of them are `NotFound`."""
+    stage.answers(
+        reply({"code": 4314, "msg": "no such execution"}),
+        reply({"code": 4200, "msg": "no such task"}),
+        reply({"code": 4001, "msg": "no such chat"}),
+        _COPYAI_MISSING,
+        _COPYAI_MISSING,
+    )
+    coze, copyai = stage.coze(), stage.copyai()
+    for call in (
+        coze.workflow_run("7350", "1").poll,
+        coze.copy_task("1").poll,
+        coze.chat("1", "2").poll,
+        copyai.workflow_run("WCFG-1", "WRUN-0").poll,
+        lambda: copyai.get_webhook("WHK-0"),
+    ):
+        with pytest.raises(NotFound) as caught:
+            await call()
+        assert caught.value.code is not None
+
+
+async def test_a_workflow_that_does_not_exist_is_not_found(stage: _Stage) -> None:
+    """Neither provider starts what it does not know."""
+    stage.answers(reply({"code": 4200, "msg": "not found or not published"}), _COPYAI_MISSING)
+    for start in (stage.coze().start_workflow, stage.copyai().start_workflow):
+        with pytest.raises(NotFound) as caught:
+            await start("missing-1")
+        assert not caught.value.may_have_started
+
+
+async def test_waiting_for_a_task_that_does_not_exist_ends_as_expired(stage: _Stage) -> None:
+    """An unknown task is borne for a moment after the start, and is then the end."""
+    missing = reply({"code": 4314, "msg": "no such execution"})
+    stage.answers(*[missing] * 40)
+    stage.may_leave_answers = True
+    with pytest.raises(TaskExpired) as caught:
+        await wait_until_done(stage.coze().workflow_run("7350", "1"))
+    assert 10 <= caught.value.elapsed < 60
+
+
+async def test_a_wrong_token_is_refused(stage: _Stage) -> None:
+    """A read answers HTTP 401, a start HTTP 200 with a code, Copy.ai an empty 401: one error."""
+    stage.answers(
+        reply({"code": 700012006, "msg": "access token invalid"}, status=401),
+        reply({"code": 4101, "msg": "The token you entered is incorrect."}),
+        reply("", status=401),
+        reply("", status=401),
+    )
+    coze, copyai = stage.coze("pat_wrong"), stage.copyai("wrong-key")
+    for call in (
+        lambda: coze.get_workflow_run("7350", "7431"),
+        lambda: coze.start_workflow("7350"),
+        lambda: copyai.get_workflow_run("WCFG-1", "WRUN-1"),
+        lambda: copyai.start_workflow("WCFG-1"),
+    ):
+        with pytest.raises(AuthenticationFailed) as caught:
+            await call()
+        assert "wrong" not in str(caught.value)
+        assert not caught.value.may_have_started
+
+
+async def test_a_path_that_does_not_exist_is_refused(stage: _Stage) -> None:
+    """A base URL with one folder too many is an error at once, not a task that is gone."""
+    stage.answers(reply({"code": 4000, "msg": "path not found"}, status=404))
+    url = f"{stage.coze_url}/nowhere"
+    coze = Coze(stage.transport, token=_TOKEN, base_url=url)
+    with pytest.raises(InvalidRequest) as caught:
+        await coze.get_bot("1")
+    assert (caught.value.status, caught.value.code) == (404, 4000)
+
+
+# --- lists --------------------------------------------------------------------------------------
+
+
+async def test_all_bots_come_once(stage: _Stage) -> None:
+    """Pages without `has_more` are read to their total."""
+    ids = [str(number) for number in range(45)]
+    pages = [ids[:20], ids[20:40], ids[40:]]
+    stage.answers(*[_ok({"items": [{"id": one} for one in page], "total": 45}) for page in pages])
+    bots = [bot.id async for bot in stage.coze().iter_bots("5123")]
+    assert (len(bots), len(set(bots))) == (45, 45)
+    if stage.sim is not None:
+        assert stage.sim.requests["coze.bots"] == 3
+
+
+async def test_all_runs_of_a_workflow_come_once(stage: _Stage) -> None:
+    """Copy.ai's list has a page of its own base, two envelopes and totals in two forms."""
+    stage.answers(*[_copyai({"id": f"WRUN-{number}"}) for number in (1, 2, 3)])
+    stage.answers(
+        _copyai({"total": "3", "data": [{"id": "WRUN-3"}, {"id": "WRUN-2"}]}),
+        _copyai({"total": 3, "data": [{"id": "WRUN-1"}]}),
+    )
+    copyai = stage.copyai()
+    started = [(await copyai.start_workflow("WCFG-1")).run_id for _ in range(3)]
+    listed = [run.id async for run in copyai.iter_workflow_runs("WCFG-1", size=2)]
+    assert listed == started[::-1]
+
+
+async def test_a_webhook_is_registered_listed_and_deleted(stage: _Stage) -> None:
+    """A registration can be read and listed until it is deleted; the list begins at page 0."""
+    url = "http://127.0.0.1:9/hook"
+    hook = {"id": "WHK-1", "url": url, "eventType": "workflowRun.completed"}
+    stage.answers(_copyai(hook), _copyai(hook), reply({"total": "1", "data": [hook]}), reply(b""))
+    stage.answers(reply({"total": 0, "data": []}), _COPYAI_MISSING)
+    copyai = stage.copyai()
+    made = await copyai.register_webhook(url, event_type="workflowRun.completed")
+    assert (made.url, made.event_type) == (url, "workflowRun.completed")
+    assert made.id is not None
+    assert await copyai.get_webhook(made.id) == made
+    assert (await copyai.list_webhooks()).data == [made]
+    await copyai.delete_webhook(made.id)
+    assert (await copyai.list_webhooks()).data == []
+    with pytest.raises(NotFound):
+        await copyai.get_webhook(made.id)
+
+
+# --- faults -------------------------------------------------------------------------------------
+
+_BUSY = reply({"code": 4009, "msg": "Too many requests"}, status=429, headers={"Retry-After": "1"})
+# Each fault, what a script answers for it, and the error that it is.
+_FAULTS: dict[Fault, tuple[Callable[[], Response | Exception], type[AsyncClientError]]] = {
+    Fault.RESET: (lambda: TransportError("reset"), TransportError),
+    Fault.RESET_AFTER_START: (lambda: TransportError("reset"), TransportError),
+    Fault.RESET_MID_BODY: (lambda: TransportError("reset"), TransportError),
+    Fault.TRUNCATE: (lambda: TransportError("closed"), TransportError),
+    Fault.STALL: (lambda: RequestTimeout("late"), RequestTimeout),
+    Fault.HTML_502: (lambda: reply("<html>", status=502), ServerError),
+    Fault.HTML_504: (lambda: reply("<html>", status=504), ServerError),
+    Fault.UNAVAILABLE: (lambda: reply("upstream connect error", status=503), ServerError),
+    Fault.UNDECODABLE: (lambda: reply(b'{"code":0,"da'), DecodeError),
+    Fault.EMPTY_200: (lambda: reply(b""), DecodeError),
+    Fault.RATE_LIMITED: (lambda: _BUSY, RateLimited),
+    Fault.RATE_LIMITED_DATE: (lambda: _BUSY, RateLimited),
+    Fault.BUSY: (lambda: reply({"code": 4009, "msg": "Too many requests"}), RateLimited),
+    Fault.UNAUTHORIZED: (
+        lambda: reply({"code": 700012006, "msg": "access token invalid"}, status=401),
+        AuthenticationFailed,
+    ),
+    Fault.NOT_FOUND: (lambda: reply({"code": 4001, "msg": "no such chat"}), NotFound),
+    Fault.UNKNOWN_WORD: (lambda: _history("Contemplating"), AsyncClientError),
+}
+_OF_A_POLL = [
+    fault for fault in _FAULTS if fault not in {Fault.RESET_AFTER_START, Fault.UNKNOWN_WORD}
+]
+_PASSING = [fault for fault in _OF_A_POLL if fault not in {Fault.UNAUTHORIZED, Fault.NOT_FOUND}]
+
+
+@pytest.mark.parametrize("fault", _OF_A_POLL)
+async def test_each_fault_of_a_poll_is_the_same_error(stage: _Stage, fault: Fault) -> None:
+    """One poll that meets the fault raises exactly this error."""
+    stage.answers(_chat("in_progress"))
+    chat = await stage.coze().start_chat(
+        "7379", user_id="ann", custom_variables=_for_a_chat(seconds=60)
+    )
+    # aiohttp itself asks once more when a connection that it kept turns out to be dead.
+    stage.fault(fault, times=2 if fault is Fault.RESET else 1)
+    kind = _FAULTS[fault][1]
+    with pytest.raises(kind) as caught:
+        await chat.poll()
+    assert type(caught.value) is kind
+    assert not caught.value.may_have_started
+    if isinstance(caught.value, RateLimited) and fault is not Fault.BUSY:
+        assert caught.value.retry_after is not None
+        assert 0 <= caught.value.retry_after <= 2
+
+
+@pytest.mark.parametrize("fault", _PASSING)
+async def test_a_read_survives_each_fault_that_passes(stage: _Stage, fault: Fault) -> None:
+    """The fault costs a repeat; the caller gets the answer."""
+    stage.answers(_RUN_STARTED)
+    coze = stage.coze()
+    run = await coze.start_workflow("7350", _ordered(seconds=600))
+    stage.fault(fault)
+    stage.answers(_history("Running"))
+    assert (await coze.get_workflow_run("7350", run.execute_id)).execute_status == "Running"
+
+
+@pytest.mark.parametrize("fault", _PASSING)
+async def test_a_wait_survives_each_fault_that_passes(stage: _Stage, fault: Fault) -> None:
+    """The wait goes on to the task's good end as if nothing had been."""
+    stage.answers(_RUN_STARTED)
+    run = await stage.coze().start_workflow("7350", _ordered(seconds=1))
+    stage.fault(fault)
+    stage.answers(_history("Success"))
+    assert (await wait_until_done(run)).execute_status == "Success"
+
+
+async def test_an_unknown_word_is_waited_through(stage: _Stage) -> None:
+    """A word in no vocabulary is no end; the wait sees the next one."""
+    stage.answers(_RUN_STARTED)
+    run = await stage.coze().start_workflow("7350", _ordered(seconds=1))
+    stage.fault(Fault.UNKNOWN_WORD)
+    stage.answers(_history("Success"))
+    assert (await wait_until_done(run)).execute_status == "Success"
+
+
+async def test_a_start_over_the_limit_is_sent_again(stage: _Stage) -> None:
+    """A 429 certainly started nothing: exactly one run is there in the end."""
+    stage.fault(Fault.RATE_LIMITED)
+    stage.answers(_RUN_STARTED)
+    run = await stage.coze().start_workflow("7350", _ordered(seconds=1, marker="one"))
+    assert run.execute_id
+    if stage.sim is not None:
+        assert stage.sim.starts["one"] == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.RESET_AFTER_START,
+        Fault.RESET_MID_BODY,
+        Fault.TRUNCATE,
+        Fault.UNDECODABLE,
+        Fault.EMPTY_200,
+        Fault.STALL,
+        Fault.HTML_502,
+        Fault.UNAVAILABLE,
+    ],
+)
+async def test_a_start_that_may_have_happened_is_not_sent_again(
+    stage: _Stage, fault: Fault
+) -> None:
+    """At most one task is started for both providers, and the error says that it may have been."""
+    for start in (stage.coze().start_workflow, stage.copyai().start_workflow):
+        stage.fault(fault)
+        kind = _FAULTS[fault][1]
+        with pytest.raises(kind) as caught:
+            await start("7350", _ordered(marker="once"))
+        assert type(caught.value) is kind
+        assert caught.value.may_have_started
+    if stage.sim is not None:
+        assert stage.sim.starts["once"] == (2 if fault.is_after else 0)
+
+
+async def test_a_server_that_is_down_started_nothing(stage: _Stage) -> None:
+    """A refused connection is `ConnectFailed`, and when the server is back the start succeeds."""
+    stage.answers(ConnectFailed("refused"), _RUN_STARTED)
+    coze = stage.coze(max_retries=0)
+    if stage.sim is not None:
+        await stage.sim.stop_listening()
+    with pytest.raises(ConnectFailed) as caught:
+        await coze.start_workflow("7350", _ordered(marker="one"))
+    assert not caught.value.sent
+    assert not caught.value.may_have_started
+    if stage.sim is not None:
+        await stage.sim.listen_again()
+    assert (await coze.start_workflow("7350", _ordered(marker="one"))).execute_id
+    if stage.sim is not None:
+        assert stage.sim.starts["one"] == 1
+
+
+async def test_odd_answers_on_the_way_do_not_end_a_wait(stage: _Stage) -> None:
+    """An empty list and a body that is no JSON, as they are reported, are waited through."""
+    malformed = (
+        b'{"code":0,"data":[{"execute_status":"Running","output":'
+        b'"{\\"node_status\\":\\"{\\\\"N\\\\":{}}\\",\\"Output\\":\\"\\"}"}]}'
+    )
+    stage.answers(_RUN_STARTED, _ok([]), _history("Success"))
+    stage.answers(_RUN_STARTED, reply(malformed), _history("Success"))
+    for outcome in ("empty_list", "malformed"):
+        run = await stage.coze().start_workflow("7350", _ordered(seconds=1, outcome=outcome))
+        assert (await wait_until_done(run)).execute_status == "Success"
+
+
+async def test_a_wait_that_runs_out_of_time_tells_the_last_word(stage: _Stage) -> None:
+    """The task goes on, and its last answer is in the error."""
+    stage.answers(_RUN_STARTED, _history("Running"), _history("Running"))
+    run = await stage.coze().start_workflow("7350", _ordered(seconds=60))
+    with pytest.raises(WaitTimeout) as caught:
+        await wait_until_done(run, timeout=0.01)
+    assert caught.value.snapshot is not None
+    assert caught.value.snapshot.word == "Running"

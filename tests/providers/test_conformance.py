@@ -1,0 +1,462 @@
+"""What every provider must hold to; a new one is found by itself, and fails without recordings.
+
+For each kind of task there is a folder `tests/fixtures/<provider>/<kind>/` with one file for each
+status word, `<word>.json` or `<word>.<variant>.json` (the word percent-quoted where a file name
+cannot bear it), and `ref.json`, the reference of the task that they are answers about.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol, cast
+from urllib.parse import unquote
+
+import msgspec
+import pytest
+
+import asyncclient.providers
+from asyncclient import Task, TaskRef, TaskState, decode_ref, encode_ref, wait_until_done
+from asyncclient._task import Handle
+from asyncclient._wire import Transport
+from asyncclient.errors import (
+    ServerError,
+    TaskBlocked,
+    TaskCancelled,
+    TaskExpired,
+    TaskFailed,
+    WaitTimeout,
+)
+from asyncclient.testing import ScriptedTransport, reply
+
+_FIXTURES = Path(__file__).parents[1] / "fixtures"
+_SECRET = "secret-7f3a9c"
+
+# Fields of recorded answers that no struct has, known and left out on purpose. What is found and
+# not listed is drift, and so is what is listed and no longer found.
+_UNMODELLED: dict[str, set[str]] = {
+    "coze": {
+        "$.code",  # the envelope's: its struct has it, the typed answer has not
+        "$.msg",
+        "$.detail",
+        "$.data.compleated_at",  # a misspelling in a sample
+    },
+    "copyai": {
+        "$.status",  # the envelope's, as above
+        "$.data.toolKey",
+    },
+}
+
+_ERROR_OF = {
+    TaskState.FAILED: TaskFailed,
+    TaskState.CANCELLED: TaskCancelled,
+    TaskState.EXPIRED: TaskExpired,
+    TaskState.BLOCKED: TaskBlocked,
+    TaskState.PENDING: WaitTimeout,
+    TaskState.RUNNING: WaitTimeout,
+}
+
+
+class _Client(Protocol):
+    def task(self, ref: TaskRef) -> Handle[Any]: ...
+
+
+class _Recording(NamedTuple):
+    """One recorded answer, and where it belongs."""
+
+    provider: str
+    kind: str
+    word: str
+    path: Path
+
+    @property
+    def body(self) -> bytes:
+        return _BODIES[self.path]
+
+
+class _Kind(NamedTuple):
+    """One kind of task of one provider, with the reference that its recordings are about."""
+
+    provider: str
+    kind: str
+    ref: TaskRef
+
+
+def _modules(package: ModuleType) -> Iterator[ModuleType]:
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        yield importlib.import_module(found.name)
+
+
+def _provider_of(package: ModuleType, module: str) -> str:
+    return module.removeprefix(f"{package.__name__}.").partition(".")[0]
+
+
+def _handle_types(package: ModuleType) -> dict[type[Handle[Any]], str]:
+    """Find every class of a task, with its provider's name."""
+    classes: dict[type[Handle[Any]], str] = {}
+    for module in _modules(package):
+        for thing in vars(module).values():
+            if not isinstance(thing, type) or thing.__module__ != module.__name__:
+                continue
+            if Handle in thing.__mro__ and hasattr(thing, "vocabulary"):
+                handle = cast("type[Handle[Any]]", thing)
+                classes[handle] = _provider_of(package, module.__name__)
+    return classes
+
+
+def _client(package: ModuleType, provider: str, transport: Transport, secret: str) -> _Client:
+    """Make a provider's client: the one class of its module that turns a reference into a task."""
+    module = importlib.import_module(f"{package.__name__}.{provider}")
+    (client,) = [
+        thing
+        for thing in vars(module).values()
+        if isinstance(thing, type) and callable(getattr(thing, "task", None))
+    ]
+    required = [
+        name
+        for name, parameter in inspect.signature(client).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
+    ]
+    return cast("_Client", client(transport, **dict.fromkeys(required, secret)))
+
+
+def _recordings(fixtures: Path) -> Iterator[_Recording]:
+    for ref in sorted(fixtures.glob("*/*/ref.json")):
+        for path in sorted(ref.parent.glob("*.json")):
+            if path != ref:
+                word = unquote(path.name.partition(".")[0])
+                yield _Recording(ref.parts[-3], ref.parts[-2], word, path)
+
+
+def _kinds(fixtures: Path) -> Iterator[_Kind]:
+    for path in sorted(fixtures.glob("*/*/ref.json")):
+        yield _Kind(path.parts[-3], path.parts[-2], decode_ref(path.read_bytes()))
+
+
+def _complaints(package: ModuleType, fixtures: Path) -> list[str]:
+    """Say what lacks a recording, and which recordings are of nothing."""
+    classes = _handle_types(package)
+    providers = set(classes.values())
+    said: list[str] = []
+    covered: set[type[Handle[Any]]] = set()
+    words: dict[tuple[str, str], set[str]] = {}
+    for recording in _recordings(fixtures):
+        words.setdefault((recording.provider, recording.kind), set()).add(recording.word)
+    for kind in _kinds(fixtures):
+        if kind.provider not in providers:
+            said.append(f"{kind.provider}: recordings, but no provider")
+            continue
+        handle = _client(package, kind.provider, ScriptedTransport(), _SECRET).task(kind.ref)
+        covered.add(type(handle))
+        known = {str(word) for word in handle.vocabulary.words}
+        there = words.get((kind.provider, kind.kind), set())
+        where = f"{kind.provider}/{kind.kind}"
+        said += [f"{where}: no recorded answer for {word}" for word in sorted(known - there)]
+        said += [f"{where}: {word} is in no vocabulary" for word in sorted(there - known)]
+    for lacking in sorted(classes.keys() - covered, key=str):
+        said.append(f"{classes[lacking]}: no recorded answers for {lacking.__name__}")
+    return said
+
+
+_PACKAGE = asyncclient.providers
+_RECORDINGS = list(_recordings(_FIXTURES))
+_BODIES = {recording.path: recording.path.read_bytes() for recording in _RECORDINGS}
+_KINDS = list(_kinds(_FIXTURES))
+_HANDLES = _handle_types(_PACKAGE)
+
+every_recording = pytest.mark.parametrize(
+    "recording",
+    [pytest.param(one, id=str(one.path.relative_to(_FIXTURES))) for one in _RECORDINGS],
+)
+every_kind = pytest.mark.parametrize(
+    "kind", [pytest.param(one, id=f"{one.provider}-{one.kind}") for one in _KINDS]
+)
+every_handle = pytest.mark.parametrize(
+    "handle_type",
+    [pytest.param(one, id=f"{provider}-{one.__name__}") for one, provider in _HANDLES.items()],
+)
+
+
+def _task(kind: _Kind | _Recording, transport: ScriptedTransport) -> Handle[Any]:
+    (ref,) = [one.ref for one in _KINDS if one[:2] == kind[:2]]
+    return _client(_PACKAGE, kind.provider, transport, _SECRET).task(ref)
+
+
+# --- what is found ------------------------------------------------------------------------------
+
+
+def test_every_task_of_every_provider_has_a_recorded_answer_for_each_of_its_words() -> None:
+    """No handle, no word and no recording is without its counterpart."""
+    assert _complaints(_PACKAGE, _FIXTURES) == []
+
+
+def test_the_known_providers_are_found_by_looking() -> None:
+    """The search through the package finds both providers and all of their kinds of task."""
+    assert {f"{provider}.{one.__name__}" for one, provider in _HANDLES.items()} >= {
+        "coze.WorkflowRunHandle",
+        "coze.CopyTaskHandle",
+        "coze.ChatHandle",
+        "copyai.WorkflowRunHandle",
+    }
+
+
+_NEWCOMER = """
+from asyncclient._state import Vocabulary
+from asyncclient._task import Handle, TaskRef
+
+
+class JobHandle(Handle[str]):
+    vocabulary = Vocabulary(running="busy", succeeded="done", failed="broken")
+
+
+class Newcomer:
+    def __init__(self, transport: object, *, api_key: str) -> None:
+        pass
+
+    def task(self, ref: TaskRef) -> JobHandle:
+        return JobHandle(("newcomer", ref.ids["job"]), "newcomer.job", ref)
+"""
+
+
+@pytest.fixture
+def newcomer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> ModuleType:
+    """Return a package of providers with one file in it, which nobody has told of."""
+    name = f"providers_of_{request.node.name}"
+    package = tmp_path / name
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "newcomer.py").write_text(_NEWCOMER)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    module = importlib.import_module(name)
+    for imported in (name, f"{name}.newcomer"):
+        monkeypatch.delitem(sys.modules, imported, raising=False)
+    return module
+
+
+def test_a_new_provider_without_recordings_is_complained_of(
+    newcomer: ModuleType, tmp_path: Path
+) -> None:
+    """Dropping a provider's file into the package is enough for this suite to fail."""
+    assert _complaints(newcomer, tmp_path / "fixtures") == [
+        "newcomer: no recorded answers for JobHandle"
+    ]
+
+
+def test_a_new_provider_lacking_the_recording_of_one_word_is_complained_of(
+    newcomer: ModuleType, tmp_path: Path
+) -> None:
+    """Every single word of a vocabulary needs its recording, and every recording its word."""
+    folder = tmp_path / "fixtures" / "newcomer" / "job"
+    folder.mkdir(parents=True)
+    (folder / "ref.json").write_text(encode_ref(TaskRef("newcomer", "job", {"job": "1"})))
+    for word in ("busy", "done", "lost"):
+        (folder / f"{word}.json").write_text("{}")
+    assert _complaints(newcomer, tmp_path / "fixtures") == [
+        "newcomer/job: no recorded answer for broken",
+        "newcomer/job: lost is in no vocabulary",
+    ]
+
+
+# --- words and answers --------------------------------------------------------------------------
+
+
+@every_handle
+def test_no_word_stands_for_an_end_in_one_spelling_and_for_no_end_in_another(
+    handle_type: type[Handle[Any]],
+) -> None:
+    """A word that ends a wait is no word for a running task, whatever the case of its letters."""
+    ends: dict[str, set[bool]] = {}
+    for word, state in handle_type.vocabulary.words.items():
+        ends.setdefault(str(word).casefold(), set()).add(state.is_terminal)
+    assert [word for word, both in ends.items() if len(both) > 1] == []
+
+
+@every_recording
+async def test_a_recorded_answer_reads_as_its_word_and_that_words_state(
+    recording: _Recording,
+) -> None:
+    """The real endpoint finds the provider's word in the answer, and exactly its state."""
+    task = _task(recording, ScriptedTransport([reply(recording.body)]))
+    result = await task.poll()
+    assert str(task.word_of(result)) == recording.word
+    assert task.state_of(result) is task.vocabulary.words[task.word_of(result) or ""]
+    assert result.response.body == recording.body
+
+
+@every_recording
+async def test_waiting_on_a_recorded_answer_ends_as_its_state_says(recording: _Recording) -> None:
+    """A wait returns on success, raises the error of any other end, and else runs out of time."""
+    task = _task(recording, ScriptedTransport([reply(recording.body)], repeat=True))
+    state = {str(word): state for word, state in task.vocabulary.words.items()}[recording.word]
+    if state is TaskState.SUCCEEDED:
+        assert task.word_of(await wait_until_done(task, timeout=30)) == recording.word
+        return
+    with pytest.raises(_ERROR_OF[state]) as caught:
+        await wait_until_done(task, timeout=30)
+    assert caught.value.snapshot is not None
+    assert caught.value.snapshot.state is state
+    assert caught.value.ref == task.ref
+    assert _SECRET not in f"{caught.value!r} {caught.value}"
+
+
+@every_recording
+async def test_polling_is_one_request_and_asking_again_changes_nothing(
+    recording: _Recording,
+) -> None:
+    """A poll sends one GET without a body, and the next one sends the same and reads the same."""
+    transport = ScriptedTransport([reply(recording.body)], repeat=True)
+    task = _task(recording, transport)
+    first = await task.poll()
+    assert len(transport.requests) == 1
+    assert await task.poll() == first
+    one, two = transport.requests
+    assert one == two
+    assert (one.method, one.body, one.idempotent) == ("GET", None, True)
+
+
+@every_kind
+async def test_a_failed_poll_is_not_repeated_by_the_handle(kind: _Kind) -> None:
+    """One poll is one request, also when it fails: the wait alone decides on the next."""
+    transport = ScriptedTransport([reply("<html>", status=502)], repeat=True)
+    with pytest.raises(ServerError):
+        await _task(kind, transport).poll()
+    assert len(transport.requests) == 1
+
+
+def _unmodelled(raw: object, typed: object, path: str) -> Iterator[str]:
+    """Name the fields of a JSON value that the struct decoded from it does not have."""
+    if isinstance(typed, msgspec.Struct) and isinstance(raw, dict):
+        attributes = dict(zip(typed.__struct_encode_fields__, typed.__struct_fields__, strict=True))
+        for name, inner in cast("dict[str, object]", raw).items():
+            if name not in attributes:
+                yield f"{path}.{name}"
+            else:
+                yield from _unmodelled(inner, getattr(typed, attributes[name]), f"{path}.{name}")
+    elif isinstance(typed, dict) and isinstance(raw, dict):
+        members = cast("dict[str, object]", typed)
+        for name, inner in cast("dict[str, object]", raw).items():
+            yield from _unmodelled(inner, members[name], f"{path}.*")
+    elif isinstance(typed, list) and isinstance(raw, list):
+        rows = cast("list[object]", typed)
+        for inner, row in zip(cast("list[object]", raw), rows, strict=True):
+            yield from _unmodelled(inner, row, f"{path}[]")
+
+
+def _unmodelled_around(raw: object, typed: object, path: str) -> Iterator[str]:
+    """Do the same for a whole body, in which the typed answer stands somewhere inside."""
+    try:
+        here = msgspec.convert(raw, type(typed)) == typed
+    except msgspec.ValidationError:
+        here = False
+    if here:
+        yield from _unmodelled(raw, typed, path)
+    elif isinstance(raw, dict):
+        for name, inner in cast("dict[str, object]", raw).items():
+            if name == "data":
+                yield from _unmodelled_around(inner, typed, f"{path}.{name}")
+            else:
+                yield f"{path}.{name}"
+    elif isinstance(raw, list) and raw:
+        yield from _unmodelled_around(cast("list[object]", raw)[0], typed, path)
+    else:
+        pytest.fail(f"the typed answer is nowhere in the body: {path}")
+
+
+@pytest.mark.parametrize("provider", sorted({one.provider for one in _KINDS}))
+async def test_every_field_of_the_recorded_answers_is_modelled_or_listed(provider: str) -> None:
+    """With unknown fields forbidden, only those fail that are listed as left out on purpose."""
+    found: set[str] = set()
+    for recording in _RECORDINGS:
+        if recording.provider == provider:
+            task = _task(recording, ScriptedTransport([reply(recording.body)]))
+            result = await task.poll()
+            found.update(_unmodelled_around(msgspec.json.decode(recording.body), result, "$"))
+    assert found == _UNMODELLED.get(provider, set())
+
+
+# --- handles and references ---------------------------------------------------------------------
+
+
+@every_kind
+def test_a_handle_is_a_task(kind: _Kind) -> None:
+    """Type checkers and a look at it agree: a handle can be given to everything that waits."""
+    task: Task[Any] = _task(kind, ScriptedTransport())
+    assert hash(task.key) == hash(_task(kind, ScriptedTransport()).key)
+    assert task.kind.startswith(f"{kind.provider}.{kind.kind}")
+    assert inspect.iscoroutinefunction(task.poll)
+
+
+@every_kind
+async def test_an_answer_without_a_status_is_no_end(kind: _Kind) -> None:
+    """An answer that bears nothing at all has no word and no state."""
+    recording = next(one for one in _RECORDINGS if one[:2] == kind[:2])
+    task = _task(kind, ScriptedTransport([reply(recording.body)]))
+    hollow = type(await task.poll())()
+    assert task.word_of(hollow) is None
+    assert task.state_of(hollow) is None
+
+
+@every_kind
+def test_a_reference_leads_back_to_an_equal_task(kind: _Kind) -> None:
+    """Written as text and read again, a reference makes a handle with an equal key."""
+    task = _task(kind, ScriptedTransport())
+    assert task.ref is not None
+    again = decode_ref(encode_ref(task.ref))
+    assert again == task.ref == kind.ref
+    client = _client(_PACKAGE, kind.provider, ScriptedTransport(), "another secret")
+    assert client.task(again).key == task.key
+    assert type(client.task(again)) is type(task)
+    assert (again.provider, again.kind) == (kind.provider, kind.kind)
+
+
+@every_kind
+def test_a_reference_is_short_and_holds_no_secret(kind: _Kind) -> None:
+    """Neither the reference nor what a handle or client shows of itself has the credential."""
+    transport = ScriptedTransport()
+    task = _task(kind, transport)
+    assert task.ref is not None
+    text = encode_ref(task.ref)
+    assert len(text.encode()) < 300
+    client = _client(_PACKAGE, kind.provider, transport, _SECRET)
+    for shown in (text, repr(task), str(task), repr(task.ref), str(task.ref), repr(client)):
+        assert _SECRET not in shown
+
+
+@every_kind
+def test_a_reference_of_another_kind_or_provider_is_refused(kind: _Kind) -> None:
+    """A client makes no task of a reference that is not its own, or that lacks an id."""
+    client = _client(_PACKAGE, kind.provider, ScriptedTransport(), _SECRET)
+    ref = kind.ref
+    wrong = (
+        TaskRef("elsewhere", ref.kind, ref.ids),
+        TaskRef(ref.provider, "no_such_kind", ref.ids),
+        TaskRef(ref.provider, ref.kind, {}),
+        TaskRef(ref.provider, ref.kind, dict.fromkeys(ref.ids, "")),
+    )
+    for reference in wrong:
+        with pytest.raises(ValueError, match=r"reference|task|empty"):
+            client.task(reference)
+
+
+# --- modules ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", [one.__name__ for one in _modules(_PACKAGE)])
+def test_a_provider_knows_no_sockets(module: str) -> None:
+    """No module of a provider imports aiohttp: it sees a transport, and nothing else."""
+    source = Path(importlib.import_module(module).__file__ or "").read_text(encoding="utf-8")
+    imported: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            imported.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            imported.add((node.module or "").partition(".")[0])
+    assert "aiohttp" not in imported

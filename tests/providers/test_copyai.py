@@ -1,0 +1,624 @@
+"""Copy.ai's workflow runs: what is sent, how answers and refusals are read, what is repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, cast
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+import pytest
+
+from asyncclient import TaskState, wait_until_done
+from asyncclient._wire import Request, Response
+from asyncclient.errors import (
+    APIError,
+    AsyncClientError,
+    AuthenticationFailed,
+    ConnectFailed,
+    DecodeError,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    QuotaExceeded,
+    RateLimited,
+    RequestTimeout,
+    ServerError,
+    TaskExpired,
+    TaskFailed,
+    TransportError,
+    UnknownStatus,
+)
+from asyncclient.providers.copyai import CopyAI, WorkflowRun, WorkflowRunHandle
+from asyncclient.testing import ScriptedTransport, reply
+
+_FOLDER = Path(__file__).parents[1] / "fixtures" / "copyai"
+_RECORDED = {f"{path.parent.name}/{path.name}": path.read_bytes() for path in _FOLDER.glob("*/*")}
+_STARTED = _RECORDED["answers/start_workflow.json"]
+_KEY = "key-secret-7f3a9c"
+_BASE = "https://api.copy.ai/api"
+_RUN_URL = f"{_BASE}/workflow/WCFG-1/run/WRUN-1"
+
+
+def _client(
+    *script: Response | Exception, repeat: bool = False, max_retries: int = 3
+) -> tuple[CopyAI, ScriptedTransport]:
+    transport = ScriptedTransport(script, repeat=repeat)
+    return CopyAI(transport, api_key=_KEY, max_retries=max_retries), transport
+
+
+def _sent(request: Request) -> tuple[str, str, Any]:
+    body = None if request.body is None else msgspec.json.decode(request.body)
+    return request.method, request.origin + request.target, body
+
+
+def _run(**fields: object) -> Response:
+    return reply({"status": "success", "data": {"id": "WRUN-1"} | fields})
+
+
+def _page(*ids: str, total: int | str | None = None) -> Response:
+    runs = [{"id": one} for one in ids]
+    return reply({"status": "success", "data": {"total": total, "data": runs}})
+
+
+# --- starting -----------------------------------------------------------------------------------
+
+
+async def test_a_start_sends_its_variables_under_the_providers_name() -> None:
+    """`startVariables` and `metadata` are the body, and the path has no final slash."""
+    copyai, transport = _client(reply(_STARTED))
+    run = await copyai.start_workflow("WCFG-1", {"Input 1": "tea"}, metadata={"order": 17})
+    assert [_sent(request) for request in transport.requests] == [
+        (
+            "POST",
+            f"{_BASE}/workflow/WCFG-1/run",
+            {"startVariables": {"Input 1": "tea"}, "metadata": {"order": 17}},
+        )
+    ]
+    assert isinstance(run, WorkflowRunHandle)
+    assert (run.workflow_id, run.run_id) == ("WCFG-1", "some-UUID-1234")
+    assert run.ref is not None
+    assert run.ref.created is not None
+
+
+@pytest.mark.parametrize("given", [(), ({},), (None,)], ids=repr)
+async def test_a_start_without_variables_sends_an_empty_object(given: tuple[Any, ...]) -> None:
+    """`startVariables` is required, so it is sent also when there are none."""
+    copyai, transport = _client(reply(_STARTED))
+    await copyai.start_workflow("WCFG-1", *given)
+    assert _sent(transport.requests[0])[2] == {"startVariables": {}}
+
+
+async def test_every_request_bears_the_key_and_the_content_type() -> None:
+    """The key is in its own header, with no `Authorization`; GETs have the content type too."""
+    copyai, transport = _client(reply(_STARTED), _run(status="NEW"))
+    await (await copyai.start_workflow("WCFG-1")).poll()
+    for request in transport.requests:
+        assert request.headers == {
+            "x-copy-ai-api-key": _KEY,
+            "Content-Type": "application/json",
+        }
+
+
+@pytest.mark.parametrize(
+    ("base_url", "expected"),
+    [
+        ("https://api.copy.ai/api/", "https://api.copy.ai/api/workflow/W/run/R"),
+        ("https://api.copy.ai/api", "https://api.copy.ai/api/workflow/W/run/R"),
+        ("https://proxy.example/a/b/", "https://proxy.example/a/b/workflow/W/run/R"),
+        ("https://proxy.example:8443", "https://proxy.example:8443/workflow/W/run/R"),
+    ],
+)
+async def test_the_path_of_the_base_url_is_kept(base_url: str, expected: str) -> None:
+    """With a final slash or without, `/api` is not lost and not doubled."""
+    transport = ScriptedTransport([_run(status="NEW")])
+    await CopyAI(transport, api_key=_KEY, base_url=base_url).workflow_run("W", "R").poll()
+    assert _sent(transport.requests[0])[1] == expected
+
+
+async def test_a_base_url_with_and_without_a_slash_is_one_account() -> None:
+    """The same run of both is one task."""
+    one, two = (
+        CopyAI(ScriptedTransport(), api_key=_KEY, base_url=url).workflow_run("W", "R")
+        for url in (f"{_BASE}/", _BASE)
+    )
+    assert one.key == two.key
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": "success", "data": {}},
+        {"status": "success", "data": {"id": ""}},
+        {"status": "success", "data": None},
+        {"status": "success"},
+        [],
+    ],
+    ids=repr,
+)
+async def test_a_start_without_an_id_may_have_started_something(answer: object) -> None:
+    """A good answer that names no run is a `DecodeError` that warns of a second start."""
+    copyai, transport = _client(reply(answer), repeat=True)
+    with pytest.raises(DecodeError) as caught:
+        await copyai.start_workflow("WCFG-1")
+    assert caught.value.may_have_started
+    assert len(transport.requests) == 1
+
+
+async def test_the_callers_inputs_are_not_changed() -> None:
+    """Variables and metadata are encoded and left as they were."""
+    copyai, _ = _client(reply(_STARTED))
+    variables, metadata = {"a": {"b": [1]}}, {"order": 17}
+    await copyai.start_workflow("WCFG-1", variables, metadata=metadata)
+    assert (variables, metadata) == ({"a": {"b": [1]}}, {"order": 17})
+
+
+async def test_inputs_may_be_any_mapping() -> None:
+    """A read-only view of a mapping is a mapping of names to values, as the signature says."""
+    copyai, transport = _client(reply(_STARTED))
+    await copyai.start_workflow("WCFG-1", MappingProxyType({"Input 1": "tea"}))
+    assert _sent(transport.requests[0])[2] == {"startVariables": {"Input 1": "tea"}}
+
+
+# --- reading a run ------------------------------------------------------------------------------
+
+
+async def test_reading_a_run_asks_for_it_and_types_the_answer() -> None:
+    """Both ids are in the path, and all fields that deliveries have are typed."""
+    copyai, transport = _client(reply(_RECORDED["workflow_run/COMPLETE.live.json"]))
+    run = await copyai.get_workflow_run("WCFG-1", "WRUN-1")
+    assert _sent(transport.requests[0]) == ("GET", _RUN_URL, None)
+    assert (run.status, run.id) == ("COMPLETE", run.workflow_run_id)
+    assert run.workflow_id == "WCFG-84e56597-ebaf-4b49-a98c-75cacd4a****"
+    assert run.metadata == {"webapp": True}
+    assert run.created_at == "2025-05-07T10:20:46.998Z"
+    assert run.error is None
+    assert run.outputs == {"final_output": {"title": "Tea", "items": [{}]}, "structured": {}}
+    assert run.response is not None
+    assert b"toolKey" in run.response.body
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("NEW", TaskState.PENDING),
+        ("WAITING", TaskState.PENDING),
+        ("PROCESSING", TaskState.RUNNING),
+        ("RETRYING", TaskState.RUNNING),
+        ("COMPLETE", TaskState.SUCCEEDED),
+        ("FAILED", TaskState.FAILED),
+        ("COMPLETED", None),
+        ("complete", None),
+        ("success", None),
+        ("error", None),
+        ("", None),
+        (None, None),
+    ],
+)
+async def test_each_word_of_a_run_has_its_state(word: str | None, state: TaskState | None) -> None:
+    """The six documented words are known; the envelope's own words are none of them."""
+    copyai, _ = _client(_run(status=word))
+    handle = copyai.workflow_run("WCFG-1", "WRUN-1")
+    assert handle.state_of(await handle.poll()) is state
+
+
+async def test_the_envelopes_status_is_not_the_runs() -> None:
+    """The published example has no `data.status`: it is no end, and its output is no proof."""
+    answer = reply(_RECORDED["answers/get_workflow_run.without_status.json"])
+    copyai, transport = _client(answer, answer, answer, _run(status="COMPLETE"))
+    handle = copyai.workflow_run("WCFG-1", "WRUN-1")
+    run = await handle.poll()
+    assert (run.status, handle.word_of(run), handle.state_of(run)) == (None, None, None)
+    assert run.outputs == {"text": "workflow run output"}
+    assert (await wait_until_done(handle)).status == "COMPLETE"
+    assert len(transport.requests) == 4
+
+
+async def test_a_status_that_never_comes_ends_the_wait_with_the_body() -> None:
+    """After several answers without a status the wait gives up, with the answer as evidence."""
+    copyai, _ = _client(
+        reply(_RECORDED["answers/get_workflow_run.without_status.json"]), repeat=True
+    )
+    with pytest.raises(UnknownStatus) as caught:
+        await wait_until_done(copyai.workflow_run("WCFG-1", "WRUN-1"))
+    assert caught.value.snapshot is not None
+    assert b"doublelyInterestingValue" in (caught.value.snapshot.raw or b"")
+
+
+async def test_output_while_a_run_is_at_work_is_no_end() -> None:
+    """Partial output and a step that is retried are waited through."""
+    copyai, transport = _client(
+        reply(_RECORDED["workflow_run/PROCESSING.json"]),
+        reply(_RECORDED["workflow_run/RETRYING.json"]),
+        reply(_RECORDED["workflow_run/COMPLETE.prose.json"]),
+    )
+    done = await wait_until_done(copyai.workflow_run("WCFG-1", "WRUN-1"))
+    assert done.outputs == {"Output 1": "Outputs vary with the workflow.", "Output 2": "Try it."}
+    assert len(transport.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "number"),
+    [(2, 2), ("9001", 9001), ("22", 22), (None, None), ("many", None), ("", None), ("-1", None)],
+    ids=repr,
+)
+async def test_credits_come_as_a_number_or_a_text(given: object, number: int | None) -> None:
+    """Both forms are kept as they came and can be read as a number."""
+    copyai, _ = _client(_run(status="NEW", credits=given))
+    run = await copyai.get_workflow_run("WCFG-1", "WRUN-1")
+    assert (run.credits, run.credits_used) == (given, number)
+
+
+@pytest.mark.parametrize(
+    ("output", "outputs"),
+    [
+        (None, {}),
+        ({}, {}),
+        ({"a": "plain"}, {"a": "plain"}),
+        ({"a": "42"}, {"a": "42"}),
+        ({"a": '{"b": "[1]"}'}, {"a": {"b": [1]}}),
+        ({"a": '{"cut of'}, {"a": '{"cut of'}),
+        ({"a": 5, "b": None, "c": {"d": "{}"}}, {"a": 5, "b": None, "c": {"d": {}}}),
+    ],
+    ids=repr,
+)
+async def test_outputs_open_json_in_text(output: object, outputs: object) -> None:
+    """Each output is opened where it is JSON, and left as it is where it is not."""
+    copyai, _ = _client(_run(status="COMPLETE", output=output))
+    assert (await copyai.get_workflow_run("WCFG-1", "WRUN-1")).outputs == outputs
+
+
+@pytest.mark.parametrize("absent", ["input", "output", "metadata", "createdAt", "error", "id"])
+async def test_every_field_of_a_run_may_be_null_or_missing(absent: str) -> None:
+    """The published pages disagree about all of them."""
+    whole: dict[str, object] = {
+        "id": "WRUN-1",
+        "status": "COMPLETE",
+        "input": {},
+        "output": {},
+        "metadata": {},
+        "createdAt": "2023-04-06T22:34:47Z",
+        "error": "",
+    }
+    missing = {name: value for name, value in whole.items() if name != absent}
+    copyai, _ = _client(
+        reply({"status": "success", "data": whole | {absent: None}}),
+        reply({"status": "success", "data": missing}),
+    )
+    for _ in range(2):
+        assert (await copyai.get_workflow_run("WCFG-1", "WRUN-1")).status == "COMPLETE"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("A step failed.", "A step failed."),
+        ({"message": "A step failed."}, '"message":"A step failed."'),
+        (["a", 1], r'\["a",1\]'),
+        (None, "FAILED"),
+    ],
+    ids=repr,
+)
+async def test_a_failed_run_tells_its_error_in_whatever_form_it_has(
+    error: object, said: str
+) -> None:
+    """`data.error` is documented nowhere: text, object, list or null, it is in the message."""
+    copyai, _ = _client(_run(status="FAILED", error=error))
+    with pytest.raises(TaskFailed, match=said) as caught:
+        await wait_until_done(copyai.workflow_run("WCFG-1", "WRUN-1"))
+    assert caught.value.snapshot is not None
+    assert isinstance(caught.value.snapshot.result, WorkflowRun)
+
+
+# --- lists --------------------------------------------------------------------------------------
+
+
+async def test_the_list_of_runs_has_two_envelopes_and_begins_at_page_one() -> None:
+    """`data.data` holds the runs, whose numbers may be texts; the first page is 1."""
+    copyai, transport = _client(reply(_RECORDED["answers/list_workflow_runs.json"]))
+    page = await copyai.list_workflow_runs("WCFG-1")
+    assert _sent(transport.requests[0]) == (
+        "GET",
+        f"{_BASE}/workflow/WCFG-1/run?page=1&size=10",
+        None,
+    )
+    assert page.total == "3"
+    assert [(run.id, run.credits_used, run.output) for run in page.data] == [
+        ("WRUN-dc46baf3-cb19-4424-be04-95ba6304****", 22, None),
+        ("WRUN-2", 9001, None),
+    ]
+    assert page.response is not None
+
+
+async def test_a_page_of_runs_is_chosen_by_number_and_size() -> None:
+    """Both options travel under their own names."""
+    copyai, transport = _client(_page())
+    await copyai.list_workflow_runs("WCFG-1", page=3, size=100)
+    query = dict(parse_qsl(urlsplit(transport.requests[0].target).query))
+    assert query == {"page": "3", "size": "100"}
+
+
+@pytest.mark.parametrize(
+    ("argument", "bad"),
+    [("page", 0), ("page", "1"), ("size", 0), ("size", 101), ("size", 1.5), ("size", True)],
+)
+async def test_a_page_of_runs_that_cannot_be_is_refused(argument: str, bad: object) -> None:
+    """Pages count from 1 and hold at most 100; nothing is sent otherwise."""
+    copyai, transport = _client()
+    with pytest.raises((TypeError, ValueError), match=argument):
+        await copyai.list_workflow_runs("WCFG-1", **cast("dict[str, int]", {argument: bad}))
+    assert transport.requests == []
+
+
+@pytest.mark.parametrize("total", [3, "3"], ids=repr)
+async def test_all_runs_end_at_the_total(total: int | str) -> None:
+    """The total counts, as a number or as a text, and no page after it is asked for."""
+    copyai, transport = _client(_page("1", "2", total=total), _page("3", total=total))
+    runs = [run.id async for run in copyai.iter_workflow_runs("WCFG-1", size=2)]
+    assert runs == ["1", "2", "3"]
+    assert [urlsplit(request.target).query for request in transport.requests] == [
+        "page=1&size=2",
+        "page=2&size=2",
+    ]
+
+
+async def test_all_runs_end_at_an_empty_page_or_one_that_brings_nothing_new() -> None:
+    """Neither a total that is missing or wrong nor a repeated page makes it ask for ever."""
+    copyai, transport = _client(_page("1"), _page())
+    assert [run.id async for run in copyai.iter_workflow_runs("WCFG-1")] == ["1"]
+    assert transport.left == 0
+    copyai, transport = _client(_page("1", "2", total=99), repeat=True)
+    assert [run.id async for run in copyai.iter_workflow_runs("WCFG-1")] == ["1", "2"]
+    assert len(transport.requests) == 2
+
+
+async def test_a_run_that_moves_to_the_next_page_comes_once() -> None:
+    """A run that begins while the pages are read shifts the others; none comes twice."""
+    copyai, _ = _client(_page("3", "2", total=4), _page("2", "1", total=4), _page(total=4))
+    runs = [run.id async for run in copyai.iter_workflow_runs("WCFG-1", size=2)]
+    assert runs == ["3", "2", "1"]
+
+
+# --- refusals -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "code"),
+    [
+        (400, {"status": "error", "errorCode": "BAD"}, InvalidRequest, "BAD"),
+        (400, "", InvalidRequest, None),
+        (
+            400,
+            _RECORDED["answers/error.credits.json"],
+            QuotaExceeded,
+            "WORKFLOW_CREDIT_LIMIT_REACHED",
+        ),
+        (401, "", AuthenticationFailed, None),
+        (401, "<html>Unauthorized</html>", AuthenticationFailed, None),
+        (403, "", PermissionDenied, None),
+        (404, _RECORDED["answers/error.not_found.json"], NotFound, "NOT_FOUND"),
+        (404, "not JSON", NotFound, None),
+        (422, _RECORDED["answers/error.validation.json"], InvalidRequest, "VALIDATION_ERROR"),
+        (429, "Too Many Requests", RateLimited, None),
+        (500, "", ServerError, None),
+        (502, "<html>", ServerError, None),
+        (504, "<html>", ServerError, None),
+        (200, {"status": "error", "errorCode": "NOT_FOUND"}, NotFound, "NOT_FOUND"),
+        (200, {"status": "error", "errorCode": "ODD", "data": {}}, InvalidRequest, "ODD"),
+        (200, {"status": "error"}, InvalidRequest, None),
+        (200, {"status": "error", "data": {"status": "COMPLETE"}}, InvalidRequest, None),
+    ],
+)
+async def test_each_refusal_has_its_error(
+    status: int, body: object, kind: type[APIError], code: str | None
+) -> None:
+    """HTTP status and error code decide, also inside a 200; an empty body does no harm."""
+    copyai, _ = _client(reply(body, status=status), max_retries=0)
+    with pytest.raises(kind) as caught:
+        await copyai.get_workflow_run("WCFG-1", "WRUN-1")
+    error = caught.value
+    assert type(error) is kind
+    assert (error.status, error.code) == (status, code)
+    assert code is None or code in str(error)
+    assert _KEY not in f"{error} {error!r}"
+
+
+async def test_being_out_of_credits_is_said_and_never_retried() -> None:
+    """HTTP 400 with the credit limit's code is `QuotaExceeded`: one request, nothing started."""
+    copyai, transport = _client(
+        reply(_RECORDED["answers/error.credits.json"], status=400), repeat=True
+    )
+    with pytest.raises(QuotaExceeded, match="credits") as caught:
+        await copyai.start_workflow("WCFG-1")
+    assert not caught.value.may_have_started
+    assert len(transport.requests) == 1
+
+
+async def test_the_details_of_a_validation_error_are_shown() -> None:
+    """A 422 has no message, so its details are in the error's text, bounded in length."""
+    copyai, _ = _client(
+        reply(_RECORDED["answers/error.validation.json"], status=422),
+        reply({"status": "error", "errorCode": "X", "details": ["y" * 5000]}, status=422),
+    )
+    with pytest.raises(InvalidRequest, match="Input 1 is required"):
+        await copyai.start_workflow("WCFG-1")
+    with pytest.raises(InvalidRequest, match="yyy") as caught:
+        await copyai.start_workflow("WCFG-1")
+    assert len(str(caught.value)) < 1000
+
+
+async def test_the_hint_of_a_429_is_in_the_error_and_is_obeyed() -> None:
+    """`Retry-After` is documented nowhere here, and honoured where it comes."""
+    busy = reply("Too Many Requests", status=429, headers={"Retry-After": "7"})
+    copyai, transport = _client(busy, reply(_STARTED))
+    await copyai.start_workflow("WCFG-1")
+    assert 7 <= transport.times[1] - transport.times[0] <= 7.7
+    copyai, _ = _client(busy, max_retries=0)
+    with pytest.raises(RateLimited) as caught:
+        await copyai.get_workflow_run("WCFG-1", "WRUN-1")
+    assert caught.value.retry_after == 7
+
+
+async def test_a_redirect_is_refused_and_names_the_place() -> None:
+    """The key's header would go along to another host, so it is not followed."""
+    copyai, transport = _client(
+        reply("", status=302, headers={"Location": "https://elsewhere.example/x"}), repeat=True
+    )
+    with pytest.raises(InvalidRequest, match=r"https://elsewhere\.example"):
+        await copyai.get_workflow_run("WCFG-1", "WRUN-1")
+    assert len(transport.requests) == 1
+
+
+async def test_a_run_that_is_gone_ends_a_wait_as_expired() -> None:
+    """After a good answer, "not found" is the end of the run, not of one poll."""
+    copyai, _ = _client(
+        _run(status="NEW"), reply(_RECORDED["answers/error.not_found.json"], status=404)
+    )
+    with pytest.raises(TaskExpired):
+        await wait_until_done(copyai.workflow_run("WCFG-1", "WRUN-1"))
+
+
+async def test_a_fresh_run_may_not_be_found_yet() -> None:
+    """Right after the start, "not found" is borne for a moment."""
+    copyai, _ = _client(
+        reply(_STARTED),
+        reply(_RECORDED["answers/error.not_found.json"], status=404),
+        _run(status="COMPLETE"),
+    )
+    assert (await wait_until_done(await copyai.start_workflow("WCFG-1"))).status == "COMPLETE"
+
+
+# --- repeats ------------------------------------------------------------------------------------
+
+_AMBIGUOUS: dict[str, Callable[[], Response | Exception]] = {
+    "timeout": lambda: RequestTimeout("no answer in time"),
+    "reset": lambda: TransportError("the connection broke"),
+    "500": lambda: reply("", status=500),
+    "HTML 502": lambda: reply("<html>", status=502),
+    "HTML 504": lambda: reply("<html>", status=504),
+    "empty 200": lambda: reply(b""),
+    "cut-off 200": lambda: reply(b'{"status":"succ'),
+}
+_HARMLESS: dict[str, Callable[[], Response | Exception]] = {
+    "refused connection": lambda: ConnectFailed("refused"),
+    "429": lambda: reply("", status=429),
+}
+
+
+@pytest.mark.parametrize("fault", _AMBIGUOUS)
+async def test_a_start_is_never_repeated_when_it_may_have_happened(fault: str) -> None:
+    """A run costs credits: one request, and an error that says that it may have started."""
+    copyai, transport = _client(_AMBIGUOUS[fault](), repeat=True)
+    with pytest.raises(AsyncClientError) as caught:
+        await copyai.start_workflow("WCFG-1")
+    assert caught.value.may_have_started
+    assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize("fault", _HARMLESS)
+async def test_a_start_is_repeated_when_it_certainly_did_not_happen(fault: str) -> None:
+    """No connection, or refused for the rate: it is sent again and succeeds."""
+    copyai, transport = _client(_HARMLESS[fault](), reply(_STARTED))
+    assert (await copyai.start_workflow("WCFG-1")).run_id == "some-UUID-1234"
+    assert len(transport.requests) == 2
+
+
+@pytest.mark.parametrize("fault", [*_AMBIGUOUS, *_HARMLESS])
+async def test_a_read_is_repeated_a_bounded_number_of_times(fault: str) -> None:
+    """Three repeats by default, then the last fault is the error."""
+    copyai, transport = _client((_AMBIGUOUS | _HARMLESS)[fault](), repeat=True)
+    with pytest.raises(AsyncClientError) as caught:
+        await copyai.get_workflow_run("WCFG-1", "WRUN-1")
+    assert not caught.value.may_have_started
+    assert len(transport.requests) == 4
+
+
+async def test_a_key_of_a_function_is_renewed_once_after_a_refusal() -> None:
+    """The function is asked for each request, and once more when its key was refused."""
+    keys = iter(["old", "new"])
+
+    async def api_key() -> str:
+        return next(keys)
+
+    transport = ScriptedTransport([reply("", status=401), _run(status="NEW")])
+    await CopyAI(transport, api_key=api_key).get_workflow_run("WCFG-1", "WRUN-1")
+    assert [request.headers["x-copy-ai-api-key"] for request in transport.requests] == [
+        "old",
+        "new",
+    ]
+
+
+# --- arguments ----------------------------------------------------------------------------------
+
+_ID_CALLS: dict[str, Callable[[CopyAI, Any], Awaitable[object]]] = {
+    "start_workflow workflow_id": lambda copyai, bad: copyai.start_workflow(bad),
+    "get_workflow_run workflow_id": lambda copyai, bad: copyai.get_workflow_run(bad, "R"),
+    "get_workflow_run run_id": lambda copyai, bad: copyai.get_workflow_run("W", bad),
+    "list_workflow_runs workflow_id": lambda copyai, bad: copyai.list_workflow_runs(bad),
+    "get_webhook webhook_id": lambda copyai, bad: copyai.get_webhook(bad),
+    "delete_webhook webhook_id": lambda copyai, bad: copyai.delete_webhook(bad),
+}
+
+
+@pytest.mark.parametrize("bad", ["", " ", ".", "..", "W\n", "W\x00", 7, None, b"W"], ids=repr)
+@pytest.mark.parametrize("call", _ID_CALLS)
+async def test_an_id_that_cannot_be_is_refused_by_name(call: str, bad: object) -> None:
+    """An empty id, a number, dots or a line break is an error naming the argument; none is sent."""
+    copyai, transport = _client()
+    with pytest.raises((TypeError, ValueError), match=call.split()[1]):
+        await _ID_CALLS[call](copyai, bad)
+    assert transport.requests == []
+
+
+async def test_an_id_stays_one_segment_of_the_path() -> None:
+    """Slashes, question marks and percent signs are quoted: they cannot change the request."""
+    copyai, transport = _client(_run(status="NEW"))
+    await copyai.get_workflow_run("../a", "b?c%2F#d")
+    assert transport.requests[0].target == "/api/workflow/..%2Fa/run/b%3Fc%252F%23d"
+
+
+@pytest.mark.parametrize("bad", [[], "tea", 3, object(), {"x": object()}], ids=repr)
+@pytest.mark.parametrize("argument", ["start_variables", "metadata"])
+async def test_inputs_that_are_no_json_object_are_refused(argument: str, bad: object) -> None:
+    """What is no mapping, or has no form in JSON, is a `TypeError`, and nothing is sent."""
+    copyai, transport = _client()
+    given: dict[str, object] = {"start_variables": None, argument: bad}
+    with pytest.raises(TypeError, match=r"start_variables|metadata"):
+        await copyai.start_workflow("WCFG-1", **cast("dict[str, Any]", given))
+    assert transport.requests == []
+
+
+async def test_inputs_that_are_no_mapping_are_named() -> None:
+    """The message says which argument it is and what it should be."""
+    copyai, _ = _client()
+    with pytest.raises(TypeError, match=r"start_variables.*mapping"):
+        await copyai.start_workflow("WCFG-1", cast("Mapping[str, object]", []))
+    with pytest.raises(TypeError, match=r"metadata.*mapping"):
+        await copyai.start_workflow("WCFG-1", metadata=cast("Mapping[str, object]", "x"))
+
+
+@pytest.mark.parametrize("bad", [None, "", "key\nsecret", "secret ", "kéy-secret", b"secret", 5])
+def test_a_key_that_no_header_can_bear_is_refused_without_showing_it(bad: object) -> None:
+    """The error tells what is wrong with the key by the argument's name, and never the key."""
+    with pytest.raises((TypeError, ValueError), match="api_key") as caught:
+        CopyAI(ScriptedTransport(), api_key=cast("str", bad))
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("bad", ["api.copy.ai", "http://api.copy.ai/api/", "https://", None])
+def test_a_base_url_that_cannot_be_is_refused_by_name(bad: object) -> None:
+    """No scheme, plain http to another machine, no host, no text: each names the argument."""
+    with pytest.raises((TypeError, ValueError), match="base_url"):
+        CopyAI(ScriptedTransport(), api_key=_KEY, base_url=cast("str", bad))
+
+
+async def test_nothing_that_a_client_makes_shows_its_key() -> None:
+    """Clients, handles, keys, references and requests show where they ask, not as whom."""
+    copyai, transport = _client(_run(status="NEW"))
+    handle = copyai.workflow_run("WCFG-1", "WRUN-1")
+    await handle.poll()
+    for thing in (copyai, handle, handle.key, handle.ref, transport, *transport.requests):
+        assert _KEY not in f"{thing!r} {thing}"
+    assert repr(copyai) == "<CopyAI https://api.copy.ai/api>"

@@ -1,0 +1,516 @@
+"""Coze's service apps: how a JWT is signed, and when a token is fetched, renewed and forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import anyio
+import jwt
+import msgspec
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from asyncclient._wire import Request, Response
+from asyncclient.errors import (
+    APIError,
+    AuthenticationFailed,
+    DecodeError,
+    RateLimited,
+    ServerError,
+)
+from asyncclient.providers.coze import Coze, CozeJWT
+from asyncclient.testing import ScriptedTransport, reply
+
+_NOW = 1_721_135_000.0
+_TOKEN_PATH = "/api/permission/oauth2/token"
+
+
+class _Server:
+    """Answers token requests with tok-1, tok-2, … and any other with a bot."""
+
+    def __init__(self, *, lives: int = 900, absolute: bool = True, latency: float = 0.0) -> None:
+        self.now = _NOW
+        self.lives = lives
+        self.absolute = absolute
+        self.latency = latency
+        self.tokens: list[Request] = []
+        self.calls: list[Request] = []
+        self.refused: set[str] = set()
+        self.faults: list[Response] = []
+        self.delays: list[float] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    async def exchange(self, request: Request, /) -> Response:
+        is_token = request.target.endswith("/token")
+        (self.tokens if is_token else self.calls).append(request)
+        number = len(self.tokens)
+        if is_token:
+            await anyio.sleep(self.latency)
+        else:
+            await anyio.sleep(self.delays.pop(0) if self.delays else 0)
+            if request.headers["Authorization"] in self.refused:
+                return reply({"code": 700012006, "msg": "access token invalid"}, status=401)
+            return reply({"code": 0, "data": {"bot_id": "1"}})
+        if self.faults:
+            return self.faults.pop(0)
+        expires = self.lives + (int(self.now) if self.absolute else 0)
+        return reply({"access_token": f"tok-{number}", "expires_in": expires})
+
+    @property
+    def bearers(self) -> list[str]:
+        return [request.headers["Authorization"].removeprefix("Bearer ") for request in self.calls]
+
+
+@pytest.fixture(scope="session")
+def pem() -> str:
+    """Return a private key, made once: making one takes a while."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+
+
+@pytest.fixture
+def app(pem: str) -> Callable[..., tuple[Coze, _Server]]:
+    """Return a maker of a client of a service app, and the server that it talks to."""
+
+    def make(server: _Server | None = None, **options: object) -> tuple[Coze, _Server]:
+        server = server or _Server()
+        given = cast("dict[str, Any]", options)
+        credentials = CozeJWT("1117", "key-1", pem, clock=server.clock, **given)
+        return Coze(server, token=credentials, base_url=Coze.CN), server
+
+    return make
+
+
+App = Callable[..., tuple[Coze, _Server]]
+
+
+def _assertion(request: Request) -> str:
+    return request.headers["Authorization"].removeprefix("Bearer ")
+
+
+def _claims(request: Request, pem: str) -> dict[str, Any]:
+    private = serialization.load_pem_private_key(pem.encode(), None)
+    assert isinstance(private, rsa.RSAPrivateKey)
+    return jwt.decode(
+        _assertion(request),
+        private.public_key(),
+        algorithms=["RS256"],
+        options={"verify_aud": False, "verify_exp": False, "verify_iat": False},
+    )
+
+
+# --- what is signed and sent --------------------------------------------------------------------
+
+
+async def test_the_signed_claims_are_those_that_coze_asks_for(app: App, pem: str) -> None:
+    """The audience has no scheme, the id of the key is in the header, and the key signs it."""
+    coze, server = app()
+    await coze.get_bot("1")
+    (request,) = server.tokens
+    header = jwt.get_unverified_header(_assertion(request))
+    assert header == {"alg": "RS256", "typ": "JWT", "kid": "key-1"}
+    claims = _claims(request, pem)
+    assert claims.keys() == {"iss", "aud", "iat", "exp", "jti"}
+    assert (claims["iss"], claims["aud"], claims["iat"]) == ("1117", "api.coze.cn", int(_NOW))
+    assert _NOW < claims["exp"] <= _NOW + 3600
+    assert len(claims["jti"].encode()) > 32
+
+
+async def test_the_audience_is_the_clients_own_region(pem: str) -> None:
+    """A client of the other region signs for that one."""
+    server = _Server()
+    await Coze(server, token=CozeJWT("1117", "key-1", pem, clock=server.clock)).get_bot("1")
+    assert _claims(server.tokens[0], pem)["aud"] == "api.coze.com"
+    assert server.tokens[0].origin == Coze.COM
+
+
+async def test_a_token_is_asked_for_as_the_page_says(app: App) -> None:
+    """Path, grant type and duration are sent, and no scope unless one is given."""
+    coze, server = app(duration_seconds=3600)
+    await coze.get_bot("1")
+    (request,) = server.tokens
+    assert (request.method, request.origin, request.target) == ("POST", Coze.CN, _TOKEN_PATH)
+    assert msgspec.json.decode(request.body or b"") == {
+        "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "duration_seconds": 3600,
+    }
+    assert request.headers["Content-Type"] == "application/json"
+
+
+async def test_a_scope_narrows_the_token(app: App) -> None:
+    """The caller's scope object is in the body as it is."""
+    scope = {"account_permission": {"permission_list": ["Connector.botChat"]}}
+    coze, server = app(scope=scope)
+    await coze.get_bot("1")
+    assert msgspec.json.decode(server.tokens[0].body or b"")["scope"] == scope
+
+
+async def test_another_account_has_its_own_path(app: App) -> None:
+    """An account id is in the path, quoted."""
+    coze, server = app(account_id="42/7")
+    await coze.get_bot("1")
+    assert server.tokens[0].target == "/api/permission/oauth2/account/42%2F7/token"
+
+
+async def test_the_token_that_came_is_what_requests_bear(app: App) -> None:
+    """Calls bear the access token, never the signed JWT."""
+    coze, server = app()
+    await coze.get_bot("1")
+    assert server.bearers == ["tok-1"]
+
+
+# --- how long a token lives ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("absolute", [True, False], ids=["absolute", "relative"])
+async def test_a_token_is_kept_until_shortly_before_its_end(app: App, absolute: bool) -> None:  # noqa: FBT001  (a table's column)
+    """`expires_in` is a moment, or a duration, and is not added up wrongly either way."""
+    coze, server = app(_Server(lives=900, absolute=absolute))
+    await coze.get_bot("1")
+    server.now = _NOW + 800
+    await coze.get_bot("1")
+    assert server.bearers == ["tok-1", "tok-1"]
+    server.now = _NOW + 880
+    await coze.get_bot("1")
+    assert server.bearers == ["tok-1", "tok-1", "tok-2"]
+
+
+async def test_a_long_token_is_renewed_a_minute_before_its_end(app: App) -> None:
+    """The margin is a tenth of the token's life, and at most a minute."""
+    coze, server = app(_Server(lives=86_000))
+    await coze.get_bot("1")
+    server.now = _NOW + 86_000 - 61
+    await coze.get_bot("1")
+    server.now = _NOW + 86_000 - 59
+    await coze.get_bot("1")
+    assert server.bearers == ["tok-1", "tok-1", "tok-2"]
+
+
+async def test_a_short_token_is_used_for_most_of_its_life(app: App) -> None:
+    """A token of ten seconds is not thrown away at once by a margin of a minute."""
+    coze, server = app(_Server(lives=10))
+    await coze.get_bot("1")
+    server.now = _NOW + 8
+    await coze.get_bot("1")
+    assert server.bearers == ["tok-1", "tok-1"]
+
+
+async def test_a_clock_that_runs_ahead_costs_requests_and_not_the_calls(app: App) -> None:
+    """A token that seems to have ended when it comes is used once, and fetched again next time."""
+    coze, server = app(_Server(lives=-100))
+    await coze.get_bot("1")
+    await coze.get_bot("1")
+    assert server.bearers == ["tok-1", "tok-2"]
+
+
+# --- many requests at once ----------------------------------------------------------------------
+
+
+async def test_a_hundred_first_requests_fetch_one_token(app: App) -> None:
+    """One fetches, all others wait for it."""
+    coze, server = app(_Server(latency=0.5))
+    async with anyio.create_task_group() as group:
+        for _ in range(100):
+            group.start_soon(coze.get_bot, "1")
+    assert len(server.tokens) == 1
+    assert server.bearers == ["tok-1"] * 100
+
+
+async def test_the_old_token_serves_while_the_new_one_is_on_its_way(app: App) -> None:
+    """At an early renewal one request waits; the others go on with the token that is still good."""
+    coze, server = app(_Server(latency=0.5))
+    await coze.get_bot("1")
+    server.now = _NOW + 880
+    async with anyio.create_task_group() as group:
+        for _ in range(100):
+            group.start_soon(coze.get_bot, "1")
+    assert len(server.tokens) == 2
+    assert sorted(server.bearers[1:]) == ["tok-1"] * 99 + ["tok-2"]
+
+
+async def test_a_token_past_its_end_serves_nobody(app: App) -> None:
+    """Once the old token has ended, all requests wait for the one new token."""
+    coze, server = app(_Server(latency=0.5))
+    await coze.get_bot("1")
+    server.now = _NOW + 901
+    async with anyio.create_task_group() as group:
+        for _ in range(100):
+            group.start_soon(coze.get_bot, "1")
+    assert len(server.tokens) == 2
+    assert server.bearers[1:] == ["tok-2"] * 100
+
+
+async def test_a_cancelled_request_does_not_keep_the_others_from_their_token(app: App) -> None:
+    """When the request that fetches is cancelled, the next one fetches."""
+    coze, server = app(_Server(latency=0.5))
+    async with anyio.create_task_group() as group:
+
+        async def leave_early() -> None:
+            with anyio.move_on_after(0.1):
+                await coze.get_bot("1")
+
+        group.start_soon(leave_early)
+        await anyio.sleep(0.05)
+        for _ in range(3):
+            group.start_soon(coze.get_bot, "1")
+    assert len(server.tokens) == 2
+    assert server.bearers == ["tok-2"] * 3
+
+
+async def test_two_clients_of_one_region_share_a_token(pem: str) -> None:
+    """One set of credentials fetches one token for a base URL, however many clients it serves."""
+    server = _Server()
+    credentials = CozeJWT("1117", "key-1", pem, clock=server.clock)
+    for url in (Coze.CN, Coze.CN, Coze.COM):
+        await Coze(server, token=credentials, base_url=url).get_bot("1")
+    assert server.bearers == ["tok-1", "tok-1", "tok-2"]
+
+
+async def test_a_final_slash_makes_no_other_region(pem: str) -> None:
+    """A base URL with and without a final slash is one, for tokens too."""
+    server = _Server()
+    credentials = CozeJWT("1117", "key-1", pem, clock=server.clock)
+    for url in (Coze.CN, f"{Coze.CN}/"):
+        await Coze(server, token=credentials, base_url=url).get_bot("1")
+    assert server.bearers == ["tok-1", "tok-1"]
+
+
+# --- refusals and faults ------------------------------------------------------------------------
+
+
+async def test_each_request_for_a_token_is_signed_anew(app: App, pem: str) -> None:
+    """Coze takes a JWT once: a repeat after a fault has another `jti`."""
+    coze, server = app()
+    server.faults = [reply("<html>", status=502), reply("", status=429)]
+    await coze.get_bot("1")
+    assert len(server.tokens) == 3
+    assert len({_claims(request, pem)["jti"] for request in server.tokens}) == 3
+    assert server.bearers == ["tok-3"]
+
+
+async def test_a_refused_token_is_forgotten_and_renewed_once(app: App) -> None:
+    """A token that Coze withdrew is not handed out again, and the request is sent with another."""
+    coze, server = app()
+    await coze.get_bot("1")
+    server.refused.add("Bearer tok-1")
+    await coze.get_bot("1")
+    assert server.bearers == ["tok-1", "tok-1", "tok-2"]
+    server.refused.add("Bearer tok-2")
+    server.refused.add("Bearer tok-3")
+    with pytest.raises(AuthenticationFailed):
+        await coze.get_bot("1")
+    assert server.bearers[3:] == ["tok-2", "tok-3"]
+
+
+async def test_a_hundred_requests_with_a_refused_token_fetch_one(app: App) -> None:
+    """The late ones among them do not throw away the new token."""
+    coze, server = app(_Server(latency=0.5))
+    await coze.get_bot("1")
+    server.refused.add("Bearer tok-1")
+    async with anyio.create_task_group() as group:
+        for _ in range(100):
+            group.start_soon(coze.get_bot, "1")
+    assert len(server.tokens) == 2
+    assert server.bearers[1:].count("tok-2") == 100
+
+
+async def test_a_late_refusal_of_an_old_token_leaves_the_new_one_alone(app: App) -> None:
+    """A refusal that arrives after the renewal is of the old token, and costs no second one."""
+    coze, server = app(_Server(latency=0.5))
+    await coze.get_bot("1")
+    server.refused.add("Bearer tok-1")
+    server.delays = [0, 2]
+    async with anyio.create_task_group() as group:
+        for _ in range(2):
+            group.start_soon(coze.get_bot, "1")
+    assert len(server.tokens) == 2
+    assert server.bearers[1:] == ["tok-1", "tok-1", "tok-2", "tok-2"]
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "kind"),
+    [
+        (401, {"error_code": "invalid_client", "error_message": "bad app"}, AuthenticationFailed),
+        (400, {"error_code": "invalid_request", "error_message": "bad body"}, APIError),
+        (400, {"error_code": "access_deny", "error": "access_deny"}, APIError),
+        (403, {"error": "forbidden", "error_description": "not this app"}, APIError),
+        (200, {"error_code": "invalid_request", "error_message": "bad body"}, APIError),
+        (200, {"code": 4100, "msg": "authentication is invalid"}, AuthenticationFailed),
+    ],
+    ids=repr,
+)
+async def test_the_token_endpoints_own_refusals_are_read(
+    app: App, status: int, said: dict[str, object], kind: type[APIError]
+) -> None:
+    """`error_code` and `error_message`, other than everywhere else, are in the error."""
+    coze, server = app()
+    server.faults = [reply(said, status=status)] * 9
+    with pytest.raises(kind) as caught:
+        await coze.get_bot("1")
+    error = caught.value
+    assert error.code == said.get("error_code", said.get("code"))
+    words = said.get("error_message") or said.get("error_description") or said.get("msg")
+    assert error.message == (words or said.get("error"))
+    assert "coze.oauth_token" in str(error)
+    assert server.calls == []
+
+
+async def test_a_key_of_the_other_region_is_told_in_cozes_words(app: App) -> None:
+    """The words for a key that this region does not know reach the caller."""
+    coze, server = app()
+    words = "invalid jwt: kid not been registred"
+    server.faults = [
+        reply({"error_code": "invalid_request", "error_message": words}, status=400)
+    ] * 9
+    with pytest.raises(APIError, match=words):
+        await coze.get_bot("1")
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+async def test_an_internal_error_of_the_token_endpoint_is_repeated(app: App, status: int) -> None:
+    """`internal_error` is the endpoint's own fault, worth another try at any status."""
+    coze, server = app()
+    server.faults = [reply({"error_code": "internal_error", "error_message": "x"}, status=status)]
+    await coze.get_bot("1")
+    assert server.bearers == ["tok-2"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (reply("<html>", status=502), ServerError),
+        (reply("", status=429), RateLimited),
+        (reply(b"{}"), DecodeError),
+    ],
+    ids=["502", "429", "undecodable"],
+)
+async def test_a_token_endpoint_that_stays_broken_is_asked_a_few_times(
+    app: App, fault: Response, kind: type[Exception]
+) -> None:
+    """The repeats are bounded, and the request that wanted the token is not sent."""
+    coze, server = app()
+    server.faults = [fault] * 99
+    with pytest.raises(kind):
+        await coze.get_bot("1")
+    assert len(server.tokens) <= 20
+    assert server.calls == []
+
+
+async def test_an_early_renewal_that_fails_costs_nothing(app: App) -> None:
+    """Renewing early is for this: a token that is still good serves while its endpoint is down."""
+    coze, server = app()
+    await coze.get_bot("1")
+    server.now = _NOW + 880
+    server.faults = [reply("", status=503)] * 99
+    await coze.get_bot("1")
+    assert server.bearers == ["tok-1", "tok-1"]
+
+
+# --- keys and arguments -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-----BEGIN PRIVATE KEY-----\nc2VjcmV0LTdmM2E5Yw==\n-----END PRIVATE KEY-----\n",
+        "-----BEGIN CERTIFICATE-----\nsecret-7f3a9c\n-----END CERTIFICATE-----\n",
+        "-----BEGIN RSA PRIVATE KEY-----secret-7f3a9c",
+    ],
+)
+async def test_a_key_that_cannot_be_read_is_an_error_without_its_text(text: str) -> None:
+    """The first request says what is wrong with the key, shows none of it, and sends nothing."""
+    transport = ScriptedTransport()
+    coze = Coze(transport, token=CozeJWT("1117", "key-1", text))
+    with pytest.raises(ValueError, match="private_key") as caught:
+        await coze.get_bot("1")
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "secret" not in str(error)
+        assert "c2Vj" not in str(error)
+        error = error.__cause__ or error.__context__
+    assert transport.requests == []
+
+
+async def test_a_key_of_another_kind_is_refused() -> None:
+    """Coze takes RSA keys; one on an elliptic curve is told apart."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    text = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+    with pytest.raises(ValueError, match="RSA"):
+        await Coze(ScriptedTransport(), token=CozeJWT("1117", "key-1", text)).get_bot("1")
+
+
+@pytest.mark.parametrize("bad", ["", "key.pem", "secret-7f3a9c"])
+def test_a_key_that_is_no_pem_text_is_refused_at_once(bad: str) -> None:
+    """A path or a bare text is no key, and is not shown."""
+    with pytest.raises(ValueError, match="PEM") as caught:
+        CozeJWT("1117", "key-1", bad)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("bad", [None, b"-----BEGIN PRIVATE KEY-----", 5], ids=repr)
+def test_a_key_that_is_no_text_is_refused_by_name(bad: object) -> None:
+    """Bytes as read from a file, or a variable that is not set, are a clear error."""
+    with pytest.raises(TypeError, match="private_key"):
+        CozeJWT("1117", "key-1", cast("str", bad))
+
+
+@pytest.mark.parametrize(
+    ("argument", "options"),
+    [
+        ("app_id", {"app_id": ""}),
+        ("app_id", {"app_id": 1117}),
+        ("key_id", {"key_id": ""}),
+        ("key_id", {"key_id": None}),
+        ("duration_seconds", {"duration_seconds": 0}),
+        ("duration_seconds", {"duration_seconds": 86_400}),
+        ("account_id", {"account_id": ""}),
+        ("account_id", {"account_id": ".."}),
+    ],
+    ids=repr,
+)
+def test_credentials_that_cannot_be_are_refused_by_name(
+    pem: str, argument: str, options: dict[str, Any]
+) -> None:
+    """Each argument is checked where it is given."""
+    given: dict[str, Any] = {"app_id": "1117", "key_id": "key-1", "private_key": pem} | options
+    with pytest.raises((TypeError, ValueError), match=argument):
+        CozeJWT(**given)
+
+
+async def test_nothing_shows_the_key_the_jwt_or_the_token(app: App, pem: str) -> None:
+    """Credentials, clients, handles, requests and errors are all silent about them."""
+    coze, server = app()
+    credentials = CozeJWT("1117", "key-1", pem)
+    await coze.get_bot("1")
+    server.refused |= {"Bearer tok-1", "Bearer tok-2"}
+    with pytest.raises(AuthenticationFailed) as caught:
+        await coze.get_bot("1")
+    shown = " ".join(
+        f"{thing!r} {thing}"
+        for thing in (
+            credentials,
+            coze,
+            coze.copy_task("1"),
+            coze.copy_task("1").key,
+            credentials.source(server, Coze.CN, allow_http=False),
+            *server.tokens,
+            *server.calls,
+            caught.value,
+            vars(caught.value),
+        )
+    )
+    secrets = [pem.splitlines()[1], "tok-1", "tok-2", *map(_assertion, server.tokens)]
+    assert [secret for secret in secrets if secret in shown] == []
+    assert pem not in shown
