@@ -180,11 +180,13 @@ async def test_numbers_that_json_would_lose_are_refused(inputs: Mapping[str, obj
 
 
 @pytest.mark.parametrize("bad", ["2", 2.0, None, -1], ids=repr)
-async def test_an_interrupt_type_is_a_whole_number(bad: Any) -> None:
+async def test_an_interrupt_type_is_a_whole_number(bad: object) -> None:
     """The type of an interrupt is passed back as the number that it was."""
     coze, transport = _client()
     with pytest.raises((TypeError, ValueError), match="interrupt_type"):
-        await coze.resume_workflow("7350", event_id="1/2", interrupt_type=bad, resume_data="")
+        await coze.resume_workflow(
+            "7350", event_id="1/2", interrupt_type=cast("int", bad), resume_data=""
+        )
     assert transport.requests == []
 
 
