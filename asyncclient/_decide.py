@@ -168,8 +168,9 @@ class Rules(msgspec.Struct, frozen=True):
         failed_polls: consecutive failed polls that are borne …
         failing_seconds: … and the seconds for which they are borne; a wait gives up when both
             are exceeded, so that neither a burst of quick failures nor a few slow ones end it.
-        not_found_seconds: "no such task" is borne for so long after the wait began, if there was
-            no good answer yet: several providers are read-after-write inconsistent for 1 to 3 s.
+        not_found_seconds: "no such task" is borne for so long after the task began (or the wait,
+            where that is not known), if there was no good answer yet: several providers are
+            read-after-write inconsistent for 1 to 3 s.
         wordless_polls: answers without any status word that are borne in a row.
         same_block_seconds: how long a task may still show the demand that `on_blocked` has dealt
             with, before it counts as not dealt with.
@@ -215,11 +216,13 @@ class Course(Generic[T]):
         rules: the settings.
         began: when the wait began, in seconds of the caller's clock.
         ref: the task's portable reference, for the errors.
+        age: seconds for which the task had existed when the wait began, as far as is known.
     """
 
     __slots__ = (
         "_met",
         "_met_at",
+        "age",
         "began",
         "failing_since",
         "failures",
@@ -234,9 +237,15 @@ class Course(Generic[T]):
     )
 
     def __init__(
-        self, subject: object, rules: Rules, began: float, ref: TaskRef | None = None
+        self,
+        subject: object,
+        rules: Rules,
+        began: float,
+        ref: TaskRef | None = None,
+        age: float = 0.0,
     ) -> None:
         self.ref = ref
+        self.age = age
         self.subject = subject
         self.rules = rules
         self.began = began
@@ -270,6 +279,7 @@ class Course(Generic[T]):
             polls=self.polls,
             elapsed=now - self.began,
             progress=facts.progress,
+            reason=facts.reason,
             raw=facts.raw,
         )
         if facts.state is TaskState.SUCCEEDED:
@@ -307,7 +317,8 @@ class Course(Generic[T]):
         self.failures += 1
         sleep = _after_failure(error, delay)
         if isinstance(error, NotFound):
-            fresh = self.snapshot is None and now - self.began < self.rules.not_found_seconds
+            age = self.age + now - self.began
+            fresh = self.snapshot is None and age < self.rules.not_found_seconds
             return sleep if fresh else Raise(self._forgotten(error, now))
         failing = now - self.failing_since
         patient = self.failures <= self.rules.failed_polls or failing <= self.rules.failing_seconds
@@ -350,9 +361,9 @@ class Course(Generic[T]):
             name = type(self.last_error).__name__
             parts.append(f"last failed poll: {name}: {self.last_error}")
         if retry_after is not None:
-            parts.append(f"the provider asks to wait {retry_after:g} s, more than remains")
+            parts.append(f"the provider asks to wait {_plain(retry_after)} s, more than remains")
         message = (
-            f"{self.subject} has not ended within {timeout:g} s ({'; '.join(parts)}). "
+            f"{self.subject} has not ended within {_plain(timeout)} s ({'; '.join(parts)}). "
             "It may go on: wait again with the same task"
         )
         return self.with_evidence(WaitTimeout(message, retry_after=retry_after), now)
@@ -383,9 +394,8 @@ class Course(Generic[T]):
     def _forgotten(self, error: NotFound, now: float) -> TaskExpired:
         known = "no longer" if self.snapshot is not None else "not"
         expired = TaskExpired(
-            f"{self.subject} is {known} known to the provider: {error}. Check the id, and that "
-            "token and base_url are those of the account and region that started it; results "
-            "are kept for a limited time"
+            f"{self.subject} is {known} known to the provider ({error}); results are kept for a "
+            "limited time, and only the account and region that started a task know it"
         )
         expired.__cause__ = error
         return self.with_evidence(expired, now)
@@ -430,6 +440,11 @@ class Course(Generic[T]):
 E = TypeVar("E", bound=Exception)
 
 
+def _plain(seconds: float) -> str:
+    """Write seconds as a reader would, without exponents or needless digits."""
+    return str(int(seconds)) if seconds == seconds // 1 < math.inf else f"{seconds:.3g}"
+
+
 def _gap(delay: float, took: float, hint: float | None) -> Sleep:
     """Return the wait from now to the next poll.
 
@@ -438,7 +453,7 @@ def _gap(delay: float, took: float, hint: float | None) -> Sleep:
     """
     rest = max(delay - took, delay * _LEAST_REST)
     if hint is not None and rest < hint < math.inf:
-        return Sleep(min(hint, _LONGEST_HINT), "hint", hint=hint)
+        return Sleep(max(rest, min(hint, _LONGEST_HINT)), "hint", hint=hint)
     return Sleep(rest, "schedule")
 
 

@@ -142,7 +142,10 @@ class _Growth:
     def __getitem__(self, number: int) -> float:
         gaps = self._gaps
         while len(gaps) <= number and self._grows and gaps[-1] < self._cap:
-            gaps.append(next(self._source))
+            try:
+                gaps.append(next(self._source))
+            except OverflowError:  # backoff 2.2.1 raises to powers
+                gaps.append(self._cap)
         return gaps[min(number, len(gaps) - 1)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import msgspec
 
@@ -116,9 +116,10 @@ class Vocabulary:
         return f"<Vocabulary {', '.join(f'{name}: {row}' for name, row in rows.items())}>"
 
 
-def _words(given: str | int | Iterable[str | int], state: TaskState) -> Iterable[str | int]:
-    # A lone text is one word, not a row of letters.
-    words: list[object] = [given] if isinstance(given, str | int) else [*given]
+def _words(given: object, state: TaskState) -> Iterable[str | int]:
+    # A lone text is one word, not a row of letters, and bytes are no row of numbers.
+    lone = isinstance(given, str | bytes | bytearray) or not isinstance(given, Iterable)
+    words: list[object] = [given] if lone else [*cast("Iterable[object]", given)]
     for word in words:
         if not isinstance(word, str | int):
             msg = f"{state}: a status word is a text or a number, not {word!r}"
@@ -139,6 +140,7 @@ class Snapshot(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
         polls: polls made so far, this one included.
         elapsed: seconds since the wait began.
         progress: how far it has come, in the provider's own unit, where it tells.
+        reason: the provider's words for what went wrong or what it waits for, where it tells.
         raw: the answer as it came, undecoded; None when the task's `poll()` does not keep it.
     """
 
@@ -148,6 +150,7 @@ class Snapshot(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
     polls: int = 0
     elapsed: float = 0.0
     progress: float | None = None
+    reason: str | None = None
     raw: bytes | None = msgspec.field(default=None)
 
     def __repr__(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from inspect import isawaitable, iscoroutine
 from random import Random
@@ -245,7 +246,8 @@ class _Wait(Generic[T]):
     def _begin(self) -> Course[T]:
         now = anyio.current_time()
         if self._course is None:
-            self._course = Course(self._reading, self._rules, now, self._reading.ref)
+            ref = self._reading.ref
+            self._course = Course(self._reading, self._rules, now, ref, age_of(ref))
             self._deadline = now + self._timeout
         elif now >= self._deadline and not self._last:
             # The caller kept the iterator past the deadline: it still gets its last poll.
@@ -367,6 +369,14 @@ class _Wait(Generic[T]):
                 await cancel()
             except Exception as error:  # noqa: BLE001  (the caller's cancellation goes on regardless)
                 _log.warning("%s: could not cancel it: %r", self._reading, error)
+
+
+def age_of(ref: TaskRef | None) -> float:
+    """Return for how many seconds a task has existed, as far as is known."""
+    if ref is None or ref.created is None:
+        return 0.0
+    # References bear wall-clock times, since they are made in one process and read in another.
+    return max(0.0, time.time() - ref.created - 1)  # noqa: TID251  (cut down to whole seconds)
 
 
 class Reading(Generic[T]):

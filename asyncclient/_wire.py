@@ -443,10 +443,9 @@ def _open_json(value: object, layers: int) -> object:
         if stripped != "null" and stripped[:1] not in {"{", "["}:
             return value
         try:
-            inner: object = msgspec.json.decode(stripped)
+            return _open_json(msgspec.json.decode(stripped), layers - 1)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             return value
-        return _open_json(inner, layers - 1)
     members = as_object(value)
     if members is not None:
         return {name: _open_json(inner, layers) for name, inner in members.items()}
@@ -536,7 +535,7 @@ def base_of(base_url: object, *, allow_http: bool = False) -> tuple[str, str]:
         ValueError: it is no URL for an API, or plain http to another machine.
     """
     url = text("base_url", base_url)
-    if "@" in url.partition("?")[0]:
+    if "@" in url:
         msg = "base_url must not hold a user name or password: pass the token as an argument"
         raise ValueError(msg)
     try:

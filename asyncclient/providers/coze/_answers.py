@@ -44,10 +44,26 @@ class Interrupt(msgspec.Struct):
         required_parameters: what `resume_data` must hold, by name.
     """
 
+    event_id: str
+    type: int = 0
+    data: str | None = None
+    required_parameters: dict[str, Parameter] | None = None
+
+
+class InterruptData(msgspec.Struct):
+    """An interrupt as it comes; one without an `event_id` is none."""
+
     event_id: str | None = None
     type: int | None = None
     data: str | None = None
     required_parameters: dict[str, Parameter] | None = None
+
+    @property
+    def interrupt(self) -> Interrupt | None:
+        """The interrupt, if it is one."""
+        if not self.event_id:
+            return None
+        return Interrupt(self.event_id, self.type or 0, self.data, self.required_parameters)
 
 
 class NodeExecuteStatus(msgspec.Struct):
@@ -79,7 +95,7 @@ class WorkflowRun(Answer):
     update_time: int | None = None
     error_code: str | int | None = None
     error_message: str | None = None
-    interrupt_data: Interrupt | None = None
+    interrupt_data: InterruptData | None = None
     is_output_trimmed: bool | None = None
     node_execute_status: dict[str, NodeExecuteStatus] | str | None = None
     debug_url: str | None = None
@@ -121,8 +137,7 @@ class WorkflowRun(Answer):
     @property
     def interrupt(self) -> Interrupt | None:
         """What the run waits for, if it waits for its caller."""
-        data = self.interrupt_data
-        return data if data is not None and data.event_id else None
+        return self.interrupt_data.interrupt if self.interrupt_data else None
 
 
 class WorkflowReply(Answer):
@@ -139,7 +154,7 @@ class WorkflowReply(Answer):
     execute_id: str | int | None = None
     debug_url: str | None = None
     usage: Usage | None = None
-    interrupt_data: Interrupt | None = None
+    interrupt_data: InterruptData | None = None
     token: int | str | None = None
     cost: str | float | None = None
 
@@ -151,8 +166,7 @@ class WorkflowReply(Answer):
     @property
     def interrupt(self) -> Interrupt | None:
         """What the run waits for, if it waits for its caller."""
-        data = self.interrupt_data
-        return data if data is not None and data.event_id else None
+        return self.interrupt_data.interrupt if self.interrupt_data else None
 
 
 class NodeOutput(Answer):

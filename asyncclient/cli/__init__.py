@@ -1,0 +1,33 @@
+"""The command `asyncclient`, for people and scripts; it needs the extra `cli` (click and rich)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_BAD_USE = 2
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; `asyncclient --help` tells what each one means.
+
+    Args:
+        arguments: without the program's name; those of this process by default.
+    """
+    try:
+        # Imported here, so that a missing extra is a sentence and not a traceback.
+        from asyncclient.cli._commands import run  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"click", "rich"}:
+            raise
+        sys.stderr.write(
+            f"asyncclient: the command needs {error.name}, which is not installed: "
+            "pip install 'asyncclient-tasks[cli]'\n"
+        )
+        return _BAD_USE
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return run(sys.argv[1:] if arguments is None else list(arguments))

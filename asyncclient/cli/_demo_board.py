@@ -1,0 +1,249 @@
+"""What has happened in the demo so far, and what came of it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import anyio
+import msgspec
+
+from asyncclient._state import TaskState
+from asyncclient.testing import SimulatedTask, Simulator
+
+if TYPE_CHECKING:
+    from asyncclient.cli._demo import Job
+
+__all__ = ["Board", "Ended", "Side", "Summary"]
+
+_POLLS = {
+    "Coze": ("coze.run_histories", "coze.chat_retrieve", "coze.copy_task"),
+    "Copy.ai": ("copyai.get_run",),
+}
+_RATE_SECONDS = 1.0
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How a wait ended.
+
+    Attributes:
+        state: the task's last state; None when the wait itself failed.
+        at: when the wait returned, in loop time.
+        why: what it raised, in words.
+    """
+
+    state: TaskState | None
+    at: float
+    why: str
+
+
+class Side(msgspec.Struct):
+    """One provider's numbers, or those of both together.
+
+    Attributes:
+        failed: tasks that were meant to fail, and did.
+        other: tasks that did not end as the simulator says.
+    """
+
+    name: str
+    tasks: int = 0
+    started: int = 0
+    done: int = 0
+    failed: int = 0
+    other: int = 0
+    polls: int = 0
+    polls_per_second: float = 0.0
+
+    @property
+    def ended(self) -> int:
+        """Tasks whose wait is over."""
+        return self.done + self.failed + self.other
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that are started and not known to be over."""
+        return self.started - self.ended
+
+
+class Delay(msgspec.Struct, frozen=True):
+    """Seconds from a task's end at the simulator to the moment when its wait returned."""
+
+    mean: float
+    p95: float
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What came of the demo; as JSON it is what `demo --json` writes.
+
+    Attributes:
+        failed_as_intended: tasks that were meant to fail, and did.
+        meant_to_fail: their numbers, which depend on the seed alone.
+        mismatches: a sentence for each task that did not end as the simulator says it did.
+        unblocked: how often a task stopped for its caller and was moved on.
+        started_twice: tasks that the simulator was asked to start more than once.
+        faults: faults met, by kind; all were survived if there are no mismatches.
+    """
+
+    seed: int
+    tasks: int
+    done: int
+    failed_as_intended: int
+    meant_to_fail: list[int]
+    mismatches: list[str]
+    unblocked: int
+    started_twice: int
+    polls: int
+    polls_per_task: float
+    faults_survived: int
+    faults: dict[str, int]
+    detection_delay: Delay
+    seconds: float
+
+
+class Board:
+    """Takes down what happens to the demo's jobs.
+
+    Args:
+        jobs: the jobs.
+    """
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.jobs = jobs
+        self.unblocked = 0
+        self._ids: dict[int, str] = {}
+        self._ends: dict[int, Ended] = {}
+        self._requests: Counter[str] = Counter()
+        self._faults: Counter[str] = Counter()
+        self._samples: deque[tuple[float, dict[str, int]]] = deque()
+        self._began = self._closed = math.nan
+        self._verdicts: dict[int, str] = {}
+        self._delays: list[float] = []
+        self._started_twice = 0
+
+    def begin(self, sim: Simulator, now: float) -> None:
+        """Note where the tasks run, and when it began."""
+        self._sim = sim
+        self._requests, self._faults = sim.requests, sim.faults_served
+        self._began = now
+        self._samples = deque([(0.0, dict.fromkeys(_POLLS, 0))])
+
+    def started(self, job: Job, task_id: str) -> None:
+        """Note that a job was started, and its id at the provider."""
+        self._ids[job.number] = task_id
+
+    def ended(self, job: Job, end: Ended) -> None:
+        """Note how a job's wait ended, and hold it against what the simulator knows."""
+        self._ends[job.number] = end
+        task = self._sim.tasks.get(self._ids.get(job.number, ""))
+        if task is None:
+            self._verdicts[job.number] = f"was never started: {end.why}"
+            return
+        self._delays.append(max(0.0, end.at - task.ends_at))
+        verdict = _verdict(job, end, task)
+        if verdict:
+            self._verdicts[job.number] = verdict
+
+    def close(self, now: float) -> None:
+        """Note that all waits are over."""
+        self._closed = now
+        self._started_twice = sum(1 for count in self._sim.starts.values() if count > 1)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it began, or that it took; not a number before."""
+        if math.isnan(self._began):
+            return self._began
+        return (anyio.current_time() if math.isnan(self._closed) else self._closed) - self._began
+
+    @property
+    def faults(self) -> int:
+        """Faults met so far."""
+        return self._faults.total()
+
+    def sides(self) -> list[Side]:
+        """Return the numbers of each provider as they are now."""
+        sides = {name: Side(name) for name in _POLLS}
+        for job in self.jobs:
+            side = sides["Copy.ai" if job.kind == "copyai" else "Coze"]
+            side.tasks += 1
+            side.started += job.number in self._ids
+            end = self._ends.get(job.number)
+            if end is None:
+                continue
+            if job.number in self._verdicts:
+                side.other += 1
+            elif end.state is TaskState.SUCCEEDED:
+                side.done += 1
+            else:
+                side.failed += 1
+        for side in sides.values():
+            side.polls = sum(self._requests[name] for name in _POLLS[side.name])
+        self._rate(sides)
+        return list(sides.values())
+
+    def _rate(self, sides: dict[str, Side]) -> None:
+        """Fill in the polls a second: over about the last second, and in the end over all."""
+        now = self.seconds
+        if math.isnan(now):
+            return
+        if not math.isnan(self._closed):
+            self._samples = deque([(0.0, dict.fromkeys(sides, 0))])
+        self._samples.append((now, {side.name: side.polls for side in sides.values()}))
+        while now - self._samples[0][0] > _RATE_SECONDS and len(self._samples) > 2:  # noqa: PLR2004
+            self._samples.popleft()
+        then, before = self._samples[0]
+        for side in sides.values():
+            if now > then:
+                side.polls_per_second = (side.polls - before[side.name]) / (now - then)
+
+    def summary(self, seed: int) -> Summary:
+        """Say what came of it, after `close`."""
+        sides = self.sides()
+        polls = sum(side.polls for side in sides)
+        wrong = [f"{self._name(number)} {why}" for number, why in sorted(self._verdicts.items())]
+        if self._started_twice:
+            wrong.append(f"{self._started_twice} tasks were started more than once")
+        return Summary(
+            seed=seed,
+            tasks=len(self.jobs),
+            done=sum(side.done for side in sides),
+            failed_as_intended=sum(side.failed for side in sides),
+            meant_to_fail=[job.number for job in self.jobs if job.outcome == "fail"],
+            mismatches=wrong,
+            unblocked=self.unblocked,
+            started_twice=self._started_twice,
+            polls=polls,
+            polls_per_task=round(polls / len(self.jobs), 2),
+            faults_survived=self.faults,
+            faults=dict(self._faults.most_common()),
+            detection_delay=Delay(round(_mean(self._delays), 3), round(_p95(self._delays), 3)),
+            seconds=round(self.seconds, 2),
+        )
+
+    def _name(self, number: int) -> str:
+        task_id = self._ids.get(number)
+        return f"task {number} ({self.jobs[number].kind}{f' {task_id}' if task_id else ''})"
+
+
+def _verdict(job: Job, end: Ended, task: SimulatedTask) -> str:
+    """Return what is wrong with how a wait ended, or nothing."""
+    meant = TaskState.FAILED if job.outcome == "fail" else TaskState.SUCCEEDED
+    real = TaskState.FAILED if task.outcome == "fail" else TaskState.SUCCEEDED
+    if end.state is None:
+        return f"is {real} at the simulator, but its wait ended with {end.why}"
+    if end.at < task.ends_at:
+        return f"was reported as {end.state} {task.ends_at - end.at:.2f} s before it ended"
+    if end.state is not real:
+        return f"is {real} at the simulator, but was reported as {end.state}: {end.why}"
+    return "" if real is meant else f"was meant to be {meant}, and is {real} at the simulator"
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _p95(values: Iterable[float]) -> float:
+    ordered = sorted(values)
+    return ordered[math.ceil(len(ordered) * 0.95) - 1] if ordered else 0.0

@@ -1,0 +1,150 @@
+"""How the command ends: exit codes, and one line for each error."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import cast
+
+import anyio
+
+from asyncclient.cli._output import complain
+from asyncclient.errors import (
+    AsyncClientError,
+    TaskBlocked,
+    TaskCancelled,
+    TaskError,
+    TaskFailed,
+    WaitTimeout,
+)
+
+__all__ = ["EXIT_CODES", "Action", "ExitCode", "code_of", "line_of", "perform", "show_error"]
+
+
+class ExitCode(IntEnum):
+    """What the exit codes say."""
+
+    OK = 0
+    ENDED_BADLY = 1
+    BAD_USE = 2
+    REFUSED = 3
+    DEFECT = 70  # EX_SOFTWARE of BSD's sysexits.h
+    TIMEOUT = 124  # as of coreutils' timeout
+    INTERRUPTED = 130  # 128 + SIGINT
+    PIPE_CLOSED = 141  # 128 + SIGPIPE
+
+
+EXIT_CODES = """\b
+Exit codes:
+  0    success
+  1    the task failed, was cancelled, expired, or waits for its caller;
+       the demo found a mismatch
+  2    bad use: a wrong argument, a missing variable
+  3    the provider or the network refused
+  70   a defect of this command
+  124  the task has not ended in time
+  130  interrupted
+  141  nobody reads the output any more
+"""
+"""The same for people; the first line keeps click from joining the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a command line asks for, ready to run.
+
+    Attributes:
+        run: does it, and returns the exit code.
+        when_interrupted: the exit code after Ctrl-C.
+        note: the sentence after Ctrl-C, if there is something to say.
+        traceback: show where an error comes from.
+    """
+
+    run: Callable[[], Awaitable[int]]
+    when_interrupted: int = ExitCode.INTERRUPTED
+    note: str = ""
+    traceback: bool = False
+
+
+def perform(action: Action) -> int:
+    """Run an action in an event loop of its own and return the exit code; it raises nothing."""
+    try:
+        return int(anyio.run(action.run))
+    except KeyboardInterrupt:
+        if action.note:
+            complain(action.note)
+        return action.when_interrupted
+    except Exception as error:  # noqa: BLE001  (the last stop: every error becomes a line and a code)
+        return show_error(first_of(error), traceback=action.traceback)
+
+
+def show_error(error: Exception, *, traceback: bool = False) -> int:
+    """Write an error as one line, and return its exit code."""
+    code = code_of(error)
+    if code == ExitCode.PIPE_CLOSED:
+        _leave_stdout()
+        return code
+    if traceback:
+        _write_traceback(error)
+    complain(line_of(error))
+    return code
+
+
+def first_of(error: Exception) -> Exception:
+    """Return the first single error in a group of errors, or the error itself."""
+    if isinstance(error, ExceptionGroup):
+        group = cast("ExceptionGroup[Exception]", error)
+        return first_of(group.exceptions[0])
+    return error
+
+
+def code_of(error: Exception) -> ExitCode:
+    """Return the exit code that an error stands for."""
+    match error:
+        case WaitTimeout():
+            return ExitCode.TIMEOUT
+        case TaskError() | TaskBlocked():
+            return ExitCode.ENDED_BADLY
+        case AsyncClientError():
+            return ExitCode.REFUSED
+        case BrokenPipeError():
+            return ExitCode.PIPE_CLOSED
+        case ValueError():
+            return ExitCode.BAD_USE  # so the library says that an argument cannot be
+        case _:
+            return ExitCode.DEFECT
+
+
+def line_of(error: Exception) -> str:
+    """Say in one line what happened and what to do next."""
+    text = str(error)
+    match error:
+        # The library's own advice, behind the last semicolon, speaks of Python.
+        case TaskFailed() | TaskCancelled():
+            text = f"{text.rpartition('; ')[0]}; 'wait' without --outputs writes the whole answer"
+        case TaskBlocked():
+            text = f"{text.rpartition('; ')[0]}; answer it at the provider, then wait again"
+        case AsyncClientError() | ValueError():
+            pass
+        case _:
+            text = f"unexpected {type(error).__name__}: {text}; --traceback shows where it is from"
+    notes: list[str] = getattr(error, "__notes__", [])
+    return "; ".join([text, *notes])
+
+
+def _write_traceback(error: Exception) -> None:
+    with contextlib.suppress(OSError):
+        traceback.print_exception(error)
+
+
+def _leave_stdout() -> None:
+    """Let the interpreter flush into nothing at exit: whoever read our output is gone."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

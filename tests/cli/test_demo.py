@@ -1,0 +1,145 @@
+"""The command's `demo`: what it runs, what it shows, and that it notices what goes wrong."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import anyio
+import pytest
+
+from asyncclient.cli import main
+from asyncclient.cli._demo import jobs_of
+from asyncclient.errors import ConnectFailed
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start all tasks at once, make them short, and give a hanging request up soon."""
+    monkeypatch.setattr("asyncclient.cli._demo._START_GAP", 0.0)
+    monkeypatch.setattr("asyncclient.cli._demo._LONGEST", 0.5)
+    monkeypatch.setattr("asyncclient.cli._demo._REQUEST_TIMEOUT", 1.0)
+
+
+@pytest.fixture
+def calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the ordered faults, which take a second or more to get over."""
+    monkeypatch.setattr("asyncclient.cli._demo._order_faults", str)
+
+
+def test_the_seed_decides_the_jobs() -> None:
+    """The same seed draws the same jobs, another one draws others."""
+    assert jobs_of(300, 7) == jobs_of(300, 7)
+    assert jobs_of(300, 7) != jobs_of(300, 8)
+
+
+def test_the_jobs_are_a_mixture() -> None:
+    """Half are of Copy.ai, a few are chats and copies, and some fail or stop for their caller."""
+    jobs = jobs_of(300, 0)
+    assert Counter(job.kind for job in jobs) == {
+        "copyai": 150,
+        "workflow": 130,
+        "chat": 10,
+        "copy": 10,
+    }
+    assert Counter(job.outcome for job in jobs) == {"success": 276, "fail": 15, "interrupt": 9}
+    assert all(job.kind in {"workflow", "chat"} for job in jobs if job.outcome == "interrupt")
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 3, 40])
+def test_any_number_of_jobs_has_one_that_fails(tasks: int) -> None:
+    """However few there are, one is meant to fail."""
+    jobs = jobs_of(tasks, 0)
+    assert len(jobs) == tasks
+    assert any(job.outcome == "fail" for job in jobs)
+
+
+def test_every_task_ends_as_it_should(capfd: pytest.CaptureFixture[str]) -> None:
+    """Through the ordered faults and those of chance, each task's end is found, and in time."""
+    assert main(["demo", "--tasks", "20", "--seed", "5", "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert err == ""
+    assert out.count("\n") == 1
+    summary: dict[str, Any] = json.loads(out)
+    assert summary["mismatches"] == []
+    assert (summary["tasks"], summary["done"], summary["failed_as_intended"]) == (20, 19, 1)
+    assert summary["meant_to_fail"] == [j.number for j in jobs_of(20, 5) if j.outcome == "fail"]
+    assert summary["unblocked"] == 1
+    assert summary["started_twice"] == 0
+    assert summary["polls"] >= 20
+    assert summary["polls_per_task"] == pytest.approx(summary["polls"] / 20, abs=0.01)
+    # Two providers' unknown task, stalled and reset polls, and one refused start were ordered.
+    assert summary["faults_survived"] == sum(summary["faults"].values()) >= 7
+    assert summary["faults"]["stall"] == summary["faults"]["not_found"] == 2
+    delay = summary["detection_delay"]
+    assert 0 < delay["mean"] <= delay["p95"] <= summary["seconds"]
+
+
+async def _believe_it_is_done(*_arguments: object, **_options: object) -> None:
+    await anyio.sleep(0.05)
+
+
+async def _lose_the_network(*_arguments: object, **_options: object) -> None:
+    raise ConnectFailed("no connection")
+
+
+@pytest.mark.usefixtures("calm")
+@pytest.mark.parametrize(
+    ("on_terminal", "seen"), [(False, "waiting 4, done 0"), (True, "waiting")], ids=["pipe", "bars"]
+)
+def test_a_wait_that_ends_too_early_is_a_mismatch(
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    on_terminal: bool,  # noqa: FBT001  (a parameter of the test)
+    seen: str,
+) -> None:
+    """The demo ends with 1 and names each task, in whichever way it shows itself."""
+    monkeypatch.setattr("asyncclient.cli._demo.wait_until_done", _believe_it_is_done)
+    monkeypatch.setattr("asyncclient.cli._demo_view._LINE_SECONDS", 0.02)
+    monkeypatch.setattr("asyncclient.cli._demo_view.has_live_terminal", lambda: on_terminal)
+    assert main(["demo", "--tasks", "4"]) == 1
+    out, err = capfd.readouterr()
+    assert seen in out
+    assert "ended otherwise     4" in out
+    assert err.count("\n") == 4
+    assert "was reported as succeeded" in err
+    assert "s before it ended" in err
+
+
+@pytest.mark.usefixtures("calm")
+def test_a_wait_that_fails_is_a_mismatch(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wait that ends without an end of its task is none of the intended failures."""
+    monkeypatch.setattr("asyncclient.cli._demo.wait_until_done", _lose_the_network)
+    assert main(["demo", "--tasks", "2", "--json"]) == 1
+    out, err = capfd.readouterr()
+    assert json.loads(out)["failed_as_intended"] == 0
+    assert "its wait ended with ConnectFailed: no connection" in err
+
+
+@pytest.mark.usefixtures("calm")
+def test_a_start_that_fails_is_a_mismatch(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that never began is named too."""
+    monkeypatch.setattr("asyncclient.cli._demo.CopyAI.start_workflow", _lose_the_network)
+    assert main(["demo", "--tasks", "2", "--json"]) == 1
+    out, err = capfd.readouterr()
+    assert json.loads(out)["mismatches"] == [
+        "task 1 (copyai) was never started: ConnectFailed: no connection"
+    ]
+    assert err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("calm")
+def test_a_second_start_is_a_mismatch(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two tasks at the provider for one job would be paid for twice."""
+    monkeypatch.setattr("asyncclient.cli._demo.Job.marker", "the same")
+    assert main(["demo", "--tasks", "2", "--json"]) == 1
+    out, err = capfd.readouterr()
+    assert json.loads(out)["started_twice"] == 1
+    assert "1 tasks were started more than once" in err

@@ -1,0 +1,193 @@
+"""Tests of the error tree: its drawing, its evidence, and its way to another process."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import re
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from asyncclient import errors
+from asyncclient._state import Snapshot, TaskState
+from asyncclient._task import TaskRef
+from asyncclient._wire import Answer, Response
+from asyncclient.errors import (
+    APIError,
+    AsyncClientError,
+    ConnectFailed,
+    DecodeError,
+    RequestTimeout,
+    ServerError,
+    TransportError,
+    WaitTimeout,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+CLASSES: list[type[AsyncClientError]] = [getattr(errors, name) for name in errors.__all__]
+
+REF = TaskRef("coze", "chat", {"conversation_id": "1", "chat_id": "2"})
+
+
+class Job(Answer):
+    """An answer about a task."""
+
+    status: str
+
+
+def drawn() -> Iterator[tuple[str, str | None, bool]]:
+    """Read the drawing in the module's docstring: name, parent, and whether it is a timeout."""
+    drawing = (errors.__doc__ or "").split("```")[1].strip()
+    above: list[str] = []
+    for line in drawing.splitlines():
+        branch = re.fullmatch(r"((?:│   |    )*(?:├── |└── )?)(\w+)(?: +(\S.*))?", line)
+        assert branch is not None, f"not a branch of the tree: {line!r}"
+        depth = len(branch[1]) // 4
+        del above[depth:]
+        yield branch[2], above[-1] if above else None, "TimeoutError" in (branch[3] or "")
+        above.append(branch[2])
+
+
+def test_the_tree_is_exactly_as_drawn() -> None:
+    """Every class stands in the drawing under the one it derives from, and no other does."""
+    family = {
+        name: next((base.__name__ for base in kind.__bases__ if base is not Exception), None)
+        for name, kind in zip(errors.__all__, CLASSES, strict=True)
+    }
+    assert {name: parent for name, parent, _ in drawn()} == family
+    assert len(list(drawn())) == len(errors.__all__)
+
+
+def test_timeouts_are_pythons_own_too() -> None:
+    """What is drawn as a timeout is caught by `except TimeoutError`, and nothing else is."""
+    timeouts = {name for name, _, is_timeout in drawn() if is_timeout}
+    assert timeouts == {"RequestTimeout", "WaitTimeout"}
+    assert {kind.__name__ for kind in CLASSES if issubclass(kind, TimeoutError)} == timeouts
+
+
+def test_all_errors_are_exported() -> None:
+    """`__all__` is sorted, and has every class of the module and nothing else."""
+    classes = [
+        name
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and not name.startswith("_")
+    ]
+    assert sorted(classes) == errors.__all__
+    assert all(kind.__module__ == "asyncclient.errors" for kind in CLASSES)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_every_error_is_of_the_tree_and_is_told(kind: type[AsyncClientError]) -> None:
+    """Every class derives from the root, and says in a docstring of its own what happened."""
+    assert issubclass(kind, AsyncClientError)
+    assert issubclass(kind, Exception)
+    assert vars(kind)["__doc__"]
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_without_a_wait_there_is_no_evidence(kind: type[AsyncClientError]) -> None:
+    """Evidence has defaults on the class, so that `except` clauses may read it at once."""
+    error = kind()
+    assert str(error) == ""
+    assert error.ref is None
+    assert error.snapshot is None
+    assert error.polls == 0
+    assert error.elapsed == 0
+    assert error.last_error is None
+    assert error.may_have_started is False
+
+
+def test_evidence_is_each_errors_own() -> None:
+    """What one error learns does not show in another."""
+    one, two = APIError("one"), APIError("two")
+    one.polls = 3
+    one.may_have_started = True
+    assert two.polls == AsyncClientError.polls == 0
+    assert two.may_have_started is AsyncClientError.may_have_started is False
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (TransportError(), {"sent": True, "permanent": False}),
+        (ConnectFailed(), {"sent": False, "permanent": False}),
+        (RequestTimeout(), {"sent": True, "permanent": False}),
+        (
+            APIError(),
+            {"status": 0, "code": None, "message": "", "log_id": None, "retry_after": None},
+        ),
+        (DecodeError(), {"path": "", "excerpt": "", "status": 0}),
+        (WaitTimeout(), {"retry_after": None}),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_an_error_has_its_attributes_from_the_start(
+    error: AsyncClientError, expected: Mapping[str, object]
+) -> None:
+    """An error raised with its message only has every documented attribute, at its default."""
+    assert vars(error) == expected
+
+
+def complete(kind: type[AsyncClientError]) -> AsyncClientError:
+    """Make an error with every attribute it can have, none at its default."""
+    options: dict[str, object] = {}
+    if issubclass(kind, TransportError):
+        options = {"sent": not kind().sent, "permanent": True}
+    elif issubclass(kind, APIError):
+        options = {
+            "status": 418,
+            "code": "teapot",
+            "message": "short and stout",
+            "log_id": "x-7",
+            "retry_after": 2.5,
+        }
+    elif issubclass(kind, DecodeError):
+        options = {"path": "$.data", "excerpt": "{", "status": 200}
+    elif issubclass(kind, WaitTimeout):
+        options = {"retry_after": 2.5}
+    error = cast("Callable[..., AsyncClientError]", kind)("what happened", **options)
+    headers = CIMultiDictProxy(CIMultiDict({"Set-Cookie": "x"}))
+    job = Job("busy").from_response(Response(200, headers, b"{}"))
+    error.ref = REF
+    error.snapshot = Snapshot(state=TaskState.RUNNING, word="busy", result=job, polls=3, raw=b"{}")
+    error.polls = 4
+    error.elapsed = 5.5
+    error.last_error = ServerError("once", status=502)
+    error.may_have_started = True
+    error.add_note("and more")
+    return error
+
+
+def pickled(error: AsyncClientError) -> object:
+    """Send an error to another process and back."""
+    return pickle.loads(pickle.dumps(error))  # noqa: S301  (what was pickled a line before)
+
+
+@pytest.mark.parametrize("twin_of", [pickled, copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("kind", CLASSES)
+def test_an_error_survives_the_way_to_another_process(
+    kind: type[AsyncClientError], twin_of: Callable[[AsyncClientError], object]
+) -> None:
+    """A pickled or copied error has its class, its text, its notes and all its attributes."""
+    error = complete(kind)
+    twin = twin_of(error)
+    assert type(twin) is kind
+    assert str(twin) == "what happened"
+    ours, theirs = dict(vars(error)), dict(vars(twin))
+    assert repr(ours.pop("last_error")) == repr(theirs.pop("last_error"))
+    assert theirs == ours
+    assert ours["__notes__"] == ["and more"]
+
+
+def test_an_error_that_is_its_own_last_error_survives_too() -> None:
+    """A wait that gives up raises the last failed poll itself, which names itself as such."""
+    error = ServerError("again", status=500)
+    error.last_error = error
+    twin = pickled(error)
+    assert isinstance(twin, ServerError)
+    assert twin.last_error is twin

@@ -1,0 +1,224 @@
+"""What type checkers make of the public surface; it is checked by them and never run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Mapping
+from random import Random
+from typing import Literal, assert_type
+
+from asyncclient import (
+    Schedule,
+    SessionPool,
+    Snapshot,
+    Task,
+    TaskRef,
+    TaskState,
+    Vocabulary,
+    Watch,
+    decode_ref,
+    encode_ref,
+    polling_task,
+    wait_until_done,
+    watch,
+)
+from asyncclient.errors import (
+    APIError,
+    AsyncClientError,
+    ConnectFailed,
+    DecodeError,
+    RateLimited,
+    TaskFailed,
+    WaitTimeout,
+)
+from asyncclient.providers.copyai import CopyAI
+from asyncclient.providers.copyai import WorkflowRun as CopyRun
+from asyncclient.providers.copyai import WorkflowRunHandle as CopyRunHandle
+from asyncclient.providers.coze import (
+    Chat,
+    ChatHandle,
+    CopyTask,
+    CopyTaskHandle,
+    Coze,
+    WorkflowRun,
+    WorkflowRunHandle,
+)
+
+WORDS = Vocabulary(running=["busy", 1], succeeded="done", failed={"error", 2})
+
+
+async def fetch() -> dict[str, str]:
+    """Ask an API."""
+    return {"status": "busy"}
+
+
+class Job:
+    """A task of the user's own, which derives from nothing."""
+
+    key: Hashable = "job"
+    kind: str = "job"
+
+    async def poll(self) -> list[int]:
+        """Ask once."""
+        return [1]
+
+    def state_of(self, result: list[int]) -> TaskState | None:
+        """Return the state that an answer shows."""
+        return TaskState.RUNNING if result else None
+
+    def word_of(self, result: list[int]) -> int | None:
+        """Return the word in an answer."""
+        return result[0] if result else None
+
+
+async def handles_know_what_they_end_with(pool: SessionPool) -> None:
+    """Waiting for a provider's task gives that task's typed answer."""
+    coze = Coze(pool, token="pat_x", base_url=Coze.CN)
+    copyai = CopyAI(pool, api_key="x")
+
+    run = await coze.start_workflow("7350", {"topic": "tea"})
+    assert_type(run, WorkflowRunHandle)
+    assert_type(await wait_until_done(run), WorkflowRun)
+    assert_type(await run.poll(), WorkflowRun)
+    assert_type(run.ref, TaskRef | None)
+
+    chat = await coze.start_chat("7350", user_id="me")
+    assert_type(chat, ChatHandle)
+    assert_type(await wait_until_done(chat, timeout=60, on_cancel="cancel"), Chat)
+    assert_type(await wait_until_done(coze.copy_task("7350")), CopyTask)
+    assert_type(coze.copy_task("7350"), CopyTaskHandle)
+
+    job = await copyai.start_workflow("WCFG-1", {"Input 1": "tea"})
+    assert_type(job, CopyRunHandle)
+    assert_type(await wait_until_done(job), CopyRun)
+    assert_type((await wait_until_done(job)).outputs, dict[str, object])
+
+
+async def a_pool_is_its_own_context() -> None:
+    """`async with` gives the pool itself."""
+    async with SessionPool() as pool:
+        assert_type(pool, SessionPool)
+
+
+async def functions_know_what_they_return() -> None:
+    """Waiting for an async function gives what the function returns."""
+    done = await wait_until_done(fetch, vocabulary=WORDS, status=lambda answer: answer["status"])
+    assert_type(done, dict[str, str])
+
+    task = polling_task(fetch, vocabulary=WORDS, status=lambda answer: answer.get("status"))
+    assert_type(await wait_until_done(task), dict[str, str])
+    assert_type(await task.poll(), dict[str, str])
+    assert_type(task.word_of({}), str | int | None)
+    assert_type(task.state_of({}), TaskState | None)
+    assert_type(task.key, Hashable)
+
+
+async def anything_with_the_right_methods_is_a_task() -> None:
+    """A class of the user's own is a task by its shape alone."""
+    task: Task[list[int]] = Job()
+    assert_type(await wait_until_done(Job()), list[int])
+    assert_type(await wait_until_done(task), list[int])
+
+
+async def changes_are_typed(run: WorkflowRunHandle) -> None:
+    """`watch` yields snapshots of the task's answers, and callbacks get the same."""
+    changes = watch(run)
+    assert_type(changes, Watch[WorkflowRun])
+    iterator: AsyncIterator[Snapshot[WorkflowRun]] = changes
+    async for snapshot in iterator:
+        assert_type(snapshot, Snapshot[WorkflowRun])
+    async for snapshot in watch(run, timeout=60, unknown="raise"):
+        assert_type(snapshot.state, TaskState | None)
+        assert_type(snapshot.word, str | int | None)
+        assert_type(snapshot.result, WorkflowRun)
+        assert_type(snapshot.progress, float | None)
+        assert_type(snapshot.raw, bytes | None)
+        assert_type(snapshot.polls, int)
+        assert_type(snapshot.elapsed, float)
+    async for answer in watch(fetch, vocabulary=WORDS, status=lambda found: found["status"]):
+        assert_type(answer, Snapshot[dict[str, str]])
+
+    def tell(snapshot: Snapshot[WorkflowRun]) -> None:
+        assert_type(snapshot.result.outputs, object)
+
+    async def resume(snapshot: Snapshot[WorkflowRun]) -> None:
+        assert_type(snapshot.result, WorkflowRun)
+
+    assert_type(await wait_until_done(run, on_change=tell, on_blocked=resume), WorkflowRun)
+
+
+def a_snapshot_can_be_handed_to_who_expects_less(snapshot: Snapshot[bool]) -> Snapshot[int]:
+    """Snapshots are covariant: they are read, and never written."""
+    return snapshot
+
+
+def states_and_words_are_typed(state: TaskState, word: str | None) -> None:
+    """States are texts, and a vocabulary may not know a word."""
+    assert_type(state.is_terminal, bool)
+    text: str = state
+    assert_type(WORDS.state_of(word), TaskState | None)
+    assert_type(WORDS.state_of(text), TaskState | None)
+    assert_type(WORDS.words, Mapping[str | int, TaskState])
+
+
+def every_state_can_be_matched(state: TaskState) -> str:
+    """The set of states is closed: a `match` over the seven needs no default."""
+    match state:
+        case TaskState.PENDING | TaskState.RUNNING:
+            return "wait"
+        case TaskState.BLOCKED:
+            return "act"
+        case TaskState.SUCCEEDED:
+            return "use"
+        case TaskState.FAILED | TaskState.CANCELLED | TaskState.EXPIRED:
+            return "mourn"
+
+
+def references_are_typed(ref: TaskRef) -> None:
+    """A reference is written as text and read back, and holds texts."""
+    assert_type(encode_ref(ref), str)
+    assert_type(decode_ref(encode_ref(ref)), TaskRef)
+    assert_type(ref.ids, dict[str, str])
+    assert_type(ref.created, int | None)
+
+
+def delays_are_seconds(schedule: Schedule) -> None:
+    """A schedule yields floats."""
+    assert_type(schedule.delays(Random(1)), Iterator[float])
+
+
+async def errors_carry_typed_evidence(wait: Callable[[], Awaitable[object]]) -> None:
+    """What an `except` clause reads of an error has its type."""
+    try:
+        await wait()
+    except (ConnectFailed, DecodeError) as error:
+        assert_type(error, ConnectFailed | DecodeError)
+        assert_type(error.may_have_started, bool)
+    except RateLimited as error:
+        assert_type(error.retry_after, float | None)
+    except APIError as error:
+        assert_type(error.status, int)
+        assert_type(error.code, int | str | None)
+        assert_type(error.message, str)
+        assert_type(error.log_id, str | None)
+    except TaskFailed as error:
+        assert_type(error.snapshot, Snapshot[object] | None)
+    except WaitTimeout as error:
+        timeout: TimeoutError = error
+        assert_type(error.retry_after, float | None)
+        raise timeout from None
+    except AsyncClientError as error:
+        assert_type(error.ref, TaskRef | None)
+        assert_type(error.polls, int)
+        assert_type(error.elapsed, float)
+        assert_type(error.last_error, BaseException | None)
+
+
+async def options_are_words(run: WorkflowRunHandle, unknown: Literal["wait", "raise"]) -> None:
+    """What can only be one of a few words is typed so, and a schedule is one by its shape."""
+
+    class EverySecond:
+        def delays(self, rng: Random | None = None) -> Iterator[float]:
+            while rng is None or rng.random() >= 0:
+                yield 1.0
+
+    await wait_until_done(run, unknown=unknown, on_cancel="leave", schedule=EverySecond())
