@@ -286,9 +286,7 @@ def polling_task(
             msg = f"{name} must be a function from an answer to its {what}, not {kind_of}"
             raise TypeError(msg)
     _check_transient(transient)
-    if not isinstance(key, Hashable):
-        msg = f"key must be hashable, not {type(key).__name__}: pass the job's id as text"
-        raise TypeError(msg)
+    _check("key", key, Hashable)
     return PollingTask(
         fetch,
         vocabulary,

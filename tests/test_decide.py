@@ -624,7 +624,7 @@ def test_a_task_that_is_not_found_may_be_too_new(at: float, *, known: bool, born
     assert expired.__cause__ is error
     assert f"coze chat 7 is {'no longer' if known else 'not'} known" in str(expired)
     assert "no such chat" in str(expired)
-    assert "Check the id, and that token and base_url" in str(expired)
+    assert "only the account and region that started a task know it" in str(expired)
     assert (expired.polls, expired.elapsed, expired.last_error) == (1 + known, at, error)
     assert expired.snapshot is course.snapshot
 
