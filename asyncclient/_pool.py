@@ -65,7 +65,8 @@ class SessionPool:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._active: set[asyncio.Task[object]] = set()
-        self._cut: set[asyncio.Task[object]] = set()
+        # Those that `aclose` has cut, and how often each had been cancelled before that.
+        self._cut: dict[asyncio.Task[object], int] = {}
         self._limit = _count("limit", limit)
         self._max_body = _count("max_body", max_body)
         self._keepalive = _positive("keepalive", keepalive)
@@ -93,8 +94,8 @@ class SessionPool:
         self._closed = True
         sessions, self._sessions = list(self._sessions.values()), {}
         # A request may wait for an answer, a connection, a handshake or a name: each ends here.
-        for task in self._active - self._cut:
-            self._cut.add(task)
+        for task in self._active.difference(self._cut):
+            self._cut[task] = task.cancelling()
             task.cancel()
         if sessions:
             closing = asyncio.ensure_future(_close_all(sessions))
@@ -155,12 +156,12 @@ class SessionPool:
             failure = _failure(error, request, closed=True)
         except asyncio.CancelledError as error:
             # By `aclose`, and not by the caller too: as asyncio.timeout tells them apart.
-            if task not in self._cut or task.uncancel() > 0:
+            if task not in self._cut or task.uncancel() > self._cut[task]:
                 raise
             failure = _failure(error, request, closed=True)
         finally:
             self._active.discard(task)
-            self._cut.discard(task)
+            self._cut.pop(task, None)
         # Raised outside of the clause and without a cause: aiohttp's errors hold the request's
         # headers, and so the credential.
         raise failure

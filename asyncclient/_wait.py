@@ -41,6 +41,8 @@ _DEFAULT_SCHEDULE = Schedule()
 _ERROR_BACKOFF = Backoff(first=1.0, cap=30.0)
 # A remote cancel on the way out must not hold up the caller's own cancellation for long.
 _CANCEL_SECONDS = 5.0
+# An `on_change` that hangs on the last change must not keep the result for ever.
+_LAST_CALL = 5.0
 
 
 async def wait_until_done(
@@ -234,7 +236,8 @@ class _Wait(Generic[T]):
                 raise self._cut_off(course)
             if end is not None:
                 # Out of the scope: what has ended in time is not made a timeout by a callback.
-                await self._report(course, changed)
+                with anyio.move_on_at(max(self._deadline, anyio.current_time()) + _LAST_CALL):
+                    await self._report(course, changed)
             return changed, end.error if isinstance(end, Raise) else None
         except anyio.get_cancelled_exc_class():
             if self._on_cancel == "cancel":
@@ -249,7 +252,7 @@ class _Wait(Generic[T]):
             ref = self._reading.ref
             self._course = Course(self._reading, self._rules, now, ref, age_of(ref))
             self._deadline = now + self._timeout
-        elif now >= self._deadline and not self._last:
+        elif now >= self._deadline:
             # The caller kept the iterator past the deadline: it still gets its last poll.
             self._due, self._last = now, True
         return self._course

@@ -1,0 +1,228 @@
+"""Cancelling a request at any moment leaves the pool fit for use: nothing leaks, nothing hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from asyncclient import SessionPool
+from asyncclient.providers.copyai import CopyAI
+
+if TYPE_CHECKING:
+    from tests.sockets.conftest import Authority, Peer, Serve, Server
+
+# A bound on what takes milliseconds: only a hang breaks it.
+PATIENCE = 5.0
+# More steps of the loop than any exchange here takes; most are over after some twenty.
+MOST_STEPS = 400
+
+RUN = b'{"status": "success", "data": {"id": "R", "status": "NEW"}}'
+
+
+async def in_parts(peer: Peer) -> None:
+    """Answer every request in parts, with a step of the loop between them."""
+    while True:
+        await peer.asked()
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(RUN)}\r\n\r\n".encode()
+        for part in (head[:20], head[20:], RUN[:10], RUN[10:30], RUN[30:]):
+            await anyio.lowlevel.checkpoint()
+            await peer.send(part)
+
+
+async def in_chunks(peer: Peer) -> None:
+    """Answer every request in chunks, with a step of the loop between them."""
+    while True:
+        await peer.asked()
+        await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for part in (RUN[:10], RUN[10:30], RUN[30:], b""):
+            await anyio.lowlevel.checkpoint()
+            await peer.send(b"%x\r\n%s\r\n" % (len(part), part))
+
+
+async def then_closing(peer: Peer) -> None:
+    """Answer one request a connection."""
+    await peer.asked()
+    await peer.answer(RUN, headers=b"Connection: close\r\n")
+
+
+Cancelling = Callable[[asyncio.Task[object], anyio.CancelScope], None]
+
+WAYS: dict[str, Cancelling] = {
+    "task": lambda task, _: [task.cancel()].clear(),
+    "scope": lambda _, scope: scope.cancel(),
+}
+
+
+async def cancelled_after(
+    steps: int, ask: Callable[[], Awaitable[object]], cancel: Cancelling
+) -> bool:
+    """Cancel a request after so many steps of the loop; return whether it was over before."""
+    scope = anyio.CancelScope()
+
+    async def asking() -> None:
+        with scope:
+            await ask()
+
+    task = asyncio.create_task(asking())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    if task.done():
+        await task
+        return True
+    cancel(task, scope)
+    with anyio.fail_after(PATIENCE):
+        await asyncio.wait([task])
+    assert task.cancelled() or task.exception() is None
+    return False
+
+
+async def is_fit(pool: SessionPool, server: Server) -> bool:
+    """Return whether the only connection of a pool is free, and brings the right answer."""
+    with anyio.fail_after(PATIENCE):
+        answer = await pool.exchange(server.get())
+    return answer.body == RUN and "0 requests active" in repr(pool)
+
+
+async def no_task_is_left(before: set[asyncio.Task[object]], server: Server) -> bool:
+    """Return whether only those tasks are alive that were so before, and the server's own."""
+    await server.was_left()
+    with anyio.fail_after(PATIENCE):
+        while asyncio.all_tasks() - before:  # noqa: ASYNC110  (a task that ends sets no event)
+            await anyio.sleep(0.001)
+    return True
+
+
+@pytest.mark.parametrize("warm", [False, True], ids=["new", "kept"])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("script", [in_parts, in_chunks, then_closing])
+async def test_cancelling_at_any_step_leaks_nothing(
+    serve: Serve, script: Callable[[Peer], Awaitable[None]], way: str, *, warm: bool
+) -> None:
+    """Cancelled at each step in turn, a request gives its connection back or closes it."""
+    server = await serve(script)
+    before = asyncio.all_tasks()
+    reached = 0
+    for steps in range(MOST_STEPS):
+        async with SessionPool(limit=1) as pool:
+            if warm:
+                await pool.exchange(server.get())
+            over = await cancelled_after(steps, lambda: pool.exchange(server.get()), WAYS[way])
+            assert await is_fit(pool, server)
+        if over:
+            break
+        reached = steps
+    else:
+        pytest.fail(f"not over after {MOST_STEPS} steps")
+    assert reached >= 5
+    assert await no_task_is_left(before, server)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_cancelling_a_handshake_leaks_nothing(
+    serve: Serve, authority: Authority, way: str
+) -> None:
+    """Cancelled at each step in turn, a request over TLS leaves no half-open connection."""
+    server = await serve(in_parts, authority.server())
+    before = asyncio.all_tasks()
+    context = authority.trusting
+    for steps in range(MOST_STEPS):
+        async with SessionPool(limit=1, ssl_context=context) as pool:
+            over = await cancelled_after(steps, lambda: pool.exchange(server.get()), WAYS[way])
+            assert await is_fit(pool, server)
+        if over:
+            break
+    else:
+        pytest.fail(f"not over after {MOST_STEPS} steps")
+    assert await no_task_is_left(before, server)
+
+
+async def test_cancelling_a_large_start_leaks_nothing(serve: Serve) -> None:
+    """Cancelled while its body is still being sent, a start leaves the pool fit."""
+
+    async def slow_reader(peer: Peer) -> None:
+        if peer.number == 1:
+            await anyio.sleep_forever()
+        await in_parts(peer)
+
+    server = await serve(slow_reader)
+    async with SessionPool(limit=1) as pool:
+        start = server.start(body=b" " * 900_000)
+        task = asyncio.create_task(pool.exchange(start))
+        while not server.accepted:  # noqa: ASYNC110  (the server has no event for it)
+            await anyio.sleep(0.001)
+        await anyio.sleep(0.01)
+        task.cancel()
+        with anyio.fail_after(PATIENCE):
+            await asyncio.wait([task])
+        assert task.cancelled()
+        assert await is_fit(pool, server)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_cancelling_in_the_queue_gives_the_turn_to_the_next(serve: Serve, way: str) -> None:
+    """Of ten requests that queue for one connection, those that are not cancelled are answered."""
+    release = asyncio.Event()
+
+    async def gated(peer: Peer) -> None:
+        while True:
+            await peer.asked()
+            await release.wait()
+            await peer.answer(RUN)
+
+    server = await serve(gated)
+    async with SessionPool(limit=1) as pool:
+        scopes = [anyio.CancelScope() for _ in range(10)]
+
+        async def asking(scope: anyio.CancelScope) -> bool:
+            with scope:
+                return (await pool.exchange(server.get())).body == RUN
+            return False
+
+        tasks = [asyncio.create_task(asking(scope)) for scope in scopes]
+        await server.was_asked()
+        for number in (0, 3, 4, 9):
+            WAYS[way](tasks[number], scopes[number])
+        release.set()
+        with anyio.fail_after(PATIENCE):
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [number for number, end in enumerate(ends) if end is True] == [1, 2, 5, 6, 7, 8]
+        assert await is_fit(pool, server)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_cancelling_at_drawn_times_leaks_nothing(serve: Serve, seed: int) -> None:
+    """After a crowd of requests, many of them cancelled anywhere, every connection is free."""
+    rng = random.Random(seed)
+    server = await serve(rng.choice([in_parts, in_chunks]))
+    before = asyncio.all_tasks()
+    async with SessionPool(limit=3) as pool:
+        client = CopyAI(pool, api_key="k", base_url=server.origin)
+
+        async def asking(seconds: float, *, native: bool) -> None:
+            asked = client.get_workflow_run("W", "R")
+            if native:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await asked
+            else:
+                with anyio.move_on_after(seconds):
+                    await asked
+
+        with anyio.fail_after(PATIENCE):
+            await asyncio.gather(
+                *(
+                    asking(rng.choice([0, rng.uniform(0, 0.05), 60]), native=rng.random() < 0.5)
+                    for _ in range(150)
+                )
+            )
+            # All of them at once: none is taken by a ghost.
+            await asyncio.gather(*(pool.exchange(server.get()) for _ in range(3)))
+        assert await is_fit(pool, server)
+    assert await no_task_is_left(before, server)

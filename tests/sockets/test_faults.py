@@ -1,0 +1,738 @@
+"""What can go wrong with a connection: each vice, how it shows, and that the pool outlives it."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+import zlib
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from asyncclient import SessionPool
+from asyncclient._wire import Request
+from asyncclient.errors import (
+    AsyncClientError,
+    ConnectFailed,
+    InvalidRequest,
+    RequestTimeout,
+    TransportError,
+)
+from asyncclient.providers.copyai import CopyAI
+from asyncclient.providers.coze import Coze
+from asyncclient.testing.pytest_plugin import virtual_time
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.sockets.conftest import Authority, Peer, Serve, Server
+
+# A bound on what takes milliseconds: only a hang breaks it.
+PATIENCE = 5.0
+MEBIBYTE = 1024 * 1024
+
+Vice = Callable[["Peer"], Awaitable[None]]
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+PROMISE = HEAD + b"Content-Length: 10\r\n\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+def then_reset(*parts: bytes) -> Vice:
+    """Make a vice: send so much, then reset the connection."""
+
+    async def vice(peer: Peer) -> None:
+        await peer.send(b"".join(parts))
+        await anyio.sleep(0.005)  # a reset overtakes what was not read yet
+        peer.reset()
+
+    return vice
+
+
+def then_end(*parts: bytes) -> Vice:
+    """Make a vice: send so much, then close the connection."""
+
+    async def vice(peer: Peer) -> None:
+        await peer.send(b"".join(parts))
+
+    return vice
+
+
+def then_stall(*parts: bytes) -> Vice:
+    """Make a vice: send so much, then nothing more."""
+
+    async def vice(peer: Peer) -> None:
+        await peer.send(b"".join(parts))
+        await peer.until_left()
+
+    return vice
+
+
+def then_go_on(*parts: bytes) -> Vice:
+    """Make no vice: send a whole answer, then answer what else comes on the connection."""
+
+    async def virtue(peer: Peer) -> None:
+        await peer.send(b"".join(parts))
+        await peer.good_manners()
+
+    return virtue
+
+
+def flood(start: bytes, line: bytes) -> Vice:
+    """Make a vice: 100 MB of the same."""
+
+    async def vice(peer: Peer) -> None:
+        await peer.send(start)
+        block = line * (65536 // len(line))
+        for _ in range(100_000_000 // len(block)):
+            await peer.send(block)
+
+    return vice
+
+
+BROKEN: dict[str, Vice] = {
+    "reset before the head": then_reset(),
+    "reset inside the head": then_reset(HEAD, b"Content-Le"),
+    "reset after the head": then_reset(PROMISE),
+    "reset inside the body": then_reset(PROMISE, b"half"),
+    "closed before the head": then_end(),
+    "closed inside the head": then_end(HEAD, b"Content-Le"),
+    "closed after the head": then_end(PROMISE),
+    "half the promised body": then_end(PROMISE, b"half"),
+    "half of a chunk": then_end(CHUNKED, b"10\r\nhalf"),
+    "no last chunk": then_end(CHUNKED, b"4\r\nhalf\r\n"),
+    "garbage": then_stall(b"\x00\x16\xff no such thing\r\n\r\n"),
+    "another protocol": then_stall(b"SSH-2.0-OpenSSH_9.2\r\n"),
+    "HTTP of another world": then_stall(b"HTTP/9.9 999999 ?\r\n\r\n"),
+    "a chunk of no size": then_stall(CHUNKED, b"zz\r\n{}\r\n0\r\n\r\n"),
+    "no gzip at all": then_stall(HEAD, b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}"),
+    "an encoding nobody knows": then_end(
+        HEAD, b"Content-Encoding: br\r\nContent-Length: 2\r\n\r\n{}"
+    ),
+    "two lengths": then_stall(HEAD, b"Content-Length: 2\r\nContent-Length: 9\r\n\r\n{}"),
+    "a length and chunks": then_stall(
+        HEAD, b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    ),
+    "a length of 5000 digits": then_stall(HEAD, b"Content-Length: ", b"9" * 5000, b"\r\n\r\n"),
+    "a negative length": then_stall(HEAD, b"Content-Length: -2\r\n\r\n{}"),
+    "100 MB of headers": flood(HEAD, b"a: b\r\n"),
+    "a header of 100 MB": flood(HEAD + b"a: ", b"b" * 64),
+    "a status line of 100 MB": flood(b"HTTP/1.1 200 ", b"b" * 64),
+    "100 MB of trailers": flood(CHUNKED + b"2\r\n{}\r\n0\r\n", b"a: b\r\n"),
+}
+
+
+@pytest.fixture
+async def vicious(serve: Serve, request: pytest.FixtureRequest) -> Server:
+    """A server that meets `/vice` with the parameter's vice, and all else with `{}`."""
+    vice: Vice = request.param
+
+    async def script(peer: Peer) -> None:
+        while (await peer.asked()).target != b"/vice":
+            await peer.answer()
+        await vice(peer)
+
+    return await serve(script)
+
+
+def vices(table: dict[str, Vice]) -> pytest.MarkDecorator:
+    """Run a test with each vice of a table."""
+    return pytest.mark.parametrize("vicious", table.values(), ids=table.keys(), indirect=True)
+
+
+async def outlives(pool: SessionPool, server: Server) -> bool:
+    """Return whether the pool's next requests to the same server are answered."""
+    answers = [await pool.exchange(server.get("/good")) for _ in range(2)]
+    return all(answer.body == b"{}" for answer in answers)
+
+
+@pytest.mark.parametrize("starts", [False, True], ids=["get", "start"])
+@vices(BROKEN)
+async def test_a_broken_answer_is_a_transport_error(vicious: Server, *, starts: bool) -> None:
+    """Whatever breaks an answer, it fails soon as one of our errors, and the pool goes on."""
+    request = vicious.start("/vice") if starts else vicious.get("/vice")
+    async with SessionPool(limit=1) as pool:
+        with anyio.fail_after(PATIENCE), pytest.raises(TransportError) as caught:
+            await pool.exchange(request)
+        error = caught.value
+        assert type(error) is TransportError
+        assert (error.sent, error.permanent) == (True, False)
+        assert str(error).startswith(f"{request.name} ({request.method} {vicious.origin}/vice): ")
+        assert error.__cause__ is None
+        assert error.__context__ is None
+        assert await outlives(pool, vicious)
+
+
+@pytest.mark.parametrize("starts", [False, True], ids=["get", "start"])
+@vices(
+    {
+        "before the head": then_stall(),
+        "inside the head": then_stall(HEAD, b"Content-Le"),
+        "after the head": then_stall(PROMISE),
+        "inside the body": then_stall(PROMISE, b"half"),
+        "inside a chunk": then_stall(CHUNKED, b"10\r\nhalf"),
+        "before the last chunk": then_stall(CHUNKED, b"4\r\nhalf\r\n"),
+    }
+)
+async def test_a_stall_is_a_timeout(vicious: Server, *, starts: bool) -> None:
+    """Wherever an answer stops coming, the request's timeout ends it, and the pool goes on."""
+    make = vicious.start if starts else vicious.get
+    async with SessionPool(limit=1) as pool:
+        with anyio.fail_after(PATIENCE), pytest.raises(RequestTimeout) as caught:
+            await pool.exchange(make("/vice", timeout=0.05))
+        assert (caught.value.sent, caught.value.permanent) == (True, False)
+        assert await outlives(pool, vicious)
+
+
+async def no_answer_but_continue(peer: Peer) -> None:
+    """Send interim answers without end."""
+    while True:
+        await peer.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+        await anyio.sleep(0.001)
+
+
+async def a_trickle_without_end(peer: Peer) -> None:
+    """Send a body of which something always comes."""
+    await peer.send(CHUNKED)
+    while True:
+        await peer.send(b"1\r\nx\r\n")
+        await anyio.sleep(0.001)
+
+
+@vices({"interim answers": no_answer_but_continue, "a trickle": a_trickle_without_end})
+async def test_progress_does_not_extend_the_timeout(vicious: Server) -> None:
+    """The timeout is for the whole exchange: a server that goes on talking does not escape it."""
+    async with SessionPool(limit=1) as pool:
+        with anyio.fail_after(PATIENCE), pytest.raises(RequestTimeout):
+            await pool.exchange(vicious.get("/vice", timeout=0.1))
+        assert await outlives(pool, vicious)
+
+
+# --- what looks bad and is good ---------------------------------------------------------------
+
+
+async def one_byte_at_a_time(peer: Peer) -> None:
+    """Send a good answer byte by byte."""
+    for byte in PROMISE + b'"is a tea"':
+        await peer.send(bytes([byte]))
+        await anyio.lowlevel.checkpoint()
+
+
+@vices(
+    {
+        "byte by byte": one_byte_at_a_time,
+        "after an interim answer": then_go_on(
+            b"HTTP/1.1 103 Early Hints\r\n\r\n", PROMISE, b'"is a tea"'
+        ),
+        "until the end": then_end(b"HTTP/1.0 200 OK\r\n\r\n", b'"is a tea"'),
+        "then a reset": then_reset(PROMISE, b'"is a tea"'),
+        "then a close": then_end(PROMISE, b'"is a tea"'),
+        "in chunks with remarks": then_go_on(
+            CHUNKED, b'5;x=y\r\n"is a\r\n5\r\n tea"\r\n0\r\nX-Sum: 1\r\n\r\n'
+        ),
+        "with odd headers": then_go_on(
+            HEAD, b"Set-Cookie: \xff=\x80;;\r\nX: \xfe\r\nContent-Length: 10\r\n\r\n", b'"is a tea"'
+        ),
+    }
+)
+async def test_an_odd_but_whole_answer_is_read(vicious: Server, pool: SessionPool) -> None:
+    """An answer that is strange but complete arrives as it is."""
+    with anyio.fail_after(PATIENCE):
+        answer = await pool.exchange(vicious.get("/vice"))
+    assert (answer.status, answer.body) == (200, b'"is a tea"')
+    assert await outlives(pool, vicious)
+
+
+@vices({"twice the length": then_stall(PROMISE, b'"is a tea"', b'"is a tea"')})
+async def test_bytes_beyond_the_promised_length_are_dropped(
+    vicious: Server, pool: SessionPool
+) -> None:
+    """Twice the promised body is read as promised or refused, and spoils no other answer."""
+    try:
+        answer = await pool.exchange(vicious.get("/vice"))
+    except TransportError:
+        pass
+    else:
+        assert answer.body == b'"is a tea"'
+    assert await outlives(pool, vicious)
+    assert vicious.accepted == 2
+
+
+@pytest.mark.xfail(
+    reason="aiohttp takes what comes on an idle connection for the answer to its next request"
+)
+async def test_an_answer_that_nobody_asked_for_is_dropped(serve: Serve, pool: SessionPool) -> None:
+    """A second answer to the same request is not taken for the answer to the next one."""
+
+    async def twice(peer: Peer) -> None:
+        while True:
+            asked = await peer.asked()
+            await peer.answer(asked.target)
+            await anyio.sleep(0.01)
+            await peer.answer(asked.target)
+
+    server = await serve(twice)
+    await pool.exchange(server.get("/first"))
+    await anyio.sleep(0.03)
+    assert (await pool.exchange(server.get("/second"))).body == b"/second"
+
+
+# --- no connection ----------------------------------------------------------------------------
+
+
+def request_to(origin: str, method: str = "POST") -> Request:
+    """Make a request to an origin that no scripted server has."""
+    return Request(name="test.start", method=method, origin=origin, target="/task", headers={})
+
+
+async def test_a_refused_connection_was_sent_nothing(refusing: str, pool: SessionPool) -> None:
+    """Where nothing listens the request fails at once, was certainly not sent, may be repeated."""
+    with anyio.fail_after(PATIENCE), pytest.raises(ConnectFailed, match="no connection") as caught:
+        await pool.exchange(request_to(refusing))
+    assert (caught.value.sent, caught.value.permanent) == (False, False)
+
+
+async def test_an_unknown_host_was_sent_nothing(pool: SessionPool) -> None:
+    """A name that is in no register fails with its name, and was certainly not sent anything."""
+    with (
+        anyio.fail_after(PATIENCE),
+        pytest.raises(ConnectFailed, match=r"does-not-exist\.invalid") as caught,
+    ):
+        await pool.exchange(request_to("https://does-not-exist.invalid"))
+    assert (caught.value.sent, caught.value.permanent) == (False, False)
+
+
+async def test_the_pool_works_once_the_server_listens(serve: Serve, refusing: str) -> None:
+    """A refusal leaves the pool fit for use, of that origin and of others."""
+
+    async def good(peer: Peer) -> None:
+        await peer.good_manners()
+
+    server = await serve(good)
+    async with SessionPool(limit=1) as pool:
+        for _ in range(3):
+            with pytest.raises(ConnectFailed):
+                await pool.exchange(request_to(refusing))
+            assert await outlives(pool, server)
+
+
+# --- keep-alive -------------------------------------------------------------------------------
+
+
+async def closed_at_reuse(peer: Peer) -> None:
+    """Answer one request of the first connection, and close it when the second one comes."""
+    await peer.asked()
+    await peer.answer(b'{"status": "success", "data": {"id": "R"}}')
+    if peer.number == 1:
+        await peer.asked()
+        peer.reset()
+    else:
+        await peer.good_manners()
+
+
+async def closed_in_the_pool(peer: Peer) -> None:
+    """Answer one request a connection, and close it while it is idle."""
+    await peer.asked()
+    await peer.answer(b'{"status": "success", "data": {"id": "R"}}')
+    await anyio.sleep(0.005)
+
+
+@pytest.mark.parametrize("script", [closed_at_reuse, closed_in_the_pool])
+async def test_a_get_recovers_from_a_closed_connection(
+    serve: Serve, pool: SessionPool, script: Vice
+) -> None:
+    """A GET that meets a kept connection which the server has closed is answered over a new one."""
+    server = await serve(script)
+    await pool.exchange(server.get())
+    await anyio.sleep(0.02)
+    with anyio.fail_after(PATIENCE):
+        assert (await pool.exchange(server.get())).status == 200
+    assert server.accepted == 2
+
+
+async def test_a_start_on_a_closed_connection_is_not_sent_twice(
+    serve: Serve, pool: SessionPool
+) -> None:
+    """A start that was sent on a connection as it closed is not repeated, and says so."""
+    server = await serve(closed_at_reuse)
+    copyai = CopyAI(pool, api_key="k", base_url=server.origin)
+    await copyai.get_workflow_run("W", "R")
+    with anyio.fail_after(PATIENCE), pytest.raises(TransportError) as caught:
+        await copyai.start_workflow("W")
+    assert caught.value.may_have_started
+    assert caught.value.sent
+    assert [asked.method for asked in server.asked] == [b"GET", b"POST"]
+
+
+# --- bounds -----------------------------------------------------------------------------------
+
+
+def compressed(size: int) -> bytes:
+    """Return so many zeros, a thousand times smaller by gzip."""
+    squeeze = zlib.compressobj(9, wbits=31)
+    return squeeze.compress(bytes(size)) + squeeze.flush()
+
+
+BOMB = compressed(64 * MEBIBYTE)
+
+
+async def too_long_as_promised(peer: Peer) -> None:
+    """Promise more than is taken, and send it."""
+    await flood(HEAD + b"Content-Length: 100000000\r\n\r\n", b" ")(peer)
+
+
+async def too_long_in_chunks(peer: Peer) -> None:
+    """Send without end in chunks."""
+    await flood(CHUNKED, b"1000\r\n" + b" " * 4096 + b"\r\n")(peer)
+
+
+async def too_long_until_the_end(peer: Peer) -> None:
+    """Send without a promised length, and without end."""
+    await flood(b"HTTP/1.0 200 OK\r\n\r\n", b" ")(peer)
+
+
+async def a_bomb(peer: Peer) -> None:
+    """Send 64 MiB, packed into 64 KiB."""
+    head = f"Content-Encoding: gzip\r\nContent-Length: {len(BOMB)}\r\n\r\n"
+    await peer.send(HEAD + head.encode() + BOMB)
+    await peer.until_left()
+
+
+async def a_bomb_in_chunks(peer: Peer) -> None:
+    """Send the same, in chunks of some bytes."""
+    await peer.send(HEAD + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for start in range(0, len(BOMB), 256):
+        part = BOMB[start : start + 256]
+        await peer.send(b"%x\r\n%s\r\n" % (len(part), part))
+    await peer.send(b"0\r\n\r\n")
+    await peer.until_left()
+
+
+@pytest.mark.parametrize("starts", [False, True], ids=["get", "start"])
+@vices(
+    {
+        "by its own word": too_long_as_promised,
+        "by its word alone": then_stall(HEAD, b"Content-Length: 1048577\r\n\r\n"),
+        "in chunks": too_long_in_chunks,
+        "until the end": too_long_until_the_end,
+        "packed": a_bomb,
+        "packed, in chunks": a_bomb_in_chunks,
+    }
+)
+async def test_an_answer_over_max_body_is_refused(vicious: Server, *, starts: bool) -> None:
+    """An answer longer than `max_body` is refused as it comes, held only in small part."""
+    limit = MEBIBYTE
+    request = vicious.start("/vice") if starts else vicious.get("/vice")
+    async with SessionPool(limit=1, max_body=limit) as pool:
+        await pool.exchange(vicious.get("/good"))
+        tracemalloc.start()
+        try:
+            before, _ = tracemalloc.get_traced_memory()
+            with anyio.fail_after(PATIENCE), pytest.raises(TransportError) as caught:
+                await pool.exchange(request)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert "longer than max_body=1048576 bytes; pass SessionPool(max_body=" in str(caught.value)
+        assert caught.value.sent
+        assert peak - before < 6 * limit
+        assert await outlives(pool, vicious)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("promised", [False, True])
+async def test_max_body_is_exact(serve: Serve, *, packed: bool, promised: bool) -> None:
+    """An answer of `max_body` bytes, unpacked, is taken; one of a byte more is not."""
+    limit = 100_000
+
+    async def sized(peer: Peer) -> None:
+        while True:
+            size = int((await peer.asked()).target[1:])
+            body = compressed(size) if packed else bytes(size)
+            encoding = b"Content-Encoding: gzip\r\n" if packed else b""
+            if promised:
+                await peer.answer(body, headers=encoding)
+            else:
+                head = HEAD + encoding + b"Transfer-Encoding: chunked\r\n\r\n"
+                await peer.send(head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+
+    server = await serve(sized)
+    async with SessionPool(max_body=limit) as pool:
+        assert len((await pool.exchange(server.get(f"/{limit}"))).body) == limit
+        with pytest.raises(TransportError, match="max_body"):
+            await pool.exchange(server.get(f"/{limit + 1}"))
+
+
+# --- redirects --------------------------------------------------------------------------------
+
+
+def clients(pool: SessionPool, origin: str) -> list[Callable[[], Awaitable[object]]]:
+    """Return a poll and a start of each provider."""
+    coze = Coze(pool, token="t", base_url=origin)
+    copyai = CopyAI(pool, api_key="k", base_url=origin)
+    return [
+        lambda: coze.get_workflow_run("1", "2"),
+        lambda: coze.start_workflow("1"),
+        lambda: copyai.get_workflow_run("1", "2"),
+        lambda: copyai.start_workflow("1"),
+    ]
+
+
+@virtual_time
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 Other", "307 Same", "308 Same"])
+async def test_a_redirect_is_not_followed(serve: Serve, pool: SessionPool, status: str) -> None:
+    """A redirect is refused once, with its target's origin; no credential goes there."""
+
+    async def welcoming(peer: Peer) -> None:
+        await peer.good_manners()
+
+    target = await serve(welcoming)
+
+    async def redirecting(peer: Peer) -> None:
+        location = f"Location: {target.origin}/secret-path?key=1\r\n".encode()
+        while True:
+            await peer.asked()
+            await peer.answer(b"", status=status, headers=location)
+
+    server = await serve(redirecting)
+    for asking in clients(pool, server.origin):
+        with pytest.raises(InvalidRequest) as caught:
+            await asking()
+        assert f"redirects to {target.origin}, which is not followed" in str(caught.value)
+        assert "secret-path" not in str(caught.value)
+        assert not caught.value.may_have_started
+    assert len(server.asked) == 4
+    assert target.accepted == 0
+
+
+@virtual_time
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        (b"Location: https://api.example.com:8443/x\r\n", "https://api.example.com:8443"),
+        (b"Location: https://[2001:db8::1]/x\r\n", "https://[2001:db8::1]"),
+        (b"Location: //evil.example/x\r\n", "evil.example"),
+        (b"Location: /login\r\n", ""),
+        (b"Location: ?next\r\n", ""),
+        (b"Location: http://[::1/x\r\n", ""),
+        (b"Location: http://host:port/x\r\n", ""),
+        (b"Location: \xff\xfe\r\n", ""),
+        (b"Location: \r\n", ""),
+        (b"", ""),
+    ],
+)
+async def test_any_redirect_is_told_in_words(
+    serve: Serve, pool: SessionPool, location: bytes, said: str
+) -> None:
+    """Wherever a redirect leads, or pretends to, it is one of our errors and says where."""
+
+    async def redirecting(peer: Peer) -> None:
+        while True:
+            await peer.asked()
+            await peer.answer(b"", status="302 Found", headers=location)
+
+    server = await serve(redirecting)
+    for asking in clients(pool, server.origin):
+        with pytest.raises(InvalidRequest) as caught:
+            await asking()
+        assert said in str(caught.value)
+        assert "://," not in str(caught.value)
+
+
+@virtual_time
+async def test_a_user_in_a_redirect_is_not_told(serve: Serve, pool: SessionPool) -> None:
+    """A user name and password in a redirect's target are not repeated in the message."""
+
+    async def redirecting(peer: Peer) -> None:
+        await peer.asked()
+        location = b"Location: https://user:pass-word@api.example.com/\r\n"
+        await peer.answer(b"", status="302 Found", headers=location)
+
+    coze = Coze(pool, token="t", base_url=(await serve(redirecting)).origin)
+    with pytest.raises(InvalidRequest, match=r"api\.example\.com") as caught:
+        await coze.get_workflow_run("1", "2")
+    assert "pass-word" not in str(caught.value)
+
+
+# --- TLS --------------------------------------------------------------------------------------
+
+
+async def answering(peer: Peer) -> None:
+    """Answer every request."""
+    await peer.good_manners()
+
+
+@virtual_time
+@pytest.mark.parametrize("vice", ["wrong name", "expired", "unknown authority"])
+async def test_a_bad_certificate_is_permanent(
+    serve: Serve, authority: Authority, vice: str
+) -> None:
+    """A certificate that does not verify fails once, before anything of the request is sent."""
+    tls = authority.server(
+        "example.com" if vice == "wrong name" else "127.0.0.1", expired=vice == "expired"
+    )
+    server = await serve(answering, tls)
+    trusting = None if vice == "unknown authority" else authority.trusting
+    async with SessionPool(ssl_context=trusting) as pool:
+        for asking in clients(pool, server.origin):
+            began = anyio.current_time()
+            with pytest.raises(ConnectFailed, match=r"TLS failed.*ssl_context=") as caught:
+                await asking()
+            assert (caught.value.sent, caught.value.permanent) == (False, True)
+            assert not caught.value.may_have_started
+            assert anyio.current_time() == began  # it was not repeated
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("rude", [True, False], ids=["reset", "closed"])
+async def test_a_broken_handshake_may_be_repeated(
+    serve: Serve, authority: Authority, *, rude: bool
+) -> None:
+    """A connection that breaks within the handshake was sent nothing, and is no lasting fault."""
+
+    async def breaking(peer: Peer) -> None:
+        await peer.hello()
+        if rude:
+            peer.reset()
+
+    server = await serve(breaking)
+    url = server.origin.replace("http:", "https:")
+    async with SessionPool(ssl_context=authority.trusting) as pool:
+        with anyio.fail_after(PATIENCE), pytest.raises(ConnectFailed) as caught:
+            await pool.exchange(request_to(url))
+    assert (caught.value.sent, caught.value.permanent) == (False, False)
+
+
+async def test_an_alert_in_the_handshake_may_be_repeated(
+    serve: Serve, authority: Authority
+) -> None:
+    """A balancer that is out of order answers the handshake with an alert: that may pass."""
+
+    async def alerting(peer: Peer) -> None:
+        await peer.hello()
+        await peer.send(b"\x15\x03\x03\x00\x02\x02\x50")  # fatal: internal_error
+        await peer.until_left()
+
+    server = await serve(alerting)
+    url = server.origin.replace("http:", "https:")
+    async with SessionPool(ssl_context=authority.trusting) as pool:
+        with anyio.fail_after(PATIENCE), pytest.raises(ConnectFailed, match="TLS") as caught:
+            await pool.exchange(request_to(url))
+    assert (caught.value.sent, caught.value.permanent) == (False, False)
+
+
+async def test_plain_http_behind_https_is_a_failed_connection(
+    serve: Serve, authority: Authority
+) -> None:
+    """A server that answers the handshake in plain HTTP was certainly not sent the request."""
+
+    async def plain(peer: Peer) -> None:
+        await peer.hello()
+        await peer.answer(status="400 Bad Request")
+        await peer.until_left()
+
+    server = await serve(plain)
+    url = server.origin.replace("http:", "https:")
+    async with SessionPool(ssl_context=authority.trusting) as pool:
+        with anyio.fail_after(PATIENCE), pytest.raises(ConnectFailed, match="TLS") as caught:
+            await pool.exchange(request_to(url))
+    assert not caught.value.sent
+
+
+async def test_a_cut_in_tls_is_seen(serve: Serve, authority: Authority) -> None:
+    """An answer over TLS that is cut off is an error, not a short answer."""
+
+    async def cutting(peer: Peer) -> None:
+        await peer.asked()
+        await peer.send(PROMISE + b"half")
+        peer.drop()
+
+    server = await serve(cutting, authority.server())
+    async with SessionPool(ssl_context=authority.trusting) as pool:
+        with anyio.fail_after(PATIENCE), pytest.raises(TransportError) as caught:
+            await pool.exchange(server.start())
+    assert caught.value.sent
+
+
+# --- where a credential must not go -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.coze.com",
+        "http://192.168.0.1:8888",
+        "http://127.0.0.1.example.com",
+        "http://localhost.example.com",
+        "http://127.1",
+        "http://2130706433",
+        "http://0.0.0.0",
+        "http://[2001:db8::1]",
+        "HTTP://EXAMPLE.COM",
+    ],
+)
+def test_plain_http_to_another_machine_is_refused(url: str) -> None:
+    """A credential never goes to another machine in the clear, unless that is asked for."""
+    pool = SessionPool()
+    with pytest.raises(ValueError, match="allow_http=True"):
+        Coze(pool, token="t", base_url=url)
+    with pytest.raises(ValueError, match="allow_http=True"):
+        CopyAI(pool, api_key="k", base_url=url)
+    Coze(pool, token="t", base_url=url, allow_http=True)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1", "http://127.8.8.8", "http://localhost:1", "http://[::1]:1"]
+)
+def test_plain_http_within_the_machine_is_fine(url: str) -> None:
+    """Loopback needs no certificate."""
+    assert url in repr(Coze(SessionPool(), token="t", base_url=url))
+
+
+async def test_proxies_of_the_environment_are_ignored(
+    serve: Serve, pool: SessionPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that the environment names sees nothing: it would see the credential."""
+    server, proxy = await serve(answering), await serve(answering)
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, proxy.origin)
+    monkeypatch.setenv("NO_PROXY", "")
+    assert (await pool.exchange(server.get())).status == 200
+    assert server.asked[0].target == b"/task"
+    assert proxy.accepted == 0
+
+
+async def test_a_netrc_file_is_ignored(
+    serve: Serve, pool: SessionPool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A password that `.netrc` has for the host does not replace the caller's credential."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    server = await serve(answering)
+    await pool.exchange(server.get())
+    assert server.asked[0].headers[b"authorization"] == b"Bearer t"
+
+
+async def test_vices_all_at_once_leave_the_pool_fit(serve: Serve, pool: SessionPool) -> None:
+    """Many requests, each with another fault, end as good answers or our errors, all of them."""
+    table = list(BROKEN.values())
+
+    async def any_vice(peer: Peer) -> None:
+        number = int((await peer.asked()).target[1:])
+        if number % 2:
+            await peer.answer()
+        else:
+            await table[number // 2 % len(table)](peer)
+
+    server = await serve(any_vice)
+    with anyio.fail_after(PATIENCE * 2):
+        ended = await asyncio.gather(
+            *(pool.exchange(server.get(f"/{number}")) for number in range(96)),
+            return_exceptions=True,
+        )
+    for number, end in enumerate(ended):
+        assert number % 2 == (not isinstance(end, AsyncClientError))
+        assert not isinstance(end, BaseException) or type(end) is TransportError
