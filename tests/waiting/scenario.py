@@ -1,0 +1,277 @@
+"""Fakes for tests of waiting: a remote job that answers by a script, and Coze's answers about one.
+
+Everything is on the loop's clock, which is virtual here, so that the tests compare times exactly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Generic, Protocol, TypeAlias, TypeVar
+
+import anyio
+import anyio.lowlevel
+
+from asyncclient import Schedule, Snapshot, Task, TaskRef, TaskState, Vocabulary
+from asyncclient._wire import Response
+from asyncclient.errors import AsyncClientError
+from asyncclient.providers.coze import Coze, WorkflowRunHandle
+from asyncclient.testing import ScriptedTransport, reply
+
+T = TypeVar("T")
+
+WORDS = Vocabulary(
+    pending="queued",
+    running="running",
+    blocked="asks",
+    succeeded="done",
+    failed="broken",
+    cancelled="stopped",
+    expired="gone",
+)
+REF = TaskRef("fake", "job", {"id": "7"})
+
+# Two instants that are this near to each other differ by the rounding of their sums only.
+TICK = 1e-6
+
+
+class Driver(Protocol):
+    """What waits for one task to its end, by the rules that all such loops share."""
+
+    def __call__(
+        self,
+        task: Task[T],
+        *,
+        timeout: float = 600.0,
+        schedule: Schedule | None = None,
+        rng: Random | None = None,
+    ) -> Awaitable[T]:
+        """Wait for the task and return its final answer, or raise what the rules say."""
+        ...
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the fake service says about a job."""
+
+    word: str | int | None
+    progress: float | None = None
+    hint: float | None = None
+    demand: str | None = None
+    reason: str | None = None
+
+
+@dataclass
+class Poll:
+    """One request: when it was sent, and when it was answered or failed, if it was."""
+
+    sent: float
+    answered: float = math.inf
+
+
+Entry: TypeAlias = Report | str | int | Exception | Callable[[float], Report | Exception] | None
+
+
+class Job:
+    """A remote job, a `Task` with all optional traits but `cancel`, whose service keeps a script.
+
+    Args:
+        script: what to answer, in order, the last one for ever: a report or its word alone (None
+            for an answer without one), an exception to raise, or a function from the time at which
+            the service looks to one of these.
+        latency: seconds that each exchange takes; in turn, the last one for ever; `inf` hangs.
+        arrival: the share of the latency after which the service looks at the job.
+        ref: the job's portable reference.
+        transient: the exceptions that the task declares worth repeating.
+
+    Attributes:
+        polls: the requests so far.
+    """
+
+    key: Hashable = "job-7"
+    kind = "fake.job"
+
+    def __init__(
+        self,
+        *script: Entry,
+        latency: float | Sequence[float] = 0.0,
+        arrival: float = 0.0,
+        ref: TaskRef | None = REF,
+        transient: tuple[type[Exception], ...] = (),
+    ) -> None:
+        self.ref = ref
+        self.transient = transient
+        self.polls: list[Poll] = []
+        self._script = script
+        self._latencies = [latency] if isinstance(latency, int | float) else [*latency]
+        self._arrival = arrival
+        self._busy = False
+
+    @property
+    def sent(self) -> list[float]:
+        """When each poll was sent."""
+        return [poll.sent for poll in self.polls]
+
+    @property
+    def gaps(self) -> list[float]:
+        """The seconds from each answer to the next poll."""
+        return [
+            after.sent - before.answered
+            for before, after in zip(self.polls, self.polls[1:], strict=False)
+        ]
+
+    async def poll(self) -> Report:
+        """Answer by the script, after the latency."""
+        assert not self._busy, "two polls of one task at once"
+        number = len(self.polls)
+        poll = Poll(anyio.current_time())
+        self.polls.append(poll)
+        latency = self._latencies[min(number, len(self._latencies) - 1)]
+        self._busy = True
+        try:
+            await _pass_time(latency * self._arrival)
+            entry = self._script[min(number, len(self._script) - 1)]
+            said = entry(anyio.current_time()) if callable(entry) else entry
+            await _pass_time(latency * (1 - self._arrival))
+        finally:
+            self._busy = False
+        poll.answered = anyio.current_time()
+        if isinstance(said, Exception):
+            raise said
+        return said if isinstance(said, Report) else Report(said)
+
+    def state_of(self, result: Report) -> TaskState | None:
+        """Return the state of the report's word."""
+        return WORDS.state_of(result.word)
+
+    def word_of(self, result: Report) -> str | int | None:
+        """Return the report's word."""
+        return result.word
+
+    def reason_of(self, result: Report) -> str | None:
+        """Return the report's reason."""
+        return result.reason
+
+    def progress_of(self, result: Report) -> float | None:
+        """Return the report's progress."""
+        return result.progress
+
+    def hint_of(self, result: Report) -> float | None:
+        """Return the report's hint."""
+        return result.hint
+
+    def block_of(self, result: Report) -> str | None:
+        """Return the report's demand."""
+        return result.demand
+
+
+class CancellableJob(Job):
+    """A job that its service can cancel, well or badly.
+
+    Attributes:
+        cancel_takes: seconds that the service takes for it; `inf` hangs.
+        cancel_fails: what it raises.
+        cancels: when each cancel was asked for.
+        cancelled: when each was done.
+    """
+
+    cancel_takes = 0.0
+    cancel_fails: Exception | None = None
+
+    def __init__(self, *script: Entry, latency: float = 0.0) -> None:
+        super().__init__(*script, latency=latency)
+        self.cancels: list[float] = []
+        self.cancelled: list[float] = []
+
+    async def cancel(self) -> None:
+        """Cancel the job."""
+        self.cancels.append(anyio.current_time())
+        await _pass_time(self.cancel_takes)
+        if self.cancel_fails is not None:
+            raise self.cancel_fails
+        self.cancelled.append(anyio.current_time())
+
+
+async def _pass_time(seconds: float) -> None:
+    if seconds == math.inf:
+        await anyio.sleep_forever()
+    elif seconds > 0:
+        await anyio.sleep(seconds)
+    else:
+        await anyio.lowlevel.checkpoint()
+
+
+def ends_at(instant: float, word: str = "done") -> Callable[[float], Report]:
+    """Make a script's entry by the service's clock: at work before an instant, ended from it on."""
+    return lambda now: Report(word if now >= instant else "running")
+
+
+@dataclass
+class Outcome(Generic[T]):
+    """How a wait ended: with a result or an error, and after how many seconds."""
+
+    elapsed: float
+    result: T | None = None
+    error: Exception | None = None
+
+    @property
+    def evidence(self) -> AsyncClientError:
+        """The error, which must be one of this library's."""
+        assert isinstance(self.error, AsyncClientError), self.error
+        return self.error
+
+
+async def outcome_of(waiting: Awaitable[T]) -> Outcome[T]:
+    """Await something to its end, whichever it is, but not an assertion's."""
+    began = anyio.current_time()
+    try:
+        result = await waiting
+    except AssertionError:
+        raise
+    except Exception as error:  # noqa: BLE001  (the test looks at whatever it is)
+        return Outcome(anyio.current_time() - began, error=error)
+    return Outcome(anyio.current_time() - began, result=result)
+
+
+@dataclass
+class Notes(Generic[T]):
+    """A callback that keeps the snapshots it was called with, and when."""
+
+    snapshots: list[Snapshot[T]] = field(default_factory=list[Snapshot[T]])
+    times: list[float] = field(default_factory=list[float])
+
+    def __call__(self, snapshot: Snapshot[T]) -> None:
+        """Keep a snapshot."""
+        self.snapshots.append(snapshot)
+        self.times.append(anyio.current_time())
+
+    @property
+    def words(self) -> list[str | int | None]:
+        """The words of the snapshots."""
+        return [snapshot.word for snapshot in self.snapshots]
+
+
+def other_tasks() -> set[asyncio.Task[object]]:
+    """Return all asyncio tasks of the loop but the current one."""
+    return asyncio.all_tasks() - {asyncio.current_task()}
+
+
+def run_of(
+    transport: ScriptedTransport, token: Callable[[], Awaitable[str]] | None = None
+) -> WorkflowRunHandle:
+    """Return the handle of a Coze workflow run over a script."""
+    return Coze(transport, token=token or "pat_fake").workflow_run("7350", "42")
+
+
+def run_says(
+    word: str | None,
+    fields: Mapping[str, object] | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Make Coze's answer about a run, with further fields of the run."""
+    run = {"execute_id": "42", "execute_status": word} | dict(fields or {})
+    return reply({"code": 0, "msg": "", "data": [run]}, headers=headers)

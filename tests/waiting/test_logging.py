@@ -1,0 +1,147 @@
+"""Tests of what a wait logs: polls quietly, changes plainly, trouble once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from asyncclient import Schedule, Snapshot, wait_until_done, watch
+from asyncclient.errors import NotFound, RateLimited, ServerError
+from asyncclient.providers.coze import Coze
+from asyncclient.testing import ScriptedTransport, reply
+from tests.waiting.scenario import Job, Report, outcome_of, run_of, run_says
+
+EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)
+FAULT = ServerError("HTTP 503", status=503)
+
+
+@pytest.fixture(autouse=True)
+def everything_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Let all levels through."""
+    with caplog.at_level(logging.DEBUG, "asyncclient"):
+        yield
+
+
+def messages(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+    """Return what was logged at a level."""
+    return [record.getMessage() for record in caplog.records if record.levelno == level]
+
+
+async def test_each_poll_is_a_debug_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Every good answer is told at DEBUG, with the task, its number and its word."""
+    await wait_until_done(Job("queued", "running", "running", "done"))
+    assert messages(caplog, logging.DEBUG) == [
+        "fake job 7: poll 1: 'queued'",
+        "fake job 7: poll 2: 'running'",
+        "fake job 7: poll 3: 'running'",
+        "fake job 7: poll 4: 'done'",
+    ]
+
+
+async def test_each_change_is_an_info_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Every change is told at INFO, with the task and the snapshot, also for handlers to read."""
+    await wait_until_done(Job("queued", "running", "running", "done"), schedule=EVERY_SECOND)
+    changes = [record for record in caplog.records if record.levelno == logging.INFO]
+    assert [record.getMessage() for record in changes] == [
+        "fake job 7: <Snapshot pending ('queued') after 1 polls, 0.0 s>",
+        "fake job 7: <Snapshot running ('running') after 2 polls, 1.0 s>",
+        "fake job 7: <Snapshot succeeded ('done') after 4 polls, 3.0 s>",
+    ]
+    for record in changes:
+        assert isinstance(vars(record)["snapshot"], Snapshot)
+
+
+@pytest.mark.parametrize("word", ["broken", "stopped", "gone"])
+async def test_a_bad_end_is_a_change_too(caplog: pytest.LogCaptureFixture, word: str) -> None:
+    """A log at INFO shows how a task ended, not only that it once ran."""
+    await outcome_of(wait_until_done(Job("running", word)))
+    assert repr(word) in messages(caplog, logging.INFO)[-1]
+
+
+async def test_the_first_fault_of_a_row_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """A row of faults is one WARNING, the rest of it at DEBUG, and the next row one more."""
+    job = Job("running", FAULT, FAULT, FAULT, "running", FAULT, FAULT, "done")
+    await wait_until_done(job)
+    assert (
+        messages(caplog, logging.WARNING)
+        == ["fake job 7: a poll failed: ServerError('HTTP 503')"] * 2
+    )
+    failed = [line for line in messages(caplog, logging.DEBUG) if "a poll failed" in line]
+    assert len(failed) == 3
+
+
+@pytest.mark.parametrize(
+    "fault", [NotFound("404", status=404), RateLimited("429", status=429), TimeoutError("slow")]
+)
+async def test_every_kind_of_borne_fault_is_told(
+    caplog: pytest.LogCaptureFixture, fault: Exception
+) -> None:
+    """A lag, a refusal and an outage are all told, by the error itself."""
+    await wait_until_done(Job(fault, "done"))
+    (warning,) = messages(caplog, logging.WARNING)
+    assert repr(fault) in warning
+
+
+async def test_an_error_that_is_raised_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """What the caller gets is the caller's to tell: no WARNING, no ERROR beside it."""
+    await outcome_of(wait_until_done(Job("running", ValueError("odd"))))
+    await outcome_of(wait_until_done(Job("running", "broken")))
+    await outcome_of(wait_until_done(Job("running"), timeout=5))
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_an_unknown_word_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """Each unknown word is told once in a wait, however often it comes."""
+    await wait_until_done(Job("odd", "odd", "running", "odd", "even", "odd", "even", "done"))
+    assert messages(caplog, logging.WARNING) == [
+        "fake job 7: status 'odd' is in no vocabulary",
+        "fake job 7: status 'even' is in no vocabulary",
+    ]
+
+
+async def test_a_task_at_its_leisure_is_quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """An hour without a change is one line at INFO, and nothing above."""
+    await outcome_of(wait_until_done(Job("running"), timeout=3600))
+    assert len(messages(caplog, logging.INFO)) == 1
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+
+
+async def test_a_watch_logs_as_a_wait_does(caplog: pytest.LogCaptureFixture) -> None:
+    """Both ways to follow a task tell the same."""
+    job = Job("queued", FAULT, "odd", "done")
+    async for _ in watch(job):
+        pass
+    levels = [record.levelname for record in caplog.records]
+    assert sorted(levels) == ["DEBUG"] * 3 + ["INFO"] * 3 + ["WARNING"] * 2
+
+
+async def test_all_is_logged_under_one_name(caplog: pytest.LogCaptureFixture) -> None:
+    """One logger turns all of it on or off."""
+    await wait_until_done(Job("odd", FAULT, "done"))
+    assert {record.name for record in caplog.records} == {"asyncclient.wait"}
+
+
+async def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    """A wait writes neither to the output nor to the error stream, whatever happens."""
+    await outcome_of(wait_until_done(Job("queued", "odd", FAULT, "broken")))
+    await outcome_of(wait_until_done(Job("running"), timeout=5))
+    await wait_until_done(Job("running", Report("asks", demand="a"), "done"), on_blocked=repr)
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_no_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither requests nor refusals show the credential."""
+
+    async def token() -> str:
+        return "pat_secret_1234"
+
+    refused = reply({"code": 4100, "msg": "token"}, status=401)
+    busy = reply({"code": 4009, "msg": "busy"})
+    transport = ScriptedTransport([run_says("Running"), busy, refused, refused])
+    outcome = await outcome_of(wait_until_done(run_of(transport, token)))
+    assert "secret" not in caplog.text
+    assert "secret" not in repr(outcome)
+    coze = Coze(transport, token="pat_secret_1234")
+    assert "secret" not in f"{coze!r}{coze.workflow_run('1', '2')!r}"
