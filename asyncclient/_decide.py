@@ -47,6 +47,10 @@ __all__ = [
 
 T = TypeVar("T")
 
+# So many unknown words are kept: a provider may put a counter into its status.
+_UNKNOWN_WORDS = 20
+# A gap of any schedule is at least this long, in seconds.
+_LEAST_DELAY = 0.01
 # However long a request took, the next one waits at least this share of its gap.
 _LEAST_REST = 0.1
 # However long a provider asks to wait, it is asked again after this many seconds: a hint may be a
@@ -426,7 +430,7 @@ class Course(Generic[T]):
             )
             return Raise(self.with_evidence(UnknownStatus(message), now))
         self.wordless = 0
-        if word not in self.unknown_words:
+        if word not in self.unknown_words and len(self.unknown_words) < _UNKNOWN_WORDS:
             self.unknown_words += (word,)
         if self.rules.unknown == "wait":
             return sleep
@@ -451,6 +455,8 @@ def _gap(delay: float, took: float, hint: float | None) -> Sleep:
     The schedule counts from poll to poll, so the time that the request took comes off; a hint
     counts from the answer that bore it.
     """
+    # A schedule of the caller's own may yield 0, less, or no number at all.
+    delay = max(_LEAST_DELAY, delay)
     rest = max(delay - took, delay * _LEAST_REST)
     if hint is not None and rest < hint < math.inf:
         return Sleep(max(rest, min(hint, _LONGEST_HINT)), "hint", hint=hint)

@@ -191,6 +191,7 @@ class _Wait(Generic[T]):
         self._task = task
         self._timeout = seconds("timeout", timeout)
         self._delays = pacing(schedule).delays(generator(rng))
+        self._delay = 1.0
         self._rng = rng
         self._error_delays: Iterator[float] | None = None
         self._on_change = callback("on_change", on_change)
@@ -236,7 +237,8 @@ class _Wait(Generic[T]):
                 raise self._cut_off(course)
             if end is not None:
                 # Out of the scope: what has ended in time is not made a timeout by a callback.
-                with anyio.move_on_at(max(self._deadline, anyio.current_time()) + _LAST_CALL):
+                left = max(0.0, self._deadline - anyio.current_time())
+                with anyio.move_on_after(left + _LAST_CALL):
                     await self._report(course, changed)
             return changed, end.error if isinstance(end, Raise) else None
         except anyio.get_cancelled_exc_class():
@@ -252,7 +254,7 @@ class _Wait(Generic[T]):
             ref = self._reading.ref
             self._course = Course(self._reading, self._rules, now, ref, age_of(ref))
             self._deadline = now + self._timeout
-        elif now >= self._deadline:
+        elif now > max(self._deadline, self._due):
             # The caller kept the iterator past the deadline: it still gets its last poll.
             self._due, self._last = now, True
         return self._course
@@ -312,7 +314,8 @@ class _Wait(Generic[T]):
         self._slowest = max(took, self._slowest or 0.0)
         self._error_delays = None
         unknown_before = len(course.unknown_words)
-        answer = course.after_answer(facts, delay=next(self._delays), took=took, now=now)
+        self._delay = next(self._delays, self._delay)
+        answer = course.after_answer(facts, delay=self._delay, took=took, now=now)
         if len(course.unknown_words) > unknown_before:
             _log.warning("%s: status %r is in no vocabulary", course.subject, facts.word)
         _log.debug("%s: poll %d: %r", course.subject, course.polls, facts.word)
@@ -333,13 +336,13 @@ class _Wait(Generic[T]):
             raise course.out_of_time(
                 now, timeout=self._timeout, retry_after=sleep.hint if unmet else None
             )
-        self._due = now + fitted.seconds
+        cut = fitted.last and now < self._deadline
+        self._due = self._deadline if cut else now + fitted.seconds
         self._last = fitted.last
 
     async def _sleep_until_due(self) -> None:
-        seconds_left = self._due - anyio.current_time()
-        if seconds_left > 0:
-            await anyio.sleep(seconds_left)
+        # A sleep of 0 still gives way: a `poll` that never does must not hold up the event loop.
+        await anyio.sleep(max(0.0, self._due - anyio.current_time()))
 
     async def _ask(self, course: Course[T], step: Ask) -> Sleep:
         if course.snapshot is not None and not self._last:
@@ -448,7 +451,10 @@ def _nothing(_result: object) -> None:
 
 
 def _finite(value: object) -> float | None:
-    return value if isinstance(value, int | float) and math.isfinite(value) else None
+    try:
+        return value if isinstance(value, int | float) and math.isfinite(value) else None
+    except OverflowError:  # a whole number that no float can hold
+        return None
 
 
 def _changed(before: Snapshot[T] | None, after: Snapshot[T] | None) -> Snapshot[T] | None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import selectors
 import sys
 import threading
@@ -186,7 +187,10 @@ class _JumpingSelector(selectors.BaseSelector):
             heapq.heappop(self.due)
         if self.due and self.due[0] <= target + _SAME_INSTANT:
             target = self.due[0]  # now + (when - now) can miss `when` by a rounding error
-        self.now = target
+        # From 2**24 s on (194 days) asyncio's tolerance is lost in rounding, and a timer that is
+        # due at this very instant would never fire.
+        late = target + _SAME_INSTANT == target
+        self.now = math.nextafter(target, math.inf) if late else target
 
     def _select_or_give_up(self) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for a thread that nobody told us about, and tell of a deadlock if none wakes us."""

@@ -299,17 +299,24 @@ def test_an_outage_that_ends_in_time_makes_no_timeout(
 
 
 @MODERATE
-@given(ANYTHING, milliseconds(0, 3000), TIMEOUTS, schedules(), SEEDS)
+@given(
+    ANYTHING,
+    st.lists(milliseconds(0, 3000), min_size=1, max_size=12),
+    TIMEOUTS,
+    schedules(),
+    SEEDS,
+)
+@example(["queued", "queued", "running"], [0.0, 0.0, 2.1], 10.0, Schedule(4, 1, 4, 0), 0)
 def test_there_is_a_wait_between_any_two_polls(
     driver: Driver,
     script: list[Entry],
-    latency: float,
+    latencies: list[float],
     timeout: float,
     schedule: Schedule,
     seed: int,
 ) -> None:
     """No poll follows an answer at once: a rest, or all that is left of the time, lies between."""
-    job = Job(*script, latency=latency)
+    job = Job(*script, latency=latencies)
     wait_for(driver, job, timeout, schedule, seed)
     rest = min(schedule.first * 0.1 * (1 - schedule.jitter), 0.1) * 0.1
     for after, gap in zip(job.polls[1:], job.gaps, strict=True):

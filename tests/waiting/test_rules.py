@@ -186,6 +186,14 @@ async def test_a_poll_under_way_at_the_deadline_is_followed_by_one_more(
     assert job.sent == pytest.approx([0, 4, 8, 10 + late_by + 0.05])
 
 
+async def test_a_late_answer_that_shows_a_change_is_followed_by_a_rest(driver: Driver) -> None:
+    """The one more poll after the deadline does not follow its forerunner at once."""
+    job = Job("queued", "queued", "running", "done", latency=[0, 0, 2.1, 0.01])
+    outcome = await outcome_of(driver(job, timeout=10, schedule=EVERY_4))
+    assert outcome.result == Report("done")
+    assert job.sent == pytest.approx([0, 4, 8, 10.15])
+
+
 async def test_an_answer_within_the_grace_is_used(driver: Driver) -> None:
     """A poll sent on the deadline may take as long as the slowest answer before it."""
     job = Job("running", "running", "done", latency=[0.1, 1.0, 1.9])
@@ -287,7 +295,7 @@ async def test_an_odd_hint_of_a_refusal_is_survived(
     assert 0.1 - TICK <= second <= 2 + TICK
 
 
-@pytest.mark.parametrize("hint", [math.nan, -5.0, 0.0])
+@pytest.mark.parametrize("hint", [math.nan, -5.0, 0.0, -math.inf, math.inf])
 async def test_an_odd_number_in_an_error_of_the_callers_own_is_survived(
     driver: Driver, hint: float
 ) -> None:
