@@ -66,6 +66,7 @@ class Account:
 
     __slots__ = (
         "_argument",
+        "_budget",
         "_fixed_headers",
         "_headers_of",
         "_max_retries",
@@ -107,16 +108,17 @@ class Account:
         else:
             self._fixed_headers = headers(header_value(argument, token))
         self.key: Hashable = (provider, self._origin + self._prefix)
+        # Two tokens are two accounts, even at one place; the hash gives neither of them away.
+        self._budget = (provider, self.key, hash(("asyncclient", token)))
 
     @property
     def base_url(self) -> str:
         """The base URL, without a final slash."""
         return self._origin + self._prefix
 
-    @property
-    def transport(self) -> Transport:
-        """What carries the requests."""
-        return self._transport
+    def budget(self, group: str) -> tuple[str, Hashable, Hashable, str]:
+        """Return what the requests of a group of endpoints are counted against."""
+        return (*self._budget, group)
 
     async def call(
         self,

@@ -16,7 +16,7 @@ from typing import Protocol
 import backoff
 import msgspec
 
-__all__ = ["Backoff", "Pacing", "Schedule"]
+__all__ = ["Backoff", "Pacing", "Schedule", "drawing"]
 
 # The first gap is drawn from this share of `first` up to `first`: one random phase spreads a herd
 # as well as full jitter on every gap does (2,000 tasks at once: 53 against 62 polls in the worst
@@ -83,7 +83,7 @@ class Schedule(msgspec.Struct, frozen=True):
         Returns:
             an iterator of seconds, each more than 0 and at most `cap`.
         """
-        draw = _drawing(rng)
+        draw = drawing(rng)
         return (self.delay(number, draw) for number in count())
 
     def delay(self, number: int, draw: Callable[[float], float] = backoff.full_jitter) -> float:
@@ -122,7 +122,7 @@ class Backoff(msgspec.Struct, frozen=True):
 
     def delays(self, rng: Random | None = None) -> Iterator[float]:
         """Yield the gaps in seconds, without end; `rng` as in `Schedule.delays`."""
-        draw = _drawing(rng)
+        draw = drawing(rng)
         gaps = _growth(self.first, 2.0, self.cap)
         floor = self.first * _PHASE_FLOOR
         for number in count():
@@ -153,7 +153,7 @@ class _Growth:
 _growth = lru_cache(maxsize=256)(_Growth)
 
 
-def _drawing(rng: Random | None) -> Callable[[float], float]:
+def drawing(rng: Random | None) -> Callable[[float], float]:
     """Return a function that draws evenly from 0 up to its argument."""
     return backoff.full_jitter if rng is None else lambda width: rng.uniform(0.0, width)
 

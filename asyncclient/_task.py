@@ -96,6 +96,7 @@ class Task(Protocol[T]):
     * `hint_of(result)`: the seconds that the answer asks to wait, or None.
     * `block_of(result)`: what tells one demand on the caller from the next, any hashable, or None.
     * `transient`: a tuple of exception types of `poll` that are worth repeating.
+    * `budget`: a tuple, the provider first; a `Poller` counts polls of equal budgets together.
     """
 
     @property
@@ -125,17 +126,33 @@ class Handle(Generic[T]):
     """A provider's task by its ids: what `start_…` returns. Making one does no I/O.
 
     A provider's handle adds `poll` and `word_of`, names its `vocabulary`, and whichever optional
-    traits it has.
+    traits it has. `documented_rate` is the limit of its polls in requests a second, where the
+    provider documents one.
+
+    Args:
+        account: the provider and the place where it is asked.
+        kind: which tasks are alike.
+        ref: its portable reference.
+        budget: what its polls are counted against, the provider first and then the account. By
+            default just these two.
     """
 
-    __slots__ = ("key", "kind", "ref")
+    __slots__ = ("budget", "key", "kind", "ref")
 
     vocabulary: ClassVar[Vocabulary]
+    documented_rate: ClassVar[float | None] = None
 
-    def __init__(self, key: Hashable, kind: str, ref: TaskRef | None) -> None:
-        self.key = key
+    def __init__(
+        self,
+        account: Hashable,
+        kind: str,
+        ref: TaskRef,
+        budget: tuple[Hashable, ...] | None = None,
+    ) -> None:
+        self.key = (account, ref.kind, *ref.ids.values())
         self.kind = kind
         self.ref = ref
+        self.budget = budget or (ref.provider, account)
 
     async def poll(self) -> T:
         """Ask the provider once, with one request, and return its typed answer."""
@@ -150,7 +167,7 @@ class Handle(Generic[T]):
         return self.vocabulary.state_of(self.word_of(result))
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.ref or self.key}>"
+        return f"<{type(self).__name__} {self.ref}>"
 
 
 class PollingTask(Generic[T]):

@@ -79,7 +79,7 @@ async def handles_know_what_they_end_with(pool: SessionPool) -> None:
     assert_type(run, WorkflowRunHandle)
     assert_type(await wait_until_done(run), WorkflowRun)
     assert_type(await run.poll(), WorkflowRun)
-    assert_type(run.ref, TaskRef | None)
+    assert_type(run.ref, TaskRef)
 
     chat = await coze.start_chat("7350", user_id="me")
     assert_type(chat, ChatHandle)

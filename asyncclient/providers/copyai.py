@@ -298,11 +298,12 @@ class WorkflowRunHandle(Handle[WorkflowRun]):
         self.workflow_id = id_text("workflow_id", workflow_id)
         self.run_id = id_text("run_id", run_id)
         super().__init__(
-            (account.key, "workflow_run", workflow_id, run_id),
+            account.key,
             f"copyai.workflow_run:{workflow_id}",
             TaskRef(
                 "copyai", "workflow_run", {"workflow_id": workflow_id, "run_id": run_id}, created
             ),
+            account.budget("workflow"),
         )
 
     async def poll(self) -> WorkflowRun:

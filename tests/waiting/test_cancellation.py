@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib.metadata
 import math
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeAlias
@@ -23,6 +24,8 @@ from tests.waiting.scenario import (
     other_tasks,
     outcome_of,
 )
+
+ANYIO = tuple(int(part) for part in importlib.metadata.version("anyio").split(".")[:2])
 
 EVERY_4 = Schedule(first=4, factor=1, cap=4, jitter=0)
 
@@ -161,6 +164,11 @@ async def test_a_cancellation_before_the_first_step_sends_nothing(driver: Driver
     assert anyio.current_time() == 0
 
 
+@pytest.mark.xfail(
+    ANYIO < (4, 16),
+    reason="a scope of an older anyio takes a cancellation at its very deadline for its own",
+    strict=False,
+)
 @pytest.mark.parametrize("first", ["cancel", "deadline"])
 @pytest.mark.parametrize("latency", [0.0, math.inf])
 async def test_a_cancellation_at_the_very_deadline_gets_out(

@@ -192,6 +192,7 @@ def _make_signer(private_key: str, key_id: str) -> Callable[[dict[str, object]],
     key: Any = None
     try:
         key = RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(private_key)
+        jwt.encode({}, key, algorithm="RS256")  # older versions look at the kind of key only here
     except Exception as error:  # noqa: BLE001  (whatever the key parser says; its text shows no key)
         failure = type(error).__name__
     if failure:
