@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from asyncclient import errors
+from asyncclient._poller import AsDone, BudgetStats, Done, Poller, PollerStats
 from asyncclient._pool import SessionPool
 from asyncclient._schedule import Schedule
 from asyncclient._state import Snapshot, TaskState, Vocabulary
@@ -12,6 +13,11 @@ from asyncclient._task import Task, TaskRef, decode_ref, encode_ref, polling_tas
 from asyncclient._wait import Watch, wait_until_done, watch
 
 __all__ = [
+    "AsDone",
+    "BudgetStats",
+    "Done",
+    "Poller",
+    "PollerStats",
     "Schedule",
     "SessionPool",
     "Snapshot",

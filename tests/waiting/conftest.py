@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from typing import cast
+from random import Random
+from typing import TypeVar, cast
 
 import pytest
 
-from asyncclient import wait_until_done
+from asyncclient import Poller, Schedule, Task, wait_until_done
 from tests.waiting.scenario import Driver
+
+T = TypeVar("T")
+
+
+async def poller_wait(
+    task: Task[T],
+    *,
+    timeout: float = 600.0,
+    schedule: Schedule | None = None,
+    rng: Random | None = None,
+) -> T:
+    """Wait for the task by a poller of its own."""
+    async with Poller(schedule=schedule, rng=rng) as poller:
+        return await poller.wait(task, timeout=timeout)
 
 
 # As wide as the session, so that property tests may use it too.
-@pytest.fixture(scope="session", params=[wait_until_done], ids=["wait_until_done"])
+@pytest.fixture(
+    scope="session", params=[wait_until_done, poller_wait], ids=["wait_until_done", "poller"]
+)
 def driver(request: pytest.FixtureRequest) -> Driver:
     """Give one driver after the other."""
     return cast("Driver", request.param)

@@ -1,0 +1,75 @@
+"""How often one account may be asked: a rate that is given, or found. No clock, no I/O."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["Budget"]
+
+# A generic cell rate algorithm in three lines, since a kept library cannot be slowed by an answer:
+# requests are spaced by 1/rate, and one that comes late may be caught up within this many seconds.
+_SLACK = 0.02
+# After a refusal, the rate falls to this share of what was really sent …
+_FALL = 0.7
+# … at most once in so many seconds, since one crowd is refused together …
+_REST = 1.0
+# … and rises by this share for each second without another.
+_RISE = 0.05
+# However often it was refused, it still asks so many times a second: below that, the number of
+# requests is not what the provider minds.
+_LEAST_RATE = 2.0
+# One answer's hint holds up the whole account for so many seconds at most; each task obeys its own.
+_LONGEST_PAUSE = 60.0
+# The rate that was really sent is a mean over about so many seconds.
+_MEMORY = 2.0
+
+
+class Budget:
+    """Spaces the requests to one account, and finds its limit where none is known.
+
+    It backs off when the provider refuses (429), by its `Retry-After` too, and creeps up again.
+
+    Args:
+        ceiling: requests a second at most; `math.inf` where no limit is known.
+    """
+
+    __slots__ = ("_fell_at", "_next_at", "_sent", "_sent_at", "ceiling", "rate")
+
+    def __init__(self, ceiling: float = math.inf) -> None:
+        self.ceiling = ceiling
+        self.rate = ceiling
+        self._next_at = -math.inf
+        self._fell_at = -math.inf
+        self._sent = 0.0
+        self._sent_at = -math.inf
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until a request may be sent; 0 when one may be sent now."""
+        return max(0.0, self._next_at - now)
+
+    def spend(self, now: float) -> None:
+        """Note that a request is sent."""
+        if self.rate < self.ceiling:
+            risen = self.rate * (1 + _RISE * min(1.0, max(0.0, now - self._sent_at)))
+            self.rate = min(self.ceiling, risen)
+        self._sent = self.sending(now) + 1 / _MEMORY
+        self._sent_at = now
+        self._next_at = max(self._next_at, now - _SLACK) + 1 / self.rate
+
+    def sending(self, now: float) -> float:
+        """Return how many requests a second were sent of late."""
+        return self._sent * math.exp(-max(0.0, now - self._sent_at) / _MEMORY)
+
+    def refused(self, now: float, retry_after: float | None) -> None:
+        """Note that the provider refused a request for their number.
+
+        Args:
+            now: the caller's clock.
+            retry_after: the seconds that it asks to wait, if it does; nothing is sent before.
+        """
+        if now - self._fell_at >= _REST:
+            self._fell_at = now
+            sending = min(self.rate, self.sending(now))
+            self.rate = min(self.ceiling, max(_LEAST_RATE, sending * _FALL))
+        if retry_after is not None and 0 < retry_after < math.inf:
+            self._next_at = max(self._next_at, now + min(retry_after, _LONGEST_PAUSE))
