@@ -131,7 +131,7 @@ class SessionPool:
                 # Quoted where the target was built; parsing must not change it again.
                 URL(request.origin + request.target, encoded=True),
                 headers=request.headers,
-                data=_payload(request.body),
+                data=None if request.body is None else _payload(request.body),
                 allow_redirects=False,
                 timeout=timeout,
             )
@@ -161,7 +161,8 @@ class SessionPool:
             failure = _failure(error, request, closed=True)
         finally:
             self._active.discard(task)
-            self._cut.pop(task, None)
+            if self._cut:
+                self._cut.pop(task, None)
         # Raised outside of the clause and without a cause: aiohttp's errors hold the request's
         # headers, and so the credential.
         raise failure
@@ -262,9 +263,9 @@ async def _close_all(sessions: list[aiohttp.ClientSession]) -> None:
         await asyncio.gather(*(session.close() for session in sessions), return_exceptions=True)
 
 
-def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+def _payload(body: bytes) -> bytes | io.BytesIO:
     # aiohttp wants a large body as a file, so that it can be written piece by piece.
-    return body if body is None or len(body) <= _MEBIBYTE else io.BytesIO(body)
+    return body if len(body) <= _MEBIBYTE else io.BytesIO(body)
 
 
 def _failure(error: BaseException, request: Request, *, closed: bool) -> TransportError:
