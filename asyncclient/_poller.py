@@ -34,7 +34,7 @@ from asyncclient._decide import (
 )
 from asyncclient._schedule import Backoff, Pacing, Schedule, drawing
 from asyncclient._state import TaskState
-from asyncclient._task import Task, TaskRef
+from asyncclient._task import Task, TaskRef, key_of
 from asyncclient._wait import Reading, age_of, generator, pacing, seconds
 from asyncclient._wire import whole_number
 from asyncclient.errors import AsyncClientError, RateLimited, RequestTimeout
@@ -56,6 +56,8 @@ _BATCH = 256
 # So many ends may wait for their reader before no further task is taken in.
 _UNREAD = 10_000
 _LAGS = 1024
+# Signals are not signed: however many come, a task is polled for them once in so many seconds.
+_LEAST_WAKE_GAP = 0.1
 _CLOSE_SECONDS = 5.0
 _SAME_INSTANT = 1e-6
 
@@ -398,13 +400,18 @@ class Poller:
         Returns:
             whether anybody waits for that task here.
         """
-        for record in self._found(key):
-            if record.flight is not None:
-                record.again = True
-            elif not record.ready:
-                self._schedule_poll(record, self._now())
-            return True
-        return False
+        found = list(self._found(key))
+        for record in found:
+            record.again = record.flight is not None
+            if record.flight is None and not record.ready:
+                self._schedule_poll(record, min(record.due, self._soonest(record)))
+        return bool(found)
+
+    def _soonest(self, record: _Record) -> float:
+        """Return when a signal may poll a task: at once, but for signals in quick succession."""
+        if not record.course.polls:
+            return self._now()
+        return max(self._now(), record.sent + _LEAST_WAKE_GAP)
 
     def stats(self) -> PollerStats:
         """Return what it is doing."""
@@ -413,7 +420,7 @@ class Poller:
         return PollerStats(
             pending=len(self._records),
             waiters=self._waits,
-            in_flight=len(self._flights),
+            in_flight=sum(lane.in_flight for lane in self._lanes.values()),
             polls=self._polls,
             errors=self._errors,
             lag_p50=lags[len(lags) // 2] if lags else 0.0,
@@ -513,8 +520,9 @@ class Poller:
         if isinstance(key, TaskRef):
             accounts = {lane.name[1] for lane in self._lanes.values() if len(lane.name) > 1}
             for account in accounts:
-                record = self._records.get((account, key.kind, *key.ids.values()))
-                if record is not None and record.course.ref == key:
+                record = self._records.get(key_of(account, key))
+                ref = record.course.ref if record is not None else None
+                if record is not None and ref is not None and ref.provider == key.provider:
                     yield record
         elif key in self._records:
             yield self._records[key]
@@ -656,7 +664,7 @@ class Poller:
                 waiter.final = max(waiter.deadline, now + fitted.seconds)
             due = min(due, now + fitted.seconds if not fitted.last else waiter.final or math.inf)
         if record.waiters:
-            self._schedule_poll(record, now if record.again else due)
+            self._schedule_poll(record, min(due, self._soonest(record)) if record.again else due)
             record.again = False
 
     def _fit(self, record: _Record, waiter: _Waiter, step: Sleep, now: float) -> Sleep | None:

@@ -84,6 +84,11 @@ def decode_ref(text: object) -> TaskRef:
     raise ValueError(msg)
 
 
+def key_of(account: Hashable, ref: TaskRef) -> tuple[Hashable, ...]:
+    """Return the identity of a task by its reference, whatever the order of its ids."""
+    return (account, ref.kind, *(ref.ids[name] for name in sorted(ref.ids)))
+
+
 class Task(Protocol[T]):
     """Anything whose end can be waited for. Every provider's handle is one.
 
@@ -149,7 +154,7 @@ class Handle(Generic[T]):
         ref: TaskRef,
         budget: tuple[Hashable, ...] | None = None,
     ) -> None:
-        self.key = (account, ref.kind, *ref.ids.values())
+        self.key = key_of(account, ref)
         self.kind = kind
         self.ref = ref
         self.budget = budget or (ref.provider, account)

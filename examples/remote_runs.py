@@ -1,0 +1,169 @@
+"""What both web apps share, and no framework has a part in: starting runs, waiting, and refusals.
+
+Waits go through one `Poller`, so that a run is polled once however many clients wait for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+from collections.abc import AsyncGenerator
+from http import HTTPStatus
+from typing import Literal
+from urllib.parse import quote
+
+from asyncclient import Poller, SessionPool, TaskRef, decode_ref, encode_ref, errors
+from asyncclient.providers.copyai import CopyAI
+from asyncclient.providers.coze import Coze, WorkflowRunHandle
+from asyncclient.testing import Simulator
+
+LONGEST_WAIT = 60.0  # seconds: proxies and browsers give up on longer requests
+_log = logging.getLogger("remote_runs")
+
+
+class Problem(Exception):
+    """What a client is told instead of a result.
+
+    Args:
+        status: of the HTTP answer.
+        reason: in words; they must bear no secret.
+        retry_after: seconds after which asking again makes sense, if it does.
+        details: more of the answer's body.
+    """
+
+    def __init__(
+        self, status: int, reason: str, *, retry_after: float | None = None, **details: object
+    ) -> None:
+        super().__init__(reason)
+        self.status = int(status)
+        self.body = {"detail": reason, **details}
+        self.headers: dict[str, str] = {}
+        if retry_after is not None:
+            self.headers["Retry-After"] = str(math.ceil(min(max(retry_after, 1.0), 3600.0)))
+
+
+class Runs:
+    """The runs of one app: one client for each provider over one pool, and one poller.
+
+    Args:
+        pool: what carries all requests.
+        poller: what waits for all runs.
+
+    Raises:
+        KeyError: a credential is not in the environment.
+    """
+
+    def __init__(self, pool: SessionPool, poller: Poller) -> None:
+        env = os.environ
+        coze_base = env.get("COZE_API_BASE", Coze.COM)
+        copyai_base = env.get("COPYAI_API_BASE", CopyAI.BASE_URL)
+        self.coze = Coze(pool, token=env["COZE_API_TOKEN"], base_url=coze_base)
+        self.copyai = CopyAI(pool, api_key=env["COPYAI_API_KEY"], base_url=copyai_base)
+        self.poller = poller
+        self._closing = False
+
+    async def start(
+        self, provider: Literal["coze", "copyai"], workflow_id: str, inputs: dict[str, object]
+    ) -> dict[str, str]:
+        """Start a run; return its reference, and the path where its result is to be had."""
+        client = self.coze if provider == "coze" else self.copyai
+        try:
+            run = await client.start_workflow(workflow_id, inputs)
+        except ValueError as error:  # an id that cannot be; nothing was sent
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+        ref = encode_ref(run.ref)
+        _log.info("started %s", ref)  # a client that has gone can still be given what it paid for
+        return {"ref": ref, "result": f"/runs/{quote(ref, safe='')}/result"}
+
+    async def outputs(self, ref: str, timeout: float) -> object:
+        """Wait for a run, `timeout` seconds at most, and return what it put out.
+
+        Being cancelled takes away this wait alone: others of the same run go on.
+        """
+        try:
+            return await self._wait(decode_ref(ref), timeout)
+        except ValueError as error:  # forged or cut short
+            raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
+        except RuntimeError:  # the poller was closed
+            if not self._closing:
+                raise
+            reason = "this server is going down; the run goes on: ask again"
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, reason, retry_after=1) from None
+
+    async def _wait(self, ref: TaskRef, timeout: float) -> object:
+        if ref.provider == "copyai":
+            return (await self.poller.wait(self.copyai.task(ref), timeout=timeout)).outputs
+        run = self.coze.task(ref)
+        if isinstance(run, WorkflowRunHandle):
+            return (await self.poller.wait(run, timeout=timeout)).outputs
+        raise ValueError(f"{ref} is no workflow run")
+
+    def wake(self, delivery: bytes) -> None:
+        """Poll at once the run of which a webhook speaks. Only that poll decides anything.
+
+        Deliveries are not signed. A forged or doubled one costs a poll of a run that somebody
+        waits for; a lost one leaves the wait to its schedule.
+        """
+        try:
+            event = CopyAI.parse_webhook(delivery)
+            run = self.copyai.workflow_run(event.workflow_id or "", event.run_id or "")
+        except (errors.DecodeError, ValueError) as error:
+            raise Problem(HTTPStatus.BAD_REQUEST, f"not a delivery: {error}") from None
+        self.poller.wake(run.key)
+
+    async def aclose(self) -> None:
+        """End all waits, so that their clients get an answer and the server can stop."""
+        self._closing = True
+        await self.poller.aclose()
+
+
+# The first row that fits decides.
+_STATUSES: tuple[tuple[type[errors.AsyncClientError], HTTPStatus], ...] = (
+    (errors.WaitTimeout, HTTPStatus.ACCEPTED),
+    (errors.TaskBlocked, HTTPStatus.CONFLICT),
+    (errors.TaskExpired, HTTPStatus.NOT_FOUND),
+    (errors.NotFound, HTTPStatus.NOT_FOUND),
+    (errors.InvalidRequest, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (errors.RateLimited, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.QuotaExceeded, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.AuthenticationFailed, HTTPStatus.INTERNAL_SERVER_ERROR),
+    (errors.PermissionDenied, HTTPStatus.INTERNAL_SERVER_ERROR),
+    (errors.RequestTimeout, HTTPStatus.GATEWAY_TIMEOUT),
+    (errors.AsyncClientError, HTTPStatus.BAD_GATEWAY),  # TaskFailed, TaskCancelled and the rest
+)
+
+
+def problem_of(error: errors.AsyncClientError) -> Problem:
+    """Say to a client of ours what an error of the library means for it."""
+    status = next(status for kind, status in _STATUSES if isinstance(error, kind))
+    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("%s", error)  # the operator's business, and not the client's
+        return Problem(status, "the provider does not take this server's credentials")
+    retry_after: float | None = getattr(error, "retry_after", None)
+    details: dict[str, object] = {}
+    if isinstance(error, errors.WaitTimeout):
+        retry_after = retry_after or 1.0
+    if error.snapshot is not None:
+        details["state"] = error.snapshot.state
+    if error.may_have_started:
+        details["may_have_started"] = True
+    return Problem(status, str(error), retry_after=retry_after, **details)
+
+
+@contextlib.asynccontextmanager
+async def simulated(port: int) -> AsyncGenerator[None]:
+    """Play both providers on loopback, with webhooks to an app at this port; no account needed."""
+    async with Simulator() as sim, SessionPool() as pool:
+        os.environ |= {
+            "COZE_API_BASE": sim.coze_url,
+            "COZE_API_TOKEN": sim.coze_token,
+            "COPYAI_API_BASE": sim.copyai_url,
+            "COPYAI_API_KEY": sim.copyai_key,
+        }
+        copyai = CopyAI(pool, api_key=sim.copyai_key, base_url=sim.copyai_url)
+        address = f"http://127.0.0.1:{port}/webhooks/copyai"
+        await copyai.register_webhook(address, event_type="workflowRun.completed")
+        await copyai.register_webhook(address, event_type="workflowRun.failed")
+        yield
