@@ -60,7 +60,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def typing(session: nox.Session) -> None:
-    """Check types, strictly and twice, in package, tests and benchmarks."""
+    """Check types, strictly and twice, in package, tests, benchmarks and examples."""
     install(session, "typing")
     session.run("mypy")
     session.run("pyright", "--pythonpath", f"{session.bin}/python", "--warnings")
@@ -138,6 +138,13 @@ def bench(session: nox.Session) -> None:
     install(session, "bench")
     for script in session.posargs or sorted(map(str, Path("benchmarks").glob("bench_*.py"))):
         session.run("python", script)
+
+
+@nox.session(python=OLDEST)
+def soak(session: nox.Session) -> None:
+    """Run both providers for ten minutes through faults and restarts; not among the default ones."""
+    install(session)
+    session.run("python", "benchmarks/soak.py", *session.posargs)
 
 
 @atexit.register

@@ -24,6 +24,7 @@ from asyncclient._budget import Budget
 from asyncclient._decide import (
     Ask,
     Course,
+    Facts,
     Raise,
     Return,
     Rules,
@@ -60,6 +61,8 @@ _LAGS = 1024
 _LEAST_WAKE_GAP = 0.1
 _CLOSE_SECONDS = 5.0
 _SAME_INSTANT = 1e-6
+# A heap or line is rid of what has left it when that is more than half of it, and so many more.
+_STALE = 256
 
 
 class Done(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -129,7 +132,7 @@ class PollerStats(msgspec.Struct, frozen=True, kw_only=True):
 class _Lane:
     """The tasks of one budget that are due, in the order of their turn."""
 
-    __slots__ = ("budget", "in_flight", "name", "ready", "refused", "timer")
+    __slots__ = ("budget", "in_flight", "name", "ready", "refused", "served", "timer")
 
     def __init__(self, name: tuple[object, ...], ceiling: float) -> None:
         self.name = name
@@ -137,6 +140,8 @@ class _Lane:
         self.ready: list[tuple[float, int, _Record]] = []
         self.in_flight = 0
         self.refused = 0
+        # The turn that was served last: the lane's own clock, which only service moves on.
+        self.served = 0.0
         self.timer: asyncio.TimerHandle | None = None
 
 
@@ -144,7 +149,6 @@ class _Record:
     """One pending task, and whoever waits for it."""
 
     __slots__ = (
-        "again",
         "course",
         "delays",
         "due",
@@ -153,18 +157,20 @@ class _Record:
         "key",
         "lane",
         "number",
+        "reading",
         "ready",
         "sent",
         "slowest",
-        "task",
+        "turn",
         "waiters",
+        "woken",
     )
 
     def __init__(
-        self, key: Hashable, task: Task[object], course: Course[object], lane: _Lane
+        self, key: Hashable, reading: Reading[object], course: Course[object], lane: _Lane
     ) -> None:
         self.key = key
-        self.task = task
+        self.reading = reading
         self.course = course
         self.lane = lane
         self.due = self.sent = course.began
@@ -173,19 +179,27 @@ class _Record:
         self.error_delays: Iterator[float] | None = None
         self.slowest: float | None = None
         self.flight: asyncio.Task[None] | None = None
-        self.ready = self.again = False
+        self.turn = 0.0
+        self.ready = self.woken = False
         self.waiters: tuple[_Waiter, ...] = ()
 
 
 class _Waiter:
     """One wait for a task: its own deadline, weight and outlet."""
 
-    __slots__ = ("began", "deadline", "final", "outlet", "record", "weight")
+    __slots__ = ("began", "deadline", "final", "outlet", "record", "task", "weight")
 
     def __init__(
-        self, record: _Record, outlet: _Outlet, began: float, timeout: float, weight: float
+        self,
+        record: _Record,
+        task: Task[object],
+        outlet: _Outlet,
+        began: float,
+        timeout: float,
+        weight: float,
     ) -> None:
         self.record: _Record | None = record
+        self.task = task
         self.outlet = outlet
         self.began = began
         self.deadline = began + timeout
@@ -239,6 +253,17 @@ class _Group(_Outlet):
 
     def put(self, done: Done[object]) -> None:
         self.unread.append(done)
+        self.call_reader()
+
+    def leave(self, waiter: _Waiter) -> None:
+        """Forget a waiter; the line forgets the ended ones by and by, not at their deadlines."""
+        self.waiters.discard(waiter)
+        if len(self.line) > 2 * len(self.waiters) + _STALE:
+            self.line = deque(other for other in self.line if other.record is not None)
+
+    def fed(self, _feeding: asyncio.Task[None]) -> None:
+        """Note that no more will be taken in."""
+        self.feeding = None
         self.call_reader()
 
     def call_reader(self) -> None:
@@ -326,6 +351,9 @@ class Poller:
         for group in self._groups:
             if group.feeding is not None:
                 group.feeding.cancel()
+                group.error = RuntimeError(
+                    "the Poller was closed before all tasks of this as_done were taken in"
+                )
         for record in list(self._records.values()):
             for waiter in record.waiters:
                 closed = RuntimeError(
@@ -402,8 +430,11 @@ class Poller:
         """
         found = list(self._found(key))
         for record in found:
-            record.again = record.flight is not None
-            if record.flight is None and not record.ready:
+            record.woken = True
+            if record.ready:
+                turn = (_turn(record), next(self._sequence), record)
+                heapq.heappush(record.lane.ready, turn)
+            elif record.flight is None:
                 self._schedule_poll(record, min(record.due, self._soonest(record)))
         return bool(found)
 
@@ -430,7 +461,7 @@ class Poller:
                     name=" ".join(part for part in lane.name if isinstance(part, str)),
                     rate=lane.budget.rate,
                     polls_per_second=lane.budget.sending(now),
-                    ready=len(lane.ready),
+                    ready=len({id(entry[2]) for entry in lane.ready if entry[2].waiters}),
                     in_flight=lane.in_flight,
                     refused=lane.refused,
                 )
@@ -478,11 +509,14 @@ class Poller:
         fresh = record is None
         if record is None:
             record = self._records[key] = self._record(key, cast("Task[object]", task), now)
-        waiter = _Waiter(record, outlet, now, timeout, weight)
+        waiter = _Waiter(record, cast("Task[object]", task), outlet, now, timeout, weight)
         record.waiters += (waiter,)
         self._waits += 1
         if fresh:
-            self._schedule_poll(record, now + min(self._first_phase(now), timeout))
+            phase = self._first_phase(now)
+            # The phase of one of a crowd is its first gap, which the schedule would draw again.
+            record.number = 1 if phase else 0
+            self._schedule_poll(record, now + min(phase, timeout / 2))
         elif record.flight is None and not record.ready and record.due > waiter.deadline:
             self._schedule_poll(record, waiter.deadline)
         return waiter
@@ -491,17 +525,18 @@ class Poller:
         reading = Reading(task)
         ref = reading.ref
         course: Course[object] = Course(reading, _RULES, now, ref, age_of(ref))
-        return _Record(key, task, course, self._lane_of(task))
+        return _Record(key, reading, course, self._lane_of(task))
 
     def _lane_of(self, task: Task[object]) -> _Lane:
         budget: object = getattr(task, "budget", None)
-        name = cast("tuple[object, ...]", budget) if isinstance(budget, tuple) else ("",)
+        name = cast("tuple[object, ...]", budget) if budget and isinstance(budget, tuple) else ("",)
         lane = self._lanes.get(name)
         if lane is None:
             documented: object = getattr(task, "documented_rate", None)
             rate = self._rates.get(str(name[0]), self._rates.get(None))
             if rate is None:
-                rate = documented if isinstance(documented, int | float) else math.inf
+                good = isinstance(documented, int | float) and documented > 0
+                rate = cast("float", documented) if good else math.inf
             lane = self._lanes[name] = _Lane(name, rate)
         return lane
 
@@ -513,7 +548,9 @@ class Poller:
             self._at_once -= 1
             return 0.0
         self._crowd += 1
-        first = self._schedule.first if isinstance(self._schedule, Schedule) else 1.0
+        first = 1.0
+        if isinstance(self._schedule, Schedule):
+            first = self._schedule.first / (1 + self._schedule.jitter)
         return first * (self._crowd * _GOLDEN % 1.0)
 
     def _found(self, key: Hashable) -> Iterator[_Record]:
@@ -532,7 +569,14 @@ class Poller:
     def _schedule_poll(self, record: _Record, due: float) -> None:
         record.due = due
         heapq.heappush(self._heap, (due, next(self._sequence), record))
+        self._sweep()
         self._arm()
+
+    def _sweep(self) -> None:
+        """Forget due times that no longer hold, or what has left would stay until they come."""
+        if len(self._heap) > 2 * len(self._records) + _STALE:
+            self._heap = [entry for entry in self._heap if _holds(entry[2], entry[0])]
+            heapq.heapify(self._heap)
 
     def _arm(self) -> None:
         if self._closed or self._loop is None or not self._heap:
@@ -554,7 +598,7 @@ class Poller:
                 break
             due, number, record = heapq.heappop(self._heap)
             # A record that was put off, taken forward or left has other entries, or none.
-            if record.due == due and record.waiters and not record.ready and record.flight is None:
+            if _holds(record, due):
                 record.ready = True
                 heapq.heappush(record.lane.ready, (_turn(record), number, record))
                 lanes.add(record.lane)
@@ -574,61 +618,75 @@ class Poller:
             if left > 0:
                 lane.timer = self._loop.call_at(now + left, self._pump, lane)
                 return
-            record = heapq.heappop(lane.ready)[2]
-            record.ready = False
-            if record.waiters:
+            turn, _, record = heapq.heappop(lane.ready)
+            lane.served = max(lane.served, turn)
+            # A task that was woken stands in the lane twice, one that was left not at all.
+            ready, record.ready = record.ready, False
+            if ready and record.waiters:
+                record.woken = False
                 lane.budget.spend(now)
                 lane.in_flight += 1
                 self._lags.append(max(0.0, now - record.due))
                 record.sent = now
                 record.flight = self._loop.create_task(self._poll(record))
                 self._flights.add(record.flight)
+                record.flight.add_done_callback(self._flights.discard)
 
     async def _poll(self, record: _Record) -> None:
         flight = record.flight
-        lane = record.lane
-        started = self._now()
-        reading = Reading(record.task)
         step: Step[object] | None = None
+        now = self._now()
         try:
-            try:
-                facts = reading.facts(await record.task.poll())
-            finally:
-                self._polls += 1
-                lane.in_flight -= 1
+            step, now = await self._ask(record)
+        finally:
+            # A poll that all have left has been taken off already.
+            if record.flight is flight:
+                record.flight = None
+                record.lane.in_flight -= 1
+                if step is None and not self._closed:
+                    # It was cancelled by something of its own: a failed poll like others.
+                    step, now = Sleep(1.0, "error"), self._now()
+                if step is not None:
+                    self._settle(record, step, now)
+                self._pump(record.lane)
+
+    async def _ask(self, record: _Record) -> tuple[Step[object], float]:
+        """Poll once; return what follows, and the time at which that was decided."""
+        reading = record.reading
+        started = self._now()
+        try:
+            facts = await self._facts(reading)
         except Exception as error:  # noqa: BLE001  (which ones end the wait is a rule, not a clause)
             now = self._now()
             self._errors += 1
             if isinstance(error, RateLimited):
-                lane.refused += 1
-                lane.budget.refused(now, error.retry_after)
+                record.lane.refused += 1
+                record.lane.budget.refused(now, error.retry_after)
             took = 0.0 if isinstance(error, TimeoutError) else now - started
             record.slowest = max(took, record.slowest or 0.0)
             if record.error_delays is None:
                 record.error_delays = _ERROR_BACKOFF.delays(self._rng)
             delay = next(record.error_delays)
-            step = record.course.after_error(
-                error, delay=delay, now=now, transient=reading.transient
-            )
             _log.debug("%s: a poll failed: %r", record.course.subject, error)
-        else:
-            now = self._now()
-            took = now - started
-            record.slowest = max(took, record.slowest or 0.0)
-            record.error_delays = None
+            return record.course.after_error(
+                error, delay=delay, now=now, transient=reading.transient
+            ), now
+        now = self._now()
+        took = now - started
+        record.slowest = max(took, record.slowest or 0.0)
+        record.error_delays = None
+        try:
             delay = self._next_delay(record)
-            step = record.course.after_answer(facts, delay=delay, took=took, now=now)
-            _log.debug("%s: %r", record.course.subject, facts.word)
+        except Exception as error:  # noqa: BLE001  (a schedule of the caller's own)
+            return Raise(record.course.with_evidence(error, now)), now
+        _log.debug("%s: %r", record.course.subject, facts.word)
+        return record.course.after_answer(facts, delay=delay, took=took, now=now), now
+
+    async def _facts(self, reading: Reading[object]) -> Facts[object]:
+        try:
+            return reading.facts(await reading.task.poll())
         finally:
-            record.flight = None
-            if flight is not None:
-                self._flights.discard(flight)
-            if step is not None:
-                self._settle(record, step)
-            elif record.waiters and not self._closed:
-                # The poll was cancelled by something of its own, and not because all have left.
-                self._settle(record, Sleep(1.0, "error"))
-            self._pump(lane)
+            self._polls += 1
 
     def _next_delay(self, record: _Record) -> float:
         schedule = self._schedule
@@ -638,20 +696,19 @@ class Poller:
                 return schedule.delay(number)
             return schedule.delay(number, drawing(self._rng))
         if record.delays is None:
-            record.delays = schedule.delays(self._rng)
-        return next(record.delays, 1.0)
+            record.delays = _endless(schedule.delays(self._rng))
+        return next(record.delays)
 
     # --- ending ---
 
-    def _settle(self, record: _Record, step: Step[object]) -> None:
-        now = self._now()
+    def _settle(self, record: _Record, step: Step[object], now: float) -> None:
         if isinstance(step, Return):
             for waiter in record.waiters:
                 self._deliver(waiter, step.snapshot.result, None)
             return
         if isinstance(step, Raise | Ask):
             for number, waiter in enumerate(record.waiters):
-                error = copy.copy(step.error) if number else step.error
+                error = _twin(step.error) if number else step.error
                 self._deliver(waiter, None, error)
             return
         due = math.inf
@@ -664,8 +721,7 @@ class Poller:
                 waiter.final = max(waiter.deadline, now + fitted.seconds)
             due = min(due, now + fitted.seconds if not fitted.last else waiter.final or math.inf)
         if record.waiters:
-            self._schedule_poll(record, min(due, self._soonest(record)) if record.again else due)
-            record.again = False
+            self._schedule_poll(record, min(due, self._soonest(record)) if record.woken else due)
 
     def _fit(self, record: _Record, waiter: _Waiter, step: Sleep, now: float) -> Sleep | None:
         if waiter.final is not None and record.sent >= waiter.final - _SAME_INSTANT:
@@ -700,7 +756,7 @@ class Poller:
             error.elapsed = elapsed
         state = course.snapshot.state if course.snapshot is not None else None
         done: Done[object] = Done(
-            task=record.task,
+            task=waiter.task,
             state=state,
             result=result,
             error=error,
@@ -717,13 +773,19 @@ class Poller:
             return
         self._waits -= 1
         if isinstance(waiter.outlet, _Group):
-            waiter.outlet.waiters.discard(waiter)
+            waiter.outlet.leave(waiter)
         record.waiters = tuple(other for other in record.waiters if other is not waiter)
         if not record.waiters:
             if self._records.get(record.key) is record:
                 del self._records[record.key]
-            if record.flight is not None:
-                record.flight.cancel()
+            flight, record.flight = record.flight, None
+            if flight is not None:
+                # Its place is free at once: a poll that has not begun to run never says so itself.
+                flight.cancel()
+                record.lane.in_flight -= 1
+                if self._loop is not None and not self._closed:
+                    self._loop.call_soon(self._pump, record.lane)
+            self._sweep()
 
     def _watch_deadline(self, waiter: _Waiter) -> asyncio.TimerHandle | None:
         """End a wait whose last poll is not answered; polls alone end all others."""
@@ -740,12 +802,16 @@ class Poller:
         if now < limit - _SAME_INSTANT:
             self._loop.call_at(limit, self._deadline_reached, waiter)
             return
-        if record.flight is not None:
-            record.course.last_error = RequestTimeout("a poll was still unanswered at the deadline")
-            record.course.polls += 1
+        course = record.course
+        if record.flight is None:
+            self._expire(waiter, now)
+            return
+        # The poll under way is no failed one yet for the others who wait.
+        polls, error = course.polls, course.last_error
+        course.polls = polls + 1
+        course.last_error = RequestTimeout("a poll was still unanswered at the deadline")
         self._expire(waiter, now)
-        if record.flight is not None:
-            record.course.polls -= 1  # it is counted when it ends, for those who still wait
+        course.polls, course.last_error = polls, error
 
     # --- groups ---
 
@@ -757,6 +823,7 @@ class Poller:
         group = _Group()
         self._groups.add(group)
         group.feeding = loop.create_task(self._feed(group, tasks, timeout))
+        group.feeding.add_done_callback(group.fed)
         return group
 
     def end_group(self, group: _Group) -> None:
@@ -771,6 +838,7 @@ class Poller:
             group.timer.cancel()
         for waiter in list(group.waiters):
             self._leave(waiter)
+        group.call_reader()
 
     async def _feed(
         self,
@@ -789,14 +857,12 @@ class Poller:
                         await asyncio.sleep(0)  # noqa: TID251  (gives the event loop its turn)
         except Exception as error:  # noqa: BLE001  (the reader gets it, whatever it is)
             group.error = error
-        finally:
-            group.feeding = None
-            group.call_reader()
 
     async def _take_in(self, group: _Group, task: Task[T], timeout: float) -> None:
         waiter = self._submit(task, group, timeout, 1.0)
         group.waiters.add(waiter)
-        group.line.append(waiter)
+        if timeout < math.inf:
+            group.line.append(waiter)
         if group.timer is None and timeout < math.inf and self._loop is not None:
             group.timer = self._loop.call_at(waiter.deadline, self._line_reached, group)
         while len(group.unread) > _UNREAD:
@@ -809,11 +875,13 @@ class Poller:
         if self._loop is None:
             return
         now = self._now()
-        line = group.line
-        while line and (line[0].record is None or line[0].deadline <= now + _SAME_INSTANT):
-            self._deadline_reached(line.popleft())
-        if line:
-            group.timer = self._loop.call_at(line[0].deadline, self._line_reached, group)
+        while group.line:
+            first = group.line[0]
+            if first.record is not None and first.deadline > now + _SAME_INSTANT:
+                group.timer = self._loop.call_at(first.deadline, self._line_reached, group)
+                return
+            group.line.popleft()
+            self._deadline_reached(first)
 
 
 class AsDone(Generic[T]):
@@ -839,6 +907,9 @@ class AsDone(Generic[T]):
             if self._left:
                 raise StopAsyncIteration
             group = self._group = self._poller.begin_group(self._tasks, self._timeout)
+        if group.reader is not None and not group.reader.done():
+            msg = "this as_done is already being read by another task: make one for each"
+            raise RuntimeError(msg)
         while not group.unread:
             if group.error is not None:
                 error, group.error = group.error, None
@@ -887,19 +958,50 @@ def _key_of(task: Task[T]) -> Hashable:
     return key
 
 
-def _turn(record: _Record) -> float:
-    """Return a due record's place in its lane: when its poll became worth making.
+def _holds(record: _Record, due: float) -> bool:
+    """Return whether an entry of the heap still tells when its record is due."""
+    return record.due == due and bool(record.waiters) and not record.ready and record.flight is None
 
-    A last poll goes first. Of the others, one of weight w counts as due when w**-0.5 of its gap
-    had passed: that shares a short budget by the square root of the weights, which is the least
-    total delay, and since places are moments in time, none is passed over for ever.
+
+def _twin(error: Exception) -> Exception:
+    """Return an error of its own for another waiter: notes and tracebacks are not shared."""
+    try:
+        twin = copy.copy(error)
+    except Exception:  # noqa: BLE001  (a class that cannot be made of its own args)
+        twin = type(error).__new__(type(error), *error.args)
+        vars(twin).update(vars(error))
+    if hasattr(error, "__notes__"):
+        twin.__notes__ = [*error.__notes__]
+    twin.__cause__ = error.__cause__
+    twin.__suppress_context__ = error.__suppress_context__
+    return twin.with_traceback(error.__traceback__)
+
+
+def _endless(delays: Iterator[float]) -> Iterator[float]:
+    """Repeat the last of some delays for ever; 1 s if there is none."""
+    last = 1.0
+    for last in delays:
+        yield last
+    while True:
+        yield last
+
+
+def _turn(record: _Record) -> float:
+    """Return a due record's place in its lane, by stride scheduling.
+
+    Where the budget is short, tasks are served in shares of the square root of their weights, which
+    is the least total delay, and none is passed over for ever. A last poll goes first, and a task
+    that a signal speaks of goes before what is merely due.
     """
-    weight = 1.0
+    if record.woken:
+        return record.lane.served - 1  # before all that have the turn which is being served
+    weight = 0.0
     for waiter in record.waiters:
         if waiter.final is not None and record.due >= waiter.final - _SAME_INSTANT:
             return -math.inf
         weight = max(weight, waiter.weight)
-    return record.sent + (record.due - record.sent) / math.sqrt(weight)
+    record.turn = max(record.lane.served, record.turn) + 1 / math.sqrt(weight)
+    return record.turn
 
 
 def _weight(value: object) -> float:

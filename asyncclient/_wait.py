@@ -435,7 +435,8 @@ class Reading(Generic[T]):
         )
 
     def _trait(self, name: str, result: T) -> object:
-        return cast("Callable[[T], object]", getattr(self.task, name, _nothing))(result)
+        trait: Callable[[T], object] | None = getattr(self.task, name, None)
+        return None if trait is None else trait(result)
 
     def __str__(self) -> str:
         if self.ref is not None:
@@ -444,10 +445,6 @@ class Reading(Generic[T]):
         key: object = getattr(self.task, "key", None)
         told = "" if key is None or callable(key) else f" {key!r}"
         return f"{getattr(self.task, 'kind', type(self.task).__name__)}{told}"
-
-
-def _nothing(_result: object) -> None:
-    return None
 
 
 def _finite(value: object) -> float | None:

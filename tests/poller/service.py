@@ -1,0 +1,222 @@
+"""Fakes for tests of the Poller: a service with its own limit, and the cheap jobs that it runs.
+
+All times are the loop's, which are virtual here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Awaitable, Coroutine, Hashable, Iterable, Iterator
+from typing import Generic, Protocol, TypeVar
+
+import anyio
+
+from asyncclient import Poller, TaskState
+from asyncclient.errors import RateLimited, WaitTimeout
+from tests.waiting.scenario import WORDS, Job, Outcome, outcome_of
+
+T = TypeVar("T")
+
+
+class Service:
+    """A remote service: it counts what it is asked, and refuses what is too much.
+
+    Args:
+        name: the provider, by which budgets are counted.
+        latency: seconds that each request takes; `inf` hangs.
+        limit: requests within any second that it answers; the others get a 429.
+        retry_after: what the 429 says.
+        documented_rate: the limit that its handles tell.
+
+    Attributes:
+        fault: what it raises instead of an answer, if anything.
+        sent: when each request came.
+        refused: when each request was refused.
+        in_flight: requests that it has not answered.
+        most_in_flight: the most of them at a time.
+    """
+
+    def __init__(
+        self,
+        name: str = "fake",
+        *,
+        latency: float = 0.0,
+        limit: float = math.inf,
+        retry_after: float | None = None,
+        documented_rate: float | None = None,
+    ) -> None:
+        self.budget: tuple[str, ...] = (name, "account")
+        self.latency = latency
+        self.limit = limit
+        self.retry_after = retry_after
+        self.documented_rate = documented_rate
+        self.fault: Exception | None = None
+        self.sent: list[float] = []
+        self.refused: list[float] = []
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self._answered: deque[float] = deque()
+
+    async def ask(self) -> None:
+        """Take one request to its answer, or raise."""
+        now = anyio.current_time()
+        self.sent.append(now)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            if self.latency == math.inf:
+                await anyio.sleep_forever()
+            await asyncio.sleep(self.latency)
+        finally:
+            self.in_flight -= 1
+        if self.limit < math.inf:
+            self._count(now)
+        if self.fault is not None:
+            raise self.fault
+
+    def _count(self, now: float) -> None:
+        while self._answered and self._answered[0] <= now - 1:
+            self._answered.popleft()
+        if len(self._answered) >= self.limit:
+            self.refused.append(now)
+            raise RateLimited("slow down", status=429, retry_after=self.retry_after)
+        self._answered.append(now)
+
+
+class Item:
+    """One job of a service: at work until an instant, and then ended with a word.
+
+    Args:
+        service: who runs it.
+        key: its identity.
+        ends: when it ends.
+        word: how.
+
+    Attributes:
+        sent: when it was asked about.
+    """
+
+    __slots__ = ("_busy", "ends", "key", "sent", "service", "word")
+
+    def __init__(
+        self, service: Service, key: Hashable = "item", ends: float = math.inf, word: str = "done"
+    ) -> None:
+        self.service = service
+        self.key = key
+        self.ends = ends
+        self.word = word
+        self.sent: list[float] = []
+        self._busy = False
+
+    @property
+    def kind(self) -> str:
+        """Which tasks are alike."""
+        return "fake.item"
+
+    @property
+    def budget(self) -> tuple[str, ...]:
+        """What its polls are counted against."""
+        return self.service.budget
+
+    @property
+    def documented_rate(self) -> float | None:
+        """The limit of its polls, in requests a second."""
+        return self.service.documented_rate
+
+    async def poll(self) -> str:
+        """Return its word."""
+        assert not self._busy, "two polls of one task at once"
+        self._busy = True
+        self.sent.append(anyio.current_time())
+        try:
+            await self.service.ask()
+        finally:
+            self._busy = False
+        return self.word if anyio.current_time() >= self.ends else "running"
+
+    def state_of(self, result: str) -> TaskState | None:
+        """Return the state of a word."""
+        return WORDS.state_of(result)
+
+    def word_of(self, result: str) -> str:
+        """Return the word, which is the whole answer."""
+        return result
+
+
+class Counted(Generic[T]):
+    """An iterator that knows how many were taken from it.
+
+    Args:
+        things: what it gives.
+    """
+
+    def __init__(self, things: Iterable[T]) -> None:
+        self.taken = 0
+        self._things = iter(things)
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        thing = next(self._things)
+        self.taken += 1
+        return thing
+
+
+class _Sender(Protocol):
+    @property
+    def sent(self) -> list[float]: ...
+
+
+def job(key: Hashable, *script: str | Exception, latency: float = 0.0) -> Job:
+    """Make a job with a key of its own."""
+    made = Job(*(script or ("running",)), latency=latency)
+    made.key = key
+    return made
+
+
+def items(
+    service: Service, number: int, *, ends: float = math.inf, prefix: str = "item"
+) -> list[Item]:
+    """Make many jobs that end at the same time."""
+    return [Item(service, f"{prefix}-{index}", ends) for index in range(number)]
+
+
+def start(waiting: Coroutine[object, object, T]) -> asyncio.Task[Outcome[T]]:
+    """Wait in the background, to whichever end."""
+    return asyncio.get_running_loop().create_task(outcome_of(waiting))
+
+
+def start_all(
+    poller: Poller, tasks: Iterable[Item], *, timeout: float = 600.0, weight: float = 1.0
+) -> list[asyncio.Task[Outcome[str]]]:
+    """Wait for many in the background."""
+    return [start(poller.wait(task, timeout=timeout, weight=weight)) for task in tasks]
+
+
+async def gave_up(waiting: Awaitable[Outcome[T]]) -> bool:
+    """Return whether a wait ended by its own timeout."""
+    return isinstance((await waiting).error, WaitTimeout)
+
+
+async def turns(number: int = 10) -> None:
+    """Let the event loop turn a few times, without any time passing."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+def sent_by(tasks: Iterable[_Sender]) -> list[float]:
+    """Return all times at which any of them was asked about, in order."""
+    return sorted(instant for task in tasks for instant in task.sent)
+
+
+def most_within(times: list[float], seconds: float) -> int:
+    """Return how many of the sorted times lie in the fullest stretch of so many seconds."""
+    tick = 1e-6
+    return max(
+        (bisect_left(times, instant + seconds - tick) - at for at, instant in enumerate(times)),
+        default=0,
+    )
