@@ -142,7 +142,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def soak(session: nox.Session) -> None:
-    """Run both providers for ten minutes through faults and restarts; not among the default ones."""
+    """Run both providers for ten minutes through faults and restarts; not a default session."""
     install(session)
     session.run("python", "benchmarks/soak.py", *session.posargs)
 
