@@ -68,20 +68,22 @@ def typing(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests on every supported Python; arguments after `--` go to pytest."""
+    """Run the tests on every supported Python, the oldest with coverage; `--` goes to pytest."""
     install(session, "tests")
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    if not _tested:
+    if session.python == OLDEST:
         session.run("coverage", "erase")  # what earlier runs left would count for lines since moved
-    session.run("coverage", "run", "-m", "pytest")
+        session.run("coverage", "run", "-m", "pytest", "-n", "auto")
+    else:
+        session.run("pytest", "-n", "auto")
     _tested.add(str(session.python))
 
 
 @nox.session(python=OLDEST)
 def coverage(session: nox.Session) -> None:
-    """Add up what the tests covered on all Pythons, and fail below the limit."""
+    """Add up what the tests covered, and fail below the limit."""
     if not list(Path().glob(".coverage.*")):
         session.skip("no test has been run with coverage: `nox -s tests coverage` does both")
     install(session, "tests")
@@ -108,7 +110,7 @@ def lowest(session: nox.Session) -> None:
     if session.venv_backend != "uv":
         session.skip("only uv can install the lowest versions: pip install 'nox[uv]'")
     install(session, "tests", options=("--resolution", "lowest-direct"))
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session(python=OLDEST)

@@ -34,6 +34,16 @@ from asyncclient.errors import (
 from asyncclient.providers.copyai import CopyAI, WorkflowRun, WorkflowRunHandle
 from asyncclient.testing import ScriptedTransport, reply
 
+
+class NoJSON:
+    """A thing without a form in JSON, and with the same name in every run."""
+
+    def __repr__(self) -> str:
+        return "NO_JSON"
+
+
+NO_JSON = NoJSON()
+
 _FOLDER = Path(__file__).parents[1] / "fixtures" / "copyai"
 _RECORDED = {f"{path.parent.name}/{path.name}": path.read_bytes() for path in _FOLDER.glob("*/*")}
 _STARTED = _RECORDED["answers/start_workflow.json"]
@@ -579,7 +589,7 @@ async def test_an_id_stays_one_segment_of_the_path() -> None:
     assert transport.requests[0].target == "/api/workflow/..%2Fa/run/b%3Fc%252F%23d"
 
 
-@pytest.mark.parametrize("bad", [[], "tea", 3, object(), {"x": object()}], ids=repr)
+@pytest.mark.parametrize("bad", [[], "tea", 3, NO_JSON, {"x": NO_JSON}], ids=repr)
 @pytest.mark.parametrize("argument", ["start_variables", "metadata"])
 async def test_inputs_that_are_no_json_object_are_refused(argument: str, bad: object) -> None:
     """What is no mapping, or has no form in JSON, is a `TypeError`, and nothing is sent."""
