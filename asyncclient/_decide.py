@@ -152,7 +152,7 @@ def _after_failure(error: Exception, delay: float) -> Sleep:
 
 
 def _is_transient(error: Exception) -> bool:
-    """Return whether asking again may help: DESIGN's list of tolerated errors."""
+    """Return whether asking again may help."""
     if isinstance(error, TransportError):
         return not error.permanent
     # The built-in errors are what a caller's own fetch function raises.
@@ -426,7 +426,7 @@ class Course(Generic[T]):
                 return sleep
             message = (
                 f"{self.subject}: {self.wordless} answers in a row without a status word; "
-                "look at .snapshot.raw: is it the answer that you expected?"
+                "look at .snapshot.result: is it the answer that you expected?"
             )
             return Raise(self.with_evidence(UnknownStatus(message), now))
         self.wordless = 0

@@ -76,7 +76,7 @@ class SessionPool:
         self._trace_configs = _configs(trace_configs)
 
     async def __aenter__(self) -> Self:
-        self._check(asyncio.get_running_loop())
+        _ = self._current_task()
         return self
 
     async def __aexit__(

@@ -67,7 +67,9 @@ async def wait_until_done(
     Args:
         task: a provider's handle, any `Task`, or an async function of no arguments that asks once
             (then `vocabulary` and `status` say how to read its answer).
-        timeout: seconds for the whole wait, a hanging request included. Default 600.
+        timeout: seconds for the whole wait, a hanging request included. Default 600. A poll that
+            is under way then may still be answered: within twice what the slowest answer took, a
+            quarter of a second at least and 5 s at most.
         schedule: the gaps between polls. Default `Schedule()`: 1 s growing to 15 s.
         on_change: called with the snapshot at each change of word or progress, the first and the
             last included; may be async.

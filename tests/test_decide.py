@@ -434,7 +434,7 @@ def test_too_many_answers_without_a_word_end_the_wait() -> None:
     for _ in range(5):
         assert isinstance(answered(course, facts_of(None, None)), Sleep)
     error = raised(answered(course, facts_of(None, None)), UnknownStatus)
-    assert "6 answers in a row without a status word; look at .snapshot.raw" in str(error)
+    assert "6 answers in a row without a status word; look at .snapshot.result" in str(error)
     assert error.polls == 6
 
 

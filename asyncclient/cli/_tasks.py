@@ -179,8 +179,8 @@ async def watch_one(ref: TaskRef, *, timeout: float, as_json: bool) -> int:
             last = snapshot
     if last is None or last.state is TaskState.SUCCEEDED:
         return ExitCode.OK
-    why = getattr(task, "reason_of", str)(last.result)
-    complain(f"{ref} ended as {last.state} (status {last.word!r}): {why}")
+    why = f": {last.reason}" if last.reason else ""
+    complain(f"{ref} ended as {last.state} (status {last.word!r}){why}")
     return ExitCode.ENDED_BADLY
 
 

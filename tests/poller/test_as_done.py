@@ -201,7 +201,7 @@ async def test_a_slow_reader_holds_back_the_generator() -> None:
 async def test_ends_that_were_read_are_forgotten() -> None:
     """Reading on and on keeps no memory of what was read, without a timeout as with one."""
     service = Service()
-    number = 20_000
+    number = 4_000
 
     def stream() -> Iterator[Item]:
         yield Item(service, "slow", 1e4)

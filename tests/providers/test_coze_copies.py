@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 import pytest
 
-from asyncclient import TaskState, decode_ref, encode_ref, wait_until_done
+from asyncclient import TaskRef, TaskState, decode_ref, encode_ref, wait_until_done
 from asyncclient._wire import Request, Response
 from asyncclient.errors import DecodeError, TaskFailed
 from asyncclient.providers.coze import CopyFailure, CopyTaskHandle, Coze
@@ -159,3 +159,13 @@ async def test_the_reasons_of_a_failed_copy_are_typed() -> None:
             failed_reason="The quota does not suffice",
         )
     ]
+
+
+@pytest.mark.parametrize("bad", [None, "", 7350], ids=repr)
+def test_a_lost_task_id_is_no_copy_that_was_made_at_once(bad: object) -> None:
+    """A handle needs an id: a missing one is refused, and never waited for as done."""
+    coze = Coze(ScriptedTransport(), token="t")
+    with pytest.raises((TypeError, ValueError), match="task_id"):
+        coze.copy_task(cast("str", bad))
+    with pytest.raises((TypeError, ValueError), match="copied_entity_id"):
+        coze.task(TaskRef("coze", "copy_task", {"copied_entity_id": ""}))

@@ -115,9 +115,15 @@ async def test_only_codes_that_may_pass_are_asked_again(code: int, kind: type[AP
     coze, transport = _client(reply({"code": code, "msg": ""}), repeat=True, max_retries=2)
     with pytest.raises(kind):
         await coze.get_workflow_run("7350", "7431")
-    # 4020 asks for a minute, which is more than a single call is worth.
-    repeats = 2 if issubclass(kind, _REPEATED) and code != 4020 else 0
+    # 4020 and 4102 ask for a minute, which is more than a single call is worth.
+    repeats = 2 if issubclass(kind, _REPEATED) and code not in {4020, 4102} else 0
     assert len(transport.requests) == 1 + repeats
+
+
+async def test_a_permission_that_lacks_is_no_wrong_token() -> None:
+    """Code 4101 stands for a wrong token only where it says so."""
+    error = await _error(reply({"code": 4101, "msg": "Token lacks the permission required"}))
+    assert type(error) is PermissionDenied
 
 
 @pytest.mark.parametrize("code", [1, 4999, 999999999999, -5])

@@ -374,6 +374,33 @@ async def test_a_key_of_the_other_region_is_told_in_cozes_words(app: App) -> Non
         await coze.get_bot("1")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"access_token": "czs_s3cret", "expires_in": None},
+        {"access_token": "czs_s3cret", "expires_in": "soon"},
+        {"access_token": ["czs_s3cret"], "expires_in": 900},
+    ],
+    ids=["no expiry", "expiry in words", "token in a list"],
+)
+async def test_a_token_in_an_odd_answer_is_not_shown(app: App, body: object) -> None:
+    """An answer of another shape than declared is an error that shows nothing of the token."""
+    coze, server = app()
+    server.faults = [reply(body)] * 99
+    with pytest.raises(DecodeError) as caught:
+        await coze.get_bot("1")
+    error = caught.value
+    assert "s3cret" not in f"{error} {error!r} {vars(error)} {error.__cause__} {error.__context__}"
+
+
+async def test_a_quoted_expiry_is_read(app: App) -> None:
+    """`expires_in` may come as text, like other numbers of this provider."""
+    coze, server = app()
+    server.faults = [reply({"access_token": "tok-q", "expires_in": str(int(_NOW) + 900)})]
+    await coze.get_bot("1")
+    assert server.bearers == ["tok-q"]
+
+
 @pytest.mark.parametrize("status", [200, 400, 500])
 async def test_an_internal_error_of_the_token_endpoint_is_repeated(app: App, status: int) -> None:
     """`internal_error` is the endpoint's own fault, worth another try at any status."""

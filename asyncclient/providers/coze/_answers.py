@@ -374,4 +374,10 @@ class Refusal(msgspec.Struct):
 
 class Token(msgspec.Struct):
     access_token: str
-    expires_in: int
+    expires_in: int | str
+
+    def __repr__(self) -> str:
+        return "<Token>"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return []

@@ -13,7 +13,15 @@ import anyio
 import anyio.to_thread
 
 from asyncclient._call import Account, TokenSource, encode_body
-from asyncclient._wire import Transport, base_of, id_text, path_segment, text
+from asyncclient._wire import (
+    Transport,
+    as_int,
+    base_of,
+    id_text,
+    path_segment,
+    text,
+    whole_number,
+)
 from asyncclient.errors import RateLimited, ServerError, TransportError
 from asyncclient.providers.coze._answers import Token
 from asyncclient.providers.coze._endpoints import GET_TOKEN, headers_of
@@ -55,6 +63,7 @@ class CozeJWT:
         if "-----BEGIN" not in text("private_key", private_key):
             msg = "private_key must be the text of a PEM file ('-----BEGIN PRIVATE KEY-----…')"
             raise ValueError(msg)
+        whole_number("duration_seconds", duration_seconds, least=1)
         if not 1 <= duration_seconds <= 86399:  # noqa: PLR2004  (page `oauth_jwt`)
             msg = f"duration_seconds={duration_seconds!r} must be 1 to 86399 seconds"
             raise ValueError(msg)
@@ -166,8 +175,8 @@ class _JWTSource:
             now = self._clock()
             # `expires_in` is an absolute Unix time here (page `oauth_jwt`, sample 1721135859),
             # against its name; a small number can only be a duration.
-            absolute = fetched.expires_in > _NO_DURATION
-            grant.expires = fetched.expires_in if absolute else now + fetched.expires_in
+            expires_in = as_int(fetched.expires_in) or 0
+            grant.expires = expires_in if expires_in > _NO_DURATION else now + expires_in
             grant.margin = min(60.0, max(0.0, grant.expires - now) / 10)
             grant.token = fetched.access_token
             return grant.token

@@ -142,7 +142,7 @@ class Coze:
 
     def copy_task(self, task_id: str) -> CopyTaskHandle:
         """Return the handle of a copy task whose id is known; no I/O."""
-        return CopyTaskHandle(self._account, task_id, None)
+        return CopyTaskHandle(self._account, id_text("task_id", task_id), None)
 
     def chat(self, conversation_id: str, chat_id: str) -> ChatHandle:
         """Return the handle of a chat whose ids are known; no I/O."""

@@ -113,7 +113,7 @@ _ADVICE: dict[type[APIError], str] = {
     NotFound: "check the id, that it is published, and that it is of this account and region",
     QuotaExceeded: "waiting does not help: look at the account's plan and balance",
 }
-_OVER_RPM = 4020
+_SLOWLY = {4020, 4102}  # over the purchased requests a minute, and risk control: wait a minute
 _NO_PERMISSION = 4101
 _A_MINUTE = 60.0
 
@@ -136,7 +136,7 @@ def refused_by(response: Response, name: str) -> APIError | None:
         kind = _ERRORS.get(number, kind)
     elif isinstance(code, str):
         kind = _OAUTH_ERRORS.get(code, kind)
-    if number == _NO_PERMISSION and "token" in message.lower():
+    if number == _NO_PERMISSION and all(word in message.lower() for word in ("token", "incorrect")):
         kind = AuthenticationFailed  # seen live: "The token you entered is incorrect"
     log_id = response.headers.get("x-tt-logid") or (said.detail.logid if said.detail else None)
     return refusal(
@@ -147,7 +147,7 @@ def refused_by(response: Response, name: str) -> APIError | None:
         message=message,
         log_id=log_id,
         advice=_ADVICE.get(kind, ""),
-        retry_after=_A_MINUTE if number == _OVER_RPM else None,
+        retry_after=_A_MINUTE if number in _SLOWLY else None,
     )
 
 
@@ -244,7 +244,20 @@ def _read_token(response: Response) -> Token:
     refused = refused_by(response, name)
     if refused is not None:
         raise refused
-    return decode(_token_decoder, response, name)
+    try:
+        token = decode(_token_decoder, response, name)
+    except DecodeError as error:
+        reason = error.path or "not JSON"
+    else:
+        if as_int(token.expires_in) is not None:
+            return token
+        reason = "$.expires_in"
+    # Without the excerpt, the cause and the context, which may hold the token.
+    raise DecodeError(
+        f"{name}: HTTP {response.status} with an unexpected body ({reason})",
+        path=reason,
+        status=response.status,
+    )
 
 
 _token_decoder = msgspec.json.Decoder(Token)

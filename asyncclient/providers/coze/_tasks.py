@@ -10,6 +10,7 @@ from asyncclient._state import TaskState
 from asyncclient._task import Handle, TaskRef
 from asyncclient._wire import (
     id_text,
+    optional_id,
     path_segment,
     query_of,
 )
@@ -107,7 +108,9 @@ class CopyTaskHandle(Handle[CopyTask]):
     ) -> None:
         self._account = account
         self.task_id = None if task_id is None else id_text("task_id", task_id)
-        self.copied_entity_id = copied_entity_id
+        self.copied_entity_id = optional_id("copied_entity_id", copied_entity_id)
+        if task_id is None:  # a lost id must not pass for a copy that was made at once
+            id_text("copied_entity_id", copied_entity_id)
         ids = {"task_id": task_id} if task_id else {"copied_entity_id": copied_entity_id or ""}
         super().__init__(
             account.key,
