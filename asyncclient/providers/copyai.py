@@ -256,17 +256,22 @@ def _read_nothing(response: Response) -> None:
 
 
 _webhook_page_decoder = msgspec.json.Decoder(WebhookPage)
-_webhook_decoder = msgspec.json.Decoder(_Envelope[Webhook])
+_webhook_decoder = msgspec.json.Decoder(_Envelope[Webhook], strict=False)
 _event_decoder = msgspec.json.Decoder(WebhookEvent)
 
 _START_WORKFLOW = _enveloped(
-    "copyai.start_workflow", "POST", msgspec.json.Decoder(_Envelope[_Started]), idempotent=False
+    "copyai.start_workflow",
+    "POST",
+    msgspec.json.Decoder(_Envelope[_Started], strict=False),
+    idempotent=False,
 )
 _GET_WORKFLOW_RUN = _enveloped(
-    "copyai.get_workflow_run", "GET", msgspec.json.Decoder(_Envelope[WorkflowRun])
+    "copyai.get_workflow_run", "GET", msgspec.json.Decoder(_Envelope[WorkflowRun], strict=False)
 )
 _LIST_WORKFLOW_RUNS = _enveloped(
-    "copyai.list_workflow_runs", "GET", msgspec.json.Decoder(_Envelope[WorkflowRunPage])
+    "copyai.list_workflow_runs",
+    "GET",
+    msgspec.json.Decoder(_Envelope[WorkflowRunPage], strict=False),
 )
 _REGISTER_WEBHOOK = _enveloped(
     "copyai.register_webhook", "POST", _webhook_decoder, idempotent=False

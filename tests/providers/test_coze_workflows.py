@@ -570,3 +570,25 @@ async def test_a_refused_start_is_an_error_of_its_code() -> None:
         await coze.start_workflow("7350")
     assert (caught.value.code, caught.value.may_have_started) == (4101, False)
     assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"usage": {"token_count": None, "input_count": "12"}},
+        {"create_time": "1754448435", "run_mode": "2"},
+        {"interrupt_data": ""},
+        {"interrupt_data": {"event_id": None, "type": None}},
+        {"node_execute_status": {"End": {"loop_index": "1", "is_finish": None}}},
+        {"is_output_trimmed": None, "cost": 0, "token": 0},
+    ],
+    ids=["usage", "quoted numbers", "text", "hollow interrupt", "node", "nulls"],
+)
+async def test_an_odd_field_beside_costs_no_result(odd: dict[str, object]) -> None:
+    """A finished run is read although a field beside its output is of another type than usual."""
+    run = {"execute_status": "Success", "output": '{"Output":"null"}', **odd}
+    coze = Coze(ScriptedTransport([reply({"code": 0, "data": [run]})]), token="t")
+    history = await wait_until_done(coze.workflow_run("7350", "7431"))
+    assert history.output == '{"Output":"null"}'
+    assert history.outputs == {"Output": None}
+    assert history.interrupt is None

@@ -18,9 +18,9 @@ T = TypeVar("T")
 class Usage(msgspec.Struct):
     """Tokens used; Coze calls its own figures approximate."""
 
-    input_count: int = 0
-    output_count: int = 0
-    token_count: int = 0
+    input_count: int | None = 0
+    output_count: int | None = 0
+    token_count: int | None = 0
 
 
 class Parameter(msgspec.Struct):
@@ -29,7 +29,7 @@ class Parameter(msgspec.Struct):
     type: str | None = None
     required: bool | None = None
     description: str | None = None
-    default_value: str | None = None
+    default_value: object = None
     items: Parameter | None = None
     properties: dict[str, Parameter] | None = None
 
@@ -95,7 +95,7 @@ class WorkflowRun(Answer):
     update_time: int | None = None
     error_code: str | int | None = None
     error_message: str | None = None
-    interrupt_data: InterruptData | None = None
+    interrupt_data: InterruptData | str | None = None
     is_output_trimmed: bool | None = None
     node_execute_status: dict[str, NodeExecuteStatus] | str | None = None
     debug_url: str | None = None
@@ -137,7 +137,8 @@ class WorkflowRun(Answer):
     @property
     def interrupt(self) -> Interrupt | None:
         """What the run waits for, if it waits for its caller."""
-        return self.interrupt_data.interrupt if self.interrupt_data else None
+        data = self.interrupt_data
+        return data.interrupt if isinstance(data, InterruptData) else None
 
 
 class WorkflowReply(Answer):
@@ -154,7 +155,7 @@ class WorkflowReply(Answer):
     execute_id: str | int | None = None
     debug_url: str | None = None
     usage: Usage | None = None
-    interrupt_data: InterruptData | None = None
+    interrupt_data: InterruptData | str | None = None
     token: int | str | None = None
     cost: str | float | None = None
 
@@ -166,7 +167,8 @@ class WorkflowReply(Answer):
     @property
     def interrupt(self) -> Interrupt | None:
         """What the run waits for, if it waits for its caller."""
-        return self.interrupt_data.interrupt if self.interrupt_data else None
+        data = self.interrupt_data
+        return data.interrupt if isinstance(data, InterruptData) else None
 
 
 class NodeOutput(Answer):

@@ -182,8 +182,8 @@ def _enveloped(
     return Endpoint(name, method, read, idempotent)
 
 
-_reply_decoder = msgspec.json.Decoder(WorkflowReply)
-_runs_decoder = msgspec.json.Decoder(Envelope[list[WorkflowRun]])
+_reply_decoder = msgspec.json.Decoder(WorkflowReply, strict=False)
+_runs_decoder = msgspec.json.Decoder(Envelope[list[WorkflowRun]], strict=False)
 _RUNNING = re.compile(rb'"execute_status"\s*:\s*"Running"')
 
 
@@ -218,21 +218,30 @@ GET_WORKFLOW_RUN = Endpoint(
     "coze.get_workflow_run", "GET", functools.partial(_read_run, "coze.get_workflow_run")
 )
 GET_NODE_OUTPUT = _enveloped(
-    "coze.get_node_output", "GET", msgspec.json.Decoder(Envelope[NodeOutput])
+    "coze.get_node_output", "GET", msgspec.json.Decoder(Envelope[NodeOutput], strict=False)
 )
-LIST_BOTS = _enveloped("coze.list_bots", "GET", msgspec.json.Decoder(Envelope[BotPage]))
-GET_BOT = _enveloped("coze.get_bot", "GET", msgspec.json.Decoder(Envelope[Bot]))
+LIST_BOTS = _enveloped(
+    "coze.list_bots", "GET", msgspec.json.Decoder(Envelope[BotPage], strict=False)
+)
+GET_BOT = _enveloped("coze.get_bot", "GET", msgspec.json.Decoder(Envelope[Bot], strict=False))
 START_COPY = _enveloped(
-    "coze.start_copy", "POST", msgspec.json.Decoder(Envelope[CopyStarted]), idempotent=False
+    "coze.start_copy",
+    "POST",
+    msgspec.json.Decoder(Envelope[CopyStarted], strict=False),
+    idempotent=False,
 )
-GET_COPY_TASK = _enveloped("coze.get_copy_task", "GET", msgspec.json.Decoder(Envelope[CopyTask]))
-_chat_decoder = msgspec.json.Decoder(Envelope[Chat])
+GET_COPY_TASK = _enveloped(
+    "coze.get_copy_task", "GET", msgspec.json.Decoder(Envelope[CopyTask], strict=False)
+)
+_chat_decoder = msgspec.json.Decoder(Envelope[Chat], strict=False)
 START_CHAT = _enveloped("coze.start_chat", "POST", _chat_decoder, idempotent=False)
 GET_CHAT = _enveloped("coze.get_chat", "GET", _chat_decoder)
 # Cancelling twice does no more than cancelling once.
 CANCEL_CHAT = _enveloped("coze.cancel_chat", "POST", _chat_decoder)
 LIST_CHAT_MESSAGES = _enveloped(
-    "coze.list_chat_messages", "GET", msgspec.json.Decoder(Envelope[list[ChatMessage]])
+    "coze.list_chat_messages",
+    "GET",
+    msgspec.json.Decoder(Envelope[list[ChatMessage]], strict=False),
 )
 SUBMIT_TOOL_OUTPUTS = _enveloped(
     "coze.submit_tool_outputs", "POST", _chat_decoder, idempotent=False
