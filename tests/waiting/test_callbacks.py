@@ -466,3 +466,14 @@ async def test_callbacks_work_with_a_bare_function() -> None:
     assert await wait_until_done(task, on_change=notes) == "done"
     assert notes.words == ["queued", "running", "done"]
     assert math.isclose(notes.snapshots[-1].elapsed, anyio.current_time())
+
+
+async def test_a_demand_seen_on_the_last_poll_is_not_answered() -> None:
+    """When no time is left to see what becomes of it, the caller is not asked to meet a demand."""
+    asked: list[object] = []
+    job = Job(lambda now: Report("asks" if now >= 10 else "running"))
+    with pytest.raises(WaitTimeout, match="'asks'"):
+        await wait_until_done(
+            job, timeout=10, schedule=Schedule(4, 1, 4, 0), on_blocked=asked.append
+        )
+    assert asked == []
