@@ -62,7 +62,7 @@ ENDS: dict[str, tuple[list[Entry], type[AsyncClientError], str]] = {
     "expired": (["gone"], TaskExpired, ".snapshot.result"),
     "forgotten": ([NotFound("404", status=404)], TaskExpired, "account and region"),
     "blocked": (["asks"], TaskBlocked, "pass on_blocked="),
-    "no word": ([None], UnknownStatus, ".snapshot.raw"),
+    "no word": ([None], UnknownStatus, ".snapshot.result"),
     "timeout": (["running"], WaitTimeout, "wait again with the same task"),
     "authentication": ([AuthenticationFailed("401", status=401)], AuthenticationFailed, "may go"),
     "permission": ([PermissionDenied("403", status=403)], PermissionDenied, "may go on"),

@@ -417,7 +417,7 @@ TOLERATED_ANSWERS: dict[str, Response] = {
     "another shape": reply({"code": 0, "data": 7}),
     "an empty list": reply({"code": 0, "data": []}),
     "busy": reply({"code": 4009, "msg": "system busy"}),
-    "too many": reply({"code": 4102, "msg": "risk"}),
+    "the model": reply({"code": 4013, "msg": "model service"}),
     "internal": reply({"code": 5000, "msg": "internal"}),
 }
 
