@@ -89,6 +89,18 @@ def key_of(account: Hashable, ref: TaskRef) -> tuple[Hashable, ...]:
     return (account, ref.kind, *(ref.ids[name] for name in sorted(ref.ids)))
 
 
+def checked_ref(ref: object) -> TaskRef:
+    """Return a reference, or say what to do with what is none.
+
+    Raises:
+        TypeError: it is not a `TaskRef`.
+    """
+    if not isinstance(ref, TaskRef):
+        msg = f"task() takes a TaskRef, not {type(ref).__name__}: read a text with decode_ref first"
+        raise TypeError(msg)
+    return ref
+
+
 class Task(Protocol[T]):
     """Anything whose end can be waited for. Every provider's handle is one.
 

@@ -13,7 +13,7 @@ import msgspec
 
 from asyncclient._call import Account, TokenSource, encode_body, unix_time, unknown_start
 from asyncclient._state import Vocabulary
-from asyncclient._task import Handle, TaskRef
+from asyncclient._task import Handle, TaskRef, checked_ref
 from asyncclient._wire import (
     Answer,
     Endpoint,
@@ -191,7 +191,9 @@ _ERRORS: dict[str, type[APIError]] = {
 _ADVICE: dict[type[APIError], str] = {
     AuthenticationFailed: "check the API key: it may be disabled, expired (12 months) or cut short",
     NotFound: "check the id (WCFG-…, WRUN-…), and that the key is of the same workspace",
-    InvalidRequest: "look at the workflow's own input names: startVariables must match them",
+    InvalidRequest: (
+        "look at the arguments; at a start, startVariables must bear the workflow's own input names"
+    ),
     QuotaExceeded: "the workspace is out of credits: waiting does not help",
 }
 
@@ -391,7 +393,7 @@ class CopyAI:
         Raises:
             ValueError: the reference is of another provider, or of a kind that is not known here.
         """
-        if (ref.provider, ref.kind) != ("copyai", "workflow_run"):
+        if (checked_ref(ref).provider, ref.kind) != ("copyai", "workflow_run"):
             msg = f"{ref} is not a task of Copy.ai: give it to its own provider's client"
             raise ValueError(msg)
         try:

@@ -7,7 +7,9 @@ from typing import Any, cast
 
 import pytest
 
+from asyncclient import TaskRef
 from asyncclient._wire import Transport
+from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport, reply
 
@@ -377,3 +379,20 @@ async def test_a_request_does_not_show_its_token() -> None:
     await Coze(transport, token=_TOKEN).get_bot("1")
     (request,) = transport.requests
     assert _TOKEN not in f"{request!r} {request} {request.label}"
+
+
+@pytest.mark.parametrize("bad", ['{"provider":"coze"}', None, {"provider": "coze"}], ids=repr)
+def test_a_reference_that_was_not_decoded_is_refused(bad: object) -> None:
+    """`task` takes a reference, and says how to make one of a text."""
+    coze, _ = _client()
+    with pytest.raises(TypeError, match="decode_ref"):
+        coze.task(cast("TaskRef", bad))
+    with pytest.raises(TypeError, match="decode_ref"):
+        CopyAI(ScriptedTransport(), api_key="k").task(cast("TaskRef", bad))
+
+
+def test_a_token_with_its_scheme_is_refused_without_showing_it() -> None:
+    """`Bearer …` is what goes out, not what is passed in."""
+    with pytest.raises(ValueError, match="without 'Bearer '") as caught:
+        Coze(ScriptedTransport(), token=f"Bearer {_TOKEN}")
+    assert _TOKEN not in str(caught.value)

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from asyncclient._call import Account, TokenSource, encode_body, unix_time, unknown_start
-from asyncclient._task import TaskRef
+from asyncclient._task import TaskRef, checked_ref
 from asyncclient._wire import (
     Transport,
     id_text,
@@ -118,6 +118,9 @@ class Coze:
         if "://" not in text("base_url", base_url):
             msg = f"base_url={base_url!r} is no region of Coze: pass Coze.CN or Coze.COM"
             raise ValueError(msg)
+        if isinstance(token, str) and token.lower().startswith("bearer "):
+            msg = "token: pass the token alone, without 'Bearer '"
+            raise ValueError(msg)
         if isinstance(token, CozeJWT):
             token = token.source(transport, base_url, allow_http=allow_http)
         self._account = Account(
@@ -154,7 +157,7 @@ class Coze:
         Raises:
             ValueError: the reference is of another provider, or of a kind that is not known here.
         """
-        ids = ref.ids
+        ids = checked_ref(ref).ids
         try:
             match (ref.provider, ref.kind):
                 case ("coze", "workflow_run"):
