@@ -217,7 +217,7 @@ def test_what_chats_and_copies_put_out(
 
 def test_watch_writes_each_change(shell: Shell, start: Callable[..., str]) -> None:
     """Each change is a line, the end included."""
-    assert shell("watch", start("copyai-workflow", seconds=0.5)) == 0
+    assert shell("watch", start("copyai-workflow", seconds=1.5)) == 0
     states = [line.split()[2:4] for line in shell.out.splitlines()]
     assert states[0] == ["pending", "NEW"]
     assert states[-1] == ["succeeded", "COMPLETE"]
@@ -232,7 +232,7 @@ def test_watch_shows_the_last_state_whatever_it_is(
     shell: Shell, start: Callable[..., str], outcome: str, code: int, state: str
 ) -> None:
     """The last of its JSON objects has the last state and the provider's answer."""
-    assert shell("watch", "--json", start(outcome=outcome, seconds=0.2)) == code
+    assert shell("watch", "--json", start(outcome=outcome, seconds=1.0)) == code
     changes = [json.loads(line) for line in shell.out.splitlines()]
     assert [change["state"] for change in changes] == ["running", state]
     assert bool(code) == bool(shell.err and shell.complaint)
@@ -242,7 +242,7 @@ def test_watch_shows_the_last_state_whatever_it_is(
 
 def test_watch_ends_with_124_when_time_is_up(shell: Shell, start: Callable[..., str]) -> None:
     """A state that was shown already is not shown again by the end of time."""
-    assert shell("watch", start(seconds=60), "--timeout", "0.1") == 124
+    assert shell("watch", start(seconds=60), "--timeout", "1.0") == 124
     assert shell.out.count("\n") == 1
 
 
