@@ -9,8 +9,12 @@ __all__ = ["Budget"]
 # A generic cell rate algorithm in three lines, since a kept library cannot be slowed by an answer:
 # requests are spaced by 1/rate, and one that comes late may be caught up within this many seconds.
 _SLACK = 0.02
-# After a refusal, the rate falls to this share of what was really sent …
-_FALL = 0.7
+# After a refusal, the rate falls to this share of what was accepted of late …
+_FALL = 0.95
+# … or this share, where a refusal costs a pause: probing the limit is dearer there …
+_FALL_WITH_PAUSE = 0.85
+# … but to no less than this share of what was sent …
+_LEAST_SHARE = 0.5
 # … at most once in so many seconds, since one crowd is refused together …
 _REST = 1.0
 # … and rises by this share for each second without another.
@@ -20,7 +24,7 @@ _RISE = 0.05
 _LEAST_RATE = 2.0
 # One answer's hint holds up the whole account for so many seconds at most; each task obeys its own.
 _LONGEST_PAUSE = 60.0
-# The rate that was really sent is a mean over about so many seconds.
+# What was sent and refused of late are means over about so many seconds.
 _MEMORY = 2.0
 
 
@@ -28,12 +32,14 @@ class Budget:
     """Spaces the requests to one account, and finds its limit where none is known.
 
     It backs off when the provider refuses (429), by its `Retry-After` too, and creeps up again.
+    What counts is how many were refused: a stray refusal among many answers lowers it little, so
+    that an account that is refused by chance is not slowed to nothing.
 
     Args:
         ceiling: requests a second at most; `math.inf` where no limit is known.
     """
 
-    __slots__ = ("_fell_at", "_next_at", "_sent", "_sent_at", "ceiling", "rate")
+    __slots__ = ("_fell_at", "_next_at", "_refused", "_seen_at", "_sent", "ceiling", "rate")
 
     def __init__(self, ceiling: float = math.inf) -> None:
         self.ceiling = ceiling
@@ -41,7 +47,9 @@ class Budget:
         self._next_at = -math.inf
         self._fell_at = -math.inf
         self._sent = 0.0
-        self._sent_at = -math.inf
+        self._refused = 0.0
+        # Up to when both means are told; a pause is left out, or it would look like a low rate.
+        self._seen_at = -math.inf
 
     def wait(self, now: float) -> float:
         """Return the seconds until a request may be sent; 0 when one may be sent now."""
@@ -50,15 +58,17 @@ class Budget:
     def spend(self, now: float) -> None:
         """Note that a request is sent."""
         if self.rate < self.ceiling:
-            risen = self.rate * (1 + _RISE * min(1.0, max(0.0, now - self._sent_at)))
+            risen = self.rate * (1 + _RISE * min(1.0, max(0.0, now - self._seen_at)))
             self.rate = min(self.ceiling, risen)
-        self._sent = self.sending(now) + 1 / _MEMORY
-        self._sent_at = now
+        kept = self._kept(now)
+        self._sent = self._sent * kept + 1 / _MEMORY
+        self._refused *= kept
+        self._seen_at = max(self._seen_at, now)
         self._next_at = max(self._next_at, now - _SLACK) + 1 / self.rate
 
     def sending(self, now: float) -> float:
-        """Return how many requests a second were sent of late."""
-        return self._sent * math.exp(-max(0.0, now - self._sent_at) / _MEMORY)
+        """Return how many requests a second were sent of late, pauses left out."""
+        return self._sent * self._kept(now)
 
     def refused(self, now: float, retry_after: float | None) -> None:
         """Note that the provider refused a request for their number.
@@ -67,9 +77,17 @@ class Budget:
             now: the caller's clock.
             retry_after: the seconds that it asks to wait, if it does; nothing is sent before.
         """
+        pause = retry_after is not None and 0 < retry_after < math.inf
+        self._refused += 1 / _MEMORY
         if now - self._fell_at >= _REST:
             self._fell_at = now
+            accepted = max(_LEAST_SHARE, 1 - self._refused / max(self._sent, 1 / _MEMORY))
+            fall = _FALL_WITH_PAUSE if pause else _FALL
             sending = min(self.rate, self.sending(now))
-            self.rate = min(self.ceiling, max(_LEAST_RATE, sending * _FALL))
-        if retry_after is not None and 0 < retry_after < math.inf:
+            self.rate = min(self.ceiling, max(_LEAST_RATE, sending * accepted * fall))
+        if retry_after is not None and pause:
             self._next_at = max(self._next_at, now + min(retry_after, _LONGEST_PAUSE))
+            self._seen_at = max(self._seen_at, self._next_at)
+
+    def _kept(self, now: float) -> float:
+        return math.exp(-max(0.0, now - self._seen_at) / _MEMORY)

@@ -85,11 +85,63 @@ def test_a_refusal_lowers_the_rate() -> None:
     for number in range(400):
         budget.spend(number / 40)
     budget.refused(10.0, None)
-    assert budget.rate == pytest.approx(28, rel=0.1)
+    assert 36 < budget.rate < 40
     limited = Budget(1000.0)
     limited.spend(0.0)
     limited.refused(0.0, None)
     assert limited.rate < 1000
+
+
+def test_the_rate_falls_with_the_share_refused() -> None:
+    """Where a third is refused the rate falls further than where one in sixty is."""
+    rates: list[float] = []
+    for every in (60, 3):
+        budget = Budget()
+        for number in range(361):
+            budget.spend(number / 60)
+            if number >= 300 and number % every == 0:
+                budget.refused(number / 60, None)
+        rates.append(budget.rate)
+    stray, third = rates
+    assert third < 0.9 * stray
+
+
+def test_a_stray_refusal_costs_less_than_a_limit() -> None:
+    """One refusal in sixty, at no limit, leaves most of what is asked for."""
+    budget = Budget()
+    sent = 0
+    for second in range(300):
+        times = drain_at_most(budget, float(second), second + 1.0, 50)
+        sent += len(times) if second >= 60 else 0
+        for number, instant in enumerate(times):
+            if number % 60 == second % 60:
+                budget.refused(instant, None)
+    assert sent / 240 > 35
+
+
+def drain_at_most(budget: Budget, begin: float, end: float, demand: int) -> list[float]:
+    """Send so many in a stretch, evenly, or what the budget allows of them."""
+    times: list[float] = []
+    now = begin
+    for number in range(demand):
+        now = max(now, begin + number / demand * (end - begin))
+        now += budget.wait(now)
+        if now >= end:
+            break
+        budget.spend(now)
+        times.append(now)
+    return times
+
+
+def test_a_pause_is_no_low_rate() -> None:
+    """The seconds of a pause do not count as seconds in which little was sent."""
+    budget = Budget()
+    drain_at_most(budget, 0.0, 5.0, 250)
+    budget.refused(5.0, 30.0)
+    low = budget.rate
+    budget.spend(35.0)
+    budget.refused(35.1, None)
+    assert budget.rate > low * 0.8
 
 
 def test_refusals_of_one_crowd_count_once() -> None:
