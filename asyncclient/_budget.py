@@ -70,6 +70,10 @@ class Budget:
         """Return how many requests a second were sent of late, pauses left out."""
         return self._sent * self._kept(now)
 
+    def idle(self, now: float) -> float:
+        """Return the seconds since the last request; `inf` before the first."""
+        return now - self._seen_at
+
     def refused(self, now: float, retry_after: float | None) -> None:
         """Note that the provider refused a request for their number.
 

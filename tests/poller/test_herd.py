@@ -14,9 +14,12 @@ from tests.poller.service import Item, Service, items, most_within, start, start
 EVERY_FIVE = Schedule(first=5, factor=1, cap=5)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 3, 4])
+@pytest.mark.parametrize("seed", range(6))
 async def test_a_crowd_is_spread(seed: int) -> None:
-    """Of 2,000 tasks submitted at once, at most 75 are polled in any tenth of a second."""
+    """Of 2,000 tasks submitted at once, at most 66 are polled in any tenth of a second.
+
+    Flat is 44; gaps drawn by chance alone gave up to 80.
+    """
     service = Service(latency=0.05)
     async with Poller(schedule=EVERY_FIVE, rng=Random(seed), concurrency=1000) as poller:
         waits = start_all(poller, items(service, 2000), timeout=600)
@@ -24,7 +27,7 @@ async def test_a_crowd_is_spread(seed: int) -> None:
         for wait in waits:
             wait.cancel()
     assert len(service.sent) >= 2000 * 12
-    assert most_within(service.sent, 0.1) <= 75
+    assert most_within(service.sent, 0.1) <= 66
 
 
 async def test_a_crowd_in_a_loop_is_spread() -> None:
