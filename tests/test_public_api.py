@@ -26,6 +26,11 @@ MODULES = (
 
 # What a program may import from the root for as long as there is no new major version.
 PROMISED = {
+    "AsDone",
+    "BudgetStats",
+    "Done",
+    "Poller",
+    "PollerStats",
     "Schedule",
     "SessionPool",
     "Snapshot",

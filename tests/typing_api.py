@@ -7,6 +7,10 @@ from random import Random
 from typing import Literal, assert_type
 
 from asyncclient import (
+    AsDone,
+    Done,
+    Poller,
+    PollerStats,
     Schedule,
     SessionPool,
     Snapshot,
@@ -222,3 +226,29 @@ async def options_are_words(run: WorkflowRunHandle, unknown: Literal["wait", "ra
                 yield 1.0
 
     await wait_until_done(run, unknown=unknown, on_cancel="leave", schedule=EverySecond())
+
+
+async def many_waits(coze: Coze, copyai: CopyAI) -> None:
+    """A Poller gives what the task's own answer is, alone and in a crowd."""
+    run = coze.workflow_run("1", "2")
+    async with Poller(rate={"coze": 50}, concurrency=10, schedule=Schedule()) as poller:
+        assert_type(poller, Poller)
+        assert_type(await poller.wait(run, timeout=60.0, weight=2.0), WorkflowRun)
+        assert_type(await poller.wait(Job()), list[int])
+        ends = poller.as_done([run])
+        assert_type(ends, AsDone[WorkflowRun])
+        async with poller.as_done([copyai.workflow_run("WCFG-1", "2")], timeout=5) as copied:
+            async for done in copied:
+                assert_type(done, Done[CopyRun])
+                assert_type(done.result, CopyRun | None)
+                assert_type(done.error, Exception | None)
+                assert_type(done.state, TaskState | None)
+        assert_type(poller.wake(run.key), bool)
+        assert_type(poller.wake(run.ref), bool)
+        assert_type(poller.stats(), PollerStats)
+
+
+async def many_from_a_generator(poller: Poller, jobs: AsyncIterator[Job]) -> None:
+    """An async iterable of tasks is as good as a list."""
+    async for done in poller.as_done(jobs):
+        assert_type(done, Done[list[int]])

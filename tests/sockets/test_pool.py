@@ -17,10 +17,12 @@ import pytest
 from aiohttp import web
 
 from asyncclient import SessionPool
+from asyncclient._pool import close_all
 from asyncclient._wire import Request, Response
 from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
+from asyncclient.testing import run_virtual
 from asyncclient.testing.pytest_plugin import virtual_time
 
 if TYPE_CHECKING:
@@ -671,6 +673,50 @@ async def test_closing_does_not_wait_for_a_peers_farewell(
     with anyio.fail_after(PATIENCE):
         await pool.aclose()
     gone_deaf.set()
+
+
+class _Stuck:
+    """A session whose closing hangs."""
+
+    async def close(self) -> None:
+        """Hang."""
+        await anyio.sleep_forever()
+
+
+class _Closed:
+    """A session that notes that it was closed."""
+
+    closed = False
+
+    async def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+
+def test_a_session_that_cannot_be_closed_holds_nobody_up_for_long() -> None:
+    """Closing is bounded to 5 s, and the others are closed meanwhile."""
+    good = _Closed()
+
+    async def close() -> float:
+        await close_all([_Stuck(), good])
+        return anyio.current_time()
+
+    assert run_virtual(close) == 5.0
+    assert good.closed
+
+
+async def test_who_cancels_a_request_as_the_pool_closes_gets_its_cancellation(
+    serve: Serve,
+) -> None:
+    """A request that is cancelled by its caller too, in the same instant, ends as cancelled."""
+    server = await serve(silent)
+    pool = SessionPool()
+    task = asyncio.create_task(failure_of(pool.exchange(server.get())))
+    await server.was_asked()
+    closing = asyncio.create_task(pool.aclose())
+    asyncio.get_running_loop().call_soon(task.cancel)
+    await asyncio.wait([task, closing])
+    assert isinstance(task.result(), asyncio.CancelledError)
 
 
 async def test_entering_and_leaving_may_be_in_different_tasks(serve: Serve) -> None:

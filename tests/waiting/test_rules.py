@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from random import Random
 
 import anyio
 import pytest
 
-from asyncclient import Schedule
+from asyncclient import Schedule, TaskRef
+from asyncclient._wait import age_of
 from asyncclient._wire import Response
 from asyncclient.errors import (
     AuthenticationFailed,
@@ -89,6 +91,25 @@ async def test_a_later_request_that_hangs_gets_a_bounded_grace(
     assert isinstance(outcome.error, WaitTimeout)
     assert outcome.elapsed == end
     assert len(job.polls) == 2
+
+
+async def test_a_request_that_timed_out_does_not_tell_how_long_answers_take(
+    driver: Driver,
+) -> None:
+    """A poll that ended by its own timeout of 4 s leaves the least grace to the one that hangs."""
+    job = Job(RequestTimeout("no answer"), "running", latency=[4.0, math.inf])
+    outcome = await outcome_of(driver(job, timeout=10))
+    assert isinstance(outcome.error, WaitTimeout)
+    assert outcome.elapsed == 10.25
+
+
+@pytest.mark.parametrize("created", [100, 10_000])
+def test_a_task_is_not_thought_older_than_it_may_be(created: int) -> None:
+    """A reference tells when its task was made to the whole second; the later end counts."""
+    made = int(time.time()) - created
+    before = time.time() - made
+    age = age_of(TaskRef("fake", "job", {"id": "7"}, created=made))
+    assert before - 1 <= age <= time.time() - made - 1
 
 
 async def test_the_timeout_may_be_infinite_for_those_who_mean_it(driver: Driver) -> None:
