@@ -62,6 +62,8 @@ class SessionPool:
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
         self._sessions: dict[str, aiohttp.ClientSession] = {}
+        # Parsed once: parsing is the dearest part of a request that is ours.
+        self._urls: dict[str, URL] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._active: set[asyncio.Task[object]] = set()
@@ -121,6 +123,11 @@ class SessionPool:
         session = self._sessions.get(request.origin)
         if session is None:
             session = self._open(request.origin)
+        # Quoted where the target was built; parsing must not change it again.
+        if "?" in request.target:
+            url = URL(request.origin + request.target, encoded=True)
+        else:
+            url = self._urls[request.origin].with_path(request.target, encoded=True)
         timeout = self._timeout
         if request.timeout is not None:
             timeout = self._timeout_of(_positive("timeout", request.timeout))
@@ -128,8 +135,7 @@ class SessionPool:
         try:
             response = await session.request(
                 request.method,
-                # Quoted where the target was built; parsing must not change it again.
-                URL(request.origin + request.target, encoded=True),
+                url,
                 headers=request.headers,
                 data=None if request.body is None else _payload(request.body),
                 allow_redirects=False,
@@ -196,6 +202,7 @@ class SessionPool:
 
     def _open(self, origin: str) -> aiohttp.ClientSession:
         """Open the session of an origin."""
+        self._urls[origin] = URL(origin, encoded=True)
         session = self._sessions[origin] = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._limit,
