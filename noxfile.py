@@ -7,6 +7,7 @@ lines say so.
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import shutil
 import sys
@@ -132,6 +133,47 @@ def wheel(session: nox.Session) -> None:
     session.install("--force-reinstall", str(built))
     session.chdir(folder)
     session.run("python", "-W", "error", "-c", "import asyncclient; print(asyncclient.__file__)")
+
+
+@nox.session(python=OLDEST)
+def fuzz(session: nox.Session) -> None:
+    """Feed every decoder fifty times as many odd answers; not a default session."""
+    install(session, "tests")
+    session.run(
+        "pytest", "tests/test_fuzz.py", "--hypothesis-profile=long", "--timeout=900", "-n", "auto"
+    )
+
+
+@nox.session(python=OLDEST)
+def audit(session: nox.Session) -> None:
+    """Look the dependencies up in the database of known holes; not a default session.
+
+    A database that cannot be reached is said and is no failure.
+    """
+    install(session)
+    session.install("pip-audit==2.10.1")
+    report = Path(session.create_tmp()) / "audit.json"
+    report.unlink(missing_ok=True)
+    session.run(
+        "pip-audit",
+        "--skip-editable",
+        "--progress-spinner=off",
+        "--format=json",
+        f"--output={report}",
+        success_codes=[0, 1],
+    )
+    if not report.exists():
+        session.warn("NOT AUDITED: the database of known holes could not be reached")
+        return
+    found = json.loads(report.read_text())["dependencies"]
+    holes = [
+        f"{each['name']} {each['version']}: {hole['id']}"
+        for each in found
+        for hole in each.get("vulns", [])
+    ]
+    if holes:
+        session.error("known holes: " + "; ".join(holes))
+    session.log(f"{len(found)} packages have no known hole")
 
 
 @nox.session(python=OLDEST)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # No deadline: a shared machine stalls now and then. A failure prints what reproduces it.
 settings.register_profile("ci", deadline=None, derandomize=False, print_blob=True)
+# For `nox -s fuzz`.
+settings.register_profile("long", settings.get_profile("ci"), max_examples=5_000)
 settings.load_profile("ci")
 
 anyio_backend = pytest_plugin.anyio_backend  # a fixture: pytest finds it by its name

@@ -1,0 +1,220 @@
+"""Whatever a server answers, only this library's errors come out, and what comes out can be read.
+
+Every endpoint coroutine and every handle is fed any bytes, any JSON, and recorded answers in which
+something was changed. `nox -s fuzz` does the same for many more examples.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeAlias, cast
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from asyncclient import Task, TaskRef, decode_ref
+from asyncclient._wait import Reading
+from asyncclient._wire import Response, seconds_asked
+from asyncclient.errors import AsyncClientError
+from asyncclient.providers.copyai import CopyAI
+from asyncclient.providers.coze import Coze
+from asyncclient.testing import ScriptedTransport
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+Call: TypeAlias = Callable[[Coze, CopyAI], Awaitable[object]]
+
+CALLS: dict[str, Call] = {
+    "coze.start_workflow": lambda coze, _: coze.start_workflow("1", {}),
+    "coze.run_workflow": lambda coze, _: coze.run_workflow("1", {}),
+    "coze.resume_workflow": lambda coze, _: coze.resume_workflow(
+        "1", event_id="e", interrupt_type=2, resume_data="x"
+    ),
+    "coze.get_workflow_run": lambda coze, _: coze.get_workflow_run("1", "2"),
+    "coze.get_node_output": lambda coze, _: coze.get_node_output("1", "2", "3"),
+    "coze.list_bots": lambda coze, _: coze.list_bots("1"),
+    "coze.get_bot": lambda coze, _: coze.get_bot("1"),
+    "coze.start_copy": lambda coze, _: coze.start_copy("1", entity_type="workflow"),
+    "coze.get_copy_task": lambda coze, _: coze.get_copy_task("1"),
+    "coze.start_chat": lambda coze, _: coze.start_chat("1", user_id="u"),
+    "coze.get_chat": lambda coze, _: coze.get_chat("1", "2"),
+    "coze.cancel_chat": lambda coze, _: coze.cancel_chat("1", "2"),
+    "coze.list_chat_messages": lambda coze, _: coze.list_chat_messages("1", "2"),
+    "coze.submit_tool_outputs": lambda coze, _: coze.submit_tool_outputs(
+        "1", "2", tool_outputs=[{"tool_call_id": "t", "output": "o"}]
+    ),
+    "copyai.start_workflow": lambda _, copyai: copyai.start_workflow("1", {}),
+    "copyai.get_workflow_run": lambda _, copyai: copyai.get_workflow_run("1", "2"),
+    "copyai.list_workflow_runs": lambda _, copyai: copyai.list_workflow_runs("1"),
+    "copyai.register_webhook": lambda _, copyai: copyai.register_webhook(
+        "https://example.com/hook", event_type="workflowRun.completed"
+    ),
+    "copyai.get_webhook": lambda _, copyai: copyai.get_webhook("1"),
+    "copyai.list_webhooks": lambda _, copyai: copyai.list_webhooks(),
+    "copyai.delete_webhook": lambda _, copyai: copyai.delete_webhook("1"),
+}
+HANDLES: dict[str, Callable[[Coze, CopyAI], Task[object]]] = {
+    "coze.workflow_run": lambda coze, _: cast("Task[object]", coze.workflow_run("1", "2")),
+    "coze.copy_task": lambda coze, _: cast("Task[object]", coze.copy_task("1")),
+    "coze.chat": lambda coze, _: cast("Task[object]", coze.chat("1", "2")),
+    "copyai.workflow_run": lambda _, copyai: cast("Task[object]", copyai.workflow_run("1", "2")),
+}
+RECORDED: list[Json] = [
+    json.loads(path.read_bytes())
+    for path in sorted((Path(__file__).parent / "fixtures").rglob("*.json"))
+]
+
+numbers = st.integers() | st.floats() | st.sampled_from([2**53, 2**64, 10**400, -1])
+words = st.text(max_size=20) | st.sampled_from(["", "0", "Running", "COMPLETE", "{", "[1]", "null"])
+anything: st.SearchStrategy[Json] = st.recursive(
+    st.none() | st.booleans() | numbers | words,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["code", "data", "status", "output", "x"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+def places(value: Json) -> Iterator[tuple[str | int, ...]]:
+    """Return the path of each part of a JSON value, itself included."""
+    yield ()
+    inner: Iterator[tuple[str | int, Json]] = iter(())
+    if isinstance(value, dict):
+        inner = iter(value.items())
+    elif isinstance(value, list):
+        inner = iter(enumerate(value))
+    for step, part in inner:
+        for rest in places(part):
+            yield (step, *rest)
+
+
+def changed(value: Json, path: tuple[str | int, ...], new: Json, *, gone: bool) -> Json:
+    """Return a copy in which one part is another one, or is gone."""
+    if not path:
+        return new
+    step, *rest = path
+    if isinstance(value, dict):
+        return {
+            name: changed(part, tuple(rest), new, gone=gone) if name == step else part
+            for name, part in value.items()
+            if not (gone and not rest and name == step)
+        }
+    if isinstance(value, list):
+        return [
+            changed(part, tuple(rest), new, gone=gone) if place == step else part
+            for place, part in enumerate(value)
+            if not (gone and not rest and place == step)
+        ]
+    return value
+
+
+@st.composite
+def mutants(draw: st.DrawFn) -> bytes:
+    """Draw a recorded answer with up to three parts changed, and perhaps cut off."""
+    value = draw(st.sampled_from(RECORDED))
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from(list(places(value))))
+        value = changed(value, path, draw(anything), gone=draw(st.booleans()))
+    body = json.dumps(value).encode()
+    return body[: draw(st.integers(0, len(body)))] if draw(st.integers(0, 9)) == 0 else body
+
+
+bodies = st.one_of(
+    mutants(),
+    anything.map(lambda value: json.dumps(value).encode()),
+    st.binary(max_size=200),
+    st.integers(1, 5000).map(lambda depth: b"[" * depth + b"]" * depth),
+    st.integers(1, 5000).map(lambda depth: b'{"data":' * depth + b"1" + b"}" * depth),
+)
+headers = st.dictionaries(
+    st.sampled_from(["retry-after", "retry-after-ms", "date", "content-type", "location"]),
+    words | st.integers().map(str) | st.sampled_from(["-1", "1e9", "NaN", "inf", "Sun, 99 Foo"]),
+    max_size=3,
+)
+answers = st.builds(
+    Response,
+    st.sampled_from([200, 200, 200, 200, 201, 204, 301, 400, 401, 403, 404, 429, 500, 502, 599]),
+    headers,
+    bodies,
+)
+
+
+def read_whole(answer: object) -> None:
+    """Read every property of an answer, and its text."""
+    for name, member in vars(type(answer)).items():
+        if isinstance(member, property):
+            getattr(answer, name)
+    repr(answer)
+
+
+def clients(answer: Response) -> tuple[Coze, CopyAI]:
+    """Return clients of a server that answers so, whatever it is asked."""
+    transport = ScriptedTransport([answer], repeat=True)
+    return (
+        Coze(transport, token="pat_1", max_retries=0),
+        CopyAI(transport, api_key="key_1", max_retries=0),
+    )
+
+
+def test_every_recorded_answer_is_used() -> None:
+    """There is something to change."""
+    assert len(RECORDED) > 50
+
+
+@pytest.mark.parametrize("name", CALLS)
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(answer=answers)
+@example(answer=Response(200, {}, b'{"code":0,"data":null}'))
+@example(answer=Response(200, {}, b'{"code":1e400}'))
+def test_a_call_raises_only_our_errors(name: str, answer: Response) -> None:
+    """An endpoint coroutine returns what can be read, or raises an `AsyncClientError`."""
+
+    async def call() -> None:
+        with contextlib.suppress(AsyncClientError):
+            read_whole(await CALLS[name](*clients(answer)))
+
+    asyncio.run(call())
+
+
+@pytest.mark.parametrize("name", HANDLES)
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(answer=answers)
+def test_a_poll_raises_only_our_errors(name: str, answer: Response) -> None:
+    """A handle's poll gives facts that the rules can use, or raises an `AsyncClientError`."""
+
+    async def poll() -> None:
+        task = HANDLES[name](*clients(answer))
+        with contextlib.suppress(AsyncClientError):
+            result = await task.poll()
+            facts = Reading(task).facts(result)
+            assert facts.word is None or isinstance(facts.word, str | int)
+            read_whole(result)
+
+    asyncio.run(poll())
+
+
+@given(body=bodies)
+def test_a_webhook_raises_only_our_errors(body: bytes) -> None:
+    """Whatever is posted to a webhook's route, it is an event that can be read, or our error."""
+    with contextlib.suppress(AsyncClientError):
+        read_whole(CopyAI.parse_webhook(body))
+
+
+@given(text=st.text() | st.binary() | bodies)
+def test_a_reference_is_read_or_refused(text: str | bytes) -> None:
+    """A text that is no reference is a `ValueError`, whatever it is."""
+    with contextlib.suppress(ValueError):
+        assert isinstance(decode_ref(cast("str", text)), TaskRef)
+
+
+@given(fields=headers)
+def test_a_hint_is_seconds_or_nothing(fields: Mapping[str, str]) -> None:
+    """Whatever the headers say, a hint is a number of seconds that can be compared, or None."""
+    hint = seconds_asked(Response(200, fields, b"", 1.7e9))
+    assert hint is None or not math.isnan(hint)
