@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterable, Iterable
 from types import TracebackType
@@ -65,13 +66,14 @@ class Group(Outlet):
     __slots__ = (
         "_feeding",
         "_intake",
+        "_late",
         "_line",
         "_loop",
         "_reader",
         "_timeout",
         "_timer",
         "_unread",
-        "_waiters",
+        "_waiting",
         "_writer",
         "error",
     )
@@ -83,9 +85,12 @@ class Group(Outlet):
         self._intake = intake
         self._timeout = timeout
         self._unread: deque[Done[object]] = deque()
-        self._waiters: set[Waiter] = set()
-        # In the order of their deadlines, so that one timer is enough.
+        self._waiting = 0
+        # All that wait, and some that have ended, in the order of their deadlines: one timer for
+        # all is enough, and a set of them would cost 50 bytes each.
         self._line: deque[Waiter] = deque()
+        # Those that are past their deadline, and await the answer to their last poll.
+        self._late: list[Waiter] = []
         self._timer: asyncio.TimerHandle | None = None
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
@@ -99,10 +104,10 @@ class Group(Outlet):
         self._unread.append(done)
         self._call_reader()
 
-    def leave(self, waiter: Waiter) -> None:
+    def leave(self, _waiter: Waiter) -> None:
         """Forget a wait; the line forgets the ended ones by and by, not at their deadlines."""
-        self._waiters.discard(waiter)
-        if len(self._line) > 2 * len(self._waiters) + _STALE:
+        self._waiting -= 1
+        if len(self._line) > 2 * self._waiting + _STALE:
             self._line = deque(other for other in self._line if other.record is not None)
 
     async def next(self) -> Done[object] | None:
@@ -119,7 +124,7 @@ class Group(Outlet):
             if self.error is not None:
                 error, self.error = self.error, None
                 raise error
-            if self._feeding is None and not self._waiters:
+            if self._feeding is None and not self._waiting:
                 return None
             self._reader = self._loop.create_future()
             await self._reader
@@ -145,7 +150,7 @@ class Group(Outlet):
             feeding.cancel()
         if self._timer is not None:
             self._timer.cancel()
-        for waiter in list(self._waiters):
+        for waiter in [*self._line, *self._late]:
             self._intake.leave(waiter)
         self._call_reader()
 
@@ -172,11 +177,10 @@ class Group(Outlet):
 
     async def _take_in(self, task: Task[T]) -> None:
         waiter = self._intake.submit(task, self, timeout=self._timeout)
-        self._waiters.add(waiter)
-        if waiter.deadline < float("inf"):
-            self._line.append(waiter)
-            if self._timer is None:
-                self._timer = self._loop.call_at(waiter.deadline, self._line_reached)
+        self._waiting += 1
+        self._line.append(waiter)
+        if self._timer is None and waiter.deadline < math.inf:
+            self._timer = self._loop.call_at(waiter.deadline, self._line_reached)
         while len(self._unread) > _UNREAD:
             self._writer = self._loop.create_future()
             await self._writer
@@ -185,6 +189,7 @@ class Group(Outlet):
         """End the waits whose last poll is not answered."""
         self._timer = None
         now = self._loop.time()
+        self._late = [waiter for waiter in self._late if waiter.record is not None]
         while self._line:
             first = self._line[0]
             if first.record is not None and first.deadline > now + SAME_INSTANT:
@@ -192,6 +197,8 @@ class Group(Outlet):
                 return
             self._line.popleft()
             self._intake.reach_deadline(first)
+            if first.record is not None:
+                self._late.append(first)
 
 
 class AsDone(Generic[T]):

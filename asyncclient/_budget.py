@@ -1,10 +1,10 @@
-"""How often one account may be asked: a rate that is given, or found. No clock, no I/O."""
+"""How often one account may be asked, and what a poll of it must be worth. No clock, no I/O."""
 
 from __future__ import annotations
 
 import math
 
-__all__ = ["Budget"]
+__all__ = ["Budget", "Price"]
 
 # A generic cell rate algorithm in three lines, since a kept library cannot be slowed by an answer:
 # requests are spaced by 1/rate, and one that comes late may be caught up within this many seconds.
@@ -26,6 +26,66 @@ _LEAST_RATE = 2.0
 _LONGEST_PAUSE = 60.0
 # What was sent and refused of late are means over about so many seconds.
 _MEMORY = 2.0
+# So much of a budget is meant to be used: a little is left for what nobody foresees.
+_BUSY = 0.95
+# What was asked for of late is a mean over so many seconds …
+_DEMAND_MEMORY = 5.0
+# … the price follows it with this time constant, slower than it is measured …
+_PRICE_SECONDS = 10.0
+# … at most once in so many seconds …
+_PRICE_STEP = 0.5
+# … and however odd a moment is, it is not taken for more than so many times too much or too little.
+_ODDEST = 4.0
+# What has been waiting in line is to be worked off within so many seconds.
+_CLEARING_SECONDS = 5.0
+_HIGHEST_PRICE = 1e4
+
+
+class Price:
+    """What one poll must be worth, in seconds of delay, for the polls to fit into the budget.
+
+    One price for all tasks of an account sends the polls where they are worth most: intervals go
+    with the square root of the price over hazard and weight, which is the optimum for a shared
+    rate (Lagrange; the form is Cho and Garcia-Molina's for crawlers). So polls asked for fall with
+    the square root of the price, and the price is moved by the square of how far they are off.
+
+    Args:
+        floor: the price where the budget is not scarce.
+    """
+
+    __slots__ = ("_asked", "_asked_at", "_moved_at", "floor", "now")
+
+    def __init__(self, floor: float) -> None:
+        self.floor = floor
+        self.now = floor
+        self._asked = 0.0
+        self._asked_at = -math.inf
+        self._moved_at = -math.inf
+
+    def ask(self, now: float) -> None:
+        """Note that a poll is due."""
+        self._asked = self._asking(now) + 1 / _DEMAND_MEMORY
+        self._asked_at = now
+
+    def move(self, now: float, *, rate: float, waiting: int) -> None:
+        """Follow what was asked for.
+
+        Args:
+            now: the caller's clock.
+            rate: requests a second that are allowed; `math.inf` where no limit is known.
+            waiting: polls that are due and wait for their turn.
+        """
+        if now - self._moved_at < _PRICE_STEP:
+            return
+        seconds = min(now - self._moved_at, _PRICE_SECONDS / 2)
+        self._moved_at = now
+        wanted = self._asking(now) + waiting / _CLEARING_SECONDS
+        excess = min(max(wanted / (_BUSY * rate), 1 / _ODDEST), _ODDEST)
+        moved = self.now * excess ** (2 * seconds / _PRICE_SECONDS)
+        self.now = min(max(moved, self.floor), _HIGHEST_PRICE)
+
+    def _asking(self, now: float) -> float:
+        return self._asked * math.exp(-max(0.0, now - self._asked_at) / _DEMAND_MEMORY)
 
 
 class Budget:

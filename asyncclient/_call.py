@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from inspect import isawaitable
 from typing import TypeVar, cast
 
 import anyio
 import msgspec
 
+from asyncclient._arguments import id_text, whole_number
 from asyncclient._decide import Raise, after_request
 from asyncclient._schedule import Backoff
 from asyncclient._wire import (
@@ -21,7 +23,6 @@ from asyncclient._wire import (
     Transport,
     base_of,
     header_value,
-    whole_number,
 )
 from asyncclient.errors import (
     APIError,
@@ -32,7 +33,14 @@ from asyncclient.errors import (
     TransportError,
 )
 
-__all__ = ["Account", "TokenSource", "encode_body", "unix_time", "unknown_start"]
+__all__ = [
+    "Account",
+    "TokenSource",
+    "answered_id",
+    "encode_argument",
+    "telling",
+    "unix_time",
+]
 
 T = TypeVar("T")
 
@@ -206,7 +214,7 @@ class Account:
                     error.may_have_started = True
                     error.add_note(
                         f"{endpoint.name} may have started something all the same, and was not "
-                        "sent again: look at the provider's list before you repeat it"
+                        "sent again"
                     )
                 raise
 
@@ -228,31 +236,69 @@ def _is_ambiguous(error: TransportError | APIError | DecodeError) -> bool:
 def unknown_start(name: str, path: str, missing: str) -> DecodeError:
     """Make the error for a start whose good answer does not say what was started."""
     error = DecodeError(
-        f"{name}: the answer has no {missing}, so that what it started cannot be found; look at "
-        "the provider's list before you start it again",
+        f"{name}: the answer has no {missing}, so that what it started is not known",
         path=path,
     )
     error.may_have_started = True
     return error
 
 
-def encode_body(name: str, body: object) -> bytes:
-    """Encode a request's body as JSON.
+@contextmanager
+def telling(how: str) -> Generator[None]:
+    """Add to the error of a start whose outcome is not known how the caller can find out.
+
+    Args:
+        how: one sentence, which names the call or the place and what to look for.
+    """
+    try:
+        yield
+    except AsyncClientError as error:
+        if error.may_have_started:
+            error.add_note(how)
+        raise
+
+
+def answered_id(name: str, path: str, value: str | int | None) -> str:
+    """Return the id that a start's good answer gives, as a text.
+
+    Args:
+        name: the endpoint's name.
+        path: where in the answer the id stands, as `$.data.id`.
+        value: what stands there.
+
+    Raises:
+        DecodeError: there is none, or none that a request could bear; its `may_have_started` is
+            true.
+    """
+    field = path.rpartition(".")[2]
+    try:
+        return id_text(field, str(value or ""))
+    except ValueError:
+        raise unknown_start(name, path, field) from None
+
+
+def encode_argument(name: str, value: object) -> msgspec.Raw:
+    """Encode one argument as JSON, to stand in a request's body as it is.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what the caller gave.
 
     Raises:
         TypeError: something in it has no form in JSON.
         ValueError: there is a NaN or an infinity in it, which JSON would turn into null.
     """
     try:
-        encoded = msgspec.json.encode(body, enc_hook=_as_dict)
-        finite = _is_finite(body)
+        encoded = msgspec.json.encode(value, enc_hook=_as_dict)
+        finite = _is_finite(value)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        msg = f"{name}: the inputs cannot be written as JSON: {str(error) or type(error).__name__}"
+        reason = str(error) or type(error).__name__
+        msg = f"{name} cannot be written as JSON: {reason}; pass texts, numbers, lists and mappings"
         raise TypeError(msg) from None
     if not finite:
         msg = f"{name}: NaN and infinity have no form in JSON: leave them out, or send a text"
         raise ValueError(msg)
-    return encoded
+    return msgspec.Raw(encoded)
 
 
 def _is_finite(value: object) -> bool:

@@ -29,6 +29,7 @@ from asyncclient.errors import (
     TransportError,
     UnknownStatus,
     WaitTimeout,
+    counted,
 )
 
 __all__ = [
@@ -212,6 +213,35 @@ class Facts(msgspec.Struct, Generic[T], frozen=True):
     hint: float | None = None
 
 
+class _Rare:
+    """What seldom happens in a wait, kept apart: a million pending ones need no room for it."""
+
+    __slots__ = (
+        "at_work_since",
+        "failing_since",
+        "mark",
+        "met",
+        "met_at",
+        "unknown_words",
+        "unseen",
+        "wordless",
+    )
+
+    def __init__(self) -> None:
+        self.at_work_since: float | None = None
+        self.failing_since = 0.0
+        self.mark: object = None
+        self.met: Hashable = None
+        self.met_at = -math.inf
+        self.unknown_words: tuple[str | int, ...] = ()
+        self.unseen: float | None = None
+        self.wordless = 0
+
+
+# Of a wait to which nothing of the kind has happened; never written to.
+_NOTHING = _Rare()
+
+
 class Course(Generic[T]):
     """One task's wait so far, and the rules for what comes next; knows no clock.
 
@@ -224,11 +254,9 @@ class Course(Generic[T]):
     """
 
     __slots__ = (
-        "_met",
-        "_met_at",
+        "_rare",
         "age",
         "began",
-        "failing_since",
         "failures",
         "last_error",
         "polls",
@@ -236,8 +264,6 @@ class Course(Generic[T]):
         "rules",
         "snapshot",
         "subject",
-        "unknown_words",
-        "wordless",
     )
 
     def __init__(
@@ -255,13 +281,45 @@ class Course(Generic[T]):
         self.began = began
         self.polls = 0
         self.failures = 0
-        self.failing_since = 0.0
-        self.wordless = 0
         self.snapshot: Snapshot[T] | None = None
         self.last_error: Exception | None = None
-        self.unknown_words: tuple[str | int, ...] = ()
-        self._met: Hashable = None
-        self._met_at = began
+        self._rare = _NOTHING
+
+    @property
+    def unknown_words(self) -> tuple[str | int, ...]:
+        """The status words so far that are in no vocabulary."""
+        return self._rare.unknown_words
+
+    @property
+    def unseen(self) -> float | None:
+        """For how long the end may have gone unseen, in seconds; None while it has not ended.
+
+        That is since the last answer before it, or since the task began.
+        """
+        return self._rare.unseen
+
+    @property
+    def at_work_since(self) -> float | None:
+        """Seconds from the start of the wait to when the task left its queue, if it was seen to."""
+        return self._rare.at_work_since
+
+    @at_work_since.setter
+    def at_work_since(self, elapsed: float) -> None:
+        self._own().at_work_since = elapsed
+
+    @property
+    def mark(self) -> object:
+        """What a listener remembers this wait by."""
+        return self._rare.mark
+
+    @mark.setter
+    def mark(self, mark: object) -> None:
+        self._own().mark = mark
+
+    def _own(self) -> _Rare:
+        if self._rare is _NOTHING:
+            self._rare = _Rare()
+        return self._rare
 
     def after_answer(
         self, facts: Facts[T], *, delay: float, took: float, now: float
@@ -276,6 +334,7 @@ class Course(Generic[T]):
         """
         self.polls += 1
         self.failures = 0
+        before = self.snapshot
         snapshot = self.snapshot = Snapshot(
             state=facts.state,
             word=facts.word,
@@ -286,6 +345,9 @@ class Course(Generic[T]):
             reason=facts.reason,
             raw=facts.raw,
         )
+        if facts.state is not None and facts.state.is_terminal:
+            seen_unfinished = -self.age if before is None else before.elapsed
+            self._own().unseen = snapshot.elapsed - seen_unfinished
         if facts.state is TaskState.SUCCEEDED:
             return Return(snapshot)
         if facts.state is not None and facts.state.is_terminal:
@@ -293,7 +355,8 @@ class Course(Generic[T]):
         sleep = _gap(delay, took, facts.hint)
         if facts.state is None:
             return self._unknown(facts.word, sleep, now)
-        self.wordless = 0
+        if self._rare.wordless:
+            self._rare.wordless = 0
         if facts.state is TaskState.BLOCKED:
             return self._blocked(facts, sleep, now)
         return sleep
@@ -317,19 +380,19 @@ class Course(Generic[T]):
         self.polls += 1
         self.last_error = error
         if not self.failures:
-            self.failing_since = now
+            self._own().failing_since = now
         self.failures += 1
         sleep = _after_failure(error, delay)
         if isinstance(error, NotFound):
             age = self.age + now - self.began
             fresh = self.snapshot is None and age < self.rules.not_found_seconds
             return sleep if fresh else Raise(self._forgotten(error, now))
-        failing = now - self.failing_since
+        failing = now - self._rare.failing_since
         patient = self.failures <= self.rules.failed_polls or failing <= self.rules.failing_seconds
         if patient and (_is_transient(error) or isinstance(error, transient)):
             return sleep
         error.add_note(
-            f"while waiting for {self.subject}: {self.polls} polls in {now - self.began:.1f} s, "
+            f"while waiting for {self.subject}: {self._polls_in(now - self.began)}, "
             f"the last {self.failures} failed; the task itself may go on"
         )
         return Raise(self.with_evidence(error, now))
@@ -341,8 +404,8 @@ class Course(Generic[T]):
             block: what identifies the demand (`Facts.block`).
             now: the caller's clock, after it was met.
         """
-        self._met = block
-        self._met_at = now
+        rare = self._own()
+        rare.met, rare.met_at = block, now
 
     def out_of_time(
         self, now: float, *, timeout: float, retry_after: float | None = None
@@ -357,20 +420,21 @@ class Course(Generic[T]):
         said = "no answer yet"
         if self.snapshot is not None:
             said = f"last status {self.snapshot.word!r} ({self.snapshot.state or 'unknown'})"
-        parts = [f"{said}, {self.polls} polls in {now - self.began:.1f} s"]
+        parts = [f"{said}, {self._polls_in(now - self.began)}"]
         if self.unknown_words:
             words = ", ".join(repr(word) for word in self.unknown_words)
             parts.append(f"words in no vocabulary: {words}")
         if self.last_error is not None:
             name = type(self.last_error).__name__
-            parts.append(f"last failed poll: {name}: {self.last_error}")
+            parts.append(f"last failed poll: {name}: {_without_advice(self.last_error)}")
         if retry_after is not None:
             parts.append(f"the provider asks to wait {_plain(retry_after)} s, more than remains")
-        message = (
-            f"{self.subject} has not ended within {_plain(timeout)} s ({'; '.join(parts)}). "
-            "It may go on: wait again with the same task"
+        error = WaitTimeout(
+            f"{self.subject} has not ended within {_plain(timeout)} s ({'; '.join(parts)})",
+            retry_after=retry_after,
+            advice="It may go on: wait again with the same task",
         )
-        return self.with_evidence(WaitTimeout(message, retry_after=retry_after), now)
+        return self.with_evidence(error, now)
 
     def with_evidence(self, error: E, now: float) -> E:
         """Give an error what this wait knows, and return it."""
@@ -390,16 +454,17 @@ class Course(Generic[T]):
         elapsed = self.snapshot.elapsed if self.snapshot else 0.0
         message = (
             f"{self.subject} {'was ' if state is TaskState.CANCELLED else ''}{state} "
-            f"(status {facts.word!r}){reason}; {self.polls} polls in {elapsed:.1f} s; "
-            "the provider's answer is in .snapshot.result"
+            f"(status {facts.word!r}){reason}; {self._polls_in(elapsed)}"
         )
-        return self.with_evidence(kind(message), self.began + elapsed)
+        error = kind(message, advice="the provider's answer is in .snapshot.result")
+        return self.with_evidence(error, self.began + elapsed)
 
     def _forgotten(self, error: NotFound, now: float) -> TaskExpired:
         known = "no longer" if self.snapshot is not None else "not"
         expired = TaskExpired(
-            f"{self.subject} is {known} known to the provider ({error}); results are kept for a "
-            "limited time, and only the account and region that started a task know it"
+            f"{self.subject} is {known} known to the provider ({_without_advice(error)})",
+            advice="results are kept for a limited time, and only the account and region that "
+            "started a task know it",
         )
         expired.__cause__ = error
         return self.with_evidence(expired, now)
@@ -408,40 +473,51 @@ class Course(Generic[T]):
         error = self.with_evidence(
             TaskBlocked(
                 f"{self.subject} waits for its caller (status {facts.word!r})"
-                f"{f': {facts.reason}' if facts.reason else ''}; answer it and wait again, or "
-                "pass on_blocked=, an async function that answers it"
+                f"{f': {facts.reason}' if facts.reason else ''}",
+                advice="answer it and wait again, or pass on_blocked=, an async function that "
+                "answers it",
             ),
             now,
         )
         # A provider may go on showing a demand for a moment after it was met: answering it a
         # second time would be refused, or answer the next one.
-        same = facts.block is not None and facts.block == self._met
-        stale = same and now - self._met_at <= self.rules.same_block_seconds
+        same = facts.block is not None and facts.block == self._rare.met
+        stale = same and now - self._rare.met_at <= self.rules.same_block_seconds
         return sleep if stale else Ask(error, sleep, facts.block)
 
     def _unknown(self, word: str | int | None, sleep: Sleep, now: float) -> Sleep | Raise:
+        rare = self._own()
         if word is None:
-            self.wordless += 1
-            if self.wordless <= self.rules.wordless_polls and self.rules.unknown == "wait":
+            rare.wordless += 1
+            if rare.wordless <= self.rules.wordless_polls and self.rules.unknown == "wait":
                 return sleep
-            message = (
-                f"{self.subject}: {self.wordless} answers in a row without a status word; "
-                "look at .snapshot.result: is it the answer that you expected?"
+            row = f"{counted(rare.wordless, 'answer')} in a row"
+            strange = UnknownStatus(
+                f"{self.subject}: {row} without a status word",
+                advice="look at .snapshot.result: is it the answer that you expected?",
             )
-            return Raise(self.with_evidence(UnknownStatus(message), now))
-        self.wordless = 0
-        if word not in self.unknown_words and len(self.unknown_words) < _UNKNOWN_WORDS:
-            self.unknown_words += (word,)
+            return Raise(self.with_evidence(strange, now))
+        rare.wordless = 0
+        if word not in rare.unknown_words and len(rare.unknown_words) < _UNKNOWN_WORDS:
+            rare.unknown_words += (word,)
         if self.rules.unknown == "wait":
             return sleep
-        message = (
-            f"{self.subject}: the status {word!r} is in no vocabulary; add the word to its "
-            'vocabulary, or pass unknown="wait" to wait on'
+        unknown = UnknownStatus(
+            f"{self.subject}: the status {word!r} is in no vocabulary",
+            advice='add the word to its vocabulary, or pass unknown="wait" to wait on',
         )
-        return Raise(self.with_evidence(UnknownStatus(message), now))
+        return Raise(self.with_evidence(unknown, now))
+
+    def _polls_in(self, seconds: float) -> str:
+        return f"{counted(self.polls, 'poll')} in {seconds:.1f} s"
 
 
 E = TypeVar("E", bound=Exception)
+
+
+def _without_advice(error: Exception) -> str:
+    """Return what an error says, for the middle of another one's message."""
+    return error.text if isinstance(error, AsyncClientError) else str(error)
 
 
 def _plain(seconds: float) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import heapq
-import logging
 import math
 from collections import deque
 from collections.abc import Hashable, Iterator, Mapping
@@ -20,16 +19,17 @@ from typing import TypeVar, cast
 from asyncclient._as_done import Group
 from asyncclient._decide import Ask, Course, Facts, Raise, Return, Rules, Sleep, Step, fit
 from asyncclient._pending import SAME_INSTANT, Done, Lane, Outlet, Record, Waiter
+from asyncclient._report import Report
 from asyncclient._schedule import Backoff, Pacing, Schedule, drawing
 from asyncclient._task import Task, TaskRef, key_of
-from asyncclient._wait import Reading, age_of
+from asyncclient._wait import Reading, age_of, change_between, how_to_wait
 from asyncclient.errors import AsyncClientError, RateLimited, RequestTimeout
 
 __all__ = ["Driver"]
 
 T = TypeVar("T")
 
-_log = logging.getLogger("asyncclient.poller")
+_report = Report("asyncclient.poller")
 _RULES = Rules()
 _ERROR_BACKOFF = Backoff(first=1.0, cap=30.0)
 # The first polls of so many tasks, refilled at the rate below, are made at once; those of a crowd
@@ -45,6 +45,8 @@ _LAGS = 1024
 # Signals are not signed: however many come, a task is polled for them once in so many seconds.
 _LEAST_WAKE_GAP = 0.1
 _CLOSE_SECONDS = 5.0
+# One account's failed polls are told as a warning once in so many seconds.
+_WARNING_GAP = 60.0
 # A heap is rid of what has left it when that is more than half of it, and so many more.
 _STALE = 256
 # From so many accounts, those that have been idle for so many seconds are forgotten.
@@ -191,6 +193,7 @@ class Driver:
         course: Course[object] = Course(reading, _RULES, now, ref, age_of(ref))
         lane = self._lane_of(task, now)
         lane.pending += 1
+        _report.began(course)
         return Record(key, reading, course, lane)
 
     def _lane_of(self, task: Task[object], now: float) -> Lane:
@@ -346,7 +349,7 @@ class Driver:
 
     async def _ask(self, record: Record) -> tuple[Step[object], float]:
         """Poll once; return what follows, and the time at which that was decided."""
-        reading = record.reading
+        reading, course = record.reading, record.course
         started = self.now()
         try:
             facts = await self._facts(reading)
@@ -361,10 +364,21 @@ class Driver:
             if record.error_delays is None:
                 record.error_delays = _ERROR_BACKOFF.delays(self._rng)
             delay = next(record.error_delays)
-            _log.debug("%s: a poll failed: %r", record.course.subject, error)
-            return record.course.after_error(
+            step: Step[object] = course.after_error(
                 error, delay=delay, now=now, transient=reading.transient
-            ), now
+            )
+            # An outage hits thousands of tasks: it is one warning for the account, not for each.
+            first = now - record.lane.warned_at > _WARNING_GAP
+            if first and isinstance(step, Sleep):
+                record.lane.warned_at = now
+            _report.failed(
+                course,
+                error,
+                seconds=now - started,
+                borne=isinstance(step, Sleep),
+                first=first,
+            )
+            return step, now
         now = self.now()
         took = now - started
         record.slowest = max(took, record.slowest or 0.0)
@@ -372,9 +386,16 @@ class Driver:
         try:
             delay = self._next_delay(record)
         except Exception as error:  # noqa: BLE001  (a schedule of the caller's own)
-            return Raise(record.course.with_evidence(error, now)), now
-        _log.debug("%s: %r", record.course.subject, facts.word)
-        return record.course.after_answer(facts, delay=delay, took=took, now=now), now
+            return Raise(course.with_evidence(error, now)), now
+        before, unknown_before = course.snapshot, len(course.unknown_words)
+        step = course.after_answer(facts, delay=delay, took=took, now=now)
+        if len(course.unknown_words) > unknown_before:
+            _report.unknown(course, facts.word)
+        _report.answered(course, facts.word, seconds=took)
+        changed = change_between(before, course.snapshot)
+        if changed is not None:
+            _report.changed(course, changed)
+        return step, now
 
     async def _facts(self, reading: Reading[object]) -> Facts[object]:
         try:
@@ -458,11 +479,16 @@ class Driver:
             error=error,
             polls=course.polls,
             elapsed=elapsed,
+            unseen=course.unseen,
         )
-        self.leave(waiter)
+        self._leave(waiter, error)
         waiter.outlet.put(done)
 
     def leave(self, waiter: Waiter) -> None:
+        """Take away one waiter that nobody awaits any longer; one that has ended is none."""
+        self._leave(waiter, asyncio.CancelledError())
+
+    def _leave(self, waiter: Waiter, error: BaseException | None) -> None:
         """Take one waiter away; the last one out stops the polling."""
         record, waiter.record = waiter.record, None
         if record is None:
@@ -474,6 +500,7 @@ class Driver:
             if self._records.get(record.key) is record:
                 del self._records[record.key]
                 record.lane.pending -= 1
+            _report.ended(record.course, error)
             flight, record.flight = record.flight, None
             if flight is not None:
                 # Its place is free at once: a poll that has not begun to run never says so itself.
@@ -512,11 +539,10 @@ class Driver:
 
 def _key_of(task: Task[T]) -> Hashable:
     if isinstance(task, type) or not (hasattr(task, "poll") and hasattr(task, "state_of")):
-        msg = (
-            f"cannot wait for {type(task).__name__}: pass a task (what start_...() returns; await "
-            "it first), or make one of an async function with polling_task()"
+        raise TypeError(
+            f"cannot wait for {type(task).__name__}: "
+            + how_to_wait(task, "make one of an async function with polling_task()")
         )
-        raise TypeError(msg)
     key: object = getattr(task, "key", None)
     if key is None:
         return id(task)

@@ -39,6 +39,8 @@ class Done(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         error: what `wait` would have raised; None when it ended well.
         polls: polls made of it, whoever waited.
         elapsed: seconds that this wait took.
+        unseen: seconds for which its end may have gone unseen, since the last answer before it;
+            None when it has not ended.
     """
 
     task: Task[T]
@@ -47,6 +49,7 @@ class Done(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     error: Exception | None
     polls: int
     elapsed: float
+    unseen: float | None = None
 
 
 class Outlet:
@@ -196,6 +199,7 @@ class Lane:
         "refused",
         "served",
         "timer",
+        "warned_at",
     )
 
     def __init__(self, name: tuple[object, ...], ceiling: float) -> None:
@@ -209,6 +213,7 @@ class Lane:
         # The turn that was served last: the lane's own clock, which only service moves on.
         self.served = 0.0
         self.timer: asyncio.TimerHandle | None = None
+        self.warned_at = -math.inf
 
     def join(self, record: Record, number: int) -> None:
         """Put a record into its place in line; one that moves forward stands there twice."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterable, Hashable, Iterable, Mapping
 from random import Random
 from types import TracebackType
@@ -11,13 +10,13 @@ from typing import Self, TypeVar, cast
 
 import msgspec
 
+from asyncclient._arguments import number, whole_number
 from asyncclient._as_done import AsDone
 from asyncclient._driver import Driver
 from asyncclient._pending import Done, Outlet
 from asyncclient._schedule import Pacing
 from asyncclient._task import Task
 from asyncclient._wait import generator, pacing, seconds
-from asyncclient._wire import whole_number
 
 __all__ = ["AsDone", "BudgetStats", "Done", "Poller", "PollerStats"]
 
@@ -234,13 +233,7 @@ class _Single(Outlet):
 
 
 def _weight(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        msg = f"weight must be a number, not {value!r}"
-        raise TypeError(msg)
-    if not 0 < value < math.inf:
-        msg = f"weight={value!r} must be more than 0 and finite; 1 is usual"
-        raise ValueError(msg)
-    return float(value)
+    return number("weight", value, above=0, advice="; 1 is usual")
 
 
 def _rates(rate: float | Mapping[str, float] | None) -> dict[str | None, float]:
@@ -253,11 +246,5 @@ def _rates(rate: float | Mapping[str, float] | None) -> dict[str | None, float]:
     rates: dict[str | None, float] = {}
     for provider, value in given.items():
         name = "rate" if provider is None else f"rate[{provider!r}]"
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            msg = f"{name} must be a number of polls a second, not {value!r}"
-            raise TypeError(msg)
-        if not value > 0:
-            msg = f"{name}={value!r} must be more than 0 polls a second"
-            raise ValueError(msg)
-        rates[provider] = float(value)
+        rates[provider] = number(name, value, unit="polls a second", above=0, finite=False)
     return rates

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import math
 import ssl
 import sys
 import time
@@ -15,9 +14,10 @@ from typing import Protocol, Self, cast
 
 import aiohttp
 import anyio
-from yarl import URL
+from yarl import URL  # aiohttp's own word for an address; it comes with aiohttp
 
-from asyncclient._wire import Request, Response, whole_number
+from asyncclient._arguments import number, whole_number
+from asyncclient._wire import Request, Response
 from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
 
 __all__ = ["SessionPool"]
@@ -123,11 +123,6 @@ class SessionPool:
         session = self._sessions.get(request.origin)
         if session is None:
             session = self._open(request.origin)
-        # Quoted where the target was built; parsing must not change it again.
-        if "?" in request.target:
-            url = URL(request.origin + request.target, encoded=True)
-        else:
-            url = self._urls[request.origin].with_path(request.target, encoded=True)
         timeout = self._timeout
         if request.timeout is not None:
             timeout = self._timeout_of(_positive("timeout", request.timeout))
@@ -135,7 +130,7 @@ class SessionPool:
         try:
             response = await session.request(
                 request.method,
-                url,
+                self._url_of(request),
                 headers=request.headers,
                 data=None if request.body is None else _payload(request.body),
                 allow_redirects=False,
@@ -172,6 +167,12 @@ class SessionPool:
         # Raised outside of the clause and without a cause: aiohttp's errors hold the request's
         # headers, and so the credential.
         raise failure
+
+    def _url_of(self, request: Request) -> URL:
+        # Quoted where the target was built; parsing must not change it again.
+        if "?" in request.target:
+            return URL(request.origin + request.target, encoded=True)
+        return self._urls[request.origin].with_path(request.target, encoded=True)
 
     def _is_short(self, response: aiohttp.ClientResponse) -> bool:
         """Return whether the answer itself says that it is within bounds, uncompressed."""
@@ -315,13 +316,7 @@ def _context(value: object) -> ssl.SSLContext | None:
 
 
 def _positive(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        msg = f"{name} must be a number, not {value!r}"
-        raise TypeError(msg)
-    if not 0 < value < math.inf:
-        msg = f"{name}={value!r} must be more than 0 and finite"
-        raise ValueError(msg)
-    return value
+    return number(name, value, above=0)
 
 
 def _count(name: str, value: int) -> int:

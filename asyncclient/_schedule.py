@@ -6,7 +6,6 @@ Two distributions install the import package `backoff` (the archived `backoff` 2
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import count
@@ -15,6 +14,8 @@ from typing import Protocol
 
 import backoff
 import msgspec
+
+from asyncclient._arguments import number
 
 __all__ = ["Backoff", "Pacing", "Schedule", "drawing"]
 
@@ -125,8 +126,8 @@ class Backoff(msgspec.Struct, frozen=True):
         draw = drawing(rng)
         gaps = _growth(self.first, 2.0, self.cap)
         floor = self.first * _PHASE_FLOOR
-        for number in count():
-            yield max(draw(gaps[number]), floor)
+        for index in count():
+            yield max(draw(gaps[index]), floor)
 
 
 class _Growth:
@@ -160,9 +161,4 @@ def drawing(rng: Random | None) -> Callable[[float], float]:
 
 def _require(owner: str, **numbers: object) -> None:
     for name, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            msg = f"{owner}: {name}={value!r} must be a number"
-            raise TypeError(msg)
-        if not math.isfinite(value):
-            msg = f"{owner}: {name}={value!r} must be finite"
-            raise ValueError(msg)
+        number(f"{owner}: {name}", value)

@@ -48,7 +48,10 @@ _version_decoder = msgspec.json.Decoder(dict[str, object])
 
 
 def encode_ref(ref: object) -> str:
-    """Write a reference as one line of JSON, under 300 bytes, for a queue, a database or a URL.
+    """Write a reference as one line of JSON, for a queue, a database or a URL.
+
+    Its ids and some 110 bytes more: under 300 bytes with ids as Coze (20 digits) and Copy.ai (41
+    characters) give them, and never more than 2200 for a provider's handle, whose ids are bounded.
 
     Raises:
         TypeError: it is not a `TaskRef`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterator
@@ -12,6 +11,7 @@ from typing import Generic, Literal, Self, TypeGuard, TypeVar, cast
 
 import anyio
 
+from asyncclient._arguments import number, one_of
 from asyncclient._decide import (
     Ask,
     Course,
@@ -24,6 +24,7 @@ from asyncclient._decide import (
     fit,
     last_poll_grace,
 )
+from asyncclient._report import Report
 from asyncclient._schedule import Backoff, Pacing, Schedule
 from asyncclient._state import Snapshot, TaskState, Vocabulary
 from asyncclient._task import Task, TaskRef, polling_task
@@ -35,7 +36,7 @@ __all__ = ["Watch", "wait_until_done", "watch"]
 T = TypeVar("T")
 Callback = TypeVar("Callback", bound=Callable[..., object])
 
-_log = logging.getLogger("asyncclient.wait")
+_report = Report("asyncclient.wait")
 
 _DEFAULT_SCHEDULE = Schedule()
 _ERROR_BACKOFF = Backoff(first=1.0, cap=30.0)
@@ -227,34 +228,46 @@ class _Wait(Generic[T]):
         """
         self.check_idle()
         self._busy = True
+        course = self._begin()
         try:
-            course = self._begin()
-            changed: Snapshot[T] | None = None
-            end: Return[T] | Raise | None = None
-            # One scope for many polls, none open between two steps: a caller may hold an iterator
-            # across tasks, which a scope must not be.
-            with anyio.CancelScope(deadline=self._limit()) as scope:
-                changed, end = await self._until_change(course, scope)
-            if scope.cancelled_caught:
-                raise self._cut_off(course)
-            if end is not None:
-                # Out of the scope: what has ended in time is not made a timeout by a callback.
-                left = max(0.0, self._deadline - anyio.current_time())
-                with anyio.move_on_after(left + _LAST_CALL):
-                    await self._report(course, changed)
-            return changed, end.error if isinstance(end, Raise) else None
-        except anyio.get_cancelled_exc_class():
-            if self._on_cancel == "cancel":
-                await self._cancel_remote()
+            changed, end = await self._advance(course)
+        except BaseException as error:
+            cancelled = isinstance(error, anyio.get_cancelled_exc_class())
+            if cancelled and self._on_cancel == "cancel":
+                await self._cancel_remote(course)
+            _report.ended(course, error)
             raise
         finally:
             self._busy = False
+        failure = end.error if isinstance(end, Raise) else None
+        if end is not None:
+            _report.ended(course, failure)
+        return changed, failure
+
+    async def _advance(
+        self, course: Course[T]
+    ) -> tuple[Snapshot[T] | None, Return[T] | Raise | None]:
+        changed: Snapshot[T] | None = None
+        end: Return[T] | Raise | None = None
+        # One scope for many polls, none open between two steps: a caller may hold an iterator
+        # across tasks, which a scope must not be.
+        with anyio.CancelScope(deadline=self._limit()) as scope:
+            changed, end = await self._until_change(course, scope)
+        if scope.cancelled_caught:
+            raise self._cut_off(course)
+        if end is not None:
+            # Out of the scope: what has ended in time is not made a timeout by a callback.
+            left = max(0.0, self._deadline - anyio.current_time())
+            with anyio.move_on_after(left + _LAST_CALL):
+                await self._report(course, changed)
+        return changed, end
 
     def _begin(self) -> Course[T]:
         now = anyio.current_time()
         if self._course is None:
             ref = self._reading.ref
             self._course = Course(self._reading, self._rules, now, ref, age_of(ref))
+            _report.began(self._course)
             self._deadline = now + self._timeout
         elif now > max(self._deadline, self._due):
             # The caller kept the iterator past the deadline: it still gets its last poll.
@@ -271,7 +284,7 @@ class _Wait(Generic[T]):
             await self._sleep_until_due()
             before = course.snapshot
             step = await self._poll(course)
-            changed = _changed(before, course.snapshot)
+            changed = change_between(before, course.snapshot)
             if isinstance(step, Ask) and self._on_blocked is None:
                 step = Raise(step.error)
             if isinstance(step, Return | Raise):
@@ -285,7 +298,7 @@ class _Wait(Generic[T]):
 
     async def _report(self, course: Course[T], changed: Snapshot[T] | None) -> None:
         if changed is not None:
-            _log.info("%s: %r", course.subject, changed, extra={"snapshot": changed})
+            _report.changed(course, changed)
             await _call(self._on_change, changed)
 
     async def _poll(self, course: Course[T]) -> Step[T]:
@@ -306,9 +319,13 @@ class _Wait(Generic[T]):
                 now=now,
                 transient=self._reading.transient,
             )
-            if isinstance(step, Sleep):
-                level = logging.WARNING if course.failures == 1 else logging.DEBUG
-                _log.log(level, "%s: a poll failed: %r", course.subject, error)
+            _report.failed(
+                course,
+                error,
+                seconds=now - started,
+                borne=isinstance(step, Sleep),
+                first=course.failures == 1,
+            )
             return step
         self._polling = False
         now = anyio.current_time()
@@ -319,8 +336,8 @@ class _Wait(Generic[T]):
         self._delay = next(self._delays, self._delay)
         answer = course.after_answer(facts, delay=self._delay, took=took, now=now)
         if len(course.unknown_words) > unknown_before:
-            _log.warning("%s: status %r is in no vocabulary", course.subject, facts.word)
-        _log.debug("%s: poll %d: %r", course.subject, course.polls, facts.word)
+            _report.unknown(course, facts.word)
+        _report.answered(course, facts.word, seconds=took)
         return answer
 
     def _rest(self, course: Course[T], sleep: Sleep) -> None:
@@ -368,7 +385,7 @@ class _Wait(Generic[T]):
             course.last_error = RequestTimeout("a poll was still unanswered at the deadline")
         return course.out_of_time(anyio.current_time(), timeout=self._timeout)
 
-    async def _cancel_remote(self) -> None:
+    async def _cancel_remote(self, course: Course[T]) -> None:
         cancel: Callable[[], Awaitable[object]] | None = getattr(self._task, "cancel", None)
         if cancel is None:
             return
@@ -376,7 +393,7 @@ class _Wait(Generic[T]):
             try:
                 await cancel()
             except Exception as error:  # noqa: BLE001  (the caller's cancellation goes on regardless)
-                _log.warning("%s: could not cancel it: %r", self._reading, error)
+                _report.not_cancelled(course, error)
 
 
 def age_of(ref: TaskRef | None) -> float:
@@ -456,7 +473,7 @@ def _finite(value: object) -> float | None:
         return None
 
 
-def _changed(before: Snapshot[T] | None, after: Snapshot[T] | None) -> Snapshot[T] | None:
+def change_between(before: Snapshot[T] | None, after: Snapshot[T] | None) -> Snapshot[T] | None:
     """Return the newer snapshot if it shows a change, else None."""
     if after is None or after is before:
         return None
@@ -488,14 +505,25 @@ def _task_of(
         return task
     if iscoroutine(task):
         task.close()  # or Python would complain a second time, that it was never awaited
-    if vocabulary is None or status is None or isinstance(task, type):
-        msg = (
-            f"cannot wait for {type(task).__name__}: pass a task (what start_...() returns; "
-            "await it first), or an async function of no arguments with vocabulary= and status="
+    if vocabulary is None or status is None or isinstance(task, type | TaskRef):
+        raise TypeError(
+            f"cannot wait for {type(task).__name__}: "
+            + how_to_wait(task, "an async function of no arguments with vocabulary= and status=")
         )
-        raise TypeError(msg)
     fetch = cast("Callable[[], Awaitable[T]]", task)
     return polling_task(fetch, vocabulary=vocabulary, status=status)
+
+
+def how_to_wait(wrong: object, other: str) -> str:
+    """Say what to pass instead of what is no task.
+
+    Args:
+        wrong: what was passed.
+        other: what will do beside a task.
+    """
+    if isinstance(wrong, TaskRef):
+        return f"a reference is waited for as its provider's task: pass {wrong.provider}.task(ref)"
+    return f"pass a task (what start_...() returns; await it first), or {other}"
 
 
 def _is_task(task: Task[T] | Callable[[], Awaitable[T]]) -> TypeGuard[Task[T]]:
@@ -514,17 +542,8 @@ def pacing(schedule: Pacing | None) -> Pacing:
 
 def seconds(name: str, value: object) -> float:
     """Return a timeout in seconds, checked; `math.inf` is allowed for those who mean it."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        msg = f"{name} must be a number of seconds, not {value!r} (math.inf for no limit)"
-        raise TypeError(msg)
-    if not 0 < value <= math.inf:
-        msg = f"{name}={value!r} must be more than 0 seconds; to look once, await task.poll()"
-        raise ValueError(msg)
-    try:
-        return float(value)
-    except OverflowError:
-        msg = f"{name} is too large: pass math.inf for no limit"
-        raise ValueError(msg) from None
+    advice = " (math.inf for no limit; to look once, await task.poll())"
+    return number(name, value, unit="seconds", above=0, finite=False, advice=advice)
 
 
 def callback(name: str, value: Callback | None) -> Callback | None:
@@ -541,14 +560,3 @@ def generator(rng: Random | None) -> Random | None:
         msg = f"rng must be a random.Random, not {type(rng).__name__}: try random.Random({rng!r})"
         raise TypeError(msg)
     return rng
-
-
-Choice = TypeVar("Choice", bound=str)
-
-
-def one_of(name: str, value: Choice, allowed: tuple[Choice, ...]) -> Choice:
-    """Return a word that must be one of a few, checked."""
-    if value not in allowed:
-        msg = f"{name}={value!r} must be one of {', '.join(map(repr, allowed))}"
-        raise ValueError(msg)
-    return value

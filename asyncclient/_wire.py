@@ -8,11 +8,12 @@ from calendar import timegm
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
-from typing import Generic, Protocol, Self, TypeVar, cast
+from typing import Generic, Literal, Protocol, Self, TypeAlias, TypeVar, cast
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
+from asyncclient._arguments import LONGEST_ID, id_text, text
 from asyncclient.errors import (
     APIError,
     AuthenticationFailed,
@@ -26,8 +27,10 @@ from asyncclient.errors import (
 )
 
 __all__ = [
+    "JSON",
     "Answer",
     "Endpoint",
+    "Enveloped",
     "Request",
     "Response",
     "Secret",
@@ -36,27 +39,28 @@ __all__ = [
     "as_object",
     "base_of",
     "decode",
+    "enveloped",
     "error_type",
     "header_value",
-    "id_text",
-    "mapping",
+    "is_loopback",
     "open_json",
-    "optional_id",
     "path_segment",
     "query_of",
     "read_answer",
     "refusal",
+    "said_in",
     "seconds_asked",
-    "text",
-    "whole_number",
 ]
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+# What a provider may send where its page names one type and its answers do not keep to it.
+JSON: TypeAlias = str | int | float | bool | dict[str, object] | list[object] | None
 
 _EXCERPT = 200
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_NO_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and halves of letters
-_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]+")
+_PLAIN_ID = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_ID}}}")
 _NUMBER = re.compile(r"[0-9]{1,30}")
 _SPACE = re.compile(r"[\s\x00-\x1f\x7f]")
 _HOST = re.compile(r"[\w.-]+")
@@ -114,6 +118,11 @@ class Response(msgspec.Struct, frozen=True, gc=False):
     headers: Mapping[str, str]
     body: bytes
     received: float = 0.0
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the status says that the request succeeded (RFC 9110, section 15.3)."""
+        return 200 <= self.status < 300  # noqa: PLR2004  (the class of success)
 
     def __repr__(self) -> str:
         return f"<Response {self.status}, {len(self.body)} bytes>"
@@ -243,14 +252,14 @@ def refusal(
     parts += [f"code {code}"] if code is not None else []
     parts += [repr(words)] if words else []
     parts += [f"log id {log_id}"] if log_id else []
-    text = ", ".join(parts) + (f"; {advice}" if advice else "")
     return kind(
-        text,
+        ", ".join(parts),
         status=response.status,
         code=code,
         message=message or "",
         log_id=log_id,
         retry_after=retry_after if hint is None else hint,
+        advice=advice,
     )
 
 
@@ -273,11 +282,25 @@ def _host(name: str) -> str:
     return f"[{name}]" if ":" in name else name
 
 
+def said_in(decoder: msgspec.json.Decoder[T], response: Response) -> T | None:
+    """Return what an answer says of itself, None where it says nothing that can be read.
+
+    Args:
+        decoder: for the words of a refusal, in which every field is optional.
+        response: the answer, which may be a good one, a gateway's page or nothing at all.
+    """
+    try:
+        return decoder.decode(response.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def read_answer(
     name: str,
     decoder: msgspec.json.Decoder[T],
     response: Response,
     refused_by: Callable[[Response, str], APIError | None],
+    says_no: Callable[[T], bool],
 ) -> T:
     """Decode a good answer, or raise what the answer says instead.
 
@@ -287,21 +310,57 @@ def read_answer(
         response: the answer.
         refused_by: the provider's own reading of a refusal, from the answer and the name; None
             when it is not one.
+        says_no: whether an answer of the declared type, in a good response, is a refusal.
 
     Raises:
         APIError: the answer is a refusal.
         DecodeError: it is not, but not of the declared shape either.
     """
-    if 200 <= response.status < 300:  # noqa: PLR2004  (the class of success)
-        try:
-            return decode(decoder, response, name)
-        except DecodeError as error:
-            # A refusal's `data` has any shape: what it says of itself goes before its shape.
-            refused = refused_by(response, name)
-            if refused is None:
-                raise
-            raise refused from error
-    raise refused_by(response, name) or refusal(error_type(response.status), response, name=name)
+    if not response.is_good:
+        raise refused_by(response, name) or refusal(
+            error_type(response.status), response, name=name
+        )
+    try:
+        answer = decode(decoder, response, name)
+    except DecodeError as error:
+        # A refusal's `data` has any shape: what it says of itself goes before its shape.
+        refused = refused_by(response, name)
+        if refused is None:
+            raise
+        raise refused from error
+    if says_no(answer):
+        raise refused_by(response, name) or refusal(APIError, response, name=name)
+    return answer
+
+
+class Enveloped(Protocol[T_co]):
+    """An answer in an envelope, whatever else the provider puts on it."""
+
+    @property
+    def data(self) -> T_co: ...  # pragma: no cover
+
+
+def enveloped(
+    name: str,
+    method: Literal["GET", "POST"],
+    read: Callable[[Response], Enveloped[T]],
+    *,
+    idempotent: bool = True,
+) -> Endpoint[T]:
+    """Make an endpoint whose answer is in an envelope.
+
+    Args:
+        name: as `coze.get_bot`.
+        method: the HTTP method.
+        read: from the response to the envelope; raises `APIError` or `DecodeError`.
+        idempotent: true when it may be repeated freely.
+    """
+
+    def unwrapped(response: Response) -> T:
+        data = read(response).data
+        return data.from_response(response) if isinstance(data, Answer) else data
+
+    return Endpoint(name, method, unwrapped, idempotent)
 
 
 def seconds_asked(response: Response) -> float | None:
@@ -358,60 +417,12 @@ def path_segment(name: str, value: object) -> str:
         value: the id.
 
     Raises:
-        TypeError: it is not a text.
-        ValueError: it is empty, `.` or `..`, or has a control character.
+        TypeError, ValueError: it is not an id, as `id_text` says.
     """
     # Nearly every id is of these characters, and is asked for at each poll.
     if isinstance(value, str) and _PLAIN_ID.fullmatch(value):
         return value
     return quote(id_text(name, value), safe="")
-
-
-def id_text(name: str, value: object) -> str:
-    """Check an id that travels in a path, a query or a body, and return it.
-
-    Raises:
-        TypeError: it is not a text.
-        ValueError: it is empty, `.` or `..`, or has a control character.
-    """
-    if not isinstance(value, str):
-        msg = (
-            f"{name} must be a text, not {type(value).__name__}: pass {str(value)!r} if that is it"
-        )
-        raise TypeError(msg)
-    if not value.strip():
-        msg = f"{name} is empty: pass the id as the provider shows it"
-        raise ValueError(msg)
-    if value in {".", ".."} or _NO_TEXT.search(value):
-        msg = f"{name}={value!r} is not an id: it would change the request's path"
-        raise ValueError(msg)
-    return value
-
-
-def whole_number(name: str, value: object, *, least: int) -> None:
-    """Check a count, a page number or the like.
-
-    Raises:
-        TypeError: it is not a whole number.
-        ValueError: it is less than `least`.
-    """
-    if isinstance(value, bool) or not isinstance(value, int):
-        msg = f"{name} must be a whole number, not {value!r}"
-        raise TypeError(msg)
-    if value < least:
-        msg = f"{name}={value} must be {least} or more"
-        raise ValueError(msg)
-
-
-def mapping(name: str, value: object) -> None:
-    """Check inputs given by name.
-
-    Raises:
-        TypeError: it is not a mapping.
-    """
-    if not isinstance(value, Mapping):
-        msg = f"{name} must be a mapping of names to values, not {type(value).__name__}"
-        raise TypeError(msg)
 
 
 def as_int(value: int | str | None) -> int | None:
@@ -479,23 +490,6 @@ class Secret(str):
         return "'***'"
 
 
-def text(name: str, value: object) -> str:
-    """Check an argument that must be a text, and return it; never show it.
-
-    Raises:
-        TypeError: it is not a text.
-    """
-    if not isinstance(value, str):
-        msg = f"{name} must be a text, not {type(value).__name__}"
-        raise TypeError(msg)
-    return value
-
-
-def optional_id(name: str, value: object) -> str | None:
-    """Check an id or a word that may be left out; None stays None. Raises as `id_text`."""
-    return None if value is None else id_text(name, value)
-
-
 def header_value(name: str, value: object) -> Secret:
     """Check a credential that goes into a header, and return it; never show it.
 
@@ -554,7 +548,7 @@ def base_of(base_url: object, *, allow_http: bool = False) -> tuple[str, str]:
     if parts.query or parts.fragment:
         msg = f"base_url={url!r} must not have a query or a fragment"
         raise ValueError(msg)
-    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+    if parts.scheme == "http" and not allow_http and not is_loopback(host):
         msg = (
             f"base_url={url!r} would send the credential in the clear: "
             "use https, or pass allow_http=True if you mean it"
@@ -563,7 +557,8 @@ def base_of(base_url: object, *, allow_http: bool = False) -> tuple[str, str]:
     return f"{parts.scheme}://{_host(host)}{f':{port}' if port else ''}", parts.path.rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this very machine (RFC 6761, section 6.3, for the names)."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

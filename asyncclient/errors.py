@@ -24,8 +24,9 @@ AsyncClientError
 ```
 
 Every error that ends a wait carries the evidence: `ref`, `snapshot`, `polls`, `elapsed` and
-`last_error`. Wrong use of the library (a bad argument, a closed pool) raises the built-in
-`TypeError`, `ValueError` or `RuntimeError` before anything is sent.
+`last_error`. What happened is in `text` and the next step in `advice`; `str(error)` is both. Wrong
+use of the library (a bad argument, a closed pool) raises the built-in `TypeError`, `ValueError` or
+`RuntimeError` before anything is sent.
 """
 
 from __future__ import annotations
@@ -65,7 +66,13 @@ __all__ = [
 class AsyncClientError(Exception):
     """The root of all errors that this library raises about the world outside.
 
+    Args:
+        message: what happened.
+        advice: the next step, for a program in Python. It follows the message after a semicolon,
+            or after a full stop where it is a sentence of its own, with a capital.
+
     Attributes:
+        advice: the next step; empty where there is none to tell.
         ref: the task that was waited for, if it has a portable reference.
         snapshot: the last answer about the task, if there was one.
         polls: polls made by the wait, failed ones included.
@@ -75,6 +82,7 @@ class AsyncClientError(Exception):
             not known. It was not repeated, and repeating it may start (and bill) a second task.
     """
 
+    advice: str = ""
     ref: TaskRef | None = None
     snapshot: Snapshot[object] | None = None
     polls: int = 0
@@ -82,8 +90,20 @@ class AsyncClientError(Exception):
     last_error: BaseException | None = None
     may_have_started: bool = False
 
-    def __init__(self, message: str = "") -> None:
+    def __init__(self, message: str = "", *, advice: str = "") -> None:
         super().__init__(message)
+        if advice:
+            self.advice = advice
+
+    @property
+    def text(self) -> str:
+        """What happened, without the advice."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        if not self.advice:
+            return self.text
+        return f"{self.text}{'. ' if self.advice[0].isupper() else '; '}{self.advice}"
 
 
 class TransportError(AsyncClientError):
@@ -94,8 +114,10 @@ class TransportError(AsyncClientError):
         permanent: true when repeating cannot help (a certificate that does not verify).
     """
 
-    def __init__(self, message: str = "", *, sent: bool = True, permanent: bool = False) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str = "", *, sent: bool = True, permanent: bool = False, advice: str = ""
+    ) -> None:
+        super().__init__(message, advice=advice)
         self.sent = sent
         self.permanent = permanent
 
@@ -103,8 +125,10 @@ class TransportError(AsyncClientError):
 class ConnectFailed(TransportError):
     """No connection: raised when the host is unknown, refuses, or its certificate is not valid."""
 
-    def __init__(self, message: str = "", *, sent: bool = False, permanent: bool = False) -> None:
-        super().__init__(message, sent=sent, permanent=permanent)
+    def __init__(
+        self, message: str = "", *, sent: bool = False, permanent: bool = False, advice: str = ""
+    ) -> None:
+        super().__init__(message, sent=sent, permanent=permanent, advice=advice)
 
 
 class RequestTimeout(TransportError, TimeoutError):
@@ -131,8 +155,9 @@ class APIError(AsyncClientError):
         message: str = "",
         log_id: str | None = None,
         retry_after: float | None = None,
+        advice: str = "",
     ) -> None:
-        super().__init__(text)
+        super().__init__(text, advice=advice)
         self.status = status
         self.code = code
         self.message = message
@@ -178,9 +203,15 @@ class DecodeError(AsyncClientError):
     """
 
     def __init__(
-        self, message: str = "", *, path: str = "", excerpt: str = "", status: int = 0
+        self,
+        message: str = "",
+        *,
+        path: str = "",
+        excerpt: str = "",
+        status: int = 0,
+        advice: str = "",
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, advice=advice)
         self.path = path
         self.excerpt = excerpt
         self.status = status
@@ -220,6 +251,13 @@ class WaitTimeout(AsyncClientError, TimeoutError):
         retry_after: the provider's last hint in seconds, when it exceeded what remained.
     """
 
-    def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str = "", *, retry_after: float | None = None, advice: str = ""
+    ) -> None:
+        super().__init__(message, advice=advice)
         self.retry_after = retry_after
+
+
+def counted(number: int, thing: str) -> str:
+    """Write a count as an English reader would: `1 poll`, `2 polls`, `0 polls`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"

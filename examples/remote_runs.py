@@ -149,7 +149,8 @@ def problem_of(error: errors.AsyncClientError) -> Problem:
         details["state"] = error.snapshot.state
     if error.may_have_started:
         details["may_have_started"] = True
-    return Problem(status, str(error), retry_after=retry_after, **details)
+    # What happened, without the advice: that is for this program.
+    return Problem(status, error.text, retry_after=retry_after, **details)
 
 
 @contextlib.asynccontextmanager

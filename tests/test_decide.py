@@ -325,7 +325,8 @@ def test_a_bad_end_is_raised_with_its_reason(
     cause = ServerError("once", status=500)
     failed(course, cause, at=1)
     error = raised(answered(course, facts_of(state, "ended", reason="no tea", hint=9)), kind)
-    assert str(error) == (f"{words}2 polls in 5.0 s; the provider's answer is in .snapshot.result")
+    assert error.advice == "the provider's answer is in .snapshot.result"
+    assert str(error) == f"{words}2 polls in 5.0 s; {error.advice}"
     assert error.snapshot is course.snapshot
     assert error.snapshot is not None
     assert error.snapshot.state is state
@@ -335,7 +336,7 @@ def test_a_bad_end_is_raised_with_its_reason(
 def test_a_bad_end_without_a_reason_says_none() -> None:
     """Where the provider gives no reason the message has no empty place for one."""
     error = raised(answered(course_of(), facts_of(FAILED, 3)), TaskFailed)
-    assert str(error).startswith("coze chat 7 failed (status 3); 1 polls")
+    assert str(error).startswith("coze chat 7 failed (status 3); 1 poll in 5.0 s; ")
 
 
 # --- a task that waits for its caller ---------------------------------------------------------
@@ -349,7 +350,10 @@ def test_a_blocked_task_asks_its_caller() -> None:
     assert step.then == Sleep(9.0, "hint", hint=9.0)
     assert type(step.error) is TaskBlocked
     assert "coze chat 7 waits for its caller (status 'interrupted'): which tea?" in str(step.error)
-    assert "on_blocked=" in str(step.error)
+    assert step.error.advice == (
+        "answer it and wait again, or pass on_blocked=, an async function that answers it"
+    )
+    assert str(step.error).endswith(f"which tea?; {step.error.advice}")
     assert step.error.snapshot is course.snapshot
     assert (step.error.polls, step.error.elapsed) == (1, 5.0)
 
@@ -412,7 +416,11 @@ def test_an_unknown_word_is_borne_or_raised(
         return
     error = raised(step, UnknownStatus)
     assert "coze chat 7" in str(error)
-    assert word is None or f"{word!r} is in no vocabulary; add the word" in str(error)
+    if word is None:
+        assert "1 answer in a row without a status word; look at" in str(error)
+    else:
+        assert f"{word!r} is in no vocabulary; add the word" in str(error)
+        assert error.advice.startswith("add the word to its vocabulary, or pass unknown=")
     assert error.snapshot is course.snapshot
     assert (error.polls, error.elapsed) == (1, 5.0)
 
@@ -435,6 +443,7 @@ def test_too_many_answers_without_a_word_end_the_wait() -> None:
         assert isinstance(answered(course, facts_of(None, None)), Sleep)
     error = raised(answered(course, facts_of(None, None)), UnknownStatus)
     assert "6 answers in a row without a status word; look at .snapshot.result" in str(error)
+    assert error.advice == "look at .snapshot.result: is it the answer that you expected?"
     assert error.polls == 6
 
 
@@ -624,7 +633,8 @@ def test_a_task_that_is_not_found_may_be_too_new(at: float, *, known: bool, born
     assert expired.__cause__ is error
     assert f"coze chat 7 is {'no longer' if known else 'not'} known" in str(expired)
     assert "no such chat" in str(expired)
-    assert "only the account and region that started a task know it" in str(expired)
+    assert "only the account and region that started a task know it" in expired.advice
+    assert str(expired).endswith(f"; {expired.advice}")
     assert (expired.polls, expired.elapsed, expired.last_error) == (1 + known, at, error)
     assert expired.snapshot is course.snapshot
 
@@ -643,6 +653,7 @@ def test_a_timeout_without_an_answer_says_so() -> None:
     """The error names task and timeout, and says that the task may go on."""
     error = course_of().out_of_time(BEGAN + 600, timeout=600)
     assert type(error) is WaitTimeout
+    assert error.advice == "It may go on: wait again with the same task"
     assert str(error) == (
         "coze chat 7 has not ended within 600 s (no answer yet, 0 polls in 600.0 s). "
         "It may go on: wait again with the same task"
@@ -668,6 +679,16 @@ def test_a_timeout_tells_all_that_the_wait_knows() -> None:
     assert error.snapshot is course.snapshot
     assert (error.polls, error.elapsed, error.last_error) == (2, 1.5, cause)
     assert error.retry_after == 90
+
+
+def test_what_is_told_of_another_error_is_not_its_advice() -> None:
+    """Within a message stands what happened; of several next steps only the last is told."""
+    course = course_of()
+    failed(course, ServerError("HTTP 502", advice="ask their support"))
+    assert "ServerError: HTTP 502). It may go on" in str(course.out_of_time(BEGAN + 9, timeout=9))
+    lost = NotFound("HTTP 404", advice="check the id")
+    expired = raised(failed(course, lost, at=60), TaskExpired)
+    assert "the provider (HTTP 404); results are kept" in str(expired)
 
 
 def test_a_timeout_names_the_last_known_state() -> None:

@@ -93,7 +93,7 @@ def test_every_error_is_of_the_tree_and_is_told(kind: type[AsyncClientError]) ->
 def test_without_a_wait_there_is_no_evidence(kind: type[AsyncClientError]) -> None:
     """Evidence has defaults on the class, so that `except` clauses may read it at once."""
     error = kind()
-    assert str(error) == ""
+    assert str(error) == error.text == error.advice == ""
     assert error.ref is None
     assert error.snapshot is None
     assert error.polls == 0
@@ -133,6 +133,41 @@ def test_an_error_has_its_attributes_from_the_start(
     assert vars(error) == expected
 
 
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize(
+    ("advice", "told"),
+    [
+        ("", "no answer yet"),
+        ("ask again", "no answer yet; ask again"),
+        ("It may go on: ask again", "no answer yet. It may go on: ask again"),
+    ],
+    ids=["none", "clause", "sentence"],
+)
+def test_an_error_tells_what_happened_and_then_the_advice(
+    kind: type[AsyncClientError], advice: str, told: str
+) -> None:
+    """Both can be had alone; the advice follows a semicolon, or a full stop if it is a sentence."""
+    error = kind("no answer yet", advice=advice)
+    assert str(error) == told
+    assert error.text == "no answer yet"
+    assert error.advice == advice
+
+
+def test_the_advice_can_be_another_one() -> None:
+    """A program that knows better what its user can do says that instead."""
+    error = WaitTimeout("no answer yet", advice="wait again with the same task")
+    error.advice = "press F5"
+    assert str(error) == "no answer yet; press F5"
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(0, "0 polls"), (1, "1 poll"), (2, "2 polls"), (11, "11 polls")]
+)
+def test_one_is_counted_in_the_singular(number: int, told: str) -> None:
+    """Counts in messages are English."""
+    assert errors.counted(number, "poll") == told
+
+
 def complete(kind: type[AsyncClientError]) -> AsyncClientError:
     """Make an error with every attribute it can have, none at its default."""
     options: dict[str, object] = {}
@@ -150,7 +185,8 @@ def complete(kind: type[AsyncClientError]) -> AsyncClientError:
         options = {"path": "$.data", "excerpt": "{", "status": 200}
     elif issubclass(kind, WaitTimeout):
         options = {"retry_after": 2.5}
-    error = cast("Callable[..., AsyncClientError]", kind)("what happened", **options)
+    make = cast("Callable[..., AsyncClientError]", kind)
+    error = make("what happened", advice="what to do", **options)
     headers = CIMultiDictProxy(CIMultiDict({"Set-Cookie": "x"}))
     job = Job("busy").from_response(Response(200, headers, b"{}"))
     error.ref = REF
@@ -177,7 +213,7 @@ def test_an_error_survives_the_way_to_another_process(
     error = complete(kind)
     twin = twin_of(error)
     assert type(twin) is kind
-    assert str(twin) == "what happened"
+    assert str(twin) == "what happened; what to do"
     ours, theirs = dict(vars(error)), dict(vars(twin))
     assert repr(ours.pop("last_error")) == repr(theirs.pop("last_error"))
     assert theirs == ours

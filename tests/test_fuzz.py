@@ -51,6 +51,7 @@ CALLS: dict[str, Call] = {
     "copyai.start_workflow": lambda _, copyai: copyai.start_workflow("1", {}),
     "copyai.get_workflow_run": lambda _, copyai: copyai.get_workflow_run("1", "2"),
     "copyai.list_workflow_runs": lambda _, copyai: copyai.list_workflow_runs("1"),
+    "copyai.find_started": lambda _, copyai: copyai.find_started("1", metadata={"order": "17"}),
     "copyai.register_webhook": lambda _, copyai: copyai.register_webhook(
         "https://example.com/hook", event_type="workflowRun.completed"
     ),

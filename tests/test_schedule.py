@@ -195,7 +195,8 @@ def test_no_schedule_is_made_of_what_is_no_number(
     """A value that cannot be raises at once, and names the argument and the value."""
     with pytest.raises(kind, match=reason) as refused:
         unchecked(**{name: value})
-    assert f"{name}={value!r}" in str(refused.value)
+    assert name in str(refused.value)
+    assert repr(value) in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Hashable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncclient._arguments import LONGEST_ID
 from asyncclient._state import TaskState, Vocabulary
 from asyncclient._task import PollingTask, TaskRef, decode_ref, encode_ref, polling_task
 from asyncclient.providers.copyai import CopyAI
@@ -75,6 +76,42 @@ def test_a_reference_is_small_and_holds_no_secret(name: str) -> None:
     assert len(text.encode()) < 300
     assert "s3cret" not in text
     assert decode_ref(text).ids == ref.ids
+
+
+LONGEST = ["7" * LONGEST_ID, '"' * LONGEST_ID, "\\" * LONGEST_ID, "\U0001f375" * LONGEST_ID]
+
+
+@pytest.mark.parametrize("identity", LONGEST, ids=["digits", "quotes", "backslashes", "four bytes"])
+@pytest.mark.parametrize("kind", ["workflow", "copy", "copy at once", "chat", "copyai"])
+def test_a_reference_is_bounded_by_its_ids(kind: str, identity: str) -> None:
+    """With the longest ids that are taken a handle's reference is 2200 bytes at most."""
+    transport = ScriptedTransport([])
+    coze, copyai = Coze(transport, token="pat_1"), CopyAI(transport, api_key="key-1")
+    made: dict[str, Callable[[], Handle[Any]]] = {
+        "workflow": lambda: coze.workflow_run(identity, identity),
+        "copy": lambda: coze.copy_task(identity),
+        "copy at once": lambda: coze.task(
+            TaskRef("coze", "copy_task", {"copied_entity_id": identity})
+        ),
+        "chat": lambda: coze.chat(identity, identity),
+        "copyai": lambda: copyai.workflow_run(identity, identity),
+    }
+    ref = made[kind]().ref
+    text = encode_ref(msgspec.structs.replace(ref, created=1_700_000_000))
+    ids = sum(len(msgspec.json.encode(one)) - 2 for one in ref.ids.values())
+    assert len(text.encode()) - ids <= 115
+    assert len(text.encode()) <= 2200
+
+
+def test_a_longer_id_makes_no_reference() -> None:
+    """No handle bears an id without bound, or its reference would have none."""
+    longer = "7" * (LONGEST_ID + 1)
+    for make in (
+        lambda: Coze(ScriptedTransport(), token="pat_1").chat("7350", longer),
+        lambda: CopyAI(ScriptedTransport(), api_key="key-1").workflow_run(longer, "WRUN-1"),
+    ):
+        with pytest.raises(ValueError, match="257 characters"):
+            make()
 
 
 def test_a_reference_is_told_by_provider_kind_and_ids() -> None:

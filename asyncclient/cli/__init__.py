@@ -24,8 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (error.name or "").partition(".")[0] not in {"click", "rich"}:
             raise
         sys.stderr.write(
-            f"asyncclient: the command needs {error.name}, which is not installed: "
-            "pip install 'asyncclient-tasks[cli]'\n"
+            f"asyncclient: {error.name} is not installed, which this command needs: "
+            'in a clone of asyncclient-tasks, pip install ".[cli]"\n'
         )
         return _BAD_USE
     except KeyboardInterrupt:

@@ -3,15 +3,66 @@
 from __future__ import annotations
 
 import os
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from asyncclient._pool import SessionPool
-from asyncclient._task import Task, TaskRef
+from asyncclient._task import TaskRef
 from asyncclient._wire import base_of, header_value
 from asyncclient.providers.copyai import CopyAI
-from asyncclient.providers.coze import Coze
+from asyncclient.providers.copyai import WorkflowRunHandle as CopyAIRunHandle
+from asyncclient.providers.coze import ChatHandle, CopyTaskHandle, Coze
+from asyncclient.providers.coze import WorkflowRunHandle as CozeRunHandle
 
-__all__ = ["Accounts"]
+__all__ = [
+    "VARIABLES",
+    "Accounts",
+    "CopyAIRunHandle",
+    "CozeRunHandle",
+    "KnownTask",
+    "Variables",
+]
+
+KnownTask: TypeAlias = CozeRunHandle | CopyTaskHandle | ChatHandle | CopyAIRunHandle
+"""What this command can start or wait for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """The environment variables of a provider.
+
+    Attributes:
+        credential: the name of the one that holds the token or key.
+        what: what that is.
+        base: the name of the one that holds the base URL.
+        default: the base URL unless it is set.
+        places: the base URLs that there are, in words.
+    """
+
+    credential: str
+    what: str
+    base: str
+    default: str
+    places: str
+
+
+VARIABLES = {
+    "coze": Variables(
+        credential="COZE_API_TOKEN",
+        what="a token of Coze",
+        base="COZE_API_BASE",
+        default=Coze.COM,
+        places=f"{Coze.COM} or {Coze.CN}, whichever the token is of",
+    ),
+    "copyai": Variables(
+        credential="COPYAI_API_KEY",
+        what="an API key of Copy.ai",
+        base="COPYAI_API_BASE",
+        default=CopyAI.BASE_URL,
+        places=CopyAI.BASE_URL,
+    ),
+}
+"""By the names that references bear."""
 
 
 class Accounts:
@@ -30,11 +81,8 @@ class Accounts:
         Raises:
             ValueError: a variable is missing or cannot be.
         """
-        return Coze(
-            self._pool,
-            token=_credential("COZE_API_TOKEN", "a token of Coze"),
-            base_url=_base("COZE_API_BASE", Coze.COM),
-        )
+        variables = VARIABLES["coze"]
+        return Coze(self._pool, token=_credential(variables), base_url=_base(variables))
 
     def copyai(self) -> CopyAI:
         """Return the client of `COPYAI_API_KEY` and `COPYAI_API_BASE` (by default Copy.ai's own).
@@ -42,13 +90,10 @@ class Accounts:
         Raises:
             ValueError: a variable is missing or cannot be.
         """
-        return CopyAI(
-            self._pool,
-            api_key=_credential("COPYAI_API_KEY", "an API key of Copy.ai"),
-            base_url=_base("COPYAI_API_BASE", CopyAI.BASE_URL),
-        )
+        variables = VARIABLES["copyai"]
+        return CopyAI(self._pool, api_key=_credential(variables), base_url=_base(variables))
 
-    def task(self, ref: TaskRef) -> Task[Any]:
+    def task(self, ref: TaskRef) -> KnownTask:
         """Return the task that a reference stands for; no I/O.
 
         Raises:
@@ -56,28 +101,51 @@ class Accounts:
         """
         match ref.provider:
             case "coze":
-                return cast("Task[Any]", self.coze().task(ref))
+                client: Coze | CopyAI = self.coze()
             case "copyai":
-                return cast("Task[Any]", self.copyai().task(ref))
+                client = self.copyai()
             case _:
-                msg = f"{ref}: this command knows the providers coze and copyai"
+                msg = f"{str(ref).strip()}: this command knows the providers coze and copyai"
                 raise ValueError(msg)
+        try:
+            return client.task(ref)
+        except ValueError:
+            msg = (
+                f"{str(ref).strip()}: no {ref.provider} task has such a reference: "
+                "give the whole line that 'start' wrote"
+            )
+            raise ValueError(msg) from None
 
 
-def _credential(name: str, what: str) -> str:
+def _credential(variables: Variables) -> str:
+    name = variables.credential
     value = os.environ.get(name)
     if not value:
-        msg = f"{name} is not set: put {what} into this environment variable"
+        msg = f"{name} is not set: put {variables.what} into this environment variable"
+        raise ValueError(msg)
+    if value.lower().startswith("bearer "):
+        msg = f"{name} begins with 'Bearer ': put {variables.what} alone into it"
         raise ValueError(msg)
     return header_value(name, value)
 
 
-def _base(name: str, default: str) -> str:
-    value = os.environ.get(name) or default
+def _base(variables: Variables) -> str:
+    name = variables.base
+    value = os.environ.get(name) or variables.default
+    try:
+        base_of(value, allow_http=True)
+    except ValueError:
+        # A URL with a password in it is not shown.
+        shown = "what is in it" if "@" in value else repr(value)
+        msg = (
+            f"{name}: {shown} is not a base URL (https, a host, perhaps a path): "
+            f"use {variables.places}"
+        )
+        raise ValueError(msg) from None
     try:
         base_of(value)
-    except ValueError as error:
-        # What follows is advice for a program.
-        msg = f"{name}: {str(error).partition(', or pass ')[0]}"
+    except ValueError:
+        # Plain http to another machine is all that the first call allows and this one does not.
+        msg = f"{name}: {value!r} would send the credential in the clear: use https"
         raise ValueError(msg) from None
     return value

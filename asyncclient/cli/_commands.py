@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial, wraps
-from typing import IO, cast
+from typing import IO, cast, get_args
 
 import click
 import msgspec
 
 from asyncclient._task import TaskRef, decode_ref
 from asyncclient.cli._demo_view import demo
-from asyncclient.cli._exits import EXIT_CODES, Action, ExitCode, perform
+from asyncclient.cli._exits import EXIT_CODES, Action, ExitCode, perform, show_error
 from asyncclient.cli._output import complain
-from asyncclient.cli._simulate import Settings, serve
+from asyncclient.cli._simulate import CozePlan, Settings, serve
 from asyncclient.cli._tasks import (
+    Start,
     Waiting,
     list_bots,
     start_copyai_workflow,
@@ -29,19 +31,39 @@ from asyncclient.cli._tasks import (
 __all__ = ["run"]
 
 _GOES_ON = "interrupted; the task itself goes on: wait again with its reference"
+_GO_ON = "interrupted; the tasks themselves go on: wait again with their references"
 _EPILOG = f"""\b
 Environment:
   COZE_API_TOKEN, COZE_API_BASE      token; https://api.coze.com unless set
   COPYAI_API_KEY, COPYAI_API_BASE    key; https://api.copy.ai/api/ unless set
 
 {EXIT_CODES}"""
-_SHARE = click.FloatRange(0, 1)
-_PORT = click.IntRange(0, 65535)
-_SECONDS = click.FloatRange(min=0, min_open=True)
+
+
+class _Number(click.FloatRange):
+    name = "number"  # in messages
+
+
+class _Integer(click.IntRange):
+    name = "integer"
+
+
+_SHARE = _Number(0, 1)
+_PORT = _Integer(0, 65535)
+_SECONDS = _Number(min=0, min_open=True)
+
+
+def _number(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    if math.isnan(value):  # which is neither within a range nor outside of it
+        msg = "nan is not a number"
+        raise click.BadParameter(msg)
+    return value
+
 
 _timeout_option = click.option(
     "--timeout",
     type=_SECONDS,
+    callback=_number,
     metavar="SECONDS",
     default=600.0,
     show_default=True,
@@ -61,7 +83,10 @@ def run(arguments: list[str]) -> int:
         complain(error.format_message().rstrip(".") + advice)
         return ExitCode.BAD_USE
     except click.Abort:
+        complain("interrupted")
         return ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001  (as the last stop of an action)
+        return show_error(error)
     # `--help` has been answered by click, which then returns a code.
     return perform(chosen) if isinstance(chosen, Action) else int(cast("int", chosen))
 
@@ -80,7 +105,7 @@ def finish(action: Action, *, traceback: bool) -> Action:
 
 
 @command.command("demo")
-@click.option("--tasks", type=click.IntRange(min=1), default=300, show_default=True)
+@click.option("--tasks", type=_Integer(min=1), default=300, show_default=True)
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Decides the tasks and their fates."
 )
@@ -93,19 +118,27 @@ def demo_command(*, tasks: int, seed: int, as_json: bool) -> Action:
     nothing leaves the machine. The seed decides the tasks, their durations and which of them are
     meant to fail; which request meets a fault depends on the order in which they arrive as well.
     """
-    return Action(partial(demo, tasks=tasks, seed=seed, as_json=as_json), note="interrupted")
+    return Action(partial(demo, tasks=tasks, seed=seed, as_json=as_json))
 
 
 @command.command("simulate")
 @click.option("--coze-port", type=_PORT, default=0, help="Port of Coze.  [default: a free one]")
 @click.option("--copyai-port", type=_PORT, default=0, help="Of Copy.ai.  [default: a free one]")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--fault-share", type=_SHARE, default=0.0, help="Share of polls that meet a fault.")
-@click.option("--fail-share", type=_SHARE, default=0.0, help="Share of tasks that fail.")
-@click.option("--mean-seconds", type=_SECONDS, default=2.0, show_default=True)
+@click.option(
+    "--fault-share",
+    type=_SHARE,
+    callback=_number,
+    default=0.0,
+    help="Share of polls that meet a fault.",
+)
+@click.option(
+    "--fail-share", type=_SHARE, callback=_number, default=0.0, help="Share of tasks that fail."
+)
+@click.option("--mean-seconds", type=_SECONDS, callback=_number, default=2.0, show_default=True)
 @click.option(
     "--plan",
-    type=click.Choice(["free", "personal", "team", "enterprise"]),
+    type=click.Choice(get_args(CozePlan)),
     help="The Coze plan whose limits of rate hold.  [default: no limits]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write the URLs as one JSON object.")
@@ -115,7 +148,8 @@ def simulate_command(*, as_json: bool, **options: object) -> Action:
     For trying out your own program, in any language: it writes the URLs and the credentials.
     """
     settings = msgspec.convert(options, Settings)
-    return Action(partial(serve, settings, as_json=as_json), when_interrupted=ExitCode.OK)
+    serving = partial(serve, settings, as_json=as_json)
+    return Action(serving, when_interrupted=ExitCode.OK, note="")
 
 
 def _waiting_options(function: Callable[..., Action]) -> Callable[..., Action]:
@@ -160,9 +194,11 @@ def _start_options(function: Callable[..., Action]) -> Callable[..., Action]:
         waiting: Waiting,
         **others: object,
     ) -> Action:
+        if waiting.outputs and not wait:
+            msg = "--outputs goes with --wait: without it there is only a reference to write"
+            raise click.UsageError(msg)
         inputs = _read_inputs(file) | _pairs(parameters, "--param")
-        action = function(inputs=inputs, waiting=waiting if wait else None, **others)
-        return replace(action, note=_GOES_ON if wait else "interrupted")
+        return function(inputs=inputs, waiting=waiting if wait else None, **others)
 
     return with_inputs
 
@@ -190,11 +226,14 @@ def start_coze_command(
     waiting: Waiting | None,
 ) -> Action:
     """Start an asynchronous run of a Coze workflow."""
-    return Action(
-        partial(
-            start_coze_workflow, workflow_id, inputs, bot_id=bot_id, app_id=app_id, waiting=waiting
-        )
+    if bot_id is not None and app_id is not None:
+        msg = "--bot-id and --app-id do not go together: Coze takes one of them"
+        raise click.UsageError(msg)
+    begin = partial(
+        start_coze_workflow, workflow_id=workflow_id, inputs=inputs, bot_id=bot_id, app_id=app_id
     )
+    start = Start(begin, "the workflow's run history at Coze", waiting)
+    return Action(start.run, note=start.note, provider="coze")
 
 
 @start_group.command("copyai-workflow")
@@ -215,9 +254,9 @@ def start_copyai_command(
 ) -> Action:
     """Start a run of a Copy.ai workflow."""
     own = _pairs(metadata, "--metadata") if metadata else None
-    return Action(
-        partial(start_copyai_workflow, workflow_id, inputs, metadata=own, waiting=waiting)
-    )
+    begin = partial(start_copyai_workflow, workflow_id=workflow_id, inputs=inputs, metadata=own)
+    start = Start(begin, "the workflow's runs at Copy.ai", waiting)
+    return Action(start.run, note=start.note, provider="copyai")
 
 
 def _read_inputs(file: IO[bytes] | None) -> dict[str, object]:
@@ -235,45 +274,76 @@ def _pairs(texts: tuple[str, ...], option: str) -> dict[str, object]:
         if not name or not equals:
             msg = f"{text!r} is not of the form NAME=VALUE"
             raise click.BadParameter(msg, param_hint=option)
+        if not _is_unicode(text):
+            msg = f"{text!r} is not in this terminal's encoding"
+            raise click.BadParameter(msg, param_hint=option)
         pairs[name] = value
     return pairs
 
 
+def _is_unicode(text: str) -> bool:
+    # Python keeps bytes of an argument that are no text as halves of letters.
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _one(_context: click.Context, _parameter: click.Parameter, words: tuple[str, ...]) -> str:
+    word, *others = words
+    if others:
+        msg = "it came in several pieces: put the reference in single quotes"
+        raise click.BadParameter(msg, param_hint="REF")
+    return word
+
+
+_reference_argument = click.argument(
+    "reference", metavar="REF", nargs=-1, required=True, callback=_one
+)
+
+
 @command.command("wait")
-@click.argument("reference", metavar="REF")
+@_reference_argument
 @_waiting_options
 def wait_command(*, reference: str, waiting: Waiting) -> Action:
     """Wait for a task, and write its final answer as JSON.
 
-    REF is what `start` wrote. With '-', references are read from standard input, one a line, and
-    waited for all at once; their answers come in the same order, one a line, `null` for a task
-    without an answer, and the exit code is the greatest of theirs.
+    REF is what `start` wrote, in single quotes. With '-', references are read from standard input,
+    one a line, and waited for all at once; their answers come in the same order, one a line, `null`
+    for a task without an answer, and the exit code is the greatest of theirs.
     """
-    if reference != "-":
-        return Action(partial(wait_for_one, _ref(reference), waiting), note=_GOES_ON)
-    refs = [_ref(line) for line in sys.stdin if line.strip()]
-    return Action(partial(wait_for_lines, refs, waiting), note=_GOES_ON)
+    if reference == "-":
+        # Bytes: what is no text at all is no reference either. Closed by the shell, it is empty.
+        lines = sys.stdin.buffer if sys.stdin else ()
+        refs = [
+            _ref(line, f"line {number}") for number, line in enumerate(lines, 1) if line.strip()
+        ]
+        return Action(partial(wait_for_lines, refs, waiting), note=_GO_ON)
+    ref = _ref(reference, "REF", ", in single quotes")
+    return Action(partial(wait_for_one, ref, waiting), note=_GOES_ON, provider=ref.provider)
 
 
 @command.command("watch")
-@click.argument("reference", metavar="REF")
+@_reference_argument
 @_timeout_option
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object for each change.")
 def watch_command(*, reference: str, timeout: float, as_json: bool) -> Action:
     """Follow a task, and write a line for each change.
 
-    REF is what `start` wrote.
+    REF is what `start` wrote, in single quotes.
     """
-    return Action(
-        partial(watch_one, _ref(reference), timeout=timeout, as_json=as_json), note=_GOES_ON
-    )
+    ref = _ref(reference, "REF", ", in single quotes")
+    watching = partial(watch_one, ref, timeout=timeout, as_json=as_json)
+    return Action(watching, note=_GOES_ON, provider=ref.provider)
 
 
-def _ref(text: str) -> TaskRef:
+def _ref(text: str | bytes, place: str, how: str = "") -> TaskRef:
     try:
         return decode_ref(text.strip())
     except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="REF") from error
+        # Why it is none is told in terms of JSON, and what to do in terms of Python.
+        msg = (
+            "not a task reference that this command can read: "
+            f"give the whole line that 'start' wrote{how}"
+        )
+        raise click.BadParameter(msg, param_hint=place) from error
 
 
 @command.command("bots")
@@ -289,7 +359,5 @@ def bots_command(*, workspace_id: str, publish_status: str | None, as_json: bool
 
     A table on a terminal, tab-separated lines elsewhere.
     """
-    return Action(
-        partial(list_bots, workspace_id, publish_status=publish_status, as_json=as_json),
-        note="interrupted",
-    )
+    listing = partial(list_bots, workspace_id, publish_status=publish_status, as_json=as_json)
+    return Action(listing, provider="coze")

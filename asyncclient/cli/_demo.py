@@ -157,10 +157,10 @@ class _Demo:
             await self._ways[job.kind](job)
         except TaskError as error:
             state = error.snapshot.state if error.snapshot else TaskState.EXPIRED
-            why = str(error)
+            why = error.text
         except AsyncClientError as error:
             state = None
-            why = f"{type(error).__name__}: {error}"
+            why = f"{type(error).__name__}: {error.text}"
         self._board.ended(job, Ended(state, anyio.current_time(), why))
 
     async def _workflow(self, job: Job) -> None:

@@ -11,6 +11,7 @@ import anyio
 import msgspec
 
 from asyncclient._state import TaskState
+from asyncclient.errors import counted
 from asyncclient.testing import SimulatedTask, Simulator
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class Board:
         polls = sum(side.polls for side in sides)
         wrong = [f"{self._name(number)} {why}" for number, why in sorted(self._verdicts.items())]
         if self._started_twice:
-            wrong.append(f"{self._started_twice} tasks were started more than once")
+            wrong.append(f"{counted(self._started_twice, 'task')} started more than once")
         return Summary(
             seed=seed,
             tasks=len(self.jobs),

@@ -18,10 +18,12 @@ from asyncclient.cli._demo import jobs_of, run_demo
 from asyncclient.cli._demo_board import Board, Side, Summary
 from asyncclient.cli._exits import ExitCode
 from asyncclient.cli._output import complain, has_live_terminal, json_line, say, say_json
+from asyncclient.errors import counted
 
 __all__ = ["demo"]
 
 _WIDTH = 88
+_LEAST_WIDTH = 64  # below that there is no place for a bar, and then for no numbers
 _FRAME_SECONDS = 0.1
 _LINE_SECONDS = 1.0
 
@@ -42,9 +44,9 @@ async def demo(*, tasks: int, seed: int, as_json: bool) -> int:
         await run_demo(board, seed, _show_nothing)
     elif has_live_terminal():
         # Redrawn by hand, not by rich's thread: a frame is never drawn in the middle of a change.
-        with Live(_frame(board), console=Console(), auto_refresh=False) as live:
+        with Live(console=Console(), auto_refresh=False) as live:
             await run_demo(board, seed, partial(_show_bars, live))
-            live.update(_frame(board), refresh=True)
+            _redraw(live, board)
     else:
         await run_demo(board, seed, _show_lines)
     summary = board.summary(seed)
@@ -77,13 +79,28 @@ async def _show_lines(board: Board) -> None:
 
 async def _show_bars(live: Live, board: Board) -> None:
     while True:
-        live.update(_frame(board), refresh=True)
+        _redraw(live, board)
         await anyio.sleep(_FRAME_SECONDS)
+
+
+def _redraw(live: Live, board: Board) -> None:
+    # The width is looked at each time: a terminal may be resized.
+    draw = _frame if live.console.width >= _LEAST_WIDTH else _small_frame
+    live.update(draw(board), refresh=True)
+
+
+def _small_frame(board: Board) -> Group:
+    """Draw no more than how many tasks have ended."""
+    sides = board.sides()
+    sides.append(_sum_of(sides))
+    seconds = 0.0 if math.isnan(board.seconds) else board.seconds
+    lines = [f"{side.name:<8}{side.ended}/{side.tasks}" for side in sides]
+    return Group(*map(Text, lines), Text(f"{seconds:.1f} s"))
 
 
 def _frame(board: Board) -> Group:
     """Draw the board: a row for each provider, and one for both."""
-    # On a narrow terminal it is the bar that gives way.
+    # On a narrower terminal it is the bar that gives way.
     table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
     table.add_column("", no_wrap=True)
     table.add_column("ended", ratio=1)
@@ -95,7 +112,8 @@ def _frame(board: Board) -> Group:
         table.add_row(*_row_of(side))
     table.add_row(*_row_of(both), style="bold")
     seconds = 0.0 if math.isnan(board.seconds) else board.seconds
-    below = f"{seconds:.1f} s, {board.faults} faults survived, {board.unblocked} demands met"
+    below = f"{seconds:.1f} s, {counted(board.faults, 'fault')} survived, "
+    below += f"{counted(board.unblocked, 'demand')} met"
     if both.other:
         below += f", {both.other} ended otherwise"
     return Group(Constrain(table, _WIDTH), Text(below))

@@ -13,15 +13,9 @@ from typing import cast
 
 import anyio
 
-from asyncclient.cli._output import complain
-from asyncclient.errors import (
-    AsyncClientError,
-    TaskBlocked,
-    TaskCancelled,
-    TaskError,
-    TaskFailed,
-    WaitTimeout,
-)
+from asyncclient.cli._advice import next_step
+from asyncclient.cli._output import OutputLost, complain
+from asyncclient.errors import AsyncClientError, TaskBlocked, TaskError, WaitTimeout
 
 __all__ = ["EXIT_CODES", "Action", "ExitCode", "code_of", "line_of", "perform", "show_error"]
 
@@ -34,6 +28,7 @@ class ExitCode(IntEnum):
     BAD_USE = 2
     REFUSED = 3
     DEFECT = 70  # EX_SOFTWARE of BSD's sysexits.h
+    OUTPUT_LOST = 74  # EX_IOERR, as above
     TIMEOUT = 124  # as of coreutils' timeout
     INTERRUPTED = 130  # 128 + SIGINT
     PIPE_CLOSED = 141  # 128 + SIGPIPE
@@ -47,6 +42,7 @@ Exit codes:
   2    bad use: a wrong argument, a missing variable
   3    the provider or the network refused
   70   a defect of this command
+  74   the output cannot be written
   124  the task has not ended in time
   130  interrupted
   141  nobody reads the output any more
@@ -61,13 +57,15 @@ class Action:
     Attributes:
         run: does it, and returns the exit code.
         when_interrupted: the exit code after Ctrl-C.
-        note: the sentence after Ctrl-C, if there is something to say.
+        note: the sentence after Ctrl-C, or what tells it then; empty for none.
+        provider: whose errors it may meet, by the name that references bear.
         traceback: show where an error comes from.
     """
 
     run: Callable[[], Awaitable[int]]
     when_interrupted: int = ExitCode.INTERRUPTED
-    note: str = ""
+    note: str | Callable[[], str] = "interrupted"
+    provider: str = ""
     traceback: bool = False
 
 
@@ -76,22 +74,30 @@ def perform(action: Action) -> int:
     try:
         return int(anyio.run(action.run))
     except KeyboardInterrupt:
-        if action.note:
-            complain(action.note)
+        note = action.note if isinstance(action.note, str) else action.note()
+        if note:
+            complain(note)
         return action.when_interrupted
     except Exception as error:  # noqa: BLE001  (the last stop: every error becomes a line and a code)
-        return show_error(first_of(error), traceback=action.traceback)
+        return show_error(first_of(error), action.provider, traceback=action.traceback)
 
 
-def show_error(error: Exception, *, traceback: bool = False) -> int:
-    """Write an error as one line, and return its exit code."""
+def show_error(error: Exception, provider: str = "", *, traceback: bool = False) -> int:
+    """Write an error as one line, and return its exit code.
+
+    Args:
+        error: what happened.
+        provider: whose error it is, where the error itself does not tell.
+        traceback: show where it comes from as well.
+    """
     code = code_of(error)
-    if code == ExitCode.PIPE_CLOSED:
+    if code in {ExitCode.PIPE_CLOSED, ExitCode.OUTPUT_LOST}:
         _leave_stdout()
+    if code == ExitCode.PIPE_CLOSED:
         return code
     if traceback:
         _write_traceback(error)
-    complain(line_of(error))
+    complain(line_of(error, provider))
     return code
 
 
@@ -114,27 +120,31 @@ def code_of(error: Exception) -> ExitCode:
             return ExitCode.REFUSED
         case BrokenPipeError():
             return ExitCode.PIPE_CLOSED
+        case OutputLost():
+            return ExitCode.OUTPUT_LOST
         case ValueError():
             return ExitCode.BAD_USE  # so the library says that an argument cannot be
         case _:
             return ExitCode.DEFECT
 
 
-def line_of(error: Exception) -> str:
-    """Say in one line what happened and what to do next."""
-    text = str(error)
+def line_of(error: Exception, provider: str = "") -> str:
+    """Say in one line what happened and what to do next.
+
+    Args:
+        error: what happened.
+        provider: whose error it is, where the error itself does not tell.
+    """
     match error:
-        # The library's own advice, behind the last semicolon, speaks of Python.
-        case TaskFailed() | TaskCancelled():
-            text = f"{text.rpartition('; ')[0]}; 'wait' without --outputs writes the whole answer"
-        case TaskBlocked():
-            text = f"{text.rpartition('; ')[0]}; answer it at the provider, then wait again"
-        case AsyncClientError() | ValueError():
-            pass
+        case AsyncClientError():
+            parts = [error.text, next_step(error, provider)]
+        case ValueError() | OutputLost():
+            parts = [str(error)]
         case _:
-            text = f"unexpected {type(error).__name__}: {text}; --traceback shows where it is from"
+            parts = [f"unexpected {type(error).__name__}: {error}"]
+            parts += ["--traceback shows where it is from"]
     notes: list[str] = getattr(error, "__notes__", [])
-    return "; ".join([text, *notes])
+    return "; ".join([*filter(None, parts), *notes])
 
 
 def _write_traceback(error: Exception) -> None:
@@ -143,7 +153,7 @@ def _write_traceback(error: Exception) -> None:
 
 
 def _leave_stdout() -> None:
-    """Let the interpreter flush into nothing at exit: whoever read our output is gone."""
+    """Let the interpreter flush into nothing at exit: what is left cannot be written."""
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())

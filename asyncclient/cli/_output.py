@@ -18,6 +18,7 @@ from asyncclient._state import Snapshot
 from asyncclient._wire import Answer
 
 __all__ = [
+    "OutputLost",
     "answer_json",
     "clean",
     "complain",
@@ -31,6 +32,11 @@ __all__ = [
 
 # C0 and C1 controls and DEL: a provider's text must neither break a line nor steer a terminal.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_ANY_WIDTH = 10_000
+
+
+class OutputLost(Exception):
+    """Standard output takes no more, though its reader has not gone: the disk is full, say."""
 
 
 def clean(text: object) -> str:
@@ -39,8 +45,23 @@ def clean(text: object) -> str:
 
 
 def say(text: str) -> None:
-    """Write a line to standard output and flush it."""
-    click.echo(_writable(text, sys.stdout))
+    """Write a line to standard output and flush it.
+
+    Raises:
+        BrokenPipeError: nobody reads it any more.
+        OutputLost: it could not be written for another reason.
+    """
+    _write(_writable(text, sys.stdout))
+
+
+def _write(line: str | bytes) -> None:
+    try:
+        click.echo(line)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        msg = f"the output cannot be written: {error.strerror or error}"
+        raise OutputLost(msg) from error
 
 
 def complain(text: str) -> None:
@@ -72,11 +93,14 @@ def say_json(raw: bytes, *, pretty: bool | None = None) -> None:
     Args:
         raw: the JSON.
         pretty: whether to indent; by default only on a terminal.
+
+    Raises:
+        BrokenPipeError, OutputLost: as `say`.
     """
     if pretty is None:
         pretty = sys.stdout is not None and sys.stdout.isatty()
     # Bytes go past the locale: JSON is UTF-8 everywhere.
-    click.echo(msgspec.json.format(raw, indent=2 if pretty else -1))
+    _write(msgspec.json.format(raw, indent=2 if pretty else -1))
 
 
 def snapshot_fields(snapshot: Snapshot[object]) -> dict[str, object]:
@@ -98,14 +122,25 @@ def has_live_terminal() -> bool:
     return is_terminal and console.is_terminal and not console.is_dumb_terminal
 
 
-def say_rows(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table on a terminal, and tab-separated lines without a heading elsewhere."""
+def say_rows(heads: Sequence[str], rows: Iterable[Sequence[object]], *, folded: str) -> None:
+    """Write a table on a terminal that is wide enough; elsewhere tab-separated lines.
+
+    Args:
+        heads: the columns' heads, on a terminal.
+        rows: what is in them.
+        folded: the head of the column that may take several lines; no other is ever cut.
+    """
     texts = [[clean("" if cell is None else cell) for cell in row] for row in rows]
-    if not has_live_terminal():
-        for row in texts:
-            say("\t".join(row))
-        return
-    table = Table(*heads, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in heads:
+        table.add_column(head, no_wrap=head != folded, overflow="fold")
     for row in texts:
         table.add_row(*map(Text, row))  # as text: a name in [brackets] is no markup
-    Console().print(table)
+    console = Console()
+    # Measured with room for everything: what does not fit would be cut to the width.
+    anywhere = console.options.update(max_width=_ANY_WIDTH)
+    if has_live_terminal() and console.measure(table, options=anywhere).minimum <= console.width:
+        console.print(table)
+        return
+    for row in texts:
+        say("\t".join(row))

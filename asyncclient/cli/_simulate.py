@@ -8,6 +8,7 @@ import math
 import signal
 from collections.abc import Generator
 from random import Random
+from typing import Literal, TypeAlias
 
 import anyio
 import msgspec
@@ -15,9 +16,11 @@ import msgspec
 from asyncclient.cli._exits import ExitCode
 from asyncclient.cli._output import json_line, say, say_json
 from asyncclient.testing import Simulator
-from asyncclient.testing._simulated_coze_voice import Plan
 
-__all__ = ["Settings", "serve", "tell"]
+__all__ = ["CozePlan", "Settings", "serve", "tell"]
+
+CozePlan: TypeAlias = Literal["free", "personal", "team", "enterprise"]
+"""The plans whose limits the simulator knows."""
 
 _SPREAD = 0.5  # sigma of the durations' log-normal, as the simulator's own
 
@@ -31,7 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     fault_share: float
     fail_share: float
     mean_seconds: float
-    plan: Plan | None
+    plan: CozePlan | None
 
 
 async def serve(settings: Settings, *, as_json: bool) -> int:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import logging
+import shlex
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import anyio
 import msgspec
 
 from asyncclient._pool import SessionPool
 from asyncclient._state import Snapshot, TaskState
-from asyncclient._task import Task, TaskRef, encode_ref
+from asyncclient._task import TaskRef, encode_ref
 from asyncclient._wait import wait_until_done, watch
-from asyncclient.cli._accounts import Accounts
+from asyncclient.cli._accounts import Accounts, CopyAIRunHandle, CozeRunHandle, KnownTask
 from asyncclient.cli._exits import ExitCode, code_of, line_of
 from asyncclient.cli._output import (
+    OutputLost,
     answer_json,
     clean,
     complain,
@@ -26,9 +31,10 @@ from asyncclient.cli._output import (
     snapshot_fields,
 )
 from asyncclient.errors import AsyncClientError
-from asyncclient.providers.coze import ChatHandle, CopyTask
+from asyncclient.providers.coze import ChatHandle, CopyTaskHandle
 
 __all__ = [
+    "Start",
     "Waiting",
     "list_bots",
     "start_copyai_workflow",
@@ -39,37 +45,45 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """How to wait and what to show of the final answer.
 
-    Args:
+    Attributes:
         timeout: seconds for one task.
         outputs: show only what the task put out, not the whole answer.
     """
 
-    def __init__(self, *, timeout: float, outputs: bool) -> None:
-        self._timeout = timeout
-        self._outputs = outputs
+    timeout: float
+    outputs: bool
 
-    async def answer(self, task: Task[Any]) -> bytes:
+    async def answer(self, task: KnownTask) -> bytes:
         """Wait for a task and return its final answer as JSON.
 
         Raises:
             AsyncClientError: as `wait_until_done`.
         """
-        result: object = await wait_until_done(task, timeout=self._timeout)
-        if not self._outputs:
-            return answer_json(result)
-        if isinstance(task, ChatHandle):
-            return json_line(await task.messages())
-        if isinstance(result, CopyTask):
-            return json_line({"target_entity_id": result.target_entity_id})
-        return json_line(getattr(result, "outputs", None))
+        match task:
+            case CozeRunHandle():
+                coze_run = await wait_until_done(task, timeout=self.timeout)
+                return self._shown(coze_run, coze_run.outputs)
+            case CopyAIRunHandle():
+                copyai_run = await wait_until_done(task, timeout=self.timeout)
+                return self._shown(copyai_run, copyai_run.outputs)
+            case CopyTaskHandle():
+                copy = await wait_until_done(task, timeout=self.timeout)
+                return self._shown(copy, {"target_entity_id": copy.target_entity_id})
+            case ChatHandle():
+                chat = await wait_until_done(task, timeout=self.timeout)
+                return self._shown(chat, await task.messages() if self.outputs else None)
+
+    def _shown(self, answer: object, outputs: object) -> bytes:
+        return json_line(outputs) if self.outputs else answer_json(answer)
 
     def last_answer(self, error: AsyncClientError) -> bytes | None:
         """Return the answer with which a task ended badly or stopped, if there was one."""
         snapshot = error.snapshot
-        if snapshot is None or self._outputs or not _has_stopped(snapshot):
+        if snapshot is None or self.outputs or not _has_stopped(snapshot):
             return None
         return answer_json(snapshot.result)
 
@@ -79,43 +93,79 @@ def _has_stopped(snapshot: Snapshot[object]) -> bool:
     return state is not None and (state.is_terminal or state is TaskState.BLOCKED)
 
 
+class Start:
+    """One start, and the wait after it where one is wanted; it knows what Ctrl-C leaves behind.
+
+    Args:
+        begin: starts the task.
+        runs: where a person finds what was started, in words.
+        waiting: how to wait; None: write the reference and leave it at that.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[Accounts], Awaitable[KnownTask]],
+        runs: str,
+        waiting: Waiting | None,
+    ) -> None:
+        self._begin = begin
+        self._runs = runs
+        self._waiting = waiting
+        self._ref = ""
+
+    async def run(self) -> int:
+        """Start the task and write its reference, or wait and write its answer."""
+        async with SessionPool() as pool:
+            task = await self._begin(Accounts(pool))
+            self._ref = encode_ref(task.ref)
+            if self._waiting is None:
+                self._tell()
+                return ExitCode.OK
+            # Whatever becomes of the wait, the way back to the task is known; the answer alone is
+            # output.
+            complain(f"started {self._ref}")
+            return await _show_answer(task, self._waiting)
+
+    def _tell(self) -> None:
+        try:
+            say(self._ref)
+        except (OSError, OutputLost):
+            complain(f"started {self._ref}")  # it may have cost something: it must not be lost
+            raise
+
+    def note(self) -> str:
+        """Say what an interruption at this moment leaves behind."""
+        if not self._ref:
+            return (
+                "interrupted before the start was answered: it may have happened all the same; "
+                f"look at {self._runs} before you start it again"
+            )
+        again = f"asyncclient wait {shlex.quote(self._ref)}"
+        return f"interrupted; the task itself goes on; to wait again: {again}"
+
+
 async def start_coze_workflow(
+    accounts: Accounts,
     workflow_id: str,
     inputs: Mapping[str, object],
     *,
     bot_id: str | None,
     app_id: str | None,
-    waiting: Waiting | None,
-) -> int:
-    """Start a run of a Coze workflow and write its reference, or wait and write its answer."""
-    async with SessionPool() as pool:
-        coze = Accounts(pool).coze()
-        run = await coze.start_workflow(workflow_id, inputs, bot_id=bot_id, app_id=app_id)
-        return await _after_start(run, waiting)
+) -> CozeRunHandle:
+    """Start a run of a Coze workflow."""
+    coze = accounts.coze()
+    return await coze.start_workflow(workflow_id, inputs, bot_id=bot_id, app_id=app_id)
 
 
 async def start_copyai_workflow(
+    accounts: Accounts,
     workflow_id: str,
     inputs: Mapping[str, object],
     *,
     metadata: Mapping[str, object] | None,
-    waiting: Waiting | None,
-) -> int:
-    """Start a run of a Copy.ai workflow and write its reference, or wait and write its answer."""
-    async with SessionPool() as pool:
-        copyai = Accounts(pool).copyai()
-        run = await copyai.start_workflow(workflow_id, inputs, metadata=metadata)
-        return await _after_start(run, waiting)
-
-
-async def _after_start(task: Task[Any], waiting: Waiting | None) -> int:
-    ref = encode_ref(getattr(task, "ref", None))
-    if waiting is None:
-        say(ref)
-        return ExitCode.OK
-    # Whatever becomes of the wait, the way back to the task is known; the answer alone is output.
-    complain(f"started {ref}")
-    return await _show_answer(task, waiting)
+) -> CopyAIRunHandle:
+    """Start a run of a Copy.ai workflow."""
+    return await accounts.copyai().start_workflow(workflow_id, inputs, metadata=metadata)
 
 
 async def wait_for_one(ref: TaskRef, waiting: Waiting) -> int:
@@ -124,9 +174,11 @@ async def wait_for_one(ref: TaskRef, waiting: Waiting) -> int:
         return await _show_answer(Accounts(pool).task(ref), waiting)
 
 
-async def _show_answer(task: Task[Any], waiting: Waiting) -> int:
+async def _show_answer(task: KnownTask, waiting: Waiting) -> int:
     try:
-        say_json(await waiting.answer(task))
+        with _warnings_told():
+            answer = await waiting.answer(task)
+        say_json(answer)
     except AsyncClientError as error:
         last = waiting.last_answer(error)
         if last is not None:
@@ -147,7 +199,7 @@ async def wait_for_lines(refs: Sequence[TaskRef], waiting: Waiting) -> int:
     lines: dict[int, bytes] = {}
     written = 0
 
-    async def wait(place: int, task: Task[Any]) -> None:
+    async def wait(place: int, task: KnownTask) -> None:
         nonlocal written
         try:
             lines[place] = await waiting.answer(task)
@@ -174,14 +226,53 @@ async def watch_one(ref: TaskRef, *, timeout: float, as_json: bool) -> int:
     async with SessionPool() as pool:
         task = Accounts(pool).task(ref)
         last: Snapshot[object] | None = None
-        async for snapshot in watch(task, timeout=timeout):
-            show(snapshot)
-            last = snapshot
+        with _warnings_told():
+            async for snapshot in _changes_of(task, timeout):
+                show(snapshot)
+                last = snapshot
     if last is None or last.state is TaskState.SUCCEEDED:
         return ExitCode.OK
     why = f": {last.reason}" if last.reason else ""
     complain(f"{ref} ended as {last.state} (status {last.word!r}){why}")
     return ExitCode.ENDED_BADLY
+
+
+def _changes_of(task: KnownTask, timeout: float) -> AsyncIterator[Snapshot[object]]:
+    # Each kind of task has answers of its own type, so each is watched by a call of its own.
+    match task:
+        case CozeRunHandle():
+            return watch(task, timeout=timeout)
+        case CopyAIRunHandle():
+            return watch(task, timeout=timeout)
+        case CopyTaskHandle():
+            return watch(task, timeout=timeout)
+        case ChatHandle():
+            return watch(task, timeout=timeout)
+
+
+class _Teller(logging.Handler):
+    """Tells the warnings of a wait: a row of failed polls begins, a status is not known."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        error = next((each for each in arguments if isinstance(each, AsyncClientError)), None)
+        said = record.getMessage() if error is None else f"a poll failed: {line_of(error)}"
+        complain(f"still waiting; {said}")
+
+
+@contextlib.contextmanager
+def _warnings_told() -> Generator[None]:
+    """Tell a person at a terminal what a wait bears; a script gets one line, at the end."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    logger = logging.getLogger("asyncclient.wait")
+    teller = _Teller(logging.WARNING)
+    logger.addHandler(teller)
+    try:
+        yield
+    finally:
+        logger.removeHandler(teller)
 
 
 def _show_as_text(snapshot: Snapshot[object]) -> None:
@@ -209,12 +300,12 @@ async def list_bots(workspace_id: str, *, publish_status: str | None, as_json: b
         say_json(json_line(bots))
         return ExitCode.OK
     rows = [(bot.id, bot.name, _yes_or_no(bot.is_published), _day(bot.updated_at)) for bot in bots]
-    say_rows(("id", "name", "published", "updated"), rows)
+    say_rows(("id", "name", "published", "updated"), rows, folded="name")
     return ExitCode.OK
 
 
 def _yes_or_no(value: bool | None) -> str:  # noqa: FBT001  (the value that is shown, no switch)
-    return {True: "yes", False: "no"}.get(value, "") if value is not None else ""
+    return {True: "yes", False: "no", None: ""}[value]
 
 
 def _day(unix_time: int | None) -> str:

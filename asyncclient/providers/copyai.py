@@ -6,31 +6,50 @@ requests is documented.
 
 from __future__ import annotations
 
+import functools
+import uuid
 from collections.abc import AsyncIterator, Mapping
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar, get_args
 
 import msgspec
 
-from asyncclient._call import Account, TokenSource, encode_body, unix_time, unknown_start
+from asyncclient._arguments import (
+    bytes_of,
+    id_text,
+    mapping,
+    one_of,
+    optional_id,
+    url_text,
+    whole_number,
+)
+from asyncclient._call import (
+    Account,
+    TokenSource,
+    answered_id,
+    encode_argument,
+    telling,
+    unix_time,
+)
 from asyncclient._state import Vocabulary
 from asyncclient._task import Handle, TaskRef, checked_ref
 from asyncclient._wire import (
+    JSON,
     Answer,
     Endpoint,
     Response,
     Secret,
     Transport,
     as_int,
+    as_object,
     decode,
+    enveloped,
     error_type,
-    id_text,
-    mapping,
     open_json,
     path_segment,
     query_of,
     read_answer,
     refusal,
-    whole_number,
+    said_in,
 )
 from asyncclient.errors import (
     APIError,
@@ -53,12 +72,17 @@ __all__ = [
 
 T = TypeVar("T")
 
+# Page `register-webhook-2`, which gives these as the whole list.
 EventType = Literal[
     "workflowRun.started",
     "workflowRun.completed",
     "workflowRun.failed",
     "workflowCreditLimit.reached",
 ]
+_EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
+# What a start bears that was given no metadata, so that `find_started` can tell it from others.
+_MARKER = "asyncclient_start"
+_LARGEST_PAGE = 100
 
 # --- answers ----------------------------------------------------------------------------------
 # The published schema, its own examples and real deliveries disagree about most fields, so all
@@ -70,7 +94,7 @@ class WorkflowRun(Answer, rename="camel"):
 
     Attributes:
         status: `NEW`, `WAITING`, `PROCESSING`, `RETRYING`, `COMPLETE`, `FAILED`; open.
-        output: by the workflow's own names; may be partial while it runs.
+        output: by the workflow's own names, as it came; may be partial while it runs.
         metadata: what the start gave.
         created_at: ISO 8601.
         credits: what it cost; a number, or a number in text.
@@ -82,7 +106,7 @@ class WorkflowRun(Answer, rename="camel"):
     workflow_id: str | None = None
     status: str | None = None
     input: dict[str, object] | None = None
-    output: dict[str, object] | None = None
+    output: JSON = None
     metadata: dict[str, object] | None = None
     created_at: str | None = None
     credits: int | str | None = None
@@ -90,8 +114,15 @@ class WorkflowRun(Answer, rename="camel"):
 
     @property
     def outputs(self) -> dict[str, object]:
-        """`output` with JSON in text opened as far as it goes; empty when there is none."""
-        return {name: open_json(value) for name, value in (self.output or {}).items()}
+        """`output` with JSON in text opened as far as it goes; empty when there is none.
+
+        Where it is something else than an object, that stands under the name `output`, as in the
+        older webhooks.
+        """
+        if self.output is None:
+            return {}
+        opened = open_json(self.output)
+        return {"output": opened} if (named := as_object(opened)) is None else named
 
     @property
     def credits_used(self) -> int | None:
@@ -158,19 +189,18 @@ class WebhookEvent(msgspec.Struct, rename="camel"):
 
 
 class _Started(msgspec.Struct):
-    id: str
+    id: str | int | None = None
 
 
-class _Envelope(msgspec.Struct, Generic[T], rename="camel"):
+class _Envelope(msgspec.Struct, Generic[T]):
     data: T
     status: str | None = None
-    error_code: str | None = None
 
 
 class _Refusal(msgspec.Struct, rename="camel"):
-    status: str | None = None
-    error_code: str | int | None = None
-    message: str | None = None
+    status: object = None
+    error_code: object = None
+    message: object = None
     details: object = None
 
 
@@ -188,6 +218,7 @@ _ERRORS: dict[str, type[APIError]] = {
     "WORKFLOW_CREDIT_LIMIT_REACHED": QuotaExceeded,  # comes as HTTP 400
     "NOT_FOUND": NotFound,
 }
+_LONGEST_WORDS = 500
 _ADVICE: dict[type[APIError], str] = {
     AuthenticationFailed: "check the API key: it may be disabled, expired (12 months) or cut short",
     NotFound: "check the id (WCFG-…, WRUN-…), and that the key is of the same workspace",
@@ -200,29 +231,39 @@ _ADVICE: dict[type[APIError], str] = {
 
 def _refused_by(response: Response, name: str) -> APIError | None:
     """Make the error that an answer stands for; None if it is not an error by its own account."""
-    try:
-        said = _refusal_decoder.decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        said = _Refusal()
-    good = 200 <= response.status < 300  # noqa: PLR2004  (the class of success)
-    if good and said.status != "error":
+    said = said_in(_refusal_decoder, response) or _Refusal()
+    if response.is_good and said.status != "error":
         return None
-    kind = InvalidRequest if good else error_type(response.status)
-    if isinstance(said.error_code, str):
-        kind = _ERRORS.get(said.error_code, kind)
-    details = "" if said.details is None else msgspec.json.encode(said.details).decode()
-    message = " ".join(part for part in (said.message, details[:500]) if part)
+    code = said.error_code if isinstance(said.error_code, str | int) else None
+    kind = InvalidRequest if response.is_good else error_type(response.status)
+    if isinstance(code, str):
+        kind = _ERRORS.get(code, kind)
     return refusal(
         kind,
         response,
         name=name,
-        code=said.error_code,
-        message=message,
+        code=code,
+        message=" ".join(filter(None, (_as_text(said.message), _as_text(said.details)))),
         advice=_ADVICE.get(kind, ""),
     )
 
 
+def _as_text(value: object) -> str:
+    """Return what a refusal says in any form as a text of bounded length."""
+    if value is None or isinstance(value, str):
+        return (value or "")[:_LONGEST_WORDS]
+    return msgspec.json.encode(value).decode()[:_LONGEST_WORDS]
+
+
 _refusal_decoder = msgspec.json.Decoder(_Refusal)
+
+
+def _read(
+    name: str, decoder: msgspec.json.Decoder[_Envelope[T]], response: Response
+) -> _Envelope[T]:
+    return read_answer(
+        name, decoder, response, _refused_by, lambda envelope: envelope.status == "error"
+    )
 
 
 def _enveloped(
@@ -232,14 +273,8 @@ def _enveloped(
     *,
     idempotent: bool = True,
 ) -> Endpoint[T]:
-    def read(response: Response) -> T:
-        envelope = read_answer(name, decoder, response, _refused_by)
-        if envelope.status == "error":
-            raise _refused_by(response, name) or APIError(name)
-        data = envelope.data
-        return data.from_response(response) if isinstance(data, Answer) else data
-
-    return Endpoint(name, method, read, idempotent)
+    read = functools.partial(_read, name, decoder)
+    return enveloped(name, method, read, idempotent=idempotent)
 
 
 def _read_webhook_page(response: Response) -> WebhookPage:
@@ -416,8 +451,9 @@ class CopyAI:
         Args:
             workflow_id: as `WCFG-…`.
             start_variables: the workflow's inputs by its own names.
-            metadata: anything of your own; it comes back with the run and its webhooks, and is the
-                only way to find a run again whose id was lost.
+            metadata: anything of your own, which comes back with the run and its webhooks, and by
+                which `find_started` finds a run whose id was lost. By default a random marker,
+                since Copy.ai has nothing else to find it by; `{}` for none.
 
         Returns:
             the handle of the run.
@@ -425,19 +461,79 @@ class CopyAI:
         Raises:
             QuotaExceeded: the workspace is out of credits.
             AsyncClientError: it was refused, or with `may_have_started` it is not known whether
-                it was started.
+                it was started; its notes then say how to find out.
         """
-        mapping("start_variables", {} if start_variables is None else start_variables)
-        body: dict[str, object] = {"startVariables": start_variables or {}}
-        if metadata is not None:
-            mapping("metadata", metadata)
-            body["metadata"] = metadata
-        started = await self._account.call(
-            _START_WORKFLOW, _runs_target(workflow_id), encode_body("start_variables", body)
-        )
-        if not started.id:
-            raise unknown_start("copyai.start_workflow", "$.data.id", "id")
-        return WorkflowRunHandle(self._account, workflow_id, started.id, unix_time())
+        if start_variables is None:
+            start_variables = {}
+        if metadata is None:
+            metadata = {_MARKER: uuid.uuid4().hex}
+        mapping("start_variables", start_variables)
+        mapping("metadata", metadata)
+        body = {
+            "startVariables": encode_argument("start_variables", start_variables),
+            "metadata": encode_argument("metadata", metadata),
+        }
+        target = _runs_target(workflow_id)
+        with telling(_how_to_find(workflow_id, bytes(body["metadata"]))):
+            started = await self._account.call(_START_WORKFLOW, target, msgspec.json.encode(body))
+            run_id = answered_id("copyai.start_workflow", "$.data.id", started.id)
+        return WorkflowRunHandle(self._account, workflow_id, run_id, unix_time())
+
+    async def find_started(
+        self, workflow_id: str, *, metadata: Mapping[str, object], max_pages: int = 10
+    ) -> list[WorkflowRunHandle]:
+        """Find the runs that bear some metadata, the newest first: what did a lost start start?
+
+        For a start that failed with `may_have_started`. Copy.ai does not say how soon it lists a
+        run: look again after some seconds before you take none for an answer.
+
+        Args:
+            workflow_id: the workflow.
+            metadata: what the start gave, or the part of it that no other start gave; the start's
+                error names it in its notes.
+            max_pages: pages of 100 runs to look through, from the newest on. Default 10.
+
+        Returns:
+            the handles of all runs among those whose metadata hold all of it; none when there is
+            no such run.
+
+        Raises:
+            TypeError, ValueError: an argument cannot be; nothing is sent.
+        """
+        mapping("metadata", metadata)
+        wanted: dict[str, object] = msgspec.json.decode(encode_argument("metadata", metadata))
+        if not wanted:
+            msg = "metadata is empty, which every run has: pass what the start gave"
+            raise ValueError(msg)
+        whole_number("max_pages", max_pages, least=1)
+        found: dict[str, str] = {}
+        async for page in self._newest_runs(workflow_id, max_pages):
+            for run in page:
+                if wanted.items() <= (run.metadata or {}).items():
+                    found[_id_of(run)] = _moment(run)
+        newest_first = sorted(found, key=found.__getitem__, reverse=True)
+        return [self.workflow_run(workflow_id, run_id) for run_id in newest_first]
+
+    async def _newest_runs(
+        self, workflow_id: str, max_pages: int
+    ) -> AsyncIterator[list[WorkflowRun]]:
+        """Yield pages of runs from the newest on, whichever end the list begins with.
+
+        The page `get-all-workflow-runs-2` does not say; the times of the first page do.
+        """
+        first = await self.list_workflow_runs(workflow_id, size=_LARGEST_PAGE)
+        yield first.data
+        total = as_int(first.total)
+        last = max_pages if total is None else -(-total // _LARGEST_PAGE)
+        rest = range(2, min(max_pages, last) + 1)
+        begins_with_oldest = first.data and "" < _moment(first.data[0]) < _moment(first.data[-1])
+        if begins_with_oldest and total is not None:
+            rest = range(last, 1, -1)[:max_pages]
+        for number in rest:
+            page = await self.list_workflow_runs(workflow_id, page=number, size=_LARGEST_PAGE)
+            if not page.data:
+                return
+            yield page.data
 
     async def get_workflow_run(self, workflow_id: str, run_id: str) -> WorkflowRun:
         """Read how a run stands (page `get-workflow-run-2`)."""
@@ -494,10 +590,17 @@ class CopyAI:
             event_type: the kind of event.
             workflow_id: the workflow; all of the workspace by default.
         """
-        body = {"url": id_text("url", url), "eventType": id_text("event_type", event_type)}
-        if workflow_id is not None:
-            body["workflowId"] = id_text("workflow_id", workflow_id)
-        return await self._account.call(_REGISTER_WEBHOOK, "/webhook", encode_body("url", body))
+        body: dict[str, str] = {
+            "url": url_text("url", url),
+            "eventType": one_of("event_type", event_type, _EVENT_TYPES),
+        }
+        chosen = optional_id("workflow_id", workflow_id)
+        if chosen is not None:
+            body["workflowId"] = chosen
+        with telling("await copyai.list_webhooks() shows whether it was registered"):
+            return await self._account.call(
+                _REGISTER_WEBHOOK, "/webhook", msgspec.json.encode(body)
+            )
 
     async def get_webhook(self, webhook_id: str) -> Webhook:
         """Read one registration (page `get-webhook-2`)."""
@@ -530,9 +633,9 @@ class CopyAI:
 
         Raises:
             DecodeError: it is not a delivery.
+            TypeError: it is neither bytes nor a text.
         """
-        # Half a letter in the text is no delivery either: the decoder says so.
-        raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
+        raw = bytes_of("body", body)
         event = decode(_event_decoder, Response(0, {}, raw), "copyai.parse_webhook")
         if not event.type and event.run_id is None:
             msg = "copyai.parse_webhook: the body names neither an event type nor a run"
@@ -544,8 +647,35 @@ def _webhook_target(webhook_id: str) -> str:
     return f"/webhook/{path_segment('webhook_id', webhook_id)}"
 
 
+def _how_to_find(workflow_id: str, metadata: bytes) -> str:
+    """Say how to find out whether a start happened."""
+    if metadata == b"{}":
+        return (
+            "it was given no metadata, so that only its time and its input tell its run from "
+            f"others: look through copyai.iter_workflow_runs({workflow_id!r})"
+        )
+    shown = metadata.decode() if len(metadata) <= _LONGEST_WORDS else "what the start was given"
+    return (
+        f"await copyai.find_started({workflow_id!r}, metadata=...) returns the handle of its run "
+        f"if it did start; metadata: {shown}"
+    )
+
+
+def _id_of(run: WorkflowRun) -> str:
+    try:
+        return id_text("run_id", run.id or run.workflow_run_id or "")
+    except ValueError as error:
+        msg = f"copyai.find_started: a run with this metadata is listed, but {error}"
+        raise DecodeError(msg, path="$.data.data.id") from None
+
+
+def _moment(run: WorkflowRun) -> str:
+    """Return when a run was created, as a text that sorts: with or without milliseconds, in UTC."""
+    return (run.created_at or "").removesuffix("Z")
+
+
 def _page_size(size: int) -> None:
     whole_number("size", size, least=1)
-    if size > 100:  # noqa: PLR2004  (the documented limit)
-        msg = f"size={size} must be at most 100"
+    if size > _LARGEST_PAGE:
+        msg = f"size={size} must be at most {_LARGEST_PAGE}"
         raise ValueError(msg)

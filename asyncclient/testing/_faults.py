@@ -24,20 +24,20 @@ class Fault(StrEnum):
 
     Before the request is looked at, so that a start starts nothing:
 
-    - ``RESET``: the connection is reset before any answer.
-    - ``STALL``: nothing comes until the client leaves.
-    - ``HTML_502``, ``HTML_504``: a gateway's HTML page, without a log id.
-    - ``RATE_LIMITED``: 429 with ``Retry-After: 1``; ``RATE_LIMITED_DATE``: the same with a date.
-    - ``UNAVAILABLE``: 503. ``EMPTY_200``: 200 without a body. ``UNAUTHORIZED``: 401.
-    - ``NOT_FOUND``: the provider's answer for an unknown task.
-    - ``BUSY``: Coze's code 4009 in HTTP 200, Copy.ai's 503.
+    - `RESET`: the connection is reset before any answer.
+    - `STALL`: nothing comes until the client leaves.
+    - `HTML_502`, `HTML_504`: a gateway's HTML page, without a log id.
+    - `RATE_LIMITED`: 429 with `Retry-After: 1`; `RATE_LIMITED_DATE`: the same with a date.
+    - `UNAVAILABLE`: 503. `EMPTY_200`: 200 without a body. `UNAUTHORIZED`: 401.
+    - `NOT_FOUND`: the provider's answer for an unknown task.
+    - `BUSY`: Coze's code 4009 in HTTP 200, Copy.ai's 503.
 
     After it, so that a start did start:
 
-    - ``RESET_AFTER_START``: the connection is reset before any answer; meets only starts.
-    - ``RESET_MID_BODY``, ``TRUNCATE``: half of the promised body, then a reset or a close.
-    - ``UNDECODABLE``: HTTP 200 with JSON that is cut off.
-    - ``UNKNOWN_WORD``: a good answer whose status word is in no vocabulary; meets only polls.
+    - `RESET_AFTER_START`: the connection is reset before any answer; meets only starts.
+    - `RESET_MID_BODY`, `TRUNCATE`: half of the promised body, then a reset or a close.
+    - `UNDECODABLE`: HTTP 200 with JSON that is cut off.
+    - `UNKNOWN_WORD`: a good answer whose status word is in no vocabulary; meets only polls.
     """
 
     RESET = auto()
@@ -114,7 +114,7 @@ class FaultPlan:
         self._orders: list[_Order] = []
 
     def order(self, fault: Fault, *, times: int, path: str) -> None:
-        """Let the next ``times`` requests whose path contains ``path`` meet this fault."""
+        """Let the next `times` requests whose path contains `path` meet this fault."""
         if times < 1:
             message = f"times must be at least 1, not {times}"
             raise ValueError(message)

@@ -19,7 +19,7 @@ from asyncclient.testing._simulated_tasks import (
     is_right,
     read_fate,
 )
-from asyncclient.testing._simulated_webhooks import EVENTS, Webhooks, is_loopback
+from asyncclient.testing._simulated_webhooks import EVENTS, Webhooks, leads_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,7 +209,7 @@ class SimulatedCopyAI:
         body = call.decode(_WebhookBody)
         if body.event_type not in EVENTS:
             return self.invalid(f"eventType must be one of {', '.join(EVENTS)}")
-        if not is_loopback(body.url):
+        if not leads_here(body.url):
             return self.invalid("the simulator delivers to loopback addresses only")
         if (body.workflow_id or "").startswith("missing"):
             return self.missing(call.endpoint)

@@ -17,13 +17,20 @@ from asyncclient.testing._simulated_server import Call, Endpoint, Route
 from asyncclient.testing._simulated_tasks import Fate, Outcome, SimulatedTask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from aiohttp import web
 
 COPY = "coze.copy_task"
 
-_BOTS = 45
+# Numbers of the bots of each `publish_status` (page `bots_list_draft_published`): those that were
+# published, those of them that have changed since, and those that never were.
+_BOTS: dict[str, Sequence[int]] = {
+    "published_online": range(45),
+    "published_draft": range(4, 45, 5),
+    "unpublished_draft": range(45, 54),
+    "all": range(54),
+}
 _FIRST_BOT = 7_493_066_380_997_000_000
 _COPY_OUTCOMES = frozenset[Outcome](("success", "fail"))
 _SLOWNESS = 10
@@ -89,14 +96,18 @@ class SimulatedCoze(CozeVoice):
     async def _list_bots(self, call: Call) -> web.Response:
         if not call.query("workspace_id"):
             return self.invalid("workspace_id is required")
+        bots = _BOTS.get(call.query("publish_status") or "published_online")
+        if bots is None:
+            return self.invalid(f"publish_status must be one of {', '.join(_BOTS)}")
         # The page knows page_num only; another name leaves it at the first page.
-        page = _page(call, "page_num")
+        page = _page(call, "page_num", bots)
         if page is None:
             return self.invalid("page_num and page_size must be positive numbers")
-        return self.data({"items": [_simple_bot(bot) for bot in page], "total": _BOTS})
+        return self.data({"items": [_simple_bot(bot) for bot in page], "total": len(bots)})
 
     async def _list_published(self, call: Call) -> web.Response:
-        page = _page(call, "page_index")
+        published = _BOTS["published_online"]
+        page = _page(call, "page_index", published)
         if page is None:
             return self.invalid("page_index and page_size must be positive numbers")
         bots = [_simple_bot(bot) for bot in page]
@@ -110,7 +121,7 @@ class SimulatedCoze(CozeVoice):
             }
             for bot in bots
         ]
-        return self.data({"space_bots": old, "total": _BOTS})
+        return self.data({"space_bots": old, "total": len(published)})
 
     async def _bot(self, call: Call) -> web.Response:
         return self._describe_bot(call, call.path("bot_id"))
@@ -120,7 +131,7 @@ class SimulatedCoze(CozeVoice):
 
     def _describe_bot(self, call: Call, bot_id: str) -> web.Response:
         number = int(bot_id) - _FIRST_BOT if bot_id.isdecimal() else -1
-        if not 0 <= number < _BOTS:
+        if number not in _BOTS["all"]:
             return self.missing(call.endpoint)
         simple = _simple_bot(number)
         same = {name: simple[name] for name in ("name", "description", "icon_url", "owner_user_id")}
@@ -245,16 +256,17 @@ def _open_jwt(assertion: str) -> _Claims:
     return msgspec.json.decode(raw[1], type=_Claims)
 
 
-def _page(call: Call, number_name: str) -> range | None:
+def _page(call: Call, number_name: str, bots: Sequence[int]) -> Sequence[int] | None:
     """Return the numbers of the bots on the page that is asked for, or None."""
     number, size = call.query(number_name, "1"), call.query("page_size", "20")
     if not (number.isdecimal() and size.isdecimal() and int(number) and int(size)):
         return None
     first = (int(number) - 1) * int(size)
-    return range(_BOTS)[first : first + int(size)]
+    return bots[first : first + int(size)]
 
 
 def _simple_bot(number: int) -> dict[str, Any]:
+    never = number in _BOTS["unpublished_draft"]
     bot = {
         "id": str(_FIRST_BOT + number),
         "name": f"Bot {number + 1}",
@@ -262,11 +274,13 @@ def _simple_bot(number: int) -> dict[str, Any]:
         "updated_at": 1_718_289_297 + number,
         "description": f"The simulated bot number {number + 1}.",
         # The page's sample has a time of publication and yet is not published.
-        "is_published": bool(number % 3),
+        "is_published": bool(number % 3) and not never,
         "owner_user_id": "2342342345678900",
     }
     if number % 2 == 0:
-        bot |= {"folder_id": "7523161255335400000", "published_at": 1_718_289_297 + number}
+        bot["folder_id"] = "7523161255335400000"
+    if number % 2 == 0 and not never:
+        bot["published_at"] = 1_718_289_297 + number
     return bot
 
 

@@ -57,7 +57,7 @@ class CozeVoice:
     def answer(
         self, payload: dict[str, Any], *, status: int = HTTPStatus.OK, detail: bool = True
     ) -> web.Response:
-        """Answer a JSON object; samples of runs and chats show no ``detail``."""
+        """Answer a JSON object; samples of runs and chats show no `detail`."""
         log_id = self.log_id()
         if detail:
             payload = payload | {"detail": {"logid": log_id}}

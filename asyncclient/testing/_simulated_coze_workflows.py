@@ -27,8 +27,8 @@ _OUTCOMES = frozenset[Outcome](get_args(Outcome))
 # A synchronous run that has not answered by then is dropped by the gateway.
 _SYNC_SECONDS = 90.0
 _LAST_WORDS: dict[Outcome, str] = {"fail": "Fail", "cancel": "Cancel"}
-# What a synchronous run answers that does not end well.
-_REFUSALS: dict[Outcome, tuple[int, str]] = {
+# What a run that does not end well says: a synchronous one in its answer, another in its history.
+_FAILURES: dict[Outcome, tuple[int, str]] = {
     "fail": (720701002, "Workflow node execution failed"),
     "cancel": (777777777, "Workflow cancelled by user"),
 }
@@ -134,8 +134,8 @@ class CozeWorkflows:
         answer: dict[str, Any] = {"msg": "", "debug_url": _debug_url(task)}
         if task.interrupt_at is not None:
             return self._interrupted(task)
-        if task.outcome in _REFUSALS:
-            code, message = _REFUSALS[task.outcome]
+        if task.outcome in _FAILURES:
+            code, message = _FAILURES[task.outcome]
             return self._voice.answer(answer | {"code": code, "msg": message}, detail=False)
         if (task.shape or ("live", "doc")[self._world.turn("coze.sync") % 2]) == "doc":
             answer |= {"usage": {"input_count": 50, "token_count": 150, "output_count": 100}}
@@ -199,7 +199,7 @@ class CozeWorkflows:
     def _record(self, task: SimulatedTask, word: Word, *, is_done: bool) -> dict[str, Any]:
         created = int(self._world.wall(task.started))
         updated = task.started if task.resumed_at is None else task.resumed_at
-        failed = is_done and task.outcome in {"fail", "cancel"}
+        code, message = _FAILURES.get(task.outcome, (0, "")) if is_done else (0, "")
         record: dict[str, Any] = {
             "execute_id": task.id,
             "execute_status": word,
@@ -212,8 +212,8 @@ class CozeWorkflows:
             "update_time": int(self._world.wall(task.ends_at if is_done else updated)),
             "output": _output(task) if is_done else '{"Output":"null"}',
             # Text in every declaration, a number to some SDKs: all three are seen.
-            "error_code": "720701002" if failed else ("", "0", 0)[task.polls % 3],
-            "error_message": "Workflow node execution failed" if failed else "",
+            "error_code": str(code) if code else ("", "0", 0)[task.polls % 3],
+            "error_message": message,
             "debug_url": _debug_url(task),
             "usage": _ZERO_USAGE,
             "token": "0",
@@ -303,7 +303,7 @@ def _output(task: SimulatedTask) -> str:
     """Return JSON text that holds JSON text, as a finished run's output does."""
     if task.outcome == "plain_text":
         return "The answer is plain text, not JSON."
-    if task.outcome in {"fail", "cancel"}:
+    if task.outcome in _FAILURES:
         return ""
     output = {"Output": _text({"output": _echo(task)}), "node_status": "{}"}
     if task.outcome == "trimmed":

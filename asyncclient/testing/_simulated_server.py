@@ -42,7 +42,7 @@ class Endpoint:
     """One operation of a provider, as the simulator sees it."""
 
     name: str
-    """What ``Simulator.requests`` counts it as."""
+    """What `Simulator.requests` counts it as."""
     method: str
     path: str
     kind: Kind = "other"

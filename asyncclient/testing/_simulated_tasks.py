@@ -54,7 +54,7 @@ class Fate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     words: tuple[Word, ...] = ()
     """Status words shown first, one a poll; null leaves the status out."""
     marker: str = ""
-    """Counted in ``Simulator.starts``."""
+    """Counted in `Simulator.starts`."""
     shape: Literal["", "live", "doc"] = ""
     """Whether answers look as observed, or as the provider's pages show them."""
 
@@ -74,7 +74,7 @@ class SimulatedTask:
     id: str
     """Execute id, chat id, copy task id or run id."""
     kind: str
-    """``coze.workflow_run``, ``coze.chat``, ``coze.copy_task`` or ``copyai.workflow_run``."""
+    """`coze.workflow_run`, `coze.chat`, `coze.copy_task` or `copyai.workflow_run`."""
     place: str
     """What the task belongs to: a workflow id, a conversation id, or nothing."""
     number: int
@@ -156,7 +156,7 @@ class World:
     _wall_offset: float
 
     def __init__(self, rng: random.Random, habits: Habits) -> None:
-        """Take the generator to draw everything from; the clock starts with ``begin``."""
+        """Take the generator to draw everything from; the clock starts with `begin`."""
         self.random = rng
         self.tasks: dict[str, SimulatedTask] = {}
         self.starts: Counter[str] = Counter()

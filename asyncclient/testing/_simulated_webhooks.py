@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
+
+from asyncclient._wire import is_loopback
 
 if TYPE_CHECKING:
     from asyncclient.testing._simulated_tasks import SimulatedTask, Word, World
@@ -29,14 +30,11 @@ class _RunObject(Protocol):
     def __call__(self, task: SimulatedTask, word: Word, *, is_done: bool) -> dict[str, Any]: ...
 
 
-def is_loopback(url: str) -> bool:
+def leads_here(url: str) -> bool:
     """Tell whether a URL leads to this very machine."""
     try:
         parts = urlsplit(url)
-        host = parts.hostname or ""
-        if parts.scheme not in {"http", "https"} or not host:
-            return False
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return parts.scheme in {"http", "https"} and is_loopback(parts.hostname or "")
     except ValueError:
         return False
 

@@ -29,56 +29,69 @@ class Simulator:
 
     Each provider has its own port. All chance comes from one seeded generator, and a task's state
     is a function of the event loop's time, so that it runs under a virtual clock as well. It never
-    sends anything to another machine.
+    sends anything to another machine. Nothing listens before it is entered or started.
 
-    The fate of a task can be ordered by a key ``simulate`` in the inputs of its start: Coze
-    ``parameters`` of a run, ``parameters`` or ``custom_variables`` (as JSON text) of a chat,
-    Copy.ai ``startVariables``. It is an object; every part of it may be left out:
+    The fate of a task can be ordered by a key `simulate` in the inputs of its start: Coze
+    `parameters` of a run, `parameters` or `custom_variables` (as JSON text) of a chat, Copy.ai
+    `startVariables`. It is an object; every part of it may be left out:
 
-    ============  =================================================================================
-    ``seconds``   How long the task takes.
-    ``outcome``   See below; ``success`` unless drawn otherwise.
-    ``words``     Status words shown first, one a poll; null leaves the status out.
-    ``marker``    Counted in ``starts`` (so is a Copy.ai ``metadata.marker``).
-    ``shape``     ``live`` or ``doc``: answers as observed, or as the provider's pages show them.
-                  A ``doc`` run history lacks ``is_output_trimmed`` (a synchronous run's always
-                  does), a ``doc`` chat begins as ``created`` and its cancelling answers hollow
-                  objects; Coze's own SDK stumbles over these. Left out, answers take turns
-                  where that SDK reads both shapes, and are ``live`` elsewhere.
-    ============  =================================================================================
+    * `seconds`: how long the task takes.
+    * `outcome`: see below; `success` unless drawn otherwise.
+    * `words`: status words shown first, one a poll; null leaves the status out.
+    * `marker`: counted in `starts` (so is a Copy.ai `metadata.marker`).
+    * `shape`: `live` or `doc`, answers as observed or as the provider's pages show them. A `doc`
+      run history lacks `is_output_trimmed` (a synchronous run's always does), a `doc` chat begins
+      as `created` and its cancelling answers hollow objects; Coze's own SDK stumbles over these.
+      Left out, answers take turns where that SDK reads both shapes, and are `live` elsewhere.
 
-    ==================  ====  ====  =======  =====================================================
-    outcome             run   chat  Copy.ai  what happens
-    ==================  ====  ====  =======  =====================================================
-    ``success``         x     x     x        it ends well
-    ``fail``            x     x     x        it ends badly
-    ``cancel``          x     x              it ends cancelled (``Cancel``, ``canceled``)
-    ``interrupt``       x     x              half-way it waits for input, then ends well
-    ``unset``           x                    the same, with ``<UNSET>`` for a status
-    ``trimmed``         x                    its output is cut off; nodes have the whole
-    ``plain_text``      x           x        its output is not JSON
-    ``empty_list``      x                    until it ends, ``data`` is an empty list
-    ``malformed``       x                    until it ends, answers are not valid JSON
-    ``out_of_credits``  x           x        it is refused: code 4011, or HTTP 400
-    ==================  ====  ====  =======  =====================================================
+    Outcomes, of Coze's runs (R), Coze's chats (C) and Copy.ai's runs (A):
 
-    A copy task is ordered by its ``entity_id``, which is its marker too: ``fail-…`` fails,
-    ``slow-…`` takes ten times as long. A ``workflow_id`` that begins with ``missing`` is unknown.
+    * `success` (R, C, A): it ends well.
+    * `fail` (R, C, A): it ends badly.
+    * `cancel` (R, C): it ends cancelled (`Cancel`, `canceled`).
+    * `interrupt` (R, C): half-way it waits for input, then ends well.
+    * `unset` (R): the same, with `<UNSET>` for a status.
+    * `trimmed` (R): its output is cut off; nodes have the whole.
+    * `plain_text` (R, A): its output is not JSON.
+    * `empty_list` (R): until it ends, `data` is an empty list.
+    * `malformed` (R): until it ends, answers are not valid JSON.
+    * `out_of_credits` (R, A): it is refused: code 4011, or HTTP 400.
+
+    A copy task is ordered by its `entity_id`, which is its marker too: `fail-…` fails, `slow-…`
+    takes ten times as long. A `workflow_id` that begins with `missing` is unknown.
+
+    Args:
+        seed: of the generator that all chance comes from. Default 0.
+        durations: draws how many seconds a task takes. Default: log-normal, mean 2, sigma 0.5.
+        fail_share: the share (0 to 1) of tasks that fail. Default 0.
+        interrupt_share: the share of Coze workflow runs that stop for input once. Default 0.
+        fault_share: the share of GETs for states and lists that meet a random transient fault.
+            Default 0.
+        plan: the Coze plan whose limits of rate hold. Default None: no limits.
+        coze_token: the only token that is right. Default None: any in which neither `wrong`, `bad`
+            nor `invalid` occurs.
+        copyai_key: the only API key that is right. Default None: as `coze_token`.
+        not_found_seconds: for so long a fresh task is not to be found. Default 0.
+        jwt_public_key: PEM text to check the signature of Coze's JWT assertions with (needs
+            PyJWT). Default None: signatures are not checked, everything else is.
+
+    Attributes:
+        coze_token: a token that Coze's side takes.
+        copyai_key: an API key that Copy.ai's side takes.
+        requests: requests by operation, such as `coze.run` or `copyai.get_run`; `coze.429` counts
+            those of them that were over the plan's limit, `unknown_path` those to no operation.
+        faults_served: faults met, by name, such as `html_502`.
+        starts: tasks started, by the marker that the caller gave: 2 means that one was started
+            twice.
+        tasks: every task, by its execute id, chat id, copy task id or run id.
     """
 
     coze_token: str
-    """A token that Coze's side takes."""
     copyai_key: str
-    """An API key that Copy.ai's side takes."""
     requests: Counter[str]
-    """Requests by operation, such as ``coze.run`` or ``copyai.get_run``; ``coze.429`` counts those
-    of them that were over the plan's limit, ``unknown_path`` those to no operation."""
     faults_served: Counter[str]
-    """Faults met, by name, such as ``html_502``."""
     starts: Counter[str]
-    """Tasks started, by the marker that the caller gave: 2 means that one was started twice."""
     tasks: Mapping[str, SimulatedTask]
-    """Every task, by its execute id, chat id, copy task id or run id."""
 
     def __init__(
         self,
@@ -94,22 +107,6 @@ class Simulator:
         not_found_seconds: float = 0.0,
         jwt_public_key: str | None = None,
     ) -> None:
-        """Set up a simulator; nothing listens before it is entered or started.
-
-        - ``seed``: of the generator that all chance comes from. Default 0.
-        - ``durations``: draws how many seconds a task takes. Default: log-normal, mean 2,
-          sigma 0.5.
-        - ``fail_share``: the share (0 to 1) of tasks that fail. Default 0.
-        - ``interrupt_share``: the share of Coze workflow runs that stop for input once. Default 0.
-        - ``fault_share``: the share of GETs for states and lists that meet a random transient
-          fault. Default 0.
-        - ``plan``: the Coze plan whose limits of rate hold. Default None: no limits.
-        - ``coze_token``, ``copyai_key``: the only credentials that are right. Default None: any
-          is right in which neither ``wrong``, ``bad`` nor ``invalid`` occurs.
-        - ``not_found_seconds``: for so long a fresh task is not to be found. Default 0.
-        - ``jwt_public_key``: PEM text to check the signature of Coze's JWT assertions with (needs
-          PyJWT). Default None: signatures are not checked, everything else is.
-        """
         self.coze_token = coze_token or "pat_simulator"
         self.copyai_key = copyai_key or "simulator-key"
         rng = random.Random(seed)
@@ -158,9 +155,10 @@ class Simulator:
     def order(self, fault: Fault | str, *, times: int = 1, path: str = "") -> None:
         """Let the next requests meet a fault, before any that is ordered later.
 
-        - ``fault``: a ``Fault`` or its name.
-        - ``times``: how many requests meet it. Default 1.
-        - ``path``: only those whose path contains it. Default: any.
+        Args:
+            fault: a `Fault` or its name.
+            times: how many requests meet it. Default 1.
+            path: only those whose path contains it. Default: any.
         """
         self._faults.order(Fault(fault), times=times, path=path)
 

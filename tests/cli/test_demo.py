@@ -13,19 +13,7 @@ from asyncclient.cli import main
 from asyncclient.cli._demo import jobs_of
 from asyncclient.errors import ConnectFailed
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start all tasks at once, make them short, and give a hanging request up soon."""
-    monkeypatch.setattr("asyncclient.cli._demo._START_GAP", 0.0)
-    monkeypatch.setattr("asyncclient.cli._demo._LONGEST", 0.5)
-    monkeypatch.setattr("asyncclient.cli._demo._REQUEST_TIMEOUT", 1.0)
-
-
-@pytest.fixture
-def calm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the ordered faults, which take a second or more to get over."""
-    monkeypatch.setattr("asyncclient.cli._demo._order_faults", str)
+pytestmark = pytest.mark.usefixtures("loop")
 
 
 def test_the_seed_decides_the_jobs() -> None:
@@ -84,19 +72,26 @@ async def _lose_the_network(*_arguments: object, **_options: object) -> None:
     raise ConnectFailed("no connection")
 
 
-@pytest.mark.usefixtures("calm")
 @pytest.mark.parametrize(
-    ("on_terminal", "seen"), [(False, "waiting 4, done 0"), (True, "waiting")], ids=["pipe", "bars"]
+    ("on_terminal", "columns", "seen"),
+    [
+        (False, 80, "started 3, waiting 3, done 0"),  # the first start is refused once
+        (True, 80, "waiting"),
+        (True, 20, "Copy.ai 2/2\nall     4/4\n"),
+    ],
+    ids=["pipe", "bars", "narrow terminal"],
 )
 def test_a_wait_that_ends_too_early_is_a_mismatch(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     on_terminal: bool,  # noqa: FBT001  (a parameter of the test)
+    columns: int,
     seen: str,
 ) -> None:
     """The demo ends with 1 and names each task, in whichever way it shows itself."""
+    monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setattr("asyncclient.cli._demo.wait_until_done", _believe_it_is_done)
-    monkeypatch.setattr("asyncclient.cli._demo_view._LINE_SECONDS", 0.02)
+    monkeypatch.setattr("asyncclient.cli._demo_view._LINE_SECONDS", 0.04)
     monkeypatch.setattr("asyncclient.cli._demo_view.has_live_terminal", lambda: on_terminal)
     assert main(["demo", "--tasks", "4"]) == 1
     out, err = capfd.readouterr()
@@ -107,7 +102,6 @@ def test_a_wait_that_ends_too_early_is_a_mismatch(
     assert "s before it ended" in err
 
 
-@pytest.mark.usefixtures("calm")
 def test_a_wait_that_fails_is_a_mismatch(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +113,6 @@ def test_a_wait_that_fails_is_a_mismatch(
     assert "its wait ended with ConnectFailed: no connection" in err
 
 
-@pytest.mark.usefixtures("calm")
 def test_a_start_that_fails_is_a_mismatch(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,7 +126,6 @@ def test_a_start_that_fails_is_a_mismatch(
     assert err.count("\n") == 1
 
 
-@pytest.mark.usefixtures("calm")
 def test_a_second_start_is_a_mismatch(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,4 +134,4 @@ def test_a_second_start_is_a_mismatch(
     assert main(["demo", "--tasks", "2", "--json"]) == 1
     out, err = capfd.readouterr()
     assert json.loads(out)["started_twice"] == 1
-    assert "1 tasks were started more than once" in err
+    assert "1 task started more than once" in err

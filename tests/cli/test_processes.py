@@ -1,10 +1,14 @@
-"""The command as a process of its own: signals, pipes and terminals."""
+"""The command as a process of its own: signals, pipes and terminals.
+
+Each step waits for what it needs to see: a line, a request, a frame. Bounds of time are for hangs.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -12,16 +16,28 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
+from anyio.from_thread import start_blocking_portal
 
-from asyncclient import TaskRef, encode_ref
+from asyncclient import TaskRef, decode_ref, encode_ref
+from asyncclient.testing import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX")
+    from anyio.from_thread import BlockingPortal
+
+# Seconds after which something hangs, however slow the machine is.
+PATIENCE = 60
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX"),
+    pytest.mark.timeout(4 * PATIENCE),
+]
 
 ROOT = Path(__file__).parents[2]
+# So many tasks take minutes: no demo of them ends by itself before it is seen.
+MANY = "20000"
 REF = encode_ref(TaskRef("coze", "workflow_run", {"workflow_id": "1", "execute_id": "2"}))
 
 
@@ -44,9 +60,14 @@ class Process(subprocess.Popen[str]):
         assert self.stdout is not None
         return self.stdout.readline()
 
+    def complaint(self) -> str:
+        """Wait for its next line on standard error."""
+        assert self.stderr is not None
+        return self.stderr.readline()
+
     def ended(self) -> tuple[int, str, str]:
         """Wait for its end, and return its exit code and the rest of what it wrote."""
-        out, err = self.communicate(timeout=15)
+        out, err = self.communicate(timeout=PATIENCE)
         return self.returncode, out or "", err
 
 
@@ -99,7 +120,7 @@ def test_simulate_tells_people_what_to_do(spawn: Callable[..., Process]) -> None
 
 def test_ctrl_c_stops_the_demo(spawn: Callable[..., Process]) -> None:
     """In the middle of its tasks it stops at once, with 130 and one line."""
-    demo = spawn("demo", "--tasks", "40")
+    demo = spawn("demo", "--tasks", MANY)
     assert "waiting" in demo.line()
     demo.send_signal(signal.SIGINT)
     code, _, err = demo.ended()
@@ -122,6 +143,90 @@ def test_ctrl_c_stops_a_wait(spawn: Callable[..., Process]) -> None:
     )
 
 
+@pytest.fixture
+def portal() -> Iterator[BlockingPortal]:
+    """Run an event loop in a thread."""
+    with start_blocking_portal() as portal:
+        yield portal
+
+
+@pytest.fixture
+def sim(portal: BlockingPortal) -> Iterator[Simulator]:
+    """Run a simulator there."""
+    with portal.wrap_async_context_manager(Simulator()) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def asked(portal: BlockingPortal, sim: Simulator) -> Callable[[str], None]:
+    """Return a function that waits until the simulator has been asked for something."""
+
+    async def was_asked(operation: str) -> None:
+        with anyio.fail_after(PATIENCE):
+            while not sim.requests[operation]:  # noqa: ASYNC110  (the simulator sets no event)
+                await anyio.sleep(0.005)
+
+    return lambda operation: portal.call(was_asked, operation)
+
+
+def account(sim: Simulator) -> dict[str, str]:
+    """Return the environment of a shell that uses a simulator."""
+    return {
+        "COZE_API_BASE": sim.coze_url,
+        "COZE_API_TOKEN": sim.coze_token,
+        "COPYAI_API_BASE": sim.copyai_url,
+        "COPYAI_API_KEY": sim.copyai_key,
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "operation", "where"),
+    [
+        (("coze-workflow", "7350", "--wait"), "coze.run", "the workflow's run history at Coze"),
+        (("copyai-workflow", "WCFG-1"), "copyai.run", "the workflow's runs at Copy.ai"),
+    ],
+    ids=["coze, start and wait", "copyai, start"],
+)
+def test_ctrl_c_before_a_start_is_answered_says_that_it_may_have_happened(
+    spawn: Callable[..., Process],
+    sim: Simulator,
+    asked: Callable[[str], None],
+    line: tuple[str, ...],
+    operation: str,
+    where: str,
+) -> None:
+    """There is no reference to wait with, so it says where to look, and ends with 130."""
+    sim.order("stall")
+    start = spawn("start", *line, **account(sim))
+    asked(operation)
+    start.send_signal(signal.SIGINT)
+    code, out, err = start.ended()
+    assert (code, out) == (130, "")
+    assert err == (
+        "asyncclient: interrupted before the start was answered: it may have happened all the "
+        f"same; look at {where} before you start it again\n"
+    )
+
+
+def test_ctrl_c_after_a_start_tells_the_line_that_waits_again(
+    spawn: Callable[..., Process], sim: Simulator, asked: Callable[[str], None], tmp_path: Path
+) -> None:
+    """The reference is out by then, and what to type is told; the task goes on."""
+    inputs = tmp_path / "inputs.json"
+    inputs.write_text('{"simulate": {"seconds": 100000}}')
+    line = ("start", "coze-workflow", "7350", "--wait", "--params-json", str(inputs))
+    start = spawn(*line, **account(sim))
+    ref = start.complaint().removeprefix("asyncclient: started ").strip()
+    asked("coze.run_histories")
+    start.send_signal(signal.SIGINT)
+    code, out, err = start.ended()
+    assert (code, out) == (130, "")
+    told, _, again = err.partition("; to wait again: ")
+    assert told == "asyncclient: interrupted; the task itself goes on"
+    assert shlex.split(again) == ["asyncclient", "wait", ref]
+    assert decode_ref(ref).ids["execute_id"] in sim.tasks
+
+
 def test_a_closed_pipe_ends_it_quietly(spawn: Callable[..., Process]) -> None:
     """When the reader has gone, as `head` does, it ends as a tool that SIGPIPE kills would."""
     reader, writer = os.pipe()
@@ -134,7 +239,7 @@ def test_a_closed_pipe_ends_it_quietly(spawn: Callable[..., Process]) -> None:
 def test_ctrl_c_leaves_a_terminal_in_order(spawn: Callable[..., Process]) -> None:
     """The bars are redrawn in place until they are interrupted, and the cursor comes back."""
     ours, theirs = os.openpty()
-    demo = spawn("demo", "--tasks", "4", stdout=theirs, COLUMNS="100")
+    demo = spawn("demo", "--tasks", MANY, stdout=theirs, COLUMNS="100")
     os.close(theirs)
     drawn = b""
     while drawn.count(b"polls/s") < 10:
@@ -142,7 +247,7 @@ def test_ctrl_c_leaves_a_terminal_in_order(spawn: Callable[..., Process]) -> Non
     demo.send_signal(signal.SIGINT)
     drawn += _rest_of(ours)
     assert demo.ended() == (130, "", "asyncclient: interrupted\n")
-    for shown in ("Coze", "Copy.ai", "failed as", "/2", "faults survived", "\x1b[?25h"):
+    for shown in ("Coze", "Copy.ai", "failed as", f"/{MANY}", "faults survived", "\x1b[?25h"):
         assert shown in drawn.decode()
 
 

@@ -2,7 +2,8 @@
 
 For each kind of task there is a folder `tests/fixtures/<provider>/<kind>/` with one file for each
 status word, `<word>.json` or `<word>.<variant>.json` (the word percent-quoted where a file name
-cannot bear it), and `ref.json`, the reference of the task that they are answers about.
+cannot bear it), and `ref.json`, the reference of the task that they are answers about. Which of
+them a source shows, and which we made, is told in `tests/fixtures/README.md`, a line for each.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,6 +166,33 @@ def _complaints(package: ModuleType, fixtures: Path) -> list[str]:
     return said
 
 
+_LINE = re.compile(r"\| `(?P<file>[^`]+)` \| (?P<kind>\w+) \| (?P<source>.*\S) +\|")
+_KINDS_OF_SOURCE = {"recorded", "derived", "made"}
+
+
+def _origin_complaints(fixtures: Path) -> list[str]:
+    """Say which answers do not tell where they come from, and which lines are of no answer."""
+    found = {
+        path.relative_to(fixtures).as_posix()
+        for path in fixtures.glob("*/*/*")
+        if path.name != "ref.json"
+    }
+    told: list[str] = []
+    said: list[str] = []
+    for line in (fixtures / "README.md").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("| `"):
+            continue
+        row = _LINE.fullmatch(line)
+        if row is None or row["kind"] not in _KINDS_OF_SOURCE:
+            said.append(f"not recorded, derived or made, with a source: {line}")
+        else:
+            told.append(row["file"])
+    said += [f"{file}: not listed" for file in sorted(found.difference(told))]
+    said += [f"{file}: no such answer" for file in sorted(set(told) - found)]
+    said += [f"{file}: listed twice" for file in sorted({f for f in told if told.count(f) > 1})]
+    return said
+
+
 _PACKAGE = asyncclient.providers
 _RECORDINGS = list(_recordings(_FIXTURES))
 _BODIES = {recording.path: recording.path.read_bytes() for recording in _RECORDINGS}
@@ -194,6 +223,36 @@ def _task(kind: _Kind | _Recording, transport: ScriptedTransport) -> Handle[Any]
 def test_every_task_of_every_provider_has_a_recorded_answer_for_each_of_its_words() -> None:
     """No handle, no word and no recording is without its counterpart."""
     assert _complaints(_PACKAGE, _FIXTURES) == []
+
+
+def test_every_answer_tells_where_it_comes_from() -> None:
+    """What nobody has seen must not pass for a recording: each file has its line, and no other."""
+    assert _origin_complaints(_FIXTURES) == []
+
+
+def test_an_answer_of_unknown_origin_is_complained_of(tmp_path: Path) -> None:
+    """A file without a line, a line without a file, a second line and another word are all told."""
+    folder = tmp_path / "newcomer" / "job"
+    folder.mkdir(parents=True)
+    for name in ("ref", "busy", "done", "broken"):
+        (folder / f"{name}.json").write_text("{}")
+    lines = (
+        "| file | is | source |",
+        "| `newcomer/job/busy.json` | recorded | page `jobs` |",
+        "| `newcomer/job/busy.json` | made | after itself |",
+        "| `newcomer/job/done.json` | guessed | page `jobs` |",
+        "| `newcomer/job/broken.json` | made |  |",
+        "| `newcomer/job/lost.json` | made | after `busy.json` |",
+    )
+    (tmp_path / "README.md").write_text("\n".join(lines))
+    assert _origin_complaints(tmp_path) == [
+        "not recorded, derived or made, with a source: " + lines[3],
+        "not recorded, derived or made, with a source: " + lines[4],
+        "newcomer/job/broken.json: not listed",
+        "newcomer/job/done.json: not listed",
+        "newcomer/job/lost.json: no such answer",
+        "newcomer/job/busy.json: listed twice",
+    ]
 
 
 def test_the_known_providers_are_found_by_looking() -> None:
@@ -424,7 +483,7 @@ def test_a_reference_is_short_and_holds_no_secret(kind: _Kind) -> None:
     task = _task(kind, transport)
     assert task.ref is not None
     text = encode_ref(task.ref)
-    assert len(text.encode()) < 300
+    assert len(text.encode()) < 300  # with the provider's own ids
     client = _client(_PACKAGE, kind.provider, transport, _SECRET)
     for shown in (text, repr(task), str(task), repr(task.ref), str(task.ref), repr(client)):
         assert _SECRET not in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -98,7 +99,28 @@ async def test_a_start_without_variables_sends_an_empty_object(given: tuple[Any,
     """`startVariables` is required, so it is sent also when there are none."""
     copyai, transport = _client(reply(_STARTED))
     await copyai.start_workflow("WCFG-1", *given)
-    assert _sent(transport.requests[0])[2] == {"startVariables": {}}
+    assert _sent(transport.requests[0])[2]["startVariables"] == {}
+
+
+async def test_a_start_without_metadata_bears_a_marker_of_its_own() -> None:
+    """Copy.ai has no other means to find a run again; each start has its own, `{}` has none."""
+    copyai, transport = _client(reply(_STARTED), repeat=True)
+    await copyai.start_workflow("WCFG-1")
+    await copyai.start_workflow("WCFG-1", metadata=None)
+    await copyai.start_workflow("WCFG-1", metadata={})
+    one, two, none = (_sent(request)[2]["metadata"] for request in transport.requests)
+    assert one.keys() == two.keys() == {"asyncclient_start"}
+    assert one != two
+    assert re.fullmatch("[0-9a-f]{32}", one["asyncclient_start"])
+    assert none == {}
+
+
+async def test_a_repeated_start_bears_the_same_marker() -> None:
+    """A start that certainly did not happen is sent again as the same start."""
+    copyai, transport = _client(reply("", status=429), reply(_STARTED))
+    await copyai.start_workflow("WCFG-1")
+    one, two = (_sent(request)[2]["metadata"] for request in transport.requests)
+    assert one == two
 
 
 async def test_every_request_bears_the_key_and_the_content_type() -> None:
@@ -169,7 +191,7 @@ async def test_inputs_may_be_any_mapping() -> None:
     """A read-only view of a mapping is a mapping of names to values, as the signature says."""
     copyai, transport = _client(reply(_STARTED))
     await copyai.start_workflow("WCFG-1", MappingProxyType({"Input 1": "tea"}))
-    assert _sent(transport.requests[0])[2] == {"startVariables": {"Input 1": "tea"}}
+    assert _sent(transport.requests[0])[2]["startVariables"] == {"Input 1": "tea"}
 
 
 # --- reading a run ------------------------------------------------------------------------------
@@ -278,6 +300,44 @@ async def test_outputs_open_json_in_text(output: object, outputs: object) -> Non
     """Each output is opened where it is JSON, and left as it is where it is not."""
     copyai, _ = _client(_run(status="COMPLETE", output=output))
     assert (await copyai.get_workflow_run("WCFG-1", "WRUN-1")).outputs == outputs
+
+
+@pytest.mark.parametrize(
+    ("output", "outputs"),
+    [
+        (["a", '{"b":1}'], {"output": ["a", {"b": 1}]}),
+        ("plain text", {"output": "plain text"}),
+        ('{"final_output": "[1]"}', {"final_output": [1]}),
+        ('["a"]', {"output": ["a"]}),
+        ("", {"output": ""}),
+        (5, {"output": 5}),
+        (1.5, {"output": 1.5}),
+        (False, {"output": False}),
+    ],
+    ids=repr,
+)
+async def test_an_output_of_another_type_costs_no_result(output: object, outputs: object) -> None:
+    """A finished run is read though its output is no object: as it came, and under a name."""
+    copyai, transport = _client(_run(status="COMPLETE", output=output))
+    done = await wait_until_done(copyai.workflow_run("WCFG-1", "WRUN-1"))
+    assert (done.output, done.outputs) == (output, outputs)
+    assert type(done.output) is type(output)
+    assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"message": {"a": 1}}, {"message": ["no"]}, {"details": "plain"}, {"errorCode": None}],
+    ids=repr,
+)
+async def test_a_refusal_of_an_odd_form_is_a_refusal(odd: dict[str, object]) -> None:
+    """`status: error` in a 200 is an error, whatever the type of what stands beside it."""
+    said = {"status": "error", "errorCode": "NOT_FOUND", "data": {"status": "COMPLETE"}} | odd
+    copyai, transport = _client(reply(said), repeat=True)
+    with pytest.raises(APIError) as caught:
+        await copyai.get_workflow_run("WCFG-1", "WRUN-1")
+    assert caught.value.code == said["errorCode"]
+    assert len(transport.requests) == 1
 
 
 @pytest.mark.parametrize("absent", ["input", "output", "metadata", "createdAt", "error", "id"])
@@ -572,7 +632,9 @@ _ID_CALLS: dict[str, Callable[[CopyAI, Any], Awaitable[object]]] = {
 }
 
 
-@pytest.mark.parametrize("bad", ["", " ", ".", "..", "W\n", "W\x00", 7, None, b"W"], ids=repr)
+@pytest.mark.parametrize(
+    "bad", ["", " ", ".", "..", " W", "W ", "W\n", "W\x00", 7, None, b"W"], ids=repr
+)
 @pytest.mark.parametrize("call", _ID_CALLS)
 async def test_an_id_that_cannot_be_is_refused_by_name(call: str, bad: object) -> None:
     """An empty id, a number, dots or a line break is an error naming the argument; none is sent."""
@@ -595,7 +657,7 @@ async def test_inputs_that_are_no_json_object_are_refused(argument: str, bad: ob
     """What is no mapping, or has no form in JSON, is a `TypeError`, and nothing is sent."""
     copyai, transport = _client()
     given: dict[str, object] = {"start_variables": None, argument: bad}
-    with pytest.raises(TypeError, match=r"start_variables|metadata"):
+    with pytest.raises(TypeError, match=f"^{argument}"):
         await copyai.start_workflow("WCFG-1", **cast("dict[str, Any]", given))
     assert transport.requests == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import msgspec
 import pytest
@@ -87,6 +87,26 @@ async def test_a_registration_is_not_repeated_when_it_may_have_happened() -> Non
         await copyai.register_webhook("https://example.com/x", event_type="workflowRun.failed")
     assert caught.value.may_have_started
     assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize("bad", ["", " ", "example.com/x", "mailto:a@b.c", "https://"], ids=repr)
+async def test_an_address_that_cannot_be_called_is_refused_as_a_url(bad: str) -> None:
+    """The error is about a URL, and not about an id; nothing is registered."""
+    copyai, transport = _client()
+    with pytest.raises(ValueError, match=r"^url=.* is not a URL: pass one like 'https://"):
+        await copyai.register_webhook(bad, event_type="workflowRun.failed")
+    assert transport.requests == []
+
+
+@pytest.mark.parametrize("bad", ["workflowRun.cancelled", "completed", "", None], ids=repr)
+async def test_an_event_that_no_source_shows_is_refused(bad: object) -> None:
+    """The page's list is whole: a misspelt event would never be delivered."""
+    copyai, transport = _client()
+    with pytest.raises(ValueError, match=r"^event_type=.* 'workflowCreditLimit.reached'$"):
+        await copyai.register_webhook(
+            "https://example.com/x", event_type=cast("Literal['workflowRun.failed']", bad)
+        )
+    assert transport.requests == []
 
 
 async def test_one_registration_is_read_by_its_id() -> None:
@@ -286,3 +306,10 @@ def test_no_object_crashes_the_reader_of_deliveries(body: dict[str, object]) -> 
         return
     assert event.result == body.get("result")
     assert event.output == body.get("output")
+
+
+@pytest.mark.parametrize("bad", [None, {"type": "workflowRun.completed"}, 5], ids=repr)
+def test_a_delivery_that_was_parsed_already_is_told_what_to_be(bad: object) -> None:
+    """What a framework made of the body is refused by name: the bytes are wanted."""
+    with pytest.raises(TypeError, match=r"^body must be the bytes or the text"):
+        CopyAI.parse_webhook(cast("bytes", bad))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal, cast
 
 import pytest
 
 from asyncclient import TaskRef
 from asyncclient._wire import Transport
 from asyncclient.providers.copyai import CopyAI
-from asyncclient.providers.coze import Coze
+from asyncclient.providers.coze import ChatMessage, Coze, ToolOutput
 from asyncclient.testing import ScriptedTransport, reply
 
 
@@ -24,7 +25,20 @@ class NoJSON:
 NO_JSON = NoJSON()
 
 _TOKEN = "pat_secret-7f3a9c"
-_BAD_IDS = ["", "   ", ".", "..", "7350\n", "73\r50", "73\x0050", 7350, None, b"7350", True]
+_BAD_LINES = [
+    "",
+    "   ",
+    "7350\n",
+    "73\r50",
+    "73\x0050",
+    " 7350",
+    "7350 ",
+    7350,
+    None,
+    b"7350",
+    True,
+]
+_BAD_IDS = [".", "..", *_BAD_LINES]
 
 # Each id that an operation takes, by the argument's name and what to call with it.
 _ID_CALLS: dict[str, Callable[[Coze, Any], Awaitable[object]]] = {
@@ -44,7 +58,6 @@ _ID_CALLS: dict[str, Callable[[Coze, Any], Awaitable[object]]] = {
     "start_copy entity_id": lambda coze, bad: coze.start_copy(bad, entity_type="bot"),
     "get_copy_task task_id": lambda coze, bad: coze.get_copy_task(bad),
     "start_chat bot_id": lambda coze, bad: coze.start_chat(bad, user_id="ann"),
-    "start_chat user_id": lambda coze, bad: coze.start_chat("7379", user_id=bad),
     "get_chat conversation_id": lambda coze, bad: coze.get_chat(bad, "7382"),
     "get_chat chat_id": lambda coze, bad: coze.get_chat("7381", bad),
     "cancel_chat chat_id": lambda coze, bad: coze.cancel_chat("7381", bad),
@@ -64,14 +77,21 @@ _OPTIONAL_ID_CALLS: dict[str, Callable[[Coze, Any], Awaitable[object]]] = {
     "start_workflow bot_id": lambda coze, bad: coze.start_workflow("7350", bot_id=bad),
     "run_workflow app_id": lambda coze, bad: coze.run_workflow("7350", app_id=bad),
     "start_workflow connector_id": lambda coze, bad: coze.start_workflow("7350", connector_id=bad),
+    "list_bots connector_id": lambda coze, bad: coze.list_bots("7350", connector_id=bad),
+}
+# Words that are no ids: they are in no path, so that dots are as good as any others.
+_LINE_CALLS: dict[str, Callable[[Coze, Any], Awaitable[object]]] = {
     "start_workflow workflow_version": lambda coze, bad: coze.start_workflow(
         "7350", workflow_version=bad
     ),
-    "list_bots connector_id": lambda coze, bad: coze.list_bots("7350", connector_id=bad),
     "list_bots publish_status": lambda coze, bad: coze.list_bots("7350", publish_status=bad),
     "start_chat bot_version": lambda coze, bad: coze.start_chat(
         "7379", user_id="ann", bot_version=bad
     ),
+    "start_chat publish_status": lambda coze, bad: coze.start_chat(
+        "7379", user_id="ann", publish_status=bad
+    ),
+    "start_chat user_id": lambda coze, bad: coze.start_chat("7379", user_id=bad),
 }
 _HANDLES: dict[str, Callable[[Coze, Any], object]] = {
     "workflow_id": lambda coze, bad: coze.workflow_run(bad, "7431"),
@@ -107,6 +127,32 @@ async def test_an_optional_id_that_cannot_be_is_refused_by_name(call: str, bad: 
     coze, transport = _client()
     with pytest.raises((TypeError, ValueError), match=call.split()[1]):
         await _OPTIONAL_ID_CALLS[call](coze, bad)
+    assert transport.requests == []
+
+
+@pytest.mark.parametrize("bad", [bad for bad in _BAD_LINES if bad is not None], ids=repr)
+@pytest.mark.parametrize("call", _LINE_CALLS)
+async def test_a_word_that_cannot_be_is_refused_by_name(call: str, bad: object) -> None:
+    """A word that is no id is one line of text all the same, and is not called an id."""
+    coze, transport = _client()
+    with pytest.raises((TypeError, ValueError), match=f"^{call.split()[1]}") as caught:
+        await _LINE_CALLS[call](coze, bad)
+    assert "path" not in str(caught.value)
+    assert transport.requests == []
+
+
+async def test_a_users_name_is_called_a_user_id() -> None:
+    """The words of the error are about the user's id, with all that is wrong in it shown."""
+    coze, _ = _client()
+    with pytest.raises(ValueError, match=r"^user_id='a\\nb' has a line break .* no user id$"):
+        await coze.start_chat("7379", user_id="a\nb")
+
+
+async def test_spaces_around_an_id_are_shown_and_taken_off() -> None:
+    """What a table or a form has added is named, with what to pass instead."""
+    coze, transport = _client()
+    with pytest.raises(ValueError, match=r"^bot_id=' 7379' has spaces around it: pass '7379'$"):
+        await coze.get_bot(" 7379")
     assert transport.requests == []
 
 
@@ -199,6 +245,119 @@ async def test_an_interrupt_type_is_a_whole_number(bad: object) -> None:
         await coze.resume_workflow(
             "7350", event_id="1/2", interrupt_type=cast("int", bad), resume_data=""
         )
+    assert transport.requests == []
+
+
+# Each argument that is sent as the caller shapes it, and a call with it.
+_FREE_CALLS: dict[str, Callable[[Coze, Any], Awaitable[object]]] = {
+    "start_workflow parameters": lambda coze, bad: coze.start_workflow("7350", bad, ext={"a": "b"}),
+    "run_workflow parameters": lambda coze, bad: coze.run_workflow("7350", bad),
+    "start_workflow ext": lambda coze, bad: coze.start_workflow("7350", {"a": 1}, ext=bad),
+    "run_workflow ext": lambda coze, bad: coze.run_workflow("7350", {"a": 1}, ext=bad),
+    "resume_workflow resume_data": lambda coze, bad: coze.resume_workflow(
+        "7350", event_id="1/2", interrupt_type=2, resume_data=bad
+    ),
+    "start_chat parameters": lambda coze, bad: coze.start_chat("7", user_id="ann", parameters=bad),
+    "start_chat meta_data": lambda coze, bad: coze.start_chat("7", user_id="ann", meta_data=bad),
+    "start_chat custom_variables": lambda coze, bad: coze.start_chat(
+        "7", user_id="ann", custom_variables=bad
+    ),
+    "start_chat extra_params": lambda coze, bad: coze.start_chat(
+        "7", user_id="ann", extra_params=bad
+    ),
+    "start_chat shortcut_command": lambda coze, bad: coze.start_chat(
+        "7", user_id="ann", shortcut_command=bad
+    ),
+    "start_chat additional_messages": lambda coze, bad: coze.start_chat(
+        "7", user_id="ann", additional_messages=[bad]
+    ),
+    "submit_tool_outputs tool_outputs": lambda coze, bad: coze.submit_tool_outputs(
+        "1", "2", tool_outputs=[bad]
+    ),
+}
+
+
+_TEXTS = ("start_chat meta_data", "start_chat custom_variables", "start_chat extra_params")
+
+
+@pytest.mark.parametrize("bad", [NO_JSON, math.nan, {"deep": [NO_JSON]}], ids=repr)
+@pytest.mark.parametrize("call", _FREE_CALLS)
+async def test_what_has_no_form_in_json_is_refused_by_its_own_argument(
+    call: str, bad: object
+) -> None:
+    """Among several arguments of one body, the error names the one that is at fault."""
+    coze, transport = _client()
+    with pytest.raises((TypeError, ValueError), match=f"^{call.split()[1]}"):
+        await _FREE_CALLS[call](coze, {"content": bad})
+    assert transport.requests == []
+
+
+async def test_half_a_letter_is_refused_by_its_own_argument() -> None:
+    """A text that no encoding bears, as cut out of another, is named where it stands."""
+    coze, transport = _client()
+    with pytest.raises(TypeError, match=r"^resume_data cannot be written as JSON"):
+        await coze.resume_workflow("7", event_id="1/2", interrupt_type=2, resume_data="\ud800")
+    with pytest.raises(TypeError, match=r"^ext cannot be written as JSON"):
+        await coze.start_workflow("7350", {"topic": "tea"}, ext={"user_id": "\ud800"})
+    assert transport.requests == []
+
+
+@pytest.mark.parametrize("call", ["start_workflow ext", "run_workflow ext", *_TEXTS])
+async def test_texts_by_name_are_texts(call: str) -> None:
+    """Where the page declares texts, a number is refused with the entry that it is in."""
+    coze, transport = _client()
+    with pytest.raises(TypeError, match=rf"^{call.split()[1]}\['latitude'\] must be a text"):
+        await _FREE_CALLS[call](coze, {"user_id": "ann", "latitude": 30.5})
+    assert transport.requests == []
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ("hello", r"^additional_messages must be a list of .*, not str: put it into \[\.\.\.\]$"),
+        (["hello"], r"^additional_messages\[0\] must be one of .*, not str$"),
+        ({"role": "user"}, r"^additional_messages must be a list"),
+        (ChatMessage(role="user", content="hello"), r"^additional_messages must be a list"),
+        ([ChatMessage(), None], r"^additional_messages\[1\] must be one of .*, not NoneType$"),
+    ],
+    ids=["text", "list of texts", "mapping", "message", "list with a hole"],
+)
+async def test_messages_are_a_list_of_messages(bad: object, words: str) -> None:
+    """A text, whose letters would be sent one by one, or a lone message is told what it lacks."""
+    coze, transport = _client()
+    messages = cast("Sequence[ChatMessage]", bad)
+    with pytest.raises(TypeError, match=words):
+        await coze.start_chat("7379", user_id="ann", additional_messages=messages)
+    assert transport.requests == []
+
+
+@pytest.mark.parametrize(
+    "bad", ["ab", ["ab"], {"tool_call_id": "c", "output": "o"}, None], ids=repr
+)
+async def test_tool_outputs_are_a_list_of_outputs(bad: object) -> None:
+    """A text or a lone output is refused, and nothing is sent."""
+    coze, transport = _client()
+    outputs = cast("Sequence[ToolOutput]", bad)
+    with pytest.raises(TypeError, match=r"^tool_outputs"):
+        await coze.submit_tool_outputs("1", "2", tool_outputs=outputs)
+    assert transport.requests == []
+
+
+@pytest.mark.parametrize("bad", ["robot", "Bot", "plugin", "", None], ids=repr)
+async def test_a_copy_is_of_a_bot_an_app_or_a_workflow(bad: object) -> None:
+    """The page's list is whole: another word is refused with all that would do."""
+    coze, transport = _client()
+    with pytest.raises(ValueError, match=r"^entity_type=.* one of 'app', 'bot', 'workflow'$"):
+        await coze.start_copy("7530", entity_type=cast("Literal['bot']", bad))
+    assert transport.requests == []
+
+
+@pytest.mark.parametrize("bad", [0, -1.0, math.inf, math.nan, "100", None, True], ids=repr)
+async def test_the_timeout_of_a_run_is_a_number_of_seconds(bad: object) -> None:
+    """A time that cannot be is refused before anything is sent."""
+    coze, transport = _client()
+    with pytest.raises((TypeError, ValueError), match=r"^timeout"):
+        await coze.run_workflow("7350", timeout=cast("float", bad))
     assert transport.requests == []
 
 
@@ -296,9 +455,11 @@ async def test_a_token_function_that_is_not_async_is_refused() -> None:
 
 @pytest.mark.parametrize("bad", ["cn", "CN", "coze.cn", "api.coze.com", "", "us"])
 def test_an_unknown_region_is_refused_and_names_the_known(bad: str) -> None:
-    """A region is a base URL; the error names both."""
-    with pytest.raises(ValueError, match=r"Coze\.CN or Coze\.COM"):
+    """A region is a base URL; the error names both, and where they are."""
+    with pytest.raises(ValueError, match=r"Coze\.CN .* or Coze\.COM ") as caught:
         Coze(ScriptedTransport(), token=_TOKEN, base_url=bad)
+    assert "'https://api.coze.cn'" in str(caught.value)
+    assert "'https://api.coze.com'" in str(caught.value)
 
 
 @pytest.mark.parametrize("bad", [None, 5, b"https://api.coze.cn"], ids=repr)

@@ -83,7 +83,7 @@ async def test_a_copy_task_id_may_come_as_a_number() -> None:
 async def test_a_copy_answer_with_neither_id_may_have_started_something() -> None:
     """Neither `task_id` nor `copied_entity_id` is a `DecodeError` that warns of a second copy."""
     coze, transport = _client(reply({"code": 0, "data": {}}))
-    with pytest.raises(DecodeError, match="copied_entity_id") as caught:
+    with pytest.raises(DecodeError, match="task_id") as caught:
         await coze.start_copy("7530", entity_type="bot")
     assert caught.value.may_have_started
     assert len(transport.requests) == 1

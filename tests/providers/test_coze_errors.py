@@ -10,6 +10,7 @@ from asyncclient._wire import Response
 from asyncclient.errors import (
     APIError,
     AuthenticationFailed,
+    DecodeError,
     InvalidRequest,
     NotFound,
     PermissionDenied,
@@ -65,7 +66,7 @@ _OFFICIAL: dict[int, type[APIError]] = {
 # Codes outside of that page.
 _OTHERS: dict[int, type[APIError]] = {
     6003: PermissionDenied,
-    6023: ServerError,
+    6023: APIError,
     6031: InvalidRequest,
     6039: InvalidRequest,
     700012006: AuthenticationFailed,
@@ -78,8 +79,11 @@ _OTHERS: dict[int, type[APIError]] = {
     720702004: InvalidRequest,
     720702011: InvalidRequest,
     720702085: ServerError,
-    777777776: ServerError,
-    777777777: InvalidRequest,
+    720712000: InvalidRequest,
+    720712023: InvalidRequest,
+    720712999: InvalidRequest,
+    777777776: APIError,
+    777777777: APIError,
 }
 _REPEATED = (RateLimited, ServerError)
 
@@ -126,7 +130,7 @@ async def test_a_permission_that_lacks_is_no_wrong_token() -> None:
     assert type(error) is PermissionDenied
 
 
-@pytest.mark.parametrize("code", [1, 4999, 999999999999, -5])
+@pytest.mark.parametrize("code", [1, 4999, 720711999, 720713000, 999999999999, -5])
 async def test_an_unknown_code_is_an_error_of_no_special_kind(code: int) -> None:
     """A code in no table is an `APIError` and nothing more, and is not asked again."""
     coze, transport = _client(reply({"code": code, "msg": "new"}), repeat=True, max_retries=3)
@@ -142,6 +146,65 @@ async def test_a_code_in_quotes_is_the_same_code() -> None:
     error = await _error(reply({"code": "4000", "msg": ""}))
     assert type(error) is InvalidRequest
     assert error.code == 4000
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(6023, "ran out of its time"), (777777776, "a node"), (777777777, "cancelled")],
+)
+async def test_a_run_that_ended_badly_is_told_and_not_run_again(code: int, words: str) -> None:
+    """A synchronous run that is over is known to be: it is asked once, and is no unknown start."""
+    coze, transport = _client(reply({"code": code, "msg": ""}), repeat=True, max_retries=3)
+    with pytest.raises(APIError, match=words) as caught:
+        await coze.run_workflow("7350")
+    assert not caught.value.may_have_started
+    assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"detail": "20241210"},
+        {"detail": {"logid": 20241210}},
+        {"detail": ["logid"]},
+        {"msg": {"text": "no"}},
+        {"debug_url": 5},
+        {"error_code": {"a": 1}},
+        {"error_message": None},
+    ],
+    ids=repr,
+)
+async def test_an_odd_field_beside_hides_no_code(odd: dict[str, object]) -> None:
+    """A refusal is read by its code, whatever the type of what stands beside it."""
+    coze, transport = _client(reply({"code": 4200, **odd}), repeat=True, max_retries=3)
+    with pytest.raises(NotFound) as caught:
+        await coze.get_workflow_run("7350", "7431")
+    assert (caught.value.code, caught.value.log_id) == (4200, None)
+    assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize("code", [True, 4.1, [4100], {"code": 4100}], ids=repr)
+async def test_a_code_that_is_none_is_no_refusal(code: object) -> None:
+    """What cannot be a code leaves the answer to be judged by its shape."""
+    coze, _ = _client(reply({"code": code, "msg": "?"}))
+    with pytest.raises(DecodeError):
+        await coze.get_workflow_run("7350", "7431")
+
+
+async def test_a_refusal_shows_where_coze_shows_more() -> None:
+    """The page of a failed run, which names the run, is in the error's notes."""
+    url = "https://www.coze.cn/work_flow?execute_id=7431&space_id=1&workflow_id=7350"
+    error = await _error(reply({"code": 720701013, "msg": "", "debug_url": url}))
+    assert any(url in note for note in error.__notes__)
+    for odd in (
+        "javascript:alert(1)",
+        "https://h/ x",
+        "https://h/\n",
+        "",
+        "https://h/" + "x" * 600,
+    ):
+        error = await _error(reply({"code": 720701013, "msg": "", "debug_url": odd}))
+        assert not hasattr(error, "__notes__")
 
 
 async def test_a_refusal_that_bears_data_is_a_refusal() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from asyncclient.errors import (
     APIError,
     AuthenticationFailed,
     DecodeError,
+    InvalidRequest,
     RateLimited,
     ServerError,
 )
@@ -364,13 +366,21 @@ async def test_the_token_endpoints_own_refusals_are_read(
 
 
 async def test_a_key_of_the_other_region_is_told_in_cozes_words(app: App) -> None:
-    """The words for a key that this region does not know reach the caller."""
+    """The words for a key that this region does not know reach the caller, with the regions."""
     coze, server = app()
     words = "invalid jwt: kid not been registred"
     server.faults = [
         reply({"error_code": "invalid_request", "error_message": words}, status=400)
     ] * 9
-    with pytest.raises(APIError, match=words):
+    with pytest.raises(AuthenticationFailed, match=words) as caught:
+        await coze.get_bot("1")
+    assert "Coze.CN" in str(caught.value)
+    assert "Coze.COM" in str(caught.value)
+    assert "key" in str(caught.value)
+    server.faults = [
+        reply({"error_code": "invalid_request", "error_message": "no kid"}, status=400)
+    ] * 9
+    with pytest.raises(InvalidRequest, match="no kid"):
         await coze.get_bot("1")
 
 
@@ -504,6 +514,14 @@ def test_a_key_that_is_no_text_is_refused_by_name(bad: object) -> None:
         ("duration_seconds", {"duration_seconds": 86_400}),
         ("account_id", {"account_id": ""}),
         ("account_id", {"account_id": ".."}),
+        ("app_id", {"app_id": " 1117"}),
+        ("key_id", {"key_id": "key-1\n"}),
+        ("account_id", {"account_id": "5 "}),
+        ("scope", {"scope": "all"}),
+        ("scope", {"scope": ["all"]}),
+        ("scope", {"scope": {"a": object}}),
+        ("scope", {"scope": {"a": math.nan}}),
+        ("clock", {"clock": 1721135859}),
     ],
     ids=repr,
 )

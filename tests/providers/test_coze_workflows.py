@@ -592,3 +592,39 @@ async def test_an_odd_field_beside_costs_no_result(odd: dict[str, object]) -> No
     assert history.output == '{"Output":"null"}'
     assert history.outputs == {"Output": None}
     assert history.interrupt is None
+
+
+@pytest.mark.parametrize(
+    ("output", "outputs"),
+    [
+        ({"Output": '{"a":1}', "node_status": "{}"}, {"Output": {"a": 1}}),
+        (["a", '{"b":1}'], ["a", {"b": 1}]),
+        (5, 5),
+        (1.5, 1.5),
+        (True, True),
+        (None, None),
+    ],
+    ids=repr,
+)
+async def test_an_output_that_is_no_text_costs_no_result(output: object, outputs: object) -> None:
+    """A finished run is read though its output is of another type: as it came, and opened."""
+    run = {"execute_status": "Success", "output": output}
+    transport = ScriptedTransport([reply({"code": 0, "data": [run]})])
+    history = await wait_until_done(Coze(transport, token="t").workflow_run("7350", "7431"))
+    assert (history.output, history.outputs) == (output, outputs)
+    assert type(history.output) is type(output)
+    assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize("data", [{"output": "[1]"}, ["[1]"], 5, False], ids=repr)
+async def test_the_data_of_a_run_and_a_node_may_be_of_any_type(data: object) -> None:
+    """A synchronous run and one node's output are read the same way."""
+    transport = ScriptedTransport(
+        [reply({"code": 0, "data": data}), reply({"code": 0, "data": {"node_output": data}})]
+    )
+    coze = Coze(transport, token="t", max_retries=0)
+    opened = {"output": [1]} if isinstance(data, dict) else [[1]] if data == ["[1]"] else data
+    run = await coze.run_workflow("7350")
+    assert (run.data, run.outputs) == (data, opened)
+    node = await coze.get_node_output("7350", "7431", "63c7f6d2")
+    assert (node.node_output, node.output) == (data, opened)

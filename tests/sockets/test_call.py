@@ -254,7 +254,7 @@ async def test_a_start_that_may_have_happened_is_not_repeated(
         with pytest.raises(kind) as caught:
             await client.start_workflow("1")
         assert caught.value.may_have_started
-        assert "look at the provider's list before you repeat it" in caught.value.__notes__[0]
+        assert "may have started something all the same" in caught.value.__notes__[0]
         assert len(transport.requests) == 1
 
 

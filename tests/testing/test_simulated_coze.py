@@ -206,7 +206,7 @@ async def test_a_history_in_the_pages_shape_lacks_fields(*, is_async: bool, shap
     ("outcome", "word", "code"),
     [
         ("fail", "Fail", "720701002"),
-        ("cancel", "Cancel", "720701002"),
+        ("cancel", "Cancel", "777777777"),
         ("plain_text", "Success", "0"),
     ],
 )
@@ -216,6 +216,8 @@ async def test_a_run_ends_as_ordered(outcome: str, word: str, code: str) -> None
         started = await coze.start(seconds=0, outcome=outcome)
         record = await coze.history(started["execute_id"])
         assert (record["execute_status"], record["error_code"]) == (word, code)
+        assert ("cancelled" in record["error_message"]) is (outcome == "cancel")
+        assert bool(record["error_message"]) is (word != "Success")
         if outcome == "plain_text":
             with pytest.raises(msgspec.DecodeError):
                 msgspec.json.decode(record["output"])
@@ -345,6 +347,42 @@ async def test_bots_are_listed_by_page_num_alone() -> None:
         assert (await coze.get("/v1/bots"))["code"] == 4000
         assert (await coze.get("/v1/bots?workspace_id=1&page_num=0"))["code"] == 4000
         assert (await coze.get("/v1/space/published_bots_list?page_index=x"))["code"] == 4000
+
+
+@pytest.mark.parametrize(
+    ("status", "count"),
+    [
+        ("", 45),
+        ("published_online", 45),
+        ("published_draft", 9),
+        ("unpublished_draft", 9),
+        ("all", 54),
+    ],
+)
+async def test_bots_are_listed_by_their_publish_status(status: str, count: int) -> None:
+    """Drafts and bots that never were published are listed on request, and counted in the total."""
+    async with _open() as coze:
+        path = f"/v1/bots?workspace_id=1&page_size=100&publish_status={status}"
+        page = (await coze.get(path))["data"]
+        assert (len(page["items"]), page["total"]) == (count, count)
+        if status == "unpublished_draft":
+            assert not any(bot["is_published"] or "published_at" in bot for bot in page["items"])
+
+
+async def test_the_publish_statuses_make_up_the_whole() -> None:
+    """What was published and what never was are all there is; changed ones are among the former."""
+    async with _open() as coze:
+        ids: dict[str, set[str]] = {}
+        for status in ("all", "published_online", "published_draft", "unpublished_draft"):
+            path = f"/v1/bots?workspace_id=1&page_size=100&publish_status={status}"
+            ids[status] = {bot["id"] for bot in (await coze.get(path))["data"]["items"]}
+        assert ids["published_online"] | ids["unpublished_draft"] == ids["all"]
+        assert not ids["published_online"] & ids["unpublished_draft"]
+        assert ids["published_draft"] < ids["published_online"]
+        for bot in ids["all"]:
+            assert (await coze.get(f"/v1/bots/{bot}"))["code"] == 0
+        unknown = await coze.get("/v1/bots?workspace_id=1&publish_status=online")
+        assert unknown["code"] == 4000
 
 
 async def test_a_bot_is_described_with_the_samples_spelling() -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 
 import pytest
 
-from asyncclient import Schedule, Snapshot, wait_until_done, watch
+from asyncclient import Poller, Schedule, Snapshot, wait_until_done, watch
 from asyncclient.errors import NotFound, RateLimited, ServerError
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport, reply
-from tests.waiting.scenario import Job, Report, outcome_of, run_of, run_says
+from tests.waiting.scenario import Driver, Job, Report, outcome_of, run_of, run_says
 
 EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)
+FIELDS = ("task", "polls", "word", "state", "error")
 FAULT = ServerError("HTTP 503", status=503)
 
 
@@ -99,6 +101,44 @@ async def test_an_unknown_word_is_one_warning(caplog: pytest.LogCaptureFixture) 
         "fake job 7: status 'odd' is in no vocabulary",
         "fake job 7: status 'even' is in no vocabulary",
     ]
+
+
+async def test_records_bear_fields(caplog: pytest.LogCaptureFixture, driver: Driver) -> None:
+    """Handlers read the task, the word, the state, the polls and the error without parsing."""
+    await driver(Job("queued", FAULT, "odd", "done"))
+    fields = [
+        (each.levelname, *(vars(each).get(name) for name in FIELDS)) for each in caplog.records
+    ]
+    task = "fake job 7"
+    assert fields == [
+        ("DEBUG", task, 1, "queued", "pending", None),
+        ("INFO", task, 1, "queued", "pending", None),
+        ("WARNING", task, 2, "queued", "pending", "ServerError"),
+        ("WARNING", task, 3, "odd", None, None),
+        ("DEBUG", task, 3, "odd", None, None),
+        ("INFO", task, 3, "odd", None, None),
+        ("DEBUG", task, 4, "done", "succeeded", None),
+        ("INFO", task, 4, "done", "succeeded", None),
+    ]
+
+
+async def test_an_outage_is_one_warning_for_an_account(caplog: pytest.LogCaptureFixture) -> None:
+    """A hundred tasks that meet the same outage are one WARNING, and one more a minute later."""
+
+    def fails_from_five(now: float) -> Report | Exception:
+        return Report("running") if now < 5 else FAULT
+
+    jobs = [Job(fails_from_five) for _ in range(100)]
+    for number, each in enumerate(jobs):
+        each.key = number
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        waits = [asyncio.ensure_future(poller.wait(each)) for each in jobs]
+        await asyncio.sleep(45)
+        assert len(messages(caplog, logging.WARNING)) == 1
+        await asyncio.sleep(40)
+        assert len(messages(caplog, logging.WARNING)) == 2
+        for wait in waits:
+            wait.cancel()
 
 
 async def test_a_task_at_its_leisure_is_quiet(caplog: pytest.LogCaptureFixture) -> None:

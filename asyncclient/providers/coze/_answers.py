@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from asyncclient._wire import Answer, as_object, open_json
+from asyncclient._wire import JSON, Answer, as_int, as_object, open_json
 
 T = TypeVar("T")
 
@@ -83,14 +83,14 @@ class WorkflowRun(Answer):
 
     Attributes:
         execute_status: `Running`, `Success`, `Fail`; open.
-        output: as it came: usually JSON in text, of texts that may be JSON themselves.
+        output: as it came: a text, usually JSON, of texts that may be JSON themselves.
         error_code: text or number; `""` and `"0"` mean none.
         create_time: Unix time in seconds, as `update_time`.
     """
 
     execute_id: str | int | None = None
     execute_status: str | None = None
-    output: str | None = None
+    output: JSON = None
     create_time: int | None = None
     update_time: int | None = None
     error_code: str | int | None = None
@@ -145,13 +145,13 @@ class WorkflowReply(Answer):
     """The flat answer of a start, a synchronous run or a resume (page `workflow_run`).
 
     Attributes:
-        data: the output of a synchronous run: any text, usually JSON.
+        data: the output of a synchronous run, as it came: any text, usually JSON.
         execute_id: of an asynchronous or interrupted run.
     """
 
     code: int | str | None = 0
     msg: str | None = None
-    data: str | None = None
+    data: JSON = None
     execute_id: str | int | None = None
     debug_url: str | None = None
     usage: Usage | None = None
@@ -175,7 +175,7 @@ class NodeOutput(Answer):
     """What one node put out (page `get_node_execute_history_response`)."""
 
     is_finish: bool | None = None
-    node_output: str | None = None
+    node_output: JSON = None
 
     @property
     def output(self) -> object:
@@ -351,10 +351,6 @@ class BotPage(Answer):
     total: int | None = None
 
 
-class _Detail(msgspec.Struct):
-    logid: str | None = None
-
-
 class Envelope(msgspec.Struct, Generic[T]):
     """`code` is missing from several of Coze's own samples of success: 0 is meant."""
 
@@ -363,15 +359,40 @@ class Envelope(msgspec.Struct, Generic[T]):
 
 
 class Refusal(msgspec.Struct):
-    """What an error answer may hold; the OAuth endpoint has its own names."""
+    """What an error answer may hold; the OAuth endpoint has its own names.
 
-    code: int | str | None = None
+    Of any type: an odd field beside the code must not hide the code.
+    """
+
+    code: object = None
     msg: object = None
-    detail: _Detail | None = None
-    error_code: str | int | None = None
+    detail: object = None
+    debug_url: object = None
+    error_code: object = None
     error_message: object = None
     error: object = None
     error_description: object = None
+
+    @property
+    def number_or_word(self) -> int | str | None:
+        """The code: a number wherever it is one, quoted or not; None where there is none."""
+        code = self.error_code if self.code is None else self.code
+        if isinstance(code, bool) or not isinstance(code, int | str):
+            return None
+        number = as_int(code)
+        return code if number is None else number
+
+    @property
+    def words(self) -> str:
+        """What it says, by whichever name."""
+        given = (self.msg, self.error_message, self.error_description, self.error)
+        return next((text for text in given if isinstance(text, str) and text), "")
+
+    @property
+    def log_id(self) -> str | None:
+        """What Coze's support asks for."""
+        log_id = (as_object(self.detail) or {}).get("logid")
+        return log_id if isinstance(log_id, str) else None
 
 
 class Token(msgspec.Struct):

@@ -11,17 +11,11 @@ from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
+import msgspec
 
-from asyncclient._call import Account, TokenSource, encode_body
-from asyncclient._wire import (
-    Transport,
-    as_int,
-    base_of,
-    id_text,
-    path_segment,
-    text,
-    whole_number,
-)
+from asyncclient._arguments import id_text, mapping, text, whole_number
+from asyncclient._call import Account, TokenSource, encode_argument
+from asyncclient._wire import Transport, as_int, base_of, path_segment
 from asyncclient.errors import RateLimited, ServerError, TransportError
 from asyncclient.providers.coze._answers import Token
 from asyncclient.providers.coze._endpoints import GET_TOKEN, headers_of
@@ -70,7 +64,12 @@ class CozeJWT:
         self._private_key = private_key
         self._duration = duration_seconds
         self._account_id = None if account_id is None else path_segment("account_id", account_id)
-        self._scope = scope
+        if scope is not None:
+            mapping("scope", scope)
+        self._scope = None if scope is None else encode_argument("scope", scope)
+        if not callable(clock):
+            msg = f"clock must be a function that returns Unix seconds, not {type(clock).__name__}"
+            raise TypeError(msg)
         self._clock = clock
         self._signer: Callable[[dict[str, object]], str] | None = None
         self._grants: dict[str, _Grant] = {}
@@ -122,7 +121,7 @@ class CozeJWT:
         }
         if self._scope is not None:
             body["scope"] = self._scope
-        return await account.call(GET_TOKEN, path, encode_body("scope", body))
+        return await account.call(GET_TOKEN, path, msgspec.json.encode(body))
 
     def __repr__(self) -> str:
         return f"<CozeJWT app {self._app_id}, key {self._key_id}>"

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
-from asyncclient._call import Account, TokenSource, encode_body, unix_time, unknown_start
-from asyncclient._task import TaskRef, checked_ref
-from asyncclient._wire import (
-    Transport,
+from asyncclient._arguments import (
     id_text,
+    list_of,
     mapping,
+    mapping_of_texts,
+    number,
+    one_of,
     optional_id,
-    path_segment,
-    query_of,
+    optional_line,
+    optional_truth,
     text,
+    text_line,
     whole_number,
 )
+from asyncclient._call import (
+    Account,
+    TokenSource,
+    answered_id,
+    encode_argument,
+    telling,
+    unix_time,
+)
+from asyncclient._task import TaskRef, checked_ref
+from asyncclient._wire import Transport, path_segment, query_of
 from asyncclient.providers.coze._answers import (
     Bot,
     BotPage,
@@ -52,17 +64,43 @@ from asyncclient.providers.coze._tasks import (
     WorkflowRunHandle,
     chat_target,
     copy_target,
+    read_messages,
     run_target,
     send_cancel,
+)
+
+# Page `copy_resource_task`, which gives these as the whole list.
+EntityType = Literal["app", "bot", "workflow"]
+_ENTITY_TYPES: tuple[EntityType, ...] = get_args(EntityType)
+
+# What a caller whose start has an unknown outcome can do: Coze's API lists neither runs nor chats.
+_RUN_LOST = (
+    "Coze's API has no list of runs: look at the workflow on Coze's own site before you start it "
+    "again; the execute_id there (also in the query of a debug_url) is what workflow_run() takes"
+)
+_RESUME_LOST = (
+    "poll the run: if it still shows this event_id under .interrupt after some seconds, it was not "
+    "resumed; one that has ended cannot be resumed again (code 4315)"
+)
+_COPY_LOST = (
+    "a copied bot is among iter_bots(workspace_id, publish_status='all') of the workspace that it "
+    "was copied to; an app or a workflow is seen on Coze's own site only"
+)
+_CHAT_LOST = (
+    "Coze's API has no list of chats; as long as it runs, another chat in the same conversation is "
+    "refused (code 4016), which tells you where conversation_id was your own"
+)
+_TOOLS_LOST = (
+    "poll the chat: if it still is requires_action after some seconds, it has not got the outputs"
 )
 
 
 class _RunBody(msgspec.Struct, omit_defaults=True):
     workflow_id: str
-    parameters: Mapping[str, object] | None = None
+    parameters: msgspec.Raw | None = None
     bot_id: str | None = None
     app_id: str | None = None
-    ext: Mapping[str, str] | None = None
+    ext: msgspec.Raw | None = None
     workflow_version: str | None = None
     connector_id: str | None = None
     is_async: bool = False
@@ -71,12 +109,12 @@ class _RunBody(msgspec.Struct, omit_defaults=True):
 class _ChatBody(msgspec.Struct, omit_defaults=True):
     bot_id: str
     user_id: str
-    additional_messages: Sequence[ChatMessage | Mapping[str, object]] | None = None
-    custom_variables: Mapping[str, str] | None = None
-    meta_data: Mapping[str, str] | None = None
-    parameters: Mapping[str, object] | None = None
-    extra_params: Mapping[str, str] | None = None
-    shortcut_command: Mapping[str, object] | None = None
+    additional_messages: msgspec.Raw | None = None
+    custom_variables: msgspec.Raw | None = None
+    meta_data: msgspec.Raw | None = None
+    parameters: msgspec.Raw | None = None
+    extra_params: msgspec.Raw | None = None
+    shortcut_command: msgspec.Raw | None = None
     enable_card: bool | None = None
     publish_status: str | None = None
     bot_version: str | None = None
@@ -116,7 +154,10 @@ class Coze:
         allow_http: bool = False,
     ) -> None:
         if "://" not in text("base_url", base_url):
-            msg = f"base_url={base_url!r} is no region of Coze: pass Coze.CN or Coze.COM"
+            msg = (
+                f"base_url={base_url!r} is no region of Coze: pass Coze.CN ({self.CN!r}) or "
+                f"Coze.COM ({self.COM!r})"
+            )
             raise ValueError(msg)
         if isinstance(token, str) and token.lower().startswith("bearer "):
             msg = "token: pass the token alone, without 'Bearer '"
@@ -217,12 +258,12 @@ class Coze:
             workflow_id, parameters, bot_id, app_id, ext, workflow_version, connector_id
         )
         body.is_async = True
-        reply = await self._account.call(
-            START_WORKFLOW, "/v1/workflow/run", encode_body("parameters", body)
-        )
-        if not reply.execute_id:
-            raise unknown_start("coze.start_workflow", "$.execute_id", "execute_id")
-        return WorkflowRunHandle(self._account, workflow_id, str(reply.execute_id), unix_time())
+        with telling(_RUN_LOST):
+            reply = await self._account.call(
+                START_WORKFLOW, "/v1/workflow/run", msgspec.json.encode(body)
+            )
+            execute_id = answered_id("coze.start_workflow", "$.execute_id", reply.execute_id)
+        return WorkflowRunHandle(self._account, workflow_id, execute_id, unix_time())
 
     async def run_workflow(
         self,
@@ -257,9 +298,11 @@ class Coze:
         body = self._run_body(
             workflow_id, parameters, bot_id, app_id, ext, workflow_version, connector_id
         )
-        return await self._account.call(
-            RUN_WORKFLOW, "/v1/workflow/run", encode_body("parameters", body), timeout=timeout
-        )
+        seconds = number("timeout", timeout, unit="seconds", above=0)
+        with telling(_RUN_LOST):
+            return await self._account.call(
+                RUN_WORKFLOW, "/v1/workflow/run", msgspec.json.encode(body), timeout=seconds
+            )
 
     async def resume_workflow(
         self,
@@ -283,18 +326,19 @@ class Coze:
         """
         if not isinstance(resume_data, str):
             mapping("resume_data", resume_data)
-            resume_data = encode_body("resume_data", resume_data).decode()
+            resume_data = bytes(encode_argument("resume_data", resume_data)).decode()
         whole_number("interrupt_type", interrupt_type, least=0)
         body = {
             "workflow_id": id_text("workflow_id", workflow_id),
             "event_id": id_text("event_id", event_id),
             "interrupt_type": interrupt_type,
-            "resume_data": resume_data,
+            "resume_data": encode_argument("resume_data", resume_data),
         }
-        # The plural is the page's own.
-        return await self._account.call(
-            RESUME_WORKFLOW, "/v1/workflows/resume", encode_body("resume_data", body)
-        )
+        with telling(_RESUME_LOST):
+            # The plural is the page's own.
+            return await self._account.call(
+                RESUME_WORKFLOW, "/v1/workflows/resume", msgspec.json.encode(body)
+            )
 
     async def get_workflow_run(self, workflow_id: str, execute_id: str) -> WorkflowRun:
         """Read how a run stands (page `workflow_history`)."""
@@ -337,7 +381,7 @@ class Coze:
         whole_number("page_size", page_size, least=1)
         query = query_of(
             workspace_id=id_text("workspace_id", workspace_id),
-            publish_status=optional_id("publish_status", publish_status),
+            publish_status=optional_line("publish_status", publish_status, "status"),
             connector_id=optional_id("connector_id", connector_id),
             page_num=page_num,
             page_size=page_size,
@@ -375,7 +419,7 @@ class Coze:
 
     async def get_bot(self, bot_id: str, *, is_published: bool | None = None) -> Bot:
         """Read one bot; `is_published=False` for its draft."""
-        query = query_of(is_published=is_published)
+        query = query_of(is_published=optional_truth("is_published", is_published))
         return await self._account.call(
             GET_BOT, f"/v1/bots/{path_segment('bot_id', bot_id)}{query}"
         )
@@ -386,7 +430,7 @@ class Coze:
         self,
         entity_id: str,
         *,
-        entity_type: Literal["app", "bot", "workflow"],
+        entity_type: EntityType,
         to_workspace_id: str | None = None,
     ) -> CopyTaskHandle:
         """Copy a bot, an app or a workflow (page `copy_resource_task`).
@@ -400,19 +444,20 @@ class Coze:
         """
         body = {
             "entity_id": id_text("entity_id", entity_id),
-            "entity_type": id_text("entity_type", entity_type),
+            "entity_type": one_of("entity_type", entity_type, _ENTITY_TYPES),
         }
         if to_workspace_id is not None:
             body["to_workspace_id"] = id_text("to_workspace_id", to_workspace_id)
-        started = await self._account.call(
-            START_COPY, "/v1/entities/copy_tasks", encode_body("entity_id", body)
-        )
-        if started.task_id:
-            return CopyTaskHandle(self._account, str(started.task_id), unix_time())
-        if started.copied_entity_id:
-            return CopyTaskHandle(self._account, None, unix_time(), str(started.copied_entity_id))
-        missing = "task_id nor copied_entity_id"
-        raise unknown_start("coze.start_copy", "$.data.task_id", missing)
+        with telling(_COPY_LOST):
+            started = await self._account.call(
+                START_COPY, "/v1/entities/copy_tasks", msgspec.json.encode(body)
+            )
+            if started.copied_entity_id and not started.task_id:
+                path, copied = "$.data.copied_entity_id", started.copied_entity_id
+                entity = answered_id("coze.start_copy", path, copied)
+                return CopyTaskHandle(self._account, None, unix_time(), entity)
+            task_id = answered_id("coze.start_copy", "$.data.task_id", started.task_id)
+        return CopyTaskHandle(self._account, task_id, unix_time())
 
     async def get_copy_task(self, task_id: str) -> CopyTask:
         """Read how a copy stands (page `query_resource_copy_execution_result`)."""
@@ -455,43 +500,41 @@ class Coze:
         Returns:
             the handle of the chat; `.messages()` reads the answer once it has ended.
         """
-        for name, inputs in (
-            ("custom_variables", custom_variables),
-            ("meta_data", meta_data),
-            ("parameters", parameters),
-            ("extra_params", extra_params),
-            ("shortcut_command", shortcut_command),
-        ):
-            mapping(name, {} if inputs is None else inputs)
+        if additional_messages is not None:
+            what = "ChatMessage objects or mappings"
+            list_of("additional_messages", additional_messages, (ChatMessage, Mapping), what)
         body = _ChatBody(
             bot_id=id_text("bot_id", bot_id),
-            user_id=id_text("user_id", user_id),
-            additional_messages=additional_messages,
-            custom_variables=custom_variables,
-            meta_data=meta_data,
-            parameters=parameters,
-            extra_params=extra_params,
-            shortcut_command=shortcut_command,
-            enable_card=enable_card,
-            publish_status=optional_id("publish_status", publish_status),
-            bot_version=optional_id("bot_version", bot_version),
+            user_id=text_line("user_id", user_id, "user id"),
+            additional_messages=_encoded("additional_messages", additional_messages),
+            custom_variables=_texts("custom_variables", custom_variables),
+            meta_data=_texts("meta_data", meta_data),
+            parameters=_inputs("parameters", parameters),
+            extra_params=_texts("extra_params", extra_params),
+            shortcut_command=_inputs("shortcut_command", shortcut_command),
+            enable_card=optional_truth("enable_card", enable_card),
+            publish_status=optional_line("publish_status", publish_status, "status"),
+            bot_version=optional_line("bot_version", bot_version, "version"),
             stream=False,
             auto_save_history=True,  # 4007 otherwise: without a stream the history is the answer
         )
         query = ""
         if conversation_id is not None:
             query = query_of(conversation_id=id_text("conversation_id", conversation_id))
-        chat = await self._account.call(
-            START_CHAT, f"/v3/chat{query}", encode_body("additional_messages", body)
-        )
-        if not chat.conversation_id or not chat.id:
-            raise unknown_start("coze.start_chat", "$.data.id", "id and conversation_id")
-        return ChatHandle(self._account, chat.conversation_id, chat.id, unix_time(), bot_id)
+        with telling(_CHAT_LOST):
+            chat = await self._account.call(
+                START_CHAT, f"/v3/chat{query}", msgspec.json.encode(body)
+            )
+            conversation = answered_id(
+                "coze.start_chat", "$.data.conversation_id", chat.conversation_id
+            )
+            chat_id = answered_id("coze.start_chat", "$.data.id", chat.id)
+        return ChatHandle(self._account, conversation, chat_id, unix_time(), bot_id)
 
     async def get_chat(self, conversation_id: str, chat_id: str) -> Chat:
         """Read how a chat stands (page `retrieve_chat`; at most once a second)."""
         return await self._account.call(
-            GET_CHAT, chat_target(self.chat(conversation_id, chat_id), "/v3/chat/retrieve")
+            GET_CHAT, chat_target("/v3/chat/retrieve", conversation_id, chat_id)
         )
 
     async def cancel_chat(self, conversation_id: str, chat_id: str) -> Chat:
@@ -500,7 +543,7 @@ class Coze:
 
     async def list_chat_messages(self, conversation_id: str, chat_id: str) -> list[ChatMessage]:
         """Read a chat's messages: questions, tool calls, answers, follow-ups."""
-        return await self.chat(conversation_id, chat_id).messages()
+        return await read_messages(self._account, conversation_id, chat_id)
 
     async def submit_tool_outputs(
         self,
@@ -510,11 +553,12 @@ class Coze:
         tool_outputs: Sequence[ToolOutput | Mapping[str, str]],
     ) -> Chat:
         """Give a chat the results of the calls that it waits for; it goes on."""
-        target = chat_target(self.chat(conversation_id, chat_id), "/v3/chat/submit_tool_outputs")
-        body = {"tool_outputs": list(tool_outputs), "stream": False}
-        return await self._account.call(
-            SUBMIT_TOOL_OUTPUTS, target, encode_body("tool_outputs", body)
-        )
+        target = chat_target("/v3/chat/submit_tool_outputs", conversation_id, chat_id)
+        what = "ToolOutput objects or mappings"
+        list_of("tool_outputs", tool_outputs, (ToolOutput, Mapping), what)
+        body = {"tool_outputs": encode_argument("tool_outputs", tool_outputs), "stream": False}
+        with telling(_TOOLS_LOST):
+            return await self._account.call(SUBMIT_TOOL_OUTPUTS, target, msgspec.json.encode(body))
 
     @staticmethod
     def _run_body(
@@ -529,14 +573,28 @@ class Coze:
         if bot_id is not None and app_id is not None:
             msg = "pass bot_id or app_id, not both: Coze refuses them together (code 4000)"
             raise ValueError(msg)
-        mapping("parameters", {} if parameters is None else parameters)
-        mapping("ext", {} if ext is None else ext)
         return _RunBody(
             id_text("workflow_id", workflow_id),
-            parameters,
+            _inputs("parameters", parameters),
             optional_id("bot_id", bot_id),
             optional_id("app_id", app_id),
-            ext,
-            optional_id("workflow_version", workflow_version),
+            _texts("ext", ext),
+            optional_line("workflow_version", workflow_version, "version"),
             optional_id("connector_id", connector_id),
         )
+
+
+def _encoded(name: str, value: object) -> msgspec.Raw | None:
+    return None if value is None else encode_argument(name, value)
+
+
+def _inputs(name: str, inputs: Mapping[str, object] | None) -> msgspec.Raw | None:
+    if inputs is not None:
+        mapping(name, inputs)
+    return _encoded(name, inputs)
+
+
+def _texts(name: str, texts: Mapping[str, str] | None) -> msgspec.Raw | None:
+    if texts is not None:
+        mapping_of_texts(name, texts)
+    return _encoded(name, texts)

@@ -11,15 +11,16 @@ import msgspec
 
 from asyncclient._state import Vocabulary
 from asyncclient._wire import (
-    Answer,
     Endpoint,
     Response,
     Secret,
     as_int,
     decode,
+    enveloped,
     error_type,
     read_answer,
     refusal,
+    said_in,
 )
 from asyncclient.errors import (
     APIError,
@@ -90,12 +91,19 @@ _ERRORS: dict[int, type[APIError]] = {
     4315: InvalidRequest,
     5000: ServerError,
     6003: PermissionDenied,  # is_async is for paid plans
-    6023: ServerError,  # the workflow timed out
     **dict.fromkeys((6031, 6039, 702242001), InvalidRequest),
     700012006: AuthenticationFailed,
-    **dict.fromkeys((720701001, 720701002, 720701013, 720702085, 777777776), ServerError),
-    **dict.fromkeys((720702001, 720702002, 720702004, 720702011, 777777777), InvalidRequest),
+    **dict.fromkeys((720701001, 720701002, 720701013, 720702085), ServerError),
+    **dict.fromkeys((720702001, 720702002, 720702004, 720702011), InvalidRequest),
+    # Ends of a run, not faults of the server: asking for the same again would run it again.
+    **dict.fromkeys((6023, 777777776, 777777777), APIError),
 }
+_ADVICE_OF: dict[int, str] = {
+    6023: "the workflow ran out of its time: 10 minutes for run_workflow, 24 h for start_workflow",
+    777777776: "a node of the workflow ran out of time: look at its settings",
+    777777777: "somebody cancelled the run",
+}
+_FAULTS_OF_NODES = 720712  # 720712xxx
 # The OAuth endpoint has words instead (page `oauth_jwt`).
 _OAUTH_ERRORS: dict[str, type[APIError]] = {
     "invalid_request": InvalidRequest,
@@ -106,49 +114,56 @@ _OAUTH_ERRORS: dict[str, type[APIError]] = {
 }
 _ADVICE: dict[type[APIError], str] = {
     AuthenticationFailed: (
-        "check the token, and that base_url is its region (Coze.CN for coze.cn, Coze.COM for "
-        "coze.com: tokens and ids of one are unknown in the other)"
+        "check the token or the app's key, and that base_url is its region (Coze.CN for coze.cn, "
+        "Coze.COM for coze.com: tokens, keys and ids of one are unknown in the other)"
     ),
     PermissionDenied: "check the token's permissions, and the plan of its account",
     NotFound: "check the id, that it is published, and that it is of this account and region",
     QuotaExceeded: "waiting does not help: look at the account's plan and balance",
 }
 _SLOWLY = {4020, 4102}  # over the purchased requests a minute, and risk control: wait a minute
-_NO_PERMISSION = 4101
 _A_MINUTE = 60.0
+# Page `workflow_run`: `debug_url`, which error answers have too.
+_URL = re.compile(r"https?://[!-~]{1,500}")
+# What is about the token or the key, though its code is not: by code, the words that say so.
+_WRONG_TOKEN: dict[int | str | None, re.Pattern[str]] = {
+    4101: re.compile(r"(?is)(?=.*token)(?=.*incorrect)"),  # seen live, for any wrong token
+    # Seen live for a key of the other region: "invalid jwt: kid not been registred".
+    "invalid_request": re.compile(r"(?i)\bkid\b.*\bregist"),
+}
 
 
 def refused_by(response: Response, name: str) -> APIError | None:
     """Make the error that an answer stands for; None if it is not an error by its own account."""
-    try:
-        said = _refusal_decoder.decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        said = Refusal()
-    code = said.code if said.code is not None else said.error_code
-    number = as_int(code)
-    good = 200 <= response.status < 300  # noqa: PLR2004  (the class of success)
-    if good and (number == 0 or not code):
+    said = said_in(_refusal_decoder, response) or Refusal()
+    code = said.number_or_word
+    if response.is_good and not code:
         return None
-    words = (said.msg, said.error_message, said.error_description, said.error)
-    message = next((word for word in words if isinstance(word, str) and word), "")
-    kind = error_type(response.status)
-    if kind is not RateLimited and number is not None:
-        kind = _ERRORS.get(number, kind)
-    elif isinstance(code, str):
-        kind = _OAUTH_ERRORS.get(code, kind)
-    if number == _NO_PERMISSION and all(word in message.lower() for word in ("token", "incorrect")):
-        kind = AuthenticationFailed  # seen live: "The token you entered is incorrect"
-    log_id = response.headers.get("x-tt-logid") or (said.detail.logid if said.detail else None)
-    return refusal(
+    kind = _kind_of(response, code, said.words)
+    error = refusal(
         kind,
         response,
         name=name,
-        code=code if number is None else number,
-        message=message,
-        log_id=log_id,
-        advice=_ADVICE.get(kind, ""),
-        retry_after=_A_MINUTE if number in _SLOWLY else None,
+        code=code,
+        message=said.words,
+        log_id=response.headers.get("x-tt-logid") or said.log_id,
+        advice=_ADVICE_OF.get(as_int(code) or 0) or _ADVICE.get(kind, ""),
+        retry_after=_A_MINUTE if code in _SLOWLY else None,
     )
+    if isinstance(said.debug_url, str) and _URL.fullmatch(said.debug_url):
+        error.add_note(f"Coze shows what happened, for 7 days: {said.debug_url}")
+    return error
+
+
+def _kind_of(response: Response, code: int | str | None, words: str) -> type[APIError]:
+    kind = error_type(response.status)
+    if isinstance(code, str):
+        kind = _OAUTH_ERRORS.get(code, kind)
+    elif code is not None and kind is not RateLimited:
+        node = InvalidRequest if code // 1000 == _FAULTS_OF_NODES else kind
+        kind = _ERRORS.get(code, node)
+    about_the_token = _WRONG_TOKEN.get(code)
+    return AuthenticationFailed if about_the_token and about_the_token.search(words) else kind
 
 
 class _HasCode(Protocol):
@@ -162,10 +177,9 @@ _refusal_decoder = msgspec.json.Decoder(Refusal)
 
 
 def _read(name: str, decoder: msgspec.json.Decoder[HasCodeT], response: Response) -> HasCodeT:
-    answer = read_answer(name, decoder, response, refused_by)
-    if answer.code and answer.code != "0":
-        raise refused_by(response, name) or APIError(name)
-    return answer
+    return read_answer(
+        name, decoder, response, refused_by, lambda answer: answer.code not in {None, 0, "0", ""}
+    )
 
 
 def _enveloped(
@@ -175,11 +189,8 @@ def _enveloped(
     *,
     idempotent: bool = True,
 ) -> Endpoint[T]:
-    def read(response: Response) -> T:
-        data = _read(name, decoder, response).data
-        return data.from_response(response) if isinstance(data, Answer) else data
-
-    return Endpoint(name, method, read, idempotent)
+    read = functools.partial(_read, name, decoder)
+    return enveloped(name, method, read, idempotent=idempotent)
 
 
 _reply_decoder = msgspec.json.Decoder(WorkflowReply, strict=False)
@@ -198,7 +209,7 @@ def _read_run(name: str, response: Response) -> WorkflowRun:
         # Reported by a client of workflows with output nodes: while such a run is at work, the
         # quotes in `output` are escaped wrongly and the whole body is no JSON. Only "Running" is
         # believed from such a body: an end must be read from an answer that decodes.
-        if not error.path and error.status == 200 and _RUNNING.search(response.body):  # noqa: PLR2004
+        if not error.path and response.is_good and _RUNNING.search(response.body):
             return WorkflowRun(execute_status="Running").from_response(response)
         raise
     if not runs:

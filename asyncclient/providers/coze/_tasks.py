@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
-from asyncclient._call import Account, encode_body
+import msgspec
+
+from asyncclient._arguments import id_text, optional_id
+from asyncclient._call import Account
 from asyncclient._state import TaskState
 from asyncclient._task import Handle, TaskRef
-from asyncclient._wire import (
-    id_text,
-    optional_id,
-    path_segment,
-    query_of,
-)
+from asyncclient._wire import path_segment, query_of
 from asyncclient.providers.coze._answers import Chat, ChatMessage, CopyTask, WorkflowRun
 from asyncclient.providers.coze._endpoints import (
     CANCEL_CHAT,
@@ -167,7 +165,9 @@ class ChatHandle(Handle[Chat]):
 
     async def poll(self) -> Chat:
         """Ask once how the chat stands (page `retrieve_chat`)."""
-        return await self._account.once(GET_CHAT, chat_target(self, "/v3/chat/retrieve"))
+        return await self._account.once(
+            GET_CHAT, chat_target("/v3/chat/retrieve", self.conversation_id, self.chat_id)
+        )
 
     async def cancel(self) -> Chat:
         """Ask Coze to stop the chat."""
@@ -175,9 +175,7 @@ class ChatHandle(Handle[Chat]):
 
     async def messages(self) -> list[ChatMessage]:
         """Read the chat's messages; after it has ended, the answer is among them."""
-        return await self._account.call(
-            LIST_CHAT_MESSAGES, chat_target(self, "/v3/chat/message/list")
-        )
+        return await read_messages(self._account, self.conversation_id, self.chat_id)
 
     def word_of(self, result: Chat) -> str | None:
         """Return `status`."""
@@ -199,13 +197,6 @@ class ChatHandle(Handle[Chat]):
         return tuple(call.id for call in result.tool_calls) or None
 
 
-class _ChatIds(Protocol):
-    @property
-    def conversation_id(self) -> str: ...  # pragma: no cover
-    @property
-    def chat_id(self) -> str: ...  # pragma: no cover
-
-
 def run_target(workflow_id: str, execute_id: str) -> str:
     workflow = path_segment("workflow_id", workflow_id)
     return f"/v1/workflows/{workflow}/run_histories/{path_segment('execute_id', execute_id)}"
@@ -215,8 +206,17 @@ def copy_target(task_id: str) -> str:
     return f"/v1/entities/copy_tasks/{path_segment('task_id', task_id)}"
 
 
-def chat_target(ids: _ChatIds, path: str) -> str:
-    return f"{path}{query_of(conversation_id=ids.conversation_id, chat_id=ids.chat_id)}"
+def chat_target(path: str, conversation_id: str, chat_id: str) -> str:
+    query = query_of(
+        conversation_id=id_text("conversation_id", conversation_id),
+        chat_id=id_text("chat_id", chat_id),
+    )
+    return f"{path}{query}"
+
+
+async def read_messages(account: Account, conversation_id: str, chat_id: str) -> list[ChatMessage]:
+    target = chat_target("/v3/chat/message/list", conversation_id, chat_id)
+    return await account.call(LIST_CHAT_MESSAGES, target)
 
 
 async def send_cancel(account: Account, conversation_id: str, chat_id: str) -> Chat:
@@ -224,4 +224,4 @@ async def send_cancel(account: Account, conversation_id: str, chat_id: str) -> C
         "conversation_id": id_text("conversation_id", conversation_id),
         "chat_id": id_text("chat_id", chat_id),
     }
-    return await account.call(CANCEL_CHAT, "/v3/chat/cancel", encode_body("chat", body))
+    return await account.call(CANCEL_CHAT, "/v3/chat/cancel", msgspec.json.encode(body))

@@ -1,0 +1,276 @@
+"""What a caller passes in, checked before anything is sent: every error names the argument."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import TypeVar, cast
+from urllib.parse import urlsplit
+
+__all__ = [
+    "LONGEST_ID",
+    "bytes_of",
+    "id_text",
+    "list_of",
+    "mapping",
+    "mapping_of_texts",
+    "number",
+    "one_of",
+    "optional_id",
+    "optional_line",
+    "optional_truth",
+    "text",
+    "text_line",
+    "url_text",
+    "whole_number",
+]
+
+Choice = TypeVar("Choice", bound=str)
+
+# Characters. A provider's ids have some 40; two of this length, quoted, still fit into the 8000
+# octets of a request line that every server takes (RFC 9112, section 3).
+LONGEST_ID = 256
+_LONGEST_URL = 2048
+_SHOWN = 80
+_NO_LINE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and halves of letters
+_SPACE = re.compile(r"\s")
+
+
+def text(name: str, value: object, advice: str = "") -> str:
+    """Check an argument that must be a text, and return it; never show it, it may be secret.
+
+    Args:
+        name: the argument's name.
+        value: what was passed.
+        advice: what else to say to whoever passed something else.
+
+    Raises:
+        TypeError: it is not a text.
+    """
+    if not isinstance(value, str):
+        decode = ": decode it first" if isinstance(value, bytes | bytearray) else advice
+        msg = f"{name} must be a text, not {type(value).__name__}{decode}"
+        raise TypeError(msg)
+    return value
+
+
+def text_line(name: str, value: object, what: str = "text") -> str:
+    """Check a word or a name on one line, and return it.
+
+    Args:
+        name: the argument's name.
+        value: what was passed.
+        what: what it is, for the message.
+
+    Raises:
+        TypeError: it is not a text.
+        ValueError: it is empty, longer than 256 characters, has spaces around it, or has a line
+            break or another control character.
+    """
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    line = text(name, value, f": pass {_shown(str(value))} if that is it" if is_number else "")
+    if len(line) > LONGEST_ID:
+        msg = f"{name} has {len(line)} characters, and no {what} has more than {LONGEST_ID}"
+        raise ValueError(msg)
+    if not line.strip():
+        msg = f"{name} is empty: pass the {what}"
+        raise ValueError(msg)
+    if _NO_LINE.search(line):
+        msg = f"{name}={line!r} has a line break or a control character: it is no {what}"
+        raise ValueError(msg)
+    if line != line.strip():
+        msg = f"{name}={line!r} has spaces around it: pass {line.strip()!r}"
+        raise ValueError(msg)
+    return line
+
+
+def optional_line(name: str, value: object, what: str = "text") -> str | None:
+    """Check a word that may be left out; None stays None. Raises as `text_line`."""
+    return None if value is None else text_line(name, value, what)
+
+
+def id_text(name: str, value: object) -> str:
+    """Check an id that travels in a path, a query or a body, and return it.
+
+    Raises:
+        TypeError: it is not a text.
+        ValueError: it is `.` or `..`, which a path does not bear, or no line as `text_line` says.
+    """
+    identity = text_line(name, value, "id")
+    if identity in {".", ".."}:
+        msg = f"{name}={identity!r} is not an id: it would change the request's path"
+        raise ValueError(msg)
+    return identity
+
+
+def optional_id(name: str, value: object) -> str | None:
+    """Check an id that may be left out; None stays None. Raises as `id_text`."""
+    return None if value is None else id_text(name, value)
+
+
+def bytes_of(name: str, value: object) -> bytes:
+    """Return the body of a request that a caller received, as bytes.
+
+    Raises:
+        TypeError: it is neither bytes nor a text.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")  # half a letter is for a decoder to refuse
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(cast("bytes", value))
+    msg = f"{name} must be the bytes or the text of a request, not {type(value).__name__}"
+    raise TypeError(msg)
+
+
+def url_text(name: str, value: object) -> str:
+    """Check an address that a provider is to call, and return it.
+
+    Raises:
+        TypeError: it is not a text.
+        ValueError: it is not an http(s) URL with a host, or longer than 2048 characters.
+    """
+    url = text(name, value)
+    if len(url) > _LONGEST_URL:
+        msg = f"{name} has {len(url)} characters, and no URL has more than {_LONGEST_URL} here"
+        raise ValueError(msg)
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        good = False
+    if not good or _SPACE.search(url) or _NO_LINE.search(url):
+        msg = f"{name}={_shown(url)} is not a URL: pass one like 'https://example.com/hooks/5d6f'"
+        raise ValueError(msg)
+    return url
+
+
+def whole_number(name: str, value: object, *, least: int) -> None:
+    """Check a count, a page number or the like.
+
+    Raises:
+        TypeError: it is not a whole number.
+        ValueError: it is less than `least`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        msg = f"{name} must be a whole number, not {_shown(value)}"
+        raise TypeError(msg)
+    if value < least:
+        msg = f"{name}={value} must be {least} or more"
+        raise ValueError(msg)
+
+
+def number(
+    name: str,
+    value: object,
+    *,
+    unit: str = "",
+    above: float | None = None,
+    finite: bool = True,
+    advice: str = "",
+) -> float:
+    """Check a number, whole or not, and return it as a float.
+
+    Args:
+        name: the argument's name.
+        value: what was passed.
+        unit: as `seconds`, for the message.
+        above: it must be more than this. Default: any number will do.
+        finite: whether infinity is refused; NaN always is.
+        advice: what else to say to whoever passed something else, as `; 1 is usual`.
+
+    Raises:
+        TypeError: it is not a number.
+        ValueError: it is not in that range, or too large for a float.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        msg = f"{name} must be a number{unit and f' of {unit}'}, not {_shown(value)}{advice}"
+        raise TypeError(msg)
+    try:
+        given = float(value)
+    except OverflowError:
+        msg = f"{name} is too large{advice}"
+        raise ValueError(msg) from None
+    too_small = above is not None and given <= above
+    if math.isnan(given) or too_small or (finite and math.isinf(given)):
+        bounds = [] if above is None else [f"more than {above:g}{unit and f' {unit}'}"]
+        bounds += ["finite"] if finite else []
+        msg = f"{name}={value!r} must be {' and '.join(bounds) or 'a number'}{advice}"
+        raise ValueError(msg)
+    return given
+
+
+def optional_truth(name: str, value: object) -> bool | None:
+    """Check a truth value that may be left out; None stays None.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if value is not None and not isinstance(value, bool):
+        msg = f"{name} must be True or False, not {_shown(value)}"
+        raise TypeError(msg)
+    return value
+
+
+def one_of(name: str, value: Choice, allowed: tuple[Choice, ...]) -> Choice:
+    """Check a word that must be one of a few, and return it.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    if value not in allowed:
+        msg = f"{name}={_shown(value)} must be one of {', '.join(map(repr, allowed))}"
+        raise ValueError(msg)
+    return value
+
+
+def mapping(name: str, value: object) -> None:
+    """Check inputs given by name.
+
+    Raises:
+        TypeError: it is not a mapping.
+    """
+    if not isinstance(value, Mapping):
+        msg = f"{name} must be a mapping of names to values, not {type(value).__name__}"
+        raise TypeError(msg)
+
+
+def mapping_of_texts(name: str, value: object) -> None:
+    """Check texts given by name.
+
+    Raises:
+        TypeError: it is not a mapping, or a value in it is not a text.
+    """
+    mapping(name, value)
+    for key, inner in cast("Mapping[object, object]", value).items():
+        text(f"{name}[{_shown(key)}]", inner)
+
+
+def list_of(name: str, value: object, what: type | tuple[type, ...], words: str) -> None:
+    """Check a list.
+
+    Args:
+        name: the argument's name.
+        value: what was passed.
+        what: the types that its items may have.
+        words: the same for the message, as `ToolOutput or mappings`.
+
+    Raises:
+        TypeError: it is not a list or another sequence, or holds something else.
+    """
+    if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence):
+        msg = f"{name} must be a list of {words}, not {type(value).__name__}: put it into [...]"
+        raise TypeError(msg)
+    for index, item in enumerate(cast("Sequence[object]", value)):
+        if not isinstance(item, what):
+            msg = f"{name}[{index}] must be one of {words}, not {type(item).__name__}"
+            raise TypeError(msg)
+
+
+def _shown(value: object) -> str:
+    """Return what a caller passed as it would write it, cut to a length that a message bears."""
+    if isinstance(value, str | bytes | bytearray):
+        value = value[:_SHOWN]
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"

@@ -1,0 +1,81 @@
+"""The next step for someone at a shell: the library's own advice is for a program in Python."""
+
+from __future__ import annotations
+
+from asyncclient._state import TaskState
+from asyncclient.cli._accounts import VARIABLES
+from asyncclient.errors import (
+    AsyncClientError,
+    AuthenticationFailed,
+    ConnectFailed,
+    InvalidRequest,
+    TaskBlocked,
+    TaskError,
+    TaskExpired,
+    TransportError,
+    UnknownStatus,
+    WaitTimeout,
+)
+
+__all__ = ["next_step"]
+
+
+def next_step(error: AsyncClientError, provider: str = "") -> str:
+    """Say what a shell user can do about an error.
+
+    Args:
+        error: what happened.
+        provider: whose error it is, by the name that references bear, where the error itself has
+            no reference.
+
+    Returns:
+        the advice; empty where the error has none.
+    """
+    if not error.advice:
+        return ""
+    return _after_a_wait(error) or _after_a_request(error, provider)
+
+
+def _after_a_wait(error: AsyncClientError) -> str:
+    match error:
+        case WaitTimeout():
+            return "it may go on: wait again with its reference"
+        case TaskBlocked():
+            return "answer it at the provider, then wait again"
+        case UnknownStatus():
+            return "look at the task at the provider"
+        case TaskError() if not _is_forgotten(error):
+            return "without --outputs, the provider's whole answer goes to standard output"
+        case _:
+            return ""
+
+
+def _is_forgotten(error: TaskError) -> bool:
+    """Return whether the provider does not know the task, instead of telling how it ended."""
+    told = error.snapshot is not None and error.snapshot.state is TaskState.EXPIRED
+    return isinstance(error, TaskExpired) and not told
+
+
+def _after_a_request(error: AsyncClientError, provider: str) -> str:
+    provider = error.ref.provider if error.ref else provider
+    variables = VARIABLES.get(provider)
+    if variables is None:
+        return error.advice
+    match error:
+        case AuthenticationFailed() if provider == "coze":
+            return (
+                f"check {variables.credential}, and that {variables.base} is its region: "
+                f"{variables.places}"
+            )
+        case InvalidRequest() if 300 <= error.status < 400:  # noqa: PLR2004  (the class of redirects)
+            return f"set {variables.base} to the right place"
+        case InvalidRequest() if provider == "copyai":
+            return "look at the arguments: --param takes the workflow's own input names"
+        case TaskExpired():
+            return f"{error.advice}: check {variables.credential} and {variables.base}"
+        case ConnectFailed():
+            return f"check {variables.base} and the network"
+        case TransportError():
+            return ""  # what remains can only be set by a program
+        case _:
+            return error.advice

@@ -1,0 +1,32 @@
+"""The command in this process, on virtual time: it shares an event loop with its simulator."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from asyncclient.testing import virtual_time_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+
+@pytest.fixture
+def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Runner]:
+    """Give one event loop on virtual time, in which the command runs too.
+
+    Between two commands it stands still, and with it whatever listens in it.
+    """
+    with asyncio.Runner(loop_factory=virtual_time_loop) as runner:
+
+        def run(function: Callable[[], Awaitable[int]]) -> int:
+            async def call() -> int:
+                return await function()
+
+            return runner.run(call())
+
+        monkeypatch.setattr(anyio, "run", run)
+        yield runner
