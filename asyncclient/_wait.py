@@ -128,8 +128,9 @@ def watch(
     """Follow one task: an async iterator of snapshots, one for each change of word or progress.
 
     It ends with the task: the last snapshot shows its terminal state, success or not. What is not
-    an end of the task is raised: `WaitTimeout`, `TaskBlocked` (after the snapshot that shows it)
-    and all that `wait_until_done` raises for polls; the arguments are its own too. The timeout
+    an end that the provider shows is raised: `WaitTimeout`, `TaskBlocked` (after the snapshot that
+    shows it), `TaskExpired` for a task that the provider does not know, and all that
+    `wait_until_done` raises for polls; the arguments are its own too. The timeout
     runs from the first step of the iteration. Leaving the loop early leaves nothing behind.
     """
     return Watch(
