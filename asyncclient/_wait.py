@@ -63,7 +63,7 @@ async def wait_until_done(
 
     It polls at once, then by the schedule or the provider's own hint, whichever is later; the last
     poll falls on the deadline. Failed polls are not failures of the task: they are borne and
-    repeated, up to 10 in a row and two minutes.
+    repeated, until more than 10 in a row have failed over more than two minutes.
 
     Args:
         task: a provider's handle, any `Task`, or an async function of no arguments that asks once
