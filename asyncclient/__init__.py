@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 
 from asyncclient import errors
-from asyncclient._poller import AsDone, BudgetStats, Done, Poller, PollerStats
+from asyncclient._learning import LearnedSchedule
+from asyncclient._poller import AsDone, BudgetStats, Done, KindStats, Poller, PollerStats
 from asyncclient._pool import SessionPool
 from asyncclient._schedule import Schedule
 from asyncclient._state import Snapshot, TaskState, Vocabulary
@@ -16,6 +17,8 @@ __all__ = [
     "AsDone",
     "BudgetStats",
     "Done",
+    "KindStats",
+    "LearnedSchedule",
     "Poller",
     "PollerStats",
     "Schedule",

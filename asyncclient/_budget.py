@@ -27,7 +27,7 @@ _LONGEST_PAUSE = 60.0
 # What was sent and refused of late are means over about so many seconds.
 _MEMORY = 2.0
 # So much of a budget is meant to be used: a little is left for what nobody foresees.
-_BUSY = 0.95
+_BUSY = 0.97
 # What was asked for of late is a mean over so many seconds …
 _DEMAND_MEMORY = 5.0
 # … the price follows it with this time constant, slower than it is measured …

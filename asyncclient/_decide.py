@@ -201,6 +201,7 @@ class Facts(msgspec.Struct, Generic[T], frozen=True):
         progress: how far it has come.
         block: what identifies a demand on the caller; None when the task does not tell.
         hint: seconds that the provider asks to wait.
+        took: seconds that an ended task took by the provider's own clock, if it tells.
     """
 
     state: TaskState | None
@@ -211,6 +212,7 @@ class Facts(msgspec.Struct, Generic[T], frozen=True):
     progress: float | None = None
     block: Hashable = None
     hint: float | None = None
+    took: float | None = None
 
 
 class _Rare:

@@ -18,11 +18,13 @@ from typing import TypeVar, cast
 
 from asyncclient._as_done import Group
 from asyncclient._decide import Ask, Course, Facts, Raise, Return, Rules, Sleep, Step, fit
+from asyncclient._learning import LearnedSchedule
+from asyncclient._pace import Pace
 from asyncclient._pending import SAME_INSTANT, Done, Lane, Outlet, Record, Waiter
 from asyncclient._report import Report
 from asyncclient._schedule import Backoff, Pacing, Schedule, drawing
 from asyncclient._task import Task, TaskRef, key_of
-from asyncclient._wait import Reading, age_of, change_between, how_to_wait
+from asyncclient._wait import LATEST_FIRST_POLL, Reading, age_of, change_between, how_to_wait
 from asyncclient.errors import AsyncClientError, RateLimited, RequestTimeout
 
 __all__ = ["Driver"]
@@ -81,6 +83,7 @@ class Driver:
         self._schedule = schedule
         self._rng = rng
         self._draw = drawing(rng)
+        self._pace = Pace(schedule, self._draw) if isinstance(schedule, LearnedSchedule) else None
         self._records: dict[Hashable, Record] = {}
         self._heap: list[tuple[float, int, Record]] = []
         self._sequence = count()
@@ -121,6 +124,11 @@ class Driver:
     def now(self) -> float:
         """Return the loop's clock in seconds; 0 before the first wait."""
         return 0.0 if self._loop is None else self._loop.time()
+
+    @property
+    def learned(self) -> LearnedSchedule | None:
+        """What is learned; None where the schedule does not learn."""
+        return None if self._pace is None else self._pace.schedule
 
     def pending(self) -> int:
         """Return how many tasks are waited for."""
@@ -179,13 +187,24 @@ class Driver:
         record.waiters += (waiter,)
         self.waits += 1
         if fresh:
-            phase = self._first_phase(now)
-            # The phase of one of a crowd is its first gap, which the schedule would draw again.
-            record.number = 1 if phase else 0
-            self._schedule_poll(record, now + min(phase, timeout / 2))
+            self._schedule_poll(record, now + self._first_gap(record, timeout, now))
         elif record.flight is None and not record.ready and record.due > waiter.deadline:
-            self._schedule_poll(record, waiter.deadline)
+            unasked = record.slowest is None
+            self._schedule_poll(record, now + timeout * (LATEST_FIRST_POLL if unasked else 1))
         return waiter
+
+    def _first_gap(self, record: Record, timeout: float, now: float) -> float:
+        if self._pace is not None:
+            silence = self._learned_gap(record, None, now)
+            if silence > 0:
+                record.why = "silence"
+                return min(silence, timeout * LATEST_FIRST_POLL)
+        phase = self._first_phase(now)
+        if phase:
+            # The phase of one of a crowd is its first gap, which the schedule would draw again.
+            record.number = 1
+            record.why = "crowd"
+        return min(phase, timeout / 2)
 
     def _record(self, key: Hashable, task: Task[object], now: float) -> Record:
         reading = Reading(task)
@@ -208,7 +227,8 @@ class Driver:
                 rate = cast("float", documented) if good else math.inf
             if len(self.lanes) >= _LANES:
                 self._forget_idle(now)
-            lane = self.lanes[name] = Lane(name, rate)
+            cost = 1.0 if self._pace is None else self._pace.schedule.poll_cost
+            lane = self.lanes[name] = Lane(name, rate, cost)
         return lane
 
     def _forget_idle(self, now: float) -> None:
@@ -228,8 +248,9 @@ class Driver:
             return 0.0
         self._crowd += 1
         first = 1.0
-        if isinstance(self._schedule, Schedule):
-            first = self._schedule.first / (1 + self._schedule.jitter)
+        plain = self._pace.schedule.fallback if self._pace is not None else self._schedule
+        if isinstance(plain, Schedule):
+            first = plain.first / (1 + plain.jitter)
         return first * (self._crowd * _GOLDEN % 1.0)
 
     def _found(self, key: Hashable) -> Iterator[Record]:
@@ -250,6 +271,7 @@ class Driver:
         found = list(self._found(key))
         for record in found:
             record.woken = True
+            record.why = "wake"
             if record.ready:
                 record.lane.join(record, next(self._sequence))
             elif record.flight is None:
@@ -298,6 +320,7 @@ class Driver:
             due, number, record = heapq.heappop(self._heap)
             # A record that was put off, taken forward or left has other entries, or none.
             if record.holds(due):
+                record.lane.price.ask(now)
                 record.lane.join(record, number)
                 lanes.add(record.lane)
         for lane in lanes:
@@ -384,7 +407,7 @@ class Driver:
         record.slowest = max(took, record.slowest or 0.0)
         record.error_delays = None
         try:
-            delay = self._next_delay(record)
+            delay = self._next_delay(record, facts, now)
         except Exception as error:  # noqa: BLE001  (a schedule of the caller's own)
             return Raise(course.with_evidence(error, now)), now
         before, unknown_before = course.snapshot, len(course.unknown_words)
@@ -392,6 +415,8 @@ class Driver:
         if len(course.unknown_words) > unknown_before:
             _report.unknown(course, facts.word)
         _report.answered(course, facts.word, seconds=took)
+        if self._pace is not None:
+            self._pace.learn(course, reading.kind, before, took=facts.took)
         changed = change_between(before, course.snapshot)
         if changed is not None:
             _report.changed(course, changed)
@@ -403,7 +428,30 @@ class Driver:
         finally:
             self.polls += 1
 
-    def _next_delay(self, record: Record) -> float:
+    def _learned_gap(self, record: Record, facts: Facts[object] | None, now: float) -> float:
+        """Return the silence before the first poll, or the gap after one that was answered."""
+        pace, lane = self._pace, record.lane
+        if pace is None:
+            return 0.0
+        lane.price.move(now, rate=lane.budget.rate, waiting=len(lane.line))
+        weight = max((waiter.weight for waiter in record.waiters), default=1.0)
+        kind, course, price = record.reading.kind, record.course, lane.price.now
+
+        def draw() -> float:
+            if facts is None:
+                return pace.silence(course, kind, price=price, weight=weight)
+            return pace.gap(
+                course, kind, facts.state, sent=record.sent, now=now, price=price, weight=weight
+            )
+
+        gap = draw()
+        if lane.pending < _CROWD or not gap:
+            return gap
+        return lane.due_counts.emptier(now if facts is None else record.sent, gap, draw())
+
+    def _next_delay(self, record: Record, facts: Facts[object], now: float) -> float:
+        if self._pace is not None:
+            return self._learned_gap(record, facts, now)
         schedule = self._schedule
         if isinstance(schedule, Schedule):
             number, record.number = record.number, record.number + 1
@@ -438,7 +486,17 @@ class Driver:
                 waiter.final = max(waiter.deadline, now + fitted.seconds)
             due = min(due, now + fitted.seconds if not fitted.last else waiter.final or math.inf)
         if record.waiters:
+            record.why = self._reason_of(record, step, due)
             self._schedule_poll(record, min(due, self._soonest(record)) if record.woken else due)
+
+    def _reason_of(self, record: Record, step: Step[object], due: float) -> str:
+        if record.woken:
+            return "wake"
+        if any(waiter.final == due for waiter in record.waiters):
+            return "deadline"
+        why = step.why if isinstance(step, Sleep) else "schedule"
+        learned = self._pace is not None and self._pace.knows(record.reading.kind)
+        return "learned" if why == "schedule" and learned else why
 
     def _fit(self, record: Record, waiter: Waiter, step: Sleep, now: float) -> Sleep | None:
         if waiter.final is not None and record.sent >= waiter.final - SAME_INSTANT:
@@ -480,6 +538,7 @@ class Driver:
             polls=course.polls,
             elapsed=elapsed,
             unseen=course.unseen,
+            why=record.why,
         )
         self._leave(waiter, error)
         waiter.outlet.put(done)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
-from asyncclient._budget import Budget
+from asyncclient._budget import Budget, Price
 from asyncclient._decide import Course, last_poll_grace
 from asyncclient._state import TaskState
 from asyncclient._task import Task
@@ -41,6 +41,10 @@ class Done(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         elapsed: seconds that this wait took.
         unseen: seconds for which its end may have gone unseen, since the last answer before it;
             None when it has not ended.
+        why: what decided the gap before the last poll: `first`, for there was none; `silence`,
+            before which it was not worth looking; `crowd`, the share of one of many that came at
+            once; `learned` or `schedule`; `hint` or `refused`, the provider; `error`, after a
+            failed poll; `deadline`; `wake`, a signal.
     """
 
     task: Task[T]
@@ -50,6 +54,7 @@ class Done(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     polls: int
     elapsed: float
     unseen: float | None = None
+    why: str = "first"
 
 
 class Outlet:
@@ -80,6 +85,7 @@ class Record:
         error_delays: the gaps after failed polls, since the last good one.
         slowest: seconds that its slowest poll took; None before the first has ended.
         flight: the poll under way.
+        why: what decided the gap before its last poll.
         turn: its place among those that were due when it was last.
         ready: whether it is due, and stands in line.
         woken: whether a signal spoke of it since its last poll.
@@ -101,6 +107,7 @@ class Record:
         "slowest",
         "turn",
         "waiters",
+        "why",
         "woken",
     )
 
@@ -118,6 +125,7 @@ class Record:
         self.slowest: float | None = None
         self.flight: asyncio.Task[None] | None = None
         self.turn = 0.0
+        self.why = "first"
         self.ready = self.woken = False
         self.waiters: tuple[Waiter, ...] = ()
 
@@ -187,6 +195,7 @@ class Lane:
     Args:
         name: provider, account and group of endpoints.
         ceiling: polls a second at most; `math.inf` where no limit is known.
+        poll_cost: seconds of delay that a poll is worth where the budget is not scarce.
     """
 
     __slots__ = (
@@ -196,15 +205,17 @@ class Lane:
         "line",
         "name",
         "pending",
+        "price",
         "refused",
         "served",
         "timer",
         "warned_at",
     )
 
-    def __init__(self, name: tuple[object, ...], ceiling: float) -> None:
+    def __init__(self, name: tuple[object, ...], ceiling: float, poll_cost: float = 1.0) -> None:
         self.name = name
         self.budget = Budget(ceiling)
+        self.price = Price(poll_cost)
         self.line: list[tuple[float, int, Record]] = []
         self.due_counts = DueCounts()
         self.pending = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Hashable, Iterable, Mapping
+from collections.abc import AsyncIterable, Hashable, Iterable, Iterator, Mapping
 from random import Random
 from types import TracebackType
 from typing import Self, TypeVar, cast
@@ -13,12 +13,13 @@ import msgspec
 from asyncclient._arguments import number, whole_number
 from asyncclient._as_done import AsDone
 from asyncclient._driver import Driver
+from asyncclient._learning import LearnedSchedule
 from asyncclient._pending import Done, Outlet
 from asyncclient._schedule import Pacing
 from asyncclient._task import Task
 from asyncclient._wait import generator, pacing, seconds
 
-__all__ = ["AsDone", "BudgetStats", "Done", "Poller", "PollerStats"]
+__all__ = ["AsDone", "BudgetStats", "Done", "KindStats", "Poller", "PollerStats"]
 
 T = TypeVar("T")
 
@@ -33,6 +34,8 @@ class BudgetStats(msgspec.Struct, frozen=True, kw_only=True):
         ready: tasks that are due and wait for their turn.
         in_flight: polls under way.
         refused: answers that there were too many requests.
+        price: seconds of delay that one poll is worth now: the schedule's `poll_cost`, or what the
+            shortness of the budget makes of it.
     """
 
     name: str
@@ -41,6 +44,33 @@ class BudgetStats(msgspec.Struct, frozen=True, kw_only=True):
     ready: int
     in_flight: int
     refused: int
+    price: float
+
+
+class KindStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What is learned about one kind of task.
+
+    Attributes:
+        kind: which tasks are alike; with ` at work` behind it, from when they left their queue.
+        samples: ends that count at present.
+        p10: the age in seconds by which a tenth has ended.
+        p50: the same for half.
+        p90: the same for nine tenths.
+        cost: seconds that waiting for one costs by the learned plan: polls at `poll_cost`, and
+            delay.
+        fixed_cost: the same at the best fixed interval; a fifth more than `cost` says that
+            learning saves a sixth.
+        fixed_interval: that interval in seconds.
+    """
+
+    kind: str
+    samples: int
+    p10: float
+    p50: float
+    p90: float
+    cost: float
+    fixed_cost: float
+    fixed_interval: float
 
 
 class PollerStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +85,7 @@ class PollerStats(msgspec.Struct, frozen=True, kw_only=True):
         lag_p50: median of the seconds by which recent polls were sent after they were due.
         lag_p99: the same for the slowest hundredth.
         budgets: one entry for each account that was asked.
+        kinds: one entry for each kind of task of which enough is learned.
     """
 
     pending: int
@@ -65,6 +96,7 @@ class PollerStats(msgspec.Struct, frozen=True, kw_only=True):
     lag_p50: float
     lag_p99: float
     budgets: tuple[BudgetStats, ...]
+    kinds: tuple[KindStats, ...] = ()
 
 
 class Poller:
@@ -79,7 +111,8 @@ class Poller:
         rate: polls a second at most: a number for every account, or a mapping by provider
             (`{"coze": 50}`). By default the provider's documented limit, else what is found.
         concurrency: polls under way at a time for one account. Default 100.
-        schedule: the gaps between polls. Default `Schedule()`: 1 s growing to 15 s.
+        schedule: the gaps between polls. Default `LearnedSchedule()`, which begins as `Schedule()`
+            (1 s growing to 15 s) and learns how long the tasks of each kind take.
         rng: draws the jitter, so that the same seed gives the same gaps.
 
     Raises:
@@ -99,7 +132,7 @@ class Poller:
         self._driver = Driver(
             rates=rates,
             concurrency=concurrency,
-            schedule=pacing(schedule),
+            schedule=LearnedSchedule() if schedule is None else pacing(schedule),
             rng=generator(rng),
         )
 
@@ -204,9 +237,11 @@ class Poller:
                     ready=lane.ready(),
                     in_flight=lane.in_flight,
                     refused=lane.refused,
+                    price=lane.price.now,
                 )
                 for lane in driver.lanes.values()
             ),
+            kinds=() if driver.learned is None else tuple(_kinds(driver.learned)),
         )
 
     def __repr__(self) -> str:
@@ -248,3 +283,21 @@ def _rates(rate: float | Mapping[str, float] | None) -> dict[str | None, float]:
         name = "rate" if provider is None else f"rate[{provider!r}]"
         rates[provider] = number(name, value, unit="polls a second", above=0, finite=False)
     return rates
+
+
+def _kinds(learned: LearnedSchedule) -> Iterator[KindStats]:
+    for kind in learned.kinds:
+        efficiency = learned.efficiency(kind)
+        p10, p50, p90 = (learned.quantile(share, kind) for share in (0.1, 0.5, 0.9))
+        if efficiency is None or p10 is None or p50 is None or p90 is None:
+            continue
+        yield KindStats(
+            kind=kind,
+            samples=learned.sample_size(kind),
+            p10=p10,
+            p50=p50,
+            p90=p90,
+            cost=efficiency.cost,
+            fixed_cost=efficiency.fixed_cost,
+            fixed_interval=efficiency.fixed_interval,
+        )

@@ -24,8 +24,10 @@ from asyncclient._decide import (
     fit,
     last_poll_grace,
 )
+from asyncclient._learning import LearnedSchedule
+from asyncclient._pace import Pace
 from asyncclient._report import Report
-from asyncclient._schedule import Backoff, Pacing, Schedule
+from asyncclient._schedule import Backoff, Pacing, Schedule, drawing
 from asyncclient._state import Snapshot, TaskState, Vocabulary
 from asyncclient._task import Task, TaskRef, polling_task
 from asyncclient._wire import Answer, seconds_asked
@@ -39,6 +41,9 @@ Callback = TypeVar("Callback", bound=Callable[..., object])
 _report = Report("asyncclient.wait")
 
 _DEFAULT_SCHEDULE = Schedule()
+# However long a task is thought to take, it is asked about before so much of the timeout is over:
+# the last poll needs to know how long answers take.
+LATEST_FIRST_POLL = 0.75
 _ERROR_BACKOFF = Backoff(first=1.0, cap=30.0)
 # A remote cancel on the way out must not hold up the caller's own cancellation for long.
 _CANCEL_SECONDS = 5.0
@@ -194,7 +199,10 @@ class _Wait(Generic[T]):
     ) -> None:
         self._task = task
         self._timeout = seconds("timeout", timeout)
-        self._delays = pacing(schedule).delays(generator(rng))
+        paced = pacing(schedule)
+        draw = drawing(generator(rng))
+        self._pace = Pace(paced, draw) if isinstance(paced, LearnedSchedule) else None
+        self._delays = paced.delays(rng)
         self._delay = 1.0
         self._rng = rng
         self._error_delays: Iterator[float] | None = None
@@ -269,6 +277,9 @@ class _Wait(Generic[T]):
             ref = self._reading.ref
             self._course = Course(self._reading, self._rules, now, ref, age_of(ref))
             _report.began(self._course)
+            if self._pace is not None:
+                silence = self._pace.silence(self._course, self._reading.kind)
+                self._due = now + min(silence, self._timeout * LATEST_FIRST_POLL)
             self._deadline = now + self._timeout
         elif now > max(self._deadline, self._due):
             # The caller kept the iterator past the deadline: it still gets its last poll.
@@ -334,8 +345,16 @@ class _Wait(Generic[T]):
         self._slowest = max(took, self._slowest or 0.0)
         self._error_delays = None
         unknown_before = len(course.unknown_words)
-        self._delay = next(self._delays, self._delay)
+        if self._pace is None:
+            self._delay = next(self._delays, self._delay)
+        else:
+            self._delay = self._pace.gap(
+                course, self._reading.kind, facts.state, sent=started, now=now
+            )
+        before = course.snapshot
         answer = course.after_answer(facts, delay=self._delay, took=took, now=now)
+        if self._pace is not None:
+            self._pace.learn(course, self._reading.kind, before, took=facts.took)
         if len(course.unknown_words) > unknown_before:
             _report.unknown(course, facts.word)
         _report.answered(course, facts.word, seconds=took)
@@ -429,12 +448,19 @@ class Reading(Generic[T]):
         transient: object = getattr(self.task, "transient", ())
         return cast("tuple[type[Exception], ...]", transient)
 
+    @property
+    def kind(self) -> str:
+        """Which tasks are alike."""
+        return str(getattr(self.task, "kind", type(self.task).__name__))
+
     def facts(self, result: T) -> Facts[T]:
         """Return what an answer says, as far as the rules care."""
         state = self.task.state_of(result)
         word = self._trait("word_of", result)
         response = result.response if isinstance(result, Answer) else None
-        hint = reason = block = None
+        hint = reason = block = took = None
+        if state is not None and state.is_terminal:
+            took = _finite(self._trait("duration_of", result))
         if state is None or not state.is_terminal:
             hint = _finite(self._trait("hint_of", result))
             if hint is None and response is not None:
@@ -452,6 +478,7 @@ class Reading(Generic[T]):
             progress=_finite(self._trait("progress_of", result)),
             block=block if isinstance(block, Hashable) else None,
             hint=hint,
+            took=took,
         )
 
     def _trait(self, name: str, result: T) -> object:
