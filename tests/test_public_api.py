@@ -29,6 +29,8 @@ PROMISED = {
     "AsDone",
     "BudgetStats",
     "Done",
+    "KindStats",
+    "LearnedSchedule",
     "Poller",
     "PollerStats",
     "Schedule",
