@@ -114,6 +114,8 @@ class Task(Protocol[T]):
     * `reason_of(result)`: the provider's words for what went wrong, a text or None.
     * `progress_of(result)`: how far it has come, a number in any unit that grows, or None.
     * `hint_of(result)`: the seconds that the answer asks to wait, or None.
+    * `duration_of(result)`: the seconds that an ended task took by the provider's own clock, or
+      None. A schedule that learns sees by them more than by its polls.
     * `block_of(result)`: what tells one demand on the caller from the next, any hashable, or None.
     * `transient`: a tuple of exception types of `poll` that are worth repeating.
     * `budget`: a tuple, the provider first; a `Poller` counts polls of equal budgets together.
@@ -194,6 +196,7 @@ class PollingTask(Generic[T]):
     """A task made of one coroutine function, by `polling_task`."""
 
     __slots__ = (
+        "_duration",
         "_fetch",
         "_hint",
         "_progress",
@@ -217,6 +220,7 @@ class PollingTask(Generic[T]):
         reason: Callable[[T], str | None] | None,
         progress: Callable[[T], float | None] | None,
         hint: Callable[[T], float | None] | None,
+        duration: Callable[[T], float | None] | None,
         transient: tuple[type[Exception], ...],
     ) -> None:
         self._fetch = fetch
@@ -225,6 +229,7 @@ class PollingTask(Generic[T]):
         self._reason = reason
         self._progress = progress
         self._hint = hint
+        self._duration = duration
         self.key = key
         self.kind = kind
         self.ref: TaskRef | None = None
@@ -261,6 +266,10 @@ class PollingTask(Generic[T]):
         """Return what `hint` found in an answer."""
         return _found(self._hint, result)
 
+    def duration_of(self, result: T) -> float | None:
+        """Return what `duration` found in an answer."""
+        return _found(self._duration, result)
+
     def __repr__(self) -> str:
         return f"<PollingTask {self.kind} {self.key!r}>"
 
@@ -284,6 +293,7 @@ def polling_task(
     reason: Callable[[T], str | None] | None = None,
     progress: Callable[[T], float | None] | None = None,
     hint: Callable[[T], float | None] | None = None,
+    duration: Callable[[T], float | None] | None = None,
     transient: tuple[type[Exception], ...] = (),
 ) -> PollingTask[T]:
     """Make a task of any coroutine function, so that the end of any API's job can be waited for.
@@ -298,6 +308,8 @@ def polling_task(
         reason: from an answer to the API's words for a failure, for the error's message.
         progress: from an answer to how far the job has come; a change of it is a change.
         hint: from an answer to the seconds that the API asks to wait, where its body says so.
+        duration: from the last answer to the seconds that the job took by the API's own clock, for
+            a schedule that learns.
         transient: exceptions of your HTTP library that mean "the poll failed, not the job", as
             `(httpx.TransportError,)`. `TimeoutError` and `ConnectionError` always do.
 
@@ -317,6 +329,7 @@ def polling_task(
         ("reason", "reason", reason or status),
         ("progress", "progress", progress or status),
         ("hint", "hint", hint or status),
+        ("duration", "duration", duration or status),
     ):
         if not callable(function):
             kind_of = type(function).__name__
@@ -333,6 +346,7 @@ def polling_task(
         reason=reason,
         progress=progress,
         hint=hint,
+        duration=duration,
         transient=transient,
     )
 

@@ -362,6 +362,7 @@ def test_a_missing_field_is_nothing_to_find() -> None:
         hint=lambda answer: float(answer["wait"]),
     )
     assert (task.reason_of({}), task.progress_of({}), task.hint_of({})) == (None, None, None)
+    assert task.duration_of({}) is None
 
 
 def test_any_other_error_of_status_is_the_callers() -> None:
@@ -383,9 +384,11 @@ def test_reason_progress_and_hint_are_the_callers_functions() -> None:
         reason=lambda job: job.why,
         progress=lambda job: job.done,
         hint=lambda job: job.wait,
+        duration=lambda job: job.done,
         transient=(KeyError,),
     )
     job = Job("busy", done=0.5, why="no tea", wait=7)
+    assert task.duration_of(job) == 0.5
     assert task.reason_of(job) == "no tea"
     assert task.progress_of(job) == 0.5
     assert task.hint_of(job) == 7

@@ -140,6 +140,27 @@ class Timed:
         return self._seconds if self._stamped else None
 
 
+class Queued(Timed):
+    """A task that stands in a queue first.
+
+    Args:
+        key: its identity.
+        queue_seconds: how long it stands there.
+        seconds: how long it is at work then.
+        told: whether its answers tell the two apart.
+    """
+
+    def __init__(self, key: object, queue_seconds: float, seconds: float, *, told: bool) -> None:
+        super().__init__(key, queue_seconds + seconds)
+        self._starts = anyio.current_time() + queue_seconds
+        self._told = told
+
+    async def poll(self) -> str:
+        """Return whether it is done, or at work, or in its queue."""
+        word = await super().poll()
+        return "queued" if self._told and anyio.current_time() < self._starts else word
+
+
 async def run(
     poller: Poller, durations: Sequence[float], rng: Random, *, stamped: bool = False
 ) -> list[tuple[int, float]]:
@@ -299,6 +320,32 @@ async def test_weight_buys_polls() -> None:
         )
     assert polls[16.0] > 2.5 * polls[1.0]
     assert late[16.0] < 0.4 * late[1.0]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+async def test_a_task_that_leaves_its_queue_has_a_clock_of_its_own(seed: int) -> None:
+    """Where the answers tell that a task left its queue, its end is expected from there."""
+    costs: dict[bool, float] = {}
+    for told in (True, False):
+        rng = Random(seed)
+        seen: list[tuple[int, float]] = []
+        async with Poller(schedule=LearnedSchedule(), rng=Random(seed)) as poller:
+
+            async def wait(number: int, task: Timed) -> None:
+                await poller.wait(task, timeout=1e6)
+                if number >= LEARNING:
+                    seen.append((task.polls, anyio.current_time() - task.ends))  # noqa: B023
+
+            waits: list[asyncio.Task[None]] = []
+            for number in range(LEARNING + MEASURED):
+                queue_seconds = lognormal(200, 1.0).age_by(rng.random())
+                seconds = 100 + 3 * STANDARD.inv_cdf(rng.random())
+                task = Queued(number, queue_seconds, seconds, told=told)
+                waits.append(asyncio.ensure_future(wait(number, task)))
+                await asyncio.sleep(rng.expovariate(1))
+            await asyncio.gather(*waits)
+        costs[told] = cost_of(seen)
+    assert costs[True] < 0.9 * costs[False]
 
 
 async def test_the_stats_tell_what_was_learned() -> None:

@@ -77,8 +77,14 @@ class WorkflowRunHandle(Handle[WorkflowRun]):
         if result.interrupt is not None and self.state_of(result) is TaskState.BLOCKED:
             return f"interrupt type {result.interrupt.type}: {result.interrupt.data or ''}"
         code = result.error_code if result.error_code not in {"", "0", 0, None} else ""
-        said = f"{code} {result.error_message or result.error_msg or ''}".strip()
-        return f"{said} (debug_url in .snapshot.result)" if said and result.debug_url else said
+        return f"{code} {result.error_message or result.error_msg or ''}".strip()
+
+    def duration_of(self, result: WorkflowRun) -> float | None:
+        """Return the seconds from `create_time` to `update_time`, the last change of an ended run.
+
+        Both are whole seconds of Coze's clock.
+        """
+        return _seconds_between(result.create_time, result.update_time)
 
     def block_of(self, result: WorkflowRun) -> Hashable:
         """Return the id of the event that the run waits for."""
@@ -192,9 +198,17 @@ class ChatHandle(Handle[Chat]):
         code = "" if error.code in {None, 0, "0", ""} else error.code
         return f"{code} {error.msg or ''}".strip() or None
 
+    def duration_of(self, result: Chat) -> float | None:
+        """Return the seconds from `created_at` to `completed_at` or `failed_at`, whole ones."""
+        return _seconds_between(result.created_at, result.failed_at or result.completed_at)
+
     def block_of(self, result: Chat) -> Hashable:
         """Return the ids of the calls that the chat waits for."""
         return tuple(call.id for call in result.tool_calls) or None
+
+
+def _seconds_between(began: int | None, ended: int | None) -> float | None:
+    return None if began is None or ended is None or ended < began else float(ended - began)
 
 
 def run_target(workflow_id: str, execute_id: str) -> str:
