@@ -399,6 +399,7 @@ class _Plan:
 
     Attributes:
         cost: what a task is expected to cost, in seconds: its polls at their price, and its delay.
+        longest: the longest gap in seconds.
         silence: seconds before the first poll, without chance.
         worth: what it is worth beside a fixed interval, once that was asked for.
     """
@@ -412,6 +413,7 @@ class _Plan:
         "_spreads",
         "_tail",
         "cost",
+        "longest",
         "silence",
         "worth",
     )
@@ -424,8 +426,10 @@ class _Plan:
         probes: list[float],
         tail: float,
         cost: float,
+        longest: float,
     ) -> None:
         self.cost = cost
+        self.longest = longest
         self.silence = gaps[0]
         self.worth: Efficiency | None = None
         slopes = [
@@ -524,7 +528,7 @@ def _planned(curve: _Curve, price: float, longest: float) -> _Plan:
         gaps[start] = gap
         targets[start] = target = found
     spreads = _spreads(curve, gaps, targets, price)
-    return _Plan(ages, gaps, spreads, probes, tail, costs[0])
+    return _Plan(ages, gaps, spreads, probes, tail, costs[0], longest)
 
 
 def _tail_cost(curve: _Curve, price: float) -> float:
@@ -674,13 +678,15 @@ class _Kind:
             self.stale = False
         return self.curve
 
-    def plan(self, level: int, longest: float) -> _Plan | None:
+    def plan(self, level: int, longest: float, *, stretch: bool) -> _Plan | None:
         """Return a new plan for a level of price; None while too few ends were seen."""
         curve = self.fit()
         if curve is None:
             return None
         if len(self.plans) >= _PLANS:
             del self.plans[next(iter(self.plans))]
+        if stretch:
+            longest = max(longest, min(curve.quantile(_MOST), _LONGEST_EVER))
         plan = self.plans[level] = _planned(curve, _LEVEL**level, longest)
         return plan
 
@@ -814,6 +820,10 @@ _LISTED = 256
 _LEAST_GAP = 0.01
 # A time stamp in whole seconds was rounded, by this much either way.
 _ROUNDED = 0.5
+# No gap is longer, in seconds, unless this share of tasks takes longer to end; and never longer.
+_LONGEST_GAP = 60.0
+_MOST = 0.9
+_LONGEST_EVER = 3600.0
 _FALLBACK = Schedule()
 _draw = drawing(None)
 
@@ -831,7 +841,9 @@ class LearnedSchedule:
     * By any age it has made at most 2·n + 4 polls of a task, where n is how many the fallback
       makes by then, the one at age 0 included, and its jitter not. Where a poll costs less than
       1 s of the task's delay, that is divided by the square root of what it costs.
-    * No gap is longer than `longest_gap`, the first one included: an end is seen by then.
+    * No gap is longer than `longest_gap`, the first one included: an end is seen by then. By
+      default that is 60 s, or the age by which nine of ten tasks of the kind have ended where that
+      is more (up to an hour): who waits for ten minutes each time need not be told to the minute.
     * Gaps are positive and finite.
     * Chance comes from the given generator alone: who has seen the same draws the same. A poll is
       moved by up to a fifth of the gaps around it, so that tasks which began together do not stay
@@ -843,8 +855,8 @@ class LearnedSchedule:
     Args:
         poll_cost: the seconds of delay that one poll is worth. Default 1.
         fallback: the schedule to lean on. Default `Schedule()`.
-        longest_gap: the seconds between two polls at most; at least the fallback's `cap`.
-            Default 60.
+        longest_gap: the seconds between two polls at most; at least the fallback's `cap`. Default
+            None: see above.
 
     Raises:
         ValueError: the numbers cannot make a schedule.
@@ -857,6 +869,7 @@ class LearnedSchedule:
         "_fallback_step",
         "_kinds",
         "_level",
+        "_longest",
         "_told",
         "fallback",
         "longest_gap",
@@ -868,15 +881,18 @@ class LearnedSchedule:
         poll_cost: float = 1.0,
         *,
         fallback: Schedule = _FALLBACK,
-        longest_gap: float = 60.0,
+        longest_gap: float | None = None,
     ) -> None:
         if not isinstance(fallback, Schedule):
             msg = f"LearnedSchedule: fallback must be a Schedule, not {type(fallback).__name__}"
             raise TypeError(msg)
         self.poll_cost = _seconds("poll_cost", poll_cost)
-        self.longest_gap = _seconds("longest_gap", longest_gap)
         self.fallback = fallback
-        if longest_gap < fallback.cap:
+        self._longest = max(_LONGEST_GAP, fallback.cap)
+        if longest_gap is not None:
+            self._longest = longest_gap = _seconds("longest_gap", longest_gap)
+        self.longest_gap = longest_gap
+        if longest_gap is not None and longest_gap < fallback.cap:
             msg = (
                 f"LearnedSchedule: longest_gap={longest_gap!r} must be at least the fallback's "
                 f"cap={fallback.cap!r} seconds"
@@ -1004,7 +1020,9 @@ class LearnedSchedule:
         known = self._kinds.get(kind)
         plan: _Plan | None = None
         if known is not None:
-            plan = known.plans.get(level) or known.plan(level, self.longest_gap)
+            plan = known.plans.get(level) or known.plan(
+                level, self._longest, stretch=self.longest_gap is None
+            )
         if polls <= 0:
             if plan is None or age >= plan.silence:
                 return 0.0
@@ -1016,7 +1034,8 @@ class LearnedSchedule:
         if level < 0:  # of cheaper polls more are worth it, by 1/sqrt(price)
             polls = int(polls * _LEVEL ** (level / 2))
         least = (due[polls] if polls < _LISTED else self._due_after(polls)) - age
-        return min(self.longest_gap, max(gap, least, _LEAST_GAP))
+        longest = self._longest if plan is None else plan.longest
+        return min(longest, max(gap, least, _LEAST_GAP))
 
     def delays(self, rng: Random | None = None) -> Iterator[float]:
         """Yield the gaps in seconds, without end, for a task that is polled at age 0.
@@ -1104,7 +1123,9 @@ class LearnedSchedule:
         curve = None if known is None else known.fit()
         if known is None or curve is None:
             return None
-        plan = known.plans.get(level) or known.plan(level, self.longest_gap)
+        plan = known.plans.get(level) or known.plan(
+            level, self._longest, stretch=self.longest_gap is None
+        )
         if plan is None:
             return None
         if plan.worth is None:
@@ -1128,7 +1149,7 @@ class LearnedSchedule:
         *,
         poll_cost: float = 1.0,
         fallback: Schedule = _FALLBACK,
-        longest_gap: float = 60.0,
+        longest_gap: float | None = None,
     ) -> Self:
         """Return a schedule that knows what another one had learned.
 

@@ -214,16 +214,19 @@ async def test_after_400_tasks_it_costs_little_more_than_the_optimum(
 
 
 @pytest.mark.parametrize("factor", [5.0, 0.2], ids=["slower", "faster"])
-@pytest.mark.parametrize("name", ["lognormal", "weibull", "pareto"])
+@pytest.mark.parametrize("name", LAWS)
 async def test_a_change_is_followed_within_500_tasks(name: str, factor: float) -> None:
     """When tasks take 5 times as long, or a fifth, the cost is near the new optimum soon."""
     law = LAWS[name].times(factor)
-    rng = Random(1)
-    async with Poller(schedule=LearnedSchedule(), rng=Random(1)) as poller:
-        await run(poller, drawn(LAWS[name], LEARNING, rng), rng)
-        await run(poller, drawn(law, 500, rng), rng)
-        seen = await run(poller, even(law, MEASURED, rng), rng)
-    assert cost_of(seen) / optimum(name, factor) <= 1.15
+    ratios: list[float] = []
+    for seed in range(3):
+        rng = Random(seed)
+        async with Poller(schedule=LearnedSchedule(), rng=Random(seed)) as poller:
+            await run(poller, drawn(LAWS[name], LEARNING, rng), rng)
+            await run(poller, drawn(law, 500, rng), rng)
+            seen = await run(poller, even(law, 300, rng), rng)
+        ratios.append(cost_of(seen) / optimum(name, factor))
+    assert median(ratios) <= 1.15
 
 
 async def test_a_crowd_that_takes_as_long_is_not_polled_in_step() -> None:
