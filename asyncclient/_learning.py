@@ -201,7 +201,7 @@ class _Curve:
         """Return the age by which a share has ended."""
         ages, survival, left = self.ages, self.survival, 1 - share
         if left <= survival[-1]:
-            return min(_LAST_EDGE, ages[-1] * survival[-1] / left)
+            return min(_EDGES[-1], ages[-1] * survival[-1] / left)
         cell = bisect_right(survival, -left, key=lambda value: -value) - 1
         high, low = survival[cell], survival[cell + 1]
         return ages[cell] + (ages[cell + 1] - ages[cell]) * (high - left) / (high - low)
@@ -240,31 +240,21 @@ class _Table:
         An end that lies somewhere in several cells is spread over them as the survival says.
         """
         cells = len(self._alive)
-        weights, gone, even = ([0.0] * (cells + 1) for _ in range(3))
+        weights, gone = [0.0] * (cells + 1), [0.0] * (cells + 1)
         for low, high, number in self._ends:
             left = survival[high]
-            share = survival[low] - left
-            if share > _TINY:
-                weight = number / share
-                weights[low] += weight
-                weights[high] -= weight
-                gone[low] += weight * left
-                gone[high] -= weight * left
-            else:  # none is expected there at all
-                even[low] += number / (high - low)
-                even[high] -= number / (high - low)
+            weight = number / max(survival[low] - left, _TINY)
+            weights[low] += weight
+            weights[high] -= weight
+            gone[low] += weight * left
+            gone[high] -= weight * left
         ended: list[float] = []
         came: list[float] = []
-        for (before, after), weight, left, flat, alive in zip(
-            pairwise(survival),
-            accumulate(weights),
-            accumulate(gone),
-            accumulate(even),
-            self._alive,
-            strict=False,
+        for (before, after), weight, left, alive in zip(
+            pairwise(survival), accumulate(weights), accumulate(gone), self._alive, strict=False
         ):
-            ended.append((before - after) * weight + flat)
-            came.append(alive + before * weight - left + flat)
+            ended.append((before - after) * weight)
+            came.append(alive + before * weight - left)
         return ended, came
 
 
@@ -341,12 +331,16 @@ def _borders(ends: dict[tuple[int, int], float], size: float, before: _Curve | N
 
 
 def _smoothed(values: list[float], reach: int) -> list[float]:
-    """Return sums over `reach` neighbours to either side, taken twice."""
+    """Return sums over `reach` neighbours to either side, taken twice.
+
+    The first cell, which is wide beyond measure, is left out, or ends would leak into it.
+    """
+    first, *values = values
     for _ in range(2):
         total = list(accumulate(values, initial=0.0))
         total = [0.0] * reach + total + [total[-1]] * reach
         values = [high - low for low, high in zip(total, total[2 * reach + 1 :], strict=False)]
-    return values
+    return [first * (2 * reach + 1) ** 2, *values]
 
 
 # --- a change ---
@@ -392,6 +386,11 @@ _NEAR = 4
 # in it, unknown to the curve, is worth so many polls.
 _PROBE = 1 / 32
 _HIDDEN = 2.0
+# A cell in which fewer tasks end is silent; it is divided into parts of a sixth of the longest gap,
+# unless there would be too many.
+_SILENT = 1 / 500
+_FINE = 6.0
+_COARSE = 4.0
 
 
 class _Plan:
@@ -476,7 +475,7 @@ def _planned(curve: _Curve, price: float, longest: float) -> _Plan:
         price: of a poll, in seconds of delay.
         longest: the longest gap in seconds.
     """
-    ages, survival = curve.ages, curve.survival
+    ages, survival = _divided(curve, longest)
     last = target = len(ages) - 1
     failure = [1 - share for share in survival]
     areas = list(
@@ -516,8 +515,9 @@ def _planned(curve: _Curve, price: float, longest: float) -> _Plan:
             probes[start] = _PROBE * curve.vague
         if found == start + 1:
             # One cell may be worth several polls, evenly spaced, or be longer than a gap may be.
+            # Their number need not be whole, since they need not end with the cell.
             worth = math.sqrt(share * gap / (price * (left + survival[found]) + _TINY))
-            polls = max(round(worth), math.ceil(gap / longest))
+            polls = max(worth, gap / longest)
             if polls > 1:
                 cost = share * gap / (2 * polls) + costs[found]
                 cost += price * ((polls - 1) * left - share * (polls - 1) / 2)
@@ -527,8 +527,26 @@ def _planned(curve: _Curve, price: float, longest: float) -> _Plan:
         costs[start] = best + price * left
         gaps[start] = gap
         targets[start] = target = found
-    spreads = _spreads(curve, gaps, targets, price)
+    spreads = _spreads(ages, survival, gaps, targets, price)
     return _Plan(ages, gaps, spreads, probes, tail, costs[0], longest)
+
+
+def _divided(curve: _Curve, longest: float) -> tuple[list[float], list[float]]:
+    """Return the ages of a curve and the survival at them, closer together where hardly any end.
+
+    There the longest gap decides, and cells of about its length would leave polls little choice.
+    """
+    ages, survival = [0.0], [1.0]
+    for (high, low), (start, end) in zip(
+        pairwise(curve.survival), pairwise(curve.ages), strict=True
+    ):
+        parts = 1
+        if high - low < _SILENT and longest / _FINE < end - start < longest * _COARSE:
+            parts = math.ceil((end - start) * _FINE / longest)
+        for part in range(1, parts + 1):
+            ages.append(start + (end - start) * part / parts)
+            survival.append(high - (high - low) * part / parts)
+    return ages, survival
 
 
 def _tail_cost(curve: _Curve, price: float) -> float:
@@ -536,7 +554,13 @@ def _tail_cost(curve: _Curve, price: float) -> float:
     return 2 * curve.survival[-1] * math.sqrt(2 * price * curve.ages[-1])
 
 
-def _spreads(curve: _Curve, gaps: list[float], targets: list[int], price: float) -> list[float]:
+def _spreads(
+    ages: list[float],
+    survival: list[float],
+    gaps: list[float],
+    targets: list[int],
+    price: float,
+) -> list[float]:
     """Return by how many seconds the next poll may be moved, after each age.
 
     Moving one costs about the density of ends times the square of the move. So it keeps to the
@@ -545,9 +569,7 @@ def _spreads(curve: _Curve, gaps: list[float], targets: list[int], price: float)
     """
     local = [
         math.sqrt(2 * price * high * (end - start) / max(high - low, _TINY))
-        for (high, low), (start, end) in zip(
-            pairwise(curve.survival), pairwise(curve.ages), strict=True
-        )
+        for (high, low), (start, end) in zip(pairwise(survival), pairwise(ages), strict=True)
     ]
     local.append(math.inf)
     least = [min(local[max(0, cell - _NEAR) : cell + _NEAR + 1]) for cell in range(len(local))]
@@ -731,10 +753,9 @@ def _packed(kinds: Iterable[tuple[str, _Kind]]) -> bytes:
 
 def _unpacked(data: object) -> list[tuple[str, _Sample]]:
     """Return what `_packed` made bytes of, checked."""
-    if not isinstance(data, bytes | bytearray | memoryview):
+    if not isinstance(data, bytes):
         msg = f"from_bytes takes the bytes that to_bytes returned, not {type(data).__name__}"
         raise TypeError(msg)
-    data = bytes(data)
     version, body = data[len(_HEADER) :][:1], data[_HEAD:]
     if not data.startswith(_HEADER):
         reason = "it does not begin as one"
@@ -883,11 +904,8 @@ class LearnedSchedule:
         fallback: Schedule = _FALLBACK,
         longest_gap: float | None = None,
     ) -> None:
-        if not isinstance(fallback, Schedule):
-            msg = f"LearnedSchedule: fallback must be a Schedule, not {type(fallback).__name__}"
-            raise TypeError(msg)
         self.poll_cost = _seconds("poll_cost", poll_cost)
-        self.fallback = fallback
+        self.fallback = _schedule(fallback)
         self._longest = max(_LONGEST_GAP, fallback.cap)
         if longest_gap is not None:
             self._longest = longest_gap = _seconds("longest_gap", longest_gap)
@@ -1095,8 +1113,8 @@ class LearnedSchedule:
             kind: which tasks are alike.
 
         Returns:
-            the age, at most 10⁶ s; None before 8 ends were seen. Beyond the longest age seen it is
-            a guess.
+            the age, at most about 10⁶ s; None before 8 ends were seen. Beyond the longest age seen
+            it is a guess.
 
         Raises:
             ValueError: `share` is out of its range.
@@ -1179,6 +1197,14 @@ def _seconds(name: str, value: object) -> float:
         msg = f"LearnedSchedule: {name}={value!r} must be more than 0 and finite"
         raise ValueError(msg)
     return float(value)
+
+
+def _schedule(fallback: object) -> Schedule:
+    """Return the fallback, checked."""
+    if not isinstance(fallback, Schedule):
+        msg = f"LearnedSchedule: fallback must be a Schedule, not {type(fallback).__name__}"
+        raise TypeError(msg)
+    return fallback
 
 
 def _check_ages(before: float, seconds: float) -> None:
