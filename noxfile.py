@@ -38,6 +38,7 @@ nox.options.sessions = [
     "python_backoff",
     "lowest",
     "cozepy",
+    "workers",
     "wheel",
 ]
 
@@ -47,7 +48,7 @@ _tested: set[str] = set()
 def install(session: nox.Session, *groups: str, options: tuple[str, ...] = ()) -> None:
     """Install the package with its extras, and dependency groups of pyproject.toml."""
     dependencies = nox.project.dependency_groups(PROJECT, *groups)
-    session.install(*options, "-e", ".[cli,coze-jwt]", *dependencies)
+    session.install(*options, "-e", ".[cli,coze-jwt,opentelemetry]", *dependencies)
 
 
 @nox.session(python=OLDEST)
@@ -119,6 +120,13 @@ def cozepy(session: nox.Session) -> None:
     """Run Coze's own SDK against the simulator, to prove that it speaks as Coze does."""
     install(session, "tests", "cozepy")
     session.run("pytest", "tests/test_cozepy.py", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def workers(session: nox.Session) -> None:
+    """Test durable waits on real engines; what has no server here says that it is NOT TESTED."""
+    install(session, "tests", "workers")
+    session.run("pytest", "-rs", "tests/integrations", *session.posargs)
 
 
 @nox.session(python=OLDEST)

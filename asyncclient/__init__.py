@@ -11,14 +11,17 @@ from asyncclient._pool import SessionPool
 from asyncclient._schedule import Schedule
 from asyncclient._state import Snapshot, TaskState, Vocabulary
 from asyncclient._task import Task, TaskRef, decode_ref, encode_ref, polling_task
+from asyncclient._ticket import Expired, Pending, Ticket, poll_slice
 from asyncclient._wait import Watch, wait_until_done, watch
 
 __all__ = [
     "AsDone",
     "BudgetStats",
     "Done",
+    "Expired",
     "KindStats",
     "LearnedSchedule",
+    "Pending",
     "Poller",
     "PollerStats",
     "Schedule",
@@ -27,11 +30,13 @@ __all__ = [
     "Task",
     "TaskRef",
     "TaskState",
+    "Ticket",
     "Vocabulary",
     "Watch",
     "decode_ref",
     "encode_ref",
     "errors",
+    "poll_slice",
     "polling_task",
     "wait_until_done",
     "watch",

@@ -81,6 +81,7 @@ class Group(Outlet):
     def __init__(
         self, intake: Intake, tasks: Iterable[Task[T]] | AsyncIterable[Task[T]], timeout: float
     ) -> None:
+        super().__init__()
         self._loop = intake.running_loop()
         self._intake = intake
         self._timeout = timeout

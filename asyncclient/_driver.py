@@ -12,6 +12,7 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Hashable, Iterator, Mapping
+from contextvars import Context
 from itertools import count
 from random import Random
 from typing import TypeVar, cast
@@ -89,6 +90,8 @@ class Driver:
         self._sequence = count()
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        # Of the timers: one sets the next, and would keep its first waiter's for ever.
+        self._context = Context()
         self._flights: set[asyncio.Task[None]] = set()
         self._groups: set[Group] = set()
         self._at_once = _AT_ONCE
@@ -182,7 +185,7 @@ class Driver:
         record = self._records.get(key)
         fresh = record is None
         if record is None:
-            record = self._records[key] = self._record(key, cast("Task[object]", task), now)
+            record = self._records[key] = self._record(key, cast("Task[object]", task), outlet, now)
         waiter = Waiter(record, cast("Task[object]", task), outlet, now, timeout, weight)
         record.waiters += (waiter,)
         self.waits += 1
@@ -206,14 +209,14 @@ class Driver:
             record.why = "crowd"
         return min(phase, timeout / 2)
 
-    def _record(self, key: Hashable, task: Task[object], now: float) -> Record:
+    def _record(self, key: Hashable, task: Task[object], outlet: Outlet, now: float) -> Record:
         reading = Reading(task)
         ref = reading.ref
         course: Course[object] = Course(reading, _RULES, now, ref, age_of(ref))
         lane = self._lane_of(task, now)
         lane.pending += 1
         _report.began(course)
-        return Record(key, reading, course, lane)
+        return Record(key, reading, course, lane, outlet.context)
 
     def _lane_of(self, task: Task[object], now: float) -> Lane:
         budget: object = getattr(task, "budget", None)
@@ -307,7 +310,7 @@ class Driver:
             if self._timer.when() <= due:
                 return
             self._timer.cancel()
-        self._timer = self._loop.call_at(due, self._tick)
+        self._timer = self._loop.call_at(due, self._tick, context=self._context)
 
     def _tick(self) -> None:
         self._timer = None
@@ -337,7 +340,7 @@ class Driver:
         while lane.line and lane.in_flight < self._concurrency:
             left = lane.budget.wait(now)
             if left > 0:
-                lane.timer = self._loop.call_at(now + left, self._pump, lane)
+                lane.timer = self._loop.call_at(now + left, self._pump, lane, context=self._context)
                 return
             record = lane.take()
             if record is not None:
@@ -348,7 +351,7 @@ class Driver:
         record.lane.in_flight += 1
         self.lags.append(max(0.0, now - record.due))
         record.sent = now
-        record.flight = loop.create_task(self._poll(record))
+        record.flight = loop.create_task(self._poll(record), context=record.context.copy())
         self._flights.add(record.flight)
         record.flight.add_done_callback(self._flights.discard)
 
@@ -357,7 +360,8 @@ class Driver:
         step: Step[object] | None = None
         now = self.now()
         try:
-            step, now = await self._ask(record)
+            with _report.around(record.course):
+                step, now = await self._ask(record)
         finally:
             # A poll that all have left has been taken off already.
             if record.flight is flight:
@@ -573,7 +577,9 @@ class Driver:
         """End a wait whose last poll is not answered; polls alone end all others."""
         if self._loop is None or waiter.deadline == math.inf:
             return None
-        return self._loop.call_at(waiter.deadline, self.reach_deadline, waiter)
+        return self._loop.call_at(
+            waiter.deadline, self.reach_deadline, waiter, context=self._context
+        )
 
     def reach_deadline(self, waiter: Waiter) -> None:
         record = waiter.record
@@ -582,7 +588,7 @@ class Driver:
         now = self._loop.time()
         limit = waiter.limit()
         if now < limit - SAME_INSTANT:
-            self._loop.call_at(limit, self.reach_deadline, waiter)
+            self._loop.call_at(limit, self.reach_deadline, waiter, context=self._context)
             return
         course = record.course
         if record.flight is None:

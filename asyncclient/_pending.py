@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Hashable, Iterator
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
@@ -58,9 +59,16 @@ class Done(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 
 class Outlet:
-    """Where the end of a wait goes."""
+    """Where the end of a wait goes.
 
-    __slots__ = ()
+    Attributes:
+        context: of whoever made it; one for all waits of an `as_done`.
+    """
+
+    __slots__ = ("context",)
+
+    def __init__(self) -> None:
+        self.context = copy_context()
 
     def put(self, done: Done[object]) -> None:
         """Take the end of one wait."""
@@ -78,6 +86,8 @@ class Record:
         reading: how its answers are read.
         course: the wait so far, by the rules.
         lane: where its polls stand in line.
+        context: of whoever waited first, in copies of which its polls are made: a source of tokens
+            that asks for the current user must not find another waiter's.
         due: when its next poll is due.
         sent: when its last poll was sent.
         number: how many of the schedule's gaps it has used.
@@ -93,6 +103,7 @@ class Record:
     """
 
     __slots__ = (
+        "context",
         "course",
         "delays",
         "due",
@@ -112,12 +123,18 @@ class Record:
     )
 
     def __init__(
-        self, key: Hashable, reading: Reading[object], course: Course[object], lane: Lane
+        self,
+        key: Hashable,
+        reading: Reading[object],
+        course: Course[object],
+        lane: Lane,
+        context: Context,
     ) -> None:
         self.key = key
         self.reading = reading
         self.course = course
         self.lane = lane
+        self.context = context
         self.due = self.sent = course.began
         self.number = 0
         self.delays: Iterator[float] | None = None

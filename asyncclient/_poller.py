@@ -260,6 +260,7 @@ class _Single(Outlet):
     __slots__ = ("future",)
 
     def __init__(self, future: asyncio.Future[Done[object]]) -> None:
+        super().__init__()
         self.future = future
 
     def put(self, done: Done[object]) -> None:

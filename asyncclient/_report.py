@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeVar
 
 from asyncclient._decide import Course
@@ -14,10 +15,18 @@ T = TypeVar("T")
 
 
 class Listener(Protocol):
-    """Is told of every wait in this process: quick, and never raising. One at a time."""
+    """Is told of every wait in this process, and is quick. One at a time.
+
+    A wait is told to the listener that there was when it began, to its end. What a listener raises
+    is logged once, and does the wait no harm.
+    """
 
     def began(self, course: Course[T]) -> object:
         """Take note of a wait that begins; what it returns is handed to the other methods."""
+        ...  # pragma: no cover
+
+    def around(self, mark: object) -> AbstractContextManager[object]:
+        """Return what is entered for each poll and each callback of a wait."""
         ...  # pragma: no cover
 
     def polled(
@@ -37,11 +46,25 @@ class Listener(Protocol):
 
 # The one listener of this process, in a list of at most one so that it can be put and taken away.
 _listeners: list[Listener] = []
+# Those whose first error has been logged.
+_faulty: list[Listener] = []
+_NOTHING = nullcontext()
 
 
 def listen(listener: Listener | None) -> None:
     """Tell a listener of all waits that begin from now on; None for nobody."""
     _listeners[:] = [] if listener is None else [listener]
+    _faulty.clear()
+
+
+class _Mark:
+    """What a listener remembers a wait by, and that listener."""
+
+    __slots__ = ("listener", "mark")
+
+    def __init__(self, listener: Listener, mark: object) -> None:
+        self.listener = listener
+        self.mark = mark
 
 
 class Report:
@@ -63,15 +86,27 @@ class Report:
     def began(self, course: Course[T]) -> None:
         """Tell that a wait begins."""
         for listener in _listeners:
-            course.mark = listener.began(course)
+            try:
+                course.mark = _Mark(listener, listener.began(course))
+            except Exception:  # noqa: BLE001  (whatever it is, it is not the wait's)
+                self._complain(listener)
+
+    def around(self, course: Course[T]) -> AbstractContextManager[object]:
+        """Return what is to be entered for a poll or a callback."""
+        told = course.mark
+        if isinstance(told, _Mark):
+            try:
+                return told.listener.around(told.mark)
+            except Exception:  # noqa: BLE001  (as above)
+                self._complain(told.listener)
+        return _NOTHING
 
     def answered(self, course: Course[T], word: str | int | None, *, seconds: float) -> None:
         """Tell of a good answer."""
         if self._log.isEnabledFor(logging.DEBUG):
             fields = _fields(course)
             self._log.debug("%s: poll %d: %r", course.subject, course.polls, word, extra=fields)
-        for listener in _listeners:
-            listener.polled(course.mark, course, seconds=seconds, error=None)
+        self._polled(course, seconds, None)
 
     def unknown(self, course: Course[T], word: str | int | None) -> None:
         """Tell of a status word that is in no vocabulary."""
@@ -101,16 +136,19 @@ class Report:
             if self._log.isEnabledFor(level):
                 fields = {**_fields(course), "error": type(error).__name__}
                 self._log.log(level, "%s: a poll failed: %r", course.subject, error, extra=fields)
-        for listener in _listeners:
-            listener.polled(course.mark, course, seconds=seconds, error=error)
+        self._polled(course, seconds, error)
 
     def changed(self, course: Course[T], snapshot: Snapshot[T]) -> None:
         """Tell of a change of state or progress."""
         if self._log.isEnabledFor(logging.INFO):
             fields = {**_fields(course), "snapshot": snapshot}
             self._log.info("%s: %r", course.subject, snapshot, extra=fields)
-        for listener in _listeners:
-            listener.changed(course.mark, course, snapshot)
+        told = course.mark
+        if isinstance(told, _Mark):
+            try:
+                told.listener.changed(told.mark, course, snapshot)
+            except Exception:  # noqa: BLE001  (as above)
+                self._complain(told.listener)
 
     def not_cancelled(self, course: Course[T], error: Exception) -> None:
         """Tell that a remote task could not be cancelled on the way out."""
@@ -119,8 +157,27 @@ class Report:
 
     def ended(self, course: Course[T], error: BaseException | None) -> None:
         """Tell that a wait is over."""
-        for listener in _listeners:
-            listener.ended(course.mark, course, error)
+        told = course.mark
+        if isinstance(told, _Mark):
+            try:
+                told.listener.ended(told.mark, course, error)
+            except Exception:  # noqa: BLE001  (as above)
+                self._complain(told.listener)
+
+    def _polled(self, course: Course[T], seconds: float, error: Exception | None) -> None:
+        told = course.mark
+        if isinstance(told, _Mark):
+            try:
+                told.listener.polled(told.mark, course, seconds=seconds, error=error)
+            except Exception:  # noqa: BLE001  (as above)
+                self._complain(told.listener)
+
+    def _complain(self, listener: Listener) -> None:
+        """Log the error that is being handled, if it is the first of this listener."""
+        if not any(other is listener for other in _faulty):
+            _faulty.append(listener)
+            name = type(listener).__name__
+            self._log.exception("%s, which is told of all waits, raised; they go on", name)
 
 
 def _fields(course: Course[T]) -> dict[str, object]:

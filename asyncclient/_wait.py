@@ -240,6 +240,10 @@ class _Wait(Generic[T]):
         course = self._begin()
         try:
             changed, end = await self._advance(course)
+        except GeneratorExit as error:
+            # Closed without a loop, as when the interpreter ends: nothing can be asked any more.
+            _report.ended(course, error)
+            raise
         except BaseException as error:
             cancelled = isinstance(error, anyio.get_cancelled_exc_class())
             if cancelled and self._on_cancel == "cancel":
@@ -295,7 +299,8 @@ class _Wait(Generic[T]):
                 scope.deadline = limit
             await self._sleep_until_due()
             before = course.snapshot
-            step = await self._poll(course)
+            with _report.around(course):
+                step = await self._poll(course)
             changed = change_between(before, course.snapshot)
             if isinstance(step, Ask) and self._on_blocked is None:
                 step = Raise(step.error)
@@ -310,8 +315,9 @@ class _Wait(Generic[T]):
 
     async def _report(self, course: Course[T], changed: Snapshot[T] | None) -> None:
         if changed is not None:
-            _report.changed(course, changed)
-            await _call(self._on_change, changed)
+            with _report.around(course):
+                _report.changed(course, changed)
+                await _call(self._on_change, changed)
 
     async def _poll(self, course: Course[T]) -> Step[T]:
         started = self._sent = anyio.current_time()
@@ -385,7 +391,8 @@ class _Wait(Generic[T]):
 
     async def _ask(self, course: Course[T], step: Ask) -> Sleep:
         if course.snapshot is not None and not self._last:
-            await _call(self._on_blocked, course.snapshot)
+            with _report.around(course):
+                await _call(self._on_blocked, course.snapshot)
             course.met(step.block, anyio.current_time())
         return step.then
 

@@ -15,12 +15,12 @@ from asyncclient.providers.coze import ChatHandle, CopyTaskHandle, Coze
 from asyncclient.providers.coze import WorkflowRunHandle as CozeRunHandle
 
 __all__ = [
-    "VARIABLES",
+    "PROVIDERS",
     "Accounts",
     "CopyAIRunHandle",
     "CozeRunHandle",
     "KnownTask",
-    "Variables",
+    "Provider",
 ]
 
 KnownTask: TypeAlias = CozeRunHandle | CopyTaskHandle | ChatHandle | CopyAIRunHandle
@@ -28,15 +28,16 @@ KnownTask: TypeAlias = CozeRunHandle | CopyTaskHandle | ChatHandle | CopyAIRunHa
 
 
 @dataclass(frozen=True, slots=True)
-class Variables:
-    """The environment variables of a provider.
+class Provider:
+    """What a person at a shell must know of a provider.
 
     Attributes:
-        credential: the name of the one that holds the token or key.
+        credential: the environment variable that holds the token or key.
         what: what that is.
-        base: the name of the one that holds the base URL.
+        base: the environment variable that holds the base URL.
         default: the base URL unless it is set.
         places: the base URLs that there are, in words.
+        runs: where a person finds what was started, in words.
     """
 
     credential: str
@@ -44,22 +45,25 @@ class Variables:
     base: str
     default: str
     places: str
+    runs: str
 
 
-VARIABLES = {
-    "coze": Variables(
+PROVIDERS = {
+    "coze": Provider(
         credential="COZE_API_TOKEN",
         what="a token of Coze",
         base="COZE_API_BASE",
         default=Coze.COM,
         places=f"{Coze.COM} or {Coze.CN}, whichever the token is of",
+        runs="the workflow's runs on Coze's own site",
     ),
-    "copyai": Variables(
+    "copyai": Provider(
         credential="COPYAI_API_KEY",
         what="an API key of Copy.ai",
         base="COPYAI_API_BASE",
         default=CopyAI.BASE_URL,
         places=CopyAI.BASE_URL,
+        runs="the workflow's runs at Copy.ai",
     ),
 }
 """By the names that references bear."""
@@ -81,8 +85,8 @@ class Accounts:
         Raises:
             ValueError: a variable is missing or cannot be.
         """
-        variables = VARIABLES["coze"]
-        return Coze(self._pool, token=_credential(variables), base_url=_base(variables))
+        provider = PROVIDERS["coze"]
+        return Coze(self._pool, token=_credential(provider), base_url=_base(provider))
 
     def copyai(self) -> CopyAI:
         """Return the client of `COPYAI_API_KEY` and `COPYAI_API_BASE` (by default Copy.ai's own).
@@ -90,8 +94,8 @@ class Accounts:
         Raises:
             ValueError: a variable is missing or cannot be.
         """
-        variables = VARIABLES["copyai"]
-        return CopyAI(self._pool, api_key=_credential(variables), base_url=_base(variables))
+        provider = PROVIDERS["copyai"]
+        return CopyAI(self._pool, api_key=_credential(provider), base_url=_base(provider))
 
     def task(self, ref: TaskRef) -> KnownTask:
         """Return the task that a reference stands for; no I/O.
@@ -117,21 +121,21 @@ class Accounts:
             raise ValueError(msg) from None
 
 
-def _credential(variables: Variables) -> str:
-    name = variables.credential
+def _credential(provider: Provider) -> str:
+    name = provider.credential
     value = os.environ.get(name)
     if not value:
-        msg = f"{name} is not set: put {variables.what} into this environment variable"
+        msg = f"{name} is not set: put {provider.what} into this environment variable"
         raise ValueError(msg)
     if value.lower().startswith("bearer "):
-        msg = f"{name} begins with 'Bearer ': put {variables.what} alone into it"
+        msg = f"{name} begins with 'Bearer ': put {provider.what} alone into it"
         raise ValueError(msg)
     return header_value(name, value)
 
 
-def _base(variables: Variables) -> str:
-    name = variables.base
-    value = os.environ.get(name) or variables.default
+def _base(provider: Provider) -> str:
+    name = provider.base
+    value = os.environ.get(name) or provider.default
     try:
         base_of(value, allow_http=True)
     except ValueError:
@@ -139,7 +143,7 @@ def _base(variables: Variables) -> str:
         shown = "what is in it" if "@" in value else repr(value)
         msg = (
             f"{name}: {shown} is not a base URL (https, a host, perhaps a path): "
-            f"use {variables.places}"
+            f"use {provider.places}"
         )
         raise ValueError(msg) from None
     try:

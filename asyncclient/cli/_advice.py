@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncclient._state import TaskState
-from asyncclient.cli._accounts import VARIABLES
+from asyncclient.cli._accounts import PROVIDERS
 from asyncclient.errors import (
     AsyncClientError,
     AuthenticationFailed,
@@ -17,7 +17,7 @@ from asyncclient.errors import (
     WaitTimeout,
 )
 
-__all__ = ["next_step"]
+__all__ = ["next_step", "notes_on"]
 
 
 def next_step(error: AsyncClientError, provider: str = "") -> str:
@@ -58,24 +58,37 @@ def _is_forgotten(error: TaskError) -> bool:
 
 def _after_a_request(error: AsyncClientError, provider: str) -> str:
     provider = error.ref.provider if error.ref else provider
-    variables = VARIABLES.get(provider)
-    if variables is None:
+    known = PROVIDERS.get(provider)
+    if known is None:
         return error.advice
     match error:
         case AuthenticationFailed() if provider == "coze":
-            return (
-                f"check {variables.credential}, and that {variables.base} is its region: "
-                f"{variables.places}"
-            )
+            return f"check {known.credential}, and that {known.base} is its region: {known.places}"
         case InvalidRequest() if 300 <= error.status < 400:  # noqa: PLR2004  (the class of redirects)
-            return f"set {variables.base} to the right place"
+            return f"set {known.base} to the right place"
         case InvalidRequest() if provider == "copyai":
             return "look at the arguments: --param takes the workflow's own input names"
         case TaskExpired():
-            return f"{error.advice}: check {variables.credential} and {variables.base}"
+            return f"{error.advice}: check {known.credential} and {known.base}"
         case ConnectFailed():
-            return f"check {variables.base} and the network"
+            return f"check {known.base} and the network"
         case TransportError():
             return ""  # what remains can only be set by a program
         case _:
             return error.advice
+
+
+def notes_on(error: Exception, provider: str = "") -> list[str]:
+    """Return what else is to be said of an error.
+
+    Args:
+        error: what happened.
+        provider: as for `next_step`.
+    """
+    known = PROVIDERS.get(provider)
+    if known is not None and isinstance(error, AsyncClientError) and error.may_have_started:
+        # The library's own notes name the calls by which a program finds out.
+        found = f"look at {known.runs} before you start it again"
+        return [f"it may have started all the same, and was not sent again: {found}"]
+    notes: list[str] = getattr(error, "__notes__", [])
+    return notes

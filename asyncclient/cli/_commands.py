@@ -232,7 +232,7 @@ def start_coze_command(
     begin = partial(
         start_coze_workflow, workflow_id=workflow_id, inputs=inputs, bot_id=bot_id, app_id=app_id
     )
-    start = Start(begin, "the workflow's run history at Coze", waiting)
+    start = Start(begin, "coze", waiting)
     return Action(start.run, note=start.note, provider="coze")
 
 
@@ -255,7 +255,7 @@ def start_copyai_command(
     """Start a run of a Copy.ai workflow."""
     own = _pairs(metadata, "--metadata") if metadata else None
     begin = partial(start_copyai_workflow, workflow_id=workflow_id, inputs=inputs, metadata=own)
-    start = Start(begin, "the workflow's runs at Copy.ai", waiting)
+    start = Start(begin, "copyai", waiting)
     return Action(start.run, note=start.note, provider="copyai")
 
 

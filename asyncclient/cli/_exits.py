@@ -13,7 +13,7 @@ from typing import cast
 
 import anyio
 
-from asyncclient.cli._advice import next_step
+from asyncclient.cli._advice import next_step, notes_on
 from asyncclient.cli._output import OutputLost, complain
 from asyncclient.errors import AsyncClientError, TaskBlocked, TaskError, WaitTimeout
 
@@ -143,8 +143,7 @@ def line_of(error: Exception, provider: str = "") -> str:
         case _:
             parts = [f"unexpected {type(error).__name__}: {error}"]
             parts += ["--traceback shows where it is from"]
-    notes: list[str] = getattr(error, "__notes__", [])
-    return "; ".join([*filter(None, parts), *notes])
+    return "; ".join([*filter(None, parts), *notes_on(error, provider)])
 
 
 def _write_traceback(error: Exception) -> None:

@@ -17,7 +17,13 @@ from asyncclient._pool import SessionPool
 from asyncclient._state import Snapshot, TaskState
 from asyncclient._task import TaskRef, encode_ref
 from asyncclient._wait import wait_until_done, watch
-from asyncclient.cli._accounts import Accounts, CopyAIRunHandle, CozeRunHandle, KnownTask
+from asyncclient.cli._accounts import (
+    PROVIDERS,
+    Accounts,
+    CopyAIRunHandle,
+    CozeRunHandle,
+    KnownTask,
+)
 from asyncclient.cli._exits import ExitCode, code_of, line_of
 from asyncclient.cli._output import (
     OutputLost,
@@ -98,18 +104,18 @@ class Start:
 
     Args:
         begin: starts the task.
-        runs: where a person finds what was started, in words.
+        provider: where, by the name that references bear.
         waiting: how to wait; None: write the reference and leave it at that.
     """
 
     def __init__(
         self,
         begin: Callable[[Accounts], Awaitable[KnownTask]],
-        runs: str,
+        provider: str,
         waiting: Waiting | None,
     ) -> None:
         self._begin = begin
-        self._runs = runs
+        self._runs = PROVIDERS[provider].runs
         self._waiting = waiting
         self._ref = ""
 

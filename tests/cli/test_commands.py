@@ -44,7 +44,17 @@ REGIONS = (
     "whichever the token is of"
 )
 # Words of the library's advice that mean nothing in a shell.
-PYTHON = (".snapshot", "on_blocked", "allow_http", "encode_ref", "decode", "same task", "base_url=")
+PYTHON = (
+    ".snapshot",
+    "allow_http",
+    "await ",
+    "base_url=",
+    "decode",
+    "encode_ref",
+    "on_blocked",
+    "same task",
+    "workflow_run()",
+)
 NOWHERE = encode_ref(TaskRef("coze", "workflow_run", {"workflow_id": "1", "execute_id": "2"}))
 
 
@@ -399,6 +409,27 @@ def test_what_the_provider_does_not_know_ends_with_3(shell: Shell) -> None:
     """A refusal of a start is the provider's."""
     assert shell("start", "coze-workflow", "missing") == 3
     assert "not found or not published" in shell.complaint
+
+
+@pytest.mark.parametrize(
+    ("command", "where"),
+    [
+        ("coze-workflow", "the workflow's runs on Coze's own site"),
+        ("copyai-workflow", "the workflow's runs at Copy.ai"),
+    ],
+)
+def test_a_start_of_unknown_outcome_says_where_to_look(
+    shell: Shell, sim: Simulator, command: str, where: str
+) -> None:
+    """It is not repeated, and the way to find out is one for a person, not for a program."""
+    sim.order("reset_after_start")
+    assert shell("start", command, "7350") == 3
+    assert len(sim.tasks) == 1
+    assert shell.complaint.endswith(
+        "; it may have started all the same, and was not sent again: "
+        f"look at {where} before you start it again\n"
+    )
+    assert no_python_in(shell.err)
 
 
 def test_a_dead_network_ends_with_3(

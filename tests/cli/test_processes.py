@@ -182,7 +182,7 @@ def account(sim: Simulator) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("line", "operation", "where"),
     [
-        (("coze-workflow", "7350", "--wait"), "coze.run", "the workflow's run history at Coze"),
+        (("coze-workflow", "7350", "--wait"), "coze.run", "the workflow's runs on Coze's own site"),
         (("copyai-workflow", "WCFG-1"), "copyai.run", "the workflow's runs at Copy.ai"),
     ],
     ids=["coze, start and wait", "copyai, start"],

@@ -388,7 +388,7 @@ async def test_a_done_tells_why_and_how_late() -> None:
     async with Poller(schedule=LearnedSchedule(), rng=Random(7)) as poller:
         await run(poller, drawn(LAWS["narrow"], 50, rng), rng)
         whys.clear()
-        tasks = [Timed(number, seconds) for number, seconds in enumerate((20, 30.5, 33))]
+        tasks = [Timed(number, seconds) for number, seconds in enumerate((1, 30.5, 33))]
         async for done in poller.as_done(tasks):
             whys.append(done.why)
             assert done.unseen is not None

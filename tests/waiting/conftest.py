@@ -7,7 +7,8 @@ from typing import TypeVar, cast
 
 import pytest
 
-from asyncclient import Poller, Schedule, Task, wait_until_done
+from asyncclient import Poller, Task, wait_until_done
+from asyncclient._schedule import Pacing
 from tests.waiting.scenario import Driver
 
 T = TypeVar("T")
@@ -17,7 +18,7 @@ async def poller_wait(
     task: Task[T],
     *,
     timeout: float = 600.0,
-    schedule: Schedule | None = None,
+    schedule: Pacing | None = None,
     rng: Random | None = None,
 ) -> T:
     """Wait for the task by a poller of its own."""

@@ -15,7 +15,8 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 import anyio
 import anyio.lowlevel
 
-from asyncclient import Schedule, Snapshot, Task, TaskRef, TaskState, Vocabulary
+from asyncclient import Snapshot, Task, TaskRef, TaskState, Vocabulary
+from asyncclient._schedule import Pacing
 from asyncclient._wire import Response
 from asyncclient.errors import AsyncClientError
 from asyncclient.providers.coze import Coze, WorkflowRunHandle
@@ -46,7 +47,7 @@ class Driver(Protocol):
         task: Task[T],
         *,
         timeout: float = 600.0,
-        schedule: Schedule | None = None,
+        schedule: Pacing | None = None,
         rng: Random | None = None,
     ) -> Awaitable[T]:
         """Wait for the task and return its final answer, or raise what the rules say."""

@@ -1,0 +1,271 @@
+"""What a worker does with a ticket when its turn comes, whichever engine keeps it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from random import Random
+from typing import Protocol, TypeAlias
+
+import anyio
+import msgspec
+
+from asyncclient._pending import Done
+from asyncclient._poller import Poller
+from asyncclient._schedule import Pacing, drawing
+from asyncclient._ticket import Expired, Outcome, Pending, TaskOf, Ticket, outcome_of, poll_slice
+
+__all__ = ["Later", "Sink", "Store", "Turns", "checked_key"]
+
+_log = logging.getLogger("asyncclient.workers")
+
+Sink: TypeAlias = Callable[[str, Done[object] | Expired], Awaitable[None]]
+"""Takes the end of a wait by its key: at least once, so it must bear to be called twice."""
+
+# What went wrong in a worker (a client that it lacks, a sink that fails) is tried again after so
+# many seconds, and up to as many more, so that a crowd does not come back together.
+_TROUBLE = 15.0
+# So many ends are with the sink at a time, and no more than these are told twice after a kill.
+_TELLING = 32
+# An end that the sink has taken is written down before anything else; a store that is down is asked
+# again, at most so many seconds apart, for so many seconds.
+_KEEP_GAP = 2.0
+_KEEP_SECONDS = 600.0
+# How often a store that was lost is asked whether it is there, in seconds, and for how long it may
+# think.
+_READY_GAP = 0.5
+_WATCH_GAP = 1.0
+_READY_SECONDS = 5.0
+# Waits that come back to an engine together are spread over so many seconds.
+_RETURN_SECONDS = 2.0
+
+
+class Store(Protocol):
+    """Keeps how waits ended, where all workers find it."""
+
+    async def outcome(self, key: str) -> Outcome | None:
+        """Return how a wait ended; None when it has not, or too long ago."""
+        ...  # pragma: no cover
+
+    async def keep(self, key: str, outcome: Outcome) -> None:
+        """Write down how a wait ended."""
+        ...  # pragma: no cover
+
+    async def ready(self) -> None:
+        """Return at once if tickets can be kept now; raise or hang if not."""
+        ...  # pragma: no cover
+
+    async def recover(self) -> None:
+        """Forget connections that were made before the store was lost."""
+        ...  # pragma: no cover
+
+
+class Later(msgspec.Struct, frozen=True):
+    """What an engine is to keep.
+
+    Attributes:
+        delay: seconds after which the ticket's next turn comes.
+        ticket: its text.
+    """
+
+    delay: float
+    ticket: str
+
+
+class Turns:
+    """Holds tickets for a slice each, and brings the ends of waits to the sink.
+
+    An end counts as told when it is in the store, which is after the sink took it: a worker that
+    dies between the two has the sink called again, and one that dies at any other moment does not.
+
+    Args:
+        store: where outcomes are kept.
+        poller: the worker's own.
+        task_of: the worker's clients by provider, or a function of the reference.
+        sink: takes the ends.
+        hold: seconds of a slice.
+        schedule: the poller's; as for `poll_slice`.
+        rng: draws the jitter.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        poller: Poller,
+        task_of: TaskOf,
+        sink: Sink,
+        *,
+        hold: float,
+        schedule: Pacing | None = None,
+        rng: Random | None = None,
+    ) -> None:
+        self._store = store
+        self._poller = poller
+        self._task_of = task_of
+        self._sink = sink
+        self._hold = hold
+        self._schedule = schedule
+        self._rng = rng
+        self._draw = drawing(rng)
+        self._keys: set[str] = set()
+        self._slices: set[anyio.CancelScope] = set()
+        self._telling = asyncio.Semaphore(_TELLING)
+        self._returning: set[asyncio.Future[None]] = set()
+        self._closing = False
+
+    @property
+    def held(self) -> int:
+        """How many slices are under way."""
+        return len(self._slices)
+
+    @property
+    def closing(self) -> bool:
+        """Whether the worker was stopped."""
+        return self._closing
+
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncGenerator[None]:
+        """Surround what an engine does between two losses of its store, or until it is stopped.
+
+        An engine that stops taking work waits for what it holds. It is given all of it at once
+        where it is stopped; where it lost its store, as soon as that is there again, and until
+        then the waits go on in this process.
+        """
+        self._closing = False
+        try:
+            yield
+        except BaseException:
+            self._hand_back(closing=True)
+            raise
+        else:
+            returning = asyncio.ensure_future(self._return_when_ready())
+            self._returning.add(returning)
+            returning.add_done_callback(self._returning.discard)
+
+    def use(self, poller: Poller) -> None:
+        """Wait through another poller from now on; what the old one holds goes back at once."""
+        self._poller = poller
+        self._hand_back(closing=False)
+
+    def close(self) -> None:
+        """End all slices now, and begin no more: the worker is stopped."""
+        self._hand_back(closing=True)
+
+    async def watch(self) -> None:
+        """Look after the store for ever, for engines that do not say when they lose it."""
+        while True:
+            if not await self._is_ready():
+                await self._return_when_ready()
+            await anyio.sleep(_WATCH_GAP)
+
+    def _hand_back(self, *, closing: bool) -> None:
+        self._closing = closing
+        for scope in self._slices:
+            scope.cancel()
+
+    async def _return_when_ready(self) -> None:
+        while not await self._is_ready():  # noqa: ASYNC110  (another machine sets no event here)
+            await anyio.sleep(_READY_GAP)
+        await self._store.recover()
+        _log.warning("the store was lost and is back: %d waits go back to it", self.held)
+        self._hand_back(closing=False)
+
+    async def take(self, key: str, text: str) -> Later | None:
+        """Take a ticket's turn.
+
+        Args:
+            key: the wait's.
+            text: the ticket's.
+
+        Returns:
+            what to keep; None when the wait is over.
+        """
+        if key in self._keys:
+            # The engine thinks that the turn before was lost, but it is only slow to say so.
+            return Later(self._hold, text)
+        self._keys.add(key)
+        try:
+            return await self._take(key, text)
+        except Exception:  # noqa: BLE001  (the ticket outlives whatever it was)
+            delay = 0.0 if self._closing else _TROUBLE + self._draw(_TROUBLE)
+            _log.exception("%s: its turn failed, and comes again in %.0f s", key, delay)
+            return Later(delay, text)
+        finally:
+            self._keys.discard(key)
+
+    async def _take(self, key: str, text: str) -> Later | None:
+        if await self._store.outcome(key) is not None:
+            return None  # it ended, or was called off, and the engine did not hear of it
+        ticket = Ticket.decode(text)
+        end = await self._hold_on(ticket)
+        if isinstance(end, Pending):
+            return Later(end.delay, end.ticket.encode())
+        async with self._telling:
+            await self._sink(key, end)
+            await self._keep(key, outcome_of(ticket, end))
+        return None
+
+    async def _hold_on(self, ticket: Ticket) -> Done[object] | Expired | Pending:
+        """Hold a wait for a slice, or until the store is there to take it back."""
+        with anyio.CancelScope() as scope:
+            self._slices.add(scope)
+            try:
+                while not self._closing:
+                    end = await poll_slice(
+                        self._poller,
+                        self._task_of,
+                        ticket,
+                        hold=self._hold,
+                        schedule=self._schedule,
+                        rng=self._rng,
+                    )
+                    if not isinstance(end, Pending) or await self._is_ready():
+                        return end
+                    ticket = end.ticket
+                    await anyio.sleep(end.delay)
+            finally:
+                self._slices.discard(scope)
+        # It was called back in the midst of its slice, whose polls are not counted.
+        delay = 0.0 if self._closing else self._draw(_RETURN_SECONDS)
+        return Pending(delay=delay, ticket=ticket)
+
+    async def _is_ready(self) -> bool:
+        with anyio.move_on_after(_READY_SECONDS):
+            try:
+                await self._store.ready()
+            except Exception as error:  # noqa: BLE001  (whatever its driver raises)
+                _log.debug("the store is down: %s", error)
+            else:
+                return True
+        return False
+
+    async def _keep(self, key: str, outcome: Outcome) -> None:
+        delay = 0.1
+        give_up = anyio.current_time() + _KEEP_SECONDS
+        while True:
+            try:
+                return await self._store.keep(key, outcome)
+            except Exception as error:
+                if anyio.current_time() + delay > give_up:
+                    raise
+                _log.warning("%s: its outcome is not kept yet: %s", key, error)
+            await anyio.sleep(delay)
+            delay = min(2 * delay, _KEEP_GAP)
+
+
+def checked_key(key: object) -> str:
+    """Return the key of a wait, checked.
+
+    Raises:
+        TypeError: it is not a text.
+        ValueError: it is empty.
+    """
+    if not isinstance(key, str):
+        msg = f"key must be a text of yours, as an order's number, not {type(key).__name__}"
+        raise TypeError(msg)
+    if not key:
+        msg = "key is empty: every wait needs one of its own"
+        raise ValueError(msg)
+    return key

@@ -1,0 +1,420 @@
+"""Tells every wait to OpenTelemetry, as a span and in metrics; it needs the extra `opentelemetry`.
+
+```python
+from asyncclient.integrations.opentelemetry import instrument
+
+instrument()  # from now on, with the providers that the program has set
+```
+
+What is told is free of secrets by its form: names, numbers, the provider's status words, codes and
+ids, but no text that a provider or a caller's own function wrote, so no message of an error.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import Token
+from importlib.metadata import PackageNotFoundError, version
+from types import TracebackType
+from typing import Final, TypeVar, cast
+
+import anyio
+
+from asyncclient._decide import Course
+from asyncclient._report import listen
+from asyncclient._state import Snapshot
+from asyncclient.errors import APIError, DecodeError
+
+try:
+    from opentelemetry import context as otel_context
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import MeterProvider, get_meter
+    from opentelemetry.trace import (
+        Span,
+        SpanKind,
+        StatusCode,
+        TracerProvider,
+        get_tracer,
+        set_span_in_context,
+    )
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] != "opentelemetry":
+        raise
+    message = (
+        "asyncclient.integrations.opentelemetry needs OpenTelemetry's API: in a clone of "
+        'asyncclient-tasks, pip install ".[opentelemetry]"'
+    )
+    raise ImportError(message, name=error.name) from error
+
+__all__ = ["instrument", "uninstrument"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("asyncclient.opentelemetry")
+
+_SCOPE = "asyncclient"
+_PROVIDER = "asyncclient.provider.name"
+_KIND = "asyncclient.task.kind"
+_STATE = "asyncclient.task.state"
+_WORD = "asyncclient.task.status_word"
+_OUTCOME = "asyncclient.wait.outcome"
+# Of OpenTelemetry's semantic conventions, stable there.
+_ERROR_TYPE = "error.type"
+_HTTP_STATUS = "http.response.status_code"
+
+# A wait may make thousands of polls: so many of its events are kept, the first ones, and the others
+# are counted. It is less than the SDK's own limit (128), and holds for other makers of spans too.
+_MOST_EVENTS = 100
+# A provider may put anything into a word, a code or an id: so many characters of it are kept.
+_LONGEST_TEXT = 128
+# The bounds of the buckets, in seconds. The SDK's own are made for milliseconds.
+# A request: those of the conventions for HTTP, and the default `request_timeout` of a SessionPool.
+_POLL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30)
+# A wait: up to its default timeout, and some hours beyond.
+_WAIT_BUCKETS = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400)
+# What went unseen: mostly one gap of the default schedule, 1 s to 15 s.
+_UNSEEN_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 1.5, 2.5, 5, 7.5, 10, 15, 20, 30, 60, 300)
+
+
+class _Wait:
+    """What is remembered of one wait.
+
+    Attributes:
+        span: its span.
+        labels: what its metrics tell of the task.
+        context: in which its polls are made, and its measurements taken: that of whoever began it,
+            with its span as the current one.
+        polls: those that were told.
+        failed_polls: those of them that failed.
+        events: events of its span, those that were not kept included.
+        snapshot: of the last change.
+        seconds: how long it took; None while it goes on, or when nobody knows.
+        ended: Unix time in nanoseconds; 0 while it goes on.
+    """
+
+    __slots__ = (
+        "_began",
+        "_left",
+        "context",
+        "ended",
+        "events",
+        "failed_polls",
+        "labels",
+        "polls",
+        "seconds",
+        "snapshot",
+        "span",
+    )
+
+    def __init__(
+        self,
+        span: Span,
+        labels: Mapping[str, str],
+        context: Context,
+        began: float,
+        left: deque[_Wait],
+    ) -> None:
+        self.span = span
+        self.labels = labels
+        self.context = context
+        self.polls = 0
+        self.failed_polls = 0
+        self.events = 0
+        self.snapshot: Snapshot[object] | None = None
+        self.seconds: float | None = None
+        self.ended = 0
+        self._began = began
+        self._left = left
+
+    def stop(self) -> None:
+        """Note when it ended."""
+        self.ended = time.time_ns()
+        try:
+            self.seconds = anyio.current_time() - self._began
+        except RuntimeError:  # there is no running loop, and so no clock, when a watch is collected
+            self.seconds = None
+
+    def __del__(self) -> None:
+        # A `watch` that was left early says nothing. It is put aside until any wait polls next: a
+        # span and a meter have locks, which whoever is being collected under may hold.
+        if not self.ended:
+            self.stop()
+            self._left.append(self)
+
+
+class _Current(AbstractContextManager[None]):
+    """Makes a context the current one."""
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._token: Token[Context] | None = None
+
+    def __enter__(self) -> None:
+        self._token = otel_context.attach(self._context)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._token is not None:
+            otel_context.detach(self._token)
+
+
+class _Telemetry:
+    """The listener: one span a wait, and the metrics of all.
+
+    Args:
+        tracer_provider: makes the tracer; None for the program's own.
+        meter_provider: makes the meter; None for the program's own.
+    """
+
+    def __init__(
+        self, tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None
+    ) -> None:
+        self._tracer = get_tracer(_SCOPE, _VERSION, tracer_provider)
+        meter = get_meter(_SCOPE, _VERSION, meter_provider)
+        self._active = meter.create_up_down_counter(
+            "asyncclient.wait.active", "{wait}", "Waits that go on."
+        )
+        self._wait_seconds = meter.create_histogram(
+            "asyncclient.wait.duration",
+            "s",
+            "How long waits took.",
+            explicit_bucket_boundaries_advisory=_WAIT_BUCKETS,
+        )
+        self._unseen_seconds = meter.create_histogram(
+            "asyncclient.task.unseen.duration",
+            "s",
+            "For how long the ends of tasks may have gone unseen.",
+            explicit_bucket_boundaries_advisory=_UNSEEN_BUCKETS,
+        )
+        self._polls = meter.create_counter("asyncclient.polls", "{poll}", "Polls that came back.")
+        self._poll_seconds = meter.create_histogram(
+            "asyncclient.poll.duration",
+            "s",
+            "How long polls took.",
+            explicit_bucket_boundaries_advisory=_POLL_BUCKETS,
+        )
+        # One for each kind of task, however many there are of it.
+        self._labels: dict[tuple[str | None, str], dict[str, str]] = {}
+        self._left: deque[_Wait] = deque()
+
+    def began(self, course: Course[T]) -> object:
+        """Begin a span, as a child of the caller's."""
+        labels = self._labels_of(course)
+        attributes = dict(labels)
+        if course.ref is not None:
+            for name, value in course.ref.ids.items():
+                attributes[f"asyncclient.task.id.{_short(name)}"] = _short(value)
+        # As the conventions have it: the operation, and what it is done to; no id.
+        target = ".".join(labels.values())
+        span = self._tracer.start_span(
+            f"wait {target}", kind=SpanKind.INTERNAL, attributes=attributes
+        )
+        context = set_span_in_context(span)
+        self._active.add(1, labels, context)
+        return _Wait(span, labels, context, course.began, self._left)
+
+    def around(self, mark: object) -> AbstractContextManager[object]:
+        """Return what makes a wait's span the current one, for its requests to be its children."""
+        return _Current(mark.context) if isinstance(mark, _Wait) else nullcontext()
+
+    def polled(
+        self, mark: object, course: Course[T], *, seconds: float, error: Exception | None
+    ) -> None:
+        """Count a poll; a failed one is an event."""
+        if self._left:
+            self.end_left()
+        if not isinstance(mark, _Wait):
+            return  # it began before anybody listened
+        labels = mark.labels
+        mark.polls = course.polls
+        if error is not None:
+            mark.failed_polls += 1
+            labels = {**labels, _ERROR_TYPE: _type_of(error)}
+            _event(mark, "asyncclient.poll.failed", mark.polls, _error_attributes(error))
+        self._polls.add(1, labels, mark.context)
+        self._poll_seconds.record(seconds, labels, mark.context)
+
+    def changed(self, mark: object, course: Course[T], snapshot: Snapshot[T]) -> None:
+        """Add an event."""
+        if not isinstance(mark, _Wait):
+            return
+        mark.snapshot = snapshot
+        attributes: dict[str, str | int | float] = {**_snapshot_attributes(snapshot)}
+        if snapshot.progress is not None:
+            attributes["asyncclient.task.progress"] = snapshot.progress
+        _event(mark, "asyncclient.task.changed", course.polls, attributes)
+
+    def ended(self, mark: object, course: Course[T], error: BaseException | None) -> None:
+        """End the span."""
+        if not isinstance(mark, _Wait) or mark.ended:
+            return
+        mark.stop()
+        # With a poll that was cut off by the deadline, of which nothing else was told.
+        mark.polls = course.polls
+        mark.snapshot = course.snapshot
+        if course.unseen is not None:
+            mark.span.set_attribute("asyncclient.task.unseen_seconds", course.unseen)
+            self._unseen_seconds.record(course.unseen, mark.labels, mark.context)
+        if course.last_error is not None:
+            mark.span.set_attribute("asyncclient.wait.last_poll_error", _type_of(course.last_error))
+        self._end(mark, error)
+
+    def end_left(self) -> None:
+        """End the spans of watches that were left early."""
+        while self._left:
+            try:
+                left = self._left.popleft()
+            except IndexError:  # another thread, with a loop of its own, was faster
+                return
+            self._end(left, GeneratorExit())
+
+    def _end(self, wait: _Wait, error: BaseException | None) -> None:
+        span, snapshot = wait.span, wait.snapshot
+        labels = dict(wait.labels)
+        if snapshot is not None and snapshot.state is not None:
+            labels[_STATE] = snapshot.state.value
+        if error is None:
+            labels[_OUTCOME] = "succeeded"
+        elif isinstance(error, Exception):
+            labels[_OUTCOME] = "failed"
+            labels[_ERROR_TYPE] = _type_of(error)
+        else:
+            # Whoever waited has gone: that is no error, neither of the task nor of the wait.
+            labels[_OUTCOME] = "cancelled"
+        self._active.add(-1, wait.labels, wait.context)
+        if wait.seconds is not None:
+            self._wait_seconds.record(wait.seconds, labels, wait.context)
+        span.set_attributes(labels)
+        span.set_attributes(_snapshot_attributes(snapshot))
+        span.set_attribute("asyncclient.wait.polls", wait.polls)
+        span.set_attribute("asyncclient.wait.failed_polls", wait.failed_polls)
+        if wait.events > _MOST_EVENTS:
+            dropped = wait.events - _MOST_EVENTS
+            span.set_attribute("asyncclient.wait.dropped_events", dropped)
+        if isinstance(error, Exception):
+            span.set_attributes(_error_attributes(error))
+            # Not by `record_exception`, which adds the messages of the error and of its causes.
+            span.add_event("exception", {"exception.type": _full_type_of(error)})
+            span.set_status(StatusCode.ERROR)
+        span.end(wait.ended)
+
+    def _labels_of(self, course: Course[T]) -> Mapping[str, str]:
+        """Return what metrics tell of a task: no id, and none of the provider's words."""
+        provider: str | None
+        if course.ref is not None:
+            provider, kind = course.ref.provider, course.ref.kind
+        else:
+            task: object = getattr(course.subject, "task", course.subject)
+            provider = _provider_of(task)
+            # As `coze.workflow_run:73…`: what follows the colon is one of many.
+            kind = str(getattr(task, "kind", type(task).__name__)).partition(":")[0]
+        labels = self._labels.get((provider, kind))
+        if labels is None:
+            labels = {} if provider is None else {_PROVIDER: _short(provider)}
+            labels[_KIND] = _short(kind)
+            self._labels[provider, kind] = labels
+        return labels
+
+
+def _event(wait: _Wait, name: str, poll: int, attributes: Mapping[str, str | int | float]) -> None:
+    wait.events += 1
+    if wait.events <= _MOST_EVENTS and wait.span.is_recording():
+        wait.span.add_event(name, {"asyncclient.poll.number": poll, **attributes})
+
+
+def _snapshot_attributes(snapshot: Snapshot[T] | None) -> dict[str, str]:
+    attributes: dict[str, str] = {}
+    if snapshot is not None:
+        if snapshot.state is not None:
+            attributes[_STATE] = snapshot.state.value
+        if snapshot.word is not None:
+            attributes[_WORD] = _short(str(snapshot.word))
+    return attributes
+
+
+def _error_attributes(error: Exception) -> dict[str, str | int]:
+    """Return what tells how something failed, without any text that somebody wrote."""
+    attributes: dict[str, str | int] = {_ERROR_TYPE: _type_of(error)}
+    if isinstance(error, APIError | DecodeError) and error.status:
+        attributes[_HTTP_STATUS] = error.status
+    if isinstance(error, APIError):
+        if error.code is not None:
+            attributes["asyncclient.error.code"] = _short(str(error.code))
+        if error.log_id:
+            attributes["asyncclient.error.log_id"] = _short(error.log_id)
+    return attributes
+
+
+def _type_of(error: BaseException) -> str:
+    """Return the name of an error's class, as logs have it too."""
+    return type(error).__qualname__
+
+
+def _full_type_of(error: BaseException) -> str:
+    kind = type(error)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return f"{module}{kind.__qualname__}"
+
+
+def _provider_of(task: object) -> str | None:
+    budget: object = getattr(task, "budget", None)
+    first = cast("tuple[object, ...]", budget)[:1] if isinstance(budget, tuple) else ()
+    return first[0] if first and isinstance(first[0], str) else None
+
+
+def _short(text: str) -> str:
+    return text[:_LONGEST_TEXT]
+
+
+def _version() -> str:
+    try:
+        return version("asyncclient-tasks")
+    except PackageNotFoundError:  # the sources alone, without an installation
+        return ""
+
+
+# Read once, here: it reads a file, which an event loop must not wait for.
+_VERSION: Final = _version()
+
+# Who listens, in a list of at most one.
+_listening: Final[list[_Telemetry]] = []
+
+
+def instrument(
+    *,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+) -> None:
+    """Tell all waits of this process that begin from now on, until `uninstrument`.
+
+    As with OpenTelemetry's own instrumentations, a second call changes nothing and logs a warning.
+
+    Args:
+        tracer_provider: where spans go. Default: the program's own, also if it is set later.
+        meter_provider: where metrics go. Default: as above.
+    """
+    if _listening:
+        _log.warning("already instrumented: call uninstrument() first to change the providers")
+        return
+    telemetry = _Telemetry(tracer_provider, meter_provider)
+    _listening.append(telemetry)
+    listen(telemetry)
+
+
+def uninstrument() -> None:
+    """Tell no further waits; without `instrument` before, it changes nothing and logs a warning."""
+    if not _listening:
+        _log.warning("not instrumented: there is nothing to undo")
+        return
+    listen(None)
+    _listening.pop().end_left()

@@ -1,0 +1,244 @@
+"""A proxy on real TCP that stands between a pool and a provider, and spoils what it is told to.
+
+It reads whole requests, passes each on over a connection of its own, and sends the whole answer
+back: so long as nothing is ordered, nobody notices it. What is ordered is a coroutine function
+that does with its `Link` (a connection) or its `Exchange` (a request) what it likes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Self, TypeAlias
+
+BLANK_LINE = b"\r\n\r\n"
+# Thousands of waits may all connect at once.
+_BACKLOG = 4096
+_SEND_BUFFER = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Message:
+    """One HTTP request or answer as it came over the wire."""
+
+    head: bytes
+    body: bytes
+
+    @property
+    def raw(self) -> bytes:
+        """All of its bytes."""
+        return self.head + self.body
+
+    @property
+    def first_line(self) -> str:
+        """The request line, or the status line."""
+        return self.head.partition(b"\r\n")[0].decode("latin-1")
+
+
+def promised(head: bytes) -> int:
+    """Return how long a body is by its head's `Content-Length`."""
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return int(line.partition(b":")[2])
+    return 0
+
+
+async def read_message(reader: asyncio.StreamReader) -> Message:
+    """Read a head, and the body that it promises."""
+    head = await reader.readuntil(BLANK_LINE)
+    return Message(head, await reader.readexactly(promised(head)))
+
+
+class Link:
+    """The client's end of one connection.
+
+    Attributes:
+        number: which connection to the proxy this is, from 1.
+        offered: bytes that were written to it, those in the kernel's buffers included.
+    """
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        self.reader = reader
+        self._writer = writer
+        self.number = number
+        self.offered = 0
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the client has closed its end, or this end was given up."""
+        broken = self.reader.exception() is not None
+        return self.reader.at_eof() or broken or self._writer.transport.is_closing()
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes as they are; raises `OSError` when the client has left."""
+        self._writer.write(data)
+        await self._writer.drain()
+        self.offered += len(data)
+
+    async def until_left(self) -> None:
+        """Say nothing until the client has closed its end."""
+        while await self.reader.read(65536):
+            pass
+
+    def reset(self) -> None:
+        """Reset the connection: the client gets a TCP reset, not an orderly end."""
+        raw = self._writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._writer.transport.abort()
+
+    def drop(self) -> None:
+        """Give the connection up: an orderly end in TCP, without TLS's farewell."""
+        self._writer.transport.abort()
+
+    async def end(self) -> None:
+        """Close the connection in an orderly way, as far as the client lets it."""
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+
+class Exchange:
+    """One request on its way to the provider.
+
+    Attributes:
+        link: the connection that it came on.
+        request: the request.
+        proxy: what it came to.
+    """
+
+    def __init__(self, link: Link, request: Message, proxy: FaultProxy) -> None:
+        self.link = link
+        self.request = request
+        self.proxy = proxy
+
+    async def pass_on(self) -> Message:
+        """Let the provider act on the request, and return its answer."""
+        return await self.proxy.ask_provider(self.request)
+
+
+OnConnect: TypeAlias = Callable[[Link], Awaitable[None]]
+OnRequest: TypeAlias = Callable[[Exchange], Awaitable[None]]
+
+
+class FaultProxy:
+    """A TCP server on loopback in front of a provider; connections are refused until it listens.
+
+    Args:
+        provider_port: where the provider listens on 127.0.0.1.
+        tls: speak TLS with the client, with this certificate.
+        port: where it listens itself; 0 for a free port.
+
+    Attributes:
+        port: where it listens.
+        connection_faults: what the next connections meet before anything is read from them; None
+            for nothing.
+        request_faults: what the next requests meet once they have come in whole; the same.
+        accepted: connections so far.
+        requests: the requests that came in whole, in order.
+        passed_on: those of them that the provider got.
+        offered: the most bytes that were written to one connection before its end.
+    """
+
+    def __init__(
+        self, provider_port: int, tls: ssl.SSLContext | None = None, *, port: int = 0
+    ) -> None:
+        self._provider_port = provider_port
+        self._tls = tls
+        # Bound from the first, so that nobody else gets the port while connections are refused.
+        # With its protocol said, or asyncio would leave Nagle's algorithm on.
+        self._listener = socket.socket(proto=socket.IPPROTO_TCP)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", port))
+        # Accepted connections inherit it: what is offered is then nearly what the client has read.
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
+        self._links: set[Link] = set()
+        self.port: int = self._listener.getsockname()[1]
+        self.connection_faults: Iterator[OnConnect | None] = repeat(None)
+        self.request_faults: Iterator[OnRequest | None] = repeat(None)
+        self.accepted = self.offered = 0
+        self.requests: list[Message] = []
+        self.passed_on: list[Message] = []
+
+    @property
+    def origin(self) -> str:
+        """Its URL without a path."""
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def connected(self) -> int:
+        """Connections that neither end has given up."""
+        return sum(not link.has_left for link in self._links)
+
+    async def listen(self) -> None:
+        """Take connections."""
+        self._server = await asyncio.start_server(
+            self._accept, sock=self._listener, ssl=self._tls, backlog=_BACKLOG
+        )
+
+    async def close(self) -> None:
+        """Stop listening, and give every connection up."""
+        if self._server is not None:
+            self._server.close()
+        self._listener.close()
+        for link in self._links:
+            link.drop()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    async def __aenter__(self) -> Self:
+        await self.listen()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def ask_provider(self, request: Message) -> Message:
+        """Pass a request on over a connection of its own, and return the answer."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._provider_port)
+        try:
+            writer.write(request.raw)
+            self.passed_on.append(request)
+            return await read_message(reader)
+        finally:
+            writer.close()
+
+    # Not a coroutine function: asyncio would report each connection that is cancelled.
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        link = Link(reader, writer, self.accepted)
+        self._links.add(link)
+        task = asyncio.get_running_loop().create_task(self._serve(link))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, link: Link) -> None:
+        try:
+            # The client may leave at any point.
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                if (meet_link := next(self.connection_faults)) is not None:
+                    await meet_link(link)
+                while not link.has_left:
+                    exchange = Exchange(link, await read_message(link.reader), self)
+                    self.requests.append(exchange.request)
+                    meet_request = next(self.request_faults) or all_is_well
+                    await meet_request(exchange)
+        finally:
+            self.offered = max(self.offered, link.offered)
+            await link.end()
+            self._links.discard(link)
+
+
+async def all_is_well(exchange: Exchange) -> None:
+    """Pass the request on, and send the answer back as it is."""
+    await exchange.link.send((await exchange.pass_on()).raw)

@@ -1,0 +1,365 @@
+"""A fault's scene: a provider, the proxy before it, a pool, and four operations through both."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import math
+import os
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain, repeat
+from typing import Any, Literal, TypeAlias
+
+import anyio
+import trustme
+
+from asyncclient import SessionPool, wait_until_done
+from asyncclient.errors import AsyncClientError, WaitTimeout
+from asyncclient.providers.copyai import CopyAI
+from asyncclient.providers.coze import Coze
+from asyncclient.testing import Simulator, VirtualTimeLoop
+from tests.adversity.faults import (
+    CONNECT_TIMEOUT,
+    MAX_BODY,
+    REQUEST_TIMEOUT,
+    Fault,
+    Operation,
+    Place,
+)
+from tests.adversity.proxy import FaultProxy
+
+Provider: TypeAlias = Literal["coze", "copyai"]
+PROVIDERS: tuple[Provider, ...] = ("coze", "copyai")
+
+WAIT_TIMEOUT = 20.0
+NAME = "provider.invalid"
+SECRET = "not-to-be-told"
+MARKER = "the start"
+WORKFLOW = "7350583675492311040"
+# So many connections, or requests, of one operation meet the fault.
+TIMES: dict[Operation, int] = {"start": 1, "poll": 1, "wait": 2, "list": 1}
+
+# --- the clock and the names ------------------------------------------------------------------
+
+# The faults need real sockets, but no real time to pass. A busy machine may take a while to
+# deliver over loopback: the clock waits five times longer for that than it usually does.
+GRACE = 0.01
+REAL_TIME = os.environ.get("ADVERSITY_CLOCK") == "real"
+
+
+class Names(asyncio.SelectorEventLoop):
+    """A loop in which one name is looked up here: no server is asked for it.
+
+    Attributes:
+        misses: so many lookups of it fail, then it is found on loopback.
+    """
+
+    misses = math.inf
+
+    async def getaddrinfo(
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        *,
+        family: int = 0,
+        type: int = 0,  # noqa: A002  (the name that asyncio gave it)
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[Any]:
+        """Look a name up."""
+        if host == NAME:
+            self.misses -= 1
+            if self.misses >= 0:
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            host = "127.0.0.1"
+        return await super().getaddrinfo(
+            host, port, family=family, type=type, proto=proto, flags=flags
+        )
+
+
+class VirtualTimeNames(Names, VirtualTimeLoop):
+    """The same on virtual time."""
+
+
+def virtual_loop() -> Names:
+    """Make an event loop on virtual time."""
+    return VirtualTimeNames(grace=GRACE)
+
+
+def scene_loop() -> Names:
+    """Make the event loop of a scene: virtual time, or the real one if the environment asks so."""
+    return Names() if REAL_TIME else virtual_loop()
+
+
+# --- certificates -----------------------------------------------------------------------------
+
+
+@functools.cache
+def authority(name: str) -> trustme.CA:
+    """Make a certificate authority."""
+    return trustme.CA(organization_name=name)
+
+
+@functools.cache
+def trusting() -> ssl.SSLContext:
+    """Make a client's context that trusts one authority alone."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(cadata=authority("friend").cert_pem.bytes().decode())
+    return context
+
+
+@functools.cache
+def certificate(
+    *, by: str = "friend", name: str = "127.0.0.1", expired: bool = False
+) -> ssl.SSLContext:
+    """Make a server's context."""
+    past = datetime(2001, 1, 1, tzinfo=UTC)
+    issued = (
+        authority(by).issue_cert(name, not_before=past, not_after=past.replace(year=2002))
+        if expired
+        else authority(by).issue_cert(name)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with issued.private_key_and_cert_chain_pem.tempfile() as path:
+        context.load_cert_chain(path)
+    return context
+
+
+def certificate_at(place: Place | None) -> ssl.SSLContext | None:
+    """Return what the proxy shows at a place; None where it speaks no TLS."""
+    match place:
+        case "good certificate":
+            return certificate()
+        case "certificate for another name":
+            return certificate(name="example.com")
+        case "expired certificate":
+            return certificate(expired=True)
+        case "certificate of a stranger":
+            return certificate(by="stranger")
+        case _:
+            return None
+
+
+# --- what is done through it ------------------------------------------------------------------
+
+Operations: TypeAlias = dict[Operation, Callable[[], Awaitable[object]]]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What stands around one fault.
+
+    Attributes:
+        fault: the fault.
+        provider: which provider it is met with.
+        sim: the provider.
+        proxy: what stands before it.
+        pool: the client's pool, of one connection to each origin.
+    """
+
+    fault: Fault
+    provider: Provider
+    sim: Simulator
+    proxy: FaultProxy
+    pool: SessionPool
+
+    @property
+    def direct(self) -> str:
+        """The provider's own origin."""
+        url = self.sim.coze_url if self.provider == "coze" else self.sim.copyai_url
+        return url.removesuffix("/api/")
+
+    async def operations(self, origin: str) -> Operations:
+        """Return the operations at an origin, about a task that is done already."""
+        done = {"simulate": {"seconds": 0.0, "outcome": "success"}}
+        fresh = {"simulate": {"seconds": 0.0, "outcome": "success", "marker": MARKER}}
+        async with SessionPool() as other:
+            if self.provider == "coze":
+                beside = Coze(other, token=SECRET, base_url=self.direct)
+                run = await beside.start_workflow(WORKFLOW, done)
+                coze = Coze(self.pool, token=SECRET, base_url=origin, allow_http=True)
+                handle = coze.workflow_run(WORKFLOW, run.execute_id)
+                return {
+                    "start": lambda: coze.start_workflow(WORKFLOW, fresh),
+                    "poll": handle.poll,
+                    "wait": lambda: wait_until_done(handle, timeout=WAIT_TIMEOUT),
+                    "list": lambda: coze.list_bots("7301"),
+                }
+            before = CopyAI(other, api_key=SECRET, base_url=f"{self.direct}/api")
+            begun = await before.start_workflow("WCFG-1", done)
+            copyai = CopyAI(self.pool, api_key=SECRET, base_url=f"{origin}/api", allow_http=True)
+            job = copyai.workflow_run("WCFG-1", begun.run_id)
+            return {
+                "start": lambda: copyai.start_workflow("WCFG-1", fresh),
+                "poll": job.poll,
+                "wait": lambda: wait_until_done(job, timeout=WAIT_TIMEOUT),
+                "list": lambda: copyai.list_workflow_runs("WCFG-1"),
+            }
+
+    def befall(self, times: int) -> None:
+        """Let the fault come: to the next connections and requests, or for ever at its place."""
+        fault, proxy = self.fault, self.proxy
+        proxy.connection_faults = (
+            repeat(fault.on_connect)
+            if fault.place == "plain http on a TLS port"
+            else chain(repeat(fault.on_connect, times), repeat(None))
+        )
+        proxy.request_faults = chain(repeat(fault.on_request, times), repeat(None))
+
+    def pass_by(self) -> None:
+        """Let nothing go wrong any longer."""
+        self.proxy.connection_faults = repeat(None)
+        self.proxy.request_faults = repeat(None)
+
+
+@contextlib.contextmanager
+def full_queue() -> Generator[str]:
+    """Give an origin on loopback that neither takes nor refuses a connection."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
+            filler.settimeout(0)
+            filler.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+async def set_scene(fault: Fault, provider: Provider, stack: AsyncExitStack) -> tuple[Scene, str]:
+    """Build a scene, and return it with the origin that its client is sent to."""
+    sim = await stack.enter_async_context(Simulator())
+    port = int((sim.coze_url if provider == "coze" else sim.copyai_url).split(":")[2].split("/")[0])
+    proxy = FaultProxy(port, certificate_at(fault.place))
+    stack.push_async_callback(proxy.close)
+    if fault.place not in {"nobody listens", "nobody listens at first"}:
+        await proxy.listen()
+    origin = proxy.origin
+    match fault.place:
+        case "unknown name" | "unknown name at first":
+            origin = f"http://{NAME}:{proxy.port}"
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, Names)
+            loop.misses = 1 if fault.place == "unknown name at first" else math.inf
+        case "nobody accepts":
+            origin = stack.enter_context(full_queue())
+        case "plain http on a TLS port":
+            origin = origin.replace("http:", "https:")
+        case _:
+            pass
+    pool = SessionPool(
+        limit=1,
+        request_timeout=REQUEST_TIMEOUT,
+        connect_timeout=CONNECT_TIMEOUT,
+        max_body=MAX_BODY,
+        ssl_context=trusting(),
+    )
+    await stack.enter_async_context(pool)
+    return Scene(fault, provider, sim, proxy, pool), origin
+
+
+# --- what is seen of it -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was seen of one operation under one fault.
+
+    Attributes:
+        error: what it raised; None for a good answer.
+        elapsed: seconds that it took, on the loop's clock.
+        requests: requests that the proxy read whole.
+        passed_on: those of them that the provider got.
+        started: tasks that the provider started for them.
+        offered: the most bytes that were written to one connection before the client closed it.
+        idle: whether the pool had no request under way after it.
+        fit: whether the pool's next request was answered.
+        connected: connections to the proxy that were open after the pool was closed.
+        left: asyncio tasks that were left after that.
+    """
+
+    error: Exception | None
+    elapsed: float
+    requests: int
+    passed_on: int
+    started: int
+    offered: int
+    idle: bool
+    fit: bool
+    connected: int
+    left: int
+
+    @property
+    def outcome(self) -> str:
+        """What the table says of it."""
+        said = "ok" if self.error is None else f"`{type(self.error).__name__}`"
+        if isinstance(self.error, WaitTimeout):
+            said += f" after `{type(self.error.last_error).__name__}`"
+        if isinstance(self.error, AsyncClientError) and self.error.may_have_started:
+            said += ", may have started"
+        return f"{said}; {self.requests}"
+
+
+async def observe(fault: Fault, operation: Operation, provider: Provider) -> Observed:
+    """Do one operation under one fault, then a good one, and close the pool."""
+    before = asyncio.all_tasks()
+    async with AsyncExitStack() as stack:
+        scene, origin = await set_scene(fault, provider, stack)
+        proxy = scene.proxy
+        through = await scene.operations(origin)
+        if fault.kept is not None:
+            proxy.request_faults = chain([fault.kept], repeat(None))
+            await through["poll"]()
+            await anyio.sleep(0.02)
+            proxy.requests.clear()
+            proxy.passed_on.clear()
+        scene.befall(TIMES[operation])
+        began = anyio.current_time()
+        error = await end_of(through[operation](), fault, proxy)
+        elapsed = anyio.current_time() - began
+        idle = ", 0 requests active," in repr(scene.pool)
+        requests, passed_on = len(proxy.requests), len(proxy.passed_on)
+        scene.pass_by()
+        # At a place that is bad for good, the pool must still serve another one.
+        if fault.place not in {None, "good certificate"}:
+            through = await scene.operations(scene.direct)
+        fit = await through["poll"]() is not None
+        await scene.pool.aclose()
+        connected = await settled(lambda: proxy.connected)
+        started = scene.sim.starts[MARKER]
+    left = await settled(lambda: len(asyncio.all_tasks() - before))
+    return Observed(
+        error, elapsed, requests, passed_on, started, proxy.offered, idle, fit, connected, left
+    )
+
+
+async def end_of(doing: Awaitable[object], fault: Fault, proxy: FaultProxy) -> Exception | None:
+    """Return how an operation ends: its error, or None for a good answer."""
+    async with asyncio.TaskGroup() as group:
+        if fault.place == "nobody listens at first":
+            group.create_task(listen_soon(proxy))
+        try:
+            await doing
+        except Exception as error:  # noqa: BLE001  (the test looks at whatever it is)
+            return error
+    return None
+
+
+async def listen_soon(proxy: FaultProxy) -> None:
+    """Listen after the first try and before the second."""
+    await anyio.sleep(0.02)
+    await proxy.listen()
+
+
+async def settled(count: Callable[[], int]) -> int:
+    """Return a count once it is 0, or what it is after some seconds."""
+    with anyio.move_on_after(5):
+        while count():  # noqa: ASYNC110  (what ends sets no event)
+            await anyio.sleep(0.001)
+    return count()

@@ -1,0 +1,72 @@
+"""A provider, or a proxy that spoils its answers, in a process of its own.
+
+`python -m tests.adversity.serve provider` runs the simulator until standard input ends, then tells
+what it has seen. `python -m tests.adversity.serve proxy PROVIDER_PORT PORT SEED SHARE` runs until
+it is killed, and names each fault as it comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from random import Random
+
+import anyio
+import msgspec
+
+from asyncclient.testing import Simulator
+from tests.adversity.faults import drawn
+from tests.adversity.proxy import FaultProxy
+
+
+class Report(msgspec.Struct):
+    """What the provider has seen.
+
+    Attributes:
+        starts: starts by their markers.
+        ends: when each task ended by its marker, on the machine's monotonic clock.
+        requests: requests by operation.
+    """
+
+    starts: dict[str, int]
+    ends: dict[str, float]
+    requests: dict[str, int]
+
+
+def tell(line: str) -> None:
+    """Write a line at once: the process may be killed after it."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+async def provider() -> None:
+    """Run the simulator until standard input ends, then tell what it has seen."""
+    async with Simulator() as sim:
+        tell(sim.copyai_url)
+        await anyio.to_thread.run_sync(sys.stdin.read)
+        ends = {task.marker: task.ends_at for task in sim.tasks.values()}
+        report = Report(dict(sim.starts), ends, dict(sim.requests))
+        tell(msgspec.json.encode(report).decode())
+
+
+async def proxy(provider_port: int, port: int, seed: int, share: float) -> None:
+    """Run a proxy of whose answers a share is spoilt, until it is killed."""
+    async with FaultProxy(provider_port, port=port) as proxy:
+        proxy.request_faults = drawn(Random(seed), share, tell)
+        tell("listening")
+        await anyio.sleep_forever()
+
+
+def main() -> None:
+    """Run what the arguments say."""
+    match sys.argv[1:]:
+        case ["provider"]:
+            asyncio.run(provider())
+        case ["proxy", provider_port, port, seed, share]:
+            asyncio.run(proxy(int(provider_port), int(port), int(seed), float(share)))
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Every fault of the table, met by every operation of each provider over real TCP."""
+
+from __future__ import annotations
+
+import pytest
+
+from asyncclient.errors import AsyncClientError, ConnectFailed, TransportError
+from tests.adversity.faults import (
+    CONNECT_TIMEOUT,
+    FAULTS,
+    OPERATIONS,
+    REQUEST_TIMEOUT,
+    TABLE,
+    Fault,
+    Operation,
+)
+from tests.adversity.page import HOW_TO_WRITE, PAGE, read, write
+from tests.adversity.scene import (
+    PROVIDERS,
+    REAL_TIME,
+    SECRET,
+    TIMES,
+    WAIT_TIMEOUT,
+    Observed,
+    Provider,
+    observe,
+)
+
+# Repeats and the gaps between them: a request is tried four times at most, within half a minute.
+MOST_SECONDS = {"start": 45.0, "poll": REQUEST_TIMEOUT, "wait": WAIT_TIMEOUT + 5, "list": 45.0}
+# A real clock runs on while a busy machine does something else.
+SLACK = 10.0 if REAL_TIME else 0.1
+
+text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+documented = read(text)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_a_fault_ends_as_the_table_says(
+    fault: Fault, provider: Provider, operation: Operation
+) -> None:
+    """It ends in time and as declared, a start is never doubled or denied, and the pool goes on."""
+    seen = await observe(fault, operation, provider)
+    ends = fault.ends[operation]
+    assert (type(seen.error) if seen.error else None) is ends.error, repr(seen.error)
+    assert seen.requests == ends.requests
+    assert seen.passed_on == reaching(fault, operation, ends.requests)
+    check_start(seen, maybe=ends.maybe, by=operation)
+    check_time(seen, fault, operation)
+    assert SECRET not in f"{seen.error!r} {seen.error}"
+    assert seen.idle, "a request is still under way in the pool"
+    assert seen.fit, "the pool's next request was not answered"
+    assert seen.connected == 0, "the pool was closed, but not its connections"
+    assert seen.left == 0, "tasks are left behind"
+    if fault.most_offered is not None:
+        assert seen.offered < fault.most_offered
+    assert seen.outcome == documented[fault.name][operation], (
+        f"docs/faults.md says otherwise: if this is right, run {HOW_TO_WRITE}"
+    )
+
+
+def reaching(fault: Fault, operation: Operation, requests: int) -> int:
+    """Return how many of an operation's requests the provider gets."""
+    spoilt = 0 if fault.on_request is None else min(TIMES[operation], requests)
+    return requests if fault.passed_on else requests - spoilt
+
+
+def check_start(seen: Observed, *, maybe: bool, by: Operation) -> None:
+    """Check that nothing was started twice, and that an error says so if it may have been once."""
+    assert seen.started <= (by == "start")
+    error = seen.error
+    if error is None:
+        assert seen.started == (by == "start")
+        return
+    assert isinstance(error, AsyncClientError)
+    assert error.may_have_started == maybe
+    assert not seen.started or error.may_have_started
+    if isinstance(error, TransportError):
+        assert error.sent == (not isinstance(error, ConnectFailed))
+
+
+def check_time(seen: Observed, fault: Fault, operation: Operation) -> None:
+    """Check that it took no longer than its timeouts allow, and as long as the fault makes it."""
+    assert seen.elapsed <= MOST_SECONDS[operation] + SLACK
+    if fault.takes != "no time":
+        timeout = {"request_timeout": REQUEST_TIMEOUT, "connect_timeout": CONNECT_TIMEOUT}
+        assert seen.elapsed >= timeout[fault.takes] - 0.1
+    elif operation == "poll" and not REAL_TIME:
+        assert seen.elapsed < CONNECT_TIMEOUT + 0.1
+
+
+def test_the_page_is_that_of_the_table() -> None:
+    """The page has the faults of the table in their order and words, and nothing else."""
+    assert text == write(documented), f"docs/faults.md is of another table: run {HOW_TO_WRITE}"
+
+
+def test_no_two_faults_have_one_name() -> None:
+    """Each fault is met, since none hides another one."""
+    assert len(FAULTS) == sum(len(faults) for faults in TABLE.values())

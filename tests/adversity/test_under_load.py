@@ -1,0 +1,86 @@
+"""Faults under load, in real time: 500 tasks of one poller, a tenth of whose answers go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from random import Random
+
+import pytest
+
+from asyncclient import Poller, Schedule, SessionPool
+from asyncclient.errors import AsyncClientError, TaskFailed
+from asyncclient.providers.copyai import CopyAI, WorkflowRunHandle
+from asyncclient.testing import Simulator
+from tests.adversity.faults import TRANSIENT, drawn
+from tests.adversity.proxy import FaultProxy
+from tests.adversity.scene import settled
+
+TASKS = 500
+SHARE = 0.1
+
+real_clock = pytest.mark.parametrize(
+    "anyio_backend", [pytest.param(("asyncio", {"debug": False}), id="real")]
+)
+
+
+@real_clock
+@pytest.mark.timeout(90)
+async def test_many_tasks_survive_faults_of_every_kind() -> None:
+    """Each of 500 tasks ends once and as it was told to; none is started twice, none is lost."""
+    before = asyncio.all_tasks()
+    rng = Random(7)
+    served: list[str] = []
+    fates = {
+        f"task-{number}": {
+            "marker": f"task-{number}",
+            "seconds": rng.uniform(1.0, 4.0),
+            "outcome": rng.choice(["success", "success", "success", "fail"]),
+        }
+        for number in range(TASKS)
+    }
+    runs: dict[WorkflowRunHandle, str] = {}
+    unknown: set[str] = set()
+    async with Simulator() as sim:
+        port = int(sim.copyai_url.split(":")[2].partition("/")[0])
+        async with FaultProxy(port) as proxy:
+            proxy.request_faults = drawn(rng, SHARE, served.append)
+            async with (
+                SessionPool(limit=50, request_timeout=2.0) as pool,
+                Poller(schedule=Schedule(first=0.3, factor=1.3, cap=1.0)) as poller,
+            ):
+                copyai = CopyAI(pool, api_key="k", base_url=f"{proxy.origin}/api")
+
+                async def start(marker: str) -> None:
+                    try:
+                        run = await copyai.start_workflow("W", {"simulate": fates[marker]})
+                    except AsyncClientError as error:
+                        if error.may_have_started:
+                            unknown.add(marker)
+                        else:
+                            assert not sim.starts[marker]
+                    else:
+                        runs[run] = marker
+
+                await asyncio.gather(*(start(marker) for marker in fates))
+                ends: Counter[str] = Counter()
+                async for done in poller.as_done(runs, timeout=60):
+                    assert isinstance(done.task, WorkflowRunHandle)
+                    marker = runs[done.task]
+                    ends[marker] += 1
+                    if fates[marker]["outcome"] == "fail":
+                        assert isinstance(done.error, TaskFailed)
+                    else:
+                        assert done.error is None
+                stats = poller.stats()
+            assert ends == Counter(runs.values())
+            assert (stats.pending, stats.waiters, stats.in_flight) == (0, 0, 0)
+            assert ", 0 requests active," in repr(pool)
+            assert await settled(lambda: proxy.connected) == 0
+    assert {*sim.starts.values()} == {1}
+    assert {*sim.starts} <= {*runs.values()} | unknown
+    assert {*runs.values()} <= {*sim.starts}
+    # It did meet what it is to survive.
+    assert {*served} == {*TRANSIENT}
+    assert len(runs) + len(unknown) > TASKS * 0.9
+    assert await settled(lambda: len(asyncio.all_tasks() - before)) == 0

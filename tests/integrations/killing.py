@@ -1,0 +1,199 @@
+"""What the tests of real engines share: waits on the simulator, workers to kill, and the reckoning.
+
+The remote tasks run in the test's own process, so that they outlive every worker and server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Protocol
+
+import anyio
+
+from asyncclient import SessionPool, TaskRef
+from asyncclient.providers.copyai import CopyAI
+from asyncclient.providers.coze import Coze
+from asyncclient.testing import Simulator
+
+WORKER = Path(__file__).with_name("worker.py")
+REDELIVERY = 6.0  # seconds; 30 by default, and so much longer would these tests take
+
+
+class Waits(Protocol):
+    """What both engines' adapters have."""
+
+    async def submit_many(self, refs: Mapping[str, TaskRef], *, timeout: float) -> list[str]:
+        """Keep many waits."""
+        ...
+
+
+async def eventually(condition: Callable[[], bool], patience: float = 15.0) -> None:
+    """Wait until something is so, by the real clock."""
+    with anyio.fail_after(patience):
+        while not condition():  # noqa: ASYNC110  (an engine sets no event here)
+            await asyncio.sleep(0.01)
+
+
+@dataclass
+class Reckoning:
+    """What became of the waits.
+
+    Attributes:
+        right: waits that were told once or more, always in their right state.
+        duplicates: times that one was told again.
+        polls: that reached the provider.
+        worst_gap: seconds between two polls of one task, at most.
+        started_twice: tasks of one marker that were started more than once.
+    """
+
+    right: int = 0
+    duplicates: int = 0
+    polls: int = 0
+    worst_gap: float = 0.0
+    started_twice: int = 0
+
+
+@dataclass
+class Scene:
+    """A simulator full of tasks, workers, and the ledger that the workers write.
+
+    Args:
+        engine: the adapter's name.
+        url: where it keeps its tickets.
+        folder: for the ledger.
+        sim: the providers.
+    """
+
+    engine: str
+    url: str
+    folder: Path
+    sim: Simulator
+    workers: list[asyncio.subprocess.Process] = field(
+        default_factory=list[asyncio.subprocess.Process]
+    )
+    expected: dict[str, str] = field(default_factory=dict[str, str])
+    refs: dict[str, TaskRef] = field(default_factory=dict[str, TaskRef])
+    worst_gap: float = 0.0
+
+    async def start_tasks(self, number: int, shortest: float, longest: float) -> None:
+        """Start remote tasks, half at each provider, every tenth of which fails."""
+        rng = Random(7)
+        async with SessionPool() as pool:
+            coze = Coze(pool, token=self.sim.coze_token, base_url=self.sim.coze_url)
+            copyai = CopyAI(pool, api_key=self.sim.copyai_key, base_url=self.sim.copyai_url)
+
+            async def start(index: int) -> None:
+                key = f"{self.folder.name}-{index}"
+                fails = index % 10 == 0
+                order: dict[str, object] = {
+                    "seconds": rng.uniform(shortest, longest),
+                    "outcome": "fail" if fails else "success",
+                    "marker": key,
+                }
+                run = (
+                    await coze.start_workflow("7350", {"simulate": order})
+                    if index % 2
+                    else await copyai.start_workflow("WCFG-1", {"simulate": order})
+                )
+                self.refs[key] = run.ref
+                self.expected[key] = "failed" if fails else "succeeded"
+
+            for first in range(0, number, 50):
+                await asyncio.gather(*(start(index) for index in range(first, first + 50)))
+
+    async def start_worker(self) -> None:
+        """Start one more worker process."""
+        urls = (self.sim.coze_url, self.sim.copyai_url)
+        ledger = str(self.folder / "ledger")
+        with (self.folder / "stderr").open("ab") as errors:
+            worker = await asyncio.create_subprocess_exec(
+                sys.executable,
+                str(WORKER),
+                self.engine,
+                self.url,
+                *urls,
+                ledger,
+                str(REDELIVERY),
+                stderr=errors,
+                env={**os.environ, "PYTHONPATH": str(WORKER.parents[2])},
+            )
+        self.workers.append(worker)
+
+    async def kill_worker(self) -> None:
+        """Kill the oldest worker, as the machine under it might be."""
+        worker = self.workers.pop(0)
+        with contextlib.suppress(ProcessLookupError):
+            worker.send_signal(signal.SIGKILL)
+        await worker.wait()
+
+    async def close(self) -> None:
+        """Kill all workers."""
+        while self.workers:
+            await self.kill_worker()
+
+    def told(self) -> dict[str, list[str]]:
+        """Return what the ledger says of each wait."""
+        path = self.folder / "ledger"
+        told: dict[str, list[str]] = {}
+        for line in path.read_text().splitlines() if path.exists() else ():
+            key, state, *_ = line.split()
+            told.setdefault(key, []).append(state)
+        return told
+
+    async def until(self, number: int, patience: float = 120.0) -> None:
+        """Wait until so many waits have ended, and watch how often each task is polled."""
+        last: dict[str, tuple[int, float]] = {}
+        with anyio.fail_after(patience):
+            while len(self.told()) < number:
+                self._watch(last)
+                assert all(worker.returncode is None for worker in self.workers), "a worker ended"
+                await asyncio.sleep(0.2)
+
+    def _watch(self, last: dict[str, tuple[int, float]]) -> None:
+        now = anyio.current_time()
+        for key, task in self.sim.tasks.items():
+            polls, since = last.get(key, (0, now))
+            if task.polled_done_at is None:
+                self.worst_gap = max(self.worst_gap, now - since)
+            if task.polls != polls or key not in last:
+                last[key] = task.polls, now
+
+    def reckon(self) -> Reckoning:
+        """Add it all up."""
+        told = self.told()
+        assert told.keys() <= self.expected.keys()
+        return Reckoning(
+            right=sum({self.expected[key]} == set(states) for key, states in told.items()),
+            duplicates=sum(len(states) - 1 for states in told.values()),
+            polls=sum(task.polls for task in self.sim.tasks.values()),
+            worst_gap=round(self.worst_gap, 1),
+            started_twice=sum(count > 1 for count in Counter(self.sim.starts).values()),
+        )
+
+
+async def survive(
+    scene: Scene, waits: Waits, hit: Callable[[], Awaitable[None]], *, number: int, workers: int = 1
+) -> Reckoning:
+    """Hold many waits, let something happen in their midst, and return what became of them."""
+    for _ in range(workers):
+        await scene.start_worker()
+    await scene.start_tasks(number, 10.0, 25.0)
+    new = await waits.submit_many(scene.refs, timeout=600)
+    assert len(new) == number
+    await scene.until(number // 5)
+    assert len(scene.told()) < number * 4 // 5, "too late to hit anything"
+    await hit()
+    await scene.until(number)
+    await asyncio.sleep(2 * REDELIVERY)  # what is still told after the last one would be told twice
+    reckoning = scene.reckon()
+    sys.stdout.write(f"\n{scene.engine}: {number} waits, {reckoning}\n")
+    return reckoning

@@ -1,0 +1,156 @@
+"""What a worker does with a ticket's turn, over a store that goes down, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import anyio
+import pytest
+
+from asyncclient import Done, Poller, Schedule
+from asyncclient._ticket import Expired, Outcome, Ticket
+from asyncclient.integrations._turns import Later, Turns
+from tests.waiting.scenario import REF, Job, ends_at
+
+
+@dataclass
+class Shelf:
+    """A store in memory that can be down, and the sink's notes."""
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
+    told: list[str] = field(default_factory=list[str])
+    down_until: float = 0.0
+    recovered: int = 0
+
+    async def outcome(self, key: str) -> Outcome | None:
+        """Return an outcome."""
+        return self.outcomes.get(key)
+
+    async def keep(self, key: str, outcome: Outcome) -> None:
+        """Keep one, if it is up."""
+        await self.ready()
+        self.outcomes[key] = outcome
+
+    async def ready(self) -> None:
+        """Raise when it is down."""
+        if anyio.current_time() < self.down_until:
+            raise ConnectionError("the store is down")
+
+    async def recover(self) -> None:
+        """Count."""
+        self.recovered += 1
+
+    async def sink(self, key: str, _end: Done[object] | Expired) -> None:
+        """Take a note."""
+        self.told.append(key)
+
+
+def ticket() -> str:
+    """Make a ticket of an hour."""
+    return Ticket.begin(REF, timeout=3600).encode()
+
+
+async def test_an_end_is_told_and_then_written_down() -> None:
+    """After that a turn of the same wait, which an engine may give again, does nothing."""
+    shelf, job = Shelf(), Job("running", "done")
+    async with Poller(schedule=Schedule()) as poller:
+        turns = Turns(shelf, poller, lambda _: job, shelf.sink, hold=60)
+        assert await turns.take("order", ticket()) is None
+        assert (shelf.told, shelf.outcomes["order"].how) == (["order"], "done")
+        polls = len(job.polls)
+        assert await turns.take("order", ticket()) is None
+    assert (shelf.told, len(job.polls)) == (["order"], polls)
+
+
+async def test_a_wait_that_is_held_is_not_held_twice_in_one_worker() -> None:
+    """An engine that takes a slow worker for dead gives it its own ticket again."""
+    shelf, job = Shelf(), Job(ends_at(30.0))
+    async with Poller(schedule=Schedule()) as poller:
+        turns = Turns(shelf, poller, lambda _: job, shelf.sink, hold=60)
+        first = asyncio.create_task(turns.take("order", ticket()))
+        await anyio.sleep(5)
+        text = ticket()
+        assert await turns.take("order", text) == Later(60, text)
+        assert await first is None
+    assert shelf.told == ["order"]
+
+
+async def test_a_wait_stays_while_its_store_is_down() -> None:
+    """At the end of its slice nobody could take it back, so its polls go on until one can."""
+    shelf, job = Shelf(down_until=500.0), Job("running")
+    async with Poller(schedule=Schedule()) as poller:
+        turns = Turns(shelf, poller, lambda _: job, shelf.sink, hold=60)
+        later = await turns.take("order", ticket())
+    assert 500 <= anyio.current_time() < 600
+    assert later is not None
+    assert max(job.gaps) < 16
+    assert Ticket.decode(later.ticket).polls == len(job.polls)
+
+
+async def test_an_end_waits_for_its_store() -> None:
+    """An end that was told is written down when the store is back, not told again."""
+    shelf, job = Shelf(down_until=100.0), Job(ends_at(10.0))
+    async with Poller(schedule=Schedule()) as poller:
+        turns = Turns(shelf, poller, lambda _: job, shelf.sink, hold=60)
+        assert await turns.take("order", ticket()) is None
+    assert 100 <= anyio.current_time() < 105
+    assert (shelf.told, list(shelf.outcomes)) == (["order"], ["order"])
+
+
+async def test_an_engine_that_lost_its_store_gets_everything_back_with_it() -> None:
+    """Where an engine waits for what it holds, slices end as soon as it can take them."""
+    shelf, job = Shelf(), Job("running")
+    async with Poller(schedule=Schedule()) as poller:
+        turns = Turns(shelf, poller, lambda _: job, shelf.sink, hold=3600)
+        async with turns.session():
+            held = asyncio.create_task(turns.take("order", ticket()))
+            await anyio.sleep(10)
+            shelf.down_until = 50.0
+        later = await held
+    assert 50 <= anyio.current_time() < 52
+    assert later is not None
+    assert shelf.recovered == 1
+    assert not turns.closing
+
+
+async def test_a_stopped_engine_gets_everything_back_at_once() -> None:
+    """What stops it is raised on, no slice goes on, and none begins."""
+    shelf, job = Shelf(), Job("running")
+    async with Poller(schedule=Schedule()) as poller:
+        turns = Turns(shelf, poller, lambda _: job, shelf.sink, hold=3600)
+        text = ticket()
+
+        async def stop() -> None:
+            async with turns.session():
+                await anyio.sleep(10)
+                raise KeyboardInterrupt
+
+        held = asyncio.create_task(turns.take("order", text))
+        with pytest.raises(KeyboardInterrupt):
+            await stop()
+        later = await held
+        assert anyio.current_time() == pytest.approx(10)
+        assert later is not None
+        assert later.delay == 0
+        polls = len(job.polls)
+        assert await turns.take("other", text) == Later(0.0, text)
+    assert len(job.polls) == polls
+
+
+async def test_what_goes_wrong_in_a_worker_is_tried_again_later() -> None:
+    """A sink that raises, or a ticket that cannot be read, costs no wait."""
+
+    async def failing(_key: str, _end: Done[object] | Expired) -> None:
+        raise OSError("the sink's own trouble")
+
+    shelf = Shelf()
+    async with Poller(schedule=Schedule()) as poller:
+        turns = Turns(shelf, poller, lambda _: Job("done"), failing, hold=60)
+        text = ticket()
+        for given in (text, '{"v":99}', "nonsense"):
+            later = await turns.take("order", given)
+            assert later is not None
+            assert later.ticket == given
+            assert 15 <= later.delay <= 30
+    assert not shelf.outcomes

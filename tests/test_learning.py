@@ -1,0 +1,961 @@
+"""Tests of learning: what it costs beside the best possible, what it promises, what it keeps."""
+
+from __future__ import annotations
+
+import math
+from binascii import crc32
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice, pairwise
+from random import Random
+from statistics import NormalDist, median
+from typing import cast
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncclient._learning import LearnedSchedule
+from asyncclient._schedule import Schedule
+
+SEEDS = st.integers(0, 2**32)
+_normal = NormalDist()
+
+# As a program without a type checker calls it.
+unchecked = cast("Callable[..., LearnedSchedule]", LearnedSchedule)
+unchecked_from_bytes = cast("Callable[..., LearnedSchedule]", LearnedSchedule.from_bytes)
+
+
+# --- laws of duration, and the least that one of them costs -------------------------------------
+
+
+@dataclass(frozen=True)
+class Law:
+    """How long tasks take.
+
+    Attributes:
+        name: as it is called.
+        ended: the share that has ended by an age.
+        age: the age by which a share has ended.
+    """
+
+    name: str
+    ended: Callable[[float], float]
+    age: Callable[[float], float]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def stretched(self, factor: float) -> Law:
+        """Return the law of tasks that take so many times as long."""
+        return Law(
+            f"{self.name} times {factor:g}",
+            lambda age: self.ended(age / factor),
+            lambda share: self.age(share) * factor,
+        )
+
+
+def lognormal(mean: float, sigma: float) -> Law:
+    """Return a smooth law with one mode."""
+    mu = math.log(mean) - sigma**2 / 2
+    return Law(
+        "lognormal",
+        lambda age: _normal.cdf((math.log(age) - mu) / sigma) if age > 0 else 0.0,
+        lambda share: math.exp(mu + sigma * _normal.inv_cdf(share)),
+    )
+
+
+def weibull(shape: float, mean: float) -> Law:
+    """Return a law whose hazard grows (shape over 1) or falls."""
+    scale = mean / math.gamma(1 + 1 / shape)
+    return Law(
+        f"Weibull {shape:g}",
+        lambda age: -math.expm1(-((age / scale) ** shape)) if age > 0 else 0.0,
+        lambda share: scale * math.pow(-math.log1p(-share), 1 / shape),
+    )
+
+
+def pareto(alpha: float, mean: float) -> Law:
+    """Return a law with a heavy tail, and nothing before its least age."""
+    least = mean * (alpha - 1) / alpha
+    return Law(
+        "Pareto",
+        lambda age: 1 - math.pow(least / age, alpha) if age > least else 0.0,
+        lambda share: least * math.pow(1 - share, -1 / alpha),
+    )
+
+
+def normal(mean: float, spread: float) -> Law:
+    """Return a law of tasks that all take about the same time; `spread` is a share of it."""
+    law = NormalDist(mean, mean * spread)
+    return Law("narrow", law.cdf, law.inv_cdf)
+
+
+def bimodal() -> Law:
+    """Return the law of tasks of which 70 % take 5 s and the others 120 s, ±15 %."""
+    short, long = NormalDist(5, 0.75), NormalDist(120, 18)
+    return Law(
+        "bimodal",
+        lambda age: 0.7 * short.cdf(age) + 0.3 * long.cdf(age),
+        lambda share: (
+            short.inv_cdf(share / 0.7) if share < 0.7 else long.inv_cdf((share - 0.7) / 0.3)
+        ),
+    )
+
+
+LOGNORMAL = lognormal(30, 0.8)
+BIMODAL = bimodal()
+NARROW = normal(30, 0.03)
+LAWS = (LOGNORMAL, weibull(1.5, 30), weibull(0.7, 30), BIMODAL, NARROW, pareto(1.5, 30))
+
+
+@lru_cache(maxsize=64)
+def least_cost(law: Law, price: float, longest: float) -> float:
+    """Return what a task costs at least, in polls at their price and seconds of delay.
+
+    Plain dynamic programming over a fine grid of ages by the true law, apart from the package's
+    own: every next poll within the longest gap is tried after every poll.
+    """
+    last = min(law.age(1 - 1e-6), 20 * law.age(0.999))
+    first = max(law.age(1e-5) * 0.7, 1e-3)
+    grid = {0.0, last}
+    for step in range(130):
+        grid.add(law.age((step + 0.5) / 130))
+        grid.add(first * (last / first) ** (step / 129))
+    grid.update(longest * step / 2 for step in range(1, min(60, int(last * 2 / longest))))
+    ages = sorted(grid)
+    ended = [law.ended(age) for age in ages]
+    area = [0.0]
+    for (low, high), (before, after) in zip(pairwise(ages), pairwise(ended), strict=True):
+        middle = law.ended((low + high) / 2)
+        area.append(area[-1] + (high - low) * (before + 4 * middle + after) / 6)
+    costs = [0.0] * len(ages)
+    for now in range(len(ages) - 2, -1, -1):
+        reach = max(now + 2, bisect_right(ages, ages[now] + longest))
+        costs[now] = price * (1 - ended[now]) + min(
+            area[then] - area[now] - ended[now] * (ages[then] - ages[now]) + costs[then]
+            for then in range(now + 1, reach)
+        )
+    return costs[0]
+
+
+# --- tasks one after another, in virtual time ---------------------------------------------------
+
+# How the end of a task becomes known: from the polls alone, or by the provider's clock as well.
+POLLS, STAMPS, WHOLE_SECONDS = "polls", "stamps", "whole seconds"
+
+
+def drawer(rng: Random) -> Callable[[float], float]:
+    """Return a function that draws evenly from 0 up to its argument."""
+    return lambda width: rng.uniform(0.0, width)
+
+
+def follow(
+    schedule: LearnedSchedule, duration: float, rng: Random, known: str, *, kind: str = ""
+) -> tuple[int, float]:
+    """Poll one task to its end, and tell the schedule; return its polls and its delay."""
+    draw = drawer(rng)
+    age = before = 0.0
+    polls = 0
+    while True:
+        age += schedule.gap(age, polls, kind=kind, draw=draw)
+        polls += 1
+        if age >= duration:
+            break
+        schedule.survived(age, since=before, kind=kind)
+        before = age
+    stamped = {POLLS: None, STAMPS: duration, WHOLE_SECONDS: float(round(duration))}[known]
+    schedule.observe(age, since=before, stamped=stamped, told=before, kind=kind)
+    return polls, age - duration
+
+
+def mean_cost(
+    schedule: LearnedSchedule, law: Law, rng: Random, known: str, *, tasks: int = 600
+) -> float:
+    """Return what the next tasks cost on average; their durations are drawn in even shares."""
+    shares = [(task + 0.5) / tasks for task in range(tasks)]
+    rng.shuffle(shares)
+    ends = [follow(schedule, law.age(share), rng, known) for share in shares]
+    return sum(polls * schedule.poll_cost + delay for polls, delay in ends) / tasks
+
+
+def learn(schedule: LearnedSchedule, law: Law, rng: Random, known: str, *, tasks: int) -> None:
+    """Let tasks pass that are drawn by chance."""
+    for _ in range(tasks):
+        follow(schedule, law.age(rng.uniform(1e-9, 1 - 1e-9)), rng, known)
+
+
+def learned(law: Law, *, tasks: int = 400, seed: int = 1) -> LearnedSchedule:
+    """Return a schedule that has been told exactly how long so many tasks took."""
+    schedule = LearnedSchedule()
+    rng = Random(seed)
+    for _ in range(tasks):
+        schedule.observe(law.age(rng.uniform(1e-9, 1 - 1e-9)))
+    return schedule
+
+
+# --- what it costs ------------------------------------------------------------------------------
+
+BOUNDS = {POLLS: 1.10, STAMPS: 1.08, WHOLE_SECONDS: 1.08}
+
+
+@pytest.mark.parametrize("known", BOUNDS)
+@pytest.mark.parametrize("law", LAWS, ids=str)
+def test_after_400_tasks_it_costs_little_more_than_the_best_possible(law: Law, known: str) -> None:
+    """It costs at most 10 % over the optimum when it learns from its polls, 8 % with stamps."""
+    ratios: list[float] = []
+    for seed in range(3):
+        rng = Random(seed)
+        schedule = LearnedSchedule()
+        learn(schedule, law, rng, known, tasks=400)
+        cost = mean_cost(schedule, law, rng, known)
+        ratios.append(cost / least_cost(law, 1.0, math.inf))
+    assert median(ratios) <= BOUNDS[known], ratios
+
+
+@pytest.mark.parametrize("known", [POLLS, STAMPS])
+def test_a_longer_bound_lets_it_be_silent_for_longer(known: str) -> None:
+    """With room for the silence between two modes, it comes as near to the optimum without any."""
+    law = BIMODAL
+    ratios: list[float] = []
+    for seed in range(3):
+        rng = Random(seed)
+        schedule = LearnedSchedule(longest_gap=300)
+        learn(schedule, law, rng, known, tasks=400)
+        ratios.append(mean_cost(schedule, law, rng, known) / least_cost(law, 1.0, math.inf))
+    assert median(ratios) <= BOUNDS[known], ratios
+
+
+@pytest.mark.parametrize("price", [0.2, 5.0])
+@pytest.mark.parametrize("law", [LOGNORMAL, BIMODAL], ids=str)
+def test_it_is_as_good_at_other_prices(law: Law, price: float) -> None:
+    """Where a poll is worth a fifth of a second, or five, it keeps to the same bound."""
+    ratios: list[float] = []
+    for seed in range(3):
+        rng = Random(seed)
+        schedule = LearnedSchedule(price)
+        learn(schedule, law, rng, POLLS, tasks=400)
+        cost = mean_cost(schedule, law, rng, POLLS)
+        ratios.append(cost / least_cost(law, price, math.inf))
+    assert median(ratios) <= BOUNDS[POLLS], ratios
+
+
+@pytest.mark.parametrize("factor", [5, 0.2])
+@pytest.mark.parametrize("law", [law for law in LAWS if law.name != "Weibull 0.7"], ids=str)
+def test_500_tasks_after_a_jump_it_costs_as_little_again(law: Law, factor: float) -> None:
+    """When tasks begin to take five times as long or as short, the bound holds 500 tasks later."""
+    after = law.stretched(factor)
+    ratios: list[float] = []
+    for seed in range(3):
+        rng = Random(seed)
+        schedule = LearnedSchedule()
+        learn(schedule, law, rng, POLLS, tasks=400)
+        learn(schedule, after, rng, POLLS, tasks=500)
+        cost = mean_cost(schedule, after, rng, POLLS, tasks=300)
+        ratios.append(cost / least_cost(after, 1.0, math.inf))
+    assert median(ratios) <= BOUNDS[POLLS], ratios
+
+
+@pytest.mark.parametrize("factor", [5, 0.2])
+def test_what_was_before_a_jump_is_soon_forgotten(factor: float) -> None:
+    """100 tasks after a jump, most of what counts is from after it."""
+    rng = Random(3)
+    schedule = LearnedSchedule()
+    learn(schedule, LOGNORMAL, rng, STAMPS, tasks=400)
+    learn(schedule, LOGNORMAL.stretched(factor), rng, STAMPS, tasks=100)
+    assert schedule.sample_size() <= 150
+    assert schedule.quantile(0.5) == pytest.approx(LOGNORMAL.age(0.5) * factor, rel=0.4)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=str)
+def test_no_change_is_seen_where_there_is_none(law: Law) -> None:
+    """Over 1,500 tasks of one law nothing is forgotten but by age."""
+    rng = Random(4)
+    schedule = LearnedSchedule()
+    size = 0
+    for _ in range(1500):
+        learn(schedule, law, rng, POLLS, tasks=1)
+        assert schedule.sample_size() >= min(size + 1, 500 - 25)
+        size = schedule.sample_size()
+
+
+def test_tasks_that_do_not_end_are_a_change_by_themselves() -> None:
+    """When all tasks hang, that is noticed before one has ended."""
+    schedule = learned(NARROW)
+    schedule.gap(0, 0)  # which makes the plan
+    assert schedule.sample_size() == 400
+    for age in range(40):
+        for _ in range(20):
+            schedule.survived(age + 1, since=age)
+    assert schedule.sample_size() < 50
+
+
+def test_a_mode_that_moves_into_a_silence_is_found() -> None:
+    """Half of the tasks begin to end where no poll was made, and are found by the odd early one."""
+    rng = Random(5)
+    schedule = LearnedSchedule()
+    learn(schedule, NARROW, rng, POLLS, tasks=400)
+    short, long = normal(3, 0.1), NARROW
+    for task in range(600):
+        law = short if task % 2 else long
+        follow(schedule, law.age(rng.uniform(1e-9, 1 - 1e-9)), rng, POLLS)
+    delays = [follow(schedule, short.age((task + 0.5) / 50), rng, POLLS)[1] for task in range(50)]
+    assert sum(delays) / 50 < 3
+
+
+# --- what it promises ---------------------------------------------------------------------------
+
+
+@st.composite
+def fallbacks(draw: st.DrawFn) -> Schedule:
+    """Draw a schedule to lean on."""
+    first = draw(st.floats(0.05, 20))
+    cap = first * draw(st.floats(1, 50))
+    return Schedule(first, draw(st.floats(1, 4)), cap, draw(st.floats(0, 0.9)))
+
+
+AGES = st.one_of(
+    st.just(0.0),
+    st.floats(0, 1e-3),
+    st.floats(0, 300),
+    st.floats(0, 1e9),
+    st.integers(0, 90).map(float),
+)
+SIGHTINGS = st.lists(
+    st.tuples(st.sampled_from(["end", "exact", "stamp", "alive"]), AGES, AGES, st.integers(1, 40)),
+    max_size=12,
+)
+
+
+def tell(schedule: LearnedSchedule, sightings: list[tuple[str, float, float, int]]) -> None:
+    """Tell a schedule of anything at all, and let it make plans in between."""
+    for what, one, other, times in sightings:
+        low, high = sorted((one, other))
+        for _ in range(times):
+            if what == "end":
+                schedule.observe(high, since=low)
+            elif what == "exact":
+                schedule.observe(high)
+            elif what == "stamp":
+                schedule.observe(high, since=low, stamped=one * 2 - other)
+            else:
+                schedule.survived(high, since=low)
+        schedule.gap(low, 1)
+
+
+def polls_of(fallback: Schedule, until: float) -> int:
+    """Return how many polls a schedule makes by an age without its jitter, that at 0 included."""
+    exact = Schedule(fallback.first, fallback.factor, fallback.cap, 0)
+    age, polls = 0.0, 0
+    for delay in exact.delays():
+        if age > until:
+            break
+        polls += 1
+        age += delay
+    return polls
+
+
+@given(fallbacks(), SIGHTINGS, st.floats(0.01, 100), st.floats(0.01, 100), SEEDS)
+def test_whatever_was_seen_it_keeps_its_promises(
+    fallback: Schedule,
+    sightings: list[tuple[str, float, float, int]],
+    price: float,
+    weight: float,
+    seed: int,
+) -> None:
+    """Gaps are positive and within the longest, and polls at most 2·n + 4 of the fallback's n.
+
+    Where a poll costs less than 1 s of the task's delay, that is divided by the root of the cost.
+    """
+    longest = max(60.0, fallback.cap)
+    schedule = LearnedSchedule(fallback=fallback, longest_gap=longest)
+    tell(schedule, sightings)
+    draw = drawer(Random(seed))
+    # Prices are rounded to levels a fifth apart.
+    more = max(1.0, math.sqrt(1.1 * weight / price))
+    age, polls = 0.0, 0
+    while polls < 40:
+        gap = schedule.gap(age, polls, price=price, weight=weight, draw=draw)
+        assert 0 < gap <= longest or (gap == 0 and not polls)
+        age += gap
+        polls += 1
+        assert polls <= (2 * polls_of(fallback, age + 1e-6) + 4) * more + 1
+
+
+@given(SIGHTINGS, SEEDS)
+def test_delays_keep_the_same_promises(
+    sightings: list[tuple[str, float, float, int]], seed: int
+) -> None:
+    """What `delays` yields is positive and within the longest gap, from the first one on."""
+    schedule = LearnedSchedule(longest_gap=60)
+    tell(schedule, sightings)
+    delays = list(islice(schedule.delays(Random(seed)), 40))
+    assert all(0 < delay <= 60 for delay in delays)
+    assert delays == list(islice(schedule.delays(Random(seed)), 40))
+
+
+@pytest.mark.parametrize("factor", [5, 0.2])
+def test_the_promises_hold_through_a_jump(factor: float) -> None:
+    """While the law changes under it, an end is seen within a minute, and polls stay bounded."""
+    rng = Random(6)
+    schedule = LearnedSchedule()
+    learn(schedule, NARROW, rng, POLLS, tasks=200)
+    for _ in range(200):
+        duration = NARROW.age(rng.uniform(1e-9, 1 - 1e-9)) * factor
+        polls, delay = follow(schedule, duration, rng, POLLS)
+        assert delay <= 60
+        assert polls <= 2 * polls_of(schedule.fallback, duration + delay) + 4
+
+
+@pytest.mark.parametrize(
+    "durations",
+    [
+        [30.0] * 1000,
+        [0.0] * 1000,
+        [1e12] * 1000,
+        [0.0, 1e12] * 500,
+        [30.0] * 999 + [1e9],
+        [task * 0.001 for task in range(1000)],
+    ],
+    ids=["equal", "none", "for ever", "none or for ever", "one for ever", "even"],
+)
+def test_odd_samples_make_usable_gaps(durations: list[float]) -> None:
+    """Durations that are all alike, or as far apart as can be, are learned from as well."""
+    schedule = LearnedSchedule(longest_gap=60)
+    for duration in durations:
+        schedule.observe(duration)
+    ages = [0, 1e-9, 1, 29.9, 30, 31, 1e4, 1e6, 1e12, math.inf, math.nan, -1]
+    for price in (0.0, 1e-9, 1.0, 1e9, math.inf):
+        for age in ages:
+            assert 0 < schedule.gap(age, 1, price=price) <= 60
+    assert 0 <= cast("float", schedule.quantile(0.5)) <= 1.01e6
+    assert len(schedule.to_bytes()) < 500
+
+
+def test_tasks_that_were_all_given_up_leave_it_at_its_fallback() -> None:
+    """Where no task was ever seen to end, there is nothing to plan by."""
+    schedule = LearnedSchedule(fallback=Schedule(jitter=0))
+    for age in range(1, 2000):
+        schedule.survived(age)
+    assert schedule.gap(0, 0) == 0
+    assert list(islice(schedule.delays(), 8)) == list(islice(Schedule(jitter=0).delays(), 8))
+
+
+def test_a_hundred_thousand_tasks_take_no_more_room_than_the_last_500() -> None:
+    """What counts, and what is saved of it, is bounded."""
+    schedule = LearnedSchedule()
+    rng = Random(7)
+    for _ in range(100_000):
+        schedule.observe(rng.lognormvariate(3, 1))
+    assert 475 <= schedule.sample_size() <= 525
+    assert schedule.quantile(0.5) == pytest.approx(math.exp(3), rel=0.15)
+    assert len(schedule.to_bytes()) < 500
+
+
+@pytest.mark.parametrize("known", [POLLS, STAMPS])
+def test_the_same_seed_gives_the_same_trace(known: str) -> None:
+    """Two schedules that see the same tasks and draw from the same seed do the same."""
+    traces: list[list[tuple[int, float]]] = []
+    for _ in range(2):
+        rng = Random(8)
+        schedule = LearnedSchedule()
+        traces.append([follow(schedule, rng.uniform(1, 60), rng, known) for _ in range(150)])
+    assert traces[0] == traces[1]
+
+
+def test_a_herd_does_not_poll_in_step() -> None:
+    """Of 2,000 tasks begun at once, no 100 ms hold a tenth of the polls of any one round."""
+    schedule = learned(LOGNORMAL)
+    draw = drawer(Random(9))
+    ages = [0.0] * 2000
+    for polls in range(4):
+        ages = sorted(age + schedule.gap(age, polls, draw=draw) for age in ages)
+        crowds = [bisect_right(ages, begin + 0.1) - at for at, begin in enumerate(ages)]
+        assert max(crowds) <= 200
+
+
+def test_jitter_is_small_where_timing_matters() -> None:
+    """Where all tasks end within seconds, a long silence is not blurred by a share of itself."""
+    schedule = learned(normal(300, 0.01), tasks=200)
+    draw = drawer(Random(10))
+    silences = [schedule.gap(260, 5, draw=draw) + 260 for _ in range(300)]
+    assert max(silences) - min(silences) < 4
+
+
+def test_by_default_chance_is_its_own() -> None:
+    """Without a generator, tasks of one kind still get different gaps."""
+    schedule = learned(LOGNORMAL)
+    assert len({schedule.gap(0, 0) for _ in range(20)}) == 20
+    assert next(schedule.delays()) != next(schedule.delays())
+
+
+# --- what it learns from ------------------------------------------------------------------------
+
+
+def middle(width: float) -> float:
+    """Draw no chance at all, but the middle."""
+    return width / 2
+
+
+def test_before_eight_ends_it_is_its_fallback() -> None:
+    """A kind of which too little is known is polled at once, and then as the fallback says."""
+    fallback = Schedule(first=2, factor=3, cap=20)
+    schedule = LearnedSchedule(fallback=fallback)
+    for _ in range(7):
+        schedule.observe(30)
+    assert schedule.gap(0, 0) == 0
+    for seed in range(5):
+        delays = islice(schedule.delays(Random(seed)), 9)
+        assert list(delays) == list(islice(fallback.delays(Random(seed)), 9))
+    assert schedule.quantile(0.5) is None
+    assert schedule.efficiency() is None
+    schedule.observe(30)
+    assert schedule.gap(0, 0) > 15
+
+
+def test_it_is_silent_until_it_pays() -> None:
+    """Before the first tasks end there is no poll, and then a few close together."""
+    schedule = learned(NARROW)
+    silence = schedule.gap(0, 0, draw=middle)
+    assert 28 < silence < 32
+    assert schedule.gap(silence, 1, draw=middle) < 2
+    delays = list(islice(schedule.delays(Random(1)), 3))
+    assert 28 < delays[0] < 32
+    assert max(delays[1:]) < 3
+
+
+def test_a_silence_that_has_passed_is_none() -> None:
+    """A task met when tasks are about to end, or later, is polled at once; one met early waits."""
+    schedule = learned(NARROW)
+    assert schedule.gap(40, 0) == 0
+    assert schedule.gap(10, 0, draw=middle) + 10 == pytest.approx(30, abs=2)
+
+
+def test_between_two_modes_it_is_silent_again() -> None:
+    """After the short ones have ended, the next polls are the longest gap apart, or at the rest."""
+    schedule = learned(BIMODAL)
+    age, polls = 0.0, 0
+    gaps: list[float] = []
+    while age < 110:
+        gap = schedule.gap(age, polls, draw=middle)
+        gaps.append(gap)
+        age += gap
+        polls += 1
+    assert polls <= 6
+    assert max(gaps) > 35
+
+
+def test_what_happened_between_polls_is_spread_as_the_polls_tell() -> None:
+    """Ends seen by polls at random times give back the law behind them."""
+    rng = Random(11)
+    schedule = LearnedSchedule()
+    law = BIMODAL
+    for _ in range(500):
+        duration = law.age(rng.uniform(1e-9, 1 - 1e-9))
+        before, age = 0.0, rng.uniform(0, 2)
+        while age < duration:
+            before, age = age, age + rng.uniform(0.2, 4)
+        schedule.observe(age, since=before)
+        schedule.gap(0, 0)
+    for share in (0.2, 0.5, 0.85, 0.95):
+        assert schedule.quantile(share) == pytest.approx(law.age(share), rel=0.1)
+
+
+def test_telling_of_polls_one_by_one_is_the_same_as_of_the_last() -> None:
+    """A task that was told of at each poll and one told of at its end count alike."""
+    one_by_one, at_the_end = LearnedSchedule(), LearnedSchedule()
+    rng = Random(12)
+    for _ in range(300):
+        duration = LOGNORMAL.age(rng.uniform(1e-9, 1 - 1e-9))
+        before, age = 0.0, rng.uniform(0, 5)
+        while age < duration:
+            one_by_one.survived(age, since=before)
+            before, age = age, age + rng.uniform(1, 8)
+        one_by_one.observe(age, since=before, told=before)
+        at_the_end.observe(age, since=before)
+    for share in (0.1, 0.5, 0.9):
+        expected = pytest.approx(at_the_end.quantile(share), rel=0.02)
+        assert one_by_one.quantile(share) == expected
+
+
+def test_pending_tasks_count() -> None:
+    """When a crowd was begun at once and few have ended, the others are not taken for as quick."""
+    law = LOGNORMAL
+    told, silent = LearnedSchedule(), LearnedSchedule()
+    for task in range(400):
+        duration = law.age((task + 0.5) / 400)
+        for schedule in (told, silent):
+            if duration < 15:
+                schedule.observe(duration)
+            elif schedule is told:
+                schedule.survived(15)
+    assert told.quantile(0.25) == pytest.approx(law.age(0.25), rel=0.1)
+    assert cast("float", told.quantile(0.5)) > 18
+    assert cast("float", silent.quantile(0.99)) < 18
+
+
+def test_a_task_met_late_says_nothing_of_earlier_ages() -> None:
+    """Tasks that are met when they are a minute old do not make short ones look rare."""
+    schedule = LearnedSchedule()
+    for task in range(200):
+        schedule.observe(5 + task % 3)
+    for task in range(200):
+        schedule.observe(100 + task % 10, told=60)
+    assert schedule.quantile(0.9) == pytest.approx(7, abs=1)
+
+
+def test_a_time_stamp_is_taken_into_what_the_polls_saw() -> None:
+    """A stamp from before the last unfinished poll, or after the end was seen, is set right."""
+    for stamped in (-1e9, 3.0, 41.0, 1e300):
+        schedule = LearnedSchedule()
+        for _ in range(50):
+            schedule.observe(30, since=28, stamped=stamped)
+        assert cast("float", schedule.quantile(0.02)) > 25
+        assert cast("float", schedule.quantile(0.98)) < 34
+
+
+@pytest.mark.parametrize("stamped", [None, math.nan, math.inf, -math.inf])
+def test_no_stamp_is_no_loss(stamped: float | None) -> None:
+    """Without a usable stamp the polls alone count."""
+    schedule, plain = LearnedSchedule(), LearnedSchedule()
+    for task in range(50):
+        schedule.observe(30 + task, since=28, stamped=stamped)
+        plain.observe(30 + task, since=28)
+    assert schedule.to_bytes() == plain.to_bytes()
+
+
+def test_whole_seconds_are_taken_for_rounded() -> None:
+    """Tasks of half a second to two, stamped in whole seconds, are not all taken for 1 s."""
+    rng = Random(13)
+    schedule = LearnedSchedule()
+    for _ in range(400):
+        schedule.observe(3, stamped=float(round(rng.uniform(0.5, 1.5))))
+    assert cast("float", schedule.quantile(0.1)) < 0.8
+    assert cast("float", schedule.quantile(0.9)) > 1.2
+
+
+def test_known_durations_give_known_quantiles() -> None:
+    """What is known exactly is given back, whatever the scale."""
+    for factor in (0.01, 1.0, 100.0):
+        law = LOGNORMAL.stretched(factor)
+        schedule = LearnedSchedule()
+        for task in range(450):
+            schedule.observe(law.age(task * 0.618 % 1 + 1e-9))
+        for share in (0.1, 0.25, 0.5, 0.75, 0.9):
+            assert schedule.quantile(share) == pytest.approx(law.age(share), rel=0.06)
+
+
+def test_only_where_ends_are_vague_is_a_silence_cut_short_now_and_then() -> None:
+    """One gap in about 32 looks into a silence, unless the provider's clock tells all."""
+    vague, exact = LearnedSchedule(), LearnedSchedule()
+    rng = Random(14)
+    learn(vague, NARROW, rng, POLLS, tasks=300)
+    learn(exact, NARROW, rng, STAMPS, tasks=300)
+    draw = drawer(rng)
+    early = [sum(each.gap(0, 0, draw=draw) < 25 for _ in range(3200)) for each in (vague, exact)]
+    assert 30 < early[0] < 160
+    assert early[1] == 0
+
+
+# --- kinds, prices, figures ---------------------------------------------------------------------
+
+
+def test_kinds_do_not_mix() -> None:
+    """Each kind of task is learned by itself; the default is one of them."""
+    schedule = LearnedSchedule()
+    for _ in range(20):
+        schedule.observe(5.5)
+        schedule.observe(50.5, kind="slow")
+        schedule.survived(1, kind="new")
+    assert schedule.gap(0, 0, draw=middle) == pytest.approx(5.5, rel=0.2)
+    assert schedule.gap(0, 0, kind="slow", draw=middle) == pytest.approx(50.5, rel=0.2)
+    assert schedule.gap(0, 0, kind="new") == 0
+    assert schedule.gap(0, 0, kind="unheard of") == 0
+    assert schedule.kinds == ("", "slow", "new")
+    assert (schedule.sample_size(), schedule.sample_size("new")) == (20, 0)
+    assert schedule.sample_size("unheard of") == 0
+
+
+def test_the_kinds_told_of_last_are_kept() -> None:
+    """However many kinds there are, 64 are kept; one that is still told of stays."""
+    schedule = LearnedSchedule()
+    for number in range(500):
+        schedule.observe(1, kind=f"kind {number}")
+        schedule.observe(1)
+        schedule.gap(0, 0, kind="only asked for")
+    assert len(schedule.kinds) == 64
+    assert schedule.sample_size() == 500
+    assert {f"kind {number}" for number in range(437, 500)} | {""} == set(schedule.kinds)
+
+
+def mean_polls(schedule: LearnedSchedule, *, price: float = 1.0, weight: float = 1.0) -> float:
+    """Return how many polls lognormal tasks take at a price and weight, on average."""
+    total = 0
+    for task in range(200):
+        duration = LOGNORMAL.age((task + 0.5) / 200)
+        age, polls = 0.0, 0
+        while age < duration:
+            age += schedule.gap(age, polls, draw=middle, price=price, weight=weight)
+            polls += 1
+        total += polls
+    return total / 200
+
+
+def test_a_dear_poll_is_made_more_rarely() -> None:
+    """Polls fall with the price, and rise with the square root of the weight."""
+    schedule = learned(LOGNORMAL)
+    polls = [mean_polls(schedule, price=price) for price in (0.3, 1.0, 3.0, 30.0)]
+    assert polls == sorted(polls, reverse=True)
+    assert len(set(polls)) == 4
+    assert mean_polls(schedule, weight=4.0) == pytest.approx(mean_polls(schedule, price=0.25))
+    assert mean_polls(schedule, weight=4.0) == pytest.approx(2 * mean_polls(schedule), rel=0.25)
+
+
+def test_prices_may_come_and_go() -> None:
+    """However many prices are asked for in turn, each has its plan again, and it is the same."""
+    schedule = learned(LOGNORMAL)
+    prices = [1.3**step for step in range(-20, 20)]
+    gaps = [schedule.gap(20, 3, price=price, draw=middle) for price in prices]
+    assert gaps == [schedule.gap(20, 3, price=price, draw=middle) for price in prices]
+    assert gaps == sorted(gaps)
+
+
+def test_poll_cost_is_the_price_by_default() -> None:
+    """A schedule made with another price plans by it."""
+    dear, cheap = LearnedSchedule(10), LearnedSchedule()
+    rng = Random(15)
+    for _ in range(300):
+        duration = rng.lognormvariate(3, 1)
+        dear.observe(duration)
+        cheap.observe(duration)
+    for age in (0, 10, 60):
+        same = cheap.gap(age, 3, price=10.0, draw=middle)
+        assert dear.gap(age, 3, draw=middle) == same
+        assert cheap.gap(age, 3, draw=middle) < same
+
+
+@pytest.mark.parametrize(
+    ("law", "worth", "regularity"),
+    [(weibull(1.0, 30), 1.0, 1.0), (BIMODAL, 1.7, 0.23), (NARROW, 2.5, 0.13)],
+    ids=["exponential", "bimodal", "narrow"],
+)
+def test_it_tells_what_learning_is_worth(law: Law, worth: float, regularity: float) -> None:
+    """A fixed interval is best for a constant hazard, and the worse the plainer the modes are."""
+    schedule = LearnedSchedule(longest_gap=300)
+    for task in range(450):
+        schedule.observe(law.age(task * 0.618034 % 1 + 1e-9))
+    found = schedule.efficiency()
+    assert found is not None
+    assert found.cost == pytest.approx(least_cost(law, 1.0, 300.0), rel=0.08)
+    assert found.fixed_cost / found.cost == pytest.approx(worth, rel=0.15)
+    assert found.regularity == pytest.approx(regularity, abs=0.08)
+    dear = schedule.efficiency(price=10)
+    assert dear is not None
+    assert dear.fixed_interval > found.fixed_interval
+    assert dear.cost == pytest.approx(least_cost(law, 10.0, 300.0), rel=0.12)
+
+
+def test_its_text_tells_what_it_knows() -> None:
+    """The repr names the kinds with the ends that count."""
+    schedule = LearnedSchedule(2)
+    assert repr(schedule) == "<LearnedSchedule poll_cost=2, ends: none>"
+    schedule.observe(3, kind="run")
+    assert repr(schedule) == "<LearnedSchedule poll_cost=2, ends: 'run' 1>"
+
+
+# --- keeping ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("law", LAWS, ids=str)
+def test_what_was_learned_survives_in_a_few_hundred_bytes(law: Law) -> None:
+    """A restored schedule knows the same quantiles, and costs the same."""
+    schedule = LearnedSchedule()
+    rng = Random(16)
+    learn(schedule, law, rng, STAMPS, tasks=400)
+    data = schedule.to_bytes()
+    assert len(data) < 400
+    restored = LearnedSchedule.from_bytes(data)
+    assert restored.sample_size() == pytest.approx(schedule.sample_size(), abs=2)
+    for share in (0.1, 0.5, 0.75, 0.95):
+        assert restored.quantile(share) == pytest.approx(schedule.quantile(share), rel=0.1)
+    assert mean_cost(restored, law, rng, STAMPS) <= 1.15 * least_cost(law, 1.0, 60.0)
+
+
+def test_what_is_restored_is_forgotten_in_its_turn() -> None:
+    """Old tasks leave a restored sample bit by bit as new ones come."""
+    restored = LearnedSchedule.from_bytes(learned(LOGNORMAL, tasks=500).to_bytes())
+    sizes: list[int] = []
+    for _ in range(600):
+        restored.observe(20.5)
+        sizes.append(restored.sample_size())
+    assert min(sizes) > 470
+    assert max(sizes) <= 525
+    assert restored.quantile(0.9) == pytest.approx(20.5, rel=0.05)
+
+
+def test_kinds_with_little_in_them_survive_too() -> None:
+    """Kinds of which too little is known for a plan are kept as they are, with their names."""
+    schedule = LearnedSchedule()
+    schedule.survived(10, kind="pending")
+    for task in range(5):
+        schedule.observe(20 + task, since=19, kind="few")
+    restored = LearnedSchedule.from_bytes(schedule.to_bytes(), poll_cost=3, longest_gap=90)
+    assert restored.kinds == ("pending", "few")
+    assert restored.sample_size("few") == 5
+    assert (restored.poll_cost, restored.longest_gap) == (3, 90)
+    for _ in range(3):
+        restored.observe(22, since=19, kind="few")
+    assert 15 < restored.gap(0, 0, kind="few", draw=middle) < 25
+    assert LearnedSchedule.from_bytes(LearnedSchedule().to_bytes()).kinds == ()
+
+
+def saved() -> bytes:
+    """Return what one kind looks like when it is saved."""
+    return learned(LOGNORMAL, tasks=30).to_bytes()
+
+
+@given(st.binary(max_size=64))
+def test_garbage_is_refused(data: bytes) -> None:
+    """Bytes that were never saved raise, and say what to do."""
+    with pytest.raises(ValueError, match=r"^not a saved LearnedSchedule: .* or learn anew$"):
+        LearnedSchedule.from_bytes(data)
+
+
+@given(st.integers(0, len(saved()) - 1), st.integers(1, 255))
+def test_a_changed_byte_is_noticed(at: int, change: int) -> None:
+    """Neither a changed byte nor a missing end is taken for what was saved."""
+    data = bytearray(saved())
+    for wrong in (bytes(data[:at]), bytes(data[:at]) + bytes([data[at] ^ change]) + data[at + 1 :]):
+        with pytest.raises(ValueError, match=r"^not a saved LearnedSchedule: "):
+            LearnedSchedule.from_bytes(wrong)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ["k", 0, [[5000, 1, 64]]],
+        ["k", 0, [[-1, 1, 64]]],
+        ["k", 0, [[1, 0, 64]]],
+        ["k", 0, [[1, 1, 10**9]]],
+        ["k", -1, [[1, 1, 64]]],
+        ["k", 10**9, [[1, 1, 64]]],
+        [3, 0, []],
+        ["k"],
+    ],
+    ids=["late", "early", "empty", "many", "fewer than none", "left", "unnamed", "cut"],
+)
+def test_numbers_that_were_never_saved_are_refused(kind: object) -> None:
+    """Bytes with a good checksum and numbers out of range are not taken in either."""
+    body = msgspec.msgpack.encode([kind])
+    with pytest.raises(ValueError, match=r"^not a saved LearnedSchedule: "):
+        LearnedSchedule.from_bytes(saved()[:5] + crc32(body).to_bytes(4, "big") + body)
+
+
+def test_another_version_is_named() -> None:
+    """Bytes of a later version are refused by its number."""
+    data = saved()
+    with pytest.raises(ValueError, match=r"it is of version '02', and this library reads '01'"):
+        LearnedSchedule.from_bytes(data[:4] + b"\x02" + data[5:])
+
+
+@pytest.mark.parametrize("data", [None, "ACLS", 3, [1]])
+def test_what_is_no_bytes_is_refused(data: object) -> None:
+    """Anything but bytes is a mistake of the caller."""
+    with pytest.raises(TypeError, match="from_bytes takes the bytes that to_bytes returned"):
+        unchecked_from_bytes(data)
+
+
+# --- numbers that cannot be ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["poll_cost", "longest_gap"])
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (0, ValueError),
+        (-1, ValueError),
+        (math.nan, ValueError),
+        (math.inf, ValueError),
+        ("1", TypeError),
+        (True, TypeError),
+    ],
+    ids=["0", "negative", "nan", "inf", "text", "True"],
+)
+def test_settings_that_cannot_be_are_refused(
+    name: str, value: object, kind: type[Exception]
+) -> None:
+    """A setting that is no positive number raises at once, by its name."""
+    with pytest.raises(kind, match=rf"^LearnedSchedule: {name}="):
+        unchecked(**{name: value})
+
+
+def test_a_fallback_that_cannot_be_is_refused() -> None:
+    """The fallback is a `Schedule`, and its gaps are within the longest."""
+    with pytest.raises(TypeError, match="fallback must be a Schedule, not float"):
+        unchecked(fallback=1.0)
+    with pytest.raises(ValueError, match=r"longest_gap=10.0 must be at least .* cap=15.0 seconds"):
+        LearnedSchedule(longest_gap=10)
+
+
+@pytest.mark.parametrize(
+    ("since", "seconds"),
+    [(0, -1), (2, 1), (-1, 1), (0, math.nan), (math.nan, 1), (0, math.inf), (math.inf, math.inf)],
+    ids=["negative", "backwards", "since negative", "nan", "since nan", "inf", "both inf"],
+)
+def test_ages_that_cannot_be_are_refused(since: float, seconds: float) -> None:
+    """Ages that are no ages raise, and nothing is learned."""
+    schedule = LearnedSchedule()
+    with pytest.raises(ValueError, match="ages are finite seconds"):
+        schedule.observe(seconds, since=since)
+    with pytest.raises(ValueError, match="ages are finite seconds"):
+        schedule.observe(seconds, told=since)
+    with pytest.raises(ValueError, match="ages are finite seconds"):
+        schedule.survived(seconds, since=since)
+    assert schedule.kinds == ()
+
+
+@pytest.mark.parametrize(
+    ("price", "weight"), [(-1, 1), (math.nan, 1), (1, 0), (1, -1), (1, math.inf), (1, math.nan)]
+)
+def test_prices_and_weights_that_cannot_be_are_refused(price: float, weight: float) -> None:
+    """A price or weight that is no such thing raises, whether or not anything is known."""
+    with pytest.raises(ValueError, match=r"price=.* must be 0 or more, and weight="):
+        LearnedSchedule().gap(1, 1, price=price, weight=weight)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1, math.nan])
+def test_a_share_that_cannot_be_is_refused(share: float) -> None:
+    """A quantile is asked for by a share from 0 up to less than 1."""
+    with pytest.raises(ValueError, match="must be 0 or more and less than 1"):
+        LearnedSchedule().quantile(share)
+
+
+def test_by_default_the_longest_gap_follows_how_long_tasks_take() -> None:
+    """Tasks that take ten minutes are left alone for longer than a minute; others are not."""
+    slow, quick = LearnedSchedule(), LearnedSchedule()
+    rng = Random(11)
+    for _ in range(100):
+        slow.observe(rng.gauss(600, 10))
+        quick.observe(rng.gauss(30, 1))
+    assert 500 < slow.gap(0, 0) < 620
+    assert slow.gap(1e5, 50) <= 660
+    assert quick.gap(1e5, 50) <= 60
+    assert LearnedSchedule(longest_gap=60).longest_gap == 60
+
+
+def test_cheaper_polls_may_be_more() -> None:
+    """At a sixteenth of the price, about four times as many polls are made of a task."""
+    schedule = LearnedSchedule()
+    rng = Random(12)
+    for _ in range(400):
+        schedule.observe(rng.lognormvariate(3, 0.8))
+    made: dict[float, int] = {}
+    for price in (1.0, 1 / 16):
+        age, made[price] = 0.0, 0
+        while age < 60:
+            age += schedule.gap(age, made[price], price=price, draw=drawer(Random(1)))
+            made[price] += 1
+    assert 3 * made[1.0] <= made[1 / 16] <= 5 * made[1.0]
