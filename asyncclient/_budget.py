@@ -26,6 +26,8 @@ _LEAST_RATE = 2.0
 _LONGEST_PAUSE = 60.0
 # What was sent and refused of late are means over about so many seconds.
 _MEMORY = 2.0
+# A crowd that has only just begun is measured over the time since, but over this long at least.
+_LEAST_SEEN = 0.1
 # So much of a budget is meant to be used: a little is left for what nobody foresees.
 _BUSY = 0.97
 # What was asked for of late is a mean over so many seconds …
@@ -99,7 +101,16 @@ class Budget:
         ceiling: requests a second at most; `math.inf` where no limit is known.
     """
 
-    __slots__ = ("_fell_at", "_next_at", "_refused", "_seen_at", "_sent", "ceiling", "rate")
+    __slots__ = (
+        "_began",
+        "_fell_at",
+        "_next_at",
+        "_refused",
+        "_seen_at",
+        "_sent",
+        "ceiling",
+        "rate",
+    )
 
     def __init__(self, ceiling: float = math.inf) -> None:
         self.ceiling = ceiling
@@ -110,6 +121,7 @@ class Budget:
         self._refused = 0.0
         # Up to when both means are told; a pause is left out, or it would look like a low rate.
         self._seen_at = -math.inf
+        self._began = -math.inf
 
     def wait(self, now: float) -> float:
         """Return the seconds until a request may be sent; 0 when one may be sent now."""
@@ -120,6 +132,9 @@ class Budget:
         if self.rate < self.ceiling:
             risen = self.rate * (1 + _RISE * min(1.0, max(0.0, now - self._seen_at)))
             self.rate = min(self.ceiling, risen)
+        if now - self._seen_at > _MEMORY:
+            self._began = now
+            self._sent = self._refused = 0.0
         kept = self._kept(now)
         self._sent = self._sent * kept + 1 / _MEMORY
         self._refused *= kept
@@ -128,7 +143,8 @@ class Budget:
 
     def sending(self, now: float) -> float:
         """Return how many requests a second were sent of late, pauses left out."""
-        return self._sent * self._kept(now)
+        seen = 1 - math.exp(-max(now - self._began, _LEAST_SEEN) / _MEMORY)
+        return self._sent * self._kept(now) / seen
 
     def idle(self, now: float) -> float:
         """Return the seconds since the last request; `inf` before the first."""

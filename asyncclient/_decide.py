@@ -387,11 +387,14 @@ class Course(Generic[T]):
         sleep = _after_failure(error, delay)
         if isinstance(error, NotFound):
             age = self.age + now - self.began
-            fresh = self.snapshot is None and age < self.rules.not_found_seconds
-            return sleep if fresh else Raise(self._forgotten(error, now))
+            if self.snapshot is not None or age >= self.rules.not_found_seconds:
+                return Raise(self._forgotten(error, now))
+            _forget_frames(error)
+            return sleep
         failing = now - self._rare.failing_since
         patient = self.failures <= self.rules.failed_polls or failing <= self.rules.failing_seconds
         if patient and (_is_transient(error) or isinstance(error, transient)):
+            _forget_frames(error)
             return sleep
         error.add_note(
             f"while waiting for {self.subject}: {self._polls_in(now - self.began)}, "
@@ -520,6 +523,17 @@ E = TypeVar("E", bound=Exception)
 def _without_advice(error: Exception) -> str:
     """Return what an error says, for the middle of another one's message."""
     return error.text if isinstance(error, AsyncClientError) else str(error)
+
+
+def _forget_frames(error: BaseException) -> None:
+    """Free what an error's frames hold, since it is kept for as long as its task is waited for.
+
+    Among it is the answer that failed, which may be as long as `max_body`, once for each task.
+    """
+    link: BaseException | None = error
+    while link is not None and link.__traceback__ is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
 
 
 def _plain(seconds: float) -> str:

@@ -14,6 +14,7 @@ from typing import Protocol, Self, cast
 
 import aiohttp
 import anyio
+from aiohttp.abc import AbstractStreamWriter
 from yarl import URL  # aiohttp's own word for an address; it comes with aiohttp
 
 from asyncclient._arguments import number, whole_number
@@ -115,7 +116,8 @@ class SessionPool:
         Raises:
             ConnectFailed: no connection was made; nothing was sent.
             RequestTimeout: it took longer than its timeout.
-            TransportError: the connection broke, or the answer is too long.
+            TransportError: the connection broke, or the answer is too long. Its `sent` (and a
+                timeout's) is false when the request has a body of which nothing was written yet.
             RuntimeError: the pool is closed, or belongs to another event loop.
             ValueError: `request.timeout` is not more than 0, or not finite.
         """
@@ -126,13 +128,14 @@ class SessionPool:
         timeout = self._timeout
         if request.timeout is not None:
             timeout = self._timeout_of(_positive("timeout", request.timeout))
+        content = None if request.body is None else _payload(request.body)
         self._active.add(task)
         try:
             response = await session.request(
                 request.method,
                 self._url_of(request),
                 headers=request.headers,
-                data=None if request.body is None else _payload(request.body),
+                data=content,
                 allow_redirects=False,
                 timeout=timeout,
             )
@@ -149,17 +152,17 @@ class SessionPool:
             received = time.time()  # noqa: TID251  (what HTTP dates are measured against)
             return Response(response.status, response.headers, body, received)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            failure = _failure(error, request, closed=self._closed)
+            failure = _failure(error, request, sent=_is_sent(content), closed=self._closed)
         except RuntimeError as error:
             # aiohttp's "Session is closed": the pool was closed between two steps of this request.
             if not self._closed:
                 raise
-            failure = _failure(error, request, closed=True)
+            failure = _failure(error, request, sent=_is_sent(content), closed=True)
         except asyncio.CancelledError as error:
             # By `aclose`, and not by the caller too: as asyncio.timeout tells them apart.
             if task not in self._cut or task.uncancel() > self._cut[task]:
                 raise
-            failure = _failure(error, request, closed=True)
+            failure = _failure(error, request, sent=_is_sent(content), closed=True)
         finally:
             self._active.discard(task)
             if self._cut:
@@ -278,16 +281,43 @@ async def close_all(sessions: Iterable[_Closable]) -> None:
     await asyncio.gather(*closing, return_exceptions=True)
 
 
-def _payload(body: bytes) -> bytes | io.BytesIO:
+class _Noting(aiohttp.Payload):
+    """A body that notes when it is written: aiohttp sends a head with its body, never before."""
+
+    is_sent = False
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        self.is_sent = True
+        await super().write_with_length(writer, content_length)
+
+
+class _SmallBody(_Noting, aiohttp.BytesPayload):
+    pass
+
+
+class _LargeBody(_Noting, aiohttp.BytesIOPayload):
+    pass
+
+
+def _payload(body: bytes) -> _Noting:
     # aiohttp wants a large body as a file, so that it can be written piece by piece.
-    return body if len(body) <= _MEBIBYTE else io.BytesIO(body)
+    return _SmallBody(body) if len(body) <= _MEBIBYTE else _LargeBody(io.BytesIO(body))
 
 
-def _failure(error: BaseException, request: Request, *, closed: bool) -> TransportError:
+def _is_sent(content: _Noting | None) -> bool:
+    """Return false only when it is certain that nothing was sent."""
+    return content is None or content.is_sent
+
+
+def _failure(error: BaseException, request: Request, *, sent: bool, closed: bool) -> TransportError:
     """Say what broke in our own words; `sent` is false only when that is certain."""
     at = f"{request.name} ({request.label})"
     if closed:
-        return TransportError(f"{at}: the SessionPool was closed while the request was under way")
+        return TransportError(
+            f"{at}: the SessionPool was closed while the request was under way", sent=sent
+        )
     if isinstance(error, TransportError):
         return error
     bad_certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
@@ -304,6 +334,12 @@ def _failure(error: BaseException, request: Request, *, closed: bool) -> Transpo
     if isinstance(error, aiohttp.ClientConnectorError):
         return ConnectFailed(f"{at}: no connection: {error}; check base_url and the network")
     if isinstance(error, TimeoutError):
+        if not sent:
+            return RequestTimeout(
+                f"{at}: not sent within its timeout, for want of a connection: is "
+                "SessionPool(limit=...) too low, or the network down?",
+                sent=False,
+            )
         return RequestTimeout(f"{at}: no whole answer within the request's timeout")
     return TransportError(f"{at}: the connection broke: {type(error).__name__}: {error}")
 

@@ -144,6 +144,15 @@ def test_a_pause_is_no_low_rate() -> None:
     assert budget.rate > low * 0.8
 
 
+def test_a_refusal_early_on_is_measured_over_the_time_since() -> None:
+    """One 429 among the first fifty of a crowd leaves about the rate at which they were sent."""
+    budget = Budget()
+    for number in range(50):
+        budget.spend(number / 250)
+    budget.refused(0.2, None)
+    assert 200 < budget.rate < 250
+
+
 def test_refusals_of_one_crowd_count_once() -> None:
     """A hundred refusals within a second lower the rate as one does."""
     one, many = Budget(), Budget()
@@ -178,9 +187,9 @@ def test_it_creeps_up_to_the_ceiling() -> None:
     drain(budget, 0, 5)
     budget.refused(5.0, None)
     low = budget.rate
-    drain(budget, 5, 7)
+    drain(budget, 5, 6)
     assert low < budget.rate < 50
-    drain(budget, 7, 40)
+    drain(budget, 6, 40)
     assert budget.rate == 50
 
 

@@ -96,7 +96,6 @@ def test_a_stuck_start_ends_in_time(where: Where, *, closing: bool) -> None:
     assert elapsed == pytest.approx(0.5 if closing else 2, abs=0.2)
 
 
-@pytest.mark.xfail(reason="the pool does not tell yet whether a request was given a connection")
 @pytest.mark.parametrize("closing", [False, True], ids=["out of time", "pool closed"])
 @pytest.mark.parametrize("where", WHERE)
 def test_a_start_that_never_left_has_not_started(where: Where, *, closing: bool) -> None:
