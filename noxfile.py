@@ -185,6 +185,21 @@ def audit(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def adversity(session: nox.Session) -> None:
+    """Meet every fault on the real clock, then run 10,000 tasks through a dying gateway.
+
+    Not a default session.
+    """
+    install(session, "tests")
+    session.run(
+        "pytest",
+        *("-n", "16", "--timeout=200", "tests/adversity/test_faults.py"),
+        env={"ADVERSITY_CLOCK": "real"},
+    )
+    session.run("python", "benchmarks/adversity.py", *session.posargs)
+
+
+@nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
     """Run the benchmarks, or those named after `--`; not among the default sessions."""
     install(session, "bench")
