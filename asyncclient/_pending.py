@@ -74,7 +74,7 @@ class Outlet:
         """Take the end of one wait."""
         raise NotImplementedError  # pragma: no cover
 
-    def leave(self, waiter: Waiter) -> None:
+    def leave(self, _waiter: Waiter) -> None:
         """Note that a wait is over, whether or not its end was put here."""
 
 

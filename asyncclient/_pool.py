@@ -201,7 +201,8 @@ class SessionPool:
                 return b"".join(chunks)
         raise TransportError(
             f"{request.name} ({request.label}): the answer is longer than "
-            f"max_body={self._max_body} bytes; pass SessionPool(max_body=...) if it should be"
+            f"max_body={self._max_body} bytes",
+            advice="pass SessionPool(max_body=...) if it should be",
         )
 
     def _open(self, origin: str) -> aiohttp.ClientSession:
@@ -323,16 +324,19 @@ def _failure(error: BaseException, request: Request, *, sent: bool, closed: bool
     bad_certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
     if bad_certificate or isinstance(error, aiohttp.ClientConnectorSSLError):
         return ConnectFailed(
-            f"{at}: TLS failed: {error}; check base_url, or pass SessionPool(ssl_context=...) "
-            "with your own certificate authority",
+            f"{at}: TLS failed: {error}",
             permanent=bad_certificate,
+            advice="check base_url, or pass SessionPool(ssl_context=...) with your own certificate "
+            "authority",
         )
     if isinstance(error, aiohttp.InvalidURL | ValueError):
         return ConnectFailed(f"{at}: not a URL that can be asked: {error}", permanent=True)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return ConnectFailed(f"{at}: no connection in time; is the network up?")
+        return ConnectFailed(f"{at}: no connection in time", advice="is the network up?")
     if isinstance(error, aiohttp.ClientConnectorError):
-        return ConnectFailed(f"{at}: no connection: {error}; check base_url and the network")
+        return ConnectFailed(
+            f"{at}: no connection: {error}", advice="check base_url and the network"
+        )
     if isinstance(error, TimeoutError):
         if not sent:
             return RequestTimeout(

@@ -9,6 +9,8 @@ from typing import Generic, TypeVar, cast
 
 import msgspec
 
+from asyncclient.errors import counted
+
 __all__ = ["Snapshot", "TaskState", "Vocabulary"]
 
 T_co = TypeVar("T_co", covariant=True)
@@ -156,5 +158,5 @@ class Snapshot(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return (
             f"<Snapshot {self.state or 'unknown'} ({self.word!r}) "
-            f"after {self.polls} polls, {self.elapsed:.1f} s>"
+            f"after {counted(self.polls, 'poll')}, {self.elapsed:.1f} s>"
         )

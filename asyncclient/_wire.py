@@ -241,11 +241,13 @@ def refusal(
     """
     hint = seconds_asked(response)
     words = message or ""
+    turned = ""
     if 300 <= response.status < 400:  # noqa: PLR2004  (the class of redirects)
-        advice = (
-            f"it redirects to {_place(response)}, which is not followed, because the credential "
-            "would go there too; set base_url to the right place"
+        turned = (
+            f"; it redirects to {_place(response)}, which is not followed, because the credential "
+            "would go there too"
         )
+        advice = "set base_url to the right place"
     elif not words and code is None:
         words = response.body[:_EXCERPT].decode("utf-8", "replace").strip()
     parts = [f"{name}: HTTP {response.status}"]
@@ -253,7 +255,7 @@ def refusal(
     parts += [repr(words)] if words else []
     parts += [f"log id {log_id}"] if log_id else []
     return kind(
-        ", ".join(parts),
+        ", ".join(parts) + turned,
         status=response.status,
         code=code,
         message=message or "",

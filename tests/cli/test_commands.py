@@ -48,7 +48,7 @@ PYTHON = (
     ".snapshot",
     "allow_http",
     "await ",
-    "base_url=",
+    "base_url",
     "decode",
     "encode_ref",
     "on_blocked",
@@ -438,7 +438,8 @@ def test_a_dead_network_ends_with_3(
     """Without a connection there is one line, and no traceback."""
     monkeypatch.setenv("COZE_API_BASE", f"http://127.0.0.1:{unused_port}")
     assert shell("bots", "123") == 3
-    assert "no connection" in shell.complaint
+    assert "; check COZE_API_BASE and the network" in shell.complaint
+    assert no_python_in(shell.err)
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ async def test_each_change_is_an_info_line(caplog: pytest.LogCaptureFixture) -> 
     await wait_until_done(Job("queued", "running", "running", "done"), schedule=EVERY_SECOND)
     changes = [record for record in caplog.records if record.levelno == logging.INFO]
     assert [record.getMessage() for record in changes] == [
-        "fake job 7: <Snapshot pending ('queued') after 1 polls, 0.0 s>",
+        "fake job 7: <Snapshot pending ('queued') after 1 poll, 0.0 s>",
         "fake job 7: <Snapshot running ('running') after 2 polls, 1.0 s>",
         "fake job 7: <Snapshot succeeded ('done') after 4 polls, 3.0 s>",
     ]
