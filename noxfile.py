@@ -77,7 +77,8 @@ def tests(session: nox.Session) -> None:
         return
     if session.python == OLDEST:
         session.run("coverage", "erase")  # what earlier runs left would count for lines since moved
-        session.run("coverage", "run", "-m", "pytest", "-n", "auto")
+        session.run("coverage", "run", "-m", "pytest", "-n", "auto", "-m", "not heavy")
+        session.run("pytest", "-n", "auto", "-m", "heavy")
     else:
         session.run("pytest", "-n", "auto")
     _tested.add(str(session.python))
@@ -103,7 +104,7 @@ def python_backoff(session: nox.Session) -> None:
     else:
         session.run_install("pip", "uninstall", "--yes", "backoff", "python-backoff")
     session.install("python-backoff>=3")
-    session.run("pytest", "-k", "schedule or wait", *session.posargs)
+    session.run("pytest", "-m", "not heavy", "-k", "schedule or wait", *session.posargs)
 
 
 @nox.session(python=OLDEST)
@@ -112,7 +113,7 @@ def lowest(session: nox.Session) -> None:
     if session.venv_backend != "uv":
         session.skip("only uv can install the lowest versions: pip install 'nox[uv]'")
     install(session, "tests", options=("--resolution", "lowest-direct"))
-    session.run("pytest", "-n", "auto", *session.posargs)
+    session.run("pytest", "-n", "auto", "-m", "not heavy", *session.posargs)
 
 
 @nox.session(python=OLDEST)

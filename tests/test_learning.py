@@ -202,6 +202,7 @@ def learned(law: Law, *, tasks: int = 400, seed: int = 1) -> LearnedSchedule:
 BOUNDS = {POLLS: 1.10, STAMPS: 1.08, WHOLE_SECONDS: 1.08}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("known", BOUNDS)
 @pytest.mark.parametrize("law", LAWS, ids=str)
 def test_after_400_tasks_it_costs_little_more_than_the_best_possible(law: Law, known: str) -> None:
@@ -229,6 +230,7 @@ def test_a_longer_bound_lets_it_be_silent_for_longer(known: str) -> None:
     assert median(ratios) <= BOUNDS[known], ratios
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("price", [0.2, 5.0])
 @pytest.mark.parametrize("law", [LOGNORMAL, BIMODAL], ids=str)
 def test_it_is_as_good_at_other_prices(law: Law, price: float) -> None:
@@ -243,6 +245,7 @@ def test_it_is_as_good_at_other_prices(law: Law, price: float) -> None:
     assert median(ratios) <= BOUNDS[POLLS], ratios
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("factor", [5, 0.2])
 @pytest.mark.parametrize("law", [law for law in LAWS if law.name != "Weibull 0.7"], ids=str)
 def test_500_tasks_after_a_jump_it_costs_as_little_again(law: Law, factor: float) -> None:

@@ -14,6 +14,7 @@ from tests.poller.service import Item, Service, items, most_within, start, start
 EVERY_FIVE = Schedule(first=5, factor=1, cap=5)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("seed", range(6))
 async def test_a_crowd_is_spread(seed: int) -> None:
     """Of 2,000 tasks submitted at once, at most 66 are polled in any tenth of a second.

@@ -197,6 +197,7 @@ def cost_of(seen: Sequence[tuple[int, float]]) -> float:
     return mean(polls + delay for polls, delay in seen)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("stamped", "bound"), [(False, 1.15), (True, 1.10)], ids=str)
 @pytest.mark.parametrize("name", LAWS)
 async def test_after_400_tasks_it_costs_little_more_than_the_optimum(
@@ -213,6 +214,7 @@ async def test_after_400_tasks_it_costs_little_more_than_the_optimum(
     assert median(ratios) <= bound
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("factor", [5.0, 0.2], ids=["slower", "faster"])
 @pytest.mark.parametrize("name", LAWS)
 async def test_a_change_is_followed_within_500_tasks(name: str, factor: float) -> None:
@@ -243,6 +245,7 @@ async def test_a_crowd_that_takes_as_long_is_not_polled_in_step() -> None:
     assert most_within(sent, 0.1) <= 0.06 * len(tasks)
 
 
+@pytest.mark.heavy
 async def test_a_shared_budget_goes_where_it_is_worth_most() -> None:
     """Three kinds that share 50 polls a second: seen 1.15 s late in the mean, never over the rate.
 
@@ -325,6 +328,7 @@ async def test_weight_buys_polls() -> None:
     assert late[16.0] < 0.4 * late[1.0]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("seed", [0, 1])
 async def test_a_task_that_leaves_its_queue_has_a_clock_of_its_own(seed: int) -> None:
     """Where the answers tell that a task left its queue, its end is expected from there."""
