@@ -144,9 +144,8 @@ _FIRST_ROUNDS = 10
 _PRIOR_WEIGHT = 0.1
 # The width in logarithms that the first cell, which begins at 0, is taken to have.
 _FIRST_WIDTH = 0.5
-# How far beyond the ends the cells reach, in bins; below, further as long as that is not known.
+# How far beyond the ends the cells reach, in bins.
 _MARGIN_BELOW = 12
-_MARGIN_UNKNOWN = 128
 _MARGIN_ABOVE = 24
 # An end that is only known to lie in more bins than these is vague.
 _VAGUE = 4
@@ -222,15 +221,18 @@ class _Table:
         self, edges: list[int], ends: dict[tuple[int, int], float], alive: dict[int, float]
     ) -> None:
         cells = len(edges) - 1
-        middles = [(low + high) / 2 for low, high in pairwise(edges)]
+        nearest: list[int] = []
+        for border, (low, high) in enumerate(pairwise(edges)):
+            nearest += [border] * ((high - low + 1) // 2) + [border + 1] * ((high - low) // 2)
+        nearest += [cells] * (_BINS + 1 - len(nearest))
         changes = [0.0] * (cells + 1)
         for edge, number in alive.items():
-            changes[bisect_right(middles, edge)] += number
+            changes[nearest[edge]] += number
         self._alive = list(accumulate(changes))[:cells]
         counted: dict[tuple[int, int], float] = {}
         for (first, last), number in ends.items():
-            low = min(bisect_right(middles, first), cells - 1)
-            span = low, max(bisect_right(middles, last), low + 1)
+            low = min(nearest[first], cells - 1)
+            span = low, max(nearest[last], low + 1)
             counted[span] = counted.get(span, 0.0) + number
         self._ends = [(low, high, number) for (low, high), number in counted.items()]
 
@@ -302,8 +304,7 @@ def _fitted(sample: _Sample, before: _Curve | None) -> _Curve:
 def _borders(ends: dict[tuple[int, int], float], size: float, before: _Curve | None) -> list[int]:
     """Return the borders of cells, close together where tasks end, as edges of bins."""
     if before is None:
-        # Tasks that the first poll found ended may have ended long before it.
-        lowest = min(first or last - _MARGIN_UNKNOWN for first, last in ends)
+        lowest = min(first or last for first, last in ends)
     else:
         lowest = min(last if last - first > _VAGUE else first for first, last in ends)
         lowest = min(lowest, _edge_near(before.quantile(1 / size)))
@@ -716,7 +717,7 @@ class _Kind:
 # --- keeping it ---
 
 _HEADER = b"ACLS"
-_VERSION = b"\x01"
+_VERSION = b"\x02"
 _HEAD = len(_HEADER) + len(_VERSION) + 4
 # A curve is saved as the ends in so many spans, and a number of ends as parts of one.
 _SPANS = 64
@@ -734,10 +735,11 @@ class _Span(msgspec.Struct, array_like=True, frozen=True):
 
 
 class _Saved(msgspec.Struct, array_like=True, frozen=True):
-    """One kind of task as it is saved: its ends, and how many outlived the last of them."""
+    """One kind of task as it is saved: its ends, and how many lived until an edge after them."""
 
     kind: str
     left: int
+    until: int
     spans: list[_Span]
 
 
@@ -778,6 +780,7 @@ def _saved(name: str, known: _Kind) -> _Saved:
     curve = known.fit()
     ends = known.sample.ends()
     left = 0.0
+    until = 0
     if curve is not None:
         size = known.sample.size
         cells = len(curve.widths)
@@ -788,6 +791,7 @@ def _saved(name: str, known: _Kind) -> _Saved:
             for low, high in pairwise(borders)
         }
         left = size * curve.survival[-1]
+        until = curve.edges[-1]
     spans: list[_Span] = []
     before = 0
     for (first, last), number in sorted(ends.items()):
@@ -795,7 +799,7 @@ def _saved(name: str, known: _Kind) -> _Saved:
         if parts:
             spans.append(_Span(first - before, last - first, parts))
             before = first
-    return _Saved(name, round(left * _PARTS), spans)
+    return _Saved(name, round(left * _PARTS), until, spans)
 
 
 def _restored(saved: _Saved) -> _Sample:
@@ -821,11 +825,11 @@ def _restored(saved: _Saved) -> _Sample:
         packed = first * _PACK + first + span.width
         shared.ends[packed] = shared.ends.get(packed, 0.0) + span.parts * share
         shared.alive[first] = shared.alive.get(first, 0.0) - span.parts * share
-    if not 0 <= saved.left <= _MOST_PARTS >= parts:
+    if not 0 <= saved.left <= _MOST_PARTS >= parts or not 0 <= saved.until <= _BINS:
         msg = f"the numbers of the kind {saved.kind!r} are out of range"
         raise ValueError(msg)
     shared.alive[0] = shared.alive.get(0, 0.0) + (parts + saved.left) * share
-    shared.alive[highest] = shared.alive.get(highest, 0.0) - saved.left * share
+    shared.alive[saved.until] = shared.alive.get(saved.until, 0.0) - saved.left * share
     # One for all, since only the last block is ever added to.
     return _Sample([shared] * blocks + [_Block()])
 
@@ -865,7 +869,7 @@ class LearnedSchedule:
     * No gap is longer than `longest_gap`, the first one included: an end is seen by then. By
       default that is 60 s, or the age by which nine of ten tasks of the kind have ended where that
       is more (up to an hour): who waits for ten minutes each time need not be told to the minute.
-    * Gaps are positive and finite.
+    * No gap is shorter than 10 ms.
     * Chance comes from the given generator alone: who has seen the same draws the same. A poll is
       moved by up to a fifth of the gaps around it, so that tasks which began together do not stay
       in step; the more precisely it must be timed, the less.
