@@ -11,7 +11,7 @@ restated in `policies.py`, with their sources; the server gives none of them a h
 best possible knows no longest gap. `LearnedSchedule` keeps to one, which by default is 60 s or the
 age by which nine of ten tasks have ended; a line tells what 60 s for all tasks would cost.
 
-    python benchmarks/bench_policy.py                       # four laws, and benchmarks/policy.svg
+    python benchmarks/bench_policy.py                       # four laws, and docs/policy.svg
     python benchmarks/bench_policy.py --durations runs.txt  # what was recorded, in its order
 """
 
@@ -355,7 +355,7 @@ def main() -> None:
     parser.add_argument("--durations", type=Path, help="a file with one duration a line")
     parser.add_argument("--price", type=float, default=1.0, help="seconds that a poll is worth")
     parser.add_argument("--tasks", type=int, default=TASKS, help="tasks that count, for each law")
-    parser.add_argument("--svg", type=Path, default=Path(__file__).with_name("policy.svg"))
+    parser.add_argument("--svg", type=Path, default=Path(__file__).parents[1] / "docs" / "policy.svg")
     options = parser.parse_args()
     print(versions("msgspec"))
     tries: list[tuple[Law, list[float], int]] = []
