@@ -355,7 +355,9 @@ def main() -> None:
     parser.add_argument("--durations", type=Path, help="a file with one duration a line")
     parser.add_argument("--price", type=float, default=1.0, help="seconds that a poll is worth")
     parser.add_argument("--tasks", type=int, default=TASKS, help="tasks that count, for each law")
-    parser.add_argument("--svg", type=Path, default=Path(__file__).parents[1] / "docs" / "policy.svg")
+    parser.add_argument(
+        "--svg", type=Path, default=Path(__file__).parents[1] / "docs" / "policy.svg"
+    )
     options = parser.parse_args()
     print(versions("msgspec"))
     tries: list[tuple[Law, list[float], int]] = []
