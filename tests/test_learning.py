@@ -449,11 +449,12 @@ def test_tasks_that_were_all_given_up_leave_it_at_its_fallback() -> None:
     assert list(islice(schedule.delays(), 8)) == list(islice(Schedule(jitter=0).delays(), 8))
 
 
-def test_a_hundred_thousand_tasks_take_no_more_room_than_the_last_500() -> None:
+@pytest.mark.heavy
+def test_a_million_tasks_take_no_more_room_than_the_last_500() -> None:
     """What counts, and what is saved of it, is bounded."""
     schedule = LearnedSchedule()
     rng = Random(7)
-    for _ in range(100_000):
+    for _ in range(1_000_000):
         schedule.observe(rng.lognormvariate(3, 1))
     assert 475 <= schedule.sample_size() <= 525
     assert schedule.quantile(0.5) == pytest.approx(math.exp(3), rel=0.15)
