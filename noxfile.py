@@ -38,7 +38,6 @@ nox.options.sessions = [
     "python_backoff",
     "lowest",
     "cozepy",
-    "workers",
     "wheel",
 ]
 
@@ -71,16 +70,17 @@ def typing(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests on every supported Python, the oldest with coverage; `--` goes to pytest."""
-    install(session, "tests")
+    # The oldest is the one whose coverage counts: it gets the engines too.
+    install(session, "tests", *(["workers"] if session.python == OLDEST else []))
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
     if session.python == OLDEST:
         session.run("coverage", "erase")  # what earlier runs left would count for lines since moved
         session.run("coverage", "run", "-m", "pytest", "-n", "auto", "-m", "not heavy")
-        session.run("pytest", "-n", "auto", "-m", "heavy")
+        session.run("pytest", "-n", "auto", "-m", "heavy", "--ignore=tests/integrations")
     else:
-        session.run("pytest", "-n", "auto")
+        session.run("pytest", "-n", "auto", "-m", "not heavy")
     _tested.add(str(session.python))
 
 
@@ -125,7 +125,10 @@ def cozepy(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def workers(session: nox.Session) -> None:
-    """Test durable waits on real engines; what has no server here says that it is NOT TESTED."""
+    """Test durable waits on real engines that are killed; not a default session.
+
+    What has no server here says that it is NOT TESTED.
+    """
     install(session, "tests", "workers")
     session.run("pytest", "-rs", "tests/integrations", *session.posargs)
 

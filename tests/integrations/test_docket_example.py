@@ -23,7 +23,7 @@ from tests.integrations.servers import free_port, redis_server
 
 RUN = Path(__file__).parents[2] / "examples" / "worker" / "run.py"
 PATIENCE = 90.0
-pytestmark = pytest.mark.timeout(150)
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(150)]
 
 
 class Row(msgspec.Struct):

@@ -15,7 +15,7 @@ from asyncclient.testing import Simulator
 from tests.integrations.killing import Scene, survive
 from tests.integrations.servers import Server, redis_server
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(180)]
 
 
 @pytest.fixture

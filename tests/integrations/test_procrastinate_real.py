@@ -16,7 +16,7 @@ from asyncclient.testing import Simulator
 from tests.integrations.killing import Scene, survive
 from tests.integrations.servers import Server, postgres_server
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(240)]
 NUMBER = 500
 
 
