@@ -46,6 +46,8 @@ _CLOSE_SECONDS = 5.0
 # A process that knows the task by name only puts a ticket back for those who can hold it.
 _NOT_HERE = timedelta(seconds=5)
 _NAME = "asyncclient_wait"
+# What means more than itself in the patterns of Redis' PSUBSCRIBE.
+_PATTERN = frozenset("*?[]^\\")
 # How often the living workers are counted, in seconds: as often as docket has them say so.
 _SHARE_GAP = 2.0
 # What workers have learned is kept for so many seconds after the last of them has written.
@@ -111,6 +113,12 @@ class DocketWaits:
             if isinstance(where, str)
             else where
         )
+        if _PATTERN & set(self._docket.name):
+            msg = (
+                f"name {self._docket.name!r} has one of * ? [ ] ^ \\: docket hears of"
+                " cancellations by a pattern of its name, and would miss them; take another name"
+            )
+            raise ValueError(msg)
         if _NAME not in self._docket.tasks:
             self._docket.register(_not_here, names=[_NAME])
 

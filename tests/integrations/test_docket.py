@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import subprocess
 import sys
-import time
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import cast
+from typing import TypeAlias, cast
 
 import anyio
 import msgspec
@@ -21,223 +18,30 @@ pytest.importorskip("docket")
 
 from docket import Docket, Worker
 
-from asyncclient import Done, Poller, Schedule, TaskRef, TaskState, Vocabulary, polling_task
-from asyncclient._ticket import AnyTask, Expired, Ticket
-from asyncclient.errors import ServerError, TaskFailed
-from asyncclient.integrations import _turns as turns
+from asyncclient import Poller
+from asyncclient._ticket import Ticket
 from asyncclient.integrations import docket as adapter
 from asyncclient.integrations.docket import DocketWaits, Learned, with_connections
+from tests.integrations import place as places
 from tests.integrations.killing import eventually
+from tests.integrations.place import FAST, Place, ref_of
 
-FAST = Schedule(first=0.02, cap=0.05)
-WORDS = Vocabulary(running="running", succeeded="done", failed="broken")
+OnDocket: TypeAlias = Place[DocketWaits]
 PATIENCE = 15.0
 
-
-@pytest.fixture
-def anyio_backend() -> str:
-    """Give the real clock, which servers and engines go by."""
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def no_blocking_calls() -> None:
-    """Let docket read what it reads when it starts."""
-
-
-def ref_of(
-    number: int, seconds: float = 0.0, word: str = "done", provider: str = "fake"
-) -> TaskRef:
-    """Make the reference of a job that has so long to go, as the fake service reads it."""
-    ids = {"id": str(number), "ends": f"{time.time() + seconds:.3f}", "word": word}
-    return TaskRef(provider, "job", ids)
-
-
-@dataclass
-class Place:
-    """A docket of its own, a worker's poller, the fake service and a sink that takes notes."""
-
-    waits: DocketWaits
-    poller: Poller
-    told: list[tuple[str, Done[object] | Expired]] = field(
-        default_factory=list[tuple[str, Done[object] | Expired]]
-    )
-    polls: int = 0
-    in_sink: float = 0.0
-    sink_fails: int = 0
-    most_at_a_time: int = 0
-    _at_a_time: int = 0
-
-    def task_of(self, ref: TaskRef) -> AnyTask:
-        """Ask the fake service."""
-        if ref.provider != "fake":
-            raise LookupError(ref.provider)
-
-        async def fetch() -> str:
-            self.polls += 1
-            if ref.ids["word"] == "down":
-                raise ServerError("down", status=502)
-            return ref.ids["word"] if time.time() >= float(ref.ids["ends"]) else "running"
-
-        return polling_task(
-            fetch, vocabulary=WORDS, status=lambda word: word, key=ref.ids["id"], kind="fake.job"
-        )
-
-    async def sink(self, key: str, end: Done[object] | Expired) -> None:
-        """Take an end."""
-        self._at_a_time += 1
-        self.most_at_a_time = max(self.most_at_a_time, self._at_a_time)
-        try:
-            await asyncio.sleep(self.in_sink)
-            if self.sink_fails:
-                self.sink_fails -= 1
-                raise OSError("the sink's own trouble")
-            self.told.append((key, end))
-        finally:
-            self._at_a_time -= 1
-
-    @contextlib.asynccontextmanager
-    async def worker(self, hold: float = 0.2) -> AsyncGenerator[asyncio.Task[None]]:
-        """Run a worker beside."""
-        work = self.waits.work(self.poller, self.task_of, self.sink, hold=hold, schedule=FAST)
-        working = asyncio.ensure_future(work)
-        try:
-            yield working
-        finally:
-            working.cancel()
-            await asyncio.wait({working})
-
-    async def until(self, number: int) -> None:
-        """Wait until so many ends were told."""
-        await eventually(lambda: len(self.told) >= number)
-
-    def states(self) -> dict[str, TaskState | None]:
-        """Return what was told."""
-        return {key: end.state for key, end in self.told}
+anyio_backend = places.anyio_backend
+no_blocking_calls = places.no_blocking_calls
 
 
 @pytest.fixture
-async def place(request: pytest.FixtureRequest) -> AsyncGenerator[Place]:
+async def place(request: pytest.FixtureRequest) -> AsyncGenerator[OnDocket]:
     """Give a place whose docket bears the test's name."""
     waits = DocketWaits("memory://", name=str(cast("object", request.node.name)))
     async with waits, Poller(schedule=FAST) as poller:
         yield Place(waits, poller)
 
 
-async def test_every_wait_is_told_once_in_its_right_state(place: Place) -> None:
-    """Waits that take many slices, or none, good ones and bad ones, end as they should."""
-    words = {f"order-{number}": "broken" if number % 3 == 0 else "done" for number in range(30)}
-    for number, (key, word) in enumerate(words.items()):
-        assert await place.waits.submit(ref_of(number, number / 20, word), key=key)
-    async with place.worker():
-        await place.until(30)
-        await asyncio.sleep(0.5)
-    assert len(place.told) == 30
-    expected = {"done": TaskState.SUCCEEDED, "broken": TaskState.FAILED}
-    assert place.states() == {key: expected[word] for key, word in words.items()}
-
-
-async def test_the_same_key_twice_is_one_wait(place: Place) -> None:
-    """While it is pending and after it has ended, a key cannot be submitted again."""
-    assert await place.waits.submit(ref_of(1, 0.2), key="order")
-    assert not await place.waits.submit(ref_of(2, 0.0, "broken"), key="order")
-    refs = {"order": ref_of(3), "other": ref_of(4, 0.2)}
-    assert await place.waits.submit_many(refs) == ["other"]
-    async with place.worker():
-        await asyncio.sleep(0.1)
-        assert not await place.waits.submit(ref_of(5), key="order")
-        await place.until(2)
-        await asyncio.sleep(0.2)
-        assert not await place.waits.submit(ref_of(6), key="order")
-        assert await place.waits.submit_many({"order": ref_of(7)}) == []
-        await asyncio.sleep(0.3)
-    assert [key for key, _ in place.told] == ["order", "other"] or len(place.told) == 2
-    assert place.states()["order"] is TaskState.SUCCEEDED
-
-
-async def test_an_outcome_is_read_by_its_key(place: Place) -> None:
-    """Anyone can read how a wait ended, as plain JSON; before that, its ticket."""
-    assert await place.waits.outcome("good") is None
-    assert await place.waits.ticket("good") is None
-    await place.waits.submit(ref_of(1, 0.1), key="good")
-    await place.waits.submit(ref_of(2, 0.0, "broken"), key="bad")
-    ticket = await place.waits.ticket("good")
-    assert ticket is not None
-    assert ticket.ref.ids["id"] == "1"
-    async with place.worker():
-        await place.until(2)
-        await asyncio.sleep(0.2)
-    good, bad = await place.waits.outcome("good"), await place.waits.outcome("bad")
-    assert good is not None
-    assert (good.how, good.state, good.result) == ("done", TaskState.SUCCEEDED, "done")
-    assert bad is not None
-    assert (bad.how, bad.state, bad.error_type) == ("done", TaskState.FAILED, TaskFailed.__name__)
-    assert await place.waits.ticket("good") is None
-
-
-async def test_a_cancelled_wait_is_polled_and_told_no_more(place: Place) -> None:
-    """A wait can be called off before a worker has it, while it is held, and between slices."""
-    await place.waits.submit(ref_of(1, 0.3), key="never held")
-    assert await place.waits.cancel("never held")
-    async with place.worker(hold=0.1):
-        await place.waits.submit(ref_of(2, 3600), key="held")
-        await asyncio.sleep(0.3)
-        assert place.polls
-        assert await place.waits.cancel("held")
-        await asyncio.sleep(0.1)
-        polls = place.polls
-        await asyncio.sleep(0.5)
-        assert place.polls == polls
-    assert place.told == []
-    for key in ("never held", "held"):
-        outcome = await place.waits.outcome(key)
-        assert outcome is not None
-        assert outcome.how == "cancelled"
-        assert not await place.waits.cancel(key)
-    assert not await place.waits.cancel("unknown")
-
-
-async def test_a_wait_that_is_not_over_in_time_expires(place: Place) -> None:
-    """The deadline holds over all slices, and its error is told as any other end."""
-    await place.waits.submit(ref_of(1, 3600), key="slow", timeout=1.0)
-    async with place.worker(hold=0.2):
-        await place.until(1)
-    ((key, end),) = place.told
-    assert key == "slow"
-    assert isinstance(end, Expired)
-    outcome = await place.waits.outcome("slow")
-    assert outcome is None or outcome.how == "expired"
-
-
-async def test_a_sink_that_fails_is_called_again(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An end is told until the sink has taken it."""
-    monkeypatch.setattr(turns, "_TROUBLE", 0.1)
-    place.sink_fails = 2
-    await place.waits.submit(ref_of(1), key="order")
-    async with place.worker():
-        await place.until(1)
-        await asyncio.sleep(0.5)
-    assert place.states() == {"order": TaskState.SUCCEEDED}
-    assert len(place.told) == 1
-
-
-async def test_a_worker_without_the_client_loses_nothing(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What a worker cannot hold, or cannot read, stays with the engine until one can."""
-    monkeypatch.setattr(turns, "_TROUBLE", 0.05)
-    await place.waits.submit(ref_of(1, provider="other"), key="order")
-    async with place.worker():
-        await asyncio.sleep(0.3)
-    assert place.told == []
-    ticket = await place.waits.ticket("order")
-    assert ticket is not None
-    assert ticket.ref.provider == "other"
-
-
-async def test_a_process_that_only_submits_runs_nothing(place: Place) -> None:
+async def test_a_process_that_only_submits_runs_nothing(place: OnDocket) -> None:
     """A worker started beside `submit` alone puts tickets back, instead of dropping them."""
     await place.waits.submit(ref_of(1), key="order")
     async with Worker(place.waits.docket, schedule_automatic_tasks=False) as worker:
@@ -248,22 +52,7 @@ async def test_a_process_that_only_submits_runs_nothing(place: Place) -> None:
     assert await place.waits.ticket("order") is not None
 
 
-async def test_a_stopped_worker_hands_its_waits_back_at_once(place: Place) -> None:
-    """A shutdown does not last a slice, and the next worker goes on where it was."""
-    for number in range(50):
-        await place.waits.submit(ref_of(number, 6.0), key=f"order-{number}")
-    async with place.worker(hold=60) as working:
-        await eventually(lambda: place.polls >= 50)
-        working.cancel()
-        await asyncio.wait({working})
-        assert working.cancelled()
-        assert not place.told  # or it would have waited for them
-    async with place.worker():
-        await place.until(50)
-    assert len(place.told) == 50
-
-
-async def test_any_docket_worker_can_hold_waits(place: Place) -> None:
+async def test_any_docket_worker_can_hold_waits(place: OnDocket) -> None:
     """The task goes into a worker of one's own, beside other tasks; its stop hands waits back."""
     place.waits.task(place.poller, place.task_of, place.sink, hold=60, schedule=FAST)
     await place.waits.submit(ref_of(1), key="quick")
@@ -277,15 +66,6 @@ async def test_any_docket_worker_can_hold_waits(place: Place) -> None:
     assert await place.waits.ticket("slow") is not None
 
 
-async def test_ends_are_told_few_at_a_time(place: Place) -> None:
-    """So many ends at most are with the sink when a worker is killed, and told twice."""
-    place.in_sink = 0.05
-    await place.waits.submit_many({f"order-{number}": ref_of(number) for number in range(100)})
-    async with place.worker():
-        await place.until(100)
-    assert 1 < place.most_at_a_time <= 32
-
-
 async def test_a_docket_of_ones_own_stays_open() -> None:
     """What is given is not closed, and keeps its own settings."""
     async with Docket(name="mine", url="memory://") as docket:
@@ -294,7 +74,7 @@ async def test_a_docket_of_ones_own_stays_open() -> None:
         assert await DocketWaits(docket).submit(ref_of(1), key="order")
 
 
-async def test_only_one_text_is_kept(place: Place) -> None:
+async def test_only_one_text_is_kept(place: OnDocket) -> None:
     """The only argument is the ticket's text: no object of this library is pickled."""
     await place.waits.submit(ref_of(1), key="order")
     execution = await place.waits.docket.get_execution("order")
@@ -315,11 +95,14 @@ def test_the_url_gets_the_connections_that_the_waits_need() -> None:
 
 
 def test_bad_arguments_are_refused_before_anything_is_kept() -> None:
-    """A concurrency, a time to keep or a key that cannot be says so."""
+    """A name, a concurrency, a time to keep or a key that cannot be says so."""
     with pytest.raises(ValueError, match="concurrency"):
         DocketWaits("memory://", concurrency=0)
     with pytest.raises(ValueError, match="keep"):
         DocketWaits("memory://", keep=float("inf"))
+    for name in ("orders[eu]", "orders*", "orders?", "a\\b", "^a"):
+        with pytest.raises(ValueError, match="another name"):
+            DocketWaits("memory://", name=name)
     waits = DocketWaits("memory://")
     with pytest.raises(ValueError, match="empty"):
         asyncio.run(waits.submit(ref_of(1), key=""))
@@ -339,7 +122,7 @@ def test_the_engine_is_imported_by_its_module_alone() -> None:
 
 
 async def test_workers_share_one_rate_by_their_number(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: OnDocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each worker is told how many there are, again when one comes or goes, and loses no wait."""
     monkeypatch.setattr(adapter, "_SHARE_GAP", 0.05)
@@ -384,7 +167,7 @@ async def test_workers_share_one_rate_by_their_number(
     assert all("closed" in repr(poller) for poller in made)
 
 
-async def test_workers_exchange_what_they_have_learned(place: Place) -> None:
+async def test_workers_exchange_what_they_have_learned(place: OnDocket) -> None:
     """Each gets the latest of every other worker's own, and not its own back."""
     got: dict[str, list[Sequence[bytes]]] = {"one": [], "two": []}
 

@@ -19,10 +19,12 @@ pytest.importorskip("docket")
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
+from tests.integrations import place as places
 from tests.integrations.servers import free_port, redis_server
 
 RUN = Path(__file__).parents[2] / "examples" / "worker" / "run.py"
 PATIENCE = 90.0
+anyio_backend = places.anyio_backend
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(150)]
 
 
@@ -35,12 +37,6 @@ class Row(msgspec.Struct):
     polls: int
     outputs: object
     error: str | None
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    """Give the real clock: these are processes."""
-    return "asyncio"
 
 
 class Example:

@@ -12,21 +12,13 @@ pytest.importorskip("docket")
 
 from asyncclient.integrations.docket import DocketWaits
 from asyncclient.testing import Simulator
+from tests.integrations import place as places
 from tests.integrations.killing import Scene, survive
 from tests.integrations.servers import Server, redis_server
 
+anyio_backend = places.anyio_backend
+no_blocking_calls = places.no_blocking_calls
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(180)]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    """Give the real clock, which servers and engines go by."""
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def no_blocking_calls() -> None:
-    """Let redis-py look up its own version, which reads a folder."""
 
 
 @pytest.fixture(scope="module")

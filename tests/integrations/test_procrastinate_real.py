@@ -13,22 +13,14 @@ pytest.importorskip("psycopg")
 
 from asyncclient.integrations.procrastinate import ProcrastinateWaits
 from asyncclient.testing import Simulator
+from tests.integrations import place as places
 from tests.integrations.killing import Scene, survive
 from tests.integrations.servers import Server, postgres_server
 
+anyio_backend = places.anyio_backend
+no_blocking_calls = places.no_blocking_calls
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(240)]
 NUMBER = 500
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    """Give the real clock, which servers and engines go by."""
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def no_blocking_calls() -> None:
-    """Let the driver read what it reads."""
 
 
 @pytest.fixture(scope="module")
