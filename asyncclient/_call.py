@@ -51,6 +51,8 @@ _log = logging.getLogger("asyncclient.call")
 _BACKOFF = Backoff(first=0.5, cap=8.0)
 # All repeats of one request together: a caller who awaits a single answer has not asked to wait.
 _REPEAT_SECONDS = 30.0
+# "See other" is said after a request was done: its answer stands elsewhere (RFC 9110, 15.4.4).
+_SEE_OTHER = 303
 
 
 class Account:
@@ -230,7 +232,8 @@ def _is_ambiguous(error: TransportError | APIError | DecodeError) -> bool:
     """Return whether the provider may have acted on a request that failed so."""
     if isinstance(error, TransportError):
         return error.sent
-    return isinstance(error, ServerError | DecodeError)
+    done = isinstance(error, APIError) and error.status == _SEE_OTHER
+    return done or isinstance(error, ServerError | DecodeError)
 
 
 def unknown_start(name: str, path: str, missing: str) -> DecodeError:

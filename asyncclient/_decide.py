@@ -175,7 +175,8 @@ class Rules(msgspec.Struct, frozen=True):
             are exceeded, so that neither a burst of quick failures nor a few slow ones end it.
         not_found_seconds: "no such task" is borne for so long after the task began (or the wait,
             where that is not known), if there was no good answer yet: several providers are
-            read-after-write inconsistent for 1 to 3 s.
+            read-after-write inconsistent for 1 to 3 s. After a good answer, only a "not found" that
+            is not in the provider's own form is borne, as any failure is.
         wordless_polls: answers without any status word that are borne in a row.
         same_block_seconds: how long a task may still show the demand that `on_blocked` has dealt
             with, before it counts as not dealt with.
@@ -385,14 +386,19 @@ class Course(Generic[T]):
             self._own().failing_since = now
         self.failures += 1
         sleep = _after_failure(error, delay)
+        failing = now - self._rare.failing_since
+        patient = self.failures <= self.rules.failed_polls or failing <= self.rules.failing_seconds
         if isinstance(error, NotFound):
-            age = self.age + now - self.began
-            if self.snapshot is not None or age >= self.rules.not_found_seconds:
+            if self.snapshot is None:
+                age = self.age + now - self.began
+                borne = age < self.rules.not_found_seconds
+            else:
+                # It was there: a gateway that has lost its way to the provider is an outage.
+                borne = error.foreign and patient
+            if not borne:
                 return Raise(self._forgotten(error, now))
             _forget_frames(error)
             return sleep
-        failing = now - self._rare.failing_since
-        patient = self.failures <= self.rules.failed_polls or failing <= self.rules.failing_seconds
         if patient and (_is_transient(error) or isinstance(error, transient)):
             _forget_frames(error)
             return sleep

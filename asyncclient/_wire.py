@@ -261,6 +261,7 @@ def refusal(
         message=message or "",
         log_id=log_id,
         retry_after=retry_after if hint is None else hint,
+        foreign=code is None and not message,
         advice=advice,
     )
 

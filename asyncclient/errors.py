@@ -144,6 +144,8 @@ class APIError(AsyncClientError):
         message: the provider's own words, possibly empty.
         log_id: what the provider's support asks for, if it gave one.
         retry_after: seconds that the provider asks to wait before the next request, if it did.
+        foreign: true when the answer is not in the provider's own form, as the page of a gateway
+            before it: then it may say nothing about what was asked for.
     """
 
     def __init__(
@@ -155,6 +157,7 @@ class APIError(AsyncClientError):
         message: str = "",
         log_id: str | None = None,
         retry_after: float | None = None,
+        foreign: bool = False,
         advice: str = "",
     ) -> None:
         super().__init__(text, advice=advice)
@@ -163,6 +166,7 @@ class APIError(AsyncClientError):
         self.message = message
         self.log_id = log_id
         self.retry_after = retry_after
+        self.foreign = foreign
 
 
 class AuthenticationFailed(APIError):

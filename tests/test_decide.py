@@ -984,8 +984,7 @@ class AnyWait(RuleBasedStateMachine):
         ][number]
         self.ask(took)
         step = self.meet_error(error, delay)
-        spent = len(self.row) > self.bounds.failed_polls
-        spent = spent and self.now - self.row[0].at > self.bounds.failing_seconds
+        spent = self.spent()
         if isinstance(step, Raise):
             assert spent
             assert step.error is error
@@ -999,19 +998,25 @@ class AnyWait(RuleBasedStateMachine):
         self.rest(step, obeyed)
 
     @precondition(lambda self: not self.over)
-    @rule(delay=SECONDS)
-    def miss(self, delay: float) -> None:
-        """Hear of no such task: that is borne only early, and before the first good answer."""
-        error = NotFound("no such chat", status=404)
+    @rule(delay=SECONDS, foreign=st.booleans())
+    def miss(self, delay: float, foreign: bool) -> None:  # noqa: FBT001  (a draw)
+        """Hear of no such task: that is borne only early, and before the first good answer.
+
+        What a gateway says so is later borne as any other failure.
+        """
+        error = NotFound("no such chat", status=404, foreign=foreign)
         self.ask(0.1)
         step = self.meet_error(error, delay)
-        early = not self.seen and self.now - BEGAN < self.bounds.not_found_seconds
+        if self.seen:
+            borne = foreign and not self.spent()
+        else:
+            borne = self.now - BEGAN < self.bounds.not_found_seconds
         if isinstance(step, Raise):
-            assert not early
+            assert not borne
             assert self.check(step.error, TaskExpired).__cause__ is error
             self.over = True
             return
-        assert early
+        assert borne
         self.rest(step, None)
 
     @precondition(lambda self: not self.over and self.polls > 4)
@@ -1066,6 +1071,11 @@ class AnyWait(RuleBasedStateMachine):
         self.row.append(Poll(self.now, error))
         self.latest = error
         return self.course.after_error(error, delay=delay, now=self.now)
+
+    def spent(self) -> bool:
+        """Say whether both budgets of failures in a row are exceeded."""
+        failing = self.now - self.row[0].at
+        return len(self.row) > self.bounds.failed_polls and failing > self.bounds.failing_seconds
 
     def rest(self, sleep: Sleep, hint: float | None) -> None:
         """Wait as long as the rules say, or run out of time."""

@@ -119,7 +119,14 @@ def test_evidence_is_each_errors_own() -> None:
         (RequestTimeout(), {"sent": True, "permanent": False}),
         (
             APIError(),
-            {"status": 0, "code": None, "message": "", "log_id": None, "retry_after": None},
+            {
+                "status": 0,
+                "code": None,
+                "message": "",
+                "log_id": None,
+                "retry_after": None,
+                "foreign": False,
+            },
         ),
         (DecodeError(), {"path": "", "excerpt": "", "status": 0}),
         (WaitTimeout(), {"retry_after": None}),

@@ -787,8 +787,7 @@ FAULTS = {fault.name: fault for faults in TABLE.values() for fault in faults}
 # --- chance -----------------------------------------------------------------------------------
 
 # Those that a wait bears, of every kind. A stall costs a whole timeout, and so there is one of it.
-# A 429 is no fault but an order, by which a whole account slows down; a 404 after a good answer
-# ends a wait.
+# A 429 is no fault but an order, by which a whole account slows down.
 TRANSIENT = (
     "request lost, reset",
     "closed before the head",
@@ -810,6 +809,7 @@ TRANSIENT = (
     "200 with a page",
     "502 with a page",
     "503",
+    "404",
 )
 
 

@@ -581,6 +581,32 @@ async def test_no_such_task_after_a_good_answer_means_expired_at_once(driver: Dr
     assert outcome.elapsed == 1
 
 
+async def test_a_gateways_404_after_a_good_answer_is_an_outage(driver: Driver) -> None:
+    """A page that is not the provider's own does not say that a task is gone: it is borne a while.
+
+    Like any failure it is borne for two minutes; the provider's own word counts at once.
+    """
+    page = NotFound("HTTP 404, '<html>'", status=404, foreign=True)
+    job = Job("running", *[page] * 3, "running", "done")
+    assert await driver(job, schedule=EVERY_SECOND) == Report("done")
+    outcome = await outcome_of(driver(Job("running", page), schedule=EVERY_SECOND))
+    assert isinstance(outcome.error, TaskExpired)
+    assert outcome.error.__cause__ is page
+    assert 120 <= outcome.elapsed <= 151
+
+
+async def test_a_page_is_told_from_the_providers_own_words(driver: Driver) -> None:
+    """Over the wire: an HTML 404 is borne, the provider's own ends the wait."""
+    page = reply(b"<html>default backend - 404</html>", status=404)
+    own = reply({"code": 4200, "msg": "workflow not found"}, status=404)
+    borne = ScriptedTransport([run_says("Running"), page, page, run_says("Success")])
+    await driver(run_of(borne))
+    assert len(borne.requests) == 4
+    gone = ScriptedTransport([run_says("Running"), own])
+    outcome = await outcome_of(driver(run_of(gone)))
+    assert isinstance(outcome.error, TaskExpired)
+
+
 async def test_the_token_is_renewed_once(driver: Driver) -> None:
     """A refused token is asked for once more, and only then the wait ends, at once."""
     tokens = iter(["old", "new", "third"])
