@@ -13,7 +13,7 @@ import math
 from collections import deque
 from collections.abc import Hashable, Iterator, Mapping
 from contextvars import Context
-from itertools import count
+from itertools import count, islice
 from random import Random
 from typing import TypeVar, cast
 
@@ -48,6 +48,8 @@ _LAGS = 1024
 # Signals are not signed: however many come, a task is polled for them once in so many seconds.
 _LEAST_WAKE_GAP = 0.1
 _CLOSE_SECONDS = 5.0
+# So many failed polls of an account in a row are an outage, and the next answer is its end.
+_OUTAGE = 5
 # One account's failed polls are told as a warning once in so many seconds.
 _WARNING_GAP = 60.0
 # A heap is rid of what has left it when that is more than half of it, and so many more.
@@ -394,6 +396,9 @@ class Driver:
             step: Step[object] = course.after_error(
                 error, delay=delay, now=now, transient=reading.transient
             )
+            if isinstance(step, Sleep) and step.why == "error":
+                record.lane.failing.add(record)
+                record.lane.failed_in_row += 1
             # An outage hits thousands of tasks: it is one warning for the account, not for each.
             first = now - record.lane.warned_at > _WARNING_GAP
             if first and isinstance(step, Sleep):
@@ -410,6 +415,8 @@ class Driver:
         took = now - started
         record.slowest = max(took, record.slowest or 0.0)
         record.error_delays = None
+        if record.lane.failed_in_row or record.lane.failing:
+            self._answered_again(record)
         try:
             delay = self._next_delay(record, facts, now)
         except Exception as error:  # noqa: BLE001  (a schedule of the caller's own)
@@ -425,6 +432,43 @@ class Driver:
         if changed is not None:
             _report.changed(course, changed)
         return step, now
+
+    def _answered_again(self, record: Record) -> None:
+        """Bring forward what an outage has put off, when the first poll after it is answered.
+
+        Each task alone would find out only when its own backoff is over. All of them come back at
+        the pace that they would have had without it, each at a random moment of one usual gap.
+        """
+        lane = record.lane
+        failed, lane.failed_in_row = lane.failed_in_row, 0
+        lane.failing.discard(record)
+        if failed >= _OUTAGE:
+            failing, lane.failing = lane.failing, set()
+            self._bring_forward(iter(failing))
+
+    def _bring_forward(self, records: Iterator[Record]) -> None:
+        if self._loop is None or self.closed:
+            return
+        some = list(islice(records, _BATCH))
+        now = self._loop.time()
+        for record in some:
+            gap = self._usual_gap(record, now)
+            if gap is None or record.ready or record.flight is not None or not record.waiters:
+                continue
+            due = now + self._draw(gap)
+            if due < record.due:
+                record.why = "recovery"
+                self._schedule_poll(record, due)
+        if some:
+            self._loop.call_soon(self._bring_forward, records, context=self._context)
+
+    def _usual_gap(self, record: Record, now: float) -> float | None:
+        """Return the gap that would follow an answer now; None where only its turn would tell."""
+        if self._pace is not None:
+            return self._pace.gap(record.course, record.reading.kind, None, sent=now, now=now)
+        if isinstance(self._schedule, Schedule):
+            return self._schedule.delay(record.number, self._draw)
+        return None
 
     async def _facts(self, reading: Reading[object]) -> Facts[object]:
         try:
@@ -563,6 +607,7 @@ class Driver:
             if self._records.get(record.key) is record:
                 del self._records[record.key]
                 record.lane.pending -= 1
+                record.lane.failing.discard(record)
             _report.ended(record.course, error)
             flight, record.flight = record.flight, None
             if flight is not None:

@@ -45,7 +45,7 @@ class Done(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         why: what decided the gap before the last poll: `first`, for there was none; `silence`,
             before which it was not worth looking; `crowd`, the share of one of many that came at
             once; `learned` or `schedule`; `hint` or `refused`, the provider; `error`, after a
-            failed poll; `deadline`; `wake`, a signal.
+            failed poll; `recovery`, since others were answered again; `deadline`; `wake`, a signal.
     """
 
     task: Task[T]
@@ -218,6 +218,8 @@ class Lane:
     __slots__ = (
         "budget",
         "due_counts",
+        "failed_in_row",
+        "failing",
         "in_flight",
         "line",
         "name",
@@ -238,6 +240,9 @@ class Lane:
         self.pending = 0
         self.in_flight = 0
         self.refused = 0
+        # Polls that failed since the last answer, and the tasks that back off since then.
+        self.failed_in_row = 0
+        self.failing: set[Record] = set()
         # The turn that was served last: the lane's own clock, which only service moves on.
         self.served = 0.0
         self.timer: asyncio.TimerHandle | None = None

@@ -1,0 +1,150 @@
+"""After an outage, which one poll's answer ends for all, tasks are polled at their usual pace."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from asyncclient import LearnedSchedule, Poller, Schedule
+from asyncclient._schedule import Pacing
+from asyncclient.errors import AsyncClientError, ConnectFailed, DecodeError, ServerError
+from tests.poller.service import Item, Service, items, job, most_within, start, start_all
+
+STEADY = Schedule(first=4, factor=1, cap=4)
+DOWN = ServerError("down", status=502)
+
+
+async def go_through(
+    poller: Poller, service: Service, tasks: list[Item], fault: AsyncClientError, seconds: float
+) -> float:
+    """Wait for tasks that end in an outage of so many seconds; return when it was over."""
+    waits = start_all(poller, tasks, timeout=math.inf)
+    await asyncio.sleep(20)
+    service.fault = fault
+    await asyncio.sleep(seconds)
+    service.fault = None
+    over = asyncio.get_running_loop().time()
+    for wait in waits:
+        await wait
+    return over
+
+
+@pytest.mark.parametrize(
+    "fault", [DOWN, ConnectFailed("refused"), DecodeError("a page")], ids=lambda e: type(e).__name__
+)
+async def test_a_crowd_comes_back_within_a_usual_gap(fault: AsyncClientError) -> None:
+    """All are seen to have ended within one usual gap, not when each one's own backoff is over."""
+    service = Service()
+    tasks = items(service, 300, ends=60)
+    async with Poller(schedule=STEADY, rng=Random(1)) as poller:
+        over = await go_through(poller, service, tasks, fault, 100)
+    # One gap, and the moment until the first of them finds out.
+    assert max(task.sent[-1] for task in tasks) <= over + 4 + 1
+    assert sum(task.sent[-1] > over + 2 for task in tasks) > 100
+    # They come back at a random moment each, as if there had been no outage.
+    assert most_within([instant for instant in service.sent if instant >= over], 0.5) <= 75
+
+
+async def test_a_plan_that_was_learned_gives_the_pace() -> None:
+    """Where it is known how long such tasks take, its gap at their age is the usual one."""
+    service = Service()
+    learned = LearnedSchedule()
+    rng = Random(2)
+    for _ in range(100):
+        learned.observe(rng.uniform(100, 140), kind="fake.item")
+    tasks = items(service, 200, ends=110)
+    async with Poller(schedule=learned, rng=Random(1)) as poller:
+        over = await go_through(poller, service, tasks, DOWN, 115)
+    late = sorted(task.sent[-1] - over for task in tasks)
+    assert late[-1] <= 20
+    assert late[len(late) // 2] <= 8
+
+
+class Fixed:
+    """A schedule of the caller's own, which only tells the next gap when it is asked for it."""
+
+    def delays(self, rng: Random | None = None) -> Iterator[float]:
+        """Yield the gaps."""
+        del rng
+        while True:
+            yield 4.0
+
+
+async def test_a_schedule_of_ones_own_is_not_asked_out_of_turn() -> None:
+    """Its tasks come back by their own backoff, which is at most 30 s."""
+    service = Service()
+    tasks = items(service, 50, ends=60)
+    own: Pacing = Fixed()
+    async with Poller(schedule=own, rng=Random(1)) as poller:
+        over = await go_through(poller, service, tasks, DOWN, 100)
+    assert 5 < max(task.sent[-1] for task in tasks) - over <= 30
+
+
+async def test_one_task_that_fails_alone_keeps_its_backoff() -> None:
+    """Answers to others are no news for a task that fails between them."""
+    lone = job("lone", "running", *[DOWN] * 12, "done")
+    others = [job(f"other-{number}") for number in range(20)]
+    async with Poller(schedule=Schedule(first=0.5, factor=1, cap=0.5), rng=Random(3)) as poller:
+        waits = [start(poller.wait(other, timeout=math.inf)) for other in others]
+        await poller.wait(lone, timeout=math.inf)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.wait(waits)
+    fails = [poll.sent for poll in lone.polls[1:]]
+    # Full jitter around 15 s each, once it has grown: at the usual pace it would be 6 s in all.
+    assert fails[-1] - fails[0] > 40
+
+
+async def test_what_a_provider_has_put_off_is_not_brought_forward() -> None:
+    """A 503 with a hint holds for its task, whoever is answered meanwhile."""
+    asked = ServerError("maintenance", status=503, retry_after=40)
+    patient = job("patient", "running", asked, "done")
+    flaky = [job(f"flaky-{n}", "running", *[DOWN] * 3, "done") for n in range(10)]
+    async with Poller(schedule=STEADY, rng=Random(4)) as poller:
+        waits = [start(poller.wait(each)) for each in flaky]
+        await poller.wait(patient)
+        await asyncio.wait(waits)
+    refused, again = (poll.sent for poll in patient.polls[1:])
+    assert again - refused >= 40
+
+
+async def test_who_has_left_is_not_brought_back() -> None:
+    """A wait that was cancelled in the outage is polled no more after it."""
+    service = Service()
+    tasks = items(service, 40, ends=60)
+    async with Poller(schedule=STEADY, rng=Random(5)) as poller:
+        waits = start_all(poller, tasks, timeout=math.inf)
+        await asyncio.sleep(5)
+        service.fault = DOWN
+        await asyncio.sleep(60)
+        for wait in waits[:20]:
+            wait.cancel()
+        await asyncio.sleep(1)
+        left = [len(task.sent) for task in tasks[:20]]
+        service.fault = None
+        await asyncio.wait(waits[20:])
+        await asyncio.sleep(60)
+        assert [len(task.sent) for task in tasks[:20]] == left
+        assert not any(lane.failing for lane in poller._driver.lanes.values())  # noqa: SLF001
+
+
+async def test_a_schedule_says_why_it_polled() -> None:
+    """`Done.why` names the recovery."""
+    service = Service()
+    tasks = items(service, 50, ends=60)
+    async with Poller(schedule=Schedule(first=2, factor=1, cap=2), rng=Random(6)) as poller:
+
+        async def fall() -> None:
+            await asyncio.sleep(20)
+            service.fault = DOWN
+            await asyncio.sleep(100)
+            service.fault = None
+
+        falling = asyncio.ensure_future(fall())
+        reasons = [done.why async for done in poller.as_done(tasks, timeout=math.inf)]
+        await falling
+    assert reasons.count("recovery") > 30
