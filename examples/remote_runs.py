@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from asyncclient import Poller, SessionPool, TaskRef, decode_ref, encode_ref, errors
 from asyncclient.providers.copyai import CopyAI
-from asyncclient.providers.coze import Coze, WorkflowRunHandle
+from asyncclient.providers.coze import Coze, WorkflowRun
 from asyncclient.testing import Simulator
 
 LONGEST_WAIT = 60.0  # seconds: proxies and browsers give up on longer requests
@@ -95,10 +95,10 @@ class Runs:
     async def _wait(self, ref: TaskRef, timeout: float) -> object:
         if ref.provider == "copyai":
             return (await self.poller.wait(self.copyai.task(ref), timeout=timeout)).outputs
-        run = self.coze.task(ref)
-        if isinstance(run, WorkflowRunHandle):
-            return (await self.poller.wait(run, timeout=timeout)).outputs
-        raise ValueError(f"{ref} is no workflow run")
+        if ref.kind != "workflow_run":
+            raise ValueError(f"{ref} is no workflow run")
+        answer = await self.poller.wait(self.coze.task(ref), timeout=timeout)
+        return answer.outputs if isinstance(answer, WorkflowRun) else None
 
     def wake(self, delivery: bytes) -> None:
         """Poll at once the run of which a webhook speaks. Only that poll decides anything.

@@ -84,6 +84,11 @@ async def handles_know_what_they_end_with(pool: SessionPool) -> None:
     assert_type(await wait_until_done(run), WorkflowRun)
     assert_type(await run.poll(), WorkflowRun)
     assert_type(run.ref, TaskRef)
+    found = coze.task(run.ref)
+    assert_type(await wait_until_done(found), WorkflowRun | CopyTask | Chat)
+    assert_type(found.ref, TaskRef)
+    if isinstance(answer := await wait_until_done(found), WorkflowRun):
+        assert_type(answer.outputs, object)
 
     chat = await coze.start_chat("7350", user_id="me")
     assert_type(chat, ChatHandle)

@@ -141,6 +141,11 @@ def demo_command(*, tasks: int, seed: int, as_json: bool) -> Action:
     type=click.Choice(get_args(CozePlan)),
     help="The Coze plan whose limits of rate hold.  [default: no limits]",
 )
+@click.option(
+    "--journal",
+    type=click.Path(dir_okay=False),
+    help="Keep the tasks in this file, so that they outlive a restart.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write the URLs as one JSON object.")
 def simulate_command(*, as_json: bool, **options: object) -> Action:
     """Serve both providers on this machine until Ctrl-C.

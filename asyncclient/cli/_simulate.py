@@ -35,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     fail_share: float
     mean_seconds: float
     plan: CozePlan | None
+    journal: str | None
 
 
 async def serve(settings: Settings, *, as_json: bool) -> int:
@@ -50,12 +51,15 @@ async def serve(settings: Settings, *, as_json: bool) -> int:
         fault_share=settings.fault_share,
         fail_share=settings.fail_share,
         plan=settings.plan,
+        journal=settings.journal,
     )
     with _termination() as terminated:
         try:
             await sim.start(coze_port=settings.coze_port, copyai_port=settings.copyai_port)
         except OSError as error:
             msg = f"cannot listen: {error}; choose other ports (0 takes a free one)"
+            if error.filename is not None:
+                msg = f"cannot keep the tasks: {error}; name another file"
             raise ValueError(msg) from error
         try:
             tell(sim, as_json=as_json)

@@ -127,6 +127,7 @@ class CozeWorkflows:
 
     async def _finish(self, task: SimulatedTask) -> web.Response:
         """Answer a synchronous run when it ends or stops for input."""
+        self._world.write_down()  # it has started, whether or not it will be answered for
         wait = task.next_stop - self._world.now()
         await asyncio.sleep(max(0.0, min(wait, _SYNC_SECONDS)))
         if wait > _SYNC_SECONDS:
@@ -170,7 +171,7 @@ class CozeWorkflows:
         ):
             return self._voice.invalid("event_id and interrupt_type are not the current ones")
         if not _is_enough(body.resume_data):
-            task.interrupts += 1
+            task.ask_again()
             return self._interrupted(task)
         task.resume()
         if not task.details["is_async"]:

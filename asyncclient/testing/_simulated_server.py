@@ -225,9 +225,11 @@ class ProviderServer:
 
     async def _answer(self, handler: Handler, call: Call) -> web.Response:
         try:
-            return await handler(call)
+            answer = await handler(call)
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
             return self._provider.invalid(str(error))
+        self._world.write_down()
+        return answer
 
     async def _date(self, _request: web.Request, response: web.StreamResponse) -> None:
         # The server's own clock, which may be virtual, so that dates agree with one another.

@@ -10,9 +10,11 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
+
+from asyncclient.testing._simulated_journal import Entry, Journal
 
 Outcome = Literal[
     "success",
@@ -29,6 +31,8 @@ Outcome = Literal[
 Durations = Callable[[random.Random], float]
 Word = str | int | None
 
+# What is counted so that ids differ; other counts may begin anew.
+_IDS = ("id", "copy")
 # Seconds: a log-normal with sigma 0.5 whose mean is 2.
 _MU = math.log(2.0) - 0.5**2 / 2
 
@@ -89,6 +93,8 @@ class SimulatedTask:
     """What the caller gave at the start: parameters, variables or metadata."""
     shape: str
     clock: Callable[[], float] = field(repr=False)
+    changed: Callable[[SimulatedTask], None] = field(repr=False)
+    """Called when it is not any more as its start or its last change left it."""
     words: deque[Word] = field(default_factory=deque[Word], repr=False)
     marker: str = ""
     interrupt_at: float | None = None
@@ -133,10 +139,17 @@ class SimulatedTask:
         self.interrupt_at = None
         self.resumed_at = self.clock()
         self.ends_at = self.resumed_at + self.seconds / 2
+        self.changed(self)
+
+    def ask_again(self) -> None:
+        """Tell a new event of its waiting for input, since what was given was not enough."""
+        self.interrupts += 1
+        self.changed(self)
 
     def cancel(self) -> None:
         """End it now, cancelled."""
         self.outcome, self.interrupt_at, self.ends_at = "cancel", None, self.clock()
+        self.changed(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,19 +168,32 @@ class World:
     _clock: Callable[[], float]
     _wall_offset: float
 
-    def __init__(self, rng: random.Random, habits: Habits) -> None:
+    def __init__(self, rng: random.Random, habits: Habits, journal: Journal | None = None) -> None:
         """Take the generator to draw everything from; the clock starts with `begin`."""
         self.random = rng
         self.tasks: dict[str, SimulatedTask] = {}
         self.starts: Counter[str] = Counter()
         self._habits = habits
         self._turns: Counter[str] = Counter()
+        self._journal = journal
+        self._changed: dict[str, SimulatedTask] = {}
 
     def begin(self) -> None:
-        """Bind the clock to the running loop, and the wall clock to it."""
+        """Bind the clock to the running loop, and the wall clock to it; know former tasks again."""
         self._clock = asyncio.get_running_loop().time
         # Read once: from here on the wall clock moves with the loop, virtual or not.
         self._wall_offset = time.time() - self._clock()
+        entries = [] if self._journal is None else self._journal.open()
+        for entry in entries:
+            self._recall(entry)
+        if entries:
+            # Or it would draw the ids once more that it drew in its life before.
+            self.random.seed(f"{self.random.random()} {len(entries)}")
+
+    def end(self) -> None:
+        """Let the journal go."""
+        if self._journal is not None:
+            self._journal.close()
 
     def now(self) -> float:
         """Return the loop time in seconds."""
@@ -223,14 +249,85 @@ class World:
             start_marker=start_marker,
             shape=fate.shape,
             clock=self.now,
+            changed=self._note,
             words=deque(fate.words),
             marker=fate.marker,
             interrupt_at=now + seconds / 2 if stops else None,
         )
-        self.tasks[task_id] = task
+        self._add(task)
+        self._note(task)
+        return task
+
+    def _add(self, task: SimulatedTask) -> None:
+        self.tasks[task.id] = task
         if task.marker:
             self.starts[task.marker] += 1
-        return task
+
+    def _note(self, task: SimulatedTask) -> None:
+        if self._journal is not None:
+            self._changed[task.id] = task
+
+    def write_down(self) -> None:
+        """Write what has changed into the journal, if there is one, before it is answered for."""
+        if self._changed and self._journal is not None:
+            changed, self._changed = self._changed, {}
+            self._journal.write(self._entry(task) for task in changed.values())
+
+    def _entry(self, task: SimulatedTask) -> Entry:
+        def wall(at: float | None) -> float | None:
+            return None if at is None or at == math.inf else self.wall(at)
+
+        return Entry(
+            id=task.id,
+            kind=task.kind,
+            place=task.place,
+            started=self.wall(task.started),
+            seconds=task.seconds,
+            ends_at=wall(task.ends_at),
+            outcome=task.outcome,
+            turns={name: self._turns[name] for name in _IDS},
+            start_marker=dict(task.start_marker),
+            shape=task.shape,
+            words=list(task.words),
+            marker=task.marker,
+            interrupt_at=wall(task.interrupt_at),
+            interrupts=task.interrupts,
+            resumed_at=wall(task.resumed_at),
+            details=task.details,
+        )
+
+    def _recall(self, entry: Entry) -> None:
+        def loop_time(at: float | None) -> float | None:
+            return None if at is None else at - self._wall_offset
+
+        ends_at = loop_time(entry.ends_at)
+        known = self.tasks.get(entry.id)
+        task = SimulatedTask(
+            id=entry.id,
+            kind=entry.kind,
+            place=entry.place,
+            number=len(self.tasks) if known is None else known.number,
+            started=entry.started - self._wall_offset,
+            seconds=entry.seconds,
+            ends_at=math.inf if ends_at is None else ends_at,
+            outcome=cast("Outcome", entry.outcome),
+            start_marker=entry.start_marker,
+            shape=entry.shape,
+            clock=self.now,
+            changed=self._note,
+            words=deque(entry.words),
+            marker=entry.marker,
+            interrupt_at=loop_time(entry.interrupt_at),
+            interrupts=entry.interrupts,
+            resumed_at=loop_time(entry.resumed_at),
+            details=entry.details,
+        )
+        for name, turns in entry.turns.items():
+            self._turns[name] = max(self._turns[name], turns)
+        if known is None:
+            self._add(task)
+        else:
+            self.tasks[task.id] = task
 
     def _draw_outcome(self, kind: str) -> Outcome:
         draw = self.random.random()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from types import MappingProxyType
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from asyncclient.testing._faults import Fault, FaultPlan
 from asyncclient.testing._simulated_copyai import SimulatedCopyAI
 from asyncclient.testing._simulated_coze import SimulatedCoze
+from asyncclient.testing._simulated_journal import Journal
 from asyncclient.testing._simulated_server import ProviderServer
 from asyncclient.testing._simulated_tasks import Habits, SimulatedTask, World, usual_duration
 
@@ -74,6 +76,9 @@ class Simulator:
         not_found_seconds: for so long a fresh task is not to be found. Default 0.
         jwt_public_key: PEM text to check the signature of Coze's JWT assertions with (needs
             PyJWT). Default None: signatures are not checked, everything else is.
+        journal: a file to which every task is written before its start is answered; a simulator
+            with the same file, after this one was closed or killed, knows the tasks again, whose
+            clocks have gone on. Webhooks, tokens and counts of requests are not kept. Default None.
 
     Attributes:
         coze_token: a token that Coze's side takes.
@@ -106,6 +111,7 @@ class Simulator:
         copyai_key: str | None = None,
         not_found_seconds: float = 0.0,
         jwt_public_key: str | None = None,
+        journal: str | os.PathLike[str] | None = None,
     ) -> None:
         self.coze_token = coze_token or "pat_simulator"
         self.copyai_key = copyai_key or "simulator-key"
@@ -117,7 +123,7 @@ class Simulator:
             interrupt_share=interrupt_share,
             not_found_seconds=not_found_seconds,
         )
-        world = World(rng, habits)
+        world = World(rng, habits, None if journal is None else Journal(journal))
         self._world = world
         self.starts = world.starts
         self.tasks = MappingProxyType(world.tasks)
@@ -170,11 +176,12 @@ class Simulator:
             message = "The simulator has been started already."
             raise RuntimeError(message)
         self._world.begin()
-        await self._coze.start(host, coze_port)
         try:
+            await self._coze.start(host, coze_port)
             await self._copyai.start(host, copyai_port)
         except OSError:
             await self._coze.close()
+            self._world.end()
             raise
         self._host = host
 
@@ -183,6 +190,7 @@ class Simulator:
         await self._coze.close()
         await self._copyai.close()
         await self._webhooks.close()
+        self._world.end()
 
     async def stop_listening(self) -> None:
         """Go down hard: every connection is reset and new ones are refused; the state is kept."""

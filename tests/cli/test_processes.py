@@ -104,6 +104,27 @@ def test_a_simulator_in_one_shell_serves_another(spawn: Callable[..., Process]) 
     assert sim.ended() == (0, "", "")
 
 
+def test_a_journal_outlives_a_killed_simulator(
+    spawn: Callable[..., Process], tmp_path: Path
+) -> None:
+    """With the same journal and ports, a wait goes on that began before a `kill -9`."""
+    journal = ("simulate", "--json", "--journal", str(tmp_path / "journal"))
+    sim = spawn(*journal)
+    environment = json.loads(sim.line())["environment"]
+    code, ref, err = spawn("start", "coze-workflow", "7350", **environment).ended()
+    assert (code, err) == (0, "")
+    sim.kill()
+    sim.wait()
+    port = environment["COZE_API_BASE"].rpartition(":")[2]
+    again = spawn(*journal, "--coze-port", port)
+    assert json.loads(again.line())["environment"]["COZE_API_BASE"].endswith(port)
+    code, out, err = spawn("wait", ref, **environment).ended()
+    assert (code, err) == (0, "")
+    assert json.loads(out)["data"][0]["execute_status"] == "Success"
+    code, _, err = spawn("simulate", "--journal", str(tmp_path / "no" / "journal")).ended()
+    assert (code, err[:34]) == (2, "asyncclient: cannot keep the tasks")
+
+
 def test_simulate_tells_people_what_to_do(spawn: Callable[..., Process]) -> None:
     """Its lines go into another shell, a taken port is bad use, and Ctrl-C is its end."""
     sim = spawn("simulate")

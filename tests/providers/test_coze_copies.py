@@ -11,7 +11,7 @@ import pytest
 from asyncclient import TaskRef, TaskState, decode_ref, encode_ref, wait_until_done
 from asyncclient._wire import Request, Response
 from asyncclient.errors import DecodeError, TaskFailed
-from asyncclient.providers.coze import CopyFailure, CopyTaskHandle, Coze
+from asyncclient.providers.coze import CopyFailure, CopyTask, CopyTaskHandle, Coze
 from asyncclient.testing import ScriptedTransport, reply
 
 _FOLDER = Path(__file__).parents[1] / "fixtures" / "coze"
@@ -70,7 +70,9 @@ async def test_a_copy_made_at_once_has_a_reference_like_any_other() -> None:
     again = other.task(decode_ref(encode_ref(handle.ref)))
     assert again.key == handle.key
     assert isinstance(again, CopyTaskHandle)
-    assert (await again.poll()).target_entity_id == "75309388087500****"
+    done = await again.poll()
+    assert isinstance(done, CopyTask)
+    assert done.target_entity_id == "75309388087500****"
     assert transport.requests == []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import msgspec
 
@@ -29,7 +29,7 @@ from asyncclient._call import (
     telling,
     unix_time,
 )
-from asyncclient._task import TaskRef, checked_ref
+from asyncclient._task import Handle, TaskRef, checked_ref
 from asyncclient._wire import Transport, path_segment, query_of
 from asyncclient.providers.coze._answers import (
     Bot,
@@ -192,13 +192,19 @@ class Coze:
         """Return the handle of a chat whose ids are known; no I/O."""
         return ChatHandle(self._account, conversation_id, chat_id, None)
 
-    def task(self, ref: TaskRef) -> WorkflowRunHandle | CopyTaskHandle | ChatHandle:
+    def task(self, ref: TaskRef) -> Handle[WorkflowRun | CopyTask | Chat]:
         """Return the handle that a reference stands for; no I/O.
+
+        It is a `WorkflowRunHandle`, a `CopyTaskHandle` or a `ChatHandle`: whichever the reference
+        is of. It can be waited for as it is, and the answer's type tells what ran.
 
         Raises:
             ValueError: the reference is of another provider, or of a kind that is not known here.
         """
-        ids = checked_ref(ref).ids
+        return cast("Handle[WorkflowRun | CopyTask | Chat]", self._handle(checked_ref(ref)))
+
+    def _handle(self, ref: TaskRef) -> WorkflowRunHandle | CopyTaskHandle | ChatHandle:
+        ids = ref.ids
         try:
             match (ref.provider, ref.kind):
                 case ("coze", "workflow_run"):
