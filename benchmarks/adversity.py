@@ -1,10 +1,11 @@
-"""Do 10,000 tasks survive a provider whose answers go wrong, and whose gateway dies twice?
+"""Do 10,000 tasks survive a provider whose answers go wrong, and that dies twice?
 
-A stream of tasks goes through one `SessionPool` and one `Poller`. The provider (the simulator) and
-the gateway before it (the proxy of `tests/adversity`) are processes of their own. The gateway
-spoils a tenth of the answers in twenty ways, and is killed twice, to come back after some seconds.
-It fails if a task ends otherwise than was ordered, too early or not at all, if one is started twice
-or its start denied, or if anything is left behind. Linux only.
+A stream of tasks goes through one `SessionPool` and one `Poller`. The provider (the simulator, with
+a journal) and the gateway before it (the proxy of `tests/adversity`) are processes of their own.
+The gateway spoils a tenth of the answers in many ways. Then the provider is killed and comes back,
+then the gateway, then the provider once more. It fails if a task ends otherwise than was ordered,
+too early or not at all, if one is started twice or its start denied, or if anything is left behind.
+Linux only.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import resource
 import socket
 import statistics
 import sys
+import tempfile
 import time
 import warnings
 from asyncio.subprocess import PIPE, Process
@@ -41,8 +43,10 @@ TIMEOUT = 300.0
 REQUEST_TIMEOUT = 5.0
 MAX_BODY = 1024 * 1024
 DOWN_SECONDS = 4.0
-# The gateway is killed when so much of the tasks has ended.
-KILLED_AT = (0.25, 0.6)
+# What is killed when so much of the tasks has ended.
+KILLED_AT = {0.2: "provider", 0.4: "gateway", 0.6: "provider"}
+# Both lives of the provider tell the same moment, but for the setting of the wall clock.
+SAME_MOMENT = 0.05
 # Below the ports that the system gives to outgoing connections, so that nobody takes it meanwhile.
 PORTS = range(20_000, 30_000)
 
@@ -52,10 +56,83 @@ class Report(msgspec.Struct):
 
     starts: dict[str, int]
     ends: dict[str, float]
-    requests: dict[str, int]
 
 
-class Gateway:
+class Server:
+    """A process that can be killed and come back on its port.
+
+    Attributes:
+        name: for messages.
+        port: where it listens.
+        outages: from when to when it was down, on the monotonic clock.
+    """
+
+    name: str
+    port: int
+
+    def __init__(self) -> None:
+        self.outages: list[tuple[float, float]] = []
+
+    async def begin(self) -> None:
+        """Listen; return when it does."""
+        raise NotImplementedError
+
+    async def kill(self) -> None:
+        """Kill it, as by `kill -9`."""
+        raise NotImplementedError
+
+    async def die_for(self, seconds: float) -> None:
+        """Kill it, and begin again after so many seconds."""
+        down = time.monotonic()
+        await self.kill()
+        await asyncio.sleep(seconds)
+        await self.begin()
+        self.outages.append((down, time.monotonic()))
+
+
+class Provider(Server):
+    """The simulator's process; its tasks outlive it in a journal.
+
+    Args:
+        journal: the file.
+    """
+
+    name = "provider"
+
+    def __init__(self, journal: Path) -> None:
+        super().__init__()
+        self._journal = journal
+        self._process: Process | None = None
+        self.port = 0
+
+    async def begin(self) -> None:
+        """Listen; return when it does."""
+        self._process = await asyncio.create_subprocess_exec(
+            *SERVE, "provider", str(self._journal), str(self.port), cwd=ROOT,
+            stdin=PIPE, stdout=PIPE, limit=2**26,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        url = (await self._process.stdout.readline()).decode()
+        self.port = int(url.split(":")[2].partition("/")[0])
+
+    async def kill(self) -> None:
+        """Kill it, as by `kill -9`."""
+        assert self._process is not None
+        self._process.kill()
+        await self._process.wait()
+
+    async def report(self) -> Report:
+        """End it, and return what it has seen in all its lives."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        told = await self._process.stdout.read()
+        await self._process.wait()
+        return msgspec.json.decode(told, type=Report)
+
+
+class Gateway(Server):
     """The proxy's process, which can be killed and come back on its port.
 
     Args:
@@ -63,17 +140,18 @@ class Gateway:
 
     Attributes:
         faults: what it has spoilt, by kind.
-        outages: from when to when it was down, on the monotonic clock.
     """
 
+    name = "gateway"
+
     def __init__(self, provider_port: int) -> None:
+        super().__init__()
         self._provider_port = provider_port
         self._process: Process | None = None
         self._noting: asyncio.Task[None] | None = None
         self._lives = 0
         self.port = free_port()
         self.faults: Counter[str] = Counter()
-        self.outages: list[tuple[float, float]] = []
 
     async def begin(self) -> None:
         """Listen; return when it does."""
@@ -93,14 +171,6 @@ class Gateway:
         self._process.kill()
         await self._process.wait()
         await self._noting
-
-    async def die_for(self, seconds: float) -> None:
-        """Kill it, and begin again after so many seconds."""
-        down = time.monotonic()
-        await self.kill()
-        await asyncio.sleep(seconds)
-        await self.begin()
-        self.outages.append((down, time.monotonic()))
 
     async def _note(self, lines: asyncio.StreamReader) -> None:
         async for line in lines:
@@ -190,7 +260,7 @@ class Stream:
         for marker in started - {*report.starts}:
             self.wrong.append(f"{marker} has a handle, but was not started")
         for marker, seen in self.seen_at.items():
-            if seen < report.ends.get(marker, 0.0):
+            if seen < report.ends.get(marker, 0.0) - SAME_MOMENT:
                 self.wrong.append(f"{marker} was seen to end before it did")
 
 
@@ -210,15 +280,15 @@ def tell_delays(name: str, delays: list[float]) -> None:
         )
 
 
-async def kill_at_times(gateway: Gateway, stream: Stream, count: int) -> None:
-    """Kill the gateway whenever so many tasks have ended."""
-    for share in KILLED_AT:
+async def kill_at_times(servers: dict[str, Server], stream: Stream, count: int) -> None:
+    """Kill a server whenever so many tasks have ended."""
+    for share, name in KILLED_AT.items():
         while len(stream.seen_at) < count * share:  # noqa: ASYNC110  (ends set no event)
             await asyncio.sleep(0.1)
-        await gateway.die_for(DOWN_SECONDS)
+        await servers[name].die_for(DOWN_SECONDS)
 
 
-async def run(count: int, gateway: Gateway, provider: Process) -> list[str]:
+async def run(count: int, gateway: Gateway, provider: Provider) -> list[str]:
     """Run the stream and return what is wrong, a sentence each."""
     loop = asyncio.get_running_loop()
     wrong: list[str] = []
@@ -229,7 +299,8 @@ async def run(count: int, gateway: Gateway, provider: Process) -> list[str]:
         copyai = CopyAI(pool, api_key="k", base_url=f"http://127.0.0.1:{gateway.port}/api")
         stream = Stream(copyai, count)
         async with Poller(schedule=Schedule(first=2.0, cap=8.0)) as poller:
-            killing = asyncio.create_task(kill_at_times(gateway, stream, count))
+            servers: dict[str, Server] = {each.name: each for each in (provider, gateway)}
+            killing = asyncio.create_task(kill_at_times(servers, stream, count))
             await stream.follow(poller)
             await killing
             stats = poller.stats()
@@ -238,10 +309,7 @@ async def run(count: int, gateway: Gateway, provider: Process) -> list[str]:
         if ", 0 requests active," not in repr(pool):
             wrong.append(f"left in the pool: {pool!r}")
     seconds, cpu = time.monotonic() - began, time.process_time() - cpu
-    assert provider.stdin is not None
-    assert provider.stdout is not None
-    provider.stdin.close()
-    report = msgspec.json.decode(await provider.stdout.read(), type=Report)
+    report = await provider.report()
     stream.check(report)
     wrong += stream.wrong
     await asyncio.sleep(0.2)  # closed transports are let go in the next turns of the loop
@@ -252,7 +320,7 @@ async def run(count: int, gateway: Gateway, provider: Process) -> list[str]:
     # The gateway that came back has the pipes of the first one; the provider's are closed.
     if (after := descriptors()) > before:
         wrong.append(f"{after - before} connections left open")
-    tell(count, stream, report, gateway)
+    tell(count, stream, report, gateway, sorted(provider.outages + gateway.outages))
     print(
         f"{stats.polls} polls, {stats.errors} of them failed; {seconds:.0f} s, "
         f"{cpu:.0f} s of CPU in this process, "
@@ -261,7 +329,13 @@ async def run(count: int, gateway: Gateway, provider: Process) -> list[str]:
     return wrong
 
 
-def tell(count: int, stream: Stream, report: Report, gateway: Gateway) -> None:
+def tell(
+    count: int,
+    stream: Stream,
+    report: Report,
+    gateway: Gateway,
+    outages: list[tuple[float, float]],
+) -> None:
     """Print what has come of the tasks."""
     print(
         f"{count} tasks: {len(stream.seen_at)} seen to their ends, {len(stream.unknown)} starts "
@@ -269,14 +343,18 @@ def tell(count: int, stream: Stream, report: Report, gateway: Gateway) -> None:
         f"started), {len(stream.refused)} not started"
     )
     out: list[float] = []
+    after: list[float] = []
     others: list[float] = []
     for marker, seen in stream.seen_at.items():
         end = report.ends[marker]
-        met = any(end < up and seen > down for down, up in gateway.outages)
+        met = [up for down, up in outages if end < up and seen > down]
         (out if met else others).append(seen - end)
+        if met:
+            after.append(max(0.0, seen - met[-1]))
     tell_delays("detection delay", others)
     tell_delays("... of those that met an outage", out)
-    print(f"outages of {', '.join(f'{up - down:.1f} s' for down, up in gateway.outages)}")
+    tell_delays("... from its end", after)
+    print(f"outages of {', '.join(f'{up - down:.1f} s' for down, up in outages)}")
     print(f"{gateway.faults.total()} faults:")
     for name, times in gateway.faults.most_common():
         print(f"  {times:6} {name}")
@@ -284,20 +362,13 @@ def tell(count: int, stream: Stream, report: Report, gateway: Gateway) -> None:
 
 async def main(count: int) -> list[str]:
     """Run everything, and return what is wrong."""
-    provider = await asyncio.create_subprocess_exec(
-        *SERVE, "provider", cwd=ROOT, stdin=PIPE, stdout=PIPE, limit=2**26
-    )
-    assert provider.stdout is not None
-    url = (await provider.stdout.readline()).decode()
-    gateway = Gateway(int(url.split(":")[2].partition("/")[0]))
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        provider = Provider(Path(folder) / "journal")
+        await provider.begin()
+        gateway = Gateway(provider.port)
         await gateway.begin()
         wrong = await run(count, gateway, provider)
         await gateway.kill()
-        await provider.wait()
-    finally:
-        if provider.returncode is None:
-            provider.kill()
     return wrong
 
 

@@ -1,8 +1,9 @@
 """A provider, or a proxy that spoils its answers, in a process of its own.
 
-`python -m tests.adversity.serve provider` runs the simulator until standard input ends, then tells
-what it has seen. `python -m tests.adversity.serve proxy PROVIDER_PORT PORT SEED SHARE` runs until
-it is killed, and names each fault as it comes.
+`python -m tests.adversity.serve provider JOURNAL PORT` runs the simulator's Copy.ai on a port (0: a
+free one) until standard input ends, then tells what it has seen, in this life and in those before
+it that had the same journal. `python -m tests.adversity.serve proxy PROVIDER_PORT PORT SEED SHARE`
+runs until it is killed, and names each fault as it comes.
 """
 
 from __future__ import annotations
@@ -25,12 +26,10 @@ class Report(msgspec.Struct):
     Attributes:
         starts: starts by their markers.
         ends: when each task ended by its marker, on the machine's monotonic clock.
-        requests: requests by operation.
     """
 
     starts: dict[str, int]
     ends: dict[str, float]
-    requests: dict[str, int]
 
 
 def tell(line: str) -> None:
@@ -39,14 +38,15 @@ def tell(line: str) -> None:
     sys.stdout.flush()
 
 
-async def provider() -> None:
+async def provider(journal: str, port: int) -> None:
     """Run the simulator until standard input ends, then tell what it has seen."""
-    async with Simulator() as sim:
-        tell(sim.copyai_url)
-        await anyio.to_thread.run_sync(sys.stdin.read)
-        ends = {task.marker: task.ends_at for task in sim.tasks.values()}
-        report = Report(dict(sim.starts), ends, dict(sim.requests))
-        tell(msgspec.json.encode(report).decode())
+    sim = Simulator(journal=journal)
+    await sim.start(copyai_port=port)
+    tell(sim.copyai_url)
+    await anyio.to_thread.run_sync(sys.stdin.read)
+    ends = {task.marker: task.ends_at for task in sim.tasks.values()}
+    tell(msgspec.json.encode(Report(dict(sim.starts), ends)).decode())
+    await sim.close()
 
 
 async def proxy(provider_port: int, port: int, seed: int, share: float) -> None:
@@ -60,8 +60,8 @@ async def proxy(provider_port: int, port: int, seed: int, share: float) -> None:
 def main() -> None:
     """Run what the arguments say."""
     match sys.argv[1:]:
-        case ["provider"]:
-            asyncio.run(provider())
+        case ["provider", journal, port]:
+            asyncio.run(provider(journal, int(port)))
         case ["proxy", provider_port, port, seed, share]:
             asyncio.run(proxy(int(provider_port), int(port), int(seed), float(share)))
         case _:
