@@ -177,6 +177,7 @@ class Rules(msgspec.Struct, frozen=True):
             where that is not known), if there was no good answer yet: several providers are
             read-after-write inconsistent for 1 to 3 s. After a good answer, only a "not found" that
             is not in the provider's own form is borne, as any failure is.
+        foreign_not_found: before a good answer, so many of those in a row count as the provider's.
         wordless_polls: answers without any status word that are borne in a row.
         same_block_seconds: how long a task may still show the demand that `on_blocked` has dealt
             with, before it counts as not dealt with.
@@ -186,6 +187,7 @@ class Rules(msgspec.Struct, frozen=True):
     failed_polls: int = 10
     failing_seconds: float = 120.0
     not_found_seconds: float = 10.0
+    foreign_not_found: int = 3
     wordless_polls: int = 5
     same_block_seconds: float = 30.0
 
@@ -225,6 +227,7 @@ class _Rare:
         "mark",
         "met",
         "met_at",
+        "missed",
         "unknown_words",
         "unseen",
         "wordless",
@@ -236,6 +239,7 @@ class _Rare:
         self.mark: object = None
         self.met: Hashable = None
         self.met_at = -math.inf
+        self.missed = 0
         self.unknown_words: tuple[str | int, ...] = ()
         self.unseen: float | None = None
         self.wordless = 0
@@ -385,13 +389,16 @@ class Course(Generic[T]):
         if not self.failures:
             self._own().failing_since = now
         self.failures += 1
+        missed = self._rare.missed + 1 if isinstance(error, NotFound) else 0
+        self._own().missed = missed
         sleep = _after_failure(error, delay)
         failing = now - self._rare.failing_since
         patient = self.failures <= self.rules.failed_polls or failing <= self.rules.failing_seconds
         if isinstance(error, NotFound):
             if self.snapshot is None:
                 age = self.age + now - self.began
-                borne = age < self.rules.not_found_seconds
+                stray = error.foreign and missed < self.rules.foreign_not_found
+                borne = stray or age < self.rules.not_found_seconds
             else:
                 # It was there: a gateway that has lost its way to the provider is an outage.
                 borne = error.foreign and patient

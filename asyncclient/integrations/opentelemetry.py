@@ -135,7 +135,8 @@ class _Wait:
         self.ended = time.time_ns()
         try:
             self.seconds = anyio.current_time() - self._began
-        except RuntimeError:  # there is no running loop, and so no clock, when a watch is collected
+        except Exception:  # noqa: BLE001  (that of anyio 4.12 is no RuntimeError)
+            # There is no running loop, and so no clock, when a watch is collected.
             self.seconds = None
 
     def __del__(self) -> None:

@@ -595,6 +595,18 @@ async def test_a_gateways_404_after_a_good_answer_is_an_outage(driver: Driver) -
     assert 120 <= outcome.elapsed <= 151
 
 
+async def test_a_gateways_404_before_any_answer_is_an_outage_unless_it_goes_on(
+    driver: Driver,
+) -> None:
+    """Among other failures a page is borne at any age; three in a row are taken for the truth."""
+    page = NotFound("HTTP 404, '<html>'", status=404, foreign=True)
+    down = ServerError("down", status=503, retry_after=12)
+    assert await driver(Job(*[down, page, page] * 2, "done")) == Report("done")
+    outcome = await outcome_of(driver(Job(down, page)))
+    assert isinstance(outcome.error, TaskExpired)
+    assert outcome.error.polls == 4
+
+
 async def test_a_page_is_told_from_the_providers_own_words(driver: Driver) -> None:
     """Over the wire: an HTML 404 is borne, the provider's own ends the wait."""
     page = reply(b"<html>default backend - 404</html>", status=404)
