@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeVar
 
@@ -143,12 +144,7 @@ class Report:
         if self._log.isEnabledFor(logging.INFO):
             fields = {**_fields(course), "snapshot": snapshot}
             self._log.info("%s: %r", course.subject, snapshot, extra=fields)
-        told = course.mark
-        if isinstance(told, _Mark):
-            try:
-                told.listener.changed(told.mark, course, snapshot)
-            except Exception:  # noqa: BLE001  (as above)
-                self._complain(told.listener)
+        self._tell(course, lambda listener, mark: listener.changed(mark, course, snapshot))
 
     def not_cancelled(self, course: Course[T], error: Exception) -> None:
         """Tell that a remote task could not be cancelled on the way out."""
@@ -157,18 +153,19 @@ class Report:
 
     def ended(self, course: Course[T], error: BaseException | None) -> None:
         """Tell that a wait is over."""
-        told = course.mark
-        if isinstance(told, _Mark):
-            try:
-                told.listener.ended(told.mark, course, error)
-            except Exception:  # noqa: BLE001  (as above)
-                self._complain(told.listener)
+        self._tell(course, lambda listener, mark: listener.ended(mark, course, error))
 
     def _polled(self, course: Course[T], seconds: float, error: Exception | None) -> None:
+        def polled(listener: Listener, mark: object) -> None:
+            listener.polled(mark, course, seconds=seconds, error=error)
+
+        self._tell(course, polled)
+
+    def _tell(self, course: Course[T], tell: Callable[[Listener, object], None]) -> None:
         told = course.mark
         if isinstance(told, _Mark):
             try:
-                told.listener.polled(told.mark, course, seconds=seconds, error=error)
+                tell(told.listener, told.mark)
             except Exception:  # noqa: BLE001  (as above)
                 self._complain(told.listener)
 

@@ -236,8 +236,8 @@ class _Wait(Generic[T]):
             WaitTimeout: it has not ended in time.
         """
         self.check_idle()
-        self._busy = True
         course = self._begin()
+        self._busy = True
         try:
             changed, end = await self._advance(course)
         except GeneratorExit as error:
@@ -272,7 +272,7 @@ class _Wait(Generic[T]):
             # Out of the scope: what has ended in time is not made a timeout by a callback.
             left = max(0.0, self._deadline - anyio.current_time())
             with anyio.move_on_after(left + _LAST_CALL):
-                await self._report(course, changed)
+                await self._tell(course, changed)
         return changed, end
 
     def _begin(self) -> Course[T]:
@@ -306,14 +306,14 @@ class _Wait(Generic[T]):
                 step = Raise(step.error)
             if isinstance(step, Return | Raise):
                 return changed, step
-            await self._report(course, changed)
+            await self._tell(course, changed)
             if isinstance(step, Ask):
                 step = await self._ask(course, step)
             self._rest(course, step)
             if changed is not None:
                 return changed, None
 
-    async def _report(self, course: Course[T], changed: Snapshot[T] | None) -> None:
+    async def _tell(self, course: Course[T], changed: Snapshot[T] | None) -> None:
         if changed is not None:
             with _report.around(course):
                 _report.changed(course, changed)

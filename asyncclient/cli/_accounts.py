@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from asyncclient._pool import SessionPool
 from asyncclient._task import TaskRef
@@ -112,7 +112,7 @@ class Accounts:
                 msg = f"{str(ref).strip()}: this command knows the providers coze and copyai"
                 raise ValueError(msg)
         try:
-            return client.task(ref)
+            return cast("KnownTask", client.task(ref))  # one of these, at run time
         except ValueError:
             msg = (
                 f"{str(ref).strip()}: no {ref.provider} task has such a reference: "
