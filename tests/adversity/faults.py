@@ -31,7 +31,8 @@ from asyncclient.errors import (
     TransportError,
     WaitTimeout,
 )
-from tests.adversity.proxy import Exchange, Link, Message, OnConnect, OnRequest, all_is_well
+from tests.adversity.proxy import Exchange, Message, OnConnect, OnRequest, all_is_well
+from tests.wire import Wire
 
 REQUEST_TIMEOUT = 3.0
 CONNECT_TIMEOUT = 1.0
@@ -167,17 +168,17 @@ GATEWAY = fails(ServerError)
 # --- what happens to a connection -------------------------------------------------------------
 
 
-async def ends_at_once(link: Link) -> None:
+async def ends_at_once(link: Wire) -> None:
     """Close it as soon as it is there."""
     await link.end()
 
 
-async def resets_at_once(link: Link) -> None:
+async def resets_at_once(link: Wire) -> None:
     """Reset it as soon as it is there."""
     link.reset()
 
 
-async def never_answers(link: Link) -> None:
+async def never_answers(link: Wire) -> None:
     """Take what comes, and say nothing."""
     await link.until_left()
 
@@ -185,7 +186,7 @@ async def never_answers(link: Link) -> None:
 def ends_within_request(*, reset: bool) -> OnConnect:
     """Read some bytes of the request, then give the connection up."""
 
-    async def meet(link: Link) -> None:
+    async def meet(link: Wire) -> None:
         await link.reader.readexactly(40)
         if reset:
             link.reset()
@@ -195,19 +196,19 @@ def ends_within_request(*, reset: bool) -> OnConnect:
     return meet
 
 
-async def ends_handshake(link: Link) -> None:
+async def ends_handshake(link: Wire) -> None:
     """Read the client's greeting, then close."""
     await link.reader.read(65536)
     await link.end()
 
 
-async def resets_handshake(link: Link) -> None:
+async def resets_handshake(link: Wire) -> None:
     """Read the client's greeting, then reset."""
     await link.reader.read(65536)
     link.reset()
 
 
-async def alerts_handshake(link: Link) -> None:
+async def alerts_handshake(link: Wire) -> None:
     """Answer the client's greeting with TLS's fatal `internal_error`, as a broken balancer does."""
     await link.reader.read(65536)
     await link.send(b"\x15\x03\x03\x00\x02\x02\x50")

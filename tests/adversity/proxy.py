@@ -2,7 +2,7 @@
 
 It reads whole requests, passes each on over a connection of its own, and sends the whole answer
 back: so long as nothing is ordered, nobody notices it. What is ordered is a coroutine function
-that does with its `Link` (a connection) or its `Exchange` (a request) what it likes.
+that does with its `Wire` (a connection) or its `Exchange` (a request) what it likes.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import struct
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Self, TypeAlias
+
+from tests.wire import Wire
 
 BLANK_LINE = b"\r\n\r\n"
 # Thousands of waits may all connect at once.
@@ -55,56 +56,6 @@ async def read_message(reader: asyncio.StreamReader) -> Message:
     return Message(head, await reader.readexactly(promised(head)))
 
 
-class Link:
-    """The client's end of one connection.
-
-    Attributes:
-        number: which connection to the proxy this is, from 1.
-        offered: bytes that were written to it, those in the kernel's buffers included.
-    """
-
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
-    ) -> None:
-        self.reader = reader
-        self._writer = writer
-        self.number = number
-        self.offered = 0
-
-    @property
-    def has_left(self) -> bool:
-        """Whether the client has closed its end, or this end was given up."""
-        broken = self.reader.exception() is not None
-        return self.reader.at_eof() or broken or self._writer.transport.is_closing()
-
-    async def send(self, data: bytes) -> None:
-        """Send bytes as they are; raises `OSError` when the client has left."""
-        self._writer.write(data)
-        await self._writer.drain()
-        self.offered += len(data)
-
-    async def until_left(self) -> None:
-        """Say nothing until the client has closed its end."""
-        while await self.reader.read(65536):
-            pass
-
-    def reset(self) -> None:
-        """Reset the connection: the client gets a TCP reset, not an orderly end."""
-        raw = self._writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._writer.transport.abort()
-
-    def drop(self) -> None:
-        """Give the connection up: an orderly end in TCP, without TLS's farewell."""
-        self._writer.transport.abort()
-
-    async def end(self) -> None:
-        """Close the connection in an orderly way, as far as the client lets it."""
-        self._writer.close()
-        with contextlib.suppress(OSError):
-            await self._writer.wait_closed()
-
-
 class Exchange:
     """One request on its way to the provider.
 
@@ -114,7 +65,7 @@ class Exchange:
         proxy: what it came to.
     """
 
-    def __init__(self, link: Link, request: Message, proxy: FaultProxy) -> None:
+    def __init__(self, link: Wire, request: Message, proxy: FaultProxy) -> None:
         self.link = link
         self.request = request
         self.proxy = proxy
@@ -124,7 +75,7 @@ class Exchange:
         return await self.proxy.ask_provider(self.request)
 
 
-OnConnect: TypeAlias = Callable[[Link], Awaitable[None]]
+OnConnect: TypeAlias = Callable[[Wire], Awaitable[None]]
 OnRequest: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
 
@@ -161,7 +112,7 @@ class FaultProxy:
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
-        self._links: set[Link] = set()
+        self._links: set[Wire] = set()
         self.port: int = self._listener.getsockname()[1]
         self.connection_faults: Iterator[OnConnect | None] = repeat(None)
         self.request_faults: Iterator[OnRequest | None] = repeat(None)
@@ -216,13 +167,13 @@ class FaultProxy:
     # Not a coroutine function: asyncio would report each connection that is cancelled.
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
-        link = Link(reader, writer, self.accepted)
+        link = Wire(reader, writer, self.accepted)
         self._links.add(link)
         task = asyncio.get_running_loop().create_task(self._serve(link))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
 
-    async def _serve(self, link: Link) -> None:
+    async def _serve(self, link: Wire) -> None:
         try:
             # The client may leave at any point.
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):

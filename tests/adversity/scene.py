@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import math
 import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +32,7 @@ from tests.adversity.faults import (
     Place,
 )
 from tests.adversity.proxy import FaultProxy
+from tests.wire import full_queue
 
 Provider: TypeAlias = Literal["coze", "copyai"]
 PROVIDERS: tuple[Provider, ...] = ("coze", "copyai")
@@ -216,20 +216,6 @@ class Scene:
         """Let nothing go wrong any longer."""
         self.proxy.connection_faults = repeat(None)
         self.proxy.request_faults = repeat(None)
-
-
-@contextlib.contextmanager
-def full_queue() -> Generator[str]:
-    """Give an origin on loopback that neither takes nor refuses a connection."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(3):
-            filler = stack.enter_context(socket.socket())
-            filler.settimeout(0)
-            filler.connect_ex(listener.getsockname())
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 async def set_scene(fault: Fault, provider: Provider, stack: AsyncExitStack) -> tuple[Scene, str]:

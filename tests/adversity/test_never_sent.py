@@ -14,8 +14,8 @@ from asyncclient import SessionPool
 from asyncclient._wire import Request
 from asyncclient.errors import TransportError
 from asyncclient.providers.copyai import CopyAI
-from tests.adversity.proxy import Link
-from tests.adversity.scene import NAME, VirtualTimeNames, full_queue, virtual_loop
+from tests.adversity.scene import NAME, VirtualTimeNames, virtual_loop
+from tests.wire import Wire, full_queue
 
 Where = Literal["queue", "connection", "handshake", "name"]
 WHERE: tuple[Where, ...] = ("queue", "connection", "handshake", "name")
@@ -39,7 +39,7 @@ async def stuck_at(where: Where, heard: list[bytes]) -> AsyncGenerator[str]:
             return
 
         async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            link = Link(reader, writer, 0)
+            link = Wire(reader, writer, 0)
             with contextlib.suppress(OSError):
                 while data := await reader.read(65536):
                     heard.append(data)

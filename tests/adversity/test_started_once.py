@@ -16,8 +16,9 @@ from asyncclient import SessionPool
 from asyncclient.errors import APIError, AsyncClientError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
-from tests.adversity.proxy import BLANK_LINE, Link, Message, promised, read_message
+from tests.adversity.proxy import BLANK_LINE, Message, promised, read_message
 from tests.adversity.scene import PROVIDERS, Provider, virtual_loop
+from tests.wire import Wire
 
 How = Literal["close", "reset", "drop"]
 Call = Callable[[], Awaitable[object]]
@@ -64,11 +65,11 @@ class CuttingProvider:
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
-        task = asyncio.get_running_loop().create_task(self._serve(Link(reader, writer, 0)))
+        task = asyncio.get_running_loop().create_task(self._serve(Wire(reader, writer, 0)))
         self.serving.add(task)
         task.add_done_callback(self.serving.discard)
 
-    async def _serve(self, link: Link) -> None:
+    async def _serve(self, link: Wire) -> None:
         try:
             if self.cut.kept and not self.cuts:
                 await read_message(link.reader)
@@ -84,7 +85,7 @@ class CuttingProvider:
         finally:
             await link.end()
 
-    async def _serve_and_cut(self, link: Link) -> None:
+    async def _serve_and_cut(self, link: Wire) -> None:
         self.cuts += 1
         if self.cut.within == "request":
             self.whole_starts += await _receive(link.reader, self.cut.at)
@@ -224,7 +225,7 @@ async def answered_with(data: bytes) -> Seen:
     starts: list[Message] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = Link(reader, writer, 0)
+        link = Wire(reader, writer, 0)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             starts.append(await read_message(reader))
             await link.send(data)

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from aiohttp import web
 
 from asyncclient import SessionPool
 from asyncclient._wire import Request
+from tests.wire import Wire, full_queue
 
 # A bound on what takes milliseconds: only a hang breaks it.
 PATIENCE = 5.0
@@ -64,12 +64,8 @@ class Asked:
         return {name.lower(): value.strip() for name, _, value in pairs}
 
 
-class Peer:
-    """The server's end of one connection, as a script sees it.
-
-    Attributes:
-        number: which connection to the server this is, from 1.
-    """
+class Peer(Wire):
+    """The server's end of one connection, as a script sees it."""
 
     def __init__(
         self,
@@ -78,32 +74,20 @@ class Peer:
         number: int,
         asked: list[Asked],
     ) -> None:
-        self._reader = reader
-        self._writer = writer
+        super().__init__(reader, writer, number)
         self._asked = asked
-        self.number = number
-
-    @property
-    def has_left(self) -> bool:
-        """Whether the client has closed its end."""
-        return self._reader.at_eof() or self._reader.exception() is not None
 
     async def asked(self) -> Asked:
         """Read one request and note it; raises `IncompleteReadError` if the client leaves."""
-        head = await self._reader.readuntil(b"\r\n\r\n")
+        head = await self.reader.readuntil(b"\r\n\r\n")
         length = int(Asked(head, b"").headers.get(b"content-length", b"0"))
-        request = Asked(head, await self._reader.readexactly(length))
+        request = Asked(head, await self.reader.readexactly(length))
         self._asked.append(request)
         return request
 
     async def hello(self) -> None:
         """Read whatever comes first: a client's greeting in TLS."""
-        await self._reader.read(65536)
-
-    async def send(self, data: bytes) -> None:
-        """Send bytes as they are."""
-        self._writer.write(data)
-        await self._writer.drain()
+        await self.reader.read(65536)
 
     async def answer(
         self, body: bytes = b"{}", *, status: str = "200 OK", headers: bytes = b""
@@ -117,27 +101,6 @@ class Peer:
         while True:
             await self.asked()
             await self.answer()
-
-    async def until_left(self) -> None:
-        """Say nothing until the client has closed its end."""
-        while await self._reader.read(65536):
-            pass
-
-    def reset(self) -> None:
-        """Reset the connection: the client gets a TCP reset, not an orderly end."""
-        raw = self._writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._writer.transport.abort()
-
-    def drop(self) -> None:
-        """Give the connection up without a farewell."""
-        self._writer.transport.abort()
-
-    async def end(self) -> None:
-        """Close the connection in an orderly way, as far as the client lets it."""
-        self._writer.close()
-        with contextlib.suppress(OSError):
-            await self._writer.wait_closed()
 
 
 Script = Callable[[Peer], Awaitable[None]]
@@ -314,15 +277,8 @@ def refusing() -> str:
 @pytest.fixture
 def unreachable() -> Iterator[str]:
     """Give an origin on loopback that neither takes nor refuses a connection: its queue is full."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(3):
-            filler = stack.enter_context(socket.socket())
-            filler.settimeout(0)
-            filler.connect_ex(listener.getsockname())
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with full_queue() as origin:
+        yield origin
 
 
 class Authority:
