@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Generic, Literal, TypeVar, get_args
 
 import msgspec
@@ -17,6 +18,7 @@ from asyncclient._arguments import (
     bytes_of,
     id_text,
     mapping,
+    number,
     one_of,
     optional_id,
     url_text,
@@ -53,6 +55,7 @@ from asyncclient._wire import (
 )
 from asyncclient.errors import (
     APIError,
+    AsyncClientError,
     AuthenticationFailed,
     DecodeError,
     InvalidRequest,
@@ -83,6 +86,10 @@ _EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 # What a start bears that was given no metadata, so that `find_started` can tell it from others.
 _MARKER = "asyncclient_start"
 _LARGEST_PAGE = 100
+# The caller's clock and Copy.ai's may differ by so many seconds.
+_CLOCKS_DIFFER = 60.0
+# A time's first characters, to whole seconds.
+_SECONDS = len("2026-01-01T00:00:00")
 
 # --- answers ----------------------------------------------------------------------------------
 # The published schema, its own examples and real deliveries disagree about most fields, so all
@@ -480,7 +487,12 @@ class CopyAI:
         return WorkflowRunHandle(self._account, workflow_id, run_id, unix_time())
 
     async def find_started(
-        self, workflow_id: str, *, metadata: Mapping[str, object], max_pages: int = 10
+        self,
+        workflow_id: str,
+        *,
+        metadata: Mapping[str, object],
+        since: float | None = None,
+        max_pages: int = 10,
     ) -> list[WorkflowRunHandle]:
         """Find the runs that bear some metadata, the newest first: what did a lost start start?
 
@@ -491,6 +503,8 @@ class CopyAI:
             workflow_id: the workflow.
             metadata: what the start gave, or the part of it that no other start gave; the start's
                 error names it in its notes.
+            since: the Unix time in seconds at which it was sent: the search ends where runs are
+                a minute older, or more. Default None: at the last run.
             max_pages: pages of 100 runs to look through, from the newest on. Default 10.
 
         Returns:
@@ -498,6 +512,8 @@ class CopyAI:
             no such run.
 
         Raises:
+            AsyncClientError: there is none among `max_pages`, and there are more; or a page could
+                not be read.
             TypeError, ValueError: an argument cannot be; nothing is sent.
         """
         mapping("metadata", metadata)
@@ -505,35 +521,60 @@ class CopyAI:
         if not wanted:
             msg = "metadata is empty, which every run has: pass what the start gave"
             raise ValueError(msg)
+        oldest = "" if since is None else _moment_at(since)
         whole_number("max_pages", max_pages, least=1)
         found: dict[str, str] = {}
-        async for page in self._newest_runs(workflow_id, max_pages):
+        looked = 0
+        unread = False
+        async for page, more in self._newest_runs(workflow_id, max_pages, oldest):
+            looked, unread = looked + len(page), more
             for run in page:
                 if wanted.items() <= (run.metadata or {}).items():
                     found[_id_of(run)] = _moment(run)
+        if unread and not found:
+            raise AsyncClientError(
+                f"copyai.find_started: no run with this metadata is among the newest {looked} of "
+                f"{workflow_id}, and there are more",
+                advice="pass since=, the time of the start, or larger max_pages",
+            )
         newest_first = sorted(found, key=found.__getitem__, reverse=True)
         return [self.workflow_run(workflow_id, run_id) for run_id in newest_first]
 
     async def _newest_runs(
-        self, workflow_id: str, max_pages: int
-    ) -> AsyncIterator[list[WorkflowRun]]:
-        """Yield pages of runs from the newest on, whichever end the list begins with.
+        self, workflow_id: str, max_pages: int, oldest: str
+    ) -> AsyncIterator[tuple[list[WorkflowRun], bool]]:
+        """Yield pages of runs from the newest on, and whether there are more, unread ones.
 
-        The page `get-all-workflow-runs-2` does not say; the times of the first page do.
+        Which end the list begins with, the page `get-all-workflow-runs-2` does not say. The times
+        of the first page do; where it lies within one second, those of the last page.
         """
         first = await self.list_workflow_runs(workflow_id, size=_LARGEST_PAGE)
-        yield first.data
         total = as_int(first.total)
-        last = max_pages if total is None else -(-total // _LARGEST_PAGE)
-        rest = range(2, min(max_pages, last) + 1)
-        begins_with_oldest = first.data and "" < _moment(first.data[0]) < _moment(first.data[-1])
-        if begins_with_oldest and total is not None:
-            rest = range(last, 1, -1)[:max_pages]
-        for number in rest:
-            page = await self.list_workflow_runs(workflow_id, page=number, size=_LARGEST_PAGE)
-            if not page.data:
+        last = None if total is None else -(-total // _LARGEST_PAGE)
+        numbers: Iterable[int] = range(2, max_pages + 1)
+        rises = 0
+        if first.data and last is not None and last > 1:
+            rises = _compared(first.data[0], first.data[-1])
+            if not rises and max_pages > 1:
+                tail = await self.list_workflow_runs(workflow_id, page=last, size=_LARGEST_PAGE)
+                rises = _compared(first.data[0], tail.data[-1]) if tail.data else 0
+            if rises > 0:
+                numbers = range(last, max(1, last - max_pages), -1)
+        is_over = not first.data or (last is not None and last <= 1)
+        is_over = is_over or (rises <= 0 and _are_older(first.data, oldest))
+        yield first.data, not is_over
+        for which in () if is_over else numbers:
+            page = await self.list_workflow_runs(workflow_id, page=which, size=_LARGEST_PAGE)
+            # Runs that come meanwhile push others on to later pages: each page says how many.
+            total = as_int(page.total)
+            if rises > 0:
+                is_over = which == 2  # noqa: PLR2004  (the first page was read first)
+            else:
+                is_over = total is not None and which * _LARGEST_PAGE >= total
+            is_over = is_over or not page.data or _are_older(page.data, oldest)
+            yield page.data, not is_over
+            if is_over:
                 return
-            yield page.data
 
     async def get_workflow_run(self, workflow_id: str, run_id: str) -> WorkflowRun:
         """Read how a run stands (page `get-workflow-run-2`)."""
@@ -656,8 +697,8 @@ def _how_to_find(workflow_id: str, metadata: bytes) -> str:
         )
     shown = metadata.decode() if len(metadata) <= _LONGEST_WORDS else "what the start was given"
     return (
-        f"await copyai.find_started({workflow_id!r}, metadata=...) returns the handle of its run "
-        f"if it did start; metadata: {shown}"
+        f"await copyai.find_started({workflow_id!r}, metadata=..., since={unix_time()}) returns "
+        f"the handle of its run if it did start; metadata: {shown}"
     )
 
 
@@ -672,6 +713,28 @@ def _id_of(run: WorkflowRun) -> str:
 def _moment(run: WorkflowRun) -> str:
     """Return when a run was created, as a text that sorts: with or without milliseconds, in UTC."""
     return (run.created_at or "").removesuffix("Z")
+
+
+def _moment_at(since: object) -> str:
+    seconds = number("since", since, unit="seconds", above=0) - _CLOCKS_DIFFER
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")[:_SECONDS]
+    except (OverflowError, ValueError, OSError):
+        msg = f"since={since!r} must be a Unix time in seconds, as time.time() gives it"
+        raise ValueError(msg) from None
+
+
+def _are_older(runs: list[WorkflowRun], moment: str) -> bool:
+    return "" < max(map(_moment, runs), default="") < moment
+
+
+def _compared(one: WorkflowRun, other: WorkflowRun) -> int:
+    """Return 1 if the other was created in a later second, -1 if in an earlier one, else 0.
+
+    Some times come cut down to whole seconds, and so would seem to be earlier than others.
+    """
+    before, after = _moment(one)[:_SECONDS], _moment(other)[:_SECONDS]
+    return (before < after) - (before > after) if before and after else 0
 
 
 def _page_size(size: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
@@ -119,7 +120,8 @@ async def test_the_newest_runs_are_looked_through(order: str, *, has_total: bool
     runs = [_run(number) for number in (numbers if order == "oldest first" else numbers[::-1])]
     answers = _Runs(runs, has_total=has_total)
     copyai, _ = _copyai(answers, repeat=True)
-    await copyai.find_started("WCFG-1", metadata={"order": "17"}, max_pages=3)
+    with pytest.raises(AsyncClientError, match=r"among the newest \d+ of WCFG-1, and there are mo"):
+        await copyai.find_started("WCFG-1", metadata={"order": "17"}, max_pages=3)
     ends_first = order == "oldest first" and has_total
     assert answers.pages == ([1, 10, 9, 8] if ends_first else [1, 2, 3])
 
@@ -141,10 +143,11 @@ async def test_a_list_is_read_to_its_end_and_no_further(order: str, count: int) 
 async def test_a_list_without_times_is_read_from_its_beginning() -> None:
     """Where its first run bears no time, it is taken to begin with the newest."""
     runs = [_run(number) for number in range(350)]
-    answers = _Runs([{"id": "WRUN-x"}, *runs])
+    answers = _Runs([{"id": "WRUN-x", "metadata": {"order": "0"}}, *runs])
     copyai, _ = _copyai(answers, repeat=True)
-    await copyai.find_started("WCFG-1", metadata={"order": "17"}, max_pages=2)
-    assert answers.pages == [1, 2]
+    found = await copyai.find_started("WCFG-1", metadata={"order": "0"}, max_pages=2)
+    assert [run.run_id for run in found] == ["WRUN-x"]
+    assert answers.pages[-1] == 2
 
 
 async def test_a_list_without_a_total_ends_at_an_empty_page() -> None:
@@ -176,6 +179,10 @@ async def test_times_with_and_without_milliseconds_sort_as_times() -> None:
         ("metadata", None),
         ("metadata", {"order": object}),
         ("max_pages", 0),
+        ("since", "yesterday"),
+        ("since", -1.0),
+        ("since", float("nan")),
+        ("since", 1e300),
         ("max_pages", 1.5),
         ("workflow_id", ""),
     ],
@@ -188,6 +195,61 @@ async def test_a_search_that_cannot_be_is_refused(argument: str, bad: object) ->
     with pytest.raises((TypeError, ValueError), match=f"^{argument}"):
         await copyai.find_started(**given)
     assert transport.requests == []
+
+
+def _runs_of_one_second(count: int) -> list[dict[str, object]]:
+    """Make runs, oldest first, whose times within the second are cut down now and then."""
+    return [
+        {
+            "id": f"WRUN-{number}",
+            "createdAt": f"2026-11-22T07:00:01{'' if number % 2 else f'.{number:03d}'}Z",
+            "metadata": {"n": number},
+        }
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("order", ["newest first", "oldest first"])
+async def test_a_burst_of_runs_does_not_hide_the_order_of_the_list(order: str) -> None:
+    """Where the first page lies within one second, the last page tells which end is the newest."""
+    old = [_run(number) for number in range(2000)]
+    runs = [*old, *_runs_of_one_second(150)]
+    if order == "oldest first":
+        burst = _runs_of_one_second(150)
+        for run in burst:
+            run["createdAt"] = str(run["createdAt"]).replace("2026", "2020")
+        runs = [*burst, *old[:-1], {**old[-1], "id": "WRUN-0", "metadata": {"n": 0}}]
+    answers = _Runs(runs if order == "oldest first" else runs[::-1])
+    copyai, _ = _copyai(answers, repeat=True)
+    (found,) = await copyai.find_started("WCFG-1", metadata={"n": 0}, max_pages=3)
+    assert found.run_id == "WRUN-0"
+
+
+@pytest.mark.parametrize("order", ["newest first", "oldest first"])
+async def test_a_search_ends_where_runs_are_older_than_the_start(order: str) -> None:
+    """With the time of the start, none is the answer as soon as no run can be it."""
+    runs = [_run(number) for number in range(950)]
+    since = datetime.fromisoformat(str(runs[800]["createdAt"])).timestamp()
+    answers = _Runs(runs if order == "oldest first" else runs[::-1])
+    copyai, _ = _copyai(answers, repeat=True)
+    assert await copyai.find_started("WCFG-1", metadata={"order": "17"}, since=since) == []
+    assert len(answers.pages) <= 5
+
+
+async def test_runs_that_come_during_a_search_hide_none() -> None:
+    """Pages that shift while they are read show a run twice, and never leave one out."""
+    runs = [{**_run(number), "metadata": {"n": number}} for number in range(300)]
+    answers = _Runs(runs[::-1])
+
+    def growing(request: Request) -> Response:
+        answer = answers(request)
+        count = len(answers.runs)
+        answers.runs[:0] = [_run(count + more) for more in range(30)][::-1]
+        return answer
+
+    copyai, _ = _copyai(growing, repeat=True)
+    (found,) = await copyai.find_started("WCFG-1", metadata={"n": 0})
+    assert found.run_id == "WRUN-0"
 
 
 async def test_a_search_that_fails_is_no_answer() -> None:
@@ -203,7 +265,7 @@ async def test_a_search_that_fails_is_no_answer() -> None:
 def _marker_in(error: BaseException) -> Mapping[str, object]:
     """Read the metadata out of the notes, as a person would."""
     found = re.search(
-        r"find_started\('WCFG-1', metadata=\.\.\.\).*metadata: (\{.*\})", _notes(error)
+        r"find_started\('WCFG-1', metadata=\.\.\., since=\d+\).*metadata: (\{.*\})", _notes(error)
     )
     assert found is not None, _notes(error)
     return cast("Mapping[str, object]", msgspec.json.decode(found[1]))
