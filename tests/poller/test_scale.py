@@ -9,12 +9,15 @@ from collections import Counter
 from random import Random
 
 import anyio
+import pytest
 
 from asyncclient import Poller, Schedule
 from asyncclient.errors import TaskFailed, WaitTimeout
 from tests.poller.service import Item, Service
 
 NUMBER = 20_000
+# A hundred thousand polls and more, the same on every Python.
+pytestmark = pytest.mark.heavy
 
 
 async def test_tens_of_thousands_end_rightly() -> None:
