@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from inspect import isawaitable
-from typing import TypeVar, cast
+from typing import NoReturn, TypeVar, cast
 
 import anyio
 import msgspec
@@ -51,6 +51,8 @@ _log = logging.getLogger("asyncclient.call")
 _BACKOFF = Backoff(first=0.5, cap=8.0)
 # All repeats of one request together: a caller who awaits a single answer has not asked to wait.
 _REPEAT_SECONDS = 30.0
+# What is shorter is no credential, but may well be a part of a word.
+_LEAST_SECRET = 8
 # "See other" is said after a request was done: its answer stands elsewhere (RFC 9110, 15.4.4).
 _SEE_OTHER = 303
 
@@ -120,6 +122,13 @@ class Account:
         self.key: Hashable = (provider, self._origin + self._prefix)
         # Two tokens are two accounts, even at one place; the hash gives neither of them away.
         self._budget = (provider, self.key, hash(("asyncclient", token)))
+
+    def __reduce__(self) -> NoReturn:
+        msg = (
+            "a client and its handles hold a credential, and so are not pickled: keep the handle's "
+            ".ref, and make the client where it is used"
+        )
+        raise TypeError(msg)
 
     @property
     def base_url(self) -> str:
@@ -203,7 +212,8 @@ class Account:
             )
             try:
                 return endpoint.read(await self._transport.exchange(request))
-            except AuthenticationFailed:
+            except AuthenticationFailed as error:
+                _hide(headers, error)
                 # A refused request did nothing, so even a start may be repeated.
                 if fresh:
                     raise
@@ -212,6 +222,7 @@ class Account:
                 if callable(forget):
                     forget(token)
             except (TransportError, APIError, DecodeError) as error:
+                _hide(headers, error)
                 if not endpoint.idempotent and _is_ambiguous(error):
                     error.may_have_started = True
                     error.add_note(
@@ -226,6 +237,32 @@ class Account:
             msg = f"{self._argument} must be a text or an async function that returns one"
             raise TypeError(msg)
         return header_value(self._argument, await token)
+
+
+def _hide(headers: Mapping[str, str], error: BaseException) -> None:
+    """Take a credential out of an error: a provider, or a page before it, may have repeated it.
+
+    Args:
+        headers: those of the request; the hidden ones among them bear the credential.
+        error: what its answer was made into, with the errors that led to it.
+    """
+    borne = [value.rpartition(" ")[2] for value in headers.values() if isinstance(value, Secret)]
+    secrets = [secret for secret in borne if len(secret) >= _LEAST_SECRET]
+
+    def hidden(value: object) -> object:
+        for secret in secrets:
+            value = value.replace(secret, "***") if isinstance(value, str) else value
+        return value
+
+    link: BaseException | None = error
+    while link is not None:
+        link.args = tuple(hidden(value) for value in link.args)
+        for name, value in vars(link).items():
+            if isinstance(value, str):
+                setattr(link, name, hidden(value))
+        if hasattr(link, "__notes__"):
+            link.__notes__ = [str(hidden(note)) for note in link.__notes__]
+        link = link.__cause__ or link.__context__
 
 
 def _is_ambiguous(error: TransportError | APIError | DecodeError) -> bool:

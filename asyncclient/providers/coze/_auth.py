@@ -6,7 +6,7 @@ import functools
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import anyio
@@ -15,7 +15,7 @@ import msgspec
 
 from asyncclient._arguments import id_text, mapping, text, whole_number
 from asyncclient._call import Account, TokenSource, encode_argument
-from asyncclient._wire import Transport, as_int, base_of, path_segment
+from asyncclient._wire import Secret, Transport, as_int, base_of, path_segment
 from asyncclient.errors import RateLimited, ServerError, TransportError
 from asyncclient.providers.coze._answers import Token
 from asyncclient.providers.coze._endpoints import GET_TOKEN, headers_of
@@ -61,7 +61,7 @@ class CozeJWT:
         if not 1 <= duration_seconds <= 86399:  # noqa: PLR2004  (page `oauth_jwt`)
             msg = f"duration_seconds={duration_seconds!r} must be 1 to 86399 seconds"
             raise ValueError(msg)
-        self._private_key = private_key
+        self._private_key = Secret(private_key)
         self._duration = duration_seconds
         self._account_id = None if account_id is None else path_segment("account_id", account_id)
         if scope is not None:
@@ -122,6 +122,10 @@ class CozeJWT:
         if self._scope is not None:
             body["scope"] = self._scope
         return await account.call(GET_TOKEN, path, msgspec.json.encode(body))
+
+    def __reduce__(self) -> NoReturn:
+        msg = "a CozeJWT holds a private key, and so is not pickled: make one where it is used"
+        raise TypeError(msg)
 
     def __repr__(self) -> str:
         return f"<CozeJWT app {self._app_id}, key {self._key_id}>"
