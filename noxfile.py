@@ -222,9 +222,19 @@ def adversity(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def broken(session: nox.Session) -> None:
+    """Break each promise and each rule of waiting in turn: a test must notice.
+
+    Not a default session: it takes some twenty minutes; `-- --only 5 6` tries a few.
+    """
+    install(session, "tests")
+    session.run("python", "-m", "tests.broken", *session.posargs)
+
+
+@nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
     """Run the benchmarks, or those named after `--`; not among the default sessions."""
-    install(session, "bench")
+    install(session, "bench", "workers")
     for script in session.posargs or sorted(map(str, Path("benchmarks").glob("bench_*.py"))):
         session.run("python", script)
 

@@ -108,11 +108,15 @@ class Budget:
         "_refused",
         "_seen_at",
         "_sent",
+        "_share",
+        "_whole",
         "ceiling",
         "rate",
     )
 
     def __init__(self, ceiling: float = math.inf) -> None:
+        self._whole = ceiling
+        self._share = 1.0
         self.ceiling = ceiling
         self.rate = ceiling
         self._next_at = -math.inf
@@ -140,6 +144,23 @@ class Budget:
         self._refused *= kept
         self._seen_at = max(self._seen_at, now)
         self._next_at = max(self._next_at, now - _SLACK) + 1 / self.rate
+
+    def take_share(self, share: float, now: float) -> None:
+        """Keep to a part of the ceiling from now on, as one of several who share it does.
+
+        A rate that was found by backing off changes in the same proportion: it is the account's,
+        too. A pause that the provider asked for stays as it is.
+
+        Args:
+            share: more than 0, and at most 1, which is all of it.
+            now: the caller's clock.
+        """
+        change = share / self._share
+        self._share = share
+        self.ceiling = self._whole * share
+        self.rate = min(self.ceiling, max(_LEAST_RATE, self.rate * change))
+        if self._seen_at <= now < self._next_at:
+            self._next_at = now + (self._next_at - now) / change
 
     def sending(self, now: float) -> float:
         """Return how many requests a second were sent of late, pauses left out."""

@@ -48,8 +48,6 @@ _LAGS = 1024
 # Signals are not signed: however many come, a task is polled for them once in so many seconds.
 _LEAST_WAKE_GAP = 0.1
 _CLOSE_SECONDS = 5.0
-# So many failed polls of an account in a row are an outage, and the next answer is its end.
-_OUTAGE = 5
 # One account's failed polls are told as a warning once in so many seconds.
 _WARNING_GAP = 60.0
 # A heap is rid of what has left it when that is more than half of it, and so many more.
@@ -82,6 +80,7 @@ class Driver:
         self.lags: deque[float] = deque(maxlen=_LAGS)
         self.polls = self.errors = self.waits = 0
         self._rates = rates
+        self._share = 1.0
         self._concurrency = concurrency
         self._schedule = schedule
         self._rng = rng
@@ -232,9 +231,18 @@ class Driver:
                 rate = cast("float", documented) if good else math.inf
             if len(self.lanes) >= _LANES:
                 self._forget_idle(now)
-            cost = 1.0 if self._pace is None else self._pace.schedule.poll_cost
+            cost = None if self._pace is None else self._pace.schedule.poll_cost
             lane = self.lanes[name] = Lane(name, rate, cost)
+            lane.budget.take_share(self._share, now)
         return lane
+
+    def take_share(self, share: float) -> None:
+        """Use only this part of every known rate, on all lanes and those to come."""
+        self._share = share
+        now = self.now()
+        for lane in self.lanes.values():
+            lane.budget.take_share(share, now)
+            self._pump(lane)
 
     def _forget_idle(self, now: float) -> None:
         """Forget accounts that nobody asks about: a service may see a new one every minute."""
@@ -325,7 +333,8 @@ class Driver:
             due, number, record = heapq.heappop(self._heap)
             # A record that was put off, taken forward or left has other entries, or none.
             if record.holds(due):
-                record.lane.price.ask(now)
+                if record.lane.price is not None:
+                    record.lane.price.ask(now)
                 record.lane.join(record, number)
                 lanes.add(record.lane)
         for lane in lanes:
@@ -397,8 +406,7 @@ class Driver:
                 error, delay=delay, now=now, transient=reading.transient
             )
             if isinstance(step, Sleep) and step.why == "error":
-                record.lane.failing.add(record)
-                record.lane.failed_in_row += 1
+                record.lane.health.failed(record)
             # An outage hits thousands of tasks: it is one warning for the account, not for each.
             first = now - record.lane.warned_at > _WARNING_GAP
             if first and isinstance(step, Sleep):
@@ -415,8 +423,7 @@ class Driver:
         took = now - started
         record.slowest = max(took, record.slowest or 0.0)
         record.error_delays = None
-        if record.lane.failed_in_row or record.lane.failing:
-            self._answered_again(record)
+        self._answered_again(record)
         try:
             delay = self._next_delay(record, facts, now)
         except Exception as error:  # noqa: BLE001  (a schedule of the caller's own)
@@ -434,17 +441,14 @@ class Driver:
         return step, now
 
     def _answered_again(self, record: Record) -> None:
-        """Bring forward what an outage has put off, when the first poll after it is answered.
+        """Bring forward what an outage has put off, when polls are answered again.
 
         Each task alone would find out only when its own backoff is over. All of them come back at
         the pace that they would have had without it, each at a random moment of one usual gap.
         """
-        lane = record.lane
-        failed, lane.failed_in_row = lane.failed_in_row, 0
-        lane.failing.discard(record)
-        if failed >= _OUTAGE:
-            failing, lane.failing = lane.failing, set()
-            self._bring_forward(iter(failing))
+        records = record.lane.health.answered(record)
+        if records:
+            self._bring_forward(iter(records))
 
     def _bring_forward(self, records: Iterator[Record]) -> None:
         if self._loop is None or self.closed:
@@ -455,7 +459,7 @@ class Driver:
             gap = self._usual_gap(record, now)
             if gap is None or record.ready or record.flight is not None or not record.waiters:
                 continue
-            due = now + self._draw(gap)
+            due = max(now + self._draw(gap), record.sent + gap)
             if due < record.due:
                 record.why = "recovery"
                 self._schedule_poll(record, due)
@@ -479,7 +483,7 @@ class Driver:
     def _learned_gap(self, record: Record, facts: Facts[object] | None, now: float) -> float:
         """Return the silence before the first poll, or the gap after one that was answered."""
         pace, lane = self._pace, record.lane
-        if pace is None:
+        if pace is None or lane.price is None:
             return 0.0
         lane.price.move(now, rate=lane.budget.rate, waiting=len(lane.line))
         weight = max((waiter.weight for waiter in record.waiters), default=1.0)
@@ -607,7 +611,7 @@ class Driver:
             if self._records.get(record.key) is record:
                 del self._records[record.key]
                 record.lane.pending -= 1
-                record.lane.failing.discard(record)
+                record.lane.health.left(record)
             _report.ended(record.course, error)
             flight, record.flight = record.flight, None
             if flight is not None:
@@ -631,6 +635,12 @@ class Driver:
         if record is None or self._loop is None:
             return
         now = self._loop.time()
+        if record.ready and waiter.final is None:
+            # It stands in line: its last poll goes before what is merely due.
+            waiter.final = record.due = now
+            record.why = "deadline"
+            record.lane.join(record, next(self._sequence))
+            self._pump(record.lane)
         limit = waiter.limit()
         if now < limit - SAME_INSTANT:
             self._loop.call_at(limit, self.reach_deadline, waiter, context=self._context)

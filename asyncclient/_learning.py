@@ -15,10 +15,10 @@ import math
 from array import array
 from binascii import crc32
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from random import Random
-from typing import Self
+from typing import Self, cast
 
 import msgspec
 
@@ -78,6 +78,14 @@ class _Block:
         self.alive: dict[int, float] = {}
         self.ends: dict[int, float] = {}
         self.size = 0.0
+
+    def add(self, other: _Block, share: float) -> None:
+        """Count a share of what another block holds."""
+        for edge, number in other.alive.items():
+            self.alive[edge] = self.alive.get(edge, 0.0) + number * share
+        for packed, number in other.ends.items():
+            self.ends[packed] = self.ends.get(packed, 0.0) + number * share
+        self.size += other.size * share
 
 
 class _Sample:
@@ -655,51 +663,129 @@ def _level(price: float) -> int:
     return round(math.log(min(price, _LEVEL**_LEVELS)) / _LOG_LEVEL)
 
 
-class _Kind:
-    """What is known of one kind of task."""
+# What was seen by others, where nothing of theirs is taken; it is never added to.
+_NOTHING = _Sample([])
 
-    __slots__ = ("curve", "news", "plans", "sample", "stale", "told", "unfitted")
+
+class _Kind:
+    """What is known of one kind of task: what was seen here, and what others have seen.
+
+    Plans are made of both. Whether something has changed is asked of what was seen here: against
+    what was seen here before, and against what the others have seen.
+    """
+
+    __slots__ = (
+        "_news",
+        "_others",
+        "_own",
+        "_own_unfitted",
+        "_unfitted",
+        "curve",
+        "merged",
+        "plans",
+        "sample",
+        "stale",
+        "told",
+    )
 
     def __init__(self, sample: _Sample, told: int) -> None:
         self.sample = sample
-        # When it was told of last, as a number that grows.
+        self.merged = _NOTHING
+        # When it was told of last, as a number that grows; 0 when only others have told of it.
         self.told = told
         self.curve: _Curve | None = None
+        # The curves of what was seen here and of what was merged, while something is.
+        self._own: _Curve | None = None
+        self._others: _Curve | None = None
         self.plans: dict[int, _Plan] = {}
         self.stale = True
-        self.news = self.unfitted = 0.0
+        self._news = self._unfitted = self._own_unfitted = 0.0
+
+    @property
+    def size(self) -> float:
+        """How many ends count."""
+        return self.sample.size + self.merged.size
 
     def tell(self, news: float) -> None:
         """Note that something was seen, and look at it when it is enough."""
-        self.news += news
-        if self.news < min(_REVIEW, _GROWTH * self.sample.size):
+        self._news += news
+        if self._news < min(_REVIEW, _GROWTH * self.sample.size):
             return
-        self.unfitted += self.news
-        self.news = 0.0
-        if self.curve is not None and self._has_changed(self.curve):
-            self.curve = None
-            self.stale = True
-        if self.stale or self.unfitted >= _GROWTH * self.sample.size:
+        self._unfitted += self._news
+        self._own_unfitted += self._news
+        self._news = 0.0
+        self._look_for_changes()
+        if self.stale or self._unfitted >= _GROWTH * self.size:
             self.stale = True
             self.plans.clear()
 
-    def _has_changed(self, curve: _Curve) -> bool:
-        """Return whether there was a change, and forget what was before it."""
+    def take(self, others: _Sample) -> None:
+        """Count what others have seen, in place of what was taken before.
+
+        It is not taken where it contradicts what was seen here of late: a change that was noticed
+        here is not undone by those who have not noticed it yet.
+        """
+        curve = _fitted(others, None) if self.told and others.size >= LEAST_ENDS else None
+        if curve is not None and self._unexplained(curve, but=0) is not None:
+            others, curve = _NOTHING, None
+        if not others.size and not self.merged.size:
+            return
+        if not self.merged.size:
+            self._own, self._own_unfitted = self.curve, self._unfitted
+        self.merged, self._others = others, curve
+        if not others.size:
+            self.curve = self._own
+        self.stale = True
+        self.plans.clear()
+
+    def _look_for_changes(self) -> None:
+        """Forget what was seen before a change, here or by others."""
+        own = self._own if self.merged.size else self.curve
+        recent = None if own is None else self._unexplained(own, but=1)
+        if recent is not None:
+            self.sample = recent
+            self.curve = self._own = None
+            self.stale = True
+        if not self.merged.size:
+            return
+        if self._own_unfitted >= _GROWTH * self.sample.size >= _GROWTH * LEAST_ENDS:
+            self._own = _fitted(self.sample, self._own)
+            self._own_unfitted = 0.0
+        if self._others is None and self.merged.size >= LEAST_ENDS:
+            self._others = _fitted(self.merged, None)
+        if self._others is not None and self._unexplained(self._others, but=0) is not None:
+            self.take(_NOTHING)
+
+    def _unexplained(self, curve: _Curve, *, but: int) -> _Sample | None:
+        """Return recent sightings that a curve does not explain; None when it explains them.
+
+        Args:
+            curve: what they are compared with.
+            but: how many of the blocks are too old to be recent, however few there are.
+        """
         blocks = self.sample.blocks
-        for number in range(1, min(_RECENT, len(blocks) - 1) + 1):
+        for number in range(1, min(_RECENT, len(blocks) - but) + 1):
             recent = _Sample(blocks[-number:])
             if _difference(curve, recent) > _CHANGED:
-                self.sample = recent
-                return True
-        return False
+                return recent
+        return None
 
     def fit(self) -> _Curve | None:
         """Return the survival curve; None while too few ends were seen."""
-        if self.stale and self.sample.size >= LEAST_ENDS:
-            self.curve = _fitted(self.sample, self.curve)
-            self.unfitted = 0.0
+        if self.stale:
+            if self.size < LEAST_ENDS:
+                return None
+            both = _Sample([*self.merged.blocks, *self.sample.blocks])
+            self.curve = _fitted(both, self.curve)
+            self._unfitted = 0.0
             self.stale = False
         return self.curve
+
+    def fit_own(self) -> _Curve | None:
+        """Return the curve of what was seen here alone; None while that is too little."""
+        if not self.merged.size:
+            return self.fit()
+        return _fitted(self.sample, None) if self.sample.size >= LEAST_ENDS else None
 
     def plan(self, level: int, longest: float, *, stretch: bool) -> _Plan | None:
         """Return a new plan for a level of price; None while too few ends were seen."""
@@ -753,10 +839,10 @@ def _packed(kinds: Iterable[tuple[str, _Kind]]) -> bytes:
     return _HEADER + _VERSION + crc32(body).to_bytes(4, "big") + body
 
 
-def _unpacked(data: object) -> list[tuple[str, _Sample]]:
-    """Return what `_packed` made bytes of, checked."""
+def _unpacked(data: object, reader: str) -> list[tuple[str, _Block]]:
+    """Return what `_packed` made bytes of, checked, with all of a kind in one block."""
     if not isinstance(data, bytes):
-        msg = f"from_bytes takes the bytes that to_bytes returned, not {type(data).__name__}"
+        msg = f"{reader} takes the bytes that to_bytes returned, not {type(data).__name__}"
         raise TypeError(msg)
     version, body = data[len(_HEADER) :][:1], data[_HEAD:]
     if not data.startswith(_HEADER):
@@ -768,7 +854,7 @@ def _unpacked(data: object) -> list[tuple[str, _Sample]]:
     else:
         try:
             saved = _decoder.decode(body)
-            return [(each.kind, _restored(each)) for each in saved[:_KINDS]]
+            return [(each.kind, _block_of(each)) for each in saved[:_KINDS]]
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             reason = str(error)
     msg = f"not a saved LearnedSchedule: {reason}; pass what to_bytes returned, or learn anew"
@@ -776,8 +862,8 @@ def _unpacked(data: object) -> list[tuple[str, _Sample]]:
 
 
 def _saved(name: str, known: _Kind) -> _Saved:
-    """Return one kind of task as it is saved: its ends in spans, or one by one while few."""
-    curve = known.fit()
+    """Return what was seen here of a kind: its ends in spans, or one by one while few."""
+    curve = known.fit_own()
     ends = known.sample.ends()
     left = 0.0
     until = 0
@@ -802,19 +888,15 @@ def _saved(name: str, known: _Kind) -> _Saved:
     return _Saved(name, round(left * _PARTS), until, spans)
 
 
-def _restored(saved: _Saved) -> _Sample:
-    """Return a sample that holds what was saved, in blocks with an equal part of it each.
+def _block_of(saved: _Saved) -> _Block:
+    """Return all that was saved of a kind as one block.
 
     Raises:
         ValueError: the numbers could not have been saved.
     """
     parts = sum(span.parts for span in saved.spans)
-    blocks = min(_BLOCKS, math.ceil(parts / (_PARTS * _BLOCK)))
-    if not blocks:
-        return _Sample([_Block()])
-    share = 1 / (_PARTS * blocks)
-    shared = _Block()
-    shared.size = parts * share
+    block = _Block()
+    block.size = parts / _PARTS
     first = highest = 0
     for span in saved.spans:
         first += span.skipped
@@ -823,15 +905,35 @@ def _restored(saved: _Saved) -> _Sample:
             msg = f"the numbers of the kind {saved.kind!r} are out of range"
             raise ValueError(msg)
         packed = first * _PACK + first + span.width
-        shared.ends[packed] = shared.ends.get(packed, 0.0) + span.parts * share
-        shared.alive[first] = shared.alive.get(first, 0.0) - span.parts * share
+        block.ends[packed] = block.ends.get(packed, 0.0) + span.parts / _PARTS
+        block.alive[first] = block.alive.get(first, 0.0) - span.parts / _PARTS
     if not 0 <= saved.left <= _MOST_PARTS >= parts or not 0 <= saved.until <= _BINS:
         msg = f"the numbers of the kind {saved.kind!r} are out of range"
         raise ValueError(msg)
-    shared.alive[0] = shared.alive.get(0, 0.0) + (parts + saved.left) * share
-    shared.alive[saved.until] = shared.alive.get(saved.until, 0.0) - saved.left * share
+    left = saved.left / _PARTS
+    block.alive[0] = block.alive.get(0, 0.0) + block.size + left
+    block.alive[saved.until] = block.alive.get(saved.until, 0.0) - left
+    return block
+
+
+def _restored(block: _Block) -> _Sample:
+    """Return a sample that holds what was saved, in blocks with an equal part of it each."""
+    if not block.size:
+        return _Sample([_Block()])
+    blocks = min(_BLOCKS, math.ceil(block.size / _BLOCK))
+    part = _Block()
+    part.add(block, 1 / blocks)
     # One for all, since only the last block is ever added to.
-    return _Sample([shared] * blocks + [_Block()])
+    return _Sample([part] * blocks + [_Block()])
+
+
+def _joined(found: list[_Block]) -> _Sample:
+    """Return what several have seen of a kind: together no more ends than count of one's own."""
+    most = _BLOCKS * _BLOCK / len(found)
+    joint = _Block()
+    for block in found:
+        joint.add(block, min(1.0, most / block.size))
+    return _Sample([joint])
 
 
 # --- the schedule ---
@@ -859,9 +961,10 @@ class LearnedSchedule:
     Where all tasks of a kind take about as long, that is silence, and then a few polls close
     together; where they take either this or that long, silence again in between. Before 8 ends of
     a kind were seen it is its `fallback`. The last 500 ends count; a change is noticed, and what
-    was before it is forgotten.
+    was before it is forgotten. Schedules of several processes can tell each other what they have
+    seen: `to_bytes` of each, and `merge` of the others'.
 
-    Whatever it has seen, it keeps to this:
+    Whatever it has seen, and whatever was merged, it keeps to this:
 
     * By any age it has made at most 2·n + 4 polls of a task, where n is how many the fallback
       makes by then, the one at age 0 included, and its jitter not. Where a poll costs less than
@@ -1105,9 +1208,9 @@ class LearnedSchedule:
         return tuple(self._kinds)
 
     def sample_size(self, kind: str = "") -> int:
-        """Return how many ends of a kind count at present: about 500 at most."""
+        """Return how many ends of a kind count at present: about 500, and 500 merged, at most."""
         known = self._kinds.get(kind)
-        return 0 if known is None else round(known.sample.size)
+        return 0 if known is None else round(known.size)
 
     def quantile(self, share: float, kind: str = "") -> float | None:
         """Return the age in seconds by which a share of tasks has ended.
@@ -1161,8 +1264,11 @@ class LearnedSchedule:
     # --- keeping ---
 
     def to_bytes(self) -> bytes:
-        """Return what was learned, a few hundred bytes for each kind; no setting is in it."""
-        return _packed(self._kinds.items())
+        """Return what was seen here, a few hundred bytes for each kind; nothing else is in it.
+
+        That is no setting, and nothing of what was merged: so states may go round.
+        """
+        return _packed((name, known) for name, known in self._kinds.items() if known.told)
 
     @classmethod
     def from_bytes(
@@ -1187,9 +1293,49 @@ class LearnedSchedule:
             TypeError: it is not bytes; or as for a new one.
         """
         schedule = cls(poll_cost, fallback=fallback, longest_gap=longest_gap)
-        for name, sample in _unpacked(data):
-            schedule._known(name).sample = sample
+        for name, block in _unpacked(data, "from_bytes"):
+            schedule._known(name).sample = _restored(block)
         return schedule
+
+    def merge(self, states: list[bytes] | tuple[bytes, ...]) -> int:
+        """Take what others have seen, in place of what was merged before.
+
+        Plans are made of both: of what was seen here in full, and of at most 500 ends of a kind
+        that others have seen, as many of each of them. A kind that was never seen here is known by
+        theirs alone. What contradicts the ends seen here of late is not taken.
+
+        Args:
+            states: what `to_bytes` of the others returned, the latest of each and not one's own.
+
+        Returns:
+            how many of them could be read; what was changed or is of another version is passed
+            over.
+
+        Raises:
+            TypeError: it is not a list or tuple of bytes.
+        """
+        taken = 0
+        found: dict[str, list[_Block]] = {}
+        for state in _several(states):
+            try:
+                kinds = _unpacked(state, "merge")
+            except ValueError:
+                continue
+            taken += 1
+            for name, block in kinds:
+                if block.size:
+                    found.setdefault(name, []).append(block)
+        for name, known in list(self._kinds.items()):
+            if name not in found:
+                known.take(_NOTHING)
+                if not known.told:
+                    del self._kinds[name]
+        for name, blocks in found.items():
+            if name not in self._kinds and len(self._kinds) < _KINDS:
+                self._kinds[name] = _Kind(_Sample([_Block()]), 0)
+            if name in self._kinds:
+                self._kinds[name].take(_joined(blocks))
+        return taken
 
 
 def _seconds(name: str, value: object) -> float:
@@ -1201,6 +1347,14 @@ def _seconds(name: str, value: object) -> float:
         msg = f"LearnedSchedule: {name}={value!r} must be more than 0 and finite"
         raise ValueError(msg)
     return float(value)
+
+
+def _several(states: object) -> list[object]:
+    """Return the states of others, checked to be several things."""
+    if isinstance(states, list | tuple):
+        return list(cast("Sequence[object]", states))
+    msg = f"merge takes a list of what to_bytes returned, not {type(states).__name__}"
+    raise TypeError(msg)
 
 
 def _schedule(fallback: object) -> Schedule:

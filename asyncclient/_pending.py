@@ -203,6 +203,8 @@ class Waiter:
     def limit(self) -> float:
         """Return when it ends, whatever is under way."""
         slowest = self.record.slowest if self.record else None
+        if self.final is not None:
+            slowest = slowest or 0.0  # that it was not polled before is its budget's doing
         return max(self.deadline, self.final or 0.0) + last_poll_grace(slowest)
 
 
@@ -212,14 +214,14 @@ class Lane:
     Args:
         name: provider, account and group of endpoints.
         ceiling: polls a second at most; `math.inf` where no limit is known.
-        poll_cost: seconds of delay that a poll is worth where the budget is not scarce.
+        poll_cost: seconds of delay that a poll is worth where the budget is not scarce; None where
+            the schedule does not go by what a poll is worth.
     """
 
     __slots__ = (
         "budget",
         "due_counts",
-        "failed_in_row",
-        "failing",
+        "health",
         "in_flight",
         "line",
         "name",
@@ -231,18 +233,18 @@ class Lane:
         "warned_at",
     )
 
-    def __init__(self, name: tuple[object, ...], ceiling: float, poll_cost: float = 1.0) -> None:
+    def __init__(
+        self, name: tuple[object, ...], ceiling: float, poll_cost: float | None = None
+    ) -> None:
         self.name = name
         self.budget = Budget(ceiling)
-        self.price = Price(poll_cost)
+        self.price = None if poll_cost is None else Price(poll_cost)
         self.line: list[tuple[float, int, Record]] = []
         self.due_counts = DueCounts()
         self.pending = 0
         self.in_flight = 0
         self.refused = 0
-        # Polls that failed since the last answer, and the tasks that back off since then.
-        self.failed_in_row = 0
-        self.failing: set[Record] = set()
+        self.health = Health()
         # The turn that was served last: the lane's own clock, which only service moves on.
         self.served = 0.0
         self.timer: asyncio.TimerHandle | None = None
@@ -266,6 +268,63 @@ class Lane:
     def ready(self) -> int:
         """Return how many are due."""
         return len({id(entry[2]) for entry in self.line if entry[2].waiters})
+
+
+# So many failed polls of an account in a row put its tasks off together, so that the next answer
+# is news for all of them.
+_IN_A_ROW = 5
+# The share of failed polls follows the newest by so much of the difference. It is an outage from
+# the one (16 failures in a row, from none), and over at the other (7 answers in a row, from all).
+_NEWEST = 0.1
+_DOWN = 0.8
+_UP = 0.5
+
+
+class Health:
+    """How the polls of one account fare, and which of its tasks back off after failed ones."""
+
+    __slots__ = ("_down", "_failing", "_in_row", "_put_off", "_share")
+
+    def __init__(self) -> None:
+        self._failing: set[Record] = set()
+        self._put_off: set[Record] = set()
+        self._in_row = 0
+        self._share = 0.0
+        self._down = False
+
+    def failed(self, record: Record) -> None:
+        """Note a failed poll, after which its task backs off."""
+        self._failing.add(record)
+        self._put_off.add(record)
+        self._in_row += 1
+        self._share += _NEWEST * (1 - self._share)
+        self._down = self._down or self._share > _DOWN
+
+    def left(self, record: Record) -> None:
+        """Note that a task is waited for no longer."""
+        self._failing.discard(record)
+        self._put_off.discard(record)
+
+    def answered(self, record: Record) -> set[Record]:
+        """Note an answer; return the tasks for which it is news, each once after a failed poll.
+
+        When that ends an outage, the doubling of their gaps begins anew for all that back off.
+        """
+        if not self._share:
+            return set()
+        self.left(record)
+        in_row, self._in_row = self._in_row, 0
+        self._share *= 1 - _NEWEST
+        if self._share < _NEWEST / 100 and not self._failing:
+            self._share = 0.0
+        if self._down and self._share < _UP:
+            self._down = False
+            for failing in self._failing:
+                failing.error_delays = None
+        elif in_row < _IN_A_ROW:
+            return set()
+        put_off, self._put_off = self._put_off, set()
+        return put_off
 
 
 class DueCounts:

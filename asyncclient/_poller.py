@@ -35,7 +35,7 @@ class BudgetStats(msgspec.Struct, frozen=True, kw_only=True):
         in_flight: polls under way.
         refused: answers that there were too many requests.
         price: seconds of delay that one poll is worth now: the schedule's `poll_cost`, or what the
-            shortness of the budget makes of it.
+            shortness of the budget makes of it; None where the schedule does not learn.
     """
 
     name: str
@@ -44,7 +44,7 @@ class BudgetStats(msgspec.Struct, frozen=True, kw_only=True):
     ready: int
     in_flight: int
     refused: int
-    price: float
+    price: float | None
 
 
 class KindStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,6 +216,31 @@ class Poller:
         """
         return self._driver.wake(key)
 
+    def take_share(self, share: float) -> None:
+        """Use only this part of every given or documented rate, as one of several workers does.
+
+        It holds at once, and for accounts that are asked later too. A limit that nobody told finds
+        itself, from this part of what was found so far on.
+
+        Args:
+            share: more than 0 and at most 1, which restores the whole.
+
+        Raises:
+            TypeError: it is not a number.
+            ValueError: it is not in that range.
+        """
+        advice = "; 1 is the whole rate"
+        part = number("share", share, above=0, advice=advice)
+        if part > 1:
+            msg = f"share={share!r} must be at most 1{advice}"
+            raise ValueError(msg)
+        self._driver.take_share(part)
+
+    @property
+    def learned(self) -> LearnedSchedule | None:
+        """What is learned of how long tasks take; None where the schedule does not learn."""
+        return self._driver.learned
+
     def stats(self) -> PollerStats:
         """Return what it is doing."""
         driver = self._driver
@@ -237,7 +262,7 @@ class Poller:
                     ready=lane.ready(),
                     in_flight=lane.in_flight,
                     refused=lane.refused,
-                    price=lane.price.now,
+                    price=None if lane.price is None else lane.price.now,
                 )
                 for lane in driver.lanes.values()
             ),

@@ -583,6 +583,18 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     elapsed: float = 0.0
     ended: float = 0.0
 
+    @classmethod
+    def called_off(cls, ticket: Ticket, *, clock: Callable[[], float] | None = None) -> Self:
+        """Write down that a wait was called off now."""
+        now = (clock or wall_clock)()
+        return cls(
+            how="cancelled",
+            ref=ticket.ref,
+            polls=ticket.polls,
+            elapsed=round(max(0.0, now - ticket.started), 3),
+            ended=round(now, 3),
+        )
+
     def encode(self) -> str:
         """Write it as one line of JSON."""
         return msgspec.json.encode(self).decode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from random import Random
 from typing import Protocol, TypeAlias
@@ -16,8 +17,9 @@ from asyncclient._pending import Done
 from asyncclient._poller import Poller
 from asyncclient._schedule import Pacing, drawing
 from asyncclient._ticket import Expired, Outcome, Pending, TaskOf, Ticket, outcome_of, poll_slice
+from asyncclient._wait import seconds
 
-__all__ = ["Later", "Sink", "Store", "Turns", "checked_key"]
+__all__ = ["Later", "Sink", "Store", "Turns", "checked_keep", "checked_key"]
 
 _log = logging.getLogger("asyncclient.workers")
 
@@ -144,10 +146,10 @@ class Turns:
             self._returning.add(returning)
             returning.add_done_callback(self._returning.discard)
 
-    def use(self, poller: Poller) -> None:
-        """Wait through another poller from now on; what the old one holds goes back at once."""
-        self._poller = poller
-        self._hand_back(closing=False)
+    def hand_back(self, part: float) -> None:
+        """Give a part of what is held back to the engine, for other workers to take up."""
+        for scope in list(self._slices)[: round(part * len(self._slices))]:
+            scope.cancel()
 
     def close(self) -> None:
         """End all slices now, and begin no more: the worker is stopped."""
@@ -253,6 +255,20 @@ class Turns:
                 _log.warning("%s: its outcome is not kept yet: %s", key, error)
             await anyio.sleep(delay)
             delay = min(2 * delay, _KEEP_GAP)
+
+
+def checked_keep(keep: object) -> float:
+    """Return the seconds for which outcomes are kept, checked.
+
+    Raises:
+        TypeError: it is not a number.
+        ValueError: it is not more than 0 and finite.
+    """
+    keeping = seconds("keep", keep)
+    if keeping == math.inf:
+        msg = "keep must be finite: outcomes would fill the store"
+        raise ValueError(msg)
+    return keeping
 
 
 def checked_key(key: object) -> str:

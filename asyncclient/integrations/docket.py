@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import anyio
-import msgspec
 from docket import Disposition, Docket, Execution, ExecutionState, Perpetual, TaskKey, Worker
 from docket.dependencies import TaskOutcome
 from redis.asyncio import Redis
@@ -23,11 +22,12 @@ from asyncclient._arguments import whole_number
 from asyncclient._poller import Poller
 from asyncclient._schedule import Pacing
 from asyncclient._task import TaskRef
-from asyncclient._ticket import Expired, Outcome, TaskOf, Ticket, wall_clock
+from asyncclient._ticket import Expired, Outcome, TaskOf, Ticket
 from asyncclient._wait import seconds
-from asyncclient.integrations._turns import Sink, Turns, checked_key
+from asyncclient.integrations._peers import Peers
+from asyncclient.integrations._turns import Sink, Turns, checked_keep, checked_key
 
-__all__ = ["DocketWaits", "Expired", "Learned", "Outcome", "Sink", "Ticket"]
+__all__ = ["DocketWaits", "Expired", "Outcome", "Sink", "Ticket"]
 
 _log = logging.getLogger("asyncclient.workers")
 
@@ -48,27 +48,11 @@ _NOT_HERE = timedelta(seconds=5)
 _NAME = "asyncclient_wait"
 # What means more than itself in the patterns of Redis' PSUBSCRIBE.
 _PATTERN = frozenset("*?[]^\\")
-# How often the living workers are counted, in seconds: as often as docket has them say so.
-_SHARE_GAP = 2.0
-# What workers have learned is kept for so many seconds after the last of them has written.
-_LEARNED_SECONDS = 7 * 86_400
+# What workers tell each other is kept for so many seconds after the last of them has written.
+_BOARD_SECONDS = 86_400
 _PENDING = (ExecutionState.SCHEDULED, ExecutionState.QUEUED, ExecutionState.RUNNING)
 
 HoldWait = Callable[..., Awaitable[None]]
-
-
-class Learned(msgspec.Struct, frozen=True):
-    """What a worker's schedule has learned, for the others: lossy, and never waited for.
-
-    Attributes:
-        state_to_bytes: returns what this worker has seen itself, and nothing that was merged.
-        merge: takes the latest of what each other worker has seen, in place of what it took last.
-        every: seconds between two exchanges. Default 60.
-    """
-
-    state_to_bytes: Callable[[], bytes]
-    merge: Callable[[Sequence[bytes]], object]
-    every: float = 60.0
 
 
 class DocketWaits:
@@ -101,12 +85,8 @@ class DocketWaits:
         keep: float = 86_400.0,
     ) -> None:
         whole_number("concurrency", concurrency, least=1)
-        keeping = seconds("keep", keep)
-        if keeping == math.inf:
-            msg = "keep must be finite: outcomes would fill the server"
-            raise ValueError(msg)
         self._concurrency = concurrency
-        self._keep = max(1, math.ceil(keeping))
+        self._keep = max(1, math.ceil(checked_keep(keep)))
         self._own = isinstance(where, str)
         self._docket = (
             Docket(name=name, url=with_connections(where, concurrency))
@@ -199,15 +179,8 @@ class DocketWaits:
         ticket = await self.ticket(key)
         if ticket is None:
             return False
-        outcome = Outcome(
-            how="cancelled",
-            ref=ticket.ref,
-            polls=ticket.polls,
-            elapsed=round(max(0.0, wall_clock() - ticket.started), 3),
-            ended=round(wall_clock(), 3),
-        )
         # First the mark, which every turn looks at, so that none that is under way goes on.
-        if not await self._write(key, outcome, only_new=True):
+        if not await self._write(key, Outcome.called_off(ticket), only_new=True):
             return False
         await self._docket.cancel(key)
         return True
@@ -302,7 +275,7 @@ class DocketWaits:
 
     async def work(
         self,
-        poller: Poller | Callable[[int], Poller],
+        poller: Poller,
         task_of: TaskOf,
         sink: Sink,
         *,
@@ -310,14 +283,13 @@ class DocketWaits:
         schedule: Pacing | None = None,
         name: str | None = None,
         redelivery: float = 30.0,
-        learned: Learned | None = None,
+        share_rate: bool = True,
+        share_learned: bool = True,
     ) -> None:
         """Be a worker until this is cancelled; then hand all waits back, for others to go on.
 
         Args:
-            poller: this worker process's; or, where all workers share an account's rate, a function
-                from their number to a poller, `lambda workers: Poller(rate=50 / workers)`. It is
-                called again when a worker comes or goes, and its pollers are closed here.
+            poller: this worker process's.
             task_of: as for `task`.
             sink: as for `task`.
             hold: as for `task`.
@@ -325,83 +297,66 @@ class DocketWaits:
             name: the worker's, which must be its own. Default: host and process.
             redelivery: seconds after which the waits of a worker that was killed go to others;
                 while it lives it says so four times as often. Default 30; docket's own is 300.
-            learned: what this worker's schedule has learned, to be shared with the others.
+            share_rate: whether the poller keeps to an even share of every given or documented rate,
+                by the number of workers that live. One that comes to others begins 3 s later, when
+                they have made room. Default True.
+            share_learned: whether this worker tells the others once a minute what it has learned of
+                how long tasks take, and takes what they have. Default True.
         """
-        async with contextlib.AsyncExitStack() as stack:
-            make = None if isinstance(poller, Poller) else poller
-            workers = 1 + len(await self._docket.workers())
-            first = poller if isinstance(poller, Poller) else poller(workers)
-            turns = Turns(self, first, task_of, sink, hold=seconds("hold", hold), schedule=schedule)
-            self._register(turns)
-            worker = Worker(
-                self._docket,
-                name=name,
-                concurrency=self._concurrency,
-                redelivery_timeout=timedelta(seconds=seconds("redelivery", redelivery)),
-                reconnection_delay=_RECONNECTION,
-                message_batch=_BATCH,
-            )
-            await stack.enter_async_context(worker)
+        turns = Turns(self, poller, task_of, sink, hold=seconds("hold", hold), schedule=schedule)
+        self._register(turns)
+        worker = Worker(
+            self._docket,
+            name=name,
+            concurrency=self._concurrency,
+            redelivery_timeout=timedelta(seconds=seconds("redelivery", redelivery)),
+            reconnection_delay=_RECONNECTION,
+            message_batch=_BATCH,
+        )
+        peers = Peers(
+            _Board(self._docket),
+            poller,
+            turns.hand_back,
+            share_rate=share_rate,
+            share_learned=share_learned,
+        )
+        async with peers.joined(), worker:
             # docket takes a cancellation as its end, and says nothing of it to who cancelled.
             running = asyncio.ensure_future(worker.run_forever())
-            beside: list[asyncio.Future[None]] = []
-            if make is not None:
-                beside.append(asyncio.ensure_future(self._share(turns, make, first, workers)))
-            if learned is not None:
-                beside.append(asyncio.ensure_future(self._exchange(worker.name, learned)))
             try:
                 await asyncio.wait({running})
             finally:
                 running.cancel()
                 with anyio.CancelScope(shield=True):
                     await asyncio.wait({running})
-                    for task in beside:
-                        task.cancel()
-                    if beside:
-                        await asyncio.wait(beside)
             running.result()
-
-    async def _share(
-        self, turns: Turns, make: Callable[[int], Poller], poller: Poller, workers: int
-    ) -> None:
-        """Keep this worker's poller to its share, as workers come and go."""
-        try:
-            while True:
-                await anyio.sleep(_SHARE_GAP)
-                try:
-                    alive = max(1, len(await self._docket.workers()))
-                except RedisError as error:
-                    _log.debug("the workers cannot be counted: %s", error)
-                    continue
-                if alive == workers:
-                    continue
-                _log.info("%d workers instead of %d: the share changes", alive, workers)
-                workers = alive
-                former, poller = poller, make(alive)
-                turns.use(poller)
-                await former.aclose()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await poller.aclose()
-
-    async def _exchange(self, name: str, learned: Learned) -> None:
-        """Give the other workers what this one has learned, and take what they have."""
-        key = self._docket.key("asyncclient-learned")
-        while True:
-            try:
-                async with self._docket.redis() as redis:
-                    await redis.hset(key, name, learned.state_to_bytes())
-                    await redis.expire(key, _LEARNED_SECONDS)
-                    states = await redis.hgetall(key)
-            except RedisError as error:
-                _log.debug("nothing is learned from others for now: %s", error)
-            else:
-                others = [state for who, state in states.items() if who != name.encode()]
-                learned.merge(others)
-            await anyio.sleep(learned.every)
 
     def __repr__(self) -> str:
         return f"<DocketWaits {self._docket.name!r}>"
+
+
+class _Board:
+    """What workers tell each other, as one hash for each topic."""
+
+    def __init__(self, docket: Docket) -> None:
+        self._docket = docket
+
+    async def put(self, topic: str, name: str, text: str) -> None:
+        async with self._docket.redis() as redis:
+            await redis.hset(self._key(topic), name, text)
+            await redis.expire(self._key(topic), _BOARD_SECONDS)
+
+    async def read(self, topic: str) -> Mapping[str, str]:
+        async with self._docket.redis() as redis:
+            found = await redis.hgetall(self._key(topic))
+        return {name.decode(): text.decode() for name, text in found.items()}
+
+    async def remove(self, topic: str, names: Collection[str]) -> None:
+        async with self._docket.redis() as redis:
+            await redis.hdel(self._key(topic), *names)
+
+    def _key(self, topic: str) -> str:
+        return self._docket.key(f"asyncclient-{topic}")
 
 
 def _perpetual_of(turns: Turns) -> Perpetual:

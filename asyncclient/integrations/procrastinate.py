@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -21,7 +20,8 @@ from asyncclient._schedule import Pacing
 from asyncclient._task import TaskRef
 from asyncclient._ticket import Expired, Outcome, TaskOf, Ticket, wall_clock
 from asyncclient._wait import seconds
-from asyncclient.integrations._turns import Later, Sink, Turns, checked_key
+from asyncclient.integrations._peers import Peers
+from asyncclient.integrations._turns import Later, Sink, Turns, checked_keep, checked_key
 
 __all__ = ["Expired", "Outcome", "ProcrastinateWaits", "Sink", "Ticket"]
 
@@ -41,6 +41,8 @@ _BATCH = 500
 _AGAIN_GAP = 2.0
 _AGAIN_SECONDS = 600.0
 _RESTART_GAP = 1.0
+# What a worker told the others is forgotten after so many seconds, where nobody takes it away.
+_BOARD_SECONDS = 2 * 86_400.0
 _NOT_HERE = 5.0
 
 
@@ -55,7 +57,7 @@ class ProcrastinateWaits:
     Args:
         where: PostgreSQL's connection string, or an `App` of your own, which stays yours to open
             and close.
-        queue: procrastinate's queue. Default `asyncclient`.
+        queue: procrastinate's queue; waits in another one are apart. Default `asyncclient`.
         concurrency: waits that a worker holds at a time. Default 1000.
         keep: seconds for which the outcome of a wait can be read, and its key not be used again.
             Default one day.
@@ -73,10 +75,7 @@ class ProcrastinateWaits:
         keep: float = 86_400.0,
     ) -> None:
         whole_number("concurrency", concurrency, least=1)
-        self._keep = seconds("keep", keep)
-        if self._keep == math.inf:
-            msg = "keep must be finite: outcomes would fill the database"
-            raise ValueError(msg)
+        self._keep = checked_keep(keep)
         self._concurrency = concurrency
         self._queue = queue
         self._own = isinstance(where, str)
@@ -90,7 +89,9 @@ class ProcrastinateWaits:
         self._app.task(name=_WAIT, queue=queue)(self._hold_wait)
         self._app.task(name=_KEPT, queue=queue)(_forget)
         self._app.periodic(cron=_RESCUE_CRON, periodic_id=queue)(
-            self._app.task(name=_RESCUE, queue=queue, queueing_lock=_RESCUE)(self._rescue_tick)
+            self._app.task(name=_RESCUE, queue=queue, queueing_lock=self._lock("rescue"))(
+                self._rescue_tick
+            )
         )
 
     @property
@@ -171,16 +172,9 @@ class ProcrastinateWaits:
         ticket = await self.ticket(key)
         if ticket is None:
             return False
-        outcome = Outcome(
-            how="cancelled",
-            ref=ticket.ref,
-            polls=ticket.polls,
-            elapsed=round(max(0.0, wall_clock() - ticket.started), 3),
-            ended=round(wall_clock(), 3),
-        )
         # First the mark, which every turn looks at, so that none that is under way goes on.
         try:
-            await self._write(key, outcome)
+            await self._write(key, Outcome.called_off(ticket))
         except AlreadyEnqueued:
             return False
         for job in await self._pending_jobs(key):
@@ -193,7 +187,7 @@ class ProcrastinateWaits:
     async def outcome(self, key: str) -> Outcome | None:
         """Return how a wait ended; None when it has not, or longer ago than is kept."""
         found = await self._app.job_manager.list_jobs_async(
-            queueing_lock=f"outcome:{key}", status=Status.TODO.value
+            queueing_lock=self._lock("outcome", key), status=Status.TODO.value
         )
         for job in found:
             return Outcome.decode(str(job.task_kwargs["text"]))
@@ -220,30 +214,37 @@ class ProcrastinateWaits:
     async def recover(self) -> None:
         """Do nothing: its pool finds out by itself which connections are broken."""
 
+    def _lock(self, what: str, key: str = "") -> str:
+        """Name a queueing lock, of which one database has one in all its queues."""
+        return f"{self._queue}/{what}:{key}"
+
     def _jobs(self, key: str, ticket: Ticket) -> list[Job]:
         """Return a wait's job, and the mark that keeps its key from being used twice."""
         checked_key(key)
         forgotten = datetime.fromtimestamp(ticket.deadline + self._keep, UTC)
         mark = self._app.configure_task(
-            _KEPT, queue=self._queue, queueing_lock=f"mark:{key}", schedule_at=forgotten
+            _KEPT, queue=self._queue, queueing_lock=self._lock("mark", key), schedule_at=forgotten
         ).make_new_job(text="")
         return [self._job(key, ticket.encode(), 0.0), mark]
 
     def _job(self, key: str, text: str, delay: float) -> Job:
         due = datetime.now(UTC) + timedelta(seconds=delay)  # noqa: TID251  (the database's clock)
         deferrer = self._app.configure_task(
-            _WAIT, queue=self._queue, queueing_lock=f"wait:{key}", schedule_at=due
+            _WAIT, queue=self._queue, queueing_lock=self._lock("wait", key), schedule_at=due
         )
         return deferrer.make_new_job(ticket=text, key=key)
 
     async def _pending_jobs(self, key: str) -> list[Job]:
-        found = await self._app.job_manager.list_jobs_async(queueing_lock=f"wait:{key}")
+        found = await self._app.job_manager.list_jobs_async(queueing_lock=self._lock("wait", key))
         return [job for job in found if job.status in {Status.TODO.value, Status.DOING.value}]
 
     async def _write(self, key: str, outcome: Outcome) -> None:
         forgotten = datetime.fromtimestamp(wall_clock() + self._keep, UTC)
         await self._app.configure_task(
-            _KEPT, queue=self._queue, queueing_lock=f"outcome:{key}", schedule_at=forgotten
+            _KEPT,
+            queue=self._queue,
+            queueing_lock=self._lock("outcome", key),
+            schedule_at=forgotten,
         ).defer_async(text=outcome.encode())
 
     # --- in a worker ---
@@ -258,6 +259,8 @@ class ProcrastinateWaits:
         schedule: Pacing | None = None,
         name: str | None = None,
         redelivery: float = 30.0,
+        share_rate: bool = True,
+        share_learned: bool = True,
     ) -> None:
         """Be a worker until this is cancelled; then hand all waits back, for others to go on.
 
@@ -273,18 +276,31 @@ class ProcrastinateWaits:
             redelivery: seconds after which the waits of a worker that was killed go to others;
                 while it lives it says so four times as often. Default 30. It is looked for every
                 10 s.
+            share_rate: whether the poller keeps to an even share of every given or documented rate,
+                by the number of workers that live. One that comes to others begins 3 s later, when
+                they have made room. Default True.
+            share_learned: whether this worker tells the others once a minute what it has learned of
+                how long tasks take, and takes what they have. Default True.
         """
         self._redelivery = seconds("redelivery", redelivery)
         turns = Turns(self, poller, task_of, sink, hold=seconds("hold", hold), schedule=schedule)
         self._turns = turns
         watching = asyncio.ensure_future(turns.watch())
+        peers = Peers(
+            _Board(self._app, self._queue),
+            poller,
+            turns.hand_back,
+            share_rate=share_rate,
+            share_learned=share_learned,
+        )
         try:
-            while True:
-                try:
-                    await self._work(turns, name)
-                except ConnectorException as error:
-                    _log.warning("the database is away: %s", error)
-                await anyio.sleep(_RESTART_GAP)
+            async with peers.joined():
+                while True:
+                    try:
+                        await self._work(turns, name)
+                    except ConnectorException as error:
+                        _log.warning("the database is away: %s", error)
+                    await anyio.sleep(_RESTART_GAP)
         finally:
             watching.cancel()
             self._turns = None
@@ -380,6 +396,45 @@ class ProcrastinateWaits:
 
     def __repr__(self) -> str:
         return f"<ProcrastinateWaits {self._queue!r}>"
+
+
+class _Board:
+    """What workers tell each other, as jobs of queues of their own, from which none is taken.
+
+    A job's lock is the worker's name. The queues are apart from that of the waits, so that a notice
+    wakes no worker, and none reads past it.
+    """
+
+    def __init__(self, app: App, queue: str) -> None:
+        self._app = app
+        self._queue = queue
+
+    async def put(self, topic: str, name: str, text: str) -> None:
+        forgotten = datetime.fromtimestamp(wall_clock() + _BOARD_SECONDS, UTC)
+        before = await self._jobs(topic, name)
+        await self._app.configure_task(
+            _KEPT, queue=f"{self._queue}-{topic}", lock=name, schedule_at=forgotten
+        ).defer_async(text=text)
+        await self._delete(before)
+
+    async def read(self, topic: str) -> Mapping[str, str]:
+        # They come in the order in which they were put up.
+        return {str(job.lock): str(job.task_kwargs["text"]) for job in await self._jobs(topic)}
+
+    async def remove(self, topic: str, names: Collection[str]) -> None:
+        for name in names:
+            await self._delete(await self._jobs(topic, name))
+
+    async def _jobs(self, topic: str, name: str | None = None) -> list[Job]:
+        jobs = await self._app.job_manager.list_jobs_async(
+            queue=f"{self._queue}-{topic}", lock=name, status=Status.TODO.value
+        )
+        return list(jobs)
+
+    async def _delete(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            if job.id is not None:
+                await self._app.job_manager.cancel_job_by_id_async(job.id, delete_job=True)
 
 
 async def _forget(text: str) -> None:

@@ -53,6 +53,8 @@ class DurableWaits(Protocol):
         *,
         hold: float = ...,
         schedule: Pacing | None = ...,
+        share_rate: bool = ...,
+        share_learned: bool = ...,
     ) -> Awaitable[None]:
         """Be a worker."""
         ...

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, TypeAlias, cast
+from random import Random
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import pytest
 
-from asyncclient import Poller, TaskState
+from asyncclient import LearnedSchedule, Poller, TaskState
 from asyncclient._ticket import Expired
 from asyncclient.errors import TaskFailed
+from asyncclient.integrations import _peers as peers
 from asyncclient.integrations import _turns as turns
 from tests.integrations import place as places
 from tests.integrations.killing import eventually
@@ -26,28 +29,45 @@ anyio_backend = places.anyio_backend
 no_blocking_calls = places.no_blocking_calls
 
 
+class Engine(Protocol):
+    """Makes what as many processes would have: the same waits again and again."""
+
+    def __call__(self) -> contextlib.AbstractAsyncContextManager[DurableWaits]:
+        """Give one process's."""
+        ...
+
+
 @pytest.fixture(params=["docket", "procrastinate"])
-async def place(request: pytest.FixtureRequest) -> AsyncGenerator[Somewhere]:
-    """Give a place on each engine."""
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Give each engine, empty."""
     pytest.importorskip(str(cast("object", request.param)))
-    async with Poller(schedule=FAST) as poller:
-        if request.param == "docket":
-            from asyncclient.integrations.docket import DocketWaits  # noqa: PLC0415  (an extra)
+    if request.param == "docket":
+        from asyncclient.integrations.docket import DocketWaits  # noqa: PLC0415  (an extra)
 
-            name = re.sub(r"\W", "-", str(cast("object", request.node.name)))
-            async with DocketWaits("memory://", name=name) as docket:
-                yield Place(docket, poller)
-            return
-        from procrastinate import App  # noqa: PLC0415  (an extra)
-        from procrastinate.testing import InMemoryConnector  # noqa: PLC0415  (an extra)
+        name = re.sub(r"\W", "-", str(cast("object", request.node.name)))
+        return lambda: DocketWaits("memory://", name=name)
+    from procrastinate import App  # noqa: PLC0415  (an extra)
+    from procrastinate.testing import InMemoryConnector  # noqa: PLC0415  (an extra)
 
-        from asyncclient.integrations.procrastinate import (  # noqa: PLC0415  (an extra)
-            ProcrastinateWaits,
-        )
+    from asyncclient.integrations.procrastinate import (  # noqa: PLC0415  (an extra)
+        ProcrastinateWaits,
+    )
 
-        app = App(connector=InMemoryConnector())
-        async with app.open_async():
-            yield Place(ProcrastinateWaits(app), poller)
+    connector = InMemoryConnector()
+
+    @contextlib.asynccontextmanager
+    async def one() -> AsyncGenerator[DurableWaits]:
+        async with App(connector=connector).open_async() as app:
+            yield ProcrastinateWaits(app)
+
+    return one
+
+
+@pytest.fixture
+async def place(engine: Engine) -> AsyncGenerator[Somewhere]:
+    """Give a place on each engine."""
+    async with engine() as waits, Poller(schedule=FAST) as poller:
+        yield Place(waits, poller)
 
 
 async def test_every_wait_is_told_once_in_its_right_state(place: Somewhere) -> None:
@@ -187,3 +207,84 @@ async def test_ends_are_told_few_at_a_time(place: Somewhere) -> None:
     async with place.worker():
         await place.until(100)
     assert 1 < place.most_at_a_time <= 32
+
+
+def quickened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers hear of each other in tenths of seconds."""
+    for name, value in {"COUNT_GAP": 0.1, "LEASE": 0.5, "ROOM_SECONDS": 0.2}.items():
+        monkeypatch.setattr(peers, f"_{name}", value)
+
+
+async def test_workers_share_one_rate_by_their_number(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each keeps to its part while others live, with its part of the waits; none is lost."""
+    quickened(monkeypatch)
+    async with contextlib.AsyncExitStack() as stack:
+        places: list[Somewhere] = []
+        for _ in range(2):
+            poller = await stack.enter_async_context(Poller(rate=300, schedule=FAST))
+            places.append(Place(await stack.enter_async_context(engine()), poller))
+        one, two = places
+
+        def rate_of(place: Somewhere) -> float | None:
+            budgets = place.poller.stats().budgets
+            return budgets[0].rate if budgets else None
+
+        refs = {f"order-{number}": ref_of(number, 3600) for number in range(40)}
+        await one.waits.submit_many(refs)
+        async with one.worker(hold=60):
+            await eventually(lambda: rate_of(one) == 300)
+            async with two.worker(hold=60):
+                await eventually(lambda: rate_of(one) == rate_of(two) == 150)
+                await eventually(lambda: two.polls > 20)  # of the waits that were handed back
+            assert rate_of(two) == 300
+            await eventually(lambda: rate_of(one) == 300)
+        assert all([await one.waits.ticket(key) for key in refs])
+
+
+async def test_a_rate_need_not_be_shared(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `share_rate=False` each worker has the whole rate, as when each has its own account."""
+    quickened(monkeypatch)
+    async with contextlib.AsyncExitStack() as stack:
+        working: set[asyncio.Future[None]] = set()
+        pollers: list[Poller] = []
+        for number in range(2):
+            pollers.append(await stack.enter_async_context(Poller(rate=300, schedule=FAST)))
+            place = Place(await stack.enter_async_context(engine()), pollers[-1])
+            await place.waits.submit(ref_of(number, 3600), key=f"order-{number}")
+            work = place.waits.work(
+                place.poller, place.task_of, place.sink, schedule=FAST, share_rate=False
+            )
+            working.add(asyncio.ensure_future(work))
+        await eventually(lambda: any(poller.stats().budgets for poller in pollers))
+        await asyncio.sleep(0.5)
+        assert {budget.rate for poller in pollers for budget in poller.stats().budgets} == {300}
+        for task in working:
+            task.cancel()
+        await asyncio.wait(working)
+
+
+async def test_a_new_worker_knows_what_a_former_one_has_learned(engine: Engine) -> None:
+    """What one worker saw reaches the next through the store, and can be kept from it."""
+    rng = Random(0)
+    old = LearnedSchedule()
+    for _ in range(100):
+        old.observe(rng.gauss(30, 1), kind="fake.other")
+    knows: list[int] = []
+    for schedule, share_learned in (
+        (old, True),
+        (LearnedSchedule(), True),
+        (LearnedSchedule(), False),
+    ):
+        async with engine() as waits, Poller(schedule=schedule) as poller:
+            place = Place(waits, poller)
+            await waits.submit(ref_of(len(knows)), key=f"order-{len(knows)}")
+            working = asyncio.ensure_future(
+                waits.work(poller, place.task_of, place.sink, share_learned=share_learned)
+            )
+            await place.until(1)  # so it is at work
+            knows.append(schedule.sample_size("fake.other"))
+            working.cancel()
+            await asyncio.wait({working})
+    assert knows == [100, 100, 0]

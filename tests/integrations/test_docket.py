@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from datetime import timedelta
-from functools import partial
 from typing import TypeAlias, cast
 
 import anyio
@@ -18,12 +17,10 @@ pytest.importorskip("docket")
 
 from docket import Docket, Worker
 
-from asyncclient import Poller
+from asyncclient import LearnedSchedule, Poller
 from asyncclient._ticket import Ticket
-from asyncclient.integrations import docket as adapter
-from asyncclient.integrations.docket import DocketWaits, Learned, with_connections
+from asyncclient.integrations.docket import DocketWaits, with_connections
 from tests.integrations import place as places
-from tests.integrations.killing import eventually
 from tests.integrations.place import FAST, Place, ref_of
 
 OnDocket: TypeAlias = Place[DocketWaits]
@@ -121,69 +118,23 @@ def test_the_engine_is_imported_by_its_module_alone() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603  (this Python)
 
 
-async def test_workers_share_one_rate_by_their_number(
-    place: OnDocket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each worker is told how many there are, again when one comes or goes, and loses no wait."""
-    monkeypatch.setattr(adapter, "_SHARE_GAP", 0.05)
-    place.waits.docket.heartbeat_interval = timedelta(seconds=0.1)
-    asked: dict[str, list[int]] = {"one": [], "two": []}
-    made: list[Poller] = []
-
-    def making(name: str, workers: int) -> Poller:
-        asked[name].append(workers)
-        made.append(Poller(rate=100 / workers, schedule=FAST))
-        return made[-1]
-
-    def work(name: str) -> asyncio.Task[None]:
-        return asyncio.create_task(
-            place.waits.work(
-                partial(making, name),
-                place.task_of,
-                place.sink,
-                hold=60,
-                schedule=FAST,
-                name=name,
-            )
-        )
-
-    async def until(name: str, workers: int) -> None:
-        await eventually(lambda: asked[name][-1:] == [workers])
-
-    await place.waits.submit_many({f"order-{number}": ref_of(number, 3.0) for number in range(20)})
-    one = work("one")
-    await until("one", 1)
-    await asyncio.sleep(0.3)
-    two = work("two")
-    await until("one", 2)
-    await until("two", 2)
-    two.cancel()
-    await asyncio.wait({two})
-    await until("one", 1)
-    await place.until(20)
-    one.cancel()
-    await asyncio.wait({one})
-    assert len(place.told) == 20
-    assert all("closed" in repr(poller) for poller in made)
-
-
-async def test_workers_exchange_what_they_have_learned(place: OnDocket) -> None:
-    """Each gets the latest of every other worker's own, and not its own back."""
-    got: dict[str, list[Sequence[bytes]]] = {"one": [], "two": []}
-
-    def seen(name: str) -> bytes:
-        return f"{name} has seen {len(got[name])}".encode()
-
-    def work(name: str) -> asyncio.Task[None]:
-        learned = Learned(partial(seen, name), got[name].append, every=0.05)
-        return asyncio.create_task(
-            place.waits.work(place.poller, place.task_of, place.sink, name=name, learned=learned)
-        )
-
-    working = {work("one"), work("two")}
-    await eventually(lambda: all(states and len(states[-1]) == 1 for states in got.values()))
-    for task in working:
-        task.cancel()
-    await asyncio.wait(working)
-    assert got["one"][-1][0].startswith(b"two has seen")
-    assert got["two"][-1][0].startswith(b"one has seen")
+async def test_what_workers_tell_each_other_is_small(place: OnDocket) -> None:
+    """Two fields for a worker while it works, one after it; both are forgotten in a day."""
+    learned = LearnedSchedule()
+    for seconds in range(100):
+        learned.observe(20 + seconds / 10, kind="fake.job")
+    docket = place.waits.docket
+    share, known = docket.key("asyncclient-share"), docket.key("asyncclient-learned")
+    async with Poller(schedule=learned) as poller, docket.redis() as redis:
+        work = place.waits.work(poller, place.task_of, place.sink)
+        working = asyncio.ensure_future(work)
+        await asyncio.sleep(0.3)
+        assert {len(name) + len(text) for name, text in (await redis.hgetall(share)).items()} == {
+            13
+        }
+        working.cancel()
+        await asyncio.wait({working})
+        assert await redis.hgetall(share) == {}
+        ((name, text),) = (await redis.hgetall(known)).items()
+        assert len(name) + len(text) < 600
+        assert 0 < await redis.ttl(known) <= 86_400

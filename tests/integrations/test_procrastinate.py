@@ -16,7 +16,7 @@ pytest.importorskip("procrastinate")
 from procrastinate import App
 from procrastinate.testing import InMemoryConnector
 
-from asyncclient import Poller, TaskState
+from asyncclient import LearnedSchedule, Poller, TaskState
 from asyncclient._ticket import Ticket
 from asyncclient.integrations.procrastinate import ProcrastinateWaits
 from tests.integrations import place as places
@@ -62,6 +62,54 @@ async def test_a_process_that_only_submits_runs_nothing(place: OnProcrastinate) 
     )
     ticket = await place.waits.ticket("order")
     assert isinstance(ticket, Ticket)
+
+
+async def test_what_workers_tell_each_other_is_small_and_apart(place: OnProcrastinate) -> None:
+    """Two jobs for a worker while it works, one after it, in queues from which none is taken."""
+    learned = LearnedSchedule()
+    for seconds in range(100):
+        learned.observe(20 + seconds / 10, kind="fake.job")
+    connector = cast("InMemoryConnector", place.waits.app.connector)
+
+    def jobs(topic: str) -> list[dict[str, object]]:
+        rows = cast("list[dict[str, object]]", list(connector.jobs.values()))
+        return [row for row in rows if row["queue_name"] == f"asyncclient-{topic}"]
+
+    async with Poller(schedule=learned) as poller:
+        working = asyncio.ensure_future(
+            place.waits.work(poller, place.task_of, place.sink, redelivery=0.4)
+        )
+        await asyncio.sleep(5)
+        (share,), (known,) = jobs("share"), jobs("learned")
+        assert share["status"] == known["status"] == "todo"
+        assert len(str(share["args"])) < 20
+        assert len(str(known["args"])) < 600
+        working.cancel()
+        await asyncio.wait({working})
+        assert jobs("share") == []
+        assert len(jobs("learned")) == 1
+    await place.waits.app.run_worker_async(wait=False, install_signal_handlers=False)
+    (known,) = jobs("learned")
+    assert known["status"] == "todo"  # a worker of all queues leaves it alone
+
+
+async def test_queues_of_one_database_are_apart() -> None:
+    """The same key in two queues is two waits, and each queue's dead workers are looked for."""
+    connector = InMemoryConnector()
+    async with App(connector=connector).open_async() as one, Poller(schedule=FAST) as poller:
+        other = App(connector=connector)
+        here = Place(ProcrastinateWaits(one, queue="here"), poller)
+        there = ProcrastinateWaits(other, queue="there")
+        assert await here.waits.submit(ref_of(1), key="order")
+        assert await there.submit(ref_of(2, 3600), key="order")
+        async with here.worker():
+            await here.until(1)
+            await asyncio.sleep(0.2)
+        assert await here.waits.outcome("order") is not None
+        assert await there.outcome("order") is None
+        assert await there.ticket("order") is not None
+        for app in (one, other):  # one queue's search keeps no other from its own
+            await app.configure_task("asyncclient_rescue").defer_async(timestamp=0)
 
 
 def test_bad_arguments_are_refused_before_anything_is_kept() -> None:

@@ -20,7 +20,7 @@ from tests.integrations.servers import Server, postgres_server
 anyio_backend = places.anyio_backend
 no_blocking_calls = places.no_blocking_calls
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(240)]
-NUMBER = 500
+NUMBER = 1000
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ async def scene(postgres: Server, tmp_path: Path) -> AsyncGenerator[Scene]:
 
 
 async def test_a_killed_worker_loses_nothing(scene: Scene) -> None:
-    """A `kill -9` with 500 waits in flight, and a restart: each ends in its right state."""
+    """A `kill -9` with 1,000 waits in flight, and a restart: each ends in its right state."""
 
     async def hit() -> None:
         await scene.kill_worker()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from random import Random
 
+import anyio
 import pytest
 
 from asyncclient import LearnedSchedule, Poller, Schedule
@@ -129,7 +130,6 @@ async def test_who_has_left_is_not_brought_back() -> None:
         await asyncio.wait(waits[20:])
         await asyncio.sleep(60)
         assert [len(task.sent) for task in tasks[:20]] == left
-        assert not any(lane.failing for lane in poller._driver.lanes.values())  # noqa: SLF001
 
 
 async def test_a_schedule_says_why_it_polled() -> None:
@@ -148,3 +148,65 @@ async def test_a_schedule_says_why_it_polled() -> None:
         reasons = [done.why async for done in poller.as_done(tasks, timeout=math.inf)]
         await falling
     assert reasons.count("recovery") > 30
+
+
+class Unlucky(Item):
+    """A job whose first poll after an outage fails once more."""
+
+    __slots__ = ("_was_struck",)
+
+    def __init__(self, service: Service, key: Hashable, ends: float) -> None:
+        super().__init__(service, key, ends)
+        self._was_struck = False
+
+    async def poll(self) -> str:
+        """Return its word."""
+        if self.sent and self.sent[-1] > 20 and self.service.fault is None and not self._was_struck:
+            self._was_struck = True
+            self.sent.append(anyio.current_time())
+            raise DOWN
+        return await super().poll()
+
+
+async def test_after_an_outage_a_stray_failure_is_repeated_soon() -> None:
+    """The doubling begins anew with the recovery: what fails by chance after it waits a second."""
+    service = Service()
+    unlucky = [Unlucky(service, f"unlucky-{number}", 60) for number in range(30)]
+    tasks = [*items(service, 270, ends=60), *unlucky]
+    async with Poller(schedule=STEADY, rng=Random(8)) as poller:
+        await go_through(poller, service, tasks, DOWN, 100)
+    waited = sorted(task.sent[-1] - task.sent[-2] for task in unlucky)
+    assert waited[len(waited) // 2] <= 1
+    assert waited[-1] <= 8
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_a_few_tasks_come_back_with_the_first_answer(seed: int) -> None:
+    """Where an account has three tasks, the first that is answered brings the others back."""
+    service = Service()
+    tasks = items(service, 3, ends=60)
+    async with Poller(schedule=STEADY, rng=Random(seed)) as poller:
+        await go_through(poller, service, tasks, DOWN, 100)
+    answered = sorted(task.sent[-1] for task in tasks)
+    assert answered[-1] - answered[0] <= 4
+
+
+async def test_a_provider_that_is_half_down_is_not_hammered() -> None:
+    """Where one poll in twenty is answered for minutes, the others still back off."""
+    service = Service()
+    tasks = items(service, 200)
+    fate = Random(9)
+    async with Poller(schedule=STEADY, rng=Random(9)) as poller:
+        waits = start_all(poller, tasks, timeout=math.inf)
+        await asyncio.sleep(20)
+        service.sent.clear()
+        until = asyncio.get_running_loop().time() + 120
+        while asyncio.get_running_loop().time() < until:
+            service.fault = None if fate.random() < 0.05 else DOWN
+            await asyncio.sleep(0.01)
+        asked = len(service.sent)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.wait(waits)
+    # Healthy, they would ask 50 times a second.
+    assert asked / 120 < 75

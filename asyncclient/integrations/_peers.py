@@ -1,0 +1,252 @@
+"""What the workers of one store tell each other: that they are there, and what they have learned.
+
+Each worker has a notice of its own on a board that the engine keeps, and reads those of the others.
+Nothing is asked of the store for a poll: a worker keeps to its share of every rate by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+from base64 import b64decode, b64encode
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+from typing import Protocol
+from uuid import uuid4
+from weakref import WeakKeyDictionary
+
+import anyio
+
+from asyncclient._learning import LearnedSchedule
+from asyncclient._poller import Poller
+from asyncclient._ticket import wall_clock
+
+__all__ = ["LEARNED", "SHARE", "Board", "Peers", "Shares"]
+
+_log = logging.getLogger("asyncclient.workers")
+
+SHARE = "share"
+LEARNED = "learned"
+
+# How often a worker says that it is there, and counts the others, in seconds.
+_COUNT_GAP = 2.0
+# One whose notice has not changed for so many seconds is taken for dead.
+_LEASE = 6.0
+# One that comes to others begins so many seconds after it has said so, when they have made room.
+_ROOM_SECONDS = 3.0
+# How often what was learned is told, in seconds; for how long it is kept, and of how many workers:
+# those that were stopped leave theirs to the next.
+_LEARNED_GAP = 60.0
+_LEARNED_SECONDS = 86_400
+_LEARNED_WORKERS = 16
+# The store may take so many seconds to answer, and to be told that a worker leaves.
+_STORE_SECONDS = 5.0
+_EMPTY = LearnedSchedule().to_bytes()
+
+
+class Board(Protocol):
+    """Keeps a short text of each worker, by topic, where all workers read it."""
+
+    async def put(self, topic: str, name: str, text: str) -> None:
+        """Put up a worker's text in place of its last."""
+        ...  # pragma: no cover
+
+    async def read(self, topic: str) -> Mapping[str, str]:
+        """Return the texts of all workers by their names."""
+        ...  # pragma: no cover
+
+    async def remove(self, topic: str, names: Collection[str]) -> None:
+        """Take the texts of some workers away."""
+        ...  # pragma: no cover
+
+
+class Shares:
+    """Counts those who share a rate, by their notices. No clock, no I/O.
+
+    A worker lives while its notice changes, by the reader's own clock: those of two machines are
+    never compared. One more counts at once, and one less when two counts in a row say so: a store
+    that has lost its notices, or a notice that is late, makes no share larger.
+
+    Args:
+        name: the worker's own.
+
+    Attributes:
+        workers: among how many a rate is shared.
+        dead: those whose notices may be taken away.
+    """
+
+    __slots__ = ("_before", "_name", "_seen", "dead", "workers")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        # Each worker's notice, and when it was first read.
+        self._seen: dict[str, tuple[str, float]] = {}
+        self._before: int | None = None
+        self.workers = 1
+        self.dead: list[str] = []
+
+    def count(self, notices: Mapping[str, str], now: float) -> int:
+        """Return among how many a rate is shared.
+
+        Args:
+            notices: each worker's, which is another one each time that it is put up.
+            now: the caller's clock in seconds.
+        """
+        seen: dict[str, tuple[str, float]] = {}
+        for name, text in notices.items():
+            before = self._seen.get(name)
+            seen[name] = before if before is not None and before[0] == text else (text, now)
+        self._seen = seen
+        others = seen.keys() - {self._name}
+        self.dead = [name for name in others if now - seen[name][1] >= _LEASE]
+        workers = 1 + len(others) - len(self.dead)
+        self.workers = max(workers, self._before or workers)
+        self._before = workers
+        return self.workers
+
+
+# A share belongs to a poller, and so does what it has learned: whoever works with one twice is one.
+_names: WeakKeyDictionary[Poller, str] = WeakKeyDictionary()
+
+
+class Peers:
+    """Keeps a worker's poller to its share, and exchanges what is learned, while it works.
+
+    Args:
+        board: where all workers put up their notices.
+        poller: the worker's own.
+        hand_back: gives a part of the waits that the worker holds back to the engine.
+        share_rate: whether it uses only its share of every given or documented rate.
+        share_learned: whether it tells what it has learned, and takes what others have.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        poller: Poller,
+        hand_back: Callable[[float], None],
+        *,
+        share_rate: bool,
+        share_learned: bool,
+    ) -> None:
+        self._board = board
+        self._hand_back = hand_back
+        self._poller = poller
+        self._share_rate = share_rate
+        self._learned = poller.learned if share_learned else None
+        self._name = _names.setdefault(poller, uuid4().hex[:12])
+        self._shares = Shares(self._name)
+        self._at_work = False
+        self._beats = 0
+        self._unreadable = 0
+        self._failing = False
+
+    @contextlib.asynccontextmanager
+    async def joined(self) -> AsyncGenerator[None]:
+        """Surround a worker's work: before it, the others make room; after it, they are told."""
+        beside: list[asyncio.Future[None]] = []
+        try:
+            if self._learned is not None:
+                await self._attempt(self._exchange)
+                beside.append(asyncio.ensure_future(self._repeat(self._exchange, _LEARNED_GAP)))
+            if self._share_rate:
+                await self._attempt(self._count)
+                if self._shares.workers > 1:
+                    await anyio.sleep(_ROOM_SECONDS)
+                    await self._attempt(self._count)
+                beside.append(asyncio.ensure_future(self._repeat(self._count, _COUNT_GAP)))
+            self._at_work = True
+            yield
+        finally:
+            for task in beside:
+                task.cancel()
+            with anyio.CancelScope(shield=True):
+                if beside:
+                    await asyncio.wait(beside)
+                if self._learned is not None:
+                    await self._attempt(self._tell)
+                if self._share_rate:
+                    await self._attempt(self._leave)
+                    self._poller.take_share(1)
+
+    async def _repeat(self, action: Callable[[], Awaitable[None]], gap: float) -> None:
+        while True:
+            await anyio.sleep(gap)
+            await self._attempt(action)
+
+    async def _attempt(self, action: Callable[[], Awaitable[None]]) -> None:
+        """Ask the store for something that can wait until the next time."""
+        try:
+            with anyio.fail_after(_STORE_SECONDS):
+                await action()
+        except Exception as error:  # noqa: BLE001  (whatever its driver raises)
+            # Until it is there again, shares stay as they are.
+            level = logging.DEBUG if self._failing else logging.WARNING
+            _log.log(level, "the other workers cannot be heard for now: %s", error)
+            self._failing = True
+        else:
+            self._failing = False
+
+    # --- one rate ---
+
+    async def _count(self) -> None:
+        """Say that this worker is there, count all, and take its share."""
+        self._beats += 1
+        await self._board.put(SHARE, self._name, str(self._beats))
+        notices = await self._board.read(SHARE)
+        before, workers = self._shares.workers, self._shares.count(notices, anyio.current_time())
+        if workers != before:
+            _log.info("%d workers instead of %d share each rate", workers, before)
+            self._poller.take_share(1 / workers)
+        if workers > before and self._at_work:
+            # The newcomers get their part of the waits when they begin, or their part of the rate
+            # would lie idle until slices are over.
+            part = 1 - before / workers
+            asyncio.get_running_loop().call_later(_ROOM_SECONDS, self._hand_back, part)
+        if self._shares.dead:
+            await self._board.remove(SHARE, self._shares.dead)
+
+    async def _leave(self) -> None:
+        await self._board.remove(SHARE, [self._name])
+
+    # --- what was learned ---
+
+    async def _exchange(self) -> None:
+        """Tell what this worker has seen itself, and take what the others have."""
+        await self._tell()
+        if self._learned is None:
+            return
+        states: list[tuple[int, str, bytes]] = []
+        for name, text in (await self._board.read(LEARNED)).items():
+            told_at, _, state = text.partition(" ")
+            at = int(told_at) if re.fullmatch(r"[0-9]{1,12}", told_at) else 0
+            states.append((at, name, _bytes_of(state)))
+        states.sort(reverse=True)
+        oldest = wall_clock() - _LEARNED_SECONDS
+        kept = [state for state in states if state[0] > oldest][:_LEARNED_WORKERS]
+        others = [state for _, name, state in kept if name != self._name]
+        unreadable = len(others) - self._learned.merge(others)
+        if unreadable != self._unreadable and unreadable:
+            _log.warning(
+                "what %d of %d other workers have learned cannot be read: another version's?",
+                unreadable,
+                len(others),
+            )
+        self._unreadable = unreadable
+        if forgotten := [name for _, name, _ in states[len(kept) :]]:
+            await self._board.remove(LEARNED, forgotten)
+
+    async def _tell(self) -> None:
+        state = _EMPTY if self._learned is None else self._learned.to_bytes()
+        if state != _EMPTY:
+            text = f"{wall_clock():.0f} {b64encode(state).decode()}"
+            await self._board.put(LEARNED, self._name, text)
+
+
+def _bytes_of(text: str) -> bytes:
+    """Return what a notice holds; nothing, which is no state, where it is garbage."""
+    try:
+        return b64decode(text, validate=True)
+    except ValueError:
+        return b""

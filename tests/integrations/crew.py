@@ -1,0 +1,250 @@
+"""Worker processes of one account, and the service that they ask: it writes down each poll.
+
+The service is a process of its own, so that what it sees is what a provider would see. All of them
+are this file, with the arguments of `_serve` or `_work`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import time
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import msgspec
+
+from asyncclient import Done, LearnedSchedule, Poller, Schedule, TaskRef, Vocabulary, polling_task
+from asyncclient._ticket import AnyTask, Expired
+
+_log = logging.getLogger(__name__)
+WORDS = Vocabulary(running="running", succeeded="done", failed="broken")
+FOR_EVER = 1e9
+
+
+class Poll(msgspec.Struct, array_like=True, frozen=True):
+    """One request as the service saw it.
+
+    Attributes:
+        at: Unix time in seconds.
+        worker: who asked.
+        job: about which job.
+        late: seconds since the job's end; negative before it.
+    """
+
+    at: float
+    worker: str
+    job: str
+    late: float
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker works.
+
+    Attributes:
+        engine: the adapter's name.
+        url: where it keeps its tickets.
+        name: of docket, or of procrastinate's queue.
+        rate: polls a second of the account; None for no limit.
+        interval: seconds between two polls of a job; None for what is learned.
+        hold: seconds of a slice.
+        redelivery: seconds after which a dead worker's waits go to others.
+        share_rate: as for `work`.
+        share_learned: as for `work`.
+    """
+
+    engine: str
+    url: str
+    name: str
+    rate: float | None = None
+    interval: float | None = None
+    hold: float = 60.0
+    redelivery: float = 30.0
+    share_rate: bool = True
+    share_learned: bool = True
+
+
+def job(number: int | str, seconds: float = FOR_EVER) -> TaskRef:
+    """Make the reference of a job that has so long to go."""
+    return TaskRef("fake", "job", {"id": str(number), "ends": f"{time.time() + seconds:.3f}"})
+
+
+@dataclass
+class Crew:
+    """The service, and the workers that ask it.
+
+    Args:
+        folder: for what they write.
+    """
+
+    folder: Path
+    workers: dict[str, asyncio.subprocess.Process] = field(
+        default_factory=dict[str, asyncio.subprocess.Process]
+    )
+    _service: str = ""
+
+    @contextlib.asynccontextmanager
+    async def at_work(self) -> AsyncGenerator[None]:
+        """Run the service; kill it and all workers in the end."""
+        service = await self._run("serve", str(self.folder / "polls"))
+        assert service.stdout is not None
+        self._service = (await service.stdout.readline()).decode().strip()
+        try:
+            yield
+        finally:
+            for name in list(self.workers):
+                await self.end(name, signal.SIGKILL)
+            service.kill()
+            await service.wait()
+
+    async def start(self, name: str, settings: Settings) -> None:
+        """Start a worker process."""
+        text = msgspec.json.encode(settings).decode()
+        self.workers[name] = await self._run("work", name, self._service, text)
+
+    async def end(self, name: str, how: signal.Signals) -> None:
+        """End a worker: SIGKILL as its machine might, SIGTERM as a deploy does."""
+        worker = self.workers.pop(name)
+        with contextlib.suppress(ProcessLookupError):
+            worker.send_signal(how)
+        await worker.wait()
+
+    def polls(self) -> list[Poll]:
+        """Return all requests so far, in their order."""
+        path = self.folder / "polls"
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        return [_decoder.decode(line) for line in lines if line.endswith(b"\n")]
+
+    def trouble(self) -> str:
+        """Return what the workers logged."""
+        path = self.folder / "stderr"
+        return path.read_text() if path.exists() else ""
+
+    async def _run(self, *arguments: str) -> asyncio.subprocess.Process:
+        with (self.folder / "stderr").open("ab") as errors:
+            return await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "tests.integrations.crew", *arguments),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+                cwd=Path(__file__).parents[2],
+            )
+
+
+_decoder = msgspec.json.Decoder(Poll)
+
+
+async def _serve(path: str) -> None:
+    """Answer `GET /worker/job/ends`, and write each one down before it is answered."""
+    with Path(path).open("ab", buffering=0) as notes:  # noqa: ASYNC230  (once, before it serves)
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                while True:
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    now = time.time()
+                    _, worker, job, ends = head.split(b" ", 2)[1].decode().split("/")
+                    notes.write(msgspec.json.encode(Poll(now, worker, job, now - float(ends))))
+                    notes.write(b"\n")
+                    word = b"done" if now >= float(ends) else b"running"
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(word))
+                    writer.write(word)
+            writer.close()
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        sys.stdout.write(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}\n")
+        sys.stdout.flush()
+        await server.serve_forever()
+
+
+async def _work(name: str, service: str, text: str) -> None:
+    """Hold waits until ended."""
+    settings = msgspec.json.decode(text, type=Settings)
+    loop = asyncio.get_running_loop()
+    working = asyncio.current_task()
+    assert working is not None
+    loop.add_signal_handler(signal.SIGTERM, working.cancel)
+    interval = settings.interval
+    schedule = None if interval is None else Schedule(first=interval, factor=1, cap=interval)
+    poller = Poller(
+        rate=settings.rate,
+        schedule=LearnedSchedule() if schedule is None else schedule,
+        concurrency=1000,
+    )
+
+    async with aiohttp.ClientSession() as session, poller:
+
+        def task_of(ref: TaskRef) -> AnyTask:
+            async def fetch() -> str:
+                url = f"{service}/{name}/{ref.ids['id']}/{ref.ids['ends']}"
+                async with session.get(url) as answer:
+                    return await answer.text()
+
+            return polling_task(
+                fetch, vocabulary=WORDS, status=lambda word: word, key=ref.ids["id"], kind="job"
+            )
+
+        async def sink(key: str, end: Done[object] | Expired) -> None:
+            _log.debug("%s: %s", key, end.state)
+
+        with contextlib.suppress(asyncio.CancelledError):
+            if settings.engine == "docket":
+                from asyncclient.integrations.docket import DocketWaits  # noqa: PLC0415  (one is enough)
+
+                async with DocketWaits(settings.url, name=settings.name) as waits:
+                    await waits.work(
+                        poller,
+                        task_of,
+                        sink,
+                        hold=settings.hold,
+                        schedule=schedule,
+                        redelivery=settings.redelivery,
+                        share_rate=settings.share_rate,
+                        share_learned=settings.share_learned,
+                    )
+            else:
+                from asyncclient.integrations.procrastinate import (  # noqa: PLC0415  (as above)
+                    ProcrastinateWaits,
+                )
+
+                async with ProcrastinateWaits(settings.url, queue=settings.name) as held:
+                    await held.work(
+                        poller,
+                        task_of,
+                        sink,
+                        hold=settings.hold,
+                        schedule=schedule,
+                        redelivery=settings.redelivery,
+                        share_rate=settings.share_rate,
+                        share_learned=settings.share_learned,
+                    )
+
+
+async def submit(settings: Settings, refs: Mapping[str, TaskRef]) -> None:
+    """Keep waits, as any process may."""
+    if settings.engine == "docket":
+        from asyncclient.integrations.docket import DocketWaits  # noqa: PLC0415  (one is enough)
+
+        async with DocketWaits(settings.url, name=settings.name) as waits:
+            await waits.submit_many(refs)
+    else:
+        from asyncclient.integrations.procrastinate import (  # noqa: PLC0415  (as above)
+            ProcrastinateWaits,
+        )
+
+        async with ProcrastinateWaits(settings.url, queue=settings.name) as held:
+            if not await held.app.check_connection_async():
+                await held.app.schema_manager.apply_schema_async()
+            await held.submit_many(refs)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(created).3f %(name)s %(message)s")
+    logging.getLogger("asyncclient.workers").setLevel(logging.INFO)
+    part, *arguments = sys.argv[1:]
+    asyncio.run(_serve(*arguments) if part == "serve" else _work(*arguments))

@@ -1,0 +1,428 @@
+"""What workers tell each other: how many share a rate, and what they have learned. Virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncclient import LearnedSchedule, Poller, Schedule
+from asyncclient.integrations._peers import LEARNED, SHARE, Peers, Shares
+from tests.poller.service import Item, Service, items, most_within, start_all
+
+EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)
+RATE = 60.0
+# Seconds within which all know of a worker that has come, has left, or has died.
+CAME, LEFT, DIED = 3.1, 6.1, 12.1
+
+
+# --- counting -----------------------------------------------------------------------------------
+
+
+def test_a_notice_that_does_not_change_is_of_a_dead_worker() -> None:
+    """A worker counts while its notice changes, and until two counts find it 6 s old."""
+    shares = Shares("me")
+    counted: list[int] = []
+    for beat in range(8):
+        notices = {"me": str(beat), "other": str(min(beat, 2)), "dead before": "7"}
+        counted.append(shares.count(notices, 2.0 * beat))
+    # "dead before" at 6 s, and "other", which changed at 4 s, at 10 s: each a count later.
+    assert counted == [3, 3, 3, 3, 2, 2, 1, 1]
+    assert sorted(shares.dead) == ["dead before", "other"]
+
+
+def test_clocks_are_not_compared() -> None:
+    """What others write says nothing of their clocks: any change will do, back and forth too."""
+    shares = Shares("me")
+    for beat in range(20):
+        assert shares.count({"me": "", "other": str(beat % 2)}, 2.0 * beat) == 2
+
+
+def test_lost_notices_raise_no_share_at_once() -> None:
+    """A store that comes back empty is filled again before anybody takes more than its share."""
+    shares = Shares("me")
+    full = {"me": "1", "two": "1", "three": "1"}
+    assert shares.count(full, 0) == 3
+    assert shares.count({}, 2) == 3
+    assert shares.count({**full, "two": "2"}, 4) == 3
+    assert shares.count({"me": "3"}, 6) == 3
+    assert shares.count({"me": "4"}, 8) == 1
+
+
+@given(
+    phases=st.lists(st.floats(0, 1.99), min_size=2, max_size=6),
+    comes=st.lists(st.integers(0, 30), min_size=6, max_size=6),
+    goes=st.lists(st.integers(1, 40), min_size=6, max_size=6),
+    silent=st.lists(st.booleans(), min_size=6, max_size=6),
+)
+def test_shares_never_sum_to_more_than_one(
+    phases: list[float], comes: list[int], goes: list[int], silent: list[bool]
+) -> None:
+    """Whoever comes, leaves or dies when: those at work never have more than one rate together."""
+    notices: dict[str, str] = {}
+    counts = {number: Shares(str(number)) for number in range(len(phases))}
+    at_work: dict[int, float] = {}
+    beats = sorted(
+        (phase + 2 * beat, n, beat) for n, phase in enumerate(phases) for beat in range(60)
+    )
+    for now, number, beat in beats:
+        if not comes[number] <= beat < comes[number] + goes[number]:
+            at_work.pop(number, None)
+            if not silent[number]:
+                notices.pop(str(number), None)
+            continue
+        notices[str(number)] = str(beat)
+        alone = not at_work and counts[number].workers == 1
+        workers = counts[number].count(notices, now)
+        # One that comes to others begins when all have counted it.
+        if beat > comes[number] + 1 or number in at_work or (alone and workers == 1):
+            at_work[number] = 1 / workers
+        for dead in counts[number].dead:
+            notices.pop(dead, None)
+        assert sum(at_work.values()) <= 1 + 1e-9
+
+
+# --- a crew -------------------------------------------------------------------------------------
+
+
+@dataclass
+class FakeBoard:
+    """Keeps notices in memory, and can be out of reach."""
+
+    topics: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    away: bool = False
+
+    async def put(self, topic: str, name: str, text: str) -> None:
+        """Put up a notice."""
+        self._reach()
+        self.topics.setdefault(topic, {})[name] = text
+
+    async def read(self, topic: str) -> Mapping[str, str]:
+        """Return all notices."""
+        self._reach()
+        return dict(self.topics.get(topic, {}))
+
+    async def remove(self, topic: str, names: Collection[str]) -> None:
+        """Take notices away."""
+        self._reach()
+        for name in names:
+            self.topics.get(topic, {}).pop(name, None)
+
+    def _reach(self) -> None:
+        if self.away:
+            raise ConnectionError("the store is away")
+
+
+@dataclass
+class Wire:
+    """One worker's way to the board, which is cut when it is killed."""
+
+    board: FakeBoard
+    cut: bool = False
+
+    async def put(self, topic: str, name: str, text: str) -> None:
+        """Put up a notice."""
+        await self._to().put(topic, name, text)
+
+    async def read(self, topic: str) -> Mapping[str, str]:
+        """Return all notices."""
+        return await self._to().read(topic)
+
+    async def remove(self, topic: str, names: Collection[str]) -> None:
+        """Take notices away."""
+        await self._to().remove(topic, names)
+
+    def _to(self) -> FakeBoard:
+        if self.cut:
+            raise ConnectionError("killed")
+        return self.board
+
+
+@dataclass
+class Crew:
+    """Workers that all have more to ask than the rate allows, until they are ended."""
+
+    board: FakeBoard = field(default_factory=FakeBoard)
+    service: Service = field(default_factory=Service)
+    workers: dict[str, tuple[Wire, asyncio.Task[None]]] = field(
+        default_factory=dict[str, tuple[Wire, asyncio.Task[None]]]
+    )
+    handed_back: dict[str, float] = field(default_factory=dict[str, float])
+
+    def start(self, name: str, *, share_rate: bool = True) -> None:
+        """Start a worker."""
+        wire = Wire(self.board)
+        working = asyncio.ensure_future(self._work(name, wire, share_rate=share_rate))
+        self.workers[name] = wire, working
+
+    async def _work(self, name: str, wire: Wire, *, share_rate: bool) -> None:
+        def hand_back(part: float) -> None:
+            self.handed_back[name] = part
+
+        async with Poller(rate=RATE, schedule=EVERY_SECOND) as poller:
+            peers = Peers(wire, poller, hand_back, share_rate=share_rate, share_learned=True)
+            async with peers.joined():
+                start_all(poller, items(self.service, 200, prefix=name), timeout=math.inf)
+                await anyio.sleep_forever()
+
+    async def stop(self, name: str) -> None:
+        """Stop a worker as a deploy does."""
+        _, working = self.workers.pop(name)
+        working.cancel()
+        await asyncio.wait({working})
+
+    async def kill(self, name: str) -> None:
+        """End a worker that can tell nobody."""
+        self.workers[name][0].cut = True
+        await self.stop(name)
+
+    async def seconds(self, number: float) -> list[float]:
+        """Let time pass, and return when the service was asked in it."""
+        begin = anyio.current_time()
+        await asyncio.sleep(number)
+        return [instant for instant in self.service.sent if instant > begin]
+
+
+@asynccontextmanager
+async def crew_of(*names: str) -> AsyncGenerator[Crew]:
+    """Give some workers that have found each other."""
+    crew = Crew()
+    try:
+        for name in names:
+            crew.start(name)
+        await asyncio.sleep(20)
+        yield crew
+    finally:
+        for name in list(crew.workers):
+            await crew.stop(name)
+
+
+def keeps(sent: list[float], workers: int) -> None:
+    """Check that no second held more than the rate, and what one burst of each may hold."""
+    assert most_within(sent, 1) <= RATE * 1.02 + workers + 1
+
+
+async def test_one_worker_has_the_whole_rate_at_once() -> None:
+    """Who is alone waits for nobody."""
+    crew = Crew()
+    crew.start("one")
+    sent = await crew.seconds(10)
+    assert sent[0] < 0.1
+    assert len(sent) == pytest.approx(10 * RATE, rel=0.02)
+    await crew.stop("one")
+    assert crew.board.topics[SHARE] == {}
+
+
+async def test_workers_that_begin_together_keep_one_rate() -> None:
+    """Eight that come within half a second ask no more than one would, from the first second on."""
+    crew = Crew()
+    rng = Random(1)
+    for number in range(8):
+        crew.start(str(number))
+        await asyncio.sleep(rng.uniform(0, 0.1))
+    await asyncio.sleep(20)
+    keeps(crew.service.sent, 8)
+    assert len(await crew.seconds(10)) == pytest.approx(10 * RATE, rel=0.02)
+    for number in range(8):
+        await crew.stop(str(number))
+
+
+async def test_a_newcomer_gets_its_part_when_the_others_have_made_room() -> None:
+    """Two more come: the sum never exceeds the rate, and is back at it as soon as they begin."""
+    async with crew_of("one") as crew:
+        crew.start("two")
+        crew.start("three")
+        sent = await crew.seconds(20)
+        keeps(sent, 3)
+        begin = sent[0] + CAME
+        late = [instant for instant in sent if instant > begin]
+        assert len(late) == pytest.approx((20 - CAME) * RATE, rel=0.02)
+        assert crew.handed_back == {"one": pytest.approx(2 / 3)}
+
+
+async def test_what_a_stopped_worker_leaves_is_taken_soon() -> None:
+    """A worker that is stopped says so: the others have its part two counts later."""
+    async with crew_of("one", "two", "three") as crew:
+        await crew.stop("three")
+        assert len(crew.board.topics[SHARE]) == 2
+        sent = await crew.seconds(20)
+        keeps(sent, 3)
+        late = [instant for instant in sent if instant > sent[0] + LEFT]
+        assert len(late) == pytest.approx((20 - LEFT) * RATE, rel=0.02)
+
+
+async def test_what_a_killed_worker_leaves_is_taken_later() -> None:
+    """One that tells nobody is missed when its notice has not changed for 6 s, and cleared away."""
+    async with crew_of("one", "two", "three") as crew:
+        await crew.kill("three")
+        assert len(crew.board.topics[SHARE]) == 3
+        sent = await crew.seconds(30)
+        keeps(sent, 3)
+        early = [instant for instant in sent if instant <= sent[0] + 5]
+        assert len(early) == pytest.approx(5 * RATE * 2 / 3, rel=0.05)
+        late = [instant for instant in sent if instant > sent[0] + DIED]
+        assert len(late) == pytest.approx((30 - DIED) * RATE, rel=0.02)
+        assert len(crew.board.topics[SHARE]) == 2
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["kept", "lost"])
+async def test_an_outage_of_the_store_changes_no_share(
+    caplog: pytest.LogCaptureFixture, *, lost: bool
+) -> None:
+    """For as long as nobody hears of anybody all go on as they were, and afterwards as well."""
+    async with crew_of("one", "two", "three") as crew:
+        crew.board.away = True
+        before = await crew.seconds(30)
+        crew.board.away = False
+        if lost:
+            crew.board.topics.clear()
+        after = await crew.seconds(30)
+        for sent in (before, after):
+            keeps(sent, 3)
+            assert len(sent) == pytest.approx(30 * RATE, rel=0.02)
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warnings) == 3  # one of each worker, though each has failed a dozen times
+
+
+async def test_who_begins_without_the_store_has_the_whole_rate() -> None:
+    """A worker that finds no store works, and counts when the store is there."""
+    crew = Crew()
+    crew.board.away = True
+    crew.start("one")
+    assert len(await crew.seconds(10)) == pytest.approx(10 * RATE, rel=0.02)
+    crew.board.away = False
+    await asyncio.sleep(5)
+    assert len(crew.board.topics[SHARE]) == 1
+    await crew.stop("one")
+
+
+async def test_sharing_can_be_declined() -> None:
+    """Who does not share a rate has all of it, and takes nothing from those who do."""
+    async with crew_of("one") as crew:
+        crew.start("apart", share_rate=False)
+        sent = await crew.seconds(20)
+        assert len(sent) == pytest.approx(2 * 20 * RATE, rel=0.02)
+        assert len(crew.board.topics[SHARE]) == 1
+
+
+async def test_the_poller_is_given_back_whole() -> None:
+    """After its work a poller has its whole rate again, for whatever it is used for."""
+    async with crew_of("one"), Poller(rate=RATE, schedule=EVERY_SECOND) as poller:
+        board = FakeBoard({SHARE: {"other": "1"}})
+        peers = Peers(board, poller, lambda _: None, share_rate=True, share_learned=False)
+        async with peers.joined():
+            assert await poller.wait(Item(Service(), ends=0)) == "done"
+            assert poller.stats().budgets[0].rate == RATE / 2
+        assert poller.stats().budgets[0].rate == RATE
+
+
+# --- what was learned ---------------------------------------------------------------------------
+
+
+def knowing(seconds: float = 30.0, times: int = 100) -> LearnedSchedule:
+    """Return a schedule that has seen so many tasks."""
+    schedule = LearnedSchedule()
+    rng = Random(0)
+    for _ in range(times):
+        schedule.observe(seconds * rng.uniform(0.95, 1.05), kind="fake.item")
+    return schedule
+
+
+@asynccontextmanager
+async def exchanging(board: FakeBoard, schedule: LearnedSchedule) -> AsyncGenerator[None]:
+    """Be a worker with such a schedule."""
+    async with Poller(schedule=schedule) as poller:
+        peers = Peers(board, poller, lambda _: None, share_rate=False, share_learned=True)
+        async with peers.joined():
+            yield
+
+
+async def test_a_new_worker_knows_at_once_what_the_others_do() -> None:
+    """Before its first wait it has what they told last; they have what it saw a minute later."""
+    board = FakeBoard()
+    old, new = knowing(), LearnedSchedule()
+    async with exchanging(board, old), exchanging(board, new):
+        assert new.sample_size("fake.item") == 100
+        for _ in range(20):
+            new.observe(30, kind="fake.item")
+        await asyncio.sleep(121)
+        assert old.sample_size("fake.item") == new.sample_size("fake.item") == 120
+
+
+async def test_what_was_learned_outlives_the_workers() -> None:
+    """When all workers are stopped, as for a deploy, the next one knows what they had learned."""
+    board = FakeBoard()
+    first = LearnedSchedule()
+    async with exchanging(board, first):
+        for _ in range(50):
+            first.observe(30, kind="fake.item")
+    new = LearnedSchedule()
+    async with exchanging(board, new):
+        assert new.sample_size("fake.item") == 50
+    assert len(board.topics[LEARNED]) == 1  # one that has seen nothing has nothing to tell
+
+
+async def test_one_poller_is_one_worker() -> None:
+    """Who works again with the same poller does not take its own state for another's."""
+    board = FakeBoard()
+    schedule = knowing()
+    async with Poller(schedule=schedule) as poller:
+        for _ in range(3):
+            peers = Peers(board, poller, lambda _: None, share_rate=True, share_learned=True)
+            async with peers.joined():
+                assert schedule.sample_size("fake.item") == 100
+    assert len(board.topics[LEARNED]) == 1
+
+
+async def test_the_board_stays_small() -> None:
+    """The latest of 16 workers are kept, for a day, at under half a kilobyte for each kind."""
+    board = FakeBoard({LEARNED: {"long ago": f"1 {b64encode(knowing().to_bytes()).decode()}"}})
+    for number in range(20):
+        async with exchanging(board, knowing(times=100 + number)):
+            pass
+    async with exchanging(board, LearnedSchedule()):
+        kept = board.topics[LEARNED]
+        assert "long ago" not in kept
+        assert len(kept) == 16
+        assert all(len(text) < 512 for text in kept.values())
+
+
+async def test_what_cannot_be_read_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Another version's state, or garbage, is one warning, and keeps nobody from the rest."""
+    board = FakeBoard()
+    later = b"ACLS\x63" + knowing().to_bytes()[5:]
+    async with exchanging(board, knowing()):
+        now = next(iter(board.topics[LEARNED].values())).split()[0]
+        board.topics[LEARNED] |= {
+            "newer": f"{now} {b64encode(later).decode()}",
+            "odd": f"{now} ~~~",
+            "none": "",
+            "huge": "9" * 5000,
+        }
+        new = LearnedSchedule()
+        async with exchanging(board, new):
+            assert new.sample_size("fake.item") == 100
+            await asyncio.sleep(300)
+    said = [record.getMessage() for record in caplog.records if "cannot be read" in record.msg]
+    assert said[0] == ("what 2 of 3 other workers have learned cannot be read: another version's?")
+    assert len(said) == 2  # each of the two workers once
+
+
+async def test_a_schedule_that_does_not_learn_tells_nothing() -> None:
+    """There is nothing to exchange where the poller's schedule is a plain one."""
+    board = FakeBoard()
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        peers = Peers(board, poller, lambda _: None, share_rate=False, share_learned=True)
+        async with peers.joined():
+            await asyncio.sleep(100)
+    assert board.topics == {}
