@@ -69,21 +69,56 @@ def decode_ref(text: object) -> TaskRef:
         TypeError: it is neither text nor bytes.
         ValueError: it is not such a text, or of a version that this library does not know.
     """
+    return read_versioned(
+        text,
+        _ref_decoder,
+        REF_VERSION,
+        what="a task reference",
+        reader="decode_ref",
+        writer="encode_ref",
+        advice="update it, or start the wait where the reference was made",
+    )
+
+
+def read_versioned(
+    text: object,
+    decoder: msgspec.json.Decoder[T],
+    version: int,
+    *,
+    what: str,
+    reader: str,
+    writer: str,
+    advice: str,
+) -> T:
+    """Read JSON that another process wrote, and that says of which version it is.
+
+    Args:
+        text: what was passed.
+        decoder: for that version.
+        version: the only one that is known here.
+        what: what the text is to be, with its article.
+        reader: the function that reads it, for messages.
+        writer: the function that wrote it.
+        advice: what to do about another version.
+
+    Raises:
+        TypeError: it is neither text nor bytes.
+        ValueError: it is not such a text, or of another version.
+    """
     if not isinstance(text, str | bytes):
-        msg = f"decode_ref takes the text that encode_ref wrote, not {type(text).__name__}"
+        msg = f"{reader} takes the text that {writer} wrote, not {type(text).__name__}"
         raise TypeError(msg)
     try:
-        version = _version_decoder.decode(text).get("v")
-        if version != REF_VERSION:
-            msg = (
-                f"a task reference of version {version!r}: this library reads version "
-                f"{REF_VERSION}; update it, or start the wait where the reference was made"
-            )
-            raise ValueError(msg)
-        return _ref_decoder.decode(text)
+        found = _version_decoder.decode(text).get("v")
+        if found == version:
+            return decoder.decode(text)
+        reason = ""
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        reason = str(error)
-    msg = f"not a task reference: {reason}; pass the whole text that encode_ref wrote"
+        found, reason = None, str(error)
+    if reason:
+        msg = f"not {what}: {reason}; pass the whole text that {writer} wrote"
+    else:
+        msg = f"{what} of version {found!r}: this library reads version {version}; {advice}"
     raise ValueError(msg)
 
 

@@ -23,7 +23,7 @@ from asyncclient._pending import Done
 from asyncclient._poller import Poller
 from asyncclient._schedule import Pacing, Schedule, drawing
 from asyncclient._state import TaskState
-from asyncclient._task import Task, TaskRef, checked_ref
+from asyncclient._task import Task, TaskRef, checked_ref, read_versioned
 from asyncclient._wait import Reading, generator, pacing, seconds
 from asyncclient.errors import (
     AsyncClientError,
@@ -136,22 +136,15 @@ class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             TypeError: it is neither text nor bytes.
             ValueError: it is not such a text, or of a version that this library does not know.
         """
-        if not isinstance(text, str | bytes):
-            msg = f"Ticket.decode takes the text that encode wrote, not {type(text).__name__}"
-            raise TypeError(msg)
-        try:
-            version = _any_object.decode(text).get("v")
-            if version != TICKET_VERSION:
-                msg = (
-                    f"a ticket of version {version!r}: this library reads version "
-                    f"{TICKET_VERSION}; update the workers before those who submit"
-                )
-                raise ValueError(msg)
-            return _decoder.decode(text)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            reason = str(error)
-        msg = f"not a ticket: {reason}; pass the whole text that encode wrote"
-        raise ValueError(msg)
+        return read_versioned(
+            text,
+            _decoder,
+            TICKET_VERSION,
+            what="a ticket",
+            reader="Ticket.decode",
+            writer="encode",
+            advice="update the workers before those who submit",
+        )
 
     def left(self, now: float) -> float:
         """Return the seconds that remain, never more than the whole wait had.
@@ -164,7 +157,6 @@ class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _decoder = msgspec.json.Decoder(Ticket)
-_any_object = msgspec.json.Decoder(dict[str, object])
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):

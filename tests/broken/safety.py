@@ -633,8 +633,8 @@ _IDS = (
     Break(
         "A reference of another version is refused.",
         _TASK,
-        "if version != REF_VERSION:",
-        "if False:",
+        "        if found == version:\n",
+        "        if True:\n",
         (_TEST_TASK,),
     ),
     Break(
