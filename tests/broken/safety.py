@@ -243,7 +243,7 @@ _CREDENTIALS = (
         _POOL,
         "{type(error).__name__}: {error}",
         "{type(error).__name__}: {[str(v) for v in request.headers.values()]}",
-        (_TEST_SECRETS,),
+        (_TEST_SOCKET_PROMISES,),
     ),
     Break(
         "What is wrong with the answer that bears a token is told without the answer.",

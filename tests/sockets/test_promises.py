@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
 import anyio
+import msgspec
 import pytest
 
 from asyncclient import Poller, SessionPool, wait_until_done
@@ -122,7 +123,10 @@ def chain_of(error: BaseException) -> list[BaseException]:
 async def test_no_error_of_aiohttp_hangs_on_ours(
     serve: Serve, authority: Authority, refusing: str, vice: str
 ) -> None:
-    """An error of aiohttp holds the request's headers: it is neither cause nor context of ours."""
+    """An error of aiohttp holds the request's headers: it is neither cause nor context of ours.
+
+    Nor are they in its words.
+    """
 
     async def vicious(peer: Peer) -> None:
         if vice == "certificate":
@@ -146,7 +150,8 @@ async def test_no_error_of_aiohttp_hangs_on_ours(
     if vice == "refused":
         server.origin = refusing
     async with SessionPool(max_body=4096, request_timeout=2) as pool:
-        asking = asyncio.ensure_future(pool.exchange(server.get()))
+        request = msgspec.structs.replace(server.get(), headers={"Authorization": TOKEN})
+        asking = asyncio.ensure_future(pool.exchange(request))
         if vice == "closing":
             await server.was_asked()
             await pool.aclose()
@@ -155,6 +160,7 @@ async def test_no_error_of_aiohttp_hangs_on_ours(
     for each in chain_of(caught.value):
         assert not type(each).__module__.startswith("aiohttp"), repr(each)
         assert not hasattr(each, "request_info")
+        assert TOKEN not in f"{each} {each!r} {vars(each)!r}"
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
 
