@@ -55,7 +55,11 @@ async def test_the_sync_sdk_follows_a_run(sync_coze: Any) -> None:
 
     def follow() -> list[str]:
         runs = sync_coze.workflows.runs
-        started = runs.create(workflow_id="7350", parameters=_SOON, is_async=True)
+        started = runs.create(
+            workflow_id="7350",
+            parameters={"simulate": {"seconds": 0.03, "words": ["Running"]}},
+            is_async=True,
+        )
         words: list[str] = []
         while "Success" not in words:
             history = runs.run_histories.retrieve(
@@ -167,7 +171,8 @@ async def test_the_async_sdk_follows_a_run_and_reads_its_node(
 ) -> None:
     """It polls a trimmed run to Success and fetches the output of the node that it lists."""
     runs = async_coze.workflows.runs
-    parameters = {"simulate": {"seconds": 0.03, "outcome": "trimmed"}}
+    fate = {"seconds": 0.03, "outcome": "trimmed", "words": ["Running"]}
+    parameters = {"simulate": fate}
     started = await runs.create(workflow_id="7350", parameters=parameters, is_async=True)
     ids = {"workflow_id": "7350", "execute_id": started.execute_id or ""}
     history = await runs.run_histories.retrieve(**ids)
