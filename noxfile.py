@@ -17,7 +17,12 @@ import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)  # from the classifiers
-OLDEST = PYTHONS[0]
+OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
+# One more than there are cores, and who is idle takes work over: some tests sleep, since what they
+# test does so on the real clock.
+SPREAD = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
+# Properties are searched with a hundred examples once, and with fewer wherever they run again.
+BRIEF = "--hypothesis-profile=brief"
 
 # pyenv hides the Pythons that are not chosen as the current ones: show nox all of them.
 _pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
@@ -69,7 +74,10 @@ def typing(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests on every supported Python, the oldest with coverage; `--` goes to pytest."""
+    """Run the tests on every supported Python, the oldest with coverage; `--` goes to pytest.
+
+    Every fault is met on the oldest and on the newest.
+    """
     # The oldest is the one whose coverage counts: it gets the engines too.
     install(session, "tests", *(["workers"] if session.python == OLDEST else []))
     if session.posargs:
@@ -77,10 +85,13 @@ def tests(session: nox.Session) -> None:
         return
     if session.python == OLDEST:
         session.run("coverage", "erase")  # what earlier runs left would count for lines since moved
-        session.run("coverage", "run", "-m", "pytest", "-n", "auto", "-m", "not heavy")
-        session.run("pytest", "-n", "auto", "-m", "heavy", "--ignore=tests/integrations")
+        traced = (*SPREAD, "-m", "not heavy and not untraced")
+        session.run("coverage", "run", "-m", "pytest", *traced)
+        rest = (*SPREAD, "-m", "heavy or untraced", "--ignore=tests/integrations")
+        session.run("pytest", *rest)
     else:
-        session.run("pytest", "-n", "auto", "-m", "not heavy")
+        chosen = "not heavy" if session.python == NEWEST else "not heavy and not untraced"
+        session.run("pytest", *SPREAD, BRIEF, "-m", chosen)
     _tested.add(str(session.python))
 
 
@@ -104,7 +115,8 @@ def python_backoff(session: nox.Session) -> None:
     else:
         session.run_install("pip", "uninstall", "--yes", "backoff", "python-backoff")
     session.install("python-backoff>=3")
-    session.run("pytest", "-m", "not heavy", "-k", "schedule or wait", *session.posargs)
+    chosen = ("-m", "not heavy", "-k", "schedule or wait")
+    session.run("pytest", *SPREAD, BRIEF, *chosen, *session.posargs)
 
 
 @nox.session(python=OLDEST)
@@ -113,7 +125,9 @@ def lowest(session: nox.Session) -> None:
     if session.venv_backend != "uv":
         session.skip("only uv can install the lowest versions: pip install 'nox[uv]'")
     install(session, "tests", options=("--resolution", "lowest-direct"))
-    session.run("pytest", "-n", "auto", "-m", "not heavy", *session.posargs)
+    # Of the package itself: the command is the same with any, and breaks need but one trial.
+    others = ("--ignore=tests/cli", "--ignore=tests/broken", "--ignore=tests/examples")
+    session.run("pytest", *SPREAD, BRIEF, "-m", "not heavy", *others, *session.posargs)
 
 
 @nox.session(python=OLDEST)
@@ -170,7 +184,7 @@ def fuzz(session: nox.Session) -> None:
     """Feed every decoder fifty times as many odd answers; not a default session."""
     install(session, "tests")
     session.run(
-        "pytest", "tests/test_fuzz.py", "--hypothesis-profile=long", "--timeout=900", "-n", "auto"
+        "pytest", "tests/test_fuzz.py", "--hypothesis-profile=long", "--timeout=900", *SPREAD
     )
 
 

@@ -653,6 +653,8 @@ class Driver:
         polls, error = course.polls, course.last_error
         course.polls = polls + 1
         course.last_error = RequestTimeout("a poll was still unanswered at the deadline")
+        if len(record.waiters) == 1:
+            _report.cut_off(course, course.last_error, seconds=now - record.sent)
         self._expire(waiter, now)
         course.polls, course.last_error = polls, error
 

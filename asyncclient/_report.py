@@ -139,6 +139,10 @@ class Report:
                 self._log.log(level, "%s: a poll failed: %r", course.subject, error, extra=fields)
         self._polled(course, seconds, error)
 
+    def cut_off(self, course: Course[T], error: Exception, *, seconds: float) -> None:
+        """Tell of a poll that was under way when the wait ended."""
+        self._polled(course, seconds, error)
+
     def changed(self, course: Course[T], snapshot: Snapshot[T]) -> None:
         """Tell of a change of state or progress."""
         if self._log.isEnabledFor(logging.INFO):

@@ -407,10 +407,13 @@ class _Wait(Generic[T]):
 
     def _cut_off(self, course: Course[T]) -> AsyncClientError:
         """Make the error for a poll (or a callback) that was under way at the deadline."""
+        now = anyio.current_time()
         if self._polling:
+            self._polling = False
             course.polls += 1
             course.last_error = RequestTimeout("a poll was still unanswered at the deadline")
-        return course.out_of_time(anyio.current_time(), timeout=self._timeout)
+            _report.cut_off(course, course.last_error, seconds=now - self._sent)
+        return course.out_of_time(now, timeout=self._timeout)
 
     async def _cancel_remote(self, course: Course[T]) -> None:
         cancel: Callable[[], Awaitable[object]] | None = getattr(self._task, "cancel", None)

@@ -6,6 +6,7 @@ fixture `anyio_backend` in its `conftest.py`. Both names are in `asyncclient.tes
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,9 +20,24 @@ if TYPE_CHECKING:
 
 # No deadline: a shared machine stalls now and then. A failure prints what reproduces it.
 settings.register_profile("ci", deadline=None, derandomize=False, print_blob=True)
+# For what runs the same tests once more, on another Python or with other versions.
+settings.register_profile("brief", settings.get_profile("ci"), max_examples=25)
 # For `nox -s fuzz`.
 settings.register_profile("long", settings.get_profile("ci"), max_examples=5_000)
 settings.load_profile("ci")
+
+# What lies here costs much of the time that measuring coverage takes, and adds nothing to it.
+_UNTRACED = ("adversity", "broken", "examples", "test_fuzz.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark by its place what is run without measuring coverage."""
+    here = Path(__file__).parent
+    for item in items:
+        place = item.path.relative_to(here).parts[0] if here in item.path.parents else ""
+        if place in _UNTRACED:
+            item.add_marker(pytest.mark.untraced)
+
 
 anyio_backend = pytest_plugin.anyio_backend  # a fixture: pytest finds it by its name
 
