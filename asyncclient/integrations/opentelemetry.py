@@ -260,8 +260,6 @@ class _Telemetry:
         if not isinstance(mark, _Wait) or mark.ended:
             return
         mark.stop()
-        # With a poll that was cut off by the deadline, of which nothing else was told.
-        mark.polls = course.polls
         mark.snapshot = course.snapshot
         if course.unseen is not None:
             mark.span.set_attribute("asyncclient.task.unseen_seconds", course.unseen)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import math
 import weakref
 from collections.abc import Generator, Iterator
 from contextvars import ContextVar
@@ -16,7 +17,7 @@ import pytest
 from asyncclient import Poller, Schedule, Snapshot, Vocabulary, polling_task, wait_until_done
 from asyncclient._decide import Course
 from asyncclient._report import listen
-from asyncclient.errors import ServerError
+from asyncclient.errors import ServerError, WaitTimeout
 from tests.waiting.scenario import Driver, Job, Report, outcome_of
 
 T = TypeVar("T")
@@ -96,6 +97,39 @@ async def test_a_listener_hears_a_wait(driver: Driver) -> None:
         "changed to queued",
         "failed",
         "polled",
+        "polled",
+        "changed to done",
+        "ended with NoneType",
+    ]
+
+
+async def test_a_listener_hears_of_the_poll_that_the_deadline_cuts_off(driver: Driver) -> None:
+    """A request that hangs until the wait ends is a failed poll, told before the end."""
+    notes = Notes()
+    listen(notes)
+    await outcome_of(driver(Job("queued", latency=[0, math.inf]), timeout=5))
+    assert notes.heard == [
+        "began",
+        "polled",
+        "changed to queued",
+        "failed",
+        "ended with WaitTimeout",
+    ]
+
+
+async def test_a_poll_that_goes_on_for_others_is_not_told_as_cut_off() -> None:
+    """Where one of two who share a task runs out of time, the poll under way is told once."""
+    notes = Notes()
+    listen(notes)
+    job = Job("queued", "done", latency=[0, 20])
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        short = asyncio.ensure_future(outcome_of(poller.wait(job, timeout=5)))
+        await poller.wait(job, timeout=60)
+        assert isinstance((await short).error, WaitTimeout)
+    assert notes.heard == [
+        "began",
+        "polled",
+        "changed to queued",
         "polled",
         "changed to done",
         "ended with NoneType",
