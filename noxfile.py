@@ -141,7 +141,7 @@ def cozepy(session: nox.Session) -> None:
 def workers(session: nox.Session) -> None:
     """Test durable waits on real engines that are killed; not a default session.
 
-    What has no server here says that it is NOT TESTED.
+    What has no server here says that it is NOT TESTED; the figures of each kill are printed.
     """
     install(session, "tests", "workers", "recipes")
     paths = [os.environ["PATH"]]
@@ -152,7 +152,7 @@ def workers(session: nox.Session) -> None:
         session.run("npm", "install", *quiet, "--prefix", str(folder), server, external=True)
         paths.insert(0, str(folder / "node_modules" / ".bin"))
     env = {"PATH": os.pathsep.join(paths)}
-    session.run("pytest", "-rs", "tests/integrations", *session.posargs, env=env)
+    session.run("pytest", "-rs", "-s", "tests/integrations", *session.posargs, env=env)
 
 
 @nox.session(python=OLDEST)
@@ -161,7 +161,7 @@ def recipes(session: nox.Session, engine: str) -> None:
     """Run the recipes whose engines need an environment of their own; not a default session."""
     install(session, engine)
     session.run(
-        "pytest", "-rs", "tests/integrations/test_recipes.py", "-k", engine, *session.posargs
+        "pytest", "-rs", "-s", "tests/integrations/test_recipes.py", "-k", engine, *session.posargs
     )
 
 
