@@ -96,6 +96,23 @@ class Peer(Wire):
         head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode()
         await self.send(head + headers + b"\r\n" + body)
 
+    async def break_off(self, vice: str) -> bool:
+        """Give what is no whole answer, in a way that has a name; return whether there is such."""
+        match vice:
+            case "reset":
+                self.reset()
+            case "close":
+                pass  # as the end of its script does
+            case "half":
+                await self.send(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{")
+            case "garbage":
+                await self.send(b"\x00\x01 what?\r\n\r\n")
+            case "stall":
+                await self.until_left()
+            case _:
+                return False
+        return True
+
     async def good_manners(self) -> None:
         """Answer every request with `{}` until the client leaves."""
         while True:

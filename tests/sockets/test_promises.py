@@ -130,21 +130,13 @@ async def test_no_error_of_aiohttp_hangs_on_ours(
 
     async def vicious(peer: Peer) -> None:
         if vice == "certificate":
-            return await peer.hello()
+            await peer.hello()
+            return
         await peer.asked()
-        match vice:
-            case "reset":
-                return peer.reset()
-            case "close":
-                return None
-            case "half":
-                return await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{")
-            case "garbage":
-                return await peer.send(b"\x00\x01 what?\r\n\r\n")
-            case "too long":
-                return await peer.answer(bytes(5000))
-            case _:
-                return await peer.until_left()
+        if vice == "too long":
+            await peer.answer(bytes(5000))
+        elif not await peer.break_off(vice):
+            await peer.until_left()
 
     server = await serve(vicious, authority.server() if vice == "certificate" else None)
     if vice == "refused":

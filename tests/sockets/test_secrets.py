@@ -150,20 +150,10 @@ async def test_no_failure_shows_a_credential(serve: Serve, vice: str) -> None:
     async def vicious(peer: Peer) -> None:
         while True:
             await peer.asked()
-            match vice:
-                case "reset":
-                    return peer.reset()
-                case "close":
-                    return None
-                case "half":
-                    return await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{")
-                case "garbage":
-                    return await peer.send(b"\x00\x01 what?\r\n\r\n")
-                case "stall":
-                    return await peer.until_left()
-                case _:
-                    status, body, headers = answers[vice]
-                    await peer.answer(body, status=status, headers=headers)
+            if await peer.break_off(vice):
+                return
+            status, body, headers = answers[vice]
+            await peer.answer(body, status=status, headers=headers)
 
     server = await serve(vicious)
     async with SessionPool(max_body=4096) as pool:
