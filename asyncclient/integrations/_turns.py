@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from random import Random
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 import anyio
 import msgspec
@@ -19,7 +19,18 @@ from asyncclient._schedule import Pacing, drawing
 from asyncclient._ticket import Expired, Outcome, Pending, TaskOf, Ticket, outcome_of, poll_slice
 from asyncclient._wait import seconds
 
-__all__ = ["Later", "Sink", "Store", "Turns", "checked_keep", "checked_key"]
+__all__ = [
+    "AGAIN_SECONDS",
+    "Later",
+    "Sink",
+    "Store",
+    "Turns",
+    "again_while_away",
+    "checked_keep",
+    "checked_key",
+]
+
+T = TypeVar("T")
 
 _log = logging.getLogger("asyncclient.workers")
 
@@ -31,10 +42,11 @@ Sink: TypeAlias = Callable[[str, Done[object] | Expired], Awaitable[None]]
 _TROUBLE = 15.0
 # So many ends are with the sink at a time, and no more than these are told twice after a kill.
 _TELLING = 32
-# An end that the sink has taken is written down before anything else; a store that is down is asked
-# again, at most so many seconds apart, for so many seconds.
-_KEEP_GAP = 2.0
-_KEEP_SECONDS = 600.0
+# A store that is away is asked again, first after so many seconds, at most so many apart, and for
+# so many in all.
+_AGAIN_FIRST = 0.05
+_AGAIN_GAP = 2.0
+AGAIN_SECONDS = 600.0
 # How often a store that was lost is asked whether it is there, in seconds, and for how long it may
 # think.
 _READY_GAP = 0.5
@@ -244,17 +256,42 @@ class Turns:
         return False
 
     async def _keep(self, key: str, outcome: Outcome) -> None:
-        delay = 0.1
-        give_up = anyio.current_time() + _KEEP_SECONDS
-        while True:
+        """Write an end down, which the sink has taken, before anything else."""
+
+        async def keep() -> None:
             try:
-                return await self._store.keep(key, outcome)
+                await self._store.keep(key, outcome)
             except Exception as error:
-                if anyio.current_time() + delay > give_up:
-                    raise
                 _log.warning("%s: its outcome is not kept yet: %s", key, error)
-            await anyio.sleep(delay)
-            delay = min(2 * delay, _KEEP_GAP)
+                raise
+
+        await again_while_away(keep, away=Exception)
+
+
+async def again_while_away(
+    action: Callable[[], Awaitable[T]],
+    *,
+    away: type[Exception],
+    patience: Callable[[], float] = lambda: AGAIN_SECONDS,
+) -> T:
+    """Ask a store that may be away until it answers, and return what it does.
+
+    Args:
+        action: asks it once.
+        away: what that raises while it is away; the last one is raised when patience is over.
+        patience: returns for how many seconds it is asked in all. It is called after each failure:
+            a worker that is being stopped has less.
+    """
+    delay = _AGAIN_FIRST
+    began = anyio.current_time()
+    while True:
+        try:
+            return await action()
+        except away:
+            if anyio.current_time() + delay > began + patience():
+                raise
+        await anyio.sleep(delay)
+        delay = min(2 * delay, _AGAIN_GAP)
 
 
 def checked_keep(keep: object) -> float:

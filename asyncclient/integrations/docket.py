@@ -25,7 +25,14 @@ from asyncclient._task import TaskRef
 from asyncclient._ticket import Expired, Outcome, TaskOf, Ticket
 from asyncclient._wait import seconds
 from asyncclient.integrations._peers import Peers
-from asyncclient.integrations._turns import Sink, Turns, checked_keep, checked_key
+from asyncclient.integrations._turns import (
+    AGAIN_SECONDS,
+    Sink,
+    Turns,
+    again_while_away,
+    checked_keep,
+    checked_key,
+)
 
 __all__ = ["DocketWaits", "Expired", "Outcome", "Sink", "Ticket"]
 
@@ -38,10 +45,6 @@ _BATCH = 100
 # With redis-py's 100 connections, docket's worker falls into "Redis is unavailable" for ever once
 # more tasks than that speak at a time.
 _SPARE_CONNECTIONS = 64
-# What hands a wait back to a server that is away tries again, at most so many seconds apart, for so
-# many seconds.
-_AGAIN_GAP = 2.0
-_AGAIN_SECONDS = 600.0
 _CLOSE_SECONDS = 5.0
 # A process that knows the task by name only puts a ticket back for those who can hold it.
 _NOT_HERE = timedelta(seconds=5)
@@ -371,17 +374,12 @@ def _perpetual_of(turns: Turns) -> Perpetual:
 
         async def on_complete(self, execution: Execution, outcome: TaskOutcome) -> bool:
             """Reschedule the wait, or end it, even when the server is just away."""
-            delay = 0.05
-            began = anyio.current_time()
-            while True:
-                try:
-                    return await super().on_complete(execution, outcome)
-                except RedisError:
-                    patience = _CLOSE_SECONDS if turns.closing else _AGAIN_SECONDS
-                    if anyio.current_time() + delay > began + patience:
-                        raise
-                await anyio.sleep(delay)
-                delay = min(2 * delay, _AGAIN_GAP)
+            complete = super().on_complete
+            return await again_while_away(
+                lambda: complete(execution, outcome),
+                away=RedisError,
+                patience=lambda: _CLOSE_SECONDS if turns.closing else AGAIN_SECONDS,
+            )
 
         @classmethod
         def worker_lifecycle(

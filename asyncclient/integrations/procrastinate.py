@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,15 @@ from asyncclient._task import TaskRef
 from asyncclient._ticket import Expired, Outcome, TaskOf, Ticket, wall_clock
 from asyncclient._wait import seconds
 from asyncclient.integrations._peers import Peers
-from asyncclient.integrations._turns import Later, Sink, Turns, checked_keep, checked_key
+from asyncclient.integrations._turns import (
+    AGAIN_SECONDS,
+    Later,
+    Sink,
+    Turns,
+    again_while_away,
+    checked_keep,
+    checked_key,
+)
 
 __all__ = ["Expired", "Outcome", "ProcrastinateWaits", "Sink", "Ticket"]
 
@@ -37,9 +46,6 @@ _FETCH_GAP = 0.5
 _CONNECTIONS = 10
 # Jobs are written so many at a time.
 _BATCH = 500
-# A database that is away is asked again, at most so many seconds apart, for so many seconds.
-_AGAIN_GAP = 2.0
-_AGAIN_SECONDS = 600.0
 _RESTART_GAP = 1.0
 # What a worker told the others is forgotten after so many seconds, where nobody takes it away.
 _BOARD_SECONDS = 2 * 86_400.0
@@ -343,22 +349,16 @@ class ProcrastinateWaits:
         await self._defer_again(key, later)
 
     async def _defer_again(self, key: str, later: Later) -> None:
-        delay = 0.05
-        give_up = anyio.current_time() + _AGAIN_SECONDS
-        while True:
-            try:
-                job = self._job(key, later.ticket, later.delay)
+        async def defer() -> None:
+            job = self._job(key, later.ticket, later.delay)
+            # It may have been, by another turn of the same wait, after a rescue.
+            with contextlib.suppress(AlreadyEnqueued):
                 await self._app.job_manager.defer_job_async(job)
-            except AlreadyEnqueued:
-                return  # by another turn of the same wait, after a rescue
-            except ConnectorException:
-                closing = self._turns is None or self._turns.closing
-                if closing or anyio.current_time() + delay > give_up:
-                    raise
-            else:
-                return
-            await anyio.sleep(delay)
-            delay = min(2 * delay, _AGAIN_GAP)
+
+        def patience() -> float:
+            return 0.0 if self._turns is None or self._turns.closing else AGAIN_SECONDS
+
+        await again_while_away(defer, away=ConnectorException, patience=patience)
 
     # --- what dead workers leave ---
 
