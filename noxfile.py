@@ -40,6 +40,7 @@ nox.options.sessions = [
     "typing",
     "tests",
     "coverage",
+    "event_loops",
     "python_backoff",
     "lowest",
     "cozepy",
@@ -103,6 +104,16 @@ def coverage(session: nox.Session) -> None:
     install(session, "tests")
     session.run("coverage", "combine")
     session.run("coverage", "report")
+
+
+@nox.session(python=[OLDEST, NEWEST])
+def event_loops(session: nox.Session) -> None:
+    """Test waits, the Poller and sockets on uvloop, and with eager tasks where Python has them."""
+    install(session, "tests")
+    folders = ("tests/waiting", "tests/poller", "tests/sockets")
+    for event_loop in ("uvloop",) if session.python == OLDEST else ("uvloop", "eager"):
+        chosen = (f"--event-loop={event_loop}", "-m", "not heavy")
+        session.run("pytest", *SPREAD, BRIEF, *chosen, *folders, *session.posargs)
 
 
 @nox.session(python=OLDEST)

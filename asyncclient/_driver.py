@@ -90,6 +90,8 @@ class Driver:
         self._heap: list[tuple[float, int, Record]] = []
         self._sequence = count()
         self._timer: asyncio.TimerHandle | None = None
+        # Kept here, since not every event loop's handle knows it (uvloop's does not).
+        self._timer_due = math.inf
         self._loop: asyncio.AbstractEventLoop | None = None
         # Of the timers: one sets the next, and would keep its first waiter's for ever.
         self._context = Context()
@@ -317,9 +319,10 @@ class Driver:
             return
         due = self._heap[0][0]
         if self._timer is not None:
-            if self._timer.when() <= due:
+            if self._timer_due <= due:
                 return
             self._timer.cancel()
+        self._timer_due = due
         self._timer = self._loop.call_at(due, self._tick, context=self._context)
 
     def _tick(self) -> None:
@@ -342,8 +345,10 @@ class Driver:
         self._arm()
 
     def _pump(self, lane: Lane) -> None:
-        if self.closed or self._loop is None:
+        # An eager task may end while it is made, and then calls this from within itself.
+        if self.closed or self._loop is None or lane.pumping:
             return
+        lane.pumping = True
         if lane.timer is not None:
             lane.timer.cancel()
             lane.timer = None
@@ -352,22 +357,26 @@ class Driver:
             left = lane.budget.wait(now)
             if left > 0:
                 lane.timer = self._loop.call_at(now + left, self._pump, lane, context=self._context)
-                return
+                break
             record = lane.take()
             if record is not None:
                 self._send(record, now, self._loop)
+        lane.pumping = False
 
     def _send(self, record: Record, now: float, loop: asyncio.AbstractEventLoop) -> None:
         record.lane.budget.spend(now)
         record.lane.in_flight += 1
         self.lags.append(max(0.0, now - record.due))
         record.sent = now
-        record.flight = loop.create_task(self._poll(record), context=record.context.copy())
-        self._flights.add(record.flight)
-        record.flight.add_done_callback(self._flights.discard)
+        flight = loop.create_task(self._poll(record), context=record.context.copy())
+        if not flight.done():  # an eager one may be
+            record.flight = flight
+            self._flights.add(flight)
+            flight.add_done_callback(self._flights.discard)
 
     async def _poll(self, record: Record) -> None:
-        flight = record.flight
+        # An eager task begins before whoever makes it has it.
+        record.flight = flight = asyncio.current_task()
         step: Step[object] | None = None
         now = self.now()
         try:

@@ -227,6 +227,7 @@ class Lane:
         "name",
         "pending",
         "price",
+        "pumping",
         "refused",
         "served",
         "timer",
@@ -243,6 +244,7 @@ class Lane:
         self.due_counts = DueCounts()
         self.pending = 0
         self.in_flight = 0
+        self.pumping = False
         self.refused = 0
         self.health = Health()
         # The turn that was served last: the lane's own clock, which only service moves on.

@@ -13,7 +13,7 @@ import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
-from asyncclient.testing import pytest_plugin
+from tests.loops import Backend, virtual_backend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,12 @@ settings.load_profile("ci")
 _UNTRACED = ("adversity", "broken", "examples", "test_fuzz.py")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the whole suite run on another event loop."""
+    loops = ["asyncio", "uvloop", "eager"]
+    parser.addoption("--event-loop", choices=loops, default="asyncio", help="what the tests run on")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark by its place what is run without measuring coverage."""
     here = Path(__file__).parent
@@ -39,7 +45,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.untraced)
 
 
-anyio_backend = pytest_plugin.anyio_backend  # a fixture: pytest finds it by its name
+# As wide as the session, so that async fixtures of any scope may run on this loop.
+@pytest.fixture(scope="session")
+def anyio_backend(request: pytest.FixtureRequest) -> Backend:
+    """Make virtual time the default for async tests."""
+    return virtual_backend(str(request.config.getoption("--event-loop")))
 
 
 @pytest.fixture(autouse=True)

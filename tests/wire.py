@@ -34,6 +34,8 @@ class Wire:
 
     async def send(self, data: bytes) -> None:
         """Send bytes as they are; raises `OSError` when the client has left."""
+        if self._writer.transport.is_closing():
+            raise ConnectionResetError  # uvloop's own would be a RuntimeError
         self._writer.write(data)
         await self._writer.drain()
         self.offered += len(data)

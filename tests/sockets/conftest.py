@@ -13,7 +13,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import anyio
 import pytest
@@ -22,6 +22,7 @@ from aiohttp import web
 
 from asyncclient import SessionPool
 from asyncclient._wire import Request
+from tests.loops import Backend, real_backend
 from tests.wire import Wire, full_queue
 
 # A bound on what takes milliseconds: only a hang breaks it.
@@ -29,9 +30,9 @@ PATIENCE = 5.0
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> tuple[str, dict[str, Any]]:
+def anyio_backend(request: pytest.FixtureRequest) -> Backend:
     """Put this folder on the real clock: what is tested here is what sockets do."""
-    return "asyncio", {"debug": False}
+    return real_backend(str(request.config.getoption("--event-loop")))
 
 
 @dataclass(frozen=True)

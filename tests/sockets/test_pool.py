@@ -713,9 +713,9 @@ async def test_who_cancels_a_request_as_the_pool_closes_gets_its_cancellation(
     pool = SessionPool()
     task = asyncio.create_task(failure_of(pool.exchange(server.get())))
     await server.was_asked()
-    closing = asyncio.create_task(pool.aclose())
     asyncio.get_running_loop().call_soon(task.cancel)
-    await asyncio.wait([task, closing])
+    await pool.aclose()
+    await asyncio.wait([task])
     assert isinstance(task.result(), asyncio.CancelledError)
 
 
