@@ -136,8 +136,8 @@ def lowest(session: nox.Session) -> None:
     if session.venv_backend != "uv":
         session.skip("only uv can install the lowest versions: pip install 'nox[uv]'")
     install(session, "tests", options=("--resolution", "lowest-direct"))
-    # Of the package itself: the command is the same with any, and breaks need but one trial.
-    others = ("--ignore=tests/cli", "--ignore=tests/broken", "--ignore=tests/examples")
+    # Of the package itself: the command is the same with any.
+    others = ("--ignore=tests/cli", "--ignore=tests/examples")
     session.run("pytest", *SPREAD, BRIEF, "-m", "not heavy", *others, *session.posargs)
 
 
@@ -244,16 +244,6 @@ def adversity(session: nox.Session) -> None:
         env={"ADVERSITY_CLOCK": "real"},
     )
     session.run("python", "benchmarks/adversity.py", *session.posargs)
-
-
-@nox.session(python=OLDEST)
-def broken(session: nox.Session) -> None:
-    """Break each promise and each rule of waiting in turn: a test must notice.
-
-    Not a default session: it takes some twenty minutes; `-- --only 5 6` tries a few.
-    """
-    install(session, "tests")
-    session.run("python", "-m", "tests.broken", *session.posargs)
 
 
 @nox.session(python=OLDEST)

@@ -5,22 +5,25 @@ from __future__ import annotations
 import logging
 
 from asyncclient import errors
+from asyncclient._durable import Expired, Pending, Ticket, poll_slice
+from asyncclient._http import Handle, SessionPool
 from asyncclient._learning import LearnedSchedule
-from asyncclient._poller import AsDone, BudgetStats, Done, KindStats, Poller, PollerStats
-from asyncclient._pool import SessionPool
+from asyncclient._many import AsDone, BudgetStats, Done, KindStats, Poller, PollerStats
+from asyncclient._ref import TaskRef, decode_ref, encode_ref
 from asyncclient._schedule import Schedule
 from asyncclient._state import Snapshot, TaskState, Vocabulary
-from asyncclient._task import Task, TaskRef, decode_ref, encode_ref, polling_task
-from asyncclient._ticket import Expired, Pending, Ticket, poll_slice
-from asyncclient._wait import Watch, wait_until_done, watch
+from asyncclient._task import Observation, Task, polling_task
+from asyncclient._waiting import Watch, wait_until_done, watch
 
 __all__ = [
     "AsDone",
     "BudgetStats",
     "Done",
     "Expired",
+    "Handle",
     "KindStats",
     "LearnedSchedule",
+    "Observation",
     "Pending",
     "Poller",
     "PollerStats",

@@ -4,29 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
-__all__ = [
-    "LONGEST_ID",
-    "bytes_of",
-    "id_text",
-    "list_of",
-    "mapping",
-    "mapping_of_texts",
-    "number",
-    "one_of",
-    "optional_id",
-    "optional_line",
-    "optional_truth",
-    "text",
-    "text_line",
-    "url_text",
-    "whole_number",
-]
-
 Choice = TypeVar("Choice", bound=str)
+Function = TypeVar("Function", bound=Callable[..., object])
 
 # Characters. A provider's ids have some 40; two of this length, quoted, still fit into the 8000
 # octets of a request line that every server takes (RFC 9112, section 3).
@@ -38,16 +21,7 @@ _SPACE = re.compile(r"\s")
 
 
 def text(name: str, value: object, advice: str = "") -> str:
-    """Check an argument that must be a text, and return it; never show it, it may be secret.
-
-    Args:
-        name: the argument's name.
-        value: what was passed.
-        advice: what else to say to whoever passed something else.
-
-    Raises:
-        TypeError: it is not a text.
-    """
+    """Check an argument that must be a text, and return it; never show it, it may be secret."""
     if not isinstance(value, str):
         decode = ": decode it first" if isinstance(value, bytes | bytearray) else advice
         msg = f"{name} must be a text, not {type(value).__name__}{decode}"
@@ -56,18 +30,7 @@ def text(name: str, value: object, advice: str = "") -> str:
 
 
 def text_line(name: str, value: object, what: str = "text") -> str:
-    """Check a word or a name on one line, and return it.
-
-    Args:
-        name: the argument's name.
-        value: what was passed.
-        what: what it is, for the message.
-
-    Raises:
-        TypeError: it is not a text.
-        ValueError: it is empty, longer than 256 characters, has spaces around it, or has a line
-            break or another control character.
-    """
+    """Check a word or a name on one line, and return it."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
     line = text(name, value, f": pass {_shown(str(value))} if that is it" if is_number else "")
     if len(line) > LONGEST_ID:
@@ -91,12 +54,7 @@ def optional_line(name: str, value: object, what: str = "text") -> str | None:
 
 
 def id_text(name: str, value: object) -> str:
-    """Check an id that travels in a path, a query or a body, and return it.
-
-    Raises:
-        TypeError: it is not a text.
-        ValueError: it is `.` or `..`, which a path does not bear, or no line as `text_line` says.
-    """
+    """Check an id that travels in a path, a query or a body, and return it."""
     identity = text_line(name, value, "id")
     if identity in {".", ".."}:
         msg = f"{name}={identity!r} is not an id: it would change the request's path"
@@ -110,11 +68,7 @@ def optional_id(name: str, value: object) -> str | None:
 
 
 def bytes_of(name: str, value: object) -> bytes:
-    """Return the body of a request that a caller received, as bytes.
-
-    Raises:
-        TypeError: it is neither bytes nor a text.
-    """
+    """Return the body of a request that a caller received, as bytes."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass")  # half a letter is for a decoder to refuse
     if isinstance(value, bytes | bytearray | memoryview):
@@ -124,12 +78,7 @@ def bytes_of(name: str, value: object) -> bytes:
 
 
 def url_text(name: str, value: object) -> str:
-    """Check an address that a provider is to call, and return it.
-
-    Raises:
-        TypeError: it is not a text.
-        ValueError: it is not an http(s) URL with a host, or longer than 2048 characters.
-    """
+    """Check an address that a provider is to call, and return it."""
     url = text(name, value)
     if len(url) > _LONGEST_URL:
         msg = f"{name} has {len(url)} characters, and no URL has more than {_LONGEST_URL} here"
@@ -147,12 +96,7 @@ def url_text(name: str, value: object) -> str:
 
 
 def whole_number(name: str, value: object, *, least: int) -> None:
-    """Check a count, a page number or the like.
-
-    Raises:
-        TypeError: it is not a whole number.
-        ValueError: it is less than `least`.
-    """
+    """Check a count, a page number or the like."""
     if isinstance(value, bool) or not isinstance(value, int):
         msg = f"{name} must be a whole number, not {_shown(value)}"
         raise TypeError(msg)
@@ -170,20 +114,7 @@ def number(
     finite: bool = True,
     advice: str = "",
 ) -> float:
-    """Check a number, whole or not, and return it as a float.
-
-    Args:
-        name: the argument's name.
-        value: what was passed.
-        unit: as `seconds`, for the message.
-        above: it must be more than this. Default: any number will do.
-        finite: whether infinity is refused; NaN always is.
-        advice: what else to say to whoever passed something else, as `; 1 is usual`.
-
-    Raises:
-        TypeError: it is not a number.
-        ValueError: it is not in that range, or too large for a float.
-    """
+    """Check a number, whole or not, and return it as a float."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         msg = f"{name} must be a number{unit and f' of {unit}'}, not {_shown(value)}{advice}"
         raise TypeError(msg)
@@ -201,24 +132,30 @@ def number(
     return given
 
 
-def optional_truth(name: str, value: object) -> bool | None:
-    """Check a truth value that may be left out; None stays None.
+def seconds(name: str, value: object) -> float:
+    """Check a timeout in seconds, and return it; `math.inf` is allowed for those who mean it."""
+    advice = " (math.inf for no limit; to look once, await task.poll())"
+    return number(name, value, unit="seconds", above=0, finite=False, advice=advice)
 
-    Raises:
-        TypeError: it is something else.
-    """
+
+def optional_truth(name: str, value: object) -> bool | None:
+    """Check a truth value that may be left out; None stays None."""
     if value is not None and not isinstance(value, bool):
         msg = f"{name} must be True or False, not {_shown(value)}"
         raise TypeError(msg)
     return value
 
 
-def one_of(name: str, value: Choice, allowed: tuple[Choice, ...]) -> Choice:
-    """Check a word that must be one of a few, and return it.
+def optional_function(name: str, value: Function | None, of: str) -> Function | None:
+    """Check a function that may be left out, and return it; None stays None."""
+    if value is not None and not callable(value):
+        msg = f"{name} must be a function of {of}, not {type(value).__name__}"
+        raise TypeError(msg)
+    return value
 
-    Raises:
-        ValueError: it is none of them.
-    """
+
+def one_of(name: str, value: Choice, allowed: tuple[Choice, ...]) -> Choice:
+    """Check a word that must be one of a few, and return it."""
     if value not in allowed:
         msg = f"{name}={_shown(value)} must be one of {', '.join(map(repr, allowed))}"
         raise ValueError(msg)
@@ -226,39 +163,21 @@ def one_of(name: str, value: Choice, allowed: tuple[Choice, ...]) -> Choice:
 
 
 def mapping(name: str, value: object) -> None:
-    """Check inputs given by name.
-
-    Raises:
-        TypeError: it is not a mapping.
-    """
+    """Check inputs given by name."""
     if not isinstance(value, Mapping):
         msg = f"{name} must be a mapping of names to values, not {type(value).__name__}"
         raise TypeError(msg)
 
 
 def mapping_of_texts(name: str, value: object) -> None:
-    """Check texts given by name.
-
-    Raises:
-        TypeError: it is not a mapping, or a value in it is not a text.
-    """
+    """Check texts given by name."""
     mapping(name, value)
     for key, inner in cast("Mapping[object, object]", value).items():
         text(f"{name}[{_shown(key)}]", inner)
 
 
 def list_of(name: str, value: object, what: type | tuple[type, ...], words: str) -> None:
-    """Check a list.
-
-    Args:
-        name: the argument's name.
-        value: what was passed.
-        what: the types that its items may have.
-        words: the same for the message, as `ToolOutput or mappings`.
-
-    Raises:
-        TypeError: it is not a list or another sequence, or holds something else.
-    """
+    """Check a list."""
     if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence):
         msg = f"{name} must be a list of {words}, not {type(value).__name__}: put it into [...]"
         raise TypeError(msg)
@@ -269,7 +188,7 @@ def list_of(name: str, value: object, what: type | tuple[type, ...], words: str)
 
 
 def _shown(value: object) -> str:
-    """Return what a caller passed as it would write it, cut to a length that a message bears."""
+    """Return what a caller passed as it would write it, cut to a length that fits a message."""
     if isinstance(value, str | bytes | bytearray):
         value = value[:_SHOWN]
     shown = repr(value)

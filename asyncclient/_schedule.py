@@ -17,8 +17,6 @@ import msgspec
 
 from asyncclient._arguments import number
 
-__all__ = ["Backoff", "Pacing", "Schedule", "drawing"]
-
 # The first gap is drawn from this share of `first` up to `first`: one random phase spreads a herd
 # as well as full jitter on every gap does (2,000 tasks at once: 53 against 62 polls in the worst
 # 100 ms), and a floor keeps the second poll from following the first at once.
@@ -124,10 +122,12 @@ class Backoff(msgspec.Struct, frozen=True):
     def delays(self, rng: Random | None = None) -> Iterator[float]:
         """Yield the gaps in seconds, without end; `rng` as in `Schedule.delays`."""
         draw = drawing(rng)
-        gaps = _growth(self.first, 2.0, self.cap)
-        floor = self.first * _PHASE_FLOOR
-        for index in count():
-            yield max(draw(gaps[index]), floor)
+        return (self.delay(number, draw) for number in count())
+
+    def delay(self, number: int, draw: Callable[[float], float] = backoff.full_jitter) -> float:
+        """Return one gap in seconds; arguments as in `Schedule.delay`."""
+        ceiling = _growth(self.first, 2.0, self.cap)[number]
+        return max(draw(ceiling), self.first * _PHASE_FLOOR)
 
 
 class _Growth:
@@ -162,3 +162,24 @@ def drawing(rng: Random | None) -> Callable[[float], float]:
 def _require(owner: str, **numbers: object) -> None:
     for name, value in numbers.items():
         number(f"{owner}: {name}", value)
+
+
+def checked_schedule(schedule: Pacing | None) -> Pacing:
+    """Return the schedule to use, checked; None is the default."""
+    if schedule is None:
+        return _DEFAULT
+    if isinstance(schedule, type) or not callable(getattr(schedule, "delays", None)):
+        msg = f"schedule must be a Schedule, not {type(schedule).__name__}: try Schedule(first=...)"
+        raise TypeError(msg)
+    return schedule
+
+
+_DEFAULT = Schedule()
+
+
+def checked_rng(rng: Random | None) -> Random | None:
+    """Return a random generator or None, checked."""
+    if rng is not None and not callable(getattr(rng, "uniform", None)):
+        msg = f"rng must be a random.Random, not {type(rng).__name__}: try random.Random({rng!r})"
+        raise TypeError(msg)
+    return rng

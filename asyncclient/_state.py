@@ -9,15 +9,13 @@ from typing import Generic, TypeVar, cast
 
 import msgspec
 
-from asyncclient.errors import counted
-
-__all__ = ["Snapshot", "TaskState", "Vocabulary"]
+from asyncclient._text import counted
 
 T_co = TypeVar("T_co", covariant=True)
 
 
 class TaskState(StrEnum):
-    """What a task is doing, whatever its provider calls it."""
+    """What a task is doing, in words that are the same for every provider."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -141,8 +139,8 @@ class Snapshot(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
         result: the provider's typed answer.
         polls: polls made so far, this one included.
         elapsed: seconds since the wait began.
-        progress: how far it has come, in the provider's own unit, where it tells.
-        reason: the provider's words for what went wrong or what it waits for, where it tells.
+        progress: how far it has come, in the provider's own unit, if it says so.
+        reason: the provider's words for what went wrong or what it waits for, if it says so.
         raw: the answer as it came, undecoded; None when the task's `poll()` does not keep it.
     """
 

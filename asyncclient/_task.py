@@ -1,164 +1,68 @@
-"""What can be waited for: the `Task` protocol, its optional traits, and its portable reference."""
+"""What can be waited for: the `Task` protocol, and what one look at a task sees."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
 from inspect import isawaitable, iscoroutine
-from typing import ClassVar, Generic, Protocol, TypeVar, cast
+from typing import Generic, Protocol, TypeVar, cast
 
 import msgspec
 
+from asyncclient._ref import TaskRef
 from asyncclient._state import TaskState, Vocabulary
 
-__all__ = ["Handle", "PollingTask", "Task", "TaskRef", "decode_ref", "encode_ref", "polling_task"]
-
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 Found = TypeVar("Found")
 
-REF_VERSION = 1
+
+class _Seen(msgspec.Struct, Generic[T_co], frozen=True):
+    state: TaskState | None
+    word: str | int | None
+    result: T_co
 
 
-class TaskRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where to find a task again, in this process or another; there is no secret in it.
-
-    Attributes:
-        provider: as `coze`.
-        kind: as `workflow_run`.
-        ids: the provider's ids by their names.
-        created: Unix time in whole seconds at which it was started; None when not known.
-        v: version of this form.
-    """
-
-    provider: str
-    kind: str
-    ids: dict[str, str]
-    created: int | None = None
-    v: int = msgspec.field(default=REF_VERSION)
-
-    def __hash__(self) -> int:
-        return hash((self.provider, self.kind, frozenset(self.ids.items())))
-
-    def __str__(self) -> str:
-        return f"{self.provider} {self.kind} {'/'.join(self.ids.values())}"
-
-
-_ref_encoder = msgspec.json.Encoder()
-_ref_decoder = msgspec.json.Decoder(TaskRef)
-_version_decoder = msgspec.json.Decoder(dict[str, object])
-
-
-def encode_ref(ref: object) -> str:
-    """Write a reference as one line of JSON, for a queue, a database or a URL.
-
-    Its ids and some 110 bytes more: under 300 bytes with ids as Coze (20 digits) and Copy.ai (41
-    characters) give them, and never more than 2200 for a provider's handle, whose ids are bounded.
-
-    Raises:
-        TypeError: it is not a `TaskRef`.
-    """
-    if not isinstance(ref, TaskRef):
-        msg = f"encode_ref takes a TaskRef (a handle's .ref), not {type(ref).__name__}"
-        raise TypeError(msg)
-    return _ref_encoder.encode(ref).decode()
-
-
-def decode_ref(text: object) -> TaskRef:
-    """Read what `encode_ref` wrote.
-
-    Raises:
-        TypeError: it is neither text nor bytes.
-        ValueError: it is not such a text, or of a version that this library does not know.
-    """
-    return read_versioned(
-        text,
-        _ref_decoder,
-        REF_VERSION,
-        what="a task reference",
-        reader="decode_ref",
-        writer="encode_ref",
-        advice="update it, or start the wait where the reference was made",
-    )
-
-
-def read_versioned(
-    text: object,
-    decoder: msgspec.json.Decoder[T],
-    version: int,
-    *,
-    what: str,
-    reader: str,
-    writer: str,
-    advice: str,
-) -> T:
-    """Read JSON that another process wrote, and that says of which version it is.
+class Observation(_Seen[T_co], frozen=True, kw_only=True):
+    """All that one look at a task saw; the first three may be given by position.
 
     Args:
-        text: what was passed.
-        decoder: for that version.
-        version: the only one that is known here.
-        what: what the text is to be, with its article.
-        reader: the function that reads it, for messages.
-        writer: the function that wrote it.
-        advice: what to do about another version.
-
-    Raises:
-        TypeError: it is neither text nor bytes.
-        ValueError: it is not such a text, or of another version.
+        state: our state; None when the provider's word is in no vocabulary.
+        word: the provider's own word; None when its answer had none.
+        result: the typed answer.
+        raw: the answer's bytes; None where they are not kept.
+        reason: the provider's words for what went wrong or what it waits for.
+        progress: how far the task has come, in any unit that grows.
+        demand: what identifies a demand on the caller, while the task is blocked.
+        hint: seconds that the provider asks to wait before the next look.
+        took: seconds that an ended task took by the provider's own clock.
     """
-    if not isinstance(text, str | bytes):
-        msg = f"{reader} takes the text that {writer} wrote, not {type(text).__name__}"
-        raise TypeError(msg)
-    try:
-        found = _version_decoder.decode(text).get("v")
-        if found == version:
-            return decoder.decode(text)
-        reason = ""
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        found, reason = None, str(error)
-    if reason:
-        msg = f"not {what}: {reason}; pass the whole text that {writer} wrote"
-    else:
-        msg = f"{what} of version {found!r}: this library reads version {version}; {advice}"
-    raise ValueError(msg)
+
+    raw: bytes | None = None
+    reason: str | None = None
+    progress: float | None = None
+    demand: Hashable = None
+    hint: float | None = None
+    took: float | None = None
 
 
-def key_of(account: Hashable, ref: TaskRef) -> tuple[Hashable, ...]:
-    """Return the identity of a task by its reference, whatever the order of its ids."""
-    return (account, ref.kind, *(ref.ids[name] for name in sorted(ref.ids)))
+class Task(Protocol[T_co]):
+    """Anything that can be looked at until it ends. Every provider's handle is one.
 
-
-def checked_ref(ref: object) -> TaskRef:
-    """Return a reference, or say what to do with what is none.
-
-    Raises:
-        TypeError: it is not a `TaskRef`.
-    """
-    if not isinstance(ref, TaskRef):
-        msg = f"task() takes a TaskRef, not {type(ref).__name__}: read a text with decode_ref first"
-        raise TypeError(msg)
-    return ref
-
-
-class Task(Protocol[T]):
-    """Anything whose end can be waited for. Every provider's handle is one.
-
-    A task may also have any of these, found by their names:
+    A task may also have any of these:
 
     * `ref`: a `TaskRef`, by which it can be found again in another process.
+    * `budget`: a tuple, the provider first; a `Poller` counts looks of equal budgets together.
     * `async cancel()`: asks the provider to stop the job.
-    * `reason_of(result)`: the provider's words for what went wrong, a text or None.
-    * `progress_of(result)`: how far it has come, a number in any unit that grows, or None.
-    * `hint_of(result)`: the seconds that the answer asks to wait, or None.
-    * `duration_of(result)`: the seconds that an ended task took by the provider's own clock, or
-      None. A schedule that learns sees by them more than by its polls.
-    * `block_of(result)`: what tells one demand on the caller from the next, any hashable, or None.
-    * `transient`: a tuple of exception types of `poll` that are worth repeating.
-    * `budget`: a tuple, the provider first; a `Poller` counts polls of equal budgets together.
+    * `read(raw)`: what `observe` sees, from the bytes of an answer, without any I/O.
+    * `transient`: a tuple of exception types of `observe` that are worth repeating.
+    * `documented_rate`: the provider's limit of looks a second.
     """
+
+    __slots__ = ()
 
     @property
     def key(self) -> Hashable:
-        """Identity: tasks with equal keys are one task, and are polled once."""
+        """Identity: tasks with equal keys are one task, and are looked at once."""
         ...  # pragma: no cover
 
     @property
@@ -166,113 +70,34 @@ class Task(Protocol[T]):
         """Which tasks are alike: they share what is learned of their durations."""
         ...  # pragma: no cover
 
-    async def poll(self) -> T:
-        """Ask once, with one request, and return the answer."""
-        ...  # pragma: no cover
-
-    def state_of(self, result: T) -> TaskState | None:
-        """Return the state that an answer shows; None when its word is not known."""
-        ...  # pragma: no cover
-
-    def word_of(self, result: T) -> str | int | None:
-        """Return the provider's own word for it; None when the answer has none."""
+    async def observe(self) -> Observation[T_co]:
+        """Look once, with one request, and return all that was seen."""
         ...  # pragma: no cover
 
 
-class Handle(Generic[T]):
-    """A provider's task by its ids: what `start_…` returns. Making one does no I/O.
-
-    A provider's handle adds `poll` and `word_of`, names its `vocabulary`, and whichever optional
-    traits it has. `documented_rate` is the limit of its polls in requests a second, where the
-    provider documents one.
-
-    Args:
-        account: the provider and the place where it is asked.
-        kind: which tasks are alike.
-        ref: its portable reference.
-        budget: what its polls are counted against, the provider first and then the account. By
-            default just these two.
-    """
-
-    __slots__ = ("budget", "key", "kind", "ref")
-
-    vocabulary: ClassVar[Vocabulary]
-    documented_rate: ClassVar[float | None] = None
-
-    def __init__(
-        self,
-        account: Hashable,
-        kind: str,
-        ref: TaskRef,
-        budget: tuple[Hashable, ...] | None = None,
-    ) -> None:
-        self.key = key_of(account, ref)
-        self.kind = kind
-        self.ref = ref
-        self.budget = budget or (ref.provider, account)
-
-    async def poll(self) -> T:
-        """Ask the provider once, with one request, and return its typed answer."""
-        raise NotImplementedError  # pragma: no cover
-
-    def word_of(self, result: T) -> str | int | None:
-        """Return the provider's own status word in an answer."""
-        raise NotImplementedError  # pragma: no cover
-
-    def state_of(self, result: T) -> TaskState | None:
-        """Return the state that an answer shows; None when its word is not known."""
-        return self.vocabulary.state_of(self.word_of(result))
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.ref}>"
+def ref_of(task: object) -> TaskRef | None:
+    """Return a task's portable reference, if it has one."""
+    ref: object = getattr(task, "ref", None)
+    return ref if isinstance(ref, TaskRef) else None
 
 
-class PollingTask(Generic[T]):
-    """A task made of one coroutine function, by `polling_task`."""
+class PollingTask(msgspec.Struct, Generic[T_co], frozen=True, eq=False, weakref=True):
+    """A task made of one coroutine function, by `polling_task`, whose arguments it keeps."""
 
-    __slots__ = (
-        "_duration",
-        "_fetch",
-        "_hint",
-        "_progress",
-        "_reason",
-        "_status",
-        "_vocabulary",
-        "key",
-        "kind",
-        "ref",
-        "transient",
-    )
+    fetch: Callable[[], Awaitable[T_co]]
+    vocabulary: Vocabulary
+    status: Callable[[T_co], str | int | None]
+    key: Hashable
+    kind: str
+    reason: Callable[[T_co], str | None] | None
+    progress: Callable[[T_co], float | None] | None
+    hint: Callable[[T_co], float | None] | None
+    duration: Callable[[T_co], float | None] | None
+    transient: tuple[type[Exception], ...]
 
-    def __init__(
-        self,
-        fetch: Callable[[], Awaitable[T]],
-        vocabulary: Vocabulary,
-        status: Callable[[T], str | int | None],
-        *,
-        key: Hashable,
-        kind: str,
-        reason: Callable[[T], str | None] | None,
-        progress: Callable[[T], float | None] | None,
-        hint: Callable[[T], float | None] | None,
-        duration: Callable[[T], float | None] | None,
-        transient: tuple[type[Exception], ...],
-    ) -> None:
-        self._fetch = fetch
-        self._vocabulary = vocabulary
-        self._status = status
-        self._reason = reason
-        self._progress = progress
-        self._hint = hint
-        self._duration = duration
-        self.key = key
-        self.kind = kind
-        self.ref: TaskRef | None = None
-        self.transient = transient
-
-    async def poll(self) -> T:
+    async def poll(self) -> T_co:
         """Call the function once and return what it returned."""
-        answer = self._fetch()
+        answer = self.fetch()
         if not isawaitable(answer):
             msg = (
                 f"{self.kind}: fetch() returned {type(answer).__name__}, not an awaitable: "
@@ -281,29 +106,21 @@ class PollingTask(Generic[T]):
             raise TypeError(msg)
         return await answer
 
-    def word_of(self, result: T) -> str | int | None:
-        """Return what `status` found in an answer; None where it finds nothing."""
-        return _found(self._status, result)
-
-    def state_of(self, result: T) -> TaskState | None:
-        """Return the state that an answer shows; None when its word is not known."""
-        return self._vocabulary.state_of(self.word_of(result))
-
-    def reason_of(self, result: T) -> str | None:
-        """Return what `reason` found in an answer."""
-        return _found(self._reason, result)
-
-    def progress_of(self, result: T) -> float | None:
-        """Return what `progress` found in an answer."""
-        return _found(self._progress, result)
-
-    def hint_of(self, result: T) -> float | None:
-        """Return what `hint` found in an answer."""
-        return _found(self._hint, result)
-
-    def duration_of(self, result: T) -> float | None:
-        """Return what `duration` found in an answer."""
-        return _found(self._duration, result)
+    async def observe(self) -> Observation[T_co]:
+        """Look once, and return what the caller's functions find in the answer."""
+        answer = await self.poll()
+        word = _found(self.status, answer)
+        state = self.vocabulary.state_of(word)
+        ended = state is not None and state.is_terminal
+        return Observation(
+            state,
+            word,
+            answer,
+            reason=None if state is TaskState.SUCCEEDED else _found(self.reason, answer),
+            progress=_found(self.progress, answer),
+            hint=None if ended else _found(self.hint, answer),
+            took=_found(self.duration, answer) if ended else None,
+        )
 
     def __repr__(self) -> str:
         return f"<PollingTask {self.kind} {self.key!r}>"
@@ -314,7 +131,7 @@ def _found(find: Callable[[T], Found] | None, result: T) -> Found | None:
     try:
         return None if find is None else find(result)
     except (LookupError, AttributeError):
-        # An answer without a status field is a missing word, which a wait knows to bear.
+        # An answer without a status field is a missing word, which a wait tolerates.
         return None
 
 
@@ -351,6 +168,31 @@ def polling_task(
     Raises:
         TypeError: `fetch`, `status` or `vocabulary` is not of its kind.
     """
+    _check(fetch, vocabulary, key, transient)
+    functions = (status, reason, progress, hint, duration)
+    for name, function in zip(_FUNCTIONS, functions, strict=True):
+        if not (callable(function) or (function is None and name != "status")):
+            kind_of = type(function).__name__
+            msg = f"{name} must be a function from an answer to its {name}, not {kind_of}"
+            raise TypeError(msg)
+    return PollingTask(
+        fetch,
+        vocabulary,
+        status,
+        fetch if key is None else key,
+        kind or str(getattr(fetch, "__qualname__", type(fetch).__name__)),
+        reason,
+        progress,
+        hint,
+        duration,
+        transient,
+    )
+
+
+_FUNCTIONS = ("status", "reason", "progress", "hint", "duration")
+
+
+def _check(fetch: object, vocabulary: object, key: object, transient: object) -> None:
     if iscoroutine(fetch):
         fetch.close()
         msg = "polling_task takes the async function itself, not a call of it: drop the '()'"
@@ -358,42 +200,11 @@ def polling_task(
     if not callable(fetch):
         msg = f"polling_task takes an async function of no arguments, not {type(fetch).__name__}"
         raise TypeError(msg)
-    _check("vocabulary", vocabulary, Vocabulary)
-    for name, what, function in (
-        ("status", "status word", status),
-        ("reason", "reason", reason or status),
-        ("progress", "progress", progress or status),
-        ("hint", "hint", hint or status),
-        ("duration", "duration", duration or status),
-    ):
-        if not callable(function):
-            kind_of = type(function).__name__
-            msg = f"{name} must be a function from an answer to its {what}, not {kind_of}"
+    for name, value, kind in (("vocabulary", vocabulary, Vocabulary), ("key", key, Hashable)):
+        if not isinstance(value, kind):
+            msg = f"{name} must be a {kind.__name__}, not {type(value).__name__}"
             raise TypeError(msg)
-    _check_transient(transient)
-    _check("key", key, Hashable)
-    return PollingTask(
-        fetch,
-        vocabulary,
-        status,
-        key=fetch if key is None else key,
-        kind=kind or str(getattr(fetch, "__qualname__", type(fetch).__name__)),
-        reason=reason,
-        progress=progress,
-        hint=hint,
-        duration=duration,
-        transient=transient,
-    )
-
-
-def _check_transient(types: object) -> None:
-    kinds = cast("tuple[object, ...]", types) if isinstance(types, tuple) else (None,)
+    kinds = cast("tuple[object, ...]", transient) if isinstance(transient, tuple) else (None,)
     if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
         msg = "transient must be a tuple of exception classes, as (httpx.TransportError,)"
-        raise TypeError(msg)
-
-
-def _check(name: str, value: object, kind: type) -> None:
-    if not isinstance(value, kind):
-        msg = f"{name} must be a {kind.__name__}, not {type(value).__name__}"
         raise TypeError(msg)

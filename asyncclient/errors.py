@@ -31,13 +31,8 @@ use of the library (a bad argument, a closed pool) raises the built-in `TypeErro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if (
-    TYPE_CHECKING
-):  # names for the type checker only: at run time this module imports nothing of ours
-    from asyncclient._state import Snapshot
-    from asyncclient._task import TaskRef
+from asyncclient._ref import TaskRef
+from asyncclient._state import Snapshot
 
 __all__ = [
     "APIError",
@@ -244,7 +239,7 @@ class TaskBlocked(AsyncClientError):
 class UnknownStatus(AsyncClientError):
     """A status word in no vocabulary: raised with `unknown="raise"`.
 
-    Also raised when several answers in a row bear no status word at all.
+    Also raised when several answers in a row have no status word at all.
     """
 
 
@@ -260,8 +255,3 @@ class WaitTimeout(AsyncClientError, TimeoutError):
     ) -> None:
         super().__init__(message, advice=advice)
         self.retry_after = retry_after
-
-
-def counted(number: int, thing: str) -> str:
-    """Write a count as an English reader would: `1 poll`, `2 polls`, `0 polls`."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"

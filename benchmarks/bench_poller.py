@@ -30,7 +30,15 @@ import msgspec
 from loopback import BODY
 from turns import versions
 
-from asyncclient import Poller, Schedule, SessionPool, Task, TaskState, wait_until_done
+from asyncclient import (
+    Observation,
+    Poller,
+    Schedule,
+    SessionPool,
+    Task,
+    TaskState,
+    wait_until_done,
+)
 from asyncclient.providers.coze import Coze
 
 TASKS = 100_000
@@ -69,18 +77,10 @@ class Tiny:
     def __init__(self, number: int) -> None:
         self.key = number
 
-    async def poll(self) -> str:
+    async def observe(self) -> Observation[str]:
         """Count this poll and answer."""
         Tiny.polls += 1
-        return "running"
-
-    def word_of(self, result: str) -> str:
-        """Return the answer itself."""
-        return result
-
-    def state_of(self, result: str) -> TaskState:
-        """Return the only state."""
-        return TaskState.RUNNING if result == "running" else TaskState.FAILED
+        return Observation(TaskState.RUNNING, "running", "running")
 
 
 class Silent(Tiny):
@@ -88,9 +88,10 @@ class Silent(Tiny):
 
     __slots__ = ()
 
-    def hint_of(self, _result: str) -> float:
-        """Return the seconds to wait."""
-        return SILENCE
+    async def observe(self) -> Observation[str]:
+        """Count this poll and answer, with the seconds to wait."""
+        Tiny.polls += 1
+        return Observation(TaskState.RUNNING, "running", "running", hint=SILENCE)
 
 
 # --- the contenders ---
@@ -106,7 +107,7 @@ async def follow_by_coroutine(
         await asyncio.sleep(due - clock())
         now = clock()
         late(now - due)
-        state = task.state_of(await task.poll())
+        state = (await task.observe()).state
         if state is not None and state.is_terminal:
             return
         due = now + interval
@@ -289,7 +290,7 @@ def serving() -> Generator[str]:
 class Counted:
     """A task whose polls are counted."""
 
-    __slots__ = ("budget", "key", "kind", "ref", "state_of", "task", "word_of")
+    __slots__ = ("budget", "key", "kind", "ref", "task")
 
     polls = 0
 
@@ -297,15 +298,13 @@ class Counted:
         self.task = task
         self.key = task.key
         self.kind = task.kind
-        self.state_of = task.state_of
-        self.word_of = task.word_of
         self.ref = getattr(task, "ref", None)
         self.budget = getattr(task, "budget", None)
 
-    async def poll(self) -> object:
+    async def observe(self) -> Observation[object]:
         """Count this poll and make it."""
         Counted.polls += 1
-        return await self.task.poll()
+        return await self.task.observe()
 
 
 @contextlib.asynccontextmanager

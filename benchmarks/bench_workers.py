@@ -27,9 +27,9 @@ from redis.asyncio import Redis
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from asyncclient import Done, Poller, Schedule, TaskRef, Vocabulary, polling_task
-from asyncclient._budget import Budget
-from asyncclient._ticket import AnyTask, Expired
+from asyncclient import Done, Poller, Schedule, Task, TaskRef, Vocabulary, polling_task
+from asyncclient._durable import Expired
+from asyncclient._many.budget import Budget
 from asyncclient.integrations.docket import DocketWaits
 from tests.integrations.servers import redis_server
 
@@ -45,7 +45,7 @@ async def work(url: str, name: str, hold: float, waits: int, seconds: float) -> 
     polls: set[str] = set()
     count = 0
 
-    def task_of(ref: TaskRef) -> AnyTask:
+    def task_of(ref: TaskRef) -> Task[object]:
         key = ref.ids["id"]
 
         async def fetch() -> str:

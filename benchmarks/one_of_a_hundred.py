@@ -21,8 +21,8 @@ from random import Random
 import anyio
 from turns import versions
 
-from asyncclient import Poller, Schedule, TaskRef, TaskState, Vocabulary
-from asyncclient._ticket import Pending, Ticket, poll_slice
+from asyncclient import Observation, Poller, Schedule, TaskRef, TaskState
+from asyncclient._durable import Pending, Ticket, poll_slice
 from asyncclient.testing import run_virtual
 
 POLLS = 500.0  # polls a second of the worker's part of all accounts
@@ -32,7 +32,6 @@ SECONDS = 4500.0
 DEATH_AT = 2700.0
 # Nothing that the plan says of the steady state holds while the waits come in.
 STEADY_FROM = 900.0
-WORDS = Vocabulary(running="running", succeeded="done", failed="broken")
 REF = TaskRef("copyai", "workflow_run", {"workflow_id": "WCFG-1", "run_id": "WRUN-1"})
 
 
@@ -87,7 +86,7 @@ class Item:
         """What this worker may ask of its account, in polls a second."""
         return POLLS / len(self._seen.polls)
 
-    async def poll(self) -> str:
+    async def observe(self) -> Observation[str]:
         """Answer at once."""
         now = anyio.current_time()
         self._seen.polls[self._account][int(now)] += 1
@@ -96,15 +95,7 @@ class Item:
         if self.came is not None and self._last < self.came:
             self._seen.first.append(now - self.came)
         self._last = now
-        return "running"
-
-    def state_of(self, result: str) -> TaskState | None:
-        """Return the state of a word."""
-        return WORDS.state_of(result)
-
-    def word_of(self, result: str) -> str:
-        """Return the word."""
-        return result
+        return Observation(TaskState.RUNNING, "running", "running")
 
 
 def quantile(counts: Counter[int], share: float) -> int:

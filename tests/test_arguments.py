@@ -9,8 +9,7 @@ from types import MappingProxyType
 from typing import cast
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from asyncclient._arguments import (
     LONGEST_ID,
@@ -119,7 +118,7 @@ def test_an_accepted_line_is_itself(value: str) -> None:
     assert not re.search(r"[\x00-\x1f\x7f]", line)
 
 
-def test_a_line_is_told_as_what_it_is() -> None:
+def test_a_line_is_named_as_what_it_is() -> None:
     """A user's name is not called an id of a path, and may be dots."""
     assert text_line("user_id", "..", "user id") == ".."
     with pytest.raises(ValueError, match="it is no user id"):
@@ -181,7 +180,7 @@ def test_a_body_is_taken_as_a_framework_gives_it() -> None:
 
 @pytest.mark.parametrize("wrong", [None, {}, 5, ["{}"]], ids=repr)
 def test_what_is_no_body_is_refused(wrong: object) -> None:
-    """A body that a framework has parsed already is told what to be."""
+    """A body that a framework has parsed already is refused with what to pass."""
     with pytest.raises(TypeError, match=r"^body must be the bytes or the text of a request, not "):
         bytes_of("body", wrong)
 
@@ -301,7 +300,7 @@ def test_a_list_is_a_list(wrong: object) -> None:
 
 
 def test_an_item_of_a_list_is_named() -> None:
-    """The error tells which item is of another kind; lists and tuples of the kind are taken."""
+    """The error says which item is of another kind; lists and tuples of the kind are taken."""
     for good in ([], [1], (1, 2)):
         list_of("tool_outputs", good, int, "numbers")
     with pytest.raises(TypeError, match=r"^tool_outputs\[1\] must be one of numbers, not str$"):

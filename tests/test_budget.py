@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from asyncclient._budget import Budget
+from asyncclient._many.budget import Budget
 from tests.poller.service import most_within
 
 RATES = st.sampled_from([0.1, 1.0, 3.0, 20.0, 50.0, 1000.0])

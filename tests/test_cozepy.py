@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from asyncclient.testing._simulator import Simulator
+from asyncclient.testing import Simulator
 from asyncclient.testing.pytest_plugin import real_time
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from asyncclient import errors
+from asyncclient._http import Answer, Response
+from asyncclient._ref import TaskRef
 from asyncclient._state import Snapshot, TaskState
-from asyncclient._task import TaskRef
-from asyncclient._wire import Answer, Response
+from asyncclient._text import counted
 from asyncclient.errors import (
     APIError,
     AsyncClientError,
@@ -71,18 +72,19 @@ def test_timeouts_are_pythons_own_too() -> None:
 
 
 def test_all_errors_are_exported() -> None:
-    """`__all__` is sorted, and has every class of the module and nothing else."""
+    """`__all__` is sorted, and has every class that the module defines and nothing else."""
     classes = [
         name
         for name, value in vars(errors).items()
-        if inspect.isclass(value) and not name.startswith("_")
+        if inspect.isclass(value) and value.__module__ == errors.__name__
     ]
     assert sorted(classes) == errors.__all__
+    assert not [name for name in errors.__all__ if name.startswith("_")]
     assert all(kind.__module__ == "asyncclient.errors" for kind in CLASSES)
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_every_error_is_of_the_tree_and_is_told(kind: type[AsyncClientError]) -> None:
+def test_every_error_is_of_the_tree_and_is_documented(kind: type[AsyncClientError]) -> None:
     """Every class derives from the root, and says in a docstring of its own what happened."""
     assert issubclass(kind, AsyncClientError)
     assert issubclass(kind, Exception)
@@ -142,7 +144,7 @@ def test_an_error_has_its_attributes_from_the_start(
 
 @pytest.mark.parametrize("kind", CLASSES)
 @pytest.mark.parametrize(
-    ("advice", "told"),
+    ("advice", "words"),
     [
         ("", "no answer yet"),
         ("ask again", "no answer yet; ask again"),
@@ -150,12 +152,12 @@ def test_an_error_has_its_attributes_from_the_start(
     ],
     ids=["none", "clause", "sentence"],
 )
-def test_an_error_tells_what_happened_and_then_the_advice(
-    kind: type[AsyncClientError], advice: str, told: str
+def test_an_error_says_what_happened_and_then_the_advice(
+    kind: type[AsyncClientError], advice: str, words: str
 ) -> None:
     """Both can be had alone; the advice follows a semicolon, or a full stop if it is a sentence."""
     error = kind("no answer yet", advice=advice)
-    assert str(error) == told
+    assert str(error) == words
     assert error.text == "no answer yet"
     assert error.advice == advice
 
@@ -168,11 +170,11 @@ def test_the_advice_can_be_another_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "told"), [(0, "0 polls"), (1, "1 poll"), (2, "2 polls"), (11, "11 polls")]
+    ("number", "words"), [(0, "0 polls"), (1, "1 poll"), (2, "2 polls"), (11, "11 polls")]
 )
-def test_one_is_counted_in_the_singular(number: int, told: str) -> None:
+def test_one_is_counted_in_the_singular(number: int, words: str) -> None:
     """Counts in messages are English."""
-    assert errors.counted(number, "poll") == told
+    assert counted(number, "poll") == words
 
 
 def complete(kind: type[AsyncClientError]) -> AsyncClientError:

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import TypeAlias, cast
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 
-from asyncclient import Task, TaskRef, decode_ref
-from asyncclient._wait import Reading
-from asyncclient._wire import Response, seconds_asked
+from asyncclient import Handle, Schedule, TaskRef, TaskState, decode_ref
+from asyncclient._http import Response, seconds_asked
+from asyncclient._waiting import Polling, Record, Report, gaps_of
 from asyncclient.errors import AsyncClientError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
@@ -59,11 +58,11 @@ CALLS: dict[str, Call] = {
     "copyai.list_webhooks": lambda _, copyai: copyai.list_webhooks(),
     "copyai.delete_webhook": lambda _, copyai: copyai.delete_webhook("1"),
 }
-HANDLES: dict[str, Callable[[Coze, CopyAI], Task[object]]] = {
-    "coze.workflow_run": lambda coze, _: cast("Task[object]", coze.workflow_run("1", "2")),
-    "coze.copy_task": lambda coze, _: cast("Task[object]", coze.copy_task("1")),
-    "coze.chat": lambda coze, _: cast("Task[object]", coze.chat("1", "2")),
-    "copyai.workflow_run": lambda _, copyai: cast("Task[object]", copyai.workflow_run("1", "2")),
+HANDLES: dict[str, Callable[[Coze, CopyAI], Handle[object]]] = {
+    "coze.workflow_run": lambda coze, _: coze.workflow_run("1", "2"),
+    "coze.copy_task": lambda coze, _: coze.copy_task("1"),
+    "coze.chat": lambda coze, _: coze.chat("1", "2"),
+    "copyai.workflow_run": lambda _, copyai: copyai.workflow_run("1", "2"),
 }
 RECORDED: list[Json] = [
     json.loads(path.read_bytes())
@@ -186,18 +185,39 @@ def test_a_call_raises_only_our_errors(name: str, answer: Response) -> None:
 @pytest.mark.parametrize("name", HANDLES)
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(answer=answers)
-def test_a_poll_raises_only_our_errors(name: str, answer: Response) -> None:
-    """A handle's poll gives facts that the rules can use, or raises an `AsyncClientError`."""
+def test_a_look_raises_only_our_errors(name: str, answer: Response) -> None:
+    """A handle sees what the rules can use, or raises an `AsyncClientError`."""
 
-    async def poll() -> None:
+    async def look() -> None:
         task = HANDLES[name](*clients(answer))
         with contextlib.suppress(AsyncClientError):
-            result = await task.poll()
-            facts = Reading(task).facts(result)
-            assert facts.word is None or isinstance(facts.word, str | int)
-            read_whole(result)
+            seen = await task.observe()
+            assert seen.state is None or isinstance(seen.state, TaskState)
+            assert seen.word is None or isinstance(seen.word, str | int)
+            assert seen.raw == answer.body
+            assert task.read(answer.body).word == seen.word
+            read_whole(seen.result)
 
-    asyncio.run(poll())
+    asyncio.run(look())
+
+
+@pytest.mark.parametrize("name", HANDLES)
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(answer=answers)
+def test_a_wait_raises_only_our_errors(name: str, answer: Response) -> None:
+    """After any answer a wait knows when to look again, has ended, or raises our error."""
+
+    async def look() -> None:
+        now = asyncio.get_running_loop().time()
+        record: Record[object] = Record(HANDLES[name](*clients(answer)), now)
+        polling: Polling[Record[object]] = Polling(
+            Report("tests"), gaps_of(Schedule(), None), lambda width: width
+        )
+        with contextlib.suppress(AsyncClientError):
+            sleep = await polling.look(record)
+            assert sleep is None or 0 < sleep.seconds <= 3600
+
+    asyncio.run(look())
 
 
 @given(body=bodies)

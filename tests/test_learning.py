@@ -16,8 +16,7 @@ from typing import cast
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from asyncclient._learning import LearnedSchedule
 from asyncclient._schedule import Schedule

@@ -10,8 +10,7 @@ from statistics import mean
 from typing import cast
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from asyncclient._learning import LearnedSchedule
 from asyncclient._schedule import Schedule

@@ -31,8 +31,10 @@ PROMISED = {
     "BudgetStats",
     "Done",
     "Expired",
+    "Handle",
     "KindStats",
     "LearnedSchedule",
+    "Observation",
     "Pending",
     "Poller",
     "PollerStats",
@@ -44,6 +46,7 @@ PROMISED = {
     "TaskState",
     "Ticket",
     "Vocabulary",
+    "Watch",
     "decode_ref",
     "encode_ref",
     "errors",
@@ -101,16 +104,16 @@ def test_a_star_import_brings_the_exported_names(module: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_public_module_is_told(name: str) -> None:
+def test_a_public_module_is_documented(name: str) -> None:
     """Each public module begins with one sentence."""
-    assert_told(importlib.import_module(name).__doc__)
+    assert_documented(importlib.import_module(name).__doc__)
 
 
 @pytest.mark.parametrize(("module", "name"), list(public_names()))
-def test_a_public_name_is_told(module: str, name: str) -> None:
+def test_a_public_name_is_documented(module: str, name: str) -> None:
     """Each public class and function has a docstring of its own, and so have its methods."""
     value: object = getattr(importlib.import_module(module), name)
-    assert_told(vars(value)["__doc__"] if inspect.isclass(value) else inspect.getdoc(value))
+    assert_documented(vars(value)["__doc__"] if inspect.isclass(value) else inspect.getdoc(value))
     if not inspect.isclass(value):
         return
     for method, member in vars(value).items():
@@ -118,7 +121,7 @@ def test_a_public_name_is_told(module: str, name: str) -> None:
             assert member.__doc__, f"{name}.{method}"
 
 
-def assert_told(docstring: str | None) -> None:
+def assert_documented(docstring: str | None) -> None:
     """Check that a docstring begins with a summary of one line."""
     assert docstring
     summary, _, rest = docstring.strip().partition("\n")

@@ -12,8 +12,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from asyncclient._schedule import Backoff, Schedule
 
@@ -164,7 +163,7 @@ def test_without_a_generator_no_two_tasks_wait_alike(pacing: Schedule | Backoff)
     assert list(islice(pacing.delays(), 10)) != list(islice(pacing.delays(), 10))
 
 
-def test_each_call_starts_anew() -> None:
+def test_each_call_starts_again() -> None:
     """One schedule serves many tasks: each gets delays from the first one on."""
     schedule = Schedule(jitter=0)
     slow = schedule.delays()

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 from asyncclient._state import Snapshot, TaskState, Vocabulary
 
@@ -104,7 +103,7 @@ def test_a_word_in_two_states_is_refused(words: dict[Word, TaskState], data: st.
         assert part in str(refused.value)
 
 
-def test_a_word_may_be_told_twice_under_one_state() -> None:
+def test_a_word_may_be_named_twice_under_one_state() -> None:
     """The same word twice under one state is no contradiction."""
     vocabulary = Vocabulary(succeeded=["done", "done"], failed="error")
     assert vocabulary.state_of("done") is TaskState.SUCCEEDED
@@ -238,7 +237,7 @@ def test_a_vocabulary_shows_its_words() -> None:
 # --- snapshots --------------------------------------------------------------------------------
 
 
-def test_a_snapshot_tells_state_word_polls_and_time() -> None:
+def test_a_snapshot_shows_state_word_polls_and_time() -> None:
     """The repr is one short line, and shows nothing of the answer."""
     snapshot = Snapshot(
         state=TaskState.RUNNING,

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from asyncclient._arguments import LONGEST_ID
+from asyncclient._ref import TaskRef, decode_ref, encode_ref, is_same_task
 from asyncclient._state import TaskState, Vocabulary
-from asyncclient._task import PollingTask, TaskRef, decode_ref, encode_ref, polling_task
+from asyncclient._task import Observation, PollingTask, polling_task, ref_of
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport
 
 if TYPE_CHECKING:
-    from asyncclient._task import Handle
+    from asyncclient._http import Handle
 
 WORDS = Vocabulary(running="busy", succeeded="done", failed="error")
 
@@ -38,6 +38,7 @@ REFS = st.builds(
     kind=st.text(),
     ids=st.dictionaries(st.text(), st.text(), max_size=5),
     created=st.none() | st.integers(-(2**63), 2**63 - 1),
+    account=st.none() | st.text(),
 )
 
 
@@ -84,7 +85,7 @@ LONGEST = ["7" * LONGEST_ID, '"' * LONGEST_ID, "\\" * LONGEST_ID, "\U0001f375" *
 @pytest.mark.parametrize("identity", LONGEST, ids=["digits", "quotes", "backslashes", "four bytes"])
 @pytest.mark.parametrize("kind", ["workflow", "copy", "copy at once", "chat", "copyai"])
 def test_a_reference_is_bounded_by_its_ids(kind: str, identity: str) -> None:
-    """With the longest ids that are taken a handle's reference is 2200 bytes at most."""
+    """With the longest ids that are taken a handle's reference is 2300 bytes at most."""
     transport = ScriptedTransport([])
     coze, copyai = Coze(transport, token="pat_1"), CopyAI(transport, api_key="key-1")
     made: dict[str, Callable[[], Handle[Any]]] = {
@@ -99,12 +100,27 @@ def test_a_reference_is_bounded_by_its_ids(kind: str, identity: str) -> None:
     ref = made[kind]().ref
     text = encode_ref(msgspec.structs.replace(ref, created=1_700_000_000))
     ids = sum(len(msgspec.json.encode(one)) - 2 for one in ref.ids.values())
-    assert len(text.encode()) - ids <= 115
-    assert len(text.encode()) <= 2200
+    assert len(text.encode()) - ids <= 125
+    assert len(text.encode()) <= 2300
+
+
+@pytest.mark.parametrize(
+    "letter", ["a", '"', "\\", "\U0001f375"], ids=["a", "quote", "backslash", "tea"]
+)
+def test_a_reference_is_bounded_by_its_accounts_name(letter: str) -> None:
+    """A name, whose length is bounded, adds its own bytes to a reference, and nothing else."""
+    transport = ScriptedTransport([])
+    name = letter * 25
+    coze = Coze(transport, token="pat_1", account=name)
+    copyai = CopyAI(transport, api_key="key-1", account=name)
+    for ref in (coze.workflow_run("7", "7").ref, copyai.workflow_run("7", "7").ref):
+        text = encode_ref(msgspec.structs.replace(ref, created=1_700_000_000))
+        named = len(msgspec.json.encode(name)) - 2
+        assert len(text.encode()) - named - 2 <= 125
 
 
 def test_a_longer_id_makes_no_reference() -> None:
-    """No handle bears an id without bound, or its reference would have none."""
+    """No handle has an id without bound, or its reference would have none."""
     longer = "7" * (LONGEST_ID + 1)
     for make in (
         lambda: Coze(ScriptedTransport(), token="pat_1").chat("7350", longer),
@@ -114,7 +130,7 @@ def test_a_longer_id_makes_no_reference() -> None:
             make()
 
 
-def test_a_reference_is_told_by_provider_kind_and_ids() -> None:
+def test_a_reference_is_written_by_provider_kind_and_ids() -> None:
     """As text a reference is short enough for a log line."""
     assert str(REF) == "coze chat 7350/7351"
 
@@ -135,7 +151,7 @@ def test_equal_references_are_one_key_in_whatever_order_their_ids_stand() -> Non
     assert len({stored, REF}) == 1
 
 
-def test_references_are_told_apart_quickly() -> None:
+def test_references_are_found_quickly() -> None:
     """The ids are in the hash, or a million tasks would be looked up one by one."""
     refs = [TaskRef("coze", "copy_task", {"task_id": str(number)}, 7) for number in range(100)]
     assert len({hash(ref) for ref in refs}) > 90
@@ -172,21 +188,77 @@ def test_only_text_is_read(wrong: object) -> None:
 
 @pytest.mark.parametrize(
     ("version", "shown"),
-    [("0", "0"), ("2", "2"), ('"1"', "'1'"), ("null", "None"), ("[1]", r"\[1\]")],
+    [("0", "0"), ("3", "3"), ('"1"', "'1'"), ("null", "None"), ("[1]", r"\[1\]")],
 )
 def test_an_unknown_version_says_what_to_do(version: str, shown: str) -> None:
     """A reference of another version raises with it, with what is read, and the way out."""
-    text = encode_ref(REF).replace('"v":1', f'"v":{version}')
+    text = encode_ref(REF).replace('"v":2', f'"v":{version}')
     with pytest.raises(
-        ValueError, match=f"of version {shown}: this library reads version 1; update it"
+        ValueError, match=f"of version {shown}: this library reads version 2; update it"
     ):
         decode_ref(text)
 
 
 def test_a_future_version_may_have_other_fields() -> None:
-    """The version is looked at first, so that a newer form is told from garbage."""
+    """The version is looked at first, so that a newer form is not taken for garbage."""
     with pytest.raises(ValueError, match="of version 3"):
         decode_ref('{"v":3,"job":["coze"],"account":7}')
+
+
+@given(REFS.map(lambda ref: msgspec.structs.replace(ref, account=None)))
+def test_the_first_version_is_read_as_todays(ref: TaskRef) -> None:
+    """What an older release wrote, without an account, equals what this one writes."""
+    fields = msgspec.to_builtins(ref)
+    del fields["account"]
+    old = msgspec.json.encode(fields | {"v": 1})
+    assert decode_ref(old) == ref
+    assert decode_ref(old).v == 2
+    assert hash(decode_ref(old)) == hash(ref)
+    assert encode_ref(decode_ref(old)) == encode_ref(ref)
+
+
+def test_the_text_of_the_first_version_is_read() -> None:
+    """A text as it lies in the tables of those who used the first release."""
+    old = (
+        '{"provider":"coze","kind":"chat","ids":{"conversation_id":"7350","chat_id":"7351"},'
+        '"created":1700000000,"v":1}'
+    )
+    assert decode_ref(old) == REF
+    assert encode_ref(REF) == old.replace('"v":1', '"account":null,"v":2')
+
+
+def test_a_reference_made_as_of_the_first_version_is_todays() -> None:
+    """A program that says the version itself gets a reference that equals the others."""
+    assert TaskRef(REF.provider, REF.kind, REF.ids, REF.created, v=1) == REF
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (None, None, True),
+        ("acme", "acme", True),
+        ("acme", None, True),
+        (None, "acme", True),
+        ("acme", "zenith", False),
+    ],
+)
+def test_two_references_are_of_one_task_unless_they_name_two_accounts(
+    one: str | None,
+    other: str | None,
+    same: bool,  # noqa: FBT001  (a table's column)
+) -> None:
+    """A reference that names no account may be of any."""
+    mine, yours = (msgspec.structs.replace(REF, account=account) for account in (one, other))
+    assert is_same_task(mine, yours) is same
+    later = msgspec.structs.replace(yours, created=None)
+    assert is_same_task(mine, later) is same
+
+
+@pytest.mark.parametrize("field", ["provider", "kind", "ids"])
+def test_references_of_other_ids_are_of_other_tasks(field: str) -> None:
+    """Provider, kind and ids must all be equal."""
+    other = msgspec.structs.replace(REF, **{field: {"chat_id": "1"} if field == "ids" else "other"})
+    assert not is_same_task(REF, other)
 
 
 def test_a_text_without_a_version_is_refused() -> None:
@@ -211,7 +283,9 @@ def test_a_text_without_a_version_is_refused() -> None:
         encode_ref(REF).replace('"coze"', "null"),
         encode_ref(REF).replace("1700000000", '"today"'),
         encode_ref(REF).replace("1700000000", "1.5"),
+        encode_ref(REF).replace('"account":null', '"account":7'),
         '{"v":1}',
+        '{"v":2}',
         '{"v":true,"provider":"coze","kind":"chat","ids":{}}',
         "[" * 100_000,
         '{"v":1,"provider":' + "[" * 100_000,
@@ -232,6 +306,8 @@ def test_a_text_without_a_version_is_refused() -> None:
         "no provider",
         "created is a text",
         "created is a float",
+        "account is a number",
+        "first version alone",
         "version alone",
         "version is a truth value",
         "nested",
@@ -263,6 +339,7 @@ class Job(msgspec.Struct):
     done: float | None = None
     why: str | None = None
     wait: float | None = None
+    took: float | None = None
 
 
 async def fetch() -> dict[str, str]:
@@ -300,14 +377,44 @@ async def test_a_poll_calls_the_function_once() -> None:
 
 
 async def test_an_error_of_the_function_is_the_polls() -> None:
-    """What the function raises comes out of `poll` as it is."""
+    """What the function raises comes out of `poll` and `observe` as it is."""
 
     async def ask() -> Job:
         raise ConnectionResetError("gone")
 
     task = polling_task(ask, vocabulary=WORDS, status=lambda job: job.status)
-    with pytest.raises(ConnectionResetError, match="gone"):
-        await task.poll()
+    for look in (task.poll, task.observe):
+        with pytest.raises(ConnectionResetError, match="gone"):
+            await look()
+
+
+def test_an_observation_is_a_value() -> None:
+    """State, word and result may be given by position, and nothing of it can be changed."""
+    seen = Observation(TaskState.RUNNING, "busy", 7, progress=0.5)
+    assert (seen.state, seen.word, seen.result) == (TaskState.RUNNING, "busy", 7)
+    assert seen == Observation(state=TaskState.RUNNING, word="busy", result=7, progress=0.5)
+    assert seen != Observation(TaskState.RUNNING, "busy", 7)
+    with pytest.raises(TypeError):
+        cast("Any", Observation)(TaskState.RUNNING, "busy", 7, b"7")
+    for field in seen.__struct_fields__:
+        with pytest.raises(AttributeError):
+            setattr(seen, field, None)
+
+
+async def test_a_look_is_one_call_whose_answer_is_the_result() -> None:
+    """`observe` calls the function once, and has its answer itself; no bytes are kept."""
+    calls: list[Job] = []
+
+    async def ask() -> Job:
+        calls.append(Job("busy"))
+        return calls[-1]
+
+    seen = await polling_task(ask, vocabulary=WORDS, status=lambda job: job.status).observe()
+    assert len(calls) == 1
+    assert seen.result is calls[0]
+    assert seen == Observation(TaskState.RUNNING, "busy", calls[0])
+    assert seen.raw is None
+    assert seen.demand is None
 
 
 @pytest.mark.parametrize(
@@ -320,26 +427,31 @@ async def test_an_error_of_the_function_is_the_polls() -> None:
         (None, None),
     ],
 )
-def test_a_word_is_read_by_status_and_meant_by_the_vocabulary(
+async def test_a_word_is_read_by_status_and_meant_by_the_vocabulary(
     word: str | None, state: TaskState | None
 ) -> None:
-    """`word_of` returns what `status` finds, and `state_of` what it means."""
-    task = polling_task(fetch, vocabulary=WORDS, status=lambda answer: answer["status"])
-    answer = cast("dict[str, str]", {"status": word})
-    assert task.word_of(answer) == word
-    assert task.state_of(answer) is state
+    """An observation has the word that `status` finds, and the state that it means."""
+    seen = await task_of({"status": word}).observe()
+    assert seen.word == word
+    assert seen.state is state
 
 
 @pytest.mark.parametrize("answer", [{}, {"other": 1}], ids=repr)
-def test_a_missing_field_is_a_missing_word(answer: object) -> None:
+async def test_a_missing_field_is_a_missing_word(answer: object) -> None:
     """A `KeyError` in `status` counts as an answer without a word."""
-    task = task_of(answer)
-    assert task.word_of(answer) is None
-    assert task.state_of(answer) is None
+    seen = await task_of(answer).observe()
+    assert seen.word is None
+    assert seen.state is None
 
 
-def test_a_missing_item_or_attribute_is_a_missing_word_too() -> None:
+async def test_a_missing_item_or_attribute_is_a_missing_word_too() -> None:
     """So do an `IndexError` and an `AttributeError`."""
+
+    async def empty() -> object:
+        return []
+
+    async def nothing() -> object:
+        return None
 
     def first(found: object) -> str:
         return cast("list[str]", found)[0]
@@ -347,62 +459,85 @@ def test_a_missing_item_or_attribute_is_a_missing_word_too() -> None:
     def status(found: object) -> str:
         return cast("str", cast("Job", found).status)
 
-    assert unchecked(fetch, vocabulary=WORDS, status=first).word_of([]) is None
-    assert unchecked(fetch, vocabulary=WORDS, status=status).word_of(None) is None
+    assert (await unchecked(empty, vocabulary=WORDS, status=first).observe()).word is None
+    assert (await unchecked(nothing, vocabulary=WORDS, status=status).observe()).word is None
 
 
-def test_a_missing_field_is_nothing_to_find() -> None:
-    """Where the field for reason, progress or hint is missing, there is none of it."""
-    task = polling_task(
-        fetch,
+@pytest.mark.parametrize("word", ["busy", "error", "odd"])
+async def test_a_missing_field_is_nothing_to_find(word: str) -> None:
+    """Where the field for reason, progress, hint or duration is missing, there is none of it."""
+
+    async def ask() -> dict[str, str]:
+        return {"status": word}
+
+    seen = await polling_task(
+        ask,
         vocabulary=WORDS,
         status=lambda answer: answer["status"],
         reason=lambda answer: answer["why"],
         progress=lambda answer: float(answer["done"]),
         hint=lambda answer: float(answer["wait"]),
-    )
-    assert (task.reason_of({}), task.progress_of({}), task.hint_of({})) == (None, None, None)
-    assert task.duration_of({}) is None
+        duration=lambda answer: float(answer["took"]),
+    ).observe()
+    assert seen.word == word
+    assert (seen.reason, seen.progress, seen.hint, seen.took) == (None, None, None, None)
 
 
-def test_any_other_error_of_status_is_the_callers() -> None:
+async def test_any_other_error_of_status_is_the_callers() -> None:
     """A mistake in `status` itself is not taken for an answer without a word."""
 
     def status(_found: object) -> str:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        unchecked(fetch, vocabulary=WORDS, status=status).word_of({})
+        await unchecked(fetch, vocabulary=WORDS, status=status).observe()
 
 
-def test_reason_progress_and_hint_are_the_callers_functions() -> None:
-    """What the given functions find in an answer is what the wait gets."""
+@pytest.mark.parametrize(
+    ("word", "reason", "hint", "took"),
+    [
+        ("busy", "no tea", 7, None),
+        ("odd", "no tea", 7, None),
+        (None, "no tea", 7, None),
+        ("error", "no tea", None, 9),
+        ("done", None, None, 9),
+    ],
+)
+async def test_reason_progress_hint_and_duration_are_the_callers_functions(
+    word: str | None, reason: str | None, hint: float | None, took: float | None
+) -> None:
+    """What the given functions find in an answer is what the wait gets, as its state allows.
+
+    Where all went well there is no reason, an ended task has no next look, and no other took its
+    time yet.
+    """
+
+    async def ask() -> Job:
+        return Job(word, done=0.5, why="no tea", wait=7, took=9)
+
     task = polling_task(
-        cast("Callable[[], Awaitable[Job]]", fetch),
+        ask,
         vocabulary=WORDS,
         status=lambda job: job.status,
         reason=lambda job: job.why,
         progress=lambda job: job.done,
         hint=lambda job: job.wait,
-        duration=lambda job: job.done,
+        duration=lambda job: job.took,
         transient=(KeyError,),
     )
-    job = Job("busy", done=0.5, why="no tea", wait=7)
-    assert task.duration_of(job) == 0.5
-    assert task.reason_of(job) == "no tea"
-    assert task.progress_of(job) == 0.5
-    assert task.hint_of(job) == 7
+    seen = await task.observe()
+    assert (seen.reason, seen.progress, seen.hint, seen.took) == (reason, 0.5, hint, took)
     assert task.transient == (KeyError,)
 
 
-def test_without_those_functions_there_is_nothing_to_find() -> None:
-    """Reason, progress and hint are None by default, and no further error is transient."""
-    task = task_of({})
-    assert task.reason_of({}) is None
-    assert task.progress_of({}) is None
-    assert task.hint_of({}) is None
+@pytest.mark.parametrize("word", ["busy", "done", "error", "odd", None])
+async def test_without_those_functions_there_is_nothing_to_find(word: str | None) -> None:
+    """Reason, progress, hint and duration are None by default; no further error is transient."""
+    task = task_of({"status": word})
+    seen = await task.observe()
+    assert (seen.reason, seen.progress, seen.hint, seen.took) == (None, None, None, None)
     assert task.transient == ()
-    assert task.ref is None
+    assert ref_of(task) is None
 
 
 def test_by_default_a_task_is_its_function() -> None:
@@ -443,17 +578,18 @@ async def test_any_callable_that_returns_an_awaitable_will_do() -> None:
     assert asked == [{"n": 1}, {"n": 2}, {"n": 3}]
 
 
-async def test_a_function_that_is_not_async_is_told_at_its_first_poll() -> None:
+async def test_a_function_that_is_not_async_is_refused_at_its_first_poll() -> None:
     """A plain function raises with the task's kind, what it returned and what to pass."""
 
     def ask() -> dict[str, str]:
         return {"status": "busy"}
 
     task = unchecked(ask, vocabulary=WORDS, status=len, kind="tea")
-    with pytest.raises(
-        TypeError, match=r"^tea: fetch\(\) returned dict, not an awaitable: pass an async function"
-    ):
-        await task.poll()
+    for look in (task.poll, task.observe):
+        with pytest.raises(
+            TypeError, match=r"^tea: fetch\(\) returned dict, not an awaitable: pass an async func"
+        ):
+            await look()
 
 
 def test_a_call_in_place_of_the_function_is_refused() -> None:

@@ -9,6 +9,8 @@ from typing import Literal, assert_type
 from asyncclient import (
     AsDone,
     Done,
+    Handle,
+    Observation,
     Poller,
     PollerStats,
     Schedule,
@@ -34,9 +36,11 @@ from asyncclient.errors import (
     TaskFailed,
     WaitTimeout,
 )
-from asyncclient.providers.copyai import CopyAI
-from asyncclient.providers.copyai import WorkflowRun as CopyRun
-from asyncclient.providers.copyai import WorkflowRunHandle as CopyRunHandle
+from asyncclient.providers.copyai import (
+    CopyAI,
+    WorkflowRun as CopyRun,
+    WorkflowRunHandle as CopyRunHandle,
+)
 from asyncclient.providers.coze import (
     Chat,
     ChatHandle,
@@ -61,17 +65,9 @@ class Job:
     key: Hashable = "job"
     kind: str = "job"
 
-    async def poll(self) -> list[int]:
-        """Ask once."""
-        return [1]
-
-    def state_of(self, result: list[int]) -> TaskState | None:
-        """Return the state that an answer shows."""
-        return TaskState.RUNNING if result else None
-
-    def word_of(self, result: list[int]) -> int | None:
-        """Return the word in an answer."""
-        return result[0] if result else None
+    async def observe(self) -> Observation[list[int]]:
+        """Look once."""
+        return Observation(TaskState.RUNNING, 1, [1], progress=0.5)
 
 
 async def handles_know_what_they_end_with(pool: SessionPool) -> None:
@@ -83,8 +79,11 @@ async def handles_know_what_they_end_with(pool: SessionPool) -> None:
     assert_type(run, WorkflowRunHandle)
     assert_type(await wait_until_done(run), WorkflowRun)
     assert_type(await run.poll(), WorkflowRun)
+    assert_type(await run.observe(), Observation[WorkflowRun])
+    assert_type(run.read(b"{}"), Observation[WorkflowRun])
     assert_type(run.ref, TaskRef)
     found = coze.task(run.ref)
+    assert_type(found, Handle[WorkflowRun | CopyTask | Chat])
     assert_type(await wait_until_done(found), WorkflowRun | CopyTask | Chat)
     assert_type(found.ref, TaskRef)
     if isinstance(answer := await wait_until_done(found), WorkflowRun):
@@ -116,8 +115,7 @@ async def functions_know_what_they_return() -> None:
     task = polling_task(fetch, vocabulary=WORDS, status=lambda answer: answer.get("status"))
     assert_type(await wait_until_done(task), dict[str, str])
     assert_type(await task.poll(), dict[str, str])
-    assert_type(task.word_of({}), str | int | None)
-    assert_type(task.state_of({}), TaskState | None)
+    assert_type(await task.observe(), Observation[dict[str, str]])
     assert_type(task.key, Hashable)
 
 
@@ -126,6 +124,57 @@ async def anything_with_the_right_methods_is_a_task() -> None:
     task: Task[list[int]] = Job()
     assert_type(await wait_until_done(Job()), list[int])
     assert_type(await wait_until_done(task), list[int])
+
+
+async def looks_are_typed(run: Task[WorkflowRun]) -> None:
+    """What a look saw has the type of the task's answer, and the rest its own."""
+    seen = await run.observe()
+    assert_type(seen, Observation[WorkflowRun])
+    assert_type(seen.state, TaskState | None)
+    assert_type(seen.word, str | int | None)
+    assert_type(seen.result, WorkflowRun)
+    assert_type(seen.raw, bytes | None)
+    assert_type(seen.reason, str | None)
+    assert_type(seen.progress, float | None)
+    assert_type(seen.demand, Hashable)
+    assert_type(seen.hint, float | None)
+    assert_type(seen.took, float | None)
+    assert_type(Observation(None, None, 7), Observation[int])
+
+
+def a_task_of_something_is_a_task_of_anything(run: Task[WorkflowRun]) -> Task[object]:
+    """Tasks are covariant: their answers are read, and never passed in."""
+    return run
+
+
+def a_task_of_one_answer_is_a_task_of_either(run: Task[WorkflowRun]) -> Task[WorkflowRun | CopyRun]:
+    """A union of answers is wider than each of them."""
+    return run
+
+
+def a_handle_is_a_wider_task(run: WorkflowRunHandle) -> tuple[Task[object], Handle[object]]:
+    """A handle is a task by its class, and covariant as tasks are."""
+    return run, run
+
+
+def a_function_makes_a_wider_task() -> Task[Mapping[str, str]]:
+    """So is a task that is made of a function."""
+    return polling_task(fetch, vocabulary=WORDS, status=lambda answer: answer["status"])
+
+
+def a_look_can_be_handed_to_who_expects_less(seen: Observation[bool]) -> Observation[int]:
+    """And so is what a look saw."""
+    return seen
+
+
+def a_task_of_anything_is_no_task_of_something(anything: Task[object]) -> Task[WorkflowRun]:
+    """The other way round it is a mistake."""
+    return anything  # type: ignore[return-value]
+
+
+def a_task_of_one_provider_is_no_task_of_another(run: Task[CopyRun]) -> Task[WorkflowRun]:
+    """Both answers have the same name, and are two types all the same."""
+    return run  # type: ignore[return-value]
 
 
 async def changes_are_typed(run: WorkflowRunHandle) -> None:
@@ -146,13 +195,13 @@ async def changes_are_typed(run: WorkflowRunHandle) -> None:
     async for answer in watch(fetch, vocabulary=WORDS, status=lambda found: found["status"]):
         assert_type(answer, Snapshot[dict[str, str]])
 
-    def tell(snapshot: Snapshot[WorkflowRun]) -> None:
+    def show(snapshot: Snapshot[WorkflowRun]) -> None:
         assert_type(snapshot.result.outputs, object)
 
     async def resume(snapshot: Snapshot[WorkflowRun]) -> None:
         assert_type(snapshot.result, WorkflowRun)
 
-    assert_type(await wait_until_done(run, on_change=tell, on_blocked=resume), WorkflowRun)
+    assert_type(await wait_until_done(run, on_change=show, on_blocked=resume), WorkflowRun)
 
 
 def a_snapshot_can_be_handed_to_who_expects_less(snapshot: Snapshot[bool]) -> Snapshot[int]:
@@ -188,6 +237,7 @@ def references_are_typed(ref: TaskRef) -> None:
     assert_type(decode_ref(encode_ref(ref)), TaskRef)
     assert_type(ref.ids, dict[str, str])
     assert_type(ref.created, int | None)
+    assert_type(ref.account, str | None)
 
 
 def delays_are_seconds(schedule: Schedule) -> None:
@@ -251,6 +301,23 @@ async def many_waits(coze: Coze, copyai: CopyAI) -> None:
         assert_type(poller.wake(run.key), bool)
         assert_type(poller.wake(run.ref), bool)
         assert_type(poller.stats(), PollerStats)
+
+
+async def tasks_of_several_providers(poller: Poller, coze: Coze, copyai: CopyAI) -> None:
+    """Tasks of different answers wait in one crowd, and each end has any of these answers."""
+    run, copied = coze.workflow_run("1", "2"), copyai.workflow_run("WCFG-1", "WRUN-2")
+    async for done in poller.as_done([run, copied]):
+        assert_type(done.task.key, Hashable)
+        assert_type(done.error, Exception | None)
+        if isinstance(done.result, CopyRun):
+            assert_type(done.result.outputs, dict[str, object])
+    mixed: list[Task[WorkflowRun | CopyRun]] = [run, copied]
+    assert_type(poller.as_done(mixed), AsDone[WorkflowRun | CopyRun])
+    every: list[Task[object]] = [run, copied, coze.chat("1", "2"), Job()]
+    async for end in poller.as_done(every):
+        assert_type(end, Done[object])
+    assert_type(await poller.wait(mixed[0]), WorkflowRun | CopyRun)
+    assert_type(await wait_until_done(every[0]), object)
 
 
 async def many_from_a_generator(poller: Poller, jobs: AsyncIterator[Job]) -> None:

@@ -6,13 +6,15 @@ import os
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
-from asyncclient._pool import SessionPool
-from asyncclient._task import TaskRef
-from asyncclient._wire import base_of, header_value
-from asyncclient.providers.copyai import CopyAI
-from asyncclient.providers.copyai import WorkflowRunHandle as CopyAIRunHandle
-from asyncclient.providers.coze import ChatHandle, CopyTaskHandle, Coze
-from asyncclient.providers.coze import WorkflowRunHandle as CozeRunHandle
+from asyncclient._http import SessionPool, base_of, header_value
+from asyncclient._ref import TaskRef
+from asyncclient.providers.copyai import CopyAI, WorkflowRunHandle as CopyAIRunHandle
+from asyncclient.providers.coze import (
+    ChatHandle,
+    CopyTaskHandle,
+    Coze,
+    WorkflowRunHandle as CozeRunHandle,
+)
 
 __all__ = [
     "PROVIDERS",

@@ -12,7 +12,7 @@ from typing import IO, cast, get_args
 import click
 import msgspec
 
-from asyncclient._task import TaskRef, decode_ref
+from asyncclient._ref import TaskRef, decode_ref
 from asyncclient.cli._demo_view import demo
 from asyncclient.cli._exits import EXIT_CODES, Action, ExitCode, perform, show_error
 from asyncclient.cli._output import complain

@@ -3,100 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
-from random import Random
 
 import anyio
-import msgspec
 
-from asyncclient._pool import SessionPool
+from asyncclient._http import SessionPool
 from asyncclient._schedule import Schedule
 from asyncclient._state import Snapshot, TaskState
-from asyncclient._wait import wait_until_done
+from asyncclient._waiting import wait_until_done
 from asyncclient.cli._demo_board import Board, Ended
+from asyncclient.cli._demo_jobs import Job
 from asyncclient.errors import AsyncClientError, TaskError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Chat, ChatMessage, Coze, ToolOutput, WorkflowRun
 from asyncclient.testing import Fault, Simulator
-
-__all__ = ["Job", "jobs_of", "run_demo"]
 
 # Outside of the package, `Schedule`, `SessionPool`, `Snapshot`, `TaskState`, `errors` and
 # `wait_until_done` come from `asyncclient` itself.
 
 _SCHEDULE = Schedule(first=0.3, cap=2.0)
 _TIMEOUT = 90.0
-# A request that hangs is given up after so many seconds, and asked again.
+# A request that hangs is given up after this many seconds, and asked again.
 _REQUEST_TIMEOUT = 5.0
 # Seconds between two starts, as in an application that gets its work bit by bit.
 _START_GAP = 1 / 150
 
 _FAULT_SHARE = 0.1
-_FAIL_SHARE = 0.05
-_BLOCK_SHARE = 0.03
-# Log-normal with sigma 0.4 and mean 2.5 s, and none so long that one task keeps the demo waiting.
-_LONGEST = 6.0
-_SPREAD = 0.4
-_LOG_MEAN = 0.836
 
 _WORKFLOW = "7350000000000000001"
 _BOT = "7493066380997000000"
 _WORKSPACE = "7498204883280400000"
-
-
-class Job(msgspec.Struct, frozen=True):
-    """One task of the demo, with the fate that the simulator is told to give it.
-
-    Attributes:
-        number: from 0.
-        kind: `workflow`, `chat` or `copy` at Coze, `copyai` at Copy.ai.
-        seconds: how long it takes.
-        outcome: `success`, `fail`, or `interrupt`: it stops for its caller, then ends well.
-    """
-
-    number: int
-    kind: str
-    seconds: float
-    outcome: str
-
-    @property
-    def marker(self) -> str:
-        """Its name at the simulator, which counts starts by it; a copy's name is its fate."""
-        prefix = "fail-" if (self.kind, self.outcome) == ("copy", "fail") else ""
-        return f"{prefix}demo-{self.number}"
-
-    @property
-    def fate(self) -> dict[str, object]:
-        """The order for the simulator."""
-        return {"seconds": self.seconds, "outcome": self.outcome, "marker": self.marker}
-
-
-def jobs_of(tasks: int, seed: int) -> list[Job]:
-    """Draw the demo's tasks: half Copy.ai, half Coze; the same seed draws the same.
-
-    Args:
-        tasks: how many.
-        seed: of the generator.
-    """
-    rng = Random(seed)
-    kinds = [_kind(number) for number in range(tasks)]
-    failing = set(rng.sample(range(tasks), max(1, round(tasks * _FAIL_SHARE))))
-    may_block = [n for n in range(tasks) if kinds[n] in {"workflow", "chat"} and n not in failing]
-    blocks = min(len(may_block), max(1, round(tasks * _BLOCK_SHARE)))
-    blocking = set(rng.sample(may_block, blocks))
-    jobs: list[Job] = []
-    for number, kind in enumerate(kinds):
-        outcome = "fail" if number in failing else "success"
-        outcome = "interrupt" if number in blocking else outcome
-        seconds = min(rng.lognormvariate(_LOG_MEAN, _SPREAD), _LONGEST)
-        jobs.append(Job(number, kind, round(seconds, 3), outcome))
-    return jobs
-
-
-def _kind(number: int) -> str:
-    if number % 2:
-        return "copyai"
-    # Of Coze's half a few are chats and copies.
-    return {6: "chat", 14: "copy"}.get(number % 30, "workflow")
 
 
 async def run_demo(
@@ -105,7 +40,7 @@ async def run_demo(
     """Run the board's jobs to their ends at a simulator of their own.
 
     Args:
-        board: takes down what happens.
+        board: records what happens.
         seed: of the simulator's chance.
         show: shows the board while it runs; it is cancelled at the end.
     """

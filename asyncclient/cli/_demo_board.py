@@ -5,19 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import anyio
 import msgspec
 
 from asyncclient._state import TaskState
-from asyncclient.errors import counted
+from asyncclient._text import counted
+from asyncclient.cli._demo_jobs import Job
 from asyncclient.testing import SimulatedTask, Simulator
-
-if TYPE_CHECKING:
-    from asyncclient.cli._demo import Job
-
-__all__ = ["Board", "Ended", "Side", "Summary"]
 
 _POLLS = {
     "Coze": ("coze.run_histories", "coze.chat_retrieve", "coze.copy_task"),
@@ -104,7 +99,7 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 class Board:
-    """Takes down what happens to the demo's jobs.
+    """Records what happens to the demo's jobs.
 
     Args:
         jobs: the jobs.

@@ -14,11 +14,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from asyncclient.cli._demo import jobs_of, run_demo
+from asyncclient._text import counted
+from asyncclient.cli._demo import run_demo
 from asyncclient.cli._demo_board import Board, Side, Summary
+from asyncclient.cli._demo_jobs import jobs_of
 from asyncclient.cli._exits import ExitCode
 from asyncclient.cli._output import complain, has_live_terminal, json_line, say, say_json
-from asyncclient.errors import counted
 
 __all__ = ["demo"]
 

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from asyncclient._http import Answer
 from asyncclient._state import Snapshot
-from asyncclient._wire import Answer
 
 __all__ = [
     "OutputLost",

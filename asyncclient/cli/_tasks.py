@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 import anyio
 import msgspec
 
-from asyncclient._pool import SessionPool
+from asyncclient._http import SessionPool
+from asyncclient._ref import TaskRef, encode_ref
 from asyncclient._state import Snapshot, TaskState
-from asyncclient._task import TaskRef, encode_ref
-from asyncclient._wait import wait_until_done, watch
+from asyncclient._waiting import wait_until_done, watch
 from asyncclient.cli._accounts import (
     PROVIDERS,
     Accounts,

@@ -18,9 +18,9 @@ from weakref import WeakKeyDictionary
 
 import anyio
 
+from asyncclient._durable import wall_clock
 from asyncclient._learning import LearnedSchedule
-from asyncclient._poller import Poller
-from asyncclient._ticket import wall_clock
+from asyncclient._many import Poller
 
 __all__ = ["LEARNED", "SHARE", "Board", "Peers", "Shares"]
 

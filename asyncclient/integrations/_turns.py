@@ -13,11 +13,10 @@ from typing import Protocol, TypeAlias, TypeVar
 import anyio
 import msgspec
 
-from asyncclient._pending import Done
-from asyncclient._poller import Poller
+from asyncclient._arguments import seconds
+from asyncclient._durable import Expired, Outcome, Pending, TaskOf, Ticket, outcome_of, poll_slice
+from asyncclient._many import Done, Poller
 from asyncclient._schedule import Pacing, drawing
-from asyncclient._ticket import Expired, Outcome, Pending, TaskOf, Ticket, outcome_of, poll_slice
-from asyncclient._wait import seconds
 
 __all__ = [
     "AGAIN_SECONDS",

@@ -18,12 +18,11 @@ from docket.dependencies import TaskOutcome
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from asyncclient._arguments import whole_number
-from asyncclient._poller import Poller
+from asyncclient._arguments import seconds, whole_number
+from asyncclient._durable import Expired, Outcome, TaskOf, Ticket
+from asyncclient._many import Poller
+from asyncclient._ref import TaskRef
 from asyncclient._schedule import Pacing
-from asyncclient._task import TaskRef
-from asyncclient._ticket import Expired, Outcome, TaskOf, Ticket
-from asyncclient._wait import seconds
 from asyncclient.integrations._peers import Peers
 from asyncclient.integrations._turns import (
     AGAIN_SECONDS,

@@ -24,9 +24,8 @@ from typing import Final, TypeVar, cast
 
 import anyio
 
-from asyncclient._decide import Course
-from asyncclient._report import listen
 from asyncclient._state import Snapshot
+from asyncclient._waiting import Record, listen
 from asyncclient.errors import APIError, DecodeError
 
 try:
@@ -208,12 +207,12 @@ class _Telemetry:
         self._labels: dict[tuple[str | None, str], dict[str, str]] = {}
         self._left: deque[_Wait] = deque()
 
-    def began(self, course: Course[T]) -> object:
+    def began(self, record: Record[T]) -> object:
         """Begin a span, as a child of the caller's."""
-        labels = self._labels_of(course)
+        labels = self._labels_of(record)
         attributes = dict(labels)
-        if course.ref is not None:
-            for name, value in course.ref.ids.items():
+        if record.ref is not None:
+            for name, value in record.ref.ids.items():
                 attributes[f"asyncclient.task.id.{_short(name)}"] = _short(value)
         # As the conventions have it: the operation, and what it is done to; no id.
         target = ".".join(labels.values())
@@ -222,14 +221,14 @@ class _Telemetry:
         )
         context = set_span_in_context(span)
         self._active.add(1, labels, context)
-        return _Wait(span, labels, context, course.began, self._left)
+        return _Wait(span, labels, context, record.began, self._left)
 
     def around(self, mark: object) -> AbstractContextManager[object]:
         """Return what makes a wait's span the current one, for its requests to be its children."""
         return _Current(mark.context) if isinstance(mark, _Wait) else nullcontext()
 
     def polled(
-        self, mark: object, course: Course[T], *, seconds: float, error: Exception | None
+        self, mark: object, record: Record[T], *, seconds: float, error: Exception | None
     ) -> None:
         """Count a poll; a failed one is an event."""
         if self._left:
@@ -237,7 +236,7 @@ class _Telemetry:
         if not isinstance(mark, _Wait):
             return  # it began before anybody listened
         labels = mark.labels
-        mark.polls = course.polls
+        mark.polls = record.polls
         if error is not None:
             mark.failed_polls += 1
             labels = {**labels, _ERROR_TYPE: _type_of(error)}
@@ -245,7 +244,7 @@ class _Telemetry:
         self._polls.add(1, labels, mark.context)
         self._poll_seconds.record(seconds, labels, mark.context)
 
-    def changed(self, mark: object, course: Course[T], snapshot: Snapshot[T]) -> None:
+    def changed(self, mark: object, record: Record[T], snapshot: Snapshot[T]) -> None:
         """Add an event."""
         if not isinstance(mark, _Wait):
             return
@@ -253,19 +252,19 @@ class _Telemetry:
         attributes: dict[str, str | int | float] = {**_snapshot_attributes(snapshot)}
         if snapshot.progress is not None:
             attributes["asyncclient.task.progress"] = snapshot.progress
-        _event(mark, "asyncclient.task.changed", course.polls, attributes)
+        _event(mark, "asyncclient.task.changed", record.polls, attributes)
 
-    def ended(self, mark: object, course: Course[T], error: BaseException | None) -> None:
+    def ended(self, mark: object, record: Record[T], error: BaseException | None) -> None:
         """End the span."""
         if not isinstance(mark, _Wait) or mark.ended:
             return
         mark.stop()
-        mark.snapshot = course.snapshot
-        if course.unseen is not None:
-            mark.span.set_attribute("asyncclient.task.unseen_seconds", course.unseen)
-            self._unseen_seconds.record(course.unseen, mark.labels, mark.context)
-        if course.last_error is not None:
-            mark.span.set_attribute("asyncclient.wait.last_poll_error", _type_of(course.last_error))
+        mark.snapshot = record.snapshot
+        if record.tally.unseen is not None:
+            mark.span.set_attribute("asyncclient.task.unseen_seconds", record.tally.unseen)
+            self._unseen_seconds.record(record.tally.unseen, mark.labels, mark.context)
+        if record.last_error is not None:
+            mark.span.set_attribute("asyncclient.wait.last_poll_error", _type_of(record.last_error))
         self._end(mark, error)
 
     def end_left(self) -> None:
@@ -307,16 +306,15 @@ class _Telemetry:
             span.set_status(StatusCode.ERROR)
         span.end(wait.ended)
 
-    def _labels_of(self, course: Course[T]) -> Mapping[str, str]:
+    def _labels_of(self, record: Record[T]) -> Mapping[str, str]:
         """Return what metrics tell of a task: no id, and none of the provider's words."""
         provider: str | None
-        if course.ref is not None:
-            provider, kind = course.ref.provider, course.ref.kind
+        if record.ref is not None:
+            provider, kind = record.ref.provider, record.ref.kind
         else:
-            task: object = getattr(course.subject, "task", course.subject)
-            provider = _provider_of(task)
+            provider = _provider_of(record.task)
             # As `coze.workflow_run:73…`: what follows the colon is one of many.
-            kind = str(getattr(task, "kind", type(task).__name__)).partition(":")[0]
+            kind = record.kind.partition(":")[0]
         labels = self._labels.get((provider, kind))
         if labels is None:
             labels = {} if provider is None else {_PROVIDER: _short(provider)}

@@ -15,12 +15,11 @@ from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Job, Status
 
-from asyncclient._arguments import whole_number
-from asyncclient._poller import Poller
+from asyncclient._arguments import seconds, whole_number
+from asyncclient._durable import Expired, Outcome, TaskOf, Ticket, wall_clock
+from asyncclient._many import Poller
+from asyncclient._ref import TaskRef
 from asyncclient._schedule import Pacing
-from asyncclient._task import TaskRef
-from asyncclient._ticket import Expired, Outcome, TaskOf, Ticket, wall_clock
-from asyncclient._wait import seconds
 from asyncclient.integrations._peers import Peers
 from asyncclient.integrations._turns import (
     AGAIN_SECONDS,

@@ -7,10 +7,9 @@ loopback. Under a virtual-time loop (`run_virtual`, or the pytest plugin
 
 from __future__ import annotations
 
-from asyncclient.testing._faults import Fault
 from asyncclient.testing._scripted import ScriptedTransport, reply
-from asyncclient.testing._simulator import SimulatedTask, Simulator
 from asyncclient.testing._virtual_time import VirtualTimeLoop, run_virtual, virtual_time_loop
+from asyncclient.testing.simulator import Fault, SimulatedTask, Simulator
 
 __all__ = [
     "Fault",

@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
-from asyncclient._wire import Request, Response
+from asyncclient._http import Request, Response
 
 __all__ = ["ScriptedTransport", "reply"]
 

@@ -60,7 +60,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Make a loop at virtual time 0."""
         self._jumper = _JumpingSelector(grace, thread_patience)
         super().__init__(self._jumper)
-        # By now the loop has registered its own self-pipe; whatever comes on top is the program's.
+        # By now the loop has registered its own self-pipe; what is added later is the program's.
         self._jumper.own_files = len(self._jumper.get_map())
 
     def time(self) -> float:
@@ -193,7 +193,7 @@ class _JumpingSelector(selectors.BaseSelector):
         self.now = math.nextafter(target, math.inf) if late else target
 
     def _select_or_give_up(self) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait for a thread that nobody told us about, and tell of a deadlock if none wakes us."""
+        """Wait for a thread that no one registered, and report a deadlock if none wakes us."""
         if threading.active_count() > 1 and (ready := self._real.select(self._thread_patience)):
             return ready
         waiting = sorted(

@@ -45,12 +45,12 @@ REAL_TIME_BACKEND: Final[tuple[str, dict[str, Any]]] = ("asyncio", {"debug": Tru
 virtual_time: Final = pytest.mark.parametrize(
     "anyio_backend", [pytest.param(VIRTUAL_TIME_BACKEND, id="virtual")]
 )
-"""Marks a test, class or module that runs on virtual time whatever the default is."""
+"""Marks a test, class or module that runs on virtual time no matter what the default is."""
 
 real_time: Final = pytest.mark.parametrize(
     "anyio_backend", [pytest.param(REAL_TIME_BACKEND, id="real")]
 )
-"""Marks a test, class or module that runs on the real clock whatever the default is."""
+"""Marks a test, class or module that runs on the real clock no matter what the default is."""
 
 
 # As wide as the session, so that async fixtures of any scope may run on this loop.

@@ -17,8 +17,15 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from asyncclient import Poller, Schedule, SessionPool, TaskState, wait_until_done
-from asyncclient._wire import Request, Response
+from asyncclient import (
+    Observation,
+    Poller,
+    Schedule,
+    SessionPool,
+    TaskState,
+    wait_until_done,
+)
+from asyncclient._http import Request, Response
 from asyncclient.errors import TransportError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze, CozeJWT
@@ -276,11 +283,11 @@ class Stepped:
         self._canceller = canceller
         self.polls = self.answered = 0
 
-    async def poll(self) -> str:
+    async def observe(self) -> Observation[str]:
         """Answer after two steps."""
         return await self._canceller.counted(self._answer())
 
-    async def _answer(self) -> str:
+    async def _answer(self) -> Observation[str]:
         self.polls += 1
         number = self.polls
         await anyio.sleep(0.1)
@@ -288,15 +295,9 @@ class Stepped:
             raise TransportError("broken")
         await anyio.lowlevel.checkpoint()
         self.answered += 1
-        return "done" if number > 2 else "running"
-
-    def state_of(self, result: str) -> TaskState | None:
-        """Return the state of a word."""
-        return TaskState.SUCCEEDED if result == "done" else TaskState.RUNNING
-
-    def word_of(self, result: str) -> str:
-        """Return the word, which is the whole answer."""
-        return result
+        if number > 2:
+            return Observation(TaskState.SUCCEEDED, "done", "done")
+        return Observation(TaskState.RUNNING, "running", "running")
 
 
 def is_idle(poller: Poller) -> bool:

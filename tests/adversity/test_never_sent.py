@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from asyncclient import SessionPool
-from asyncclient._wire import Request
+from asyncclient._http import Request
 from asyncclient.errors import TransportError
 from asyncclient.providers.copyai import CopyAI
 from tests.adversity.scene import NAME, VirtualTimeNames, virtual_loop

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import anyio
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from asyncclient import SessionPool
 from asyncclient.errors import APIError, AsyncClientError

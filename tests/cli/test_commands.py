@@ -15,13 +15,23 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import anyio
 import pytest
 
-from asyncclient import SessionPool, TaskRef, TaskState, decode_ref, encode_ref
-from asyncclient._decide import Ask, Course, Facts, Raise, Rules, Step
+from asyncclient import (
+    Observation,
+    Schedule,
+    SessionPool,
+    TaskRef,
+    TaskState,
+    decode_ref,
+    encode_ref,
+)
+from asyncclient._waiting import Asks, Polling, Record, Report, evidence, gaps_of
+from asyncclient._waiting.rules import Limits
 from asyncclient.cli import main
 from asyncclient.cli._exits import code_of, first_of, line_of
 from asyncclient.cli._output import clean
 from asyncclient.cli._simulate import tell
 from asyncclient.errors import (
+    AsyncClientError,
     AuthenticationFailed,
     ConnectFailed,
     InvalidRequest,
@@ -30,7 +40,7 @@ from asyncclient.errors import (
     TransportError,
 )
 from asyncclient.providers.coze import Coze
-from asyncclient.testing import Simulator
+from asyncclient.testing import ScriptedTransport, Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -338,7 +348,7 @@ def test_bots_are_a_table_on_a_terminal(
         (["start", "coze-workflow", "1", "--param", "x=\udcff"], "is not in this terminal's"),
         (["start", "coze-workflow", "1", "--outputs"], "--outputs goes with --wait"),
         (["wait", NOWHERE[:40]], "give the whole line that 'start' wrote, in single quotes"),
-        (["wait", NOWHERE.replace('"v":1', '"v":9')], "not a task reference that this command can"),
+        (["wait", NOWHERE.replace('"v":2', '"v":9')], "not a task reference that this command can"),
         (["wait", NOWHERE.replace("execute_id", "id")], "give the whole line that 'start' wrote"),
         (["watch", "{provider:coze", "kind:x}"], "put the reference in single quotes"),
     ],
@@ -594,13 +604,13 @@ def test_a_lost_output_does_not_lose_what_was_started(
     assert why == "asyncclient: the output cannot be written: No space left on device"
 
 
-# How a wait can end badly, as facts of its last answer or an error of its last poll.
-ENDS: dict[str, tuple[Facts[str] | Exception, str]] = {
-    "failed": (Facts(TaskState.FAILED, "x", "answer"), "without --outputs"),
-    "cancelled": (Facts(TaskState.CANCELLED, "x", "answer"), "without --outputs"),
-    "expired": (Facts(TaskState.EXPIRED, "x", "answer"), "without --outputs"),
-    "blocked": (Facts(TaskState.BLOCKED, "x", "answer"), "answer it at the provider"),
-    "wordless": (Facts(None, None, "answer"), "look at the task at the provider"),
+# How a wait can end badly, as what its last look saw or how it failed.
+ENDS: dict[str, tuple[Observation[str] | Exception, str]] = {
+    "failed": (Observation(TaskState.FAILED, "x", "answer"), "without --outputs"),
+    "cancelled": (Observation(TaskState.CANCELLED, "x", "answer"), "without --outputs"),
+    "expired": (Observation(TaskState.EXPIRED, "x", "answer"), "without --outputs"),
+    "blocked": (Observation(TaskState.BLOCKED, "x", "answer"), "answer it at the provider"),
+    "wordless": (Observation(None, None, "answer"), "look at the task at the provider"),
     "forgotten": (NotFound("404"), "that started a task know it: check COZE_API_TOKEN and"),
     "refused": (
         AuthenticationFailed("401", advice="check base_url=Coze.CN"),
@@ -618,19 +628,33 @@ ENDS: dict[str, tuple[Facts[str] | Exception, str]] = {
 }
 
 
+def end_of(last: Observation[str] | Exception) -> Exception:
+    """Return the error of a wait of a minute whose last look saw that, or failed so."""
+    record: Record[object] = Record(
+        Coze(ScriptedTransport([]), token=TOKEN).task(decode_ref(NOWHERE)), 0.0
+    )
+    record.age = record.sent = 60.0
+    polling: Polling[Record[object]] = Polling(
+        Report("tests"), gaps_of(Schedule(), None), lambda width: width, Limits(wordless=0)
+    )
+    try:
+        step = (
+            polling.failed(record, last, 60.0)
+            if isinstance(last, Exception)
+            else polling.answered(record, last, 60.0)
+        )
+    except AsyncClientError as error:
+        return error
+    assert isinstance(step, Asks)
+    return evidence.blocked(record, 60.0)
+
+
 @pytest.mark.parametrize(("last", "advice"), ENDS.values(), ids=ENDS)
 def test_each_end_of_a_wait_has_a_next_step_for_a_shell(
-    last: Facts[str] | Exception, advice: str
+    last: Observation[str] | Exception, advice: str
 ) -> None:
-    """What is advised can be done at a shell, whatever the library would tell a program."""
-    course = Course[str]("a task", Rules(wordless_polls=0), 0.0, decode_ref(NOWHERE), 60.0)
-    step: Step[str]
-    if isinstance(last, Exception):
-        step = course.after_error(last, delay=1, now=60)
-    else:
-        step = course.after_answer(last, delay=1, took=0, now=60)
-    assert isinstance(step, Raise | Ask)
-    line = line_of(step.error)
+    """What is advised can be done at a shell, whatever the library would advise a program."""
+    line = line_of(end_of(last))
     assert advice in line
     assert no_python_in(line)
 

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from asyncclient.cli import main
-from asyncclient.cli._demo import jobs_of
+from asyncclient.cli._demo_jobs import jobs_of
 from asyncclient.errors import ConnectFailed
 
 pytestmark = pytest.mark.usefixtures("loop")
@@ -130,7 +130,7 @@ def test_a_second_start_is_a_mismatch(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two tasks at the provider for one job would be paid for twice."""
-    monkeypatch.setattr("asyncclient.cli._demo.Job.marker", "the same")
+    monkeypatch.setattr("asyncclient.cli._demo_jobs.Job.marker", "the same")
     assert main(["demo", "--tasks", "2", "--json"]) == 1
     out, err = capfd.readouterr()
     assert json.loads(out)["started_twice"] == 1

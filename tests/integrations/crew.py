@@ -19,8 +19,17 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from asyncclient import Done, LearnedSchedule, Poller, Schedule, TaskRef, Vocabulary, polling_task
-from asyncclient._ticket import AnyTask, Expired
+from asyncclient import (
+    Done,
+    LearnedSchedule,
+    Poller,
+    Schedule,
+    Task,
+    TaskRef,
+    Vocabulary,
+    polling_task,
+)
+from asyncclient._durable import Expired
 
 _log = logging.getLogger(__name__)
 WORDS = Vocabulary(running="running", succeeded="done", failed="broken")
@@ -179,7 +188,7 @@ async def _work(name: str, service: str, text: str) -> None:
 
     async with aiohttp.ClientSession() as session, poller:
 
-        def task_of(ref: TaskRef) -> AnyTask:
+        def task_of(ref: TaskRef) -> Task[object]:
             async def fetch() -> str:
                 url = f"{service}/{name}/{ref.ids['id']}/{ref.ids['ends']}"
                 async with session.get(url) as answer:

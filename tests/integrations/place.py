@@ -11,9 +11,9 @@ from typing import Generic, Protocol, TypeVar
 
 import pytest
 
-from asyncclient import Done, Poller, Schedule, TaskRef, TaskState, Vocabulary, polling_task
+from asyncclient import Done, Poller, Schedule, Task, TaskRef, TaskState, Vocabulary, polling_task
+from asyncclient._durable import Expired, Outcome, TaskOf, Ticket
 from asyncclient._schedule import Pacing
-from asyncclient._ticket import AnyTask, Expired, Outcome, TaskOf, Ticket
 from asyncclient.errors import ServerError
 from asyncclient.integrations._turns import Sink
 from tests.integrations.killing import eventually
@@ -97,7 +97,7 @@ class Place(Generic[W]):
     most_at_a_time: int = 0
     _at_a_time: int = 0
 
-    def task_of(self, ref: TaskRef) -> AnyTask:
+    def task_of(self, ref: TaskRef) -> Task[object]:
         """Ask the fake service."""
         if ref.provider != "fake":
             raise LookupError(ref.provider)

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 import pytest
 
 from asyncclient import LearnedSchedule, Poller, TaskState
-from asyncclient._ticket import Expired
+from asyncclient._durable import Expired
 from asyncclient.errors import TaskFailed
-from asyncclient.integrations import _peers as peers
-from asyncclient.integrations import _turns as turns
+from asyncclient.integrations import _peers as peers, _turns as turns
 from tests.integrations import place as places
 from tests.integrations.killing import eventually
 from tests.integrations.place import FAST, Place, ref_of

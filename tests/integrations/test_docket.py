@@ -18,7 +18,7 @@ pytest.importorskip("docket")
 from docket import Docket, Worker
 
 from asyncclient import LearnedSchedule, Poller
-from asyncclient._ticket import Ticket
+from asyncclient._durable import Ticket
 from asyncclient.integrations.docket import DocketWaits, with_connections
 from tests.integrations import place as places
 from tests.integrations.place import FAST, Place, ref_of

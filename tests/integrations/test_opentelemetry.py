@@ -44,7 +44,7 @@ from asyncclient import (
     wait_until_done,
     watch,
 )
-from asyncclient._wire import Response
+from asyncclient._http import Response
 from asyncclient.errors import AuthenticationFailed, DecodeError, RateLimited, ServerError
 from asyncclient.integrations.opentelemetry import instrument, uninstrument
 from asyncclient.providers.copyai import CopyAI

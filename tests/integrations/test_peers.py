@@ -13,8 +13,7 @@ from random import Random
 
 import anyio
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from asyncclient import LearnedSchedule, Poller, Schedule
 from asyncclient.integrations._peers import LEARNED, SHARE, Peers, Shares

@@ -17,7 +17,7 @@ from procrastinate import App
 from procrastinate.testing import InMemoryConnector
 
 from asyncclient import LearnedSchedule, Poller, TaskState
-from asyncclient._ticket import Ticket
+from asyncclient._durable import Ticket
 from asyncclient.integrations.procrastinate import ProcrastinateWaits
 from tests.integrations import place as places
 from tests.integrations.place import FAST, Place, ref_of

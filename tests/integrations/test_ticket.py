@@ -12,11 +12,10 @@ from random import Random
 import anyio
 import msgspec
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from asyncclient import Done, Poller, Schedule, TaskRef, TaskState
-from asyncclient._ticket import Expired, Outcome, Pending, Ticket, outcome_of, poll_slice
+from asyncclient._durable import Expired, Outcome, Pending, Ticket, outcome_of, poll_slice
 from asyncclient.errors import (
     AuthenticationFailed,
     ServerError,

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from asyncclient import Poller
-from asyncclient._ticket import Pending, Ticket, poll_slice
+from asyncclient._durable import Pending, Ticket, poll_slice
 from tests.poller.service import Item, Service
 from tests.waiting.scenario import REF
 

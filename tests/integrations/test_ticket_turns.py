@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from asyncclient import Done, Poller, Schedule
-from asyncclient._ticket import Expired, Outcome, Ticket
+from asyncclient._durable import Expired, Outcome, Ticket
 from asyncclient.integrations._turns import Later, Turns
 from tests.waiting.scenario import REF, Job, ends_at
 

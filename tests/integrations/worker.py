@@ -13,7 +13,7 @@ import sys
 import time
 
 from asyncclient import Done, Poller, Schedule, SessionPool
-from asyncclient._ticket import Client, Expired
+from asyncclient._durable import Client, Expired
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 

@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 
 import anyio
 
-from asyncclient import Poller, TaskState
+from asyncclient import Observation, Poller
 from asyncclient.errors import RateLimited, WaitTimeout
 from tests.waiting.scenario import WORDS, Job, Outcome, outcome_of
 
@@ -126,8 +126,8 @@ class Item:
         """The limit of its polls, in requests a second."""
         return self.service.documented_rate
 
-    async def poll(self) -> str:
-        """Return its word."""
+    async def observe(self) -> Observation[str]:
+        """Look at its word, which is the whole answer."""
         assert not self._busy, "two polls of one task at once"
         self._busy = True
         self.sent.append(anyio.current_time())
@@ -135,15 +135,8 @@ class Item:
             await self.service.ask()
         finally:
             self._busy = False
-        return self.word if anyio.current_time() >= self.ends else "running"
-
-    def state_of(self, result: str) -> TaskState | None:
-        """Return the state of a word."""
-        return WORDS.state_of(result)
-
-    def word_of(self, result: str) -> str:
-        """Return the word, which is the whole answer."""
-        return result
+        word = self.word if anyio.current_time() >= self.ends else "running"
+        return Observation(WORDS.state_of(word), word, word)
 
 
 class Counted(Generic[T]):

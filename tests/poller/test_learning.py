@@ -16,7 +16,7 @@ from statistics import NormalDist, mean, median
 import anyio
 import pytest
 
-from asyncclient import LearnedSchedule, Poller, Schedule, TaskState
+from asyncclient import LearnedSchedule, Observation, Poller, Schedule, TaskState
 from tests.poller.service import most_within
 from tests.waiting.scenario import WORDS
 
@@ -119,25 +119,15 @@ class Timed:
         self._stamped = stamped
         self._sent = sent
 
-    async def poll(self) -> str:
-        """Return whether it is done."""
+    async def observe(self) -> Observation[str]:
+        """Look whether it is done."""
         now = anyio.current_time()
         self.polls += 1
         if self._sent is not None:
             self._sent.append(now)
-        return "done" if now >= self.ends else "running"
-
-    def state_of(self, result: str) -> TaskState | None:
-        """Return the state of a word."""
-        return WORDS.state_of(result)
-
-    def word_of(self, result: str) -> str:
-        """Return the word, which is the whole answer."""
-        return result
-
-    def duration_of(self, _result: str) -> float | None:
-        """Return the seconds that it took, where that is told."""
-        return self._seconds if self._stamped else None
+        word = "done" if now >= self.ends else "running"
+        took = self._seconds if self._stamped else None
+        return Observation(WORDS.state_of(word), word, word, took=took)
 
 
 class Queued(Timed):
@@ -155,10 +145,12 @@ class Queued(Timed):
         self._starts = anyio.current_time() + queue_seconds
         self._told = told
 
-    async def poll(self) -> str:
-        """Return whether it is done, or at work, or in its queue."""
-        word = await super().poll()
-        return "queued" if self._told and anyio.current_time() < self._starts else word
+    async def observe(self) -> Observation[str]:
+        """Look whether it is done, or at work, or in its queue."""
+        seen = await super().observe()
+        if self._told and anyio.current_time() < self._starts:
+            return Observation(TaskState.PENDING, "queued", "queued")
+        return seen
 
 
 async def run(

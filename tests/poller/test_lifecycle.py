@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from asyncclient import Poller, Schedule, Task
+from asyncclient import Observation, Poller, Schedule, Task, TaskState
 from asyncclient.testing import run_virtual
 from tests.poller.service import Item, Service, items, job, start, start_all, turns
 from tests.waiting.scenario import Job, Report, other_tasks, outcome_of
@@ -95,10 +95,10 @@ async def test_closing_does_not_wait_for_a_poll_that_resists() -> None:
     """A poll that takes its cancellation badly holds closing up for seconds, not for ever."""
 
     class Stubborn(Job):
-        async def poll(self) -> Report:
+        async def observe(self) -> Observation[Report]:
             with anyio.CancelScope(shield=True):
                 await anyio.sleep(1000)
-            return Report("running")
+            raise AssertionError
 
     poller = Poller()
     waiting = start(poller.wait(Stubborn("running")))
@@ -371,17 +371,11 @@ async def test_what_is_no_task_is_named(thing: Task[str], names: str) -> None:
 
 
 async def test_a_task_without_key_or_budget_will_do() -> None:
-    """A task of the caller's own needs no more than to be polled and read."""
+    """A task of the caller's own needs no more than to be looked at."""
 
     class Bare:
-        async def poll(self) -> str:
-            return "done"
-
-        def state_of(self, result: str) -> object:
-            return Item(Service()).state_of(result)
-
-        def word_of(self, result: str) -> str:
-            return result
+        async def observe(self) -> Observation[str]:
+            return Observation(TaskState.SUCCEEDED, "done", "done")
 
     bare: Any = Bare()
     async with Poller() as poller:

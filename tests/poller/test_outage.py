@@ -10,7 +10,7 @@ from random import Random
 import anyio
 import pytest
 
-from asyncclient import LearnedSchedule, Poller, Schedule
+from asyncclient import LearnedSchedule, Observation, Poller, Schedule
 from asyncclient._schedule import Pacing
 from asyncclient.errors import AsyncClientError, ConnectFailed, DecodeError, ServerError
 from tests.poller.service import Item, Service, items, job, most_within, start, start_all
@@ -159,13 +159,13 @@ class Unlucky(Item):
         super().__init__(service, key, ends)
         self._was_struck = False
 
-    async def poll(self) -> str:
-        """Return its word."""
+    async def observe(self) -> Observation[str]:
+        """Look at its word."""
         if self.sent and self.sent[-1] > 20 and self.service.fault is None and not self._was_struck:
             self._was_struck = True
             self.sent.append(anyio.current_time())
             raise DOWN
-        return await super().poll()
+        return await super().observe()
 
 
 async def test_after_an_outage_a_stray_failure_is_repeated_soon() -> None:

@@ -7,13 +7,13 @@ import asyncio
 import pytest
 
 from asyncclient import Poller
-from asyncclient._pending import DueCounts
+from asyncclient._many.crowd import DueTimes
 from tests.poller.service import Item, Service
 
 
 def test_the_emptier_moment_is_taken() -> None:
     """Of two gaps, the one that ends when fewer polls are due; the first where they are even."""
-    counts = DueCounts()
+    counts = DueTimes()
     assert counts.emptier(10.0, 1.0, 2.0) == 1.0
     counts.note(11.0, 10.0)
     assert counts.emptier(10.0, 1.0, 2.0) == 2.0
@@ -23,7 +23,7 @@ def test_the_emptier_moment_is_taken() -> None:
 
 def test_counts_stay_few() -> None:
     """However long it runs, and however far ahead polls are due, few counts are kept."""
-    counts = DueCounts()
+    counts = DueTimes()
     for number in range(100_000):
         now = number * 0.05
         counts.note(now + 3.0, now)

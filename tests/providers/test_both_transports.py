@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from asyncclient import SessionPool, Snapshot, TaskState, wait_until_done
-from asyncclient._wire import Response, Transport
+from asyncclient._http import Response, Transport
 from asyncclient.errors import (
     AsyncClientError,
     AuthenticationFailed,
@@ -343,7 +343,7 @@ async def test_an_interrupted_run_is_resumed_and_ends(stage: _Stage) -> None:
 
 
 @pytest.mark.parametrize("word", ["Running", "<UNSET>"])
-async def test_an_interrupted_run_that_nobody_answers_is_blocked(stage: _Stage, word: str) -> None:
+async def test_an_interrupted_run_that_no_one_answers_is_blocked(stage: _Stage, word: str) -> None:
     """Whatever its word, it ends the wait with what it asks for as evidence."""
     stage.answers(_RUN_STARTED, _history(word, interrupt_data=_INTERRUPT))
     outcome = "unset" if word == "<UNSET>" else "interrupt"
@@ -355,7 +355,7 @@ async def test_an_interrupted_run_that_nobody_answers_is_blocked(stage: _Stage, 
 
 
 async def test_too_little_an_answer_interrupts_a_run_again(stage: _Stage) -> None:
-    """The answer to the resume bears the next event, which is another one."""
+    """The answer to the resume has the next event, which is another one."""
     again = _INTERRUPT | {"event_id": "7431/2"}
     stage.answers(
         _RUN_STARTED,
@@ -431,7 +431,7 @@ async def test_a_workflow_that_does_not_exist_is_not_found(stage: _Stage) -> Non
 
 
 async def test_waiting_for_a_task_that_does_not_exist_ends_as_expired(stage: _Stage) -> None:
-    """An unknown task is borne for a moment after the start, and is then the end."""
+    """An unknown task is tolerated for a moment after the start, and is then the end."""
     missing = reply({"code": 4314, "msg": "no such execution"})
     stage.answers(*[missing] * 40)
     stage.may_leave_answers = True
@@ -664,7 +664,7 @@ async def test_odd_answers_on_the_way_do_not_end_a_wait(stage: _Stage) -> None:
         assert (await wait_until_done(run)).execute_status == "Success"
 
 
-async def test_a_wait_that_runs_out_of_time_tells_the_last_word(stage: _Stage) -> None:
+async def test_a_wait_that_runs_out_of_time_says_the_last_word(stage: _Stage) -> None:
     """The task goes on, and its last answer is in the error."""
     stage.answers(_RUN_STARTED, _history("Running"), _history("Running"))
     run = await stage.coze().start_workflow("7350", _ordered(seconds=60))

@@ -2,8 +2,8 @@
 
 For each kind of task there is a folder `tests/fixtures/<provider>/<kind>/` with one file for each
 status word, `<word>.json` or `<word>.<variant>.json` (the word percent-quoted where a file name
-cannot bear it), and `ref.json`, the reference of the task that they are answers about. Which of
-them a source shows, and which we made, is told in `tests/fixtures/README.md`, a line for each.
+cannot have it), and `ref.json`, the reference of the task that they are answers about. Which of
+them a source shows, and which we made, is said in `tests/fixtures/README.md`, a line for each.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ import pytest
 
 import asyncclient.providers
 from asyncclient import Task, TaskRef, TaskState, decode_ref, encode_ref, wait_until_done
-from asyncclient._task import Handle
-from asyncclient._wire import Transport
+from asyncclient._http import Handle, Transport
 from asyncclient.errors import (
     ServerError,
     TaskBlocked,
@@ -112,7 +111,9 @@ def _handle_types(package: ModuleType) -> dict[type[Handle[Any]], str]:
     return classes
 
 
-def _client(package: ModuleType, provider: str, transport: Transport, secret: str) -> _Client:
+def _client(
+    package: ModuleType, provider: str, transport: Transport, secret: str, **options: str
+) -> _Client:
     """Make a provider's client: the one class of its module that turns a reference into a task."""
     module = importlib.import_module(f"{package.__name__}.{provider}")
     (client,) = [
@@ -125,7 +126,7 @@ def _client(package: ModuleType, provider: str, transport: Transport, secret: st
         for name, parameter in inspect.signature(client).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
     ]
-    return cast("_Client", client(transport, **dict.fromkeys(required, secret)))
+    return cast("_Client", client(transport, **dict.fromkeys(required, secret), **options))
 
 
 def _recordings(fixtures: Path) -> Iterator[_Recording]:
@@ -171,13 +172,13 @@ _KINDS_OF_SOURCE = {"recorded", "derived", "made"}
 
 
 def _origin_complaints(fixtures: Path) -> list[str]:
-    """Say which answers do not tell where they come from, and which lines are of no answer."""
+    """Name the answers that do not say where they come from, and the lines that are of none."""
     found = {
         path.relative_to(fixtures).as_posix()
         for path in fixtures.glob("*/*/*")
         if path.name != "ref.json"
     }
-    told: list[str] = []
+    listed: list[str] = []
     said: list[str] = []
     for line in (fixtures / "README.md").read_text(encoding="utf-8").splitlines():
         if not line.startswith("| `"):
@@ -186,10 +187,10 @@ def _origin_complaints(fixtures: Path) -> list[str]:
         if row is None or row["kind"] not in _KINDS_OF_SOURCE:
             said.append(f"not recorded, derived or made, with a source: {line}")
         else:
-            told.append(row["file"])
-    said += [f"{file}: not listed" for file in sorted(found.difference(told))]
-    said += [f"{file}: no such answer" for file in sorted(set(told) - found)]
-    said += [f"{file}: listed twice" for file in sorted({f for f in told if told.count(f) > 1})]
+            listed.append(row["file"])
+    said += [f"{file}: not listed" for file in sorted(found.difference(listed))]
+    said += [f"{file}: no such answer" for file in sorted(set(listed) - found)]
+    said += [f"{file}: listed twice" for file in sorted({f for f in listed if listed.count(f) > 1})]
     return said
 
 
@@ -225,13 +226,13 @@ def test_every_task_of_every_provider_has_a_recorded_answer_for_each_of_its_word
     assert _complaints(_PACKAGE, _FIXTURES) == []
 
 
-def test_every_answer_tells_where_it_comes_from() -> None:
-    """What nobody has seen must not pass for a recording: each file has its line, and no other."""
+def test_every_answer_says_where_it_comes_from() -> None:
+    """What no one has seen must not pass for a recording: each file has its line, and no other."""
     assert _origin_complaints(_FIXTURES) == []
 
 
 def test_an_answer_of_unknown_origin_is_complained_of(tmp_path: Path) -> None:
-    """A file without a line, a line without a file, a second line and another word are all told."""
+    """A file without a line, a line without a file, a second line, another word: all are named."""
     folder = tmp_path / "newcomer" / "job"
     folder.mkdir(parents=True)
     for name in ("ref", "busy", "done", "broken"):
@@ -266,11 +267,13 @@ def test_the_known_providers_are_found_by_looking() -> None:
 
 
 _NEWCOMER = """
-from asyncclient._state import Vocabulary
-from asyncclient._task import Handle, TaskRef
+from asyncclient import Handle, TaskRef, Vocabulary
 
 
 class JobHandle(Handle[str]):
+    provider = "newcomer"
+    ref_kind = "job"
+    group = "job"
     vocabulary = Vocabulary(running="busy", succeeded="done", failed="broken")
 
 
@@ -279,7 +282,7 @@ class Newcomer:
         pass
 
     def task(self, ref: TaskRef) -> JobHandle:
-        return JobHandle(("newcomer", ref.ids["job"]), "newcomer.job", ref)
+        return JobHandle(None, ref.created)
 """
 
 
@@ -287,7 +290,7 @@ class Newcomer:
 def newcomer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> ModuleType:
-    """Return a package of providers with one file in it, which nobody has told of."""
+    """Return a package of providers with one file in it, which nothing else names."""
     name = f"providers_of_{request.node.name}"
     package = tmp_path / name
     package.mkdir()
@@ -344,10 +347,32 @@ async def test_a_recorded_answer_reads_as_its_word_and_that_words_state(
 ) -> None:
     """The real endpoint finds the provider's word in the answer, and exactly its state."""
     task = _task(recording, ScriptedTransport([reply(recording.body)]))
-    result = await task.poll()
-    assert str(task.word_of(result)) == recording.word
-    assert task.state_of(result) is task.vocabulary.words[task.word_of(result) or ""]
-    assert result.response.body == recording.body
+    seen = await task.observe()
+    assert str(seen.word) == recording.word
+    assert seen.state is task.vocabulary.words[seen.word or ""]
+    assert seen.result.response.body == seen.raw == recording.body
+
+
+@every_recording
+async def test_reading_the_bytes_of_an_answer_sees_what_a_look_saw(recording: _Recording) -> None:
+    """`read` makes of an answer's bytes what the look made of the answer, without a request."""
+    task = _task(recording, ScriptedTransport([reply(recording.body)]))
+    transport = ScriptedTransport()
+    assert _task(recording, transport).read(recording.body) == await task.observe()
+    assert transport.requests == []
+
+
+@every_recording
+def test_a_look_says_only_what_its_state_allows(recording: _Recording) -> None:
+    """No reason where all is well, no duration before the end, and no demand but while blocked."""
+    seen = _task(recording, ScriptedTransport()).read(recording.body)
+    assert seen.state is not None
+    if seen.state is TaskState.SUCCEEDED:
+        assert seen.reason is None
+    if not seen.state.is_terminal:
+        assert seen.took is None
+    if seen.state is not TaskState.BLOCKED:
+        assert seen.demand is None
 
 
 @every_recording
@@ -356,7 +381,9 @@ async def test_waiting_on_a_recorded_answer_ends_as_its_state_says(recording: _R
     task = _task(recording, ScriptedTransport([reply(recording.body)], repeat=True))
     state = {str(word): state for word, state in task.vocabulary.words.items()}[recording.word]
     if state is TaskState.SUCCEEDED:
-        assert task.word_of(await wait_until_done(task, timeout=30)) == recording.word
+        seen = task.read(recording.body)
+        assert await wait_until_done(task, timeout=30) == seen.result
+        assert seen.word == recording.word
         return
     with pytest.raises(_ERROR_OF[state]) as caught:
         await wait_until_done(task, timeout=30)
@@ -376,8 +403,9 @@ async def test_polling_is_one_request_and_asking_again_changes_nothing(
     first = await task.poll()
     assert len(transport.requests) == 1
     assert await task.poll() == first
-    one, two = transport.requests
-    assert one == two
+    assert (await task.observe()).result == first
+    one, two, three = transport.requests
+    assert one == two == three
     assert (one.method, one.body, one.idempotent) == ("GET", None, True)
 
 
@@ -388,6 +416,9 @@ async def test_a_failed_poll_is_not_repeated_by_the_handle(kind: _Kind) -> None:
     with pytest.raises(ServerError):
         await _task(kind, transport).poll()
     assert len(transport.requests) == 1
+    with pytest.raises(ServerError):
+        await _task(kind, transport).observe()
+    assert len(transport.requests) == 2
 
 
 def _unmodelled(raw: object, typed: object, path: str) -> Iterator[str]:
@@ -409,13 +440,17 @@ def _unmodelled(raw: object, typed: object, path: str) -> Iterator[str]:
             yield from _unmodelled(inner, row, f"{path}[]")
 
 
+def _is_of(raw: object, typed: object) -> bool:
+    """Return whether a JSON value is the one that a typed answer was decoded from."""
+    try:
+        return bool(msgspec.convert(raw, type(typed)) == typed)
+    except msgspec.ValidationError:
+        return False
+
+
 def _unmodelled_around(raw: object, typed: object, path: str) -> Iterator[str]:
     """Do the same for a whole body, in which the typed answer stands somewhere inside."""
-    try:
-        here = msgspec.convert(raw, type(typed)) == typed
-    except msgspec.ValidationError:
-        here = False
-    if here:
+    if _is_of(raw, typed):
         yield from _unmodelled(raw, typed, path)
     elif isinstance(raw, dict):
         for name, inner in cast("dict[str, object]", raw).items():
@@ -427,6 +462,17 @@ def _unmodelled_around(raw: object, typed: object, path: str) -> Iterator[str]:
         yield from _unmodelled_around(cast("list[object]", raw)[0], typed, path)
     else:
         pytest.fail(f"the typed answer is nowhere in the body: {path}")
+
+
+def _hollowed(raw: object, typed: object) -> object:
+    """Return a whole body as it is, but for an empty object in place of the typed answer."""
+    if _is_of(raw, typed):
+        return {}
+    if isinstance(raw, list):
+        return [_hollowed(inner, typed) for inner in cast("list[object]", raw)]
+    return cast("dict[str, object]", raw) | {
+        "data": _hollowed(cast("dict[str, object]", raw)["data"], typed)
+    }
 
 
 @pytest.mark.parametrize("provider", sorted({one.provider for one in _KINDS}))
@@ -447,20 +493,25 @@ async def test_every_field_of_the_recorded_answers_is_modelled_or_listed(provide
 @every_kind
 def test_a_handle_is_a_task(kind: _Kind) -> None:
     """Type checkers and a look at it agree: a handle can be given to everything that waits."""
-    task: Task[Any] = _task(kind, ScriptedTransport())
+    handle = _task(kind, ScriptedTransport())
+    task: Task[Any] = handle
     assert hash(task.key) == hash(_task(kind, ScriptedTransport()).key)
     assert task.kind.startswith(f"{kind.provider}.{kind.kind}")
-    assert inspect.iscoroutinefunction(task.poll)
+    assert inspect.iscoroutinefunction(task.observe)
+    assert inspect.iscoroutinefunction(handle.poll)
 
 
 @every_kind
 async def test_an_answer_without_a_status_is_no_end(kind: _Kind) -> None:
-    """An answer that bears nothing at all has no word and no state."""
+    """An answer with nothing at all in it has no word and no state."""
     recording = next(one for one in _RECORDINGS if one[:2] == kind[:2])
     task = _task(kind, ScriptedTransport([reply(recording.body)]))
-    hollow = type(await task.poll())()
-    assert task.word_of(hollow) is None
-    assert task.state_of(hollow) is None
+    result = await task.poll()
+    hollow = _hollowed(msgspec.json.decode(recording.body), result)
+    seen = task.read(msgspec.json.encode(hollow))
+    assert seen.result == type(result)()
+    assert seen.word is None
+    assert seen.state is None
 
 
 @every_kind
@@ -470,10 +521,25 @@ def test_a_reference_leads_back_to_an_equal_task(kind: _Kind) -> None:
     assert task.ref is not None
     again = decode_ref(encode_ref(task.ref))
     assert again == task.ref == kind.ref
-    client = _client(_PACKAGE, kind.provider, ScriptedTransport(), "another secret")
+    client = _client(_PACKAGE, kind.provider, ScriptedTransport(), _SECRET)
     assert client.task(again).key == task.key
     assert type(client.task(again)) is type(task)
     assert (again.provider, again.kind) == (kind.provider, kind.kind)
+
+
+@every_kind
+def test_a_reference_leads_another_account_to_another_task(kind: _Kind) -> None:
+    """The same ids asked for with another credential are another task, but for one name."""
+    task = _task(kind, ScriptedTransport())
+    stranger = _client(_PACKAGE, kind.provider, ScriptedTransport(), "another secret")
+    assert stranger.task(task.ref).key != task.key
+    assert stranger.task(task.ref).ref == task.ref
+    named = [
+        _client(_PACKAGE, kind.provider, ScriptedTransport(), secret, account="acme").task(kind.ref)
+        for secret in (_SECRET, "another secret")
+    ]
+    assert named[0].key == named[1].key != task.key
+    assert named[0].ref.account == "acme"
 
 
 @every_kind

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from asyncclient import TaskState, wait_until_done
-from asyncclient._wire import Request, Response
+from asyncclient._http import Request, Response
 from asyncclient.errors import (
     APIError,
     AsyncClientError,
@@ -102,7 +102,7 @@ async def test_a_start_without_variables_sends_an_empty_object(given: tuple[Any,
     assert _sent(transport.requests[0])[2]["startVariables"] == {}
 
 
-async def test_a_start_without_metadata_bears_a_marker_of_its_own() -> None:
+async def test_a_start_without_metadata_has_a_marker_of_its_own() -> None:
     """Copy.ai has no other means to find a run again; each start has its own, `{}` has none."""
     copyai, transport = _client(reply(_STARTED), repeat=True)
     await copyai.start_workflow("WCFG-1")
@@ -115,7 +115,7 @@ async def test_a_start_without_metadata_bears_a_marker_of_its_own() -> None:
     assert none == {}
 
 
-async def test_a_repeated_start_bears_the_same_marker() -> None:
+async def test_a_repeated_start_has_the_same_marker() -> None:
     """A start that certainly did not happen is sent again as the same start."""
     copyai, transport = _client(reply("", status=429), reply(_STARTED))
     await copyai.start_workflow("WCFG-1")
@@ -123,7 +123,7 @@ async def test_a_repeated_start_bears_the_same_marker() -> None:
     assert one == two
 
 
-async def test_every_request_bears_the_key_and_the_content_type() -> None:
+async def test_every_request_has_the_key_and_the_content_type() -> None:
     """The key is in its own header, with no `Authorization`; GETs have the content type too."""
     copyai, transport = _client(reply(_STARTED), _run(status="NEW"))
     await (await copyai.start_workflow("WCFG-1")).poll()
@@ -232,8 +232,8 @@ async def test_reading_a_run_asks_for_it_and_types_the_answer() -> None:
 async def test_each_word_of_a_run_has_its_state(word: str | None, state: TaskState | None) -> None:
     """The six documented words are known; the envelope's own words are none of them."""
     copyai, _ = _client(_run(status=word))
-    handle = copyai.workflow_run("WCFG-1", "WRUN-1")
-    assert handle.state_of(await handle.poll()) is state
+    seen = await copyai.workflow_run("WCFG-1", "WRUN-1").observe()
+    assert (seen.word, seen.state) == (word, state)
 
 
 async def test_the_envelopes_status_is_not_the_runs() -> None:
@@ -241,9 +241,9 @@ async def test_the_envelopes_status_is_not_the_runs() -> None:
     answer = reply(_RECORDED["answers/get_workflow_run.without_status.json"])
     copyai, transport = _client(answer, answer, answer, _run(status="COMPLETE"))
     handle = copyai.workflow_run("WCFG-1", "WRUN-1")
-    run = await handle.poll()
-    assert (run.status, handle.word_of(run), handle.state_of(run)) == (None, None, None)
-    assert run.outputs == {"text": "workflow run output"}
+    seen = await handle.observe()
+    assert (seen.result.status, seen.word, seen.state) == (None, None, None)
+    assert seen.result.outputs == {"text": "workflow run output"}
     assert (await wait_until_done(handle)).status == "COMPLETE"
     assert len(transport.requests) == 4
 
@@ -371,7 +371,7 @@ async def test_every_field_of_a_run_may_be_null_or_missing(absent: str) -> None:
     ],
     ids=repr,
 )
-async def test_a_failed_run_tells_its_error_in_whatever_form_it_has(
+async def test_a_failed_run_gives_its_error_in_whatever_form_it_has(
     error: object, said: str
 ) -> None:
     """`data.error` is documented nowhere: text, object, list or null, it is in the message."""
@@ -551,7 +551,7 @@ async def test_a_run_that_is_gone_ends_a_wait_as_expired() -> None:
 
 
 async def test_a_fresh_run_may_not_be_found_yet() -> None:
-    """Right after the start, "not found" is borne for a moment."""
+    """Right after the start, "not found" is tolerated for a moment."""
     copyai, _ = _client(
         reply(_STARTED),
         reply(_RECORDED["answers/error.not_found.json"], status=404),
@@ -672,8 +672,8 @@ async def test_inputs_that_are_no_mapping_are_named() -> None:
 
 
 @pytest.mark.parametrize("bad", [None, "", "key\nsecret", "secret ", "kéy-secret", b"secret", 5])
-def test_a_key_that_no_header_can_bear_is_refused_without_showing_it(bad: object) -> None:
-    """The error tells what is wrong with the key by the argument's name, and never the key."""
+def test_a_key_that_no_header_can_have_is_refused_without_showing_it(bad: object) -> None:
+    """The error says what is wrong with the key by the argument's name, and never the key."""
     with pytest.raises((TypeError, ValueError), match="api_key") as caught:
         CopyAI(ScriptedTransport(), api_key=cast("str", bad))
     assert "secret" not in str(caught.value)

@@ -8,10 +8,9 @@ from typing import Any, Literal, cast
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from asyncclient._wire import Request, Response
+from asyncclient._http import Request, Response
 from asyncclient.errors import (
     AuthenticationFailed,
     DecodeError,
@@ -151,7 +150,7 @@ async def test_a_page_of_registrations_that_cannot_be_is_refused(
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"<html>", b"null", b'{"status":"success"}'])
 async def test_deleting_ignores_what_comes_back(body: bytes) -> None:
-    """Nobody knows what a deletion answers, so any good answer will do."""
+    """No one knows what a deletion answers, so any good answer will do."""
     copyai, transport = _client(reply(body))
     await copyai.delete_webhook("WHK-1")
     assert _sent(transport.requests[0]) == ("DELETE", f"{_BASE}/webhook/WHK-1", None)
@@ -216,7 +215,7 @@ async def test_a_registration_that_cannot_be_is_refused_by_name(argument: str, b
 def test_each_shape_of_a_delivery_is_read(
     recorded: str, outputs: object, status: str | None
 ) -> None:
-    """The two documented shapes and the one that was seen tell the same things."""
+    """The two documented shapes and the one that was seen say the same things."""
     event = CopyAI.parse_webhook(_RECORDED[f"deliveries/{recorded}"])
     assert isinstance(event, WebhookEvent)
     assert event.type == "workflowRun.completed"
@@ -309,7 +308,7 @@ def test_no_object_crashes_the_reader_of_deliveries(body: dict[str, object]) -> 
 
 
 @pytest.mark.parametrize("bad", [None, {"type": "workflowRun.completed"}, 5], ids=repr)
-def test_a_delivery_that_was_parsed_already_is_told_what_to_be(bad: object) -> None:
+def test_a_delivery_that_was_parsed_already_is_refused_with_what_to_pass(bad: object) -> None:
     """What a framework made of the body is refused by name: the bytes are wanted."""
     with pytest.raises(TypeError, match=r"^body must be the bytes or the text"):
         CopyAI.parse_webhook(cast("bytes", bad))

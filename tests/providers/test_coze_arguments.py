@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 import pytest
 
 from asyncclient import TaskRef
-from asyncclient._wire import Transport
+from asyncclient._http import Transport
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import ChatMessage, Coze, ToolOutput
 from asyncclient.testing import ScriptedTransport, reply
@@ -293,7 +293,7 @@ async def test_what_has_no_form_in_json_is_refused_by_its_own_argument(
 
 
 async def test_half_a_letter_is_refused_by_its_own_argument() -> None:
-    """A text that no encoding bears, as cut out of another, is named where it stands."""
+    """A text that no encoding has, as cut out of another, is named where it stands."""
     coze, transport = _client()
     with pytest.raises(TypeError, match=r"^resume_data cannot be written as JSON"):
         await coze.resume_workflow("7", event_id="1/2", interrupt_type=2, resume_data="\ud800")
@@ -323,7 +323,7 @@ async def test_texts_by_name_are_texts(call: str) -> None:
     ids=["text", "list of texts", "mapping", "message", "list with a hole"],
 )
 async def test_messages_are_a_list_of_messages(bad: object, words: str) -> None:
-    """A text, whose letters would be sent one by one, or a lone message is told what it lacks."""
+    """A text, or a message alone, is refused with what it lacks: no letters are sent one by one."""
     coze, transport = _client()
     messages = cast("Sequence[ChatMessage]", bad)
     with pytest.raises(TypeError, match=words):
@@ -414,8 +414,8 @@ async def test_page_numbers_count_from_one(argument: str, bad: object) -> None:
 
 
 @pytest.mark.parametrize("bad", ["", " ", "pat\n1", "pat_1\n", " pat_1", "pät", "pat\x001"])
-def test_a_token_that_no_header_can_bear_is_refused_without_showing_it(bad: str) -> None:
-    """The error tells what is wrong with the token, and never the token."""
+def test_a_token_that_no_header_can_have_is_refused_without_showing_it(bad: str) -> None:
+    """The error says what is wrong with the token, and never the token."""
     with pytest.raises(ValueError, match="token") as caught:
         Coze(ScriptedTransport(), token=bad)
     assert not bad.strip() or bad.strip() not in str(caught.value)
@@ -444,7 +444,7 @@ async def test_a_bad_token_of_a_function_is_refused_without_showing_it(bad: obje
 
 
 async def test_a_token_function_that_is_not_async_is_refused() -> None:
-    """A plain function that returns the text is told apart, and its text is not shown."""
+    """A plain function that returns the text is refused, and its text is not shown."""
     transport = ScriptedTransport()
     coze = Coze(transport, token=cast("Any", lambda: _TOKEN))
     with pytest.raises(TypeError, match="async function") as caught:
@@ -535,7 +535,7 @@ def test_nothing_that_a_client_makes_shows_its_token() -> None:
 
 
 async def test_a_request_does_not_show_its_token() -> None:
-    """The headers, which bear the credential, are not in the repr of a request."""
+    """The headers, which have the credential, are not in the repr of a request."""
     transport = ScriptedTransport([reply({"data": {}})])
     await Coze(transport, token=_TOKEN).get_bot("1")
     (request,) = transport.requests

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from asyncclient._wire import Request, Response
+from asyncclient._http import Request, Response
 from asyncclient.errors import ServerError
 from asyncclient.providers.coze import Bot, Coze
 from asyncclient.testing import ScriptedTransport, reply

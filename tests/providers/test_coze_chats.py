@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from asyncclient import TaskState, wait_until_done
-from asyncclient._wire import Request, Response
+from asyncclient import Observation, TaskState, wait_until_done
+from asyncclient._http import Request, Response
 from asyncclient.errors import (
     DecodeError,
     InvalidRequest,
@@ -18,7 +18,7 @@ from asyncclient.errors import (
     TaskCancelled,
     TaskFailed,
 )
-from asyncclient.providers.coze import Chat, ChatHandle, ChatMessage, Coze, ToolOutput, Usage
+from asyncclient.providers.coze import Chat, ChatMessage, Coze, ToolOutput, Usage
 from asyncclient.testing import ScriptedTransport, reply
 
 _FOLDER = Path(__file__).parents[1] / "fixtures" / "coze"
@@ -41,10 +41,9 @@ def _chat(**fields: object) -> Response:
     return reply({"code": 0, "msg": "", "data": data})
 
 
-async def _polled(response: Response) -> tuple[ChatHandle, Chat]:
+async def _seen(response: Response) -> Observation[Chat]:
     coze, _ = _client(response)
-    handle = coze.chat("7381", "7382")
-    return handle, await handle.poll()
+    return await coze.chat("7381", "7382").observe()
 
 
 # --- starting -----------------------------------------------------------------------------------
@@ -172,23 +171,23 @@ async def test_reading_a_chat_asks_by_get_with_both_ids_in_the_query() -> None:
 )
 async def test_each_word_of_a_chat_has_its_state(word: str | None, state: TaskState | None) -> None:
     """The documented words and the pages' two misspellings are known, all others are not."""
-    handle, chat = await _polled(_chat(status=word))
-    assert handle.state_of(chat) is state
+    seen = await _seen(_chat(status=word))
+    assert (seen.word, seen.state) == (word, state)
 
 
 @pytest.mark.parametrize("recorded", ["requires_action.json", "required_action.json"])
-async def test_a_waiting_chat_tells_the_calls_it_waits_for(recorded: str) -> None:
-    """Under either spelling of the word, the tool calls are typed and name the block."""
-    handle, chat = await _polled(reply(_RECORDED[recorded]))
-    (call,) = chat.tool_calls
+async def test_a_waiting_chat_names_the_calls_it_waits_for(recorded: str) -> None:
+    """Under either spelling of the word, the tool calls are typed and are the demand."""
+    seen = await _seen(reply(_RECORDED[recorded]))
+    (call,) = seen.result.tool_calls
     assert (call.id, call.type) == ("BUJJF0dA****", "function")
     assert call.function is not None
     assert (call.function.name, call.function.arguments) == (
         "local_data_assistant",
         '{"location":"南京","type":0}',
     )
-    assert handle.block_of(chat) == ("BUJJF0dA****",)
-    assert handle.reason_of(chat) == "wants local_data_assistant called"
+    assert seen.demand == ("BUJJF0dA****",)
+    assert seen.reason == "wants local_data_assistant called"
 
 
 async def test_completed_at_on_a_waiting_chat_is_no_end() -> None:
@@ -201,20 +200,42 @@ async def test_completed_at_on_a_waiting_chat_is_no_end() -> None:
 
 
 async def test_a_hollow_action_on_a_completed_chat_is_none() -> None:
-    """The page's sample of a finished chat bears an action of empty texts: the status decides."""
-    handle, chat = await _polled(reply(_RECORDED["cancel_chat.json"]))
-    assert handle.state_of(chat) is TaskState.SUCCEEDED
-    assert chat.required_action is not None
-    assert list(chat.tool_calls) == []
-    assert handle.block_of(chat) is None
-    assert handle.reason_of(chat) is None
+    """The page's sample of a finished chat has an action of empty texts: the status decides."""
+    seen = await _seen(reply(_RECORDED["cancel_chat.json"]))
+    assert seen.state is TaskState.SUCCEEDED
+    assert seen.result.required_action is not None
+    assert list(seen.result.tool_calls) == []
+    assert seen.demand is None
+    assert seen.reason is None
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("in_progress", "5000 oops"),
+        ("completed", None),
+        ("failed", "5000 oops"),
+        ("canceled", "5000 oops"),
+        ("odd", "5000 oops"),
+        (None, "5000 oops"),
+    ],
+)
+async def test_calls_left_on_a_chat_that_waits_for_none_are_no_demand(
+    word: str | None, reason: str | None
+) -> None:
+    """Only a chat that waits has a demand; the reason of any other is its own error."""
+    action = msgspec.json.decode(_RECORDED["requires_action.json"])["data"]["required_action"]
+    error = {"code": 5000, "msg": "oops"}
+    seen = await _seen(_chat(status=word, required_action=action, last_error=error))
+    assert seen.demand is None
+    assert seen.reason == reason
 
 
 @pytest.mark.parametrize("usage", [None, {}, {"output_tokens": 1, "input_tokens": 2}])
 async def test_usage_may_be_null_empty_or_of_other_names(usage: object) -> None:
     """None of the forms of `usage` that are seen costs the answer."""
-    _, chat = await _polled(_chat(status="completed", usage=usage))
-    assert chat.status == "completed"
+    seen = await _seen(_chat(status="completed", usage=usage))
+    assert seen.result.status == "completed"
 
 
 @pytest.mark.parametrize(
@@ -223,9 +244,8 @@ async def test_usage_may_be_null_empty_or_of_other_names(usage: object) -> None:
     ids=repr,
 )
 async def test_an_error_of_code_zero_or_null_is_none(last_error: object) -> None:
-    """The error that finished chats bear with nothing in it gives no reason."""
-    handle, chat = await _polled(_chat(status="canceled", last_error=last_error))
-    assert not handle.reason_of(chat)
+    """The error that finished chats have with nothing in it gives no reason."""
+    assert not (await _seen(_chat(status="canceled", last_error=last_error))).reason
 
 
 @pytest.mark.parametrize(
@@ -237,7 +257,7 @@ async def test_an_error_of_code_zero_or_null_is_none(last_error: object) -> None
         ({"code": None, "msg": "out of words"}, "out of words"),
     ],
 )
-async def test_a_failed_chat_tells_why(last_error: object, said: str) -> None:
+async def test_a_failed_chat_says_why(last_error: object, said: str) -> None:
     """The chat's own error, its code a number, a text or null, is in the error of the wait."""
     coze, _ = _client(_chat(status="failed", completed_at=2, failed_at=3, last_error=last_error))
     with pytest.raises(TaskFailed, match=said) as caught:

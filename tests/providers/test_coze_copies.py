@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from asyncclient import TaskRef, TaskState, decode_ref, encode_ref, wait_until_done
-from asyncclient._wire import Request, Response
+from asyncclient._http import Request, Response
 from asyncclient.errors import DecodeError, TaskFailed
 from asyncclient.providers.coze import CopyFailure, CopyTask, CopyTaskHandle, Coze
 from asyncclient.testing import ScriptedTransport, reply
@@ -73,6 +73,7 @@ async def test_a_copy_made_at_once_has_a_reference_like_any_other() -> None:
     done = await again.poll()
     assert isinstance(done, CopyTask)
     assert done.target_entity_id == "75309388087500****"
+    assert (await again.observe()).state is TaskState.SUCCEEDED
     assert transport.requests == []
 
 
@@ -123,11 +124,11 @@ async def test_reading_a_copy_asks_for_its_task() -> None:
 async def test_each_word_of_a_copy_has_its_state(word: str | None, state: TaskState | None) -> None:
     """The three documented words are known, all others are not."""
     coze, _ = _client(reply({"code": 0, "data": {"task_status": word}}))
-    handle = coze.copy_task("123e456700")
-    assert handle.state_of(await handle.poll()) is state
+    seen = await coze.copy_task("123e456700").observe()
+    assert (seen.word, seen.state) == (word, state)
 
 
-async def test_a_failed_copy_tells_every_reason() -> None:
+async def test_a_failed_copy_gives_every_reason() -> None:
     """All reasons are in the error of the wait, by the entity's name or else its id."""
     reasons = [
         {"entity_id": "1", "entity_name": "Words", "entity_type": "bot", "failed_reason": "quota"},

@@ -1,4 +1,4 @@
-"""Coze's refusals: which error each code and status is, and what the error tells."""
+"""Coze's refusals: which error each code and status is, and what the error says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncclient._wire import Response
+from asyncclient._http import Response
 from asyncclient.errors import (
     APIError,
     AuthenticationFailed,
@@ -152,7 +152,7 @@ async def test_a_code_in_quotes_is_the_same_code() -> None:
     ("code", "words"),
     [(6023, "ran out of its time"), (777777776, "a node"), (777777777, "cancelled")],
 )
-async def test_a_run_that_ended_badly_is_told_and_not_run_again(code: int, words: str) -> None:
+async def test_a_run_that_ended_badly_is_an_error_and_not_run_again(code: int, words: str) -> None:
     """A synchronous run that is over is known to be: it is asked once, and is no unknown start."""
     coze, transport = _client(reply({"code": code, "msg": ""}), repeat=True, max_retries=3)
     with pytest.raises(APIError, match=words) as caught:
@@ -207,7 +207,7 @@ async def test_a_refusal_shows_where_coze_shows_more() -> None:
         assert not hasattr(error, "__notes__")
 
 
-async def test_a_refusal_that_bears_data_is_a_refusal() -> None:
+async def test_a_refusal_that_has_data_is_a_refusal() -> None:
     """What an answer says of itself goes before the shape of its data."""
     error = await _error(reply({"code": 4200, "msg": "", "data": {"anything": 1}}))
     assert type(error) is NotFound
@@ -327,7 +327,7 @@ async def test_the_hint_of_a_429_is_in_the_error(
 
 
 async def test_being_over_the_purchased_rate_asks_for_a_minute() -> None:
-    """Code 4020 bears no hint of its own, and a header of its answer goes before ours."""
+    """Code 4020 has no hint of its own, and a header of its answer goes before ours."""
     assert (await _error(reply({"code": 4020}))).retry_after == 60
     assert (await _error(reply({"code": 4020}, headers={"Retry-After": "5"}))).retry_after == 5
     assert (await _error(reply({"code": 4009}))).retry_after is None

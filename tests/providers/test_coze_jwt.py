@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from asyncclient._wire import Request, Response
+from asyncclient._http import Request, Response
 from asyncclient.errors import (
     APIError,
     AuthenticationFailed,
@@ -163,7 +163,7 @@ async def test_another_account_has_its_own_path(app: App) -> None:
 
 
 async def test_the_token_that_came_is_what_requests_bear(app: App) -> None:
-    """Calls bear the access token, never the signed JWT."""
+    """Calls have the access token, never the signed JWT."""
     coze, server = app()
     await coze.get_bot("1")
     assert server.bearers == ["tok-1"]
@@ -238,7 +238,7 @@ async def test_the_old_token_serves_while_the_new_one_is_on_its_way(app: App) ->
     assert sorted(server.bearers[1:]) == ["tok-1"] * 99 + ["tok-2"]
 
 
-async def test_a_token_past_its_end_serves_nobody(app: App) -> None:
+async def test_a_token_past_its_end_serves_no_one(app: App) -> None:
     """Once the old token has ended, all requests wait for the one new token."""
     coze, server = app(_Server(latency=0.5))
     await coze.get_bot("1")
@@ -288,7 +288,7 @@ async def test_a_final_slash_makes_no_other_region(pem: str) -> None:
 # --- refusals and faults ------------------------------------------------------------------------
 
 
-async def test_each_request_for_a_token_is_signed_anew(app: App, pem: str) -> None:
+async def test_each_request_for_a_token_is_signed_again(app: App, pem: str) -> None:
     """Coze takes a JWT once: a repeat after a fault has another `jti`."""
     coze, server = app()
     server.faults = [reply("<html>", status=502), reply("", status=429)]
@@ -365,7 +365,7 @@ async def test_the_token_endpoints_own_refusals_are_read(
     assert server.calls == []
 
 
-async def test_a_key_of_the_other_region_is_told_in_cozes_words(app: App) -> None:
+async def test_a_key_of_the_other_region_is_refused_in_cozes_words(app: App) -> None:
     """The words for a key that this region does not know reach the caller, with the regions."""
     coze, server = app()
     words = "invalid jwt: kid not been registred"
@@ -477,7 +477,7 @@ async def test_a_key_that_cannot_be_read_is_an_error_without_its_text(text: str)
 
 
 async def test_a_key_of_another_kind_is_refused() -> None:
-    """Coze takes RSA keys; one on an elliptic curve is told apart."""
+    """Coze takes RSA keys; one on an elliptic curve is refused."""
     key = ec.generate_private_key(ec.SECP256R1())
     text = key.private_bytes(
         serialization.Encoding.PEM,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
-from asyncclient._wire import Request, Response
+from asyncclient._http import Request, Response
 from asyncclient.errors import (
     AsyncClientError,
     AuthenticationFailed,
@@ -176,7 +176,7 @@ async def test_repeats_wait_for_what_the_server_asks() -> None:
 
 
 async def test_a_hint_longer_than_a_call_is_worth_ends_it_at_once() -> None:
-    """Nobody who awaits one answer is made to wait an hour: the error has the hint."""
+    """No one who awaits one answer is made to wait an hour: the error has the hint."""
     coze, transport = _client(reply("", status=503, headers={"Retry-After": "3600"}), repeat=True)
     with pytest.raises(ServerError) as caught:
         await coze.get_bot("1")
@@ -193,7 +193,7 @@ async def test_a_permanent_fault_is_not_repeated() -> None:
 
 
 async def test_an_answer_that_never_decodes_is_shown() -> None:
-    """After the repeats, the error tells the status, the place and the beginning of the body."""
+    """After the repeats, the error says the status, the place and the beginning of the body."""
     coze, _ = _client(reply({"code": 0, "data": {"items": "none"}}), repeat=True)
     with pytest.raises(DecodeError, match="none") as caught:
         await coze.list_bots("1")
@@ -225,7 +225,7 @@ def _bearers(transport: ScriptedTransport) -> list[str]:
 
 
 async def test_a_token_function_is_called_for_each_request() -> None:
-    """Whatever it returns then is what this request bears."""
+    """Whatever it returns then is what this request has."""
     tokens = _Tokens()
     transport = ScriptedTransport([_RUN], repeat=True)
     coze = Coze(transport, token=tokens)
@@ -249,7 +249,7 @@ async def test_making_clients_and_handles_asks_for_no_token() -> None:
     ids=["HTTP 401", "HTTP 200"],
 )
 async def test_a_refused_token_is_forgotten_and_renewed_once(refusal: Response) -> None:
-    """The source is told which token was refused, and the request is sent with the next one."""
+    """The source learns which token was refused, and the request is sent with the next one."""
     tokens = _Tokens()
     transport = ScriptedTransport([refusal, _GOOD])
     run = await Coze(transport, token=tokens).start_workflow("7350")
@@ -288,8 +288,8 @@ async def test_a_fixed_token_that_is_refused_is_not_tried_again() -> None:
     assert len(transport.requests) == 1
 
 
-async def test_a_token_is_asked_for_anew_on_each_repeat() -> None:
-    """A request that is repeated after a fault bears the token of that moment."""
+async def test_a_token_is_asked_for_again_on_each_repeat() -> None:
+    """A request that is repeated after a fault has the token of that moment."""
     tokens = _Tokens()
     transport = ScriptedTransport([_HTML_502, _RUN])
     await Coze(transport, token=tokens).get_workflow_run("7350", "7431")

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from asyncclient import TaskState, wait_until_done
-from asyncclient._wire import Request, Response
+from asyncclient import Observation, TaskState, wait_until_done
+from asyncclient._http import Request, Response
 from asyncclient.errors import (
     AuthenticationFailed,
     DecodeError,
@@ -50,10 +50,9 @@ def _history(**fields: object) -> Response:
     return reply({"code": 0, "msg": "", "data": [record], "detail": {"logid": "2024"}})
 
 
-async def _polled(response: Response) -> tuple[WorkflowRunHandle, WorkflowRun]:
+async def _seen(response: Response) -> Observation[WorkflowRun]:
     coze, _ = _client(response)
-    handle = coze.workflow_run("7350", "7431")
-    return handle, await handle.poll()
+    return await coze.workflow_run("7350", "7431").observe()
 
 
 # --- starting -----------------------------------------------------------------------------------
@@ -76,7 +75,7 @@ async def test_a_start_sends_the_inputs_as_an_object_and_asks_for_an_asynchronou
     assert run.ref.created is not None
 
 
-async def test_a_start_bears_the_token_and_the_content_type() -> None:
+async def test_a_start_has_the_token_and_the_content_type() -> None:
     """Both headers that the pages ask for are on every request, GETs included."""
     coze, transport = _client(reply({"execute_id": "1", "msg": ""}), _history())
     run = await coze.start_workflow("7350")
@@ -263,7 +262,7 @@ async def test_resuming_with_a_mapping_sends_json_in_text() -> None:
 
 
 async def test_a_resumed_run_may_be_interrupted_again() -> None:
-    """The answer to a resume bears the next interrupt like that of a start."""
+    """The answer to a resume has the next interrupt like that of a start."""
     coze, _ = _client(reply(_RECORDED["resume_workflow.interrupted.json"]))
     answer = await coze.resume_workflow(
         "7350", event_id=_EVENT_ID, interrupt_type=2, resume_data=""
@@ -273,24 +272,22 @@ async def test_a_resumed_run_may_be_interrupted_again() -> None:
 
 
 async def test_a_running_word_with_an_interrupt_is_blocked() -> None:
-    """No word is documented for a waiting run: its `interrupt_data` tells."""
-    handle, run = await _polled(
-        _history(interrupt_data={"event_id": _EVENT_ID, "type": 2, "data": "Who?"})
-    )
-    assert run.interrupt == Interrupt(event_id=_EVENT_ID, type=2, data="Who?")
-    assert handle.word_of(run) == "Running"
-    assert handle.state_of(run) is TaskState.BLOCKED
-    assert handle.block_of(run) == _EVENT_ID
-    assert handle.reason_of(run) == "interrupt type 2: Who?"
+    """No word is documented for a waiting run: its `interrupt_data` shows it."""
+    seen = await _seen(_history(interrupt_data={"event_id": _EVENT_ID, "type": 2, "data": "Who?"}))
+    assert seen.result.interrupt == Interrupt(event_id=_EVENT_ID, type=2, data="Who?")
+    assert seen.word == "Running"
+    assert seen.state is TaskState.BLOCKED
+    assert seen.demand == _EVENT_ID
+    assert seen.reason == "interrupt type 2: Who?"
 
 
 @pytest.mark.parametrize("hollow", [None, {}, {"event_id": "", "type": 0, "data": ""}])
 async def test_a_hollow_interrupt_is_none(hollow: object) -> None:
     """Interrupt data without an event id does not block a run."""
-    handle, run = await _polled(_history(interrupt_data=hollow))
-    assert run.interrupt is None
-    assert handle.state_of(run) is TaskState.RUNNING
-    assert handle.block_of(run) is None
+    seen = await _seen(_history(interrupt_data=hollow))
+    assert seen.result.interrupt is None
+    assert seen.state is TaskState.RUNNING
+    assert seen.demand is None
 
 
 @pytest.mark.parametrize(
@@ -307,11 +304,13 @@ async def test_an_interrupt_left_on_a_finished_run_does_not_block_it(
 ) -> None:
     """The word of an end is believed before interrupt data that was left behind."""
     left = {"event_id": _EVENT_ID, "type": 2, "data": "Who?"}
-    handle, run = await _polled(_history(execute_status=word, interrupt_data=left))
-    assert handle.state_of(run) is state
+    seen = await _seen(_history(execute_status=word, interrupt_data=left))
+    assert seen.state is state
+    assert seen.demand is None
+    assert "interrupt" not in (seen.reason or "")
 
 
-async def test_a_failed_run_tells_its_error_and_not_the_interrupt_left_on_it() -> None:
+async def test_a_failed_run_gives_its_error_and_not_the_interrupt_left_on_it() -> None:
     """Interrupt data left behind does not hide why the run failed."""
     failed = _history(
         execute_status="Fail",
@@ -362,9 +361,9 @@ async def test_reading_a_run_asks_the_runs_history() -> None:
     ],
 )
 async def test_each_word_of_a_run_has_its_state(word: str | None, state: TaskState | None) -> None:
-    """Words are taken as they are spelled; those nobody has documented are unknown, not ends."""
-    handle, run = await _polled(_history(execute_status=word))
-    assert handle.state_of(run) is state
+    """Words are taken as they are spelled; those that no page has are unknown, not ends."""
+    seen = await _seen(_history(execute_status=word))
+    assert (seen.word, seen.state) == (word, state)
 
 
 async def test_an_empty_list_is_a_soft_failure() -> None:
@@ -388,8 +387,7 @@ async def test_an_empty_list_names_its_place_in_the_answer() -> None:
 @pytest.mark.parametrize("code", ["", "0", 0, None], ids=repr)
 async def test_no_error_code_comes_in_many_spellings(code: object) -> None:
     """An empty text, a quoted zero, a zero and a null all mean that nothing went wrong."""
-    handle, run = await _polled(_history(error_code=code))
-    assert not handle.reason_of(run)
+    assert not (await _seen(_history(error_code=code))).reason
 
 
 @pytest.mark.parametrize("code", ["720701002", 720701002], ids=repr)
@@ -406,11 +404,9 @@ async def test_an_error_code_may_be_a_text_or_a_number(code: object) -> None:
 
 async def test_a_failed_runs_older_field_names_are_read() -> None:
     """`error_msg` and `log_id`, the old names, are not lost."""
-    handle, run = await _polled(
-        _history(execute_status="Fail", error_code="1", error_msg="old", log_id="L")
-    )
-    assert handle.reason_of(run) == "1 old"
-    assert run.log_id == "L"
+    seen = await _seen(_history(execute_status="Fail", error_code="1", error_msg="old", log_id="L"))
+    assert seen.reason == "1 old"
+    assert seen.result.log_id == "L"
 
 
 @pytest.mark.parametrize(
@@ -422,8 +418,8 @@ async def test_whether_the_output_is_cut_may_be_left_unsaid(
     trimmed: bool,  # noqa: FBT001  (a table's column)
 ) -> None:
     """The page's own sample lacks `is_output_trimmed`, which then means no."""
-    _, run = await _polled(_history(**fields))
-    assert run.trimmed is trimmed
+    seen = await _seen(_history(**fields))
+    assert seen.result.trimmed is trimmed
 
 
 @pytest.mark.parametrize(
@@ -451,7 +447,7 @@ async def test_output_is_opened_as_far_as_it_goes(
     output: str | None, outputs: object, node_status: object
 ) -> None:
     """JSON in JSON in text is opened, Coze's own entry set apart, and anything else left as is."""
-    _, run = await _polled(_history(execute_status="Success", output=output))
+    run = (await _seen(_history(execute_status="Success", output=output))).result
     assert run.output == output
     assert run.outputs == outputs
     assert run.node_status == node_status
@@ -459,7 +455,7 @@ async def test_output_is_opened_as_far_as_it_goes(
 
 async def test_the_status_of_nodes_is_typed() -> None:
     """The map of nodes gives what reading a single node's output takes."""
-    _, run = await _polled(
+    seen = await _seen(
         _history(
             node_execute_status={
                 "输出": {
@@ -471,7 +467,7 @@ async def test_the_status_of_nodes_is_typed() -> None:
             }
         )
     )
-    assert run.node_execute_status == {
+    assert seen.result.node_execute_status == {
         "输出": NodeExecuteStatus(
             node_id="1000", is_finish=True, loop_index=2, node_execute_uuid="63c7f6d2"
         )
@@ -480,9 +476,10 @@ async def test_the_status_of_nodes_is_typed() -> None:
 
 async def test_ids_and_small_numbers_may_come_quoted_or_not() -> None:
     """A self-hosted server sends ids as numbers; the same fields are texts in the cloud."""
-    _, run = await _polled(
+    seen = await _seen(
         reply(b'{"data":[{"execute_id":7431,"bot_id":0,"token":0,"cost":"0.0","log_id":"L"}]}')
     )
+    run = seen.result
     assert (run.execute_id, run.bot_id, run.token, run.cost) == (7431, 0, 0, "0.0")
 
 
@@ -491,11 +488,12 @@ async def test_ids_and_small_numbers_may_come_quoted_or_not() -> None:
 
 async def test_a_malformed_body_of_a_running_run_is_running() -> None:
     """Wrong escaping of nested quotes is seen while runs are at work, and costs no wait."""
-    handle, run = await _polled(reply(_RECORDED["get_workflow_run.malformed.txt"]))
-    assert handle.word_of(run) == "Running"
-    assert handle.state_of(run) is TaskState.RUNNING
-    assert run.response is not None
-    assert run.response.body == _RECORDED["get_workflow_run.malformed.txt"]
+    seen = await _seen(reply(_RECORDED["get_workflow_run.malformed.txt"]))
+    assert seen.word == "Running"
+    assert seen.state is TaskState.RUNNING
+    assert seen.raw == _RECORDED["get_workflow_run.malformed.txt"]
+    assert seen.result.response is not None
+    assert seen.result.response.body == seen.raw
 
 
 @pytest.mark.parametrize("word", [b"Success", b"Fail", b"Cancel"])
@@ -532,7 +530,7 @@ async def test_a_quoted_code_of_zero_is_success() -> None:
 
 
 async def test_a_quoted_code_of_zero_with_an_unfit_answer_is_a_soft_failure() -> None:
-    """An answer that says no error but does not fit is undecodable, which a wait bears."""
+    """An answer that says no error but does not fit is undecodable, which a wait tolerates."""
     coze, _ = _client(reply({"code": "0", "data": None}))
     with pytest.raises(DecodeError):
         await coze.workflow_run("7350", "7431").poll()

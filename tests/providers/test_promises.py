@@ -16,7 +16,7 @@ from asyncclient import SessionPool
 from asyncclient.errors import AsyncClientError, AuthenticationFailed, NotFound
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze, CozeJWT
-from asyncclient.providers.coze._answers import Token
+from asyncclient.providers.coze._endpoints import Token
 from asyncclient.testing import ScriptedTransport, reply
 
 TOKEN = "s3cret-token-7f3a9c"
@@ -79,7 +79,7 @@ async def test_an_id_stays_one_segment_of_the_path(call: str, given: str, quoted
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("bad", ["", ".", "..", "a\nb", "a\r\nX-Odd: 1", "a\x00b", " a", "x" * 257])
 async def test_what_is_no_id_is_never_sent(call: str, bad: str) -> None:
-    """What no path can bear is refused by its name before anything is sent."""
+    """What no path can have is refused by its name before anything is sent."""
     transport = ScriptedTransport()
     with pytest.raises(ValueError, match=r"_id|node_execute_uuid"):
         await asks_of(transport)[call](bad)
@@ -87,7 +87,7 @@ async def test_what_is_no_id_is_never_sent(call: str, bad: str) -> None:
 
 
 def test_a_fetched_token_is_not_shown() -> None:
-    """The answer that bears a token prints without it, to rich too."""
+    """The answer that has a token prints without it, to rich too."""
     token = Token(TOKEN, 900)
     assert TOKEN not in f"{token!r} {token} {pretty_repr(token)} {[token]!r}"
 
@@ -128,8 +128,8 @@ async def test_a_credential_that_an_answer_repeats_is_in_no_error(
         with pytest.raises(AsyncClientError) as caught:
             await ask
         error = caught.value
-        told = "".join(traceback.format_exception(error))
-        assert TOKEN not in f"{error} {error!r} {vars(error)!r} {told}"
+        report = "".join(traceback.format_exception(error))
+        assert TOKEN not in f"{error} {error!r} {vars(error)!r} {report}"
 
 
 async def test_a_short_word_is_not_taken_for_a_credential() -> None:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from asyncclient import SessionPool, wait_until_done
-from asyncclient._wire import Request, Response
+from asyncclient._http import Request, Response
 from asyncclient.errors import (
     AsyncClientError,
     ConnectFailed,
@@ -71,7 +71,7 @@ def _notes(error: BaseException) -> str:
 
 
 async def test_runs_are_found_by_their_metadata_the_newest_first() -> None:
-    """All runs that bear the marker, whatever else they bear, and none that bears another."""
+    """All runs that have the marker, whatever else they have, and none that has another."""
     marker = {"order": "17"}
     copyai, transport = _copyai(
         _page(
@@ -141,7 +141,7 @@ async def test_a_list_is_read_to_its_end_and_no_further(order: str, count: int) 
 
 
 async def test_a_list_without_times_is_read_from_its_beginning() -> None:
-    """Where its first run bears no time, it is taken to begin with the newest."""
+    """Where its first run has no time, it is taken to begin with the newest."""
     runs = [_run(number) for number in range(350)]
     answers = _Runs([{"id": "WRUN-x", "metadata": {"order": "0"}}, *runs])
     copyai, _ = _copyai(answers, repeat=True)
@@ -211,7 +211,7 @@ def _runs_of_one_second(count: int) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize("order", ["newest first", "oldest first"])
 async def test_a_burst_of_runs_does_not_hide_the_order_of_the_list(order: str) -> None:
-    """Where the first page lies within one second, the last page tells which end is the newest."""
+    """Where the first page lies within one second, the last page shows which end is the newest."""
     old = [_run(number) for number in range(2000)]
     runs = [*old, *_runs_of_one_second(150)]
     if order == "oldest first":
@@ -317,7 +317,7 @@ async def test_long_metadata_is_not_repeated_in_a_note() -> None:
 async def test_a_start_that_did_not_happen_has_nothing_to_be_found(
     fault: Response | Exception,
 ) -> None:
-    """An error of a start that certainly started nothing sends nobody to look for it."""
+    """An error of a start that certainly started nothing sends no one to look for it."""
     copyai, _ = _copyai(fault, repeat=True)
     with pytest.raises((ConnectFailed, InvalidRequest)) as caught:
         await copyai.start_workflow("WCFG-1")
@@ -354,7 +354,7 @@ _COZE: dict[str, tuple[Callable[[Coze], Awaitable[object]], str]] = {
 
 @pytest.mark.parametrize("start", _COZE)
 async def test_cozes_unknown_starts_say_what_there_is_to_look_at(start: str) -> None:
-    """Coze lists neither runs nor chats: each operation's note tells what can be seen instead."""
+    """Coze lists neither runs nor chats: each operation's note says what can be seen instead."""
     call, words = _COZE[start]
     for fault in (TransportError("the connection broke"), reply(b"")):
         with pytest.raises((TransportError, DecodeError)) as caught:
@@ -403,7 +403,7 @@ _ANSWERS = {
 
 @pytest.mark.parametrize("odd", _ODD_IDS)
 @pytest.mark.parametrize("answer", _ANSWERS)
-async def test_an_id_that_no_request_can_bear_is_an_unknown_start(answer: str, odd: str) -> None:
+async def test_an_id_that_no_request_can_have_is_an_unknown_start(answer: str, odd: str) -> None:
     """Something was started all the same: it is our error with its advice, and no one else's."""
     transport = ScriptedTransport([reply(_ANSWERS[answer] % _ODD_IDS[odd])])
     start: Awaitable[object]

@@ -21,7 +21,7 @@ import trustme
 from aiohttp import web
 
 from asyncclient import SessionPool
-from asyncclient._wire import Request
+from asyncclient._http import Request
 from tests.loops import Backend, real_backend
 from tests.wire import Wire, full_queue
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from asyncclient._wire import Request, Response
+from asyncclient._http import Request, Response
 from asyncclient.errors import (
     APIError,
     AsyncClientError,
@@ -217,7 +217,7 @@ async def test_a_hint_without_sense_is_survived(hint: str) -> None:
 
 @pytest.mark.parametrize("hint", ["31", "3600", "1e9"])
 async def test_a_hint_over_the_budget_is_raised_at_once(hint: str) -> None:
-    """A provider that asks for longer than is worth waiting is told to the caller at once."""
+    """A provider that asks for longer than is worth waiting is reported to the caller at once."""
     transport = always(status(429, retry_after=hint))
     with pytest.raises(RateLimited) as caught:
         await copyai(transport, max_retries=10).get_workflow_run("W", "R")
@@ -260,7 +260,7 @@ async def test_a_start_that_may_have_happened_is_not_repeated(
 
 @pytest.mark.parametrize("entry", [REFUSED, status(429), status(429, retry_after="2")], ids=name_of)
 async def test_a_start_that_did_not_happen_is_repeated(entry: Response | Exception) -> None:
-    """A start that reached nobody, or was turned away at the door, is sent again."""
+    """A start that reached no one, or was turned away at the door, is sent again."""
     transport = ScriptedTransport([entry, entry, reply({"status": "success", "data": {"id": "R"}})])
     run = await copyai(transport).start_workflow("W", {"Input 1": "tea"})
     assert run.run_id == "R"

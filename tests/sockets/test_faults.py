@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from asyncclient import SessionPool
-from asyncclient._wire import Request
+from asyncclient._http import Request
 from asyncclient.errors import (
     AsyncClientError,
     ConnectFailed,
@@ -108,7 +108,7 @@ BROKEN: dict[str, Vice] = {
     "HTTP of another world": then_stall(b"HTTP/9.9 999999 ?\r\n\r\n"),
     "a chunk of no size": then_stall(CHUNKED, b"zz\r\n{}\r\n0\r\n\r\n"),
     "no gzip at all": then_stall(HEAD, b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}"),
-    "an encoding nobody knows": then_end(
+    "an encoding no one knows": then_end(
         HEAD, b"Content-Encoding: br\r\nContent-Length: 2\r\n\r\n{}"
     ),
     "two lengths": then_stall(HEAD, b"Content-Length: 2\r\nContent-Length: 9\r\n\r\n{}"),
@@ -263,7 +263,7 @@ async def test_bytes_beyond_the_promised_length_are_dropped(
 @pytest.mark.xfail(
     reason="aiohttp takes what comes on an idle connection for the answer to its next request"
 )
-async def test_an_answer_that_nobody_asked_for_is_dropped(serve: Serve, pool: SessionPool) -> None:
+async def test_an_answer_that_no_one_asked_for_is_dropped(serve: Serve, pool: SessionPool) -> None:
     """A second answer to the same request is not taken for the answer to the next one."""
 
     async def twice(peer: Peer) -> None:
@@ -525,7 +525,7 @@ async def test_a_redirect_is_not_followed(serve: Serve, pool: SessionPool, statu
         (b"", ""),
     ],
 )
-async def test_any_redirect_is_told_in_words(
+async def test_any_redirect_is_reported_in_words(
     serve: Serve, pool: SessionPool, location: bytes, said: str
 ) -> None:
     """Wherever a redirect leads, or pretends to, it is one of our errors and says where."""

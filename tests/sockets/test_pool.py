@@ -17,8 +17,8 @@ import pytest
 from aiohttp import web
 
 from asyncclient import SessionPool
-from asyncclient._pool import close_all
-from asyncclient._wire import Request, Response
+from asyncclient._http import Request, Response
+from asyncclient._http.pool import close_all
 from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
@@ -56,7 +56,7 @@ async def mute(peer: Peer) -> None:
 
 
 async def failure_of(asked: Coroutine[Any, Any, Response]) -> BaseException:
-    """Return how a request failed, a cancellation that nobody asked for included."""
+    """Return how a request failed, a cancellation that no one asked for included."""
     try:
         await asked
     except asyncio.CancelledError as cancelled:
@@ -263,7 +263,7 @@ async def test_no_encoding_is_asked_for_that_cannot_be_read(
 
 
 async def test_a_large_request_is_sent_without_a_warning(serve: Serve, pool: SessionPool) -> None:
-    """Inputs of some megabytes are sent whole, and nobody is warned of the caller's own data."""
+    """Inputs of some megabytes are sent whole, and no one is warned of the caller's own data."""
     server = await serve(good)
     body = b'{"text": "' + b"x" * 3_000_000 + b'"}'
     assert (await pool.exchange(server.start(body=body))).status == 200
@@ -432,7 +432,7 @@ async def test_a_pool_can_be_closed_that_was_never_used() -> None:
         await pool.exchange(request_to("http://127.0.0.1:9"))
 
 
-def test_another_loop_is_told_so(refusing: str) -> None:
+def test_another_loop_is_refused_in_words(refusing: str) -> None:
     """Use and closing from a second event loop fail at once; the first loop can still close."""
     pool = SessionPool()
 
@@ -580,7 +580,7 @@ async def test_closing_fails_what_is_being_looked_up() -> None:
 
 
 async def test_closing_fails_the_clean_up_of_a_cancelled_task(serve: Serve) -> None:
-    """A task that was cancelled before, and asks something to clean up, is told of the closing."""
+    """A task that was cancelled before, and asks something to clean up, learns of the closing."""
     server = await serve(silent)
     pool = SessionPool()
     errors: list[BaseException] = []
@@ -693,7 +693,7 @@ class _Closed:
         self.closed = True
 
 
-def test_a_session_that_cannot_be_closed_holds_nobody_up_for_long() -> None:
+def test_a_session_that_cannot_be_closed_holds_no_one_up_for_long() -> None:
     """Closing is bounded to 5 s, and the others are closed meanwhile."""
     good = _Closed()
 

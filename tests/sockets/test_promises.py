@@ -193,7 +193,7 @@ async def test_a_start_that_was_written_in_part_counts_as_sent(
 async def test_a_cancelled_request_gives_its_connection_up_though_its_error_is_kept(
     serve: Serve,
 ) -> None:
-    """Its place is free at once, and not only when nobody holds the cancellation any more."""
+    """Its place is free at once, and not only when no one holds the cancellation any more."""
     kept: list[BaseException] = []
 
     async def stalling(peer: Peer) -> None:

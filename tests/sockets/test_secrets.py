@@ -15,7 +15,7 @@ import pytest
 from rich.pretty import pretty_repr
 
 from asyncclient import SessionPool, Vocabulary, encode_ref, polling_task, wait_until_done
-from asyncclient._wire import Request, Response
+from asyncclient._http import Request, Response
 from asyncclient.errors import AsyncClientError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = virtual_time
 
-# Told apart, so that a failure says which one got out. The last is what a source of tokens gives.
+# Each another, so that a failure says which one got out. The last is what a source of tokens gives.
 SECRETS = {name: f"s3cret-{name}-0123456789abcdef" for name in ("token", "key", "sourced")}
 
 Watch = Callable[[object], None]
@@ -232,7 +232,7 @@ async def test_cancelling_and_closing_show_no_credential(serve: Serve) -> None:
 
 
 async def test_a_forgotten_request_shows_no_credential(serve: Serve) -> None:
-    """What the loop reports of a request that nobody awaits shows no credential."""
+    """What the loop reports of a request that no one awaits shows no credential."""
 
     async def redirecting(peer: Peer) -> None:
         while True:
@@ -240,13 +240,13 @@ async def test_a_forgotten_request_shows_no_credential(serve: Serve) -> None:
             await peer.answer(b"", status="302 Found")
 
     server = await serve(redirecting)
-    told: list[str] = []
+    reports: list[str] = []
 
-    def tell(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        told.append(repr(context))
+    def report(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        reports.append(repr(context))
         check_error(context["exception"])
 
-    asyncio.get_running_loop().set_exception_handler(tell)
+    asyncio.get_running_loop().set_exception_handler(report)
     async with SessionPool() as pool:
         tasks = [
             asyncio.ensure_future(client.get_workflow_run("1", "2"))
@@ -256,8 +256,8 @@ async def test_a_forgotten_request_shows_no_credential(serve: Serve) -> None:
         del tasks
         gc.collect()
         await anyio.lowlevel.checkpoint()
-    assert len(told) == 4
-    check("the loop's report", "".join(told))
+    assert len(reports) == 4
+    check("the loop's report", "".join(reports))
 
 
 async def test_no_repr_shows_a_credential(serve: Serve) -> None:
@@ -292,7 +292,7 @@ async def test_a_request_shows_no_header() -> None:
 
 @pytest.mark.parametrize("bad", ["\n", " ", "\x7f", "ü"])
 async def test_a_refused_credential_is_not_repeated(serve: Serve, bad: str) -> None:
-    """A credential that a header cannot bear is refused before it is sent, and is not shown."""
+    """A credential that a header cannot have is refused before it is sent, and is not shown."""
 
     async def silent(peer: Peer) -> None:
         await peer.asked()

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from asyncclient.testing._simulator import Simulator
+from asyncclient.testing import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -227,7 +227,7 @@ async def _receiver() -> AsyncGenerator[tuple[str, asyncio.Queue[Any]]]:
         await runner.cleanup()
 
 
-async def test_webhooks_tell_of_starts_and_ends_in_three_shapes() -> None:
+async def test_webhooks_report_starts_and_ends_in_three_shapes() -> None:
     """Deliveries come at the start and at the end, flat, with a result, or with its text."""
     loop = asyncio.get_running_loop()
     async with _open() as copyai, _receiver() as (url, events):
@@ -256,7 +256,7 @@ async def test_webhooks_tell_of_starts_and_ends_in_three_shapes() -> None:
 
 
 async def test_a_webhook_hears_of_runs_under_way_and_of_its_workflow_only() -> None:
-    """Registered after the start it is told of the end; of another workflow's runs it is not."""
+    """Registered after the start it gets the end, but not another workflow's runs."""
     async with _open() as copyai, _receiver() as (url, events):
         await copyai.start(seconds=0)
         path = await copyai.start(seconds=10)
@@ -268,8 +268,8 @@ async def test_a_webhook_hears_of_runs_under_way_and_of_its_workflow_only() -> N
         assert events.empty()
 
 
-async def test_a_webhook_tells_that_the_credits_are_out() -> None:
-    """A start refused for want of credits is told to who asked."""
+async def test_a_webhook_reports_that_the_credits_are_out() -> None:
+    """A start refused for lack of credits is reported to those who registered for it."""
     async with _open() as copyai, _receiver() as (url, events):
         hook = {"url": url, "eventType": "workflowCreditLimit.reached"}
         await copyai.ask("POST", "webhook", hook)
@@ -300,8 +300,8 @@ async def test_closing_does_not_wait_for_a_webhook_to_be_heard() -> None:
     assert asyncio.all_tasks() == before
 
 
-async def test_a_webhook_that_nobody_hears_is_lost_in_silence() -> None:
-    """A delivery that fails, and timers not yet due at closing, disturb nobody."""
+async def test_a_webhook_that_no_one_receives_is_lost_in_silence() -> None:
+    """A delivery that fails, and timers not yet due at closing, disturb no one."""
     before = asyncio.all_tasks()
     async with _open() as copyai:
         for event in ("started", "completed"):

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from asyncclient.testing._simulator import Simulator
+from asyncclient.testing import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -93,7 +93,7 @@ async def _open(given: Simulator | None = None) -> AsyncGenerator[_Coze]:
 
 
 async def test_every_answer_has_a_log_id_in_its_headers() -> None:
-    """Good answers, refusals and unknown paths bear a log id, usually in the body too."""
+    """Good answers, refusals and unknown paths have a log id, usually in the body too."""
     async with _open() as coze:
         await coze.start()
         first = coze.headers["X-Tt-Logid"]
@@ -284,7 +284,7 @@ async def test_a_record_is_found_only_under_its_own_workflow() -> None:
 
 @pytest.mark.parametrize(("outcome", "word"), [("interrupt", "Running"), ("unset", "<UNSET>")])
 async def test_an_async_run_waits_for_input_and_goes_on(outcome: str, word: str) -> None:
-    """Half-way it tells an interrupt and waits for ever; resumed, it ends after the other half."""
+    """Half-way it reports an interrupt and waits for ever; resumed, it runs the other half."""
     async with _open() as coze:
         execute_id = (await coze.start(seconds=10, outcome=outcome))["execute_id"]
         assert "interrupt_data" not in await coze.history(execute_id)

@@ -1,4 +1,4 @@
-"""A simulator with a journal knows its tasks again, whenever and however it ended before."""
+"""A simulator with a journal knows its tasks again, no matter when and how it ended before."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_tasks_of_both_providers_outlive_a_restart(path: Path) -> None:
         async with Simulator(journal=path) as sim:
             coze = Coze(pool, token="t", base_url=sim.coze_url)
             copyai = CopyAI(pool, api_key="k", base_url=sim.copyai_url)
-            # Their clocks go on: both lives tell the same moments, as far as the wall clock does.
+            # Their clocks go on: both lives report the same moments, as far as the wall clock does.
             again_ends = [task.ends_at for task in sim.tasks.values()]
             assert again_ends == pytest.approx(ends, abs=0.1)
             assert sim.starts == {"good": 2, "1": 1}
@@ -89,7 +89,7 @@ async def test_tasks_of_both_providers_outlive_a_restart(path: Path) -> None:
 
 
 async def test_what_waits_for_input_can_be_given_it_after_a_restart(path: Path) -> None:
-    """An interrupted run is resumed with the event that was told before."""
+    """An interrupted run is resumed with the event that was reported before."""
     async with SessionPool() as pool:
         async with Simulator(journal=path) as sim:
             coze = Coze(pool, token="t", base_url=sim.coze_url)

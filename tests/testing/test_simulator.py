@@ -11,7 +11,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from asyncclient.testing._simulator import Fault, Simulator
+from asyncclient.testing import Fault, Simulator
+from asyncclient.testing.simulator.tasks import usual_duration
 
 pytestmark = pytest.mark.anyio
 
@@ -102,8 +103,6 @@ async def test_an_order_leaves_the_fates_of_other_tasks_as_they_were() -> None:
 
 async def test_usual_durations_have_a_mean_of_two_seconds() -> None:
     """The default durations are log-normal with a mean of about 2 s, and a caller's are used."""
-    from asyncclient.testing._simulated_tasks import usual_duration  # noqa: PLC0415
-
     rng = random.Random(0)
     drawn = [usual_duration(rng) for _ in range(20_000)]
     assert sum(drawn) / len(drawn) == pytest.approx(2.0, rel=0.02)
@@ -196,7 +195,7 @@ async def test_a_fault_answers_as_the_provider_would(
             assert ("X-Tt-Logid" in answer.headers) == (b'"logid"' in answer.body)
 
 
-async def test_bodies_of_faults_tell_what_is_wrong() -> None:
+async def test_bodies_of_faults_say_what_is_wrong() -> None:
     """Coze's codes, an empty and a cut body, and a gateway's page are what they say they are."""
     async with Simulator() as sim:
         url = await _start(sim)
@@ -212,7 +211,7 @@ async def test_bodies_of_faults_tell_what_is_wrong() -> None:
             _ = (await _ask("GET", url)).json
 
 
-async def test_a_limit_tells_when_to_come_back() -> None:
+async def test_a_limit_says_when_to_come_back() -> None:
     """A 429 says so in seconds or as a date shortly after the answer's own."""
     async with Simulator() as sim:
         url = await _start(sim)
@@ -220,11 +219,11 @@ async def test_a_limit_tells_when_to_come_back() -> None:
         assert (await _ask("GET", url)).headers["Retry-After"] == "1"
         sim.order(Fault.RATE_LIMITED_DATE)
         headers = (await _ask("GET", url)).headers
-        told, sent = (parsedate_to_datetime(headers[name]) for name in ("Retry-After", "Date"))
-        assert 1 <= (told - sent).total_seconds() <= 2
+        until, sent = (parsedate_to_datetime(headers[name]) for name in ("Retry-After", "Date"))
+        assert 1 <= (until - sent).total_seconds() <= 2
 
 
-async def test_a_stall_lasts_until_the_client_leaves_and_holds_up_nobody() -> None:
+async def test_a_stall_lasts_until_the_client_leaves_and_holds_up_no_one() -> None:
     """A stalled request gets nothing, other requests are served, and closing does not wait."""
     loop = asyncio.get_running_loop()
     async with Simulator() as sim:
@@ -257,7 +256,7 @@ async def test_an_unknown_word_spoils_only_the_status() -> None:
 
 
 async def test_the_last_word_counts_as_shown_only_if_it_left_whole() -> None:
-    """An answer that was cut off has not told anyone that the task is done."""
+    """An answer that was cut off has not shown anyone that the task is done."""
     async with Simulator() as sim:
         url = await _start(sim, seconds=0)
         sim.order(Fault.TRUNCATE)
@@ -389,7 +388,7 @@ async def test_requests_are_counted_by_operation() -> None:
         }
 
 
-async def test_a_simulator_tells_where_it_is() -> None:
+async def test_a_simulator_says_where_it_is() -> None:
     """Its URLs are loopback, its repr names them, and before the start there are none."""
     sim = Simulator()
     assert "not started" in repr(sim)

@@ -18,8 +18,7 @@ import anyio.to_thread
 import pytest
 from aiohttp import ClientSession, ClientTimeout, web
 from aiohttp.test_utils import TestServer
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from asyncclient.testing._virtual_time import VirtualTimeLoop, run_virtual, virtual_time_loop
 
@@ -254,7 +253,7 @@ def test_idle_threads_do_not_hold_time_back() -> None:
 
 
 def test_closing_waits_for_an_abandoned_thread() -> None:
-    """A thread that nobody waits for any more is joined at the end, without a warning."""
+    """A thread that no one waits for any more is joined at the end, without a warning."""
     finished: list[int] = []
 
     async def main() -> None:
@@ -286,7 +285,7 @@ def test_pure_timers_need_no_grace() -> None:
         assert runner.run(main()) == 100
 
 
-def test_a_deadlock_is_told() -> None:
+def test_a_deadlock_is_reported() -> None:
     """When nothing can ever wake the program, it ends with an error that names what still waits."""
     cleaned_up: list[bool] = []
 

@@ -15,9 +15,9 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 import anyio
 import anyio.lowlevel
 
-from asyncclient import Snapshot, Task, TaskRef, TaskState, Vocabulary
+from asyncclient import Observation, Snapshot, Task, TaskRef, Vocabulary
+from asyncclient._http import Response
 from asyncclient._schedule import Pacing
-from asyncclient._wire import Response
 from asyncclient.errors import AsyncClientError
 from asyncclient.providers.coze import Coze, WorkflowRunHandle
 from asyncclient.testing import ScriptedTransport, reply
@@ -124,7 +124,7 @@ class Job:
             for before, after in zip(self.polls, self.polls[1:], strict=False)
         ]
 
-    async def poll(self) -> Report:
+    async def observe(self) -> Observation[Report]:
         """Answer by the script, after the latency."""
         assert not self._busy, "two polls of one task at once"
         number = len(self.polls)
@@ -142,31 +142,16 @@ class Job:
         poll.answered = anyio.current_time()
         if isinstance(said, Exception):
             raise said
-        return said if isinstance(said, Report) else Report(said)
-
-    def state_of(self, result: Report) -> TaskState | None:
-        """Return the state of the report's word."""
-        return WORDS.state_of(result.word)
-
-    def word_of(self, result: Report) -> str | int | None:
-        """Return the report's word."""
-        return result.word
-
-    def reason_of(self, result: Report) -> str | None:
-        """Return the report's reason."""
-        return result.reason
-
-    def progress_of(self, result: Report) -> float | None:
-        """Return the report's progress."""
-        return result.progress
-
-    def hint_of(self, result: Report) -> float | None:
-        """Return the report's hint."""
-        return result.hint
-
-    def block_of(self, result: Report) -> str | None:
-        """Return the report's demand."""
-        return result.demand
+        report = said if isinstance(said, Report) else Report(said)
+        return Observation(
+            WORDS.state_of(report.word),
+            report.word,
+            report,
+            reason=report.reason,
+            progress=report.progress,
+            demand=report.demand,
+            hint=report.hint,
+        )
 
 
 class CancellableJob(Job):

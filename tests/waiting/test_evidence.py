@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from asyncclient import (
+    Observation,
     Schedule,
     Snapshot,
     Task,
@@ -19,7 +20,7 @@ from asyncclient import (
     polling_task,
     wait_until_done,
 )
-from asyncclient._wire import Response
+from asyncclient._http import Response
 from asyncclient.errors import (
     APIError,
     AsyncClientError,
@@ -349,18 +350,11 @@ class Slotted:
     def __init__(self, *words: str) -> None:
         self._words = iter(words)
 
-    async def poll(self) -> str:
-        """Return the next word."""
+    async def observe(self) -> Observation[str]:
+        """Look at the next word."""
         await anyio.lowlevel.checkpoint()
-        return next(self._words)
-
-    def state_of(self, result: str) -> TaskState | None:
-        """Return the word's state."""
-        return WORDS.state_of(result)
-
-    def word_of(self, result: str) -> str:
-        """Return the word."""
-        return result
+        word = next(self._words)
+        return Observation(WORDS.state_of(word), word, word)
 
 
 class Proxy:

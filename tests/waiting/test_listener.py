@@ -15,8 +15,7 @@ from typing import TypeVar
 import pytest
 
 from asyncclient import Poller, Schedule, Snapshot, Vocabulary, polling_task, wait_until_done
-from asyncclient._decide import Course
-from asyncclient._report import listen
+from asyncclient._waiting import Record, listen
 from asyncclient.errors import ServerError, WaitTimeout
 from tests.waiting.scenario import Driver, Job, Report, outcome_of
 
@@ -35,10 +34,10 @@ class Notes:
         self.heard: list[str] = []
         self._raises = raises
 
-    def began(self, course: Course[T]) -> object:
+    def began(self, record: Record[T]) -> object:
         """Note a beginning."""
         self._hear("began")
-        return f"mark of {course.subject}"
+        return f"mark of {record}"
 
     @contextlib.contextmanager
     def _set(self) -> Generator[None]:
@@ -56,21 +55,21 @@ class Notes:
         return self._set()
 
     def polled(
-        self, mark: object, course: Course[T], *, seconds: float, error: Exception | None
+        self, mark: object, record: Record[T], *, seconds: float, error: Exception | None
     ) -> None:
         """Note a poll."""
-        assert mark == f"mark of {course.subject}"
+        assert mark == f"mark of {record}"
         assert seconds >= 0
         self._hear("polled" if error is None else "failed")
 
-    def changed(self, mark: object, course: Course[T], snapshot: Snapshot[T]) -> None:
+    def changed(self, mark: object, record: Record[T], snapshot: Snapshot[T]) -> None:
         """Note a change."""
-        assert mark == f"mark of {course.subject}"
+        assert mark == f"mark of {record}"
         self._hear(f"changed to {snapshot.word}")
 
-    def ended(self, mark: object, course: Course[T], error: BaseException | None) -> None:
+    def ended(self, mark: object, record: Record[T], error: BaseException | None) -> None:
         """Note an end."""
-        assert mark == f"mark of {course.subject}"
+        assert mark == f"mark of {record}"
         self._hear(f"ended with {type(error).__name__}")
 
     def _hear(self, what: str) -> None:
@@ -148,7 +147,7 @@ async def test_a_listener_that_raises_breaks_no_wait(
         assert (result.word, len(job.polls)) == ("done", 4)
         assert (await outcome_of(driver(Job("broken")))).evidence.polls == 1
     (complaint,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert complaint.getMessage() == "Notes, which is told of all waits, raised; they go on"
+    assert complaint.getMessage() == "Notes, which hears of all waits, raised; they go on"
     assert complaint.exc_info is not None
     assert complaint.name in {"asyncclient.wait", "asyncclient.poller"}
 

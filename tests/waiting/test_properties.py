@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from random import Random
 
-from hypothesis import assume, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, example, given, settings, strategies as st
 
 from asyncclient import Schedule, TaskState
-from asyncclient._decide import last_poll_grace
-from asyncclient._wire import Response
+from asyncclient._http import Response
+from asyncclient._waiting import last_look_grace
 from asyncclient.errors import (
     AsyncClientError,
     ConnectFailed,
@@ -39,8 +38,8 @@ MODERATE = settings(max_examples=100)
 
 # The rest before the one poll that may follow a poll that outlasted the deadline.
 LATE_REST = 0.05
-MOST_GRACE = last_poll_grace(math.inf)
-LEAST_GRACE = last_poll_grace(0.0)
+MOST_GRACE = last_look_grace(math.inf)
+LEAST_GRACE = last_look_grace(0.0)
 
 
 def milliseconds(least: int, most: int) -> st.SearchStrategy[float]:

@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from asyncclient import Schedule, TaskRef
-from asyncclient._wait import age_of
-from asyncclient._wire import Response
+from asyncclient._http import Response
+from asyncclient._ref import age_of
 from asyncclient.errors import (
     AuthenticationFailed,
     ConnectFailed,

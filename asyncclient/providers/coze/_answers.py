@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from asyncclient._wire import JSON, Answer, as_int, as_object, open_json
+from asyncclient._http import JSON, Answer, as_int, as_object, open_json
 
 T = TypeVar("T")
 
@@ -361,7 +361,7 @@ class Envelope(msgspec.Struct, Generic[T]):
 class Refusal(msgspec.Struct):
     """What an error answer may hold; the OAuth endpoint has its own names.
 
-    Of any type: an odd field beside the code must not hide the code.
+    Of any type: an unexpected field beside the code must not hide the code.
     """
 
     code: object = None
@@ -393,14 +393,3 @@ class Refusal(msgspec.Struct):
         """What Coze's support asks for."""
         log_id = (as_object(self.detail) or {}).get("logid")
         return log_id if isinstance(log_id, str) else None
-
-
-class Token(msgspec.Struct):
-    access_token: str
-    expires_in: int | str
-
-    def __repr__(self) -> str:
-        return "<Token>"
-
-    def __rich_repr__(self) -> list[tuple[str, object]]:
-        return []

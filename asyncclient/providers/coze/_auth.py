@@ -14,18 +14,25 @@ import anyio.to_thread
 import msgspec
 
 from asyncclient._arguments import id_text, mapping, text, whole_number
-from asyncclient._call import Account, TokenSource, encode_argument
-from asyncclient._wire import Secret, Transport, as_int, base_of, path_segment
+from asyncclient._http import (
+    Account,
+    Secret,
+    TokenSource,
+    Transport,
+    as_int,
+    base_of,
+    encode_argument,
+    path_segment,
+)
 from asyncclient.errors import RateLimited, ServerError, TransportError
-from asyncclient.providers.coze._answers import Token
-from asyncclient.providers.coze._endpoints import GET_TOKEN, headers_of
+from asyncclient.providers.coze._endpoints import GET_TOKEN, Token, headers_of
 
 
 class CozeJWT:
     """Credentials of a Coze service app (page `oauth_jwt`): signs its own way to short tokens.
 
     Pass it as `token=`. A token is fetched at the first request and renewed early, by one request
-    at a time; each request for one is signed anew, since Coze takes a signed JWT only once.
+    at a time; each request for one is signed again, since Coze takes a signed JWT only once.
     Signing needs the extra `coze-jwt`.
 
     Args:
@@ -50,7 +57,7 @@ class CozeJWT:
         duration_seconds: int = 900,
         account_id: str | None = None,
         scope: Mapping[str, object] | None = None,
-        clock: Callable[[], float] = time.time,  # noqa: TID251  (JWTs and `expires_in` bear wall-clock times)
+        clock: Callable[[], float] = time.time,  # noqa: TID251  (JWTs and `expires_in` are wall-clock times)
     ) -> None:
         self._app_id = id_text("app_id", app_id)
         self._key_id = id_text("key_id", key_id)
@@ -205,7 +212,7 @@ def _make_signer(private_key: str, key_id: str) -> Callable[[dict[str, object]],
     try:
         key = RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(private_key)
         jwt.encode({}, key, algorithm="RS256")  # older versions look at the kind of key only here
-    except Exception as error:  # noqa: BLE001  (whatever the key parser says; its text shows no key)
+    except Exception as error:  # noqa: BLE001  (any error of the key parser; its text shows no key)
         failure = type(error).__name__
     if failure:
         msg = f"private_key cannot be read as an RSA private key ({failure}): pass the PEM's text"

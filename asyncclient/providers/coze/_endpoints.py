@@ -9,8 +9,7 @@ from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
-from asyncclient._state import Vocabulary
-from asyncclient._wire import (
+from asyncclient._http import (
     Endpoint,
     Response,
     Secret,
@@ -22,6 +21,7 @@ from asyncclient._wire import (
     refusal,
     said_in,
 )
+from asyncclient._state import Vocabulary
 from asyncclient.errors import (
     APIError,
     AuthenticationFailed,
@@ -44,7 +44,6 @@ from asyncclient.providers.coze._answers import (
     Envelope,
     NodeOutput,
     Refusal,
-    Token,
     WorkflowReply,
     WorkflowRun,
 )
@@ -259,6 +258,19 @@ SUBMIT_TOOL_OUTPUTS = _enveloped(
 )
 
 
+class Token(msgspec.Struct):
+    """An access token; never shown."""
+
+    access_token: str
+    expires_in: int | str
+
+    def __repr__(self) -> str:
+        return "<Token>"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return []
+
+
 def _read_token(response: Response) -> Token:
     name = "coze.oauth_token"
     refused = refused_by(response, name)
@@ -281,7 +293,7 @@ def _read_token(response: Response) -> Token:
 
 
 _token_decoder = msgspec.json.Decoder(Token)
-# A repeat is signed anew, so it may be repeated freely.
+# A repeat is signed again, so it may be repeated freely.
 GET_TOKEN = Endpoint("coze.oauth_token", "POST", _read_token)
 
 

@@ -1,17 +1,15 @@
-"""The three kinds of task that Coze has, as handles that can be waited for."""
+"""The kinds of task that Coze has: how their answers are read, and their handles."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import ClassVar
 
 import msgspec
 
 from asyncclient._arguments import id_text, optional_id
-from asyncclient._call import Account
+from asyncclient._http import Account, Handle, looking, path_segment, query_of
 from asyncclient._state import TaskState
-from asyncclient._task import Handle, TaskRef
-from asyncclient._wire import path_segment, query_of
+from asyncclient._task import Observation
 from asyncclient.providers.coze._answers import Chat, ChatMessage, CopyTask, WorkflowRun
 from asyncclient.providers.coze._endpoints import (
     CANCEL_CHAT,
@@ -25,12 +23,79 @@ from asyncclient.providers.coze._endpoints import (
 )
 
 
+def observe_run(run: WorkflowRun) -> Observation[WorkflowRun]:
+    """Return what an answer says about a run (page `workflow_history`).
+
+    An interrupt blocks a run with any word, unless it has ended: the page names no word for an
+    interrupted run, only `interrupt_data`. The times are whole seconds of Coze's clock, and
+    `update_time` is the last change of an ended run.
+    """
+    state = WORKFLOW_WORDS.state_of(run.execute_status)
+    ended = state is not None and state.is_terminal
+    demand = None
+    if run.interrupt is not None and not ended:
+        state, demand = TaskState.BLOCKED, run.interrupt.event_id
+        reason = f"interrupt type {run.interrupt.type}: {run.interrupt.data or ''}"
+    else:
+        code = run.error_code if run.error_code not in {"", "0", 0, None} else ""
+        reason = f"{code} {run.error_message or run.error_msg or ''}".strip()
+    return Observation(
+        state,
+        run.execute_status,
+        run,
+        reason=None if state is TaskState.SUCCEEDED else reason or None,
+        demand=demand,
+        took=_seconds_between(run.create_time, run.update_time) if ended else None,
+    )
+
+
+def observe_copy(copy: CopyTask) -> Observation[CopyTask]:
+    """Return what an answer says about a copy: the reasons are those that Coze gives, joined."""
+    reasons = "; ".join(
+        f"{reason.entity_type} {reason.entity_name or reason.entity_id}: {reason.failed_reason}"
+        for reason in copy.failed_reasons or ()
+    )
+    state = COPY_WORDS.state_of(copy.task_status)
+    reason = None if state is TaskState.SUCCEEDED else reasons or None
+    return Observation(state, copy.task_status, copy, reason=reason)
+
+
+def observe_chat(chat: Chat) -> Observation[Chat]:
+    """Return what an answer says about a chat: its own error, or the calls that it waits for."""
+    state = CHAT_WORDS.state_of(chat.status)
+    ended = state is not None and state.is_terminal
+    took = _seconds_between(chat.created_at, chat.failed_at or chat.completed_at)
+    return Observation(
+        state,
+        chat.status,
+        chat,
+        reason=None if state is TaskState.SUCCEEDED else _chat_reason(chat),
+        demand=None if ended else tuple(call.id for call in chat.tool_calls) or None,
+        took=took if ended else None,
+    )
+
+
+def _chat_reason(chat: Chat) -> str | None:
+    if chat.tool_calls:
+        names = (call.function.name if call.function else None for call in chat.tool_calls)
+        return f"wants {', '.join(str(name) for name in names)} called"
+    error = chat.last_error
+    if error is None:
+        return None
+    code = "" if error.code in {None, 0, "0", ""} else error.code
+    return f"{code} {error.msg or ''}".strip() or None
+
+
 class WorkflowRunHandle(Handle[WorkflowRun]):
     """One asynchronous run of a workflow. Coze has no way to cancel one."""
 
-    __slots__ = ("_account", "execute_id", "workflow_id")
+    __slots__ = ("execute_id", "workflow_id")
 
+    provider = "coze"
+    ref_kind = "workflow_run"
+    group = "workflow"
     vocabulary = WORKFLOW_WORDS
+    _look = looking(GET_WORKFLOW_RUN, observe_run)
     # Page `coze_api_overview`: starts, polls and node outputs share one limit, 100 a second on the
     # smallest plan that has asynchronous runs. Half of it is left for everything but polls.
     documented_rate: ClassVar[float | None] = 50.0
@@ -38,57 +103,23 @@ class WorkflowRunHandle(Handle[WorkflowRun]):
     def __init__(
         self, account: Account, workflow_id: str, execute_id: str, created: int | None
     ) -> None:
-        self._account = account
+        super().__init__(account, created)
         self.workflow_id = id_text("workflow_id", workflow_id)
         self.execute_id = id_text("execute_id", execute_id)
-        super().__init__(
-            account.key,
-            f"coze.workflow_run:{workflow_id}",
-            TaskRef(
-                "coze",
-                "workflow_run",
-                {"workflow_id": workflow_id, "execute_id": execute_id},
-                created,
-            ),
-            account.budget("workflow"),
-        )
 
-    async def poll(self) -> WorkflowRun:
-        """Ask once how the run stands (page `workflow_history`)."""
-        return await self._account.once(
-            GET_WORKFLOW_RUN, run_target(self.workflow_id, self.execute_id)
-        )
+    @property
+    def ids(self) -> dict[str, str]:
+        """The ids of workflow and run."""
+        return {"workflow_id": self.workflow_id, "execute_id": self.execute_id}
 
-    def word_of(self, result: WorkflowRun) -> str | None:
-        """Return `execute_status`."""
-        return result.execute_status
+    @property
+    def kind(self) -> str:
+        """Runs of one workflow are alike."""
+        return f"coze.workflow_run:{self.workflow_id}"
 
-    def state_of(self, result: WorkflowRun) -> TaskState | None:
-        """Return the state; an interrupt blocks a run whatever its word, unless it has ended.
-
-        The page names no word for an interrupted run, only `interrupt_data`.
-        """
-        state = self.vocabulary.state_of(result.execute_status)
-        ended = state is not None and state.is_terminal
-        return TaskState.BLOCKED if result.interrupt and not ended else state
-
-    def reason_of(self, result: WorkflowRun) -> str | None:
-        """Return the run's error code and message, or what it asks for."""
-        if result.interrupt is not None and self.state_of(result) is TaskState.BLOCKED:
-            return f"interrupt type {result.interrupt.type}: {result.interrupt.data or ''}"
-        code = result.error_code if result.error_code not in {"", "0", 0, None} else ""
-        return f"{code} {result.error_message or result.error_msg or ''}".strip()
-
-    def duration_of(self, result: WorkflowRun) -> float | None:
-        """Return the seconds from `create_time` to `update_time`, the last change of an ended run.
-
-        Both are whole seconds of Coze's clock.
-        """
-        return _seconds_between(result.create_time, result.update_time)
-
-    def block_of(self, result: WorkflowRun) -> Hashable:
-        """Return the id of the event that the run waits for."""
-        return result.interrupt.event_id if result.interrupt else None
+    @property
+    def _target(self) -> str:
+        return run_target(self.workflow_id, self.execute_id)
 
 
 class CopyTaskHandle(Handle[CopyTask]):
@@ -99,9 +130,13 @@ class CopyTaskHandle(Handle[CopyTask]):
         copied_entity_id: the copy, when Coze copied at once.
     """
 
-    __slots__ = ("_account", "copied_entity_id", "task_id")
+    __slots__ = ("copied_entity_id", "task_id")
 
+    provider = "coze"
+    ref_kind = "copy_task"
+    group = "copy"
     vocabulary = COPY_WORDS
+    _look = looking(GET_COPY_TASK, observe_copy)
 
     def __init__(
         self,
@@ -110,44 +145,42 @@ class CopyTaskHandle(Handle[CopyTask]):
         created: int | None,
         copied_entity_id: str | None = None,
     ) -> None:
-        self._account = account
+        super().__init__(account, created)
         self.task_id = None if task_id is None else id_text("task_id", task_id)
         self.copied_entity_id = optional_id("copied_entity_id", copied_entity_id)
         if task_id is None:  # a lost id must not pass for a copy that was made at once
             id_text("copied_entity_id", copied_entity_id)
-        ids = {"task_id": task_id} if task_id else {"copied_entity_id": copied_entity_id or ""}
-        super().__init__(
-            account.key,
-            "coze.copy_task",
-            TaskRef("coze", "copy_task", ids, created),
-            account.budget("copy"),
-        )
 
-    async def poll(self) -> CopyTask:
-        """Ask once how the copy stands; without a request when it was made at once."""
+    @property
+    def ids(self) -> dict[str, str]:
+        """The id of the copy task, or of the copy that was made at once."""
+        if self.task_id is not None:
+            return {"task_id": self.task_id}
+        return {"copied_entity_id": self.copied_entity_id or ""}
+
+    async def observe(self) -> Observation[CopyTask]:
+        """Look once how the copy stands; without a request when it was made at once."""
         if self.task_id is None:
-            return CopyTask(task_status="successful", target_entity_id=self.copied_entity_id)
-        return await self._account.once(GET_COPY_TASK, copy_target(self.task_id))
+            return observe_copy(
+                CopyTask(task_status="successful", target_entity_id=self.copied_entity_id)
+            )
+        return await super().observe()
 
-    def word_of(self, result: CopyTask) -> str | None:
-        """Return `task_status`."""
-        return result.task_status
-
-    def reason_of(self, result: CopyTask) -> str | None:
-        """Return the reasons that Coze gives, joined."""
-        reasons = result.failed_reasons or ()
-        return "; ".join(
-            f"{reason.entity_type} {reason.entity_name or reason.entity_id}: {reason.failed_reason}"
-            for reason in reasons
-        )
+    @property
+    def _target(self) -> str:
+        return copy_target(self.task_id or "")
 
 
 class ChatHandle(Handle[Chat]):
     """One chat with a bot."""
 
-    __slots__ = ("_account", "chat_id", "conversation_id")
+    __slots__ = ("bot_id", "chat_id", "conversation_id")
 
+    provider = "coze"
+    ref_kind = "chat"
+    group = "chat"
     vocabulary = CHAT_WORDS
+    _look = looking(GET_CHAT, observe_chat)
 
     def __init__(
         self,
@@ -157,23 +190,24 @@ class ChatHandle(Handle[Chat]):
         created: int | None,
         bot_id: str | None = None,
     ) -> None:
-        self._account = account
+        super().__init__(account, created)
         self.conversation_id = id_text("conversation_id", conversation_id)
         self.chat_id = id_text("chat_id", chat_id)
-        super().__init__(
-            account.key,
-            f"coze.chat:{bot_id}" if bot_id else "coze.chat",
-            TaskRef(
-                "coze", "chat", {"conversation_id": conversation_id, "chat_id": chat_id}, created
-            ),
-            account.budget("chat"),
-        )
+        self.bot_id = bot_id
 
-    async def poll(self) -> Chat:
-        """Ask once how the chat stands (page `retrieve_chat`)."""
-        return await self._account.once(
-            GET_CHAT, chat_target("/v3/chat/retrieve", self.conversation_id, self.chat_id)
-        )
+    @property
+    def ids(self) -> dict[str, str]:
+        """The ids of conversation and chat."""
+        return {"conversation_id": self.conversation_id, "chat_id": self.chat_id}
+
+    @property
+    def kind(self) -> str:
+        """Chats with one bot are alike."""
+        return f"coze.chat:{self.bot_id}" if self.bot_id else "coze.chat"
+
+    @property
+    def _target(self) -> str:
+        return chat_target("/v3/chat/retrieve", self.conversation_id, self.chat_id)
 
     async def cancel(self) -> Chat:
         """Ask Coze to stop the chat."""
@@ -183,32 +217,9 @@ class ChatHandle(Handle[Chat]):
         """Read the chat's messages; after it has ended, the answer is among them."""
         return await read_messages(self._account, self.conversation_id, self.chat_id)
 
-    def word_of(self, result: Chat) -> str | None:
-        """Return `status`."""
-        return result.status
-
-    def reason_of(self, result: Chat) -> str | None:
-        """Return the chat's own error, or the calls that it waits for."""
-        if result.tool_calls:
-            names = (call.function.name if call.function else None for call in result.tool_calls)
-            return f"wants {', '.join(str(name) for name in names)} called"
-        error = result.last_error
-        if error is None:
-            return None
-        code = "" if error.code in {None, 0, "0", ""} else error.code
-        return f"{code} {error.msg or ''}".strip() or None
-
-    def duration_of(self, result: Chat) -> float | None:
-        """Return the seconds from `created_at` to `completed_at` or `failed_at`, whole ones."""
-        return _seconds_between(result.created_at, result.failed_at or result.completed_at)
-
-    def block_of(self, result: Chat) -> Hashable:
-        """Return the ids of the calls that the chat waits for."""
-        return tuple(call.id for call in result.tool_calls) or None
-
 
 def _seconds_between(began: int | None, ended: int | None) -> float | None:
-    return None if began is None or ended is None or ended < began else float(ended - began)
+    return None if began is None or ended is None or ended < began else ended - began
 
 
 def run_target(workflow_id: str, execute_id: str) -> str:

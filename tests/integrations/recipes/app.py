@@ -12,8 +12,8 @@ import os
 import time
 from pathlib import Path
 
-from asyncclient import Done, Expired, SessionPool, TaskRef, Vocabulary, polling_task
-from asyncclient._ticket import AnyTask, TaskOf
+from asyncclient import Done, Expired, SessionPool, Task, TaskRef, Vocabulary, polling_task
+from asyncclient._durable import TaskOf
 
 LEDGER = Path(os.environ["LEDGER"])
 RELEASED = Path(os.environ["RELEASED"])
@@ -41,7 +41,7 @@ def clients(pool: SessionPool) -> TaskOf:
     """Return a function from a reference to its job; no connection is opened."""
     del pool
 
-    def task_of(ref: TaskRef) -> AnyTask:
+    def task_of(ref: TaskRef) -> Task[object]:
         async def fetch() -> str:
             note(f"poll {ref.ids['id']}")
             return ref.ids["word"] if over(ref) else "running"

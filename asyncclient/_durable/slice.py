@@ -1,0 +1,279 @@
+"""A ticket's turn: a wait that is held for a slice of about a minute, and then handed back.
+
+An engine (a queue, a table) keeps the ticket; any worker takes it up, waits for a while through its
+own `Poller`, and hands it back. What is seen is never written down: only the start of a wait and
+its end must survive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Protocol, TypeAlias, cast
+
+import msgspec
+
+from asyncclient._arguments import seconds
+from asyncclient._durable.ticket import Expired, Pending, Ticket, wall_clock
+from asyncclient._http import is_transient
+from asyncclient._learning import LearnedSchedule
+from asyncclient._many import Done, Poller, PollLoop, Receiver, SharedRecord
+from asyncclient._ref import TaskRef
+from asyncclient._schedule import Pacing, Schedule, checked_rng, checked_schedule, drawing
+from asyncclient._state import TaskState
+from asyncclient._task import Task
+from asyncclient._text import counted
+from asyncclient.errors import AsyncClientError, WaitTimeout
+
+# Slices that begin together must not end together: 3,000 that did cut an engine's throughput to a
+# third.
+_SPREAD = 0.2
+# What ends a little after a slice would is held to its end: one more turn is worth no second wait.
+_TO_THE_END = 1.5
+# Where the budget is short, a slice lasts until its first look has had its turn, but no longer than
+# this many holds: handed back before that, a wait would lose its place in line each time.
+_FIRST_POLL = 60
+# Seconds within which a look that is under way when its slice is over may still be answered.
+_POLL_GRACE = 10.0
+# Seconds for the one look at a task whose deadline has passed while no worker held it.
+_LAST_LOOK = 60.0
+
+
+class Client(Protocol):
+    """What makes tasks of references: every provider's client does."""
+
+    def task(self, ref: TaskRef) -> Task[object]:
+        """Return the task that a reference stands for."""
+        ...  # pragma: no cover
+
+
+TaskOf: TypeAlias = Mapping[str, Client] | Callable[[TaskRef], Task[object]]
+"""How a worker finds a task: its clients by provider, or a function of the reference."""
+
+
+async def poll_slice(
+    poller: Poller,
+    task_of: TaskOf,
+    ticket: Ticket,
+    *,
+    hold: float = 60.0,
+    schedule: Pacing | None = None,
+    rng: Random | None = None,
+    clock: Callable[[], float] | None = None,
+) -> Done[object] | Expired | Pending:
+    """Wait for a ticket's task for about a minute, and say how far that came.
+
+    The poller's budget, learning and sharing apply as to any other wait. The schedule goes on
+    where the last slice left it, and the delay that is handed back keeps its pace. An outage of
+    the provider ends no ticket: it is tolerated until the deadline, on which a last look falls.
+
+    Args:
+        poller: the worker's own.
+        task_of: the worker's clients by provider, `{"coze": coze, "copyai": copyai}`, or a
+            function from a reference to its task.
+        ticket: what the engine kept.
+        hold: seconds, spread by a fifth. A gap that is longer is not sat out here but handed back
+            at once; a first poll that the budget keeps waiting is waited for. Default 60.
+        schedule: by it the ticket is handed back where no answer has said when the next look is
+            due. Default `Schedule()`.
+        rng: draws the jitter.
+        clock: gives the Unix time in seconds. Default `time.time`.
+
+    Returns:
+        `Done` when the task has ended, badly too (then with its `error`), or cannot be asked
+        about; `Expired` when its time is up; else `Pending`.
+
+    Raises:
+        LookupError, ValueError: the worker has no client for such a task; the ticket is as good
+            as it was.
+        RuntimeError: the poller is closed, or belongs to another event loop; likewise.
+        TypeError: an argument cannot be.
+    """
+    draw = drawing(checked_rng(rng))
+    held = _Slice(
+        poller.running(),
+        _task(task_of, ticket.ref),
+        ticket,
+        hold=seconds("hold", hold) * (1 - _SPREAD + draw(2 * _SPREAD)),
+        gap=_usual_gap(checked_schedule(schedule), draw),
+        clock=clock or wall_clock,
+    )
+    return await held.run()
+
+
+def _task(task_of: TaskOf, ref: TaskRef) -> Task[object]:
+    if callable(task_of):
+        return task_of(ref)
+    client = task_of.get(ref.provider)
+    if client is None:
+        known = ", ".join(sorted(task_of)) or "none"
+        msg = f"{ref}: this worker has no client for {ref.provider!r}, only {known}"
+        raise LookupError(msg)
+    return client.task(ref)
+
+
+def _usual_gap(schedule: Pacing, draw: Callable[[float], float]) -> Callable[[int], float | None]:
+    """Return what gives the gap after a number of looks; None where only its turn would tell."""
+    plain = schedule.fallback if isinstance(schedule, LearnedSchedule) else schedule
+    if not isinstance(plain, Schedule):
+        return lambda _: None
+    return lambda number: plain.delay(max(0, number - 1), draw)
+
+
+class _Slice(Receiver):
+    """A wait with a hold: when that is over, it is handed back instead of ended.
+
+    It has more attributes than a class should: one wait's facts, and nothing else.
+    """
+
+    def __init__(
+        self,
+        polling: PollLoop,
+        task: Task[object],
+        ticket: Ticket,
+        *,
+        hold: float,
+        gap: Callable[[int], float | None],
+        clock: Callable[[], float],
+    ) -> None:
+        super().__init__()
+        self._polling = polling
+        self._task = task
+        self._ticket = ticket
+        self._hold = hold
+        self._gap = gap
+        self._clock = clock
+        self._left = ticket.left(clock())
+        # What ends a little after the hold is waited for to its end.
+        held = self._left > hold * _TO_THE_END
+        self._hold_ends = polling.loop.time() + hold if held else math.inf
+        self._end: asyncio.Future[Done[object] | float | None] = polling.loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None
+        self._seen: float | None = None
+        timeout = self._left if self._left > 0 else _LAST_LOOK
+        self._waiter = polling.submit(task, self, timeout=timeout, earlier=ticket.polls)
+        self._record = cast("SharedRecord", self._waiter.record)
+        self._polls_before = self._record.polls
+
+    async def run(self) -> Done[object] | Expired | Pending:
+        """Hold the wait, and say how far it came."""
+        self._set_timer(self._hold_ends, self._hold_is_over)
+        deadline = self._polling.watch_deadline(self._waiter)
+        try:
+            end = await self._end
+        finally:
+            for timer in (self._timer, deadline):
+                if timer is not None:
+                    timer.cancel()
+            self._polling.leave(self._waiter)
+        if not isinstance(end, Done):
+            return self._expired(None) if self._left <= 0 else self._pending(end)
+        error = end.error
+        if isinstance(error, RuntimeError):
+            raise error
+        if isinstance(error, WaitTimeout):
+            return self._expired(error) if end.polls or self._polls() else self._pending(None)
+        if error is not None and self._is_tolerated(error):
+            return self._expired(error) if self._left <= 0 else self._pending(None)
+        return self._done(end)
+
+    # --- what the loop says ---
+
+    def put(self, done: Done[object]) -> None:
+        """Take the end of the wait."""
+        self._finish(done)
+
+    def go_on(self, due: float) -> None:
+        """Note that a look has shown no end, and when the next one is due."""
+        now = self._polling.loop.time()
+        answered = not self._record.failures
+        if answered:
+            self._seen = now
+        if self._left <= 0:
+            if answered:
+                self._finish(None)
+        elif now >= self._hold_ends or (due - now > self._hold and self._left > self._hold):
+            self._finish(due)
+
+    def _hold_is_over(self) -> None:
+        record = self._record
+        if record.flight is not None:
+            # The look under way may still be answered.
+            self._set_timer(record.sent + _POLL_GRACE, lambda: self._finish(None))
+        elif self._polls():
+            self._finish(record.due)
+        else:
+            # The budget is short: handed back before its first look, it would lose its place.
+            patience = (_FIRST_POLL - 1) * self._hold
+            self._set_timer(self._hold_ends + patience, lambda: self._finish(None))
+
+    def _set_timer(self, when: float, call: Callable[[], None]) -> None:
+        self._timer = None if when == math.inf else self._polling.loop.call_at(when, call)
+
+    def _finish(self, end: Done[object] | float | None) -> None:
+        if not self._end.done():
+            self._end.set_result(end)
+
+    # --- what becomes of it ---
+
+    def _polls(self) -> int:
+        """Return the looks at the task in this slice, those for others included."""
+        return self._record.polls - self._polls_before
+
+    def _state(self) -> TaskState | None:
+        return None if self._record.snapshot is None else self._record.snapshot.state
+
+    def _is_tolerated(self, error: Exception) -> bool:
+        """Return whether an error is the provider's trouble, which outlasts no durable wait."""
+        transient = cast("tuple[type[Exception], ...]", getattr(self._task, "transient", ()))
+        return is_transient(error) or isinstance(error, transient)
+
+    def _pending(self, due: float | None) -> Pending:
+        ticket, now = self._later_ticket(), self._polling.loop.time()
+        if due is None:
+            due = now + (self._gap(ticket.polls) or self._hold)
+        delay = max(0.0, min(due - now, ticket.left(self._clock())))
+        return Pending(delay=delay, ticket=ticket, state=self._state())
+
+    def _later_ticket(self) -> Ticket:
+        seen = self._ticket.seen
+        if self._seen is not None:
+            seen = int(self._clock() - (self._polling.loop.time() - self._seen))
+        polls = self._ticket.polls + self._polls()
+        return msgspec.structs.replace(self._ticket, polls=polls, seen=seen)
+
+    def _done(self, end: Done[object]) -> Done[object]:
+        ticket, now = self._ticket, self._clock()
+        polls = ticket.polls + self._polls()
+        elapsed = max(0.0, now - ticket.started)
+        if isinstance(end.error, AsyncClientError):
+            end.error.polls, end.error.elapsed = polls, elapsed
+        unseen: float | None = None
+        if end.state is not None and end.state.is_terminal:
+            since = ticket.seen or ticket.ref.created or ticket.started
+            unseen = max(0.0, now - since)
+            if self._seen is not None:
+                unseen = self._polling.loop.time() - self._seen
+        return msgspec.structs.replace(end, polls=polls, elapsed=elapsed, unseen=unseen)
+
+    def _expired(self, error: Exception | None) -> Expired:
+        ticket = self._later_ticket()
+        state = self._state()
+        timeout = ticket.deadline - ticket.started
+        said = f"last state {state}, " if state else ""
+        cause = "" if error is None or isinstance(error, WaitTimeout) else f"; {error}"
+        expired = WaitTimeout(
+            f"{ticket.ref} has not ended by its deadline, {timeout:.0f} s after its wait began "
+            f"({said}{counted(ticket.polls, 'poll')}{cause})",
+            retry_after=error.retry_after if isinstance(error, WaitTimeout) else None,
+            advice="It may go on: wait for the same reference again",
+        )
+        expired.ref = ticket.ref
+        expired.polls = ticket.polls
+        expired.elapsed = max(0.0, self._clock() - ticket.started)
+        if isinstance(error, AsyncClientError):
+            expired.snapshot = error.snapshot
+            expired.last_error = error.last_error
+        return Expired(ticket=ticket, error=expired, state=state)

@@ -1,0 +1,229 @@
+"""A durable wait as an engine keeps it, and how it ended, for those who did not hold it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Literal, Self
+
+import msgspec
+
+from asyncclient._arguments import seconds
+from asyncclient._many import Done
+from asyncclient._ref import TaskRef, checked_ref, read_versioned
+from asyncclient._state import TaskState
+from asyncclient.errors import WaitTimeout
+
+TICKET_VERSION = 1
+# Bytes of JSON. Queues and tables keep millions of them, so their size is bounded.
+_TICKET_BYTES = 400
+_DAY = 86_400.0
+# Bytes of JSON that an outcome's result may have; stores are no place for more.
+_RESULT_BYTES = 1 << 20
+
+
+class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One durable wait, as an engine keeps it: under 400 bytes of JSON, and no secret in it.
+
+    Attributes:
+        ref: the task that is waited for.
+        deadline: Unix time in seconds at which the wait ends, on any worker.
+        started: Unix time in whole seconds at which the wait began.
+        polls: polls made so far; the schedule goes on from there.
+        seen: Unix time in whole seconds of the last answer, which showed it not ended; None when
+            there has been none.
+        v: version of this form.
+    """
+
+    ref: TaskRef
+    deadline: float
+    started: int
+    polls: int = 0
+    seen: int | None = None
+    v: int = msgspec.field(default=TICKET_VERSION)
+
+    @classmethod
+    def begin(
+        cls, ref: TaskRef, *, timeout: float = _DAY, clock: Callable[[], float] | None = None
+    ) -> Self:
+        """Make the ticket of a wait that begins now.
+
+        Args:
+            ref: a handle's `ref`.
+            timeout: seconds for the whole wait, over all processes. Default one day.
+            clock: gives the Unix time in seconds. Default `time.time`.
+
+        Raises:
+            TypeError: that is no reference, or no number.
+            ValueError: the timeout is not more than 0 and finite, or the reference is too long.
+        """
+        within = seconds("timeout", timeout)
+        if within == math.inf:
+            msg = "timeout must be finite: a wait without an end would be kept for ever"
+            raise ValueError(msg)
+        now = (clock or wall_clock)()
+        ticket = cls(checked_ref(ref), round(now + within, 3), int(now))
+        ticket.encode()
+        return ticket
+
+    def encode(self) -> str:
+        """Write it as one line of JSON, for a queue, a table or a file.
+
+        Raises:
+            ValueError: the reference is too long for a ticket.
+        """
+        text = msgspec.json.encode(self)
+        if len(text) > _TICKET_BYTES:
+            msg = (
+                f"a ticket of {len(text)} bytes: at most {_TICKET_BYTES} are kept, so its "
+                "reference must be under 300; look at the ids in it"
+            )
+            raise ValueError(msg)
+        return text.decode()
+
+    @classmethod
+    def decode(cls, text: object) -> Ticket:
+        """Read what `encode` wrote.
+
+        Raises:
+            TypeError: it is neither text nor bytes.
+            ValueError: it is not such a text, or of a version that this library does not know.
+        """
+        return read_versioned(
+            text,
+            _decoder,
+            range(1, TICKET_VERSION + 1),
+            what="a ticket",
+            reader="Ticket.decode",
+            writer="encode",
+            advice="update the workers before those who submit",
+        )
+
+    def left(self, now: float) -> float:
+        """Return the seconds that remain, never more than the whole wait had.
+
+        Args:
+            now: Unix time in seconds. Clocks of machines differ, and jump: one that is behind the
+                start of the wait does not stretch it.
+        """
+        return min(self.deadline - now, self.deadline - self.started)
+
+
+_decoder = msgspec.json.Decoder(Ticket)
+
+
+class Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """The slice is over and the task is not: give the ticket to an engine.
+
+    Attributes:
+        delay: seconds after which it should be taken up again.
+        ticket: what to keep until then.
+        state: the task's last known state; None when that is not known.
+    """
+
+    delay: float
+    ticket: Ticket
+    state: TaskState | None = None
+
+
+class Expired(msgspec.Struct, frozen=True, kw_only=True):
+    """The ticket's deadline has passed; a last look found the task not ended.
+
+    Attributes:
+        ticket: as it ended.
+        error: the timeout, with the evidence of the last slice.
+        state: the task's last known state; None when that is not known.
+        result: None, as of any end that is not good.
+        polls: polls made of the task, in all slices.
+    """
+
+    ticket: Ticket
+    error: WaitTimeout
+    state: TaskState | None = None
+    result: None = None
+
+    @property
+    def polls(self) -> int:
+        return self.ticket.polls
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a durable wait ended, as JSON, for those who did not hold it.
+
+    Attributes:
+        how: `done`, the task ended or cannot be asked about; `expired`, it has not ended by the
+            deadline; `cancelled`, the wait (not the task) was called off.
+        ref: the task.
+        state: its last known state.
+        result: the provider's final answer as plain JSON; None when it did not end well, or when
+            it is larger than 1 MiB.
+        error: what went wrong, in words; None when it ended well.
+        error_type: the name of the error's class, as `TaskFailed`.
+        polls: polls made of it.
+        elapsed: seconds that the wait took.
+        ended: Unix time in seconds.
+    """
+
+    how: Literal["done", "expired", "cancelled"]
+    ref: TaskRef
+    state: TaskState | None = None
+    result: object = None
+    error: str | None = None
+    error_type: str | None = None
+    polls: int = 0
+    elapsed: float = 0.0
+    ended: float = 0.0
+
+    @classmethod
+    def called_off(cls, ticket: Ticket, *, clock: Callable[[], float] | None = None) -> Self:
+        """Write down that a wait was called off now."""
+        now = (clock or wall_clock)()
+        return cls(
+            how="cancelled",
+            ref=ticket.ref,
+            polls=ticket.polls,
+            elapsed=round(max(0.0, now - ticket.started), 3),
+            ended=round(now, 3),
+        )
+
+    def encode(self) -> str:
+        """Write it as one line of JSON."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def decode(cls, text: str | bytes) -> Outcome:
+        """Read what `encode` wrote."""
+        return _outcome_decoder.decode(text)
+
+
+_outcome_decoder = msgspec.json.Decoder(Outcome)
+
+
+def outcome_of(
+    ticket: Ticket, end: Done[object] | Expired, *, clock: Callable[[], float] | None = None
+) -> Outcome:
+    """Write down how a durable wait ended."""
+    now = (clock or wall_clock)()
+    error = end.error
+    return Outcome(
+        how="expired" if isinstance(end, Expired) else "done",
+        ref=ticket.ref,
+        state=end.state,
+        result=_plain(end.result) if error is None else None,
+        error=None if error is None else str(error),
+        error_type=None if error is None else type(error).__name__,
+        polls=end.polls,
+        elapsed=round(max(0.0, now - ticket.started), 3),
+        ended=round(now, 3),
+    )
+
+
+def _plain(result: object) -> object:
+    text = msgspec.json.encode(result, enc_hook=str)
+    return msgspec.json.decode(text) if len(text) <= _RESULT_BYTES else None
+
+
+def wall_clock() -> float:
+    """Return the Unix time in seconds: what one process writes down, another one reads."""
+    return time.time()  # noqa: TID251  (each process has a clock of its own)

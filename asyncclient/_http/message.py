@@ -1,0 +1,149 @@
+"""What crosses the wire: requests, responses, and the operations that make and read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Generic, Literal, Protocol, Self, TypeAlias, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+# What a provider may send where its page names one type and its answers do not keep to it.
+JSON: TypeAlias = str | int | float | bool | dict[str, object] | list[object] | None
+
+
+class Secret(str):
+    """A text that is not shown by `repr`, and so in no log, traceback or debugger's view."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One HTTP request, ready to send; its repr shows no header, since one holds the credential.
+
+    Attributes:
+        name: the endpoint, as `coze.get_workflow_run`, for messages and logs.
+        method: the HTTP method.
+        origin: scheme, host and port, as `https://api.coze.cn`.
+        target: path and query, already quoted, with a leading slash.
+        headers: header names and values.
+        body: the encoded body, if any.
+        timeout: seconds for the whole exchange; None is the transport's own setting.
+        idempotent: true when sending it twice does the same as sending it once.
+    """
+
+    name: str
+    method: str
+    origin: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes | None = None
+    timeout: float | None = None
+    idempotent: bool = True
+
+    @property
+    def label(self) -> str:
+        """Method and URL without the query, for messages."""
+        return f"{self.method} {self.origin}{self.target.partition('?')[0]}"
+
+    def __repr__(self) -> str:
+        return f"<Request {self.name}: {self.label}>"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        # msgspec's own would show the headers.
+        return [("name", self.name), ("label", self.label)]
+
+
+class Response(msgspec.Struct, frozen=True, gc=False):
+    """One HTTP answer, read to its end.
+
+    Attributes:
+        status: the HTTP status.
+        headers: looked up in lower case: either case-insensitive, or with lower-case names.
+        body: the decompressed body.
+        received: Unix time of arrival in seconds; 0 when the transport does not say.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    received: float = 0.0
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the status says that the request succeeded (RFC 9110, section 15.3)."""
+        return 200 <= self.status < 300  # noqa: PLR2004  (the class of success)
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status}, {len(self.body)} bytes>"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        # A provider may echo a credential in a header.
+        return [("status", self.status), ("bytes", len(self.body))]
+
+
+class Transport(Protocol):
+    """What carries a request and brings the answer: a `SessionPool`, or a fake."""
+
+    async def exchange(self, request: Request, /) -> Response:
+        """Send the request once and read the whole answer, of any status."""
+        ...  # pragma: no cover
+
+
+class Answer(msgspec.Struct, dict=True):
+    """A decoded answer that remembers the response it came from."""
+
+    @property
+    def response(self) -> Response | None:
+        """The HTTP answer as it came; None for an object that was not received."""
+        response = vars(self).get("_response")
+        return response if isinstance(response, Response) else None
+
+    def from_response(self, response: Response) -> Self:
+        """Remember where this answer came from, and return it."""
+        vars(self)["_response"] = response
+        return self
+
+
+class Endpoint(msgspec.Struct, Generic[T], frozen=True):
+    """One operation of a provider, as a value: what to send, and how to read the answer.
+
+    Attributes:
+        name: as `coze.get_workflow_run`.
+        method: the HTTP method.
+        read: from the response to the typed answer; raises `APIError` or `DecodeError`.
+        idempotent: true when it may be repeated freely.
+    """
+
+    name: str
+    method: str
+    read: Callable[[Response], T]
+    idempotent: bool = True
+
+
+class Enveloped(Protocol[T_co]):
+    """An answer in an envelope, which may have other fields."""
+
+    @property
+    def data(self) -> T_co: ...  # pragma: no cover
+
+
+def enveloped(
+    name: str,
+    method: Literal["GET", "POST"],
+    read: Callable[[Response], Enveloped[T]],
+    *,
+    idempotent: bool = True,
+) -> Endpoint[T]:
+    """Make an endpoint whose answer is in an envelope."""
+
+    def unwrapped(response: Response) -> T:
+        data = read(response).data
+        return data.from_response(response) if isinstance(data, Answer) else data
+
+    return Endpoint(name, method, unwrapped, idempotent)

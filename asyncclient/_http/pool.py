@@ -1,0 +1,371 @@
+"""The session pool: the only place that opens sockets, and the only door to `aiohttp`."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import ssl
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Protocol, Self, cast
+
+import aiohttp
+import anyio
+from aiohttp.abc import AbstractStreamWriter
+from yarl import URL  # aiohttp's own word for an address; it comes with aiohttp
+
+from asyncclient._arguments import number, whole_number
+from asyncclient._http.message import Request, Response
+from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
+
+_USER_AGENT = f"asyncclient Python/{sys.version_info.major}.{sys.version_info.minor}"
+_CLOSE_SECONDS = 5.0
+_MEBIBYTE = 1024 * 1024
+
+
+class SessionPool:
+    """Sockets, limits and timeouts, shared by any number of clients and waits.
+
+    One session for each origin (scheme, host and port), opened at its first request, with its own
+    limit of connections, so that a slow provider cannot starve another. It belongs to the event
+    loop of its first request. Use it as `async with SessionPool() as pool:`, or call `aclose()`.
+
+    Args:
+        limit: connections at most to one origin at a time. Default 100.
+        request_timeout: seconds for one request, from queueing for a connection to the last byte.
+            Default 30.
+        connect_timeout: seconds for making a connection. Default 10.
+        keepalive: seconds for which an idle connection is kept. Default 30.
+        max_body: bytes of a decompressed answer at most; a longer one is refused as it streams.
+            Default 32 MiB.
+        ssl_context: for a certificate authority or client certificate of your own. By default
+            certificates are verified against the system's; there is no switch to turn that off.
+        trace_configs: aiohttp's hooks for each request, for tracing.
+
+    Raises:
+        TypeError, ValueError: an argument cannot be.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: int = 100,
+        request_timeout: float = 30.0,
+        connect_timeout: float = 10.0,
+        keepalive: float = 30.0,
+        max_body: int = 32 * _MEBIBYTE,
+        ssl_context: ssl.SSLContext | None = None,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
+    ) -> None:
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        # Parsed once: parsing costs most of what is ours in a request.
+        self._urls: dict[str, URL] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+        self._active: set[asyncio.Task[object]] = set()
+        # Those that `aclose` has cut, and how often each had been cancelled before that.
+        self._cut: dict[asyncio.Task[object], int] = {}
+        self._limit = _count("limit", limit)
+        self._max_body = _count("max_body", max_body)
+        self._keepalive = _positive("keepalive", keepalive)
+        self._connect_timeout = _positive("connect_timeout", connect_timeout)
+        self._timeout = self._timeout_of(_positive("request_timeout", request_timeout))
+        self._ssl_context = _context(ssl_context)
+        self._trace_configs = _configs(trace_configs)
+
+    async def __aenter__(self) -> Self:
+        _ = self._current_task()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection; requests under way fail at once. Closing twice is harmless."""
+        if self._sessions:
+            self._check(asyncio.get_running_loop())
+        self._closed = True
+        sessions, self._sessions = list(self._sessions.values()), {}
+        # A request may wait for an answer, a connection, a handshake or a name: each ends here.
+        for task in self._active.difference(self._cut):
+            self._cut[task] = task.cancelling()
+            task.cancel()
+        if sessions:
+            closing = asyncio.ensure_future(close_all(sessions))
+            with anyio.CancelScope(shield=True):
+                try:
+                    await asyncio.shield(closing)
+                except asyncio.CancelledError:
+                    # A cancelled caller still gets its sockets closed.
+                    await asyncio.wait({closing})
+                    raise
+
+    async def exchange(self, request: Request, /) -> Response:
+        """Send a request once and read its whole answer, of any status.
+
+        Raises:
+            ConnectFailed: no connection was made; nothing was sent.
+            RequestTimeout: it took longer than its timeout.
+            TransportError: the connection broke, or the answer is too long. Its `sent` (and a
+                timeout's) is false when the request has a body of which nothing was written yet.
+            RuntimeError: the pool is closed, or belongs to another event loop.
+            ValueError: `request.timeout` is not more than 0, or not finite.
+        """
+        task = self._current_task()
+        session = self._sessions.get(request.origin)
+        if session is None:
+            session = self._open(request.origin)
+        timeout = self._timeout
+        if request.timeout is not None:
+            timeout = self._timeout_of(_positive("timeout", request.timeout))
+        content = None if request.body is None else _payload(request.body)
+        self._active.add(task)
+        try:
+            response = await session.request(
+                request.method,
+                self._url_of(request),
+                headers=request.headers,
+                data=content,
+                allow_redirects=False,
+                timeout=timeout,
+            )
+            try:
+                # Read within the same timeout; the connection goes back when the end is reached,
+                # and is dropped if it is not.
+                if self._is_short(response):
+                    body = await response.read()
+                else:
+                    body = await self._read_bounded(response, request)
+            except BaseException:
+                response.close()
+                raise
+            received = time.time()  # noqa: TID251  (what HTTP dates are measured against)
+            return Response(response.status, response.headers, body, received)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            failure = _failure(error, request, sent=_is_sent(content), closed=self._closed)
+        except RuntimeError as error:
+            # aiohttp's "Session is closed": the pool was closed between two steps of this request.
+            if not self._closed:
+                raise
+            failure = _failure(error, request, sent=_is_sent(content), closed=True)
+        except asyncio.CancelledError as error:
+            # By `aclose`, and not by the caller too: as asyncio.timeout distinguishes them.
+            if task not in self._cut or task.uncancel() > self._cut[task]:
+                raise
+            failure = _failure(error, request, sent=_is_sent(content), closed=True)
+        finally:
+            self._active.discard(task)
+            if self._cut:
+                self._cut.pop(task, None)
+        # Raised outside of the clause and without a cause: aiohttp's errors hold the request's
+        # headers, and so the credential.
+        raise failure
+
+    def _url_of(self, request: Request) -> URL:
+        # Quoted where the target was built; parsing must not change it again.
+        if "?" in request.target:
+            return URL(request.origin + request.target, encoded=True)
+        return self._urls[request.origin].with_path(request.target, encoded=True)
+
+    def _is_short(self, response: aiohttp.ClientResponse) -> bool:
+        """Return whether the answer itself says that it is within bounds, uncompressed."""
+        length = response.headers.get("Content-Length")
+        return (
+            length is not None
+            and "Content-Encoding" not in response.headers
+            and length.isdecimal()
+            and int(length) <= self._max_body
+        )
+
+    async def _read_bounded(self, response: aiohttp.ClientResponse, request: Request) -> bytes:
+        length = response.content_length
+        chunks: list[bytes] = []
+        size = 0
+        if length is None or length <= self._max_body:
+            async for chunk in response.content.iter_any():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > self._max_body:
+                    break
+            else:
+                return b"".join(chunks)
+        raise TransportError(
+            f"{request.name} ({request.label}): the answer is longer than "
+            f"max_body={self._max_body} bytes",
+            advice="pass SessionPool(max_body=...) if it should be",
+        )
+
+    def _open(self, origin: str) -> aiohttp.ClientSession:
+        """Open the session of an origin."""
+        self._urls[origin] = URL(origin, encoded=True)
+        session = self._sessions[origin] = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._limit,
+                keepalive_timeout=self._keepalive,
+                ssl=True if self._ssl_context is None else self._ssl_context,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": _USER_AGENT},
+            trace_configs=self._trace_configs,
+        )
+        return session
+
+    def _current_task(self) -> asyncio.Task[object]:
+        """Return the running task, which must be of the pool's own loop."""
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            task = None
+        if task is None:
+            msg = "a SessionPool needs a running asyncio event loop (not trio's, and not none)"
+            raise RuntimeError(msg)
+        if self._closed or self._loop is not task.get_loop():
+            self._check(task.get_loop())
+        return task
+
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._closed:
+            msg = "this SessionPool is closed: make a new one, or use it inside its 'async with'"
+            raise RuntimeError(msg)
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            msg = (
+                "this SessionPool belongs to another event loop: make one pool inside each "
+                "asyncio.run(), and share it there"
+            )
+            raise RuntimeError(msg)
+
+    def _timeout_of(self, seconds: float) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(
+            total=seconds, sock_connect=min(self._connect_timeout, seconds)
+        )
+
+    def __del__(self) -> None:
+        if getattr(self, "_sessions", None):
+            warnings.warn(
+                f"unclosed {self!r}: use 'async with SessionPool()', or await its aclose()",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        active = len(self._active)
+        return (
+            f"<SessionPool {state}: {len(self._sessions)} origins, {active} requests active, "
+            f"limit {self._limit} each>"
+        )
+
+
+class _Closable(Protocol):
+    async def close(self) -> None: ...  # pragma: no cover
+
+
+async def close_all(sessions: Iterable[_Closable]) -> None:
+    """Close some sessions at once, within 5 s."""
+    closing = [asyncio.ensure_future(session.close()) for session in sessions]
+    _, stuck = await asyncio.wait(closing, timeout=_CLOSE_SECONDS)
+    for task in stuck:
+        task.cancel()
+    await asyncio.gather(*closing, return_exceptions=True)
+
+
+class _Noting(aiohttp.Payload):
+    """A body that notes when it is written: aiohttp sends a head with its body, never before."""
+
+    is_sent = False
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        self.is_sent = True
+        await super().write_with_length(writer, content_length)
+
+
+class _SmallBody(_Noting, aiohttp.BytesPayload):
+    pass
+
+
+class _LargeBody(_Noting, aiohttp.BytesIOPayload):
+    pass
+
+
+def _payload(body: bytes) -> _Noting:
+    # aiohttp wants a large body as a file, so that it can be written piece by piece.
+    return _SmallBody(body) if len(body) <= _MEBIBYTE else _LargeBody(io.BytesIO(body))
+
+
+def _is_sent(content: _Noting | None) -> bool:
+    """Return false only when it is certain that nothing was sent."""
+    return content is None or content.is_sent
+
+
+def _failure(error: BaseException, request: Request, *, sent: bool, closed: bool) -> TransportError:
+    """Say what broke in our own words; `sent` is false only when that is certain."""
+    at = f"{request.name} ({request.label})"
+    if closed:
+        return TransportError(
+            f"{at}: the SessionPool was closed while the request was under way", sent=sent
+        )
+    if isinstance(error, TransportError):
+        return error
+    bad_certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
+    if bad_certificate or isinstance(error, aiohttp.ClientConnectorSSLError):
+        return ConnectFailed(
+            f"{at}: TLS failed: {error}",
+            permanent=bad_certificate,
+            advice="check base_url, or pass SessionPool(ssl_context=...) with your own certificate "
+            "authority",
+        )
+    if isinstance(error, aiohttp.InvalidURL | ValueError):
+        return ConnectFailed(f"{at}: not a URL that can be asked: {error}", permanent=True)
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return ConnectFailed(f"{at}: no connection in time", advice="is the network up?")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return ConnectFailed(
+            f"{at}: no connection: {error}", advice="check base_url and the network"
+        )
+    if isinstance(error, TimeoutError):
+        if not sent:
+            return RequestTimeout(
+                f"{at}: not sent within its timeout, for want of a connection: is "
+                "SessionPool(limit=...) too low, or the network down?",
+                sent=False,
+            )
+        return RequestTimeout(f"{at}: no whole answer within the request's timeout")
+    return TransportError(f"{at}: the connection broke: {type(error).__name__}: {error}")
+
+
+def _context(value: object) -> ssl.SSLContext | None:
+    if value is None or isinstance(value, ssl.SSLContext):
+        return value
+    msg = f"ssl_context must be an ssl.SSLContext, not {type(value).__name__}"
+    raise TypeError(msg)
+
+
+def _positive(name: str, value: object) -> float:
+    return number(name, value, above=0)
+
+
+def _count(name: str, value: int) -> int:
+    _positive(name, value)
+    whole_number(name, value, least=1)
+    return value
+
+
+def _configs(value: object) -> list[aiohttp.TraceConfig]:
+    configs: list[object] = [*value] if isinstance(value, Sequence) else [value]
+    if all(isinstance(config, aiohttp.TraceConfig) for config in configs):
+        return cast("list[aiohttp.TraceConfig]", configs)
+    msg = f"trace_configs must be a list of aiohttp.TraceConfig, not {value!r}"
+    raise TypeError(msg)

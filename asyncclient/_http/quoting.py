@@ -1,0 +1,136 @@
+"""From what a caller passes to what may stand in a URL, a header or a body."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from typing import cast
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from asyncclient._arguments import LONGEST_ID, id_text, text
+from asyncclient._http.message import Secret
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_PLAIN_ID = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_ID}}}")
+_SPACE = re.compile(r"[\s\x00-\x1f\x7f]")
+_HOST = re.compile(r"[\w.-]+")
+_URL_PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")  # RFC 3986, section 3.3
+
+
+def path_segment(name: str, value: object) -> str:
+    """Quote an id so that it stays one segment of a path."""
+    # Nearly every id is of these characters, and is asked for at each poll.
+    if isinstance(value, str) and _PLAIN_ID.fullmatch(value):
+        return value
+    return quote(id_text(name, value), safe="")
+
+
+def query_of(**values: str | int | bool | None) -> str:
+    """Return `?a=1&b=2` for the values that are not None, or an empty text."""
+    # Providers read JSON's spelling of a truth value, not Python's.
+    pairs = {
+        name: str(value).lower() if isinstance(value, bool) else value
+        for name, value in values.items()
+        if value is not None
+    }
+    return f"?{urlencode(pairs)}" if pairs else ""
+
+
+def header_value(name: str, value: object) -> Secret:
+    """Check a credential that goes into a header, and return it; never show it."""
+    value = text(name, value)
+    if not value.strip():
+        msg = f"{name} is empty: pass the text that the provider gave you"
+        raise ValueError(msg)
+    if _CONTROL.search(value) or value != value.strip():
+        msg = (
+            f"{name} has a line break, a control character or spaces around it: "
+            "strip what the file or the environment added"
+        )
+        raise ValueError(msg)
+    if not value.isascii():
+        msg = f"{name} has characters that are not ASCII: copy it again from the provider"
+        raise ValueError(msg)
+    return Secret(value)
+
+
+def base_of(base_url: object, *, allow_http: bool = False) -> tuple[str, str]:
+    """Split a base URL into its origin and its path."""
+    url = text("base_url", base_url)
+    if "@" in url:
+        msg = "base_url must not hold a user name or password: pass the token as an argument"
+        raise ValueError(msg)
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        msg = f"base_url={url!r} is not a URL: {error}"
+        raise ValueError(msg) from None
+    good = host is not None and (_HOST.fullmatch(host) or ":" in host)
+    if parts.scheme not in {"http", "https"} or not host or not good or _SPACE.search(url):
+        msg = f"base_url={url!r} is not an http(s) URL: pass one like 'https://api.example.com'"
+        raise ValueError(msg)
+    if not _URL_PATH.fullmatch(parts.path):
+        msg = f"base_url={url!r} has characters in its path that must be quoted, as %20"
+        raise ValueError(msg)
+    if parts.query or parts.fragment:
+        msg = f"base_url={url!r} must not have a query or a fragment"
+        raise ValueError(msg)
+    if parts.scheme == "http" and not allow_http and not is_loopback(host):
+        msg = (
+            f"base_url={url!r} would send the credential in the clear: "
+            "use https, or pass allow_http=True if you mean it"
+        )
+        raise ValueError(msg)
+    return f"{parts.scheme}://{bracketed(host)}{f':{port}' if port else ''}", parts.path.rstrip("/")
+
+
+def bracketed(host: str) -> str:
+    """Return a host as a URL has it: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this very machine (RFC 6761, section 6.3, for the names)."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def encode_argument(name: str, value: object) -> msgspec.Raw:
+    """Encode one argument as JSON, to stand in a request's body as it is."""
+    try:
+        encoded = msgspec.json.encode(value, enc_hook=_as_dict)
+        finite = _is_finite(value)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        reason = str(error) or type(error).__name__
+        msg = f"{name} cannot be written as JSON: {reason}; pass texts, numbers, lists and mappings"
+        raise TypeError(msg) from None
+    if not finite:
+        msg = f"{name}: NaN and infinity have no form in JSON: leave them out, or send a text"
+        raise ValueError(msg)
+    return msgspec.Raw(encoded)
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, msgspec.Struct):
+        return all(_is_finite(getattr(value, name)) for name in value.__struct_fields__)
+    if isinstance(value, Mapping):
+        return all(_is_finite(inner) for inner in cast("Mapping[object, object]", value).values())
+    if isinstance(value, list | tuple):
+        return all(_is_finite(inner) for inner in cast("Sequence[object]", value))
+    return True
+
+
+def _as_dict(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[object, object]", value))
+    msg = f"{type(value).__name__} has no form in JSON"
+    raise TypeError(msg)

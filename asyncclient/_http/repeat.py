@@ -1,0 +1,59 @@
+"""Whether, and when, a failed request is sent again. No clock, no I/O."""
+
+from __future__ import annotations
+
+import math
+
+from asyncclient.errors import (
+    APIError,
+    AsyncClientError,
+    ConnectFailed,
+    DecodeError,
+    RateLimited,
+    ServerError,
+    TransportError,
+)
+
+# Seconds. However long a provider asks to wait, it is asked again after this long: a hint may be a
+# mistake (milliseconds, or a Unix time), and one request an hour does no harm.
+LONGEST_HINT = 3600.0
+# A crowd that was refused together must not come back together: a hint is stretched by up to this
+# share of it.
+_SPREAD = 0.1
+
+
+def is_transient(error: BaseException) -> bool:
+    """Return whether a request that failed so may go through when it is sent again."""
+    if isinstance(error, TransportError):
+        return not error.permanent
+    # The built-in errors are what a caller's own function raises.
+    return isinstance(
+        error, RateLimited | ServerError | DecodeError | TimeoutError | ConnectionError
+    )
+
+
+def delay_after(error: BaseException, backoff: float) -> tuple[float, float | None]:
+    """Return the seconds to wait after a failed request, and the hint that they follow.
+
+    The provider's hint counts where it is longer than the backoff; otherwise it is None.
+    """
+    hint = error.retry_after if isinstance(error, APIError) else None
+    if hint is None or not backoff <= hint < math.inf:
+        return backoff, None
+    return min(hint + min(backoff, hint * _SPREAD), LONGEST_HINT), hint
+
+
+def seconds_to_repeat(
+    error: AsyncClientError,
+    *,
+    idempotent: bool,
+    repeats_left: int,
+    backoff: float,
+    seconds_left: float,
+) -> float | None:
+    """Return the seconds after which a failed request is sent again; None when it is not."""
+    harmless = idempotent or isinstance(error, RateLimited)
+    harmless = harmless or (isinstance(error, ConnectFailed) and not error.sent)
+    seconds, hint = delay_after(error, backoff)
+    in_time = max(seconds, hint or 0.0) <= seconds_left
+    return seconds if repeats_left > 0 and harmless and is_transient(error) and in_time else None

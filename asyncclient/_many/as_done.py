@@ -1,0 +1,196 @@
+"""Many waits as one loop: takes tasks in as they come, gives their ends in the order of ending."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import AsyncIterable, Callable, Iterable
+from types import TracebackType
+from typing import Generic, Self, TypeVar, cast
+
+from asyncclient._many.loop import PollLoop
+from asyncclient._many.record import Done, Receiver, Waiter
+from asyncclient._task import Task
+from asyncclient._waiting import SAME_INSTANT
+
+T = TypeVar("T")
+
+# Tasks that are taken in before the event loop gets its turn.
+_BATCH = 256
+# Ends that may wait for their reader before no further task is taken in.
+_UNREAD = 10_000
+# A line is rid of what has left it when that is more than half of it, and this many more.
+_STALE = 256
+
+
+class Group(Receiver):
+    """The waits of one `as_done`, and their ends in their order."""
+
+    def __init__(
+        self, polling: PollLoop, tasks: Iterable[Task[T]] | AsyncIterable[Task[T]], timeout: float
+    ) -> None:
+        super().__init__()
+        self._loop = polling.loop
+        self._polling = polling
+        self._timeout = timeout
+        self._unread: deque[Done[object]] = deque()
+        self._waiting = 0
+        # All that wait, and some that have ended, in the order of their deadlines: one timer for
+        # all is enough, and a set of them would cost 50 bytes each.
+        self._line: deque[Waiter] = deque()
+        # Those that are past their deadline, and await the answer to their last poll.
+        self._late: list[Waiter] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self.error: BaseException | None = None
+        polling.receivers.add(self)
+        self._feeding: asyncio.Task[None] | None = self._loop.create_task(self._feed(tasks))
+        self._feeding.add_done_callback(self._fed)
+
+    def put(self, done: Done[object]) -> None:
+        """Take the end of one wait."""
+        self._unread.append(done)
+        self._call_reader()
+
+    def leave(self, _waiter: Waiter) -> None:
+        """Forget a wait; the line forgets the ended ones in time, not at their deadlines."""
+        self._waiting -= 1
+        if len(self._line) > 2 * self._waiting + _STALE:
+            self._line = deque(other for other in self._line if other.record is not None)
+
+    async def next(self) -> Done[object] | None:
+        """Return the next end; None after the last."""
+        if self._reader is not None and not self._reader.done():
+            msg = "this as_done is already being read by another task: make one for each"
+            raise RuntimeError(msg)
+        while not self._unread:
+            if self.error is not None:
+                error, self.error = self.error, None
+                raise error
+            if self._feeding is None and not self._waiting:
+                return None
+            self._reader = self._loop.create_future()
+            await self._reader
+        if self._writer is not None and not self._writer.done() and len(self._unread) <= _UNREAD:
+            self._writer.set_result(None)
+        return self._unread.popleft()
+
+    def stop(self, error: Exception) -> None:
+        """Take in no more, since the poller is closed; what was taken in ends by itself."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._feeding is not None:
+            self._feeding.cancel()
+            self.error = error
+
+    def end(self) -> None:
+        """Take in no more, and leave all waits."""
+        self._polling.receivers.discard(self)
+        feeding, self._feeding = self._feeding, None
+        if self._loop.is_closed():
+            return
+        if feeding is not None:
+            feeding.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        for waiter in [*self._line, *self._late]:
+            self._polling.leave(waiter)
+        self._call_reader()
+
+    def _fed(self, _feeding: asyncio.Task[None]) -> None:
+        self._feeding = None
+        self._call_reader()
+
+    def _call_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    async def _feed(self, tasks: Iterable[Task[T]] | AsyncIterable[Task[T]]) -> None:
+        try:
+            if isinstance(tasks, AsyncIterable):
+                async for task in tasks:
+                    await self._take_in(task)
+            else:
+                for number, task in enumerate(tasks, 1):
+                    await self._take_in(task)
+                    if number % _BATCH == 0:
+                        await asyncio.sleep(0)  # noqa: TID251  (gives the event loop its turn)
+        except Exception as error:  # noqa: BLE001  (the reader gets it)
+            self.error = error
+
+    async def _take_in(self, task: Task[T]) -> None:
+        waiter = self._polling.submit(task, self, timeout=self._timeout)
+        self._waiting += 1
+        self._line.append(waiter)
+        if self._timer is None and waiter.deadline < math.inf:
+            self._timer = self._loop.call_at(waiter.deadline, self._line_reached)
+        while len(self._unread) > _UNREAD:
+            self._writer = self._loop.create_future()
+            await self._writer
+
+    def _line_reached(self) -> None:
+        """End the waits whose last poll is not answered."""
+        self._timer = None
+        now = self._loop.time()
+        self._late = [waiter for waiter in self._late if waiter.record is not None]
+        while self._line:
+            first = self._line[0]
+            if first.record is not None and first.deadline > now + SAME_INSTANT:
+                self._timer = self._loop.call_at(first.deadline, self._line_reached)
+                return
+            self._line.popleft()
+            self._polling.reach_deadline(first)
+            if first.record is not None:
+                self._late.append(first)
+
+
+class AsDone(Generic[T]):
+    """The ends of many tasks, made by `Poller.as_done`: an async iterator and context manager."""
+
+    def __init__(
+        self,
+        start: Callable[[], PollLoop],
+        tasks: Iterable[Task[T]] | AsyncIterable[Task[T]],
+        timeout: float,
+    ) -> None:
+        self._start = start
+        self._tasks = tasks
+        self._timeout = timeout
+        self._group: Group | None = None
+        self._left = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Done[T]:
+        if self._group is None:
+            if self._left:
+                raise StopAsyncIteration
+            self._group = Group(self._start(), self._tasks, self._timeout)
+        done = await self._group.next()
+        if done is None:
+            raise StopAsyncIteration
+        return cast("Done[T]", done)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Wait for none of the tasks any longer; what no one else waits for is not polled again."""
+        self._left = True
+        group, self._group = self._group, None
+        if group is not None:
+            group.end()
+
+    def __del__(self) -> None:
+        self.leave()

@@ -1,0 +1,107 @@
+"""How often one account may be asked. No clock, no I/O."""
+
+from __future__ import annotations
+
+import math
+
+# A generic cell rate algorithm in three lines, since a kept library cannot be slowed by an answer:
+# requests are spaced by 1/rate, and one that comes late may be caught up within this many seconds.
+_SLACK = 0.02
+# After a refusal, the rate falls to this share of what was accepted lately …
+_FALL = 0.95
+# … or this share, where a refusal costs a pause: probing the limit costs more there …
+_FALL_WITH_PAUSE = 0.85
+# … but to no less than this share of what was sent …
+_LEAST_SHARE = 0.5
+# … at most once in this many seconds, since one crowd is refused together …
+_REST = 1.0
+# … and rises by this share for each second without another.
+_RISE = 0.05
+# Requests a second that are always sent, however often they were refused: below that, the number
+# of requests is not what the provider minds.
+_LEAST_RATE = 2.0
+# Seconds for which one answer's hint holds up the whole account at most; each task obeys its own.
+_LONGEST_PAUSE = 60.0
+# Seconds over which the requests sent and refused are means.
+_MEMORY = 2.0
+# Seconds. A crowd that has only just begun is measured over the time since, but over this at least.
+_LEAST_SEEN = 0.1
+
+
+class Budget:
+    """Spaces the requests to one account, and finds its limit where none is known.
+
+    It backs off when the provider refuses (429), by its `Retry-After` too, and creeps up again.
+    What counts is how many were refused: a stray refusal among many answers lowers it little, so
+    that an account that is refused by chance is not slowed to nothing.
+    """
+
+    def __init__(self, ceiling: float = math.inf) -> None:
+        self._whole = ceiling
+        self._share = 1.0
+        self.ceiling = ceiling
+        self.rate = ceiling
+        self._next_at = -math.inf
+        self._fell_at = -math.inf
+        self._sent = 0.0
+        self._refused = 0.0
+        # Up to when both means hold; a pause is left out, or it would look like a low rate.
+        self._seen_at = -math.inf
+        self._began = -math.inf
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until a request may be sent; 0 when one may be sent now."""
+        return max(0.0, self._next_at - now)
+
+    def spend(self, now: float) -> None:
+        """Note that a request is sent."""
+        if self.rate < self.ceiling:
+            risen = self.rate * (1 + _RISE * min(1.0, max(0.0, now - self._seen_at)))
+            self.rate = min(self.ceiling, risen)
+        if now - self._seen_at > _MEMORY:
+            self._began = now
+            self._sent = self._refused = 0.0
+        kept = self._kept(now)
+        self._sent = self._sent * kept + 1 / _MEMORY
+        self._refused *= kept
+        self._seen_at = max(self._seen_at, now)
+        self._next_at = max(self._next_at, now - _SLACK) + 1 / self.rate
+
+    def take_share(self, share: float, now: float) -> None:
+        """Keep to a part of the ceiling from now on, as one of several who share it does.
+
+        A rate that was found by backing off changes in the same proportion: it is the account's,
+        too. A pause that the provider asked for stays as it is.
+        """
+        change = share / self._share
+        self._share = share
+        self.ceiling = self._whole * share
+        self.rate = min(self.ceiling, max(_LEAST_RATE, self.rate * change))
+        if self._seen_at <= now < self._next_at:
+            self._next_at = now + (self._next_at - now) / change
+
+    def sending(self, now: float) -> float:
+        """Return how many requests a second were sent lately, pauses left out."""
+        seen = 1 - math.exp(-max(now - self._began, _LEAST_SEEN) / _MEMORY)
+        return self._sent * self._kept(now) / seen
+
+    def idle(self, now: float) -> float:
+        """Return the seconds since the last request; `inf` before the first."""
+        return now - self._seen_at
+
+    def refused(self, now: float, retry_after: float | None) -> None:
+        """Note that the provider refused a request for their number."""
+        pause = retry_after is not None and 0 < retry_after < math.inf
+        self._refused += 1 / _MEMORY
+        if now - self._fell_at >= _REST:
+            self._fell_at = now
+            accepted = max(_LEAST_SHARE, 1 - self._refused / max(self._sent, 1 / _MEMORY))
+            fall = _FALL_WITH_PAUSE if pause else _FALL
+            sending = min(self.rate, self.sending(now))
+            self.rate = min(self.ceiling, max(_LEAST_RATE, sending * accepted * fall))
+        if retry_after is not None and pause:
+            self._next_at = max(self._next_at, now + min(retry_after, _LONGEST_PAUSE))
+            self._seen_at = max(self._seen_at, self._next_at)
+
+    def _kept(self, now: float) -> float:
+        return math.exp(-max(0.0, now - self._seen_at) / _MEMORY)

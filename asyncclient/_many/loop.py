@@ -1,0 +1,362 @@
+"""The loop of any number of waits: who is looked at, when it is whose turn, and how waits end.
+
+It looks as a single wait does (`Polling`); a pending task is a record in a heap, not an asyncio
+task, and a look under way is one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Hashable, Iterator
+from contextvars import Context
+from itertools import islice
+from typing import TypeVar
+
+from asyncclient._many.accounts import Accounts
+from asyncclient._many.crowd import Arrivals
+from asyncclient._many.record import (
+    Done,
+    Receiver,
+    Registry,
+    SharedRecord,
+    Waiter,
+    key_of,
+    twin,
+)
+from asyncclient._many.sender import Sender
+from asyncclient._many.timetable import Timetable
+from asyncclient._state import Snapshot
+from asyncclient._task import Task
+from asyncclient._waiting import (
+    SAME_INSTANT,
+    Asks,
+    Gaps,
+    Polling,
+    Report,
+    Sleep,
+    evidence,
+    first_silence,
+)
+from asyncclient.errors import AsyncClientError, RateLimited
+
+T = TypeVar("T")
+
+_report = Report("asyncclient.poller")
+# Tasks that are brought forward before the event loop gets its turn.
+_BATCH = 256
+# Seconds. Signals are not signed: however many come, a task is looked at once in this time.
+_LEAST_WAKE_GAP = 0.1
+
+
+class PollLoop:
+    """Looks at any number of tasks, at each once however many wait for it, in one event loop.
+
+    Attributes:
+        accounts: the queues.
+        sender: sends the looks.
+        receivers: what is to be stopped when this is closed.
+        errors: looks that failed.
+        waits: waits that go on.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        accounts: Accounts,
+        gaps: Gaps,
+        draw: Callable[[float], float],
+        concurrency: int,
+    ) -> None:
+        self.loop = loop
+        self.accounts = accounts
+        self.receivers: set[Receiver] = set()
+        self.errors = self.waits = 0
+        self._gaps = gaps
+        self._draw = draw
+        self._arrivals = Arrivals()
+        self._registry = Registry()
+        # Of the timers: one sets the next, and would keep its first waiter's for ever.
+        self._context = Context()
+        self._timetable = Timetable(loop, self._context, self._hand_over)
+        self._polling: Polling[SharedRecord] = Polling(_report, gaps, draw)
+        self.sender = Sender(loop, self._context, self._polling, concurrency, self._landed)
+
+    def pending(self) -> int:
+        """Return how many tasks are waited for."""
+        return len(self._registry)
+
+    async def close(self) -> None:
+        """Stop looking; pending waits end with a `RuntimeError`."""
+        self._timetable.close()
+        for queue in self.accounts.queues.values():
+            if queue.timer is not None:
+                queue.timer.cancel()
+        for receiver in self.receivers:
+            msg = "the Poller was closed before all tasks of this as_done were taken in"
+            receiver.stop(RuntimeError(msg))
+        for record in self._registry.records():
+            for waiter in record.waiters:
+                closed = RuntimeError(
+                    f"{record}: the Poller was closed before the task ended; the task may go on"
+                )
+                self._deliver(waiter, None, closed)
+        await self.sender.close()
+
+    # --- taking in ---
+
+    def submit(
+        self,
+        task: Task[T],
+        receiver: Receiver,
+        *,
+        timeout: float,
+        weight: float = 1.0,
+        earlier: int = 0,
+    ) -> Waiter:
+        """Begin one wait, after some looks by earlier ones, and return what stands for it."""
+        now = self.loop.time()
+        key = key_of(task)
+        record = self._registry.get(key)
+        fresh = record is None
+        if record is None:
+            record = SharedRecord(task, now, key=key, queue=self.accounts.queue_of(task, now))
+            record.queue.pending += 1
+            record.gap_number = earlier
+            self._registry.add(record)
+            _report.began(record)
+        waiter = Waiter(now, timeout, record=record, task=task, receiver=receiver, weight=weight)
+        record.waiters += (waiter,)
+        self.waits += 1
+        if fresh:
+            self._timetable.put(record, now + self._first_gap(record, timeout, now))
+        elif record.flight is None and not record.is_ready and record.due > waiter.deadline:
+            latest = timeout if record.slowest is not None else first_silence(math.inf, timeout)
+            self._timetable.put(record, now + latest)
+        return waiter
+
+    def _first_gap(self, record: SharedRecord, timeout: float, now: float) -> float:
+        silence = self._gaps.first(record)
+        if silence > 0:
+            record.why = "silence"
+            return first_silence(silence, timeout)
+        phase = self._arrivals.phase(now) * self._gaps.spread
+        if phase:
+            # The phase of one of a crowd is its first gap, which the schedule would draw again.
+            if self._gaps.learned is None:
+                record.gap_number = max(1, record.gap_number)
+            record.why = "crowd"
+        return min(phase, timeout / 2)
+
+    def pump_all(self) -> None:
+        """Send what is due, since the rates have changed."""
+        for queue in self.accounts.queues.values():
+            self.sender.pump(queue)
+
+    def wake(self, key: Hashable) -> bool:
+        """Make a task's next look immediate, and return whether it is waited for."""
+        found = self._registry.find(key)
+        for record in found:
+            record.is_woken = True
+            record.why = "wake"
+            if record.is_ready:
+                record.join(next(self._timetable.numbers))
+            elif record.flight is None:
+                self._timetable.put(record, min(record.due, self._soonest(record)))
+        return bool(found)
+
+    def _soonest(self, record: SharedRecord) -> float:
+        """Return when a signal may have a task looked at: at once, but not many in a row."""
+        return (
+            max(self.loop.time(), record.sent + _LEAST_WAKE_GAP)
+            if record.polls
+            else self.loop.time()
+        )
+
+    # --- looking ---
+
+    def _hand_over(self, due: list[tuple[int, SharedRecord]]) -> None:
+        """Have the tasks that are due stand in line."""
+        now = self.loop.time()
+        for number, record in due:
+            if not record.is_ready:
+                if record.queue.price is not None:
+                    record.queue.price.ask(now)
+                record.join(number)
+        for queue in {record.queue for _, record in due}:
+            self.sender.pump(queue)
+
+    def _landed(
+        self,
+        record: SharedRecord,
+        step: Sleep | None,
+        failure: Exception | None,
+        *,
+        counted: bool,
+        changed: Snapshot[object] | None,
+    ) -> None:
+        """Do what follows a look: end waits, or set when the next look is due."""
+        if counted:
+            self._account(record, step, failure)
+        if changed is not None:
+            _report.changed(record, changed)
+        self._settle(record, step, failure)
+
+    def _account(self, record: SharedRecord, step: Sleep | None, failure: Exception | None) -> None:
+        """Note what a look says of its account."""
+        queue = record.queue
+        if not record.failures:
+            self._bring_forward(iter(queue.outage.answered(record)))
+            return
+        self.errors += 1
+        if isinstance(record.last_error, RateLimited):
+            queue.refused += 1
+            queue.budget.refused(self.loop.time(), record.last_error.retry_after)
+        if failure is None and step is not None and step.why == "error":
+            queue.outage.failed(record)
+
+    def _bring_forward(self, records: Iterator[SharedRecord]) -> None:
+        """Bring forward what an outage has put off, when looks are answered again.
+
+        Each task alone would find out only when its own backoff is over. All of them come back at
+        the pace that they would have had without it, each at a random moment of one usual gap.
+        """
+        some = list(islice(records, _BATCH))
+        if not some:
+            return
+        now = self.loop.time()
+        for record in some:
+            gap = self._gaps.usual(record, now)
+            if gap is None or record.is_ready or record.flight is not None or not record.waiters:
+                continue
+            due = max(now + self._draw(gap), record.sent + gap)
+            if due < record.due:
+                record.why = "recovery"
+                self._timetable.put(record, due)
+        self.loop.call_soon(self._bring_forward, records, context=self._context)
+
+    # --- ending ---
+
+    def _settle(self, record: SharedRecord, step: Sleep | None, failure: Exception | None) -> None:
+        """Do what follows a look: end waits, or set when the next look is due."""
+        now = self.loop.time()
+        if isinstance(step, Asks):
+            failure = evidence.blocked(record, now - record.began)
+        if failure is not None:
+            self._fail(record, failure)
+            step = Sleep(0.0, "left")
+        elif step is None:
+            for waiter in record.waiters:
+                result = None if record.snapshot is None else record.snapshot.result
+                self._deliver(waiter, result, None)
+            return
+        due = math.inf
+        for waiter in record.waiters:
+            next_due = waiter.due_after(step, record, now)
+            if next_due is None:
+                self._expire(waiter, record, waiter.refused_for(step, now))
+            else:
+                due = min(due, next_due)
+        if record.waiters:
+            record.why = self._reason_of(record, step, due)
+            self._timetable.put(record, min(due, self._soonest(record)) if record.is_woken else due)
+            for waiter in record.waiters:
+                waiter.receiver.go_on(record.due)
+
+    def _reason_of(self, record: SharedRecord, step: Sleep, due: float) -> str:
+        if record.is_woken:
+            return "wake"
+        if any(waiter.final == due for waiter in record.waiters):
+            return "deadline"
+        learned = step.why == "schedule" and self._gaps.knows(record.kind)
+        return "learned" if learned else step.why
+
+    def _fail(self, record: SharedRecord, error: Exception) -> None:
+        """End the waits that an error ends.
+
+        What is not an error of this library is of what a waiter's own task is made of (its client
+        or pool is closed, say): those who wait with another task for the same are asked through it.
+        """
+        failed = record.waiters
+        if not isinstance(error, AsyncClientError) and record.looker is not None:
+            task = record.looker.task
+            failed = tuple(waiter for waiter in failed if waiter.task is task) or failed
+        for number, waiter in enumerate(failed):
+            self._deliver(waiter, None, twin(error) if number else error)
+
+    def _expire(
+        self, waiter: Waiter, record: SharedRecord, retry_after: float | None = None
+    ) -> None:
+        elapsed = self.loop.time() - waiter.began
+        timeout = waiter.timeout
+        error = evidence.out_of_time(record, elapsed, timeout=timeout, retry_after=retry_after)
+        self._deliver(waiter, None, error)
+
+    def _deliver(self, waiter: Waiter, result: object, error: Exception | None) -> None:
+        record = waiter.record
+        if record is None:
+            return
+        elapsed = self.loop.time() - waiter.began
+        if isinstance(error, AsyncClientError):
+            error.elapsed = elapsed
+        done: Done[object] = Done(
+            task=waiter.task,
+            state=None if record.snapshot is None else record.snapshot.state,
+            result=result,
+            error=error,
+            polls=record.polls,
+            elapsed=elapsed,
+            unseen=record.tally.unseen,
+            why=record.why,
+        )
+        self._leave(waiter, error)
+        waiter.receiver.put(done)
+
+    def leave(self, waiter: Waiter) -> None:
+        """Take away one waiter that is awaited no longer; one that has ended is none."""
+        self._leave(waiter, asyncio.CancelledError())
+
+    def _leave(self, waiter: Waiter, error: BaseException | None) -> None:
+        """Take one waiter away; the last one out stops the looks."""
+        record, waiter.record = waiter.record, None
+        if record is None:
+            return
+        self.waits -= 1
+        waiter.receiver.leave(waiter)
+        record.waiters = tuple(other for other in record.waiters if other is not waiter)
+        if record.waiters:
+            record.task = record.waiters[0].task
+            return
+        if self._registry.remove(record):
+            record.queue.pending -= 1
+            record.queue.outage.left(record)
+        _report.ended(record, error)
+        self.sender.break_off(record)
+        self._timetable.sweep(len(self._registry))
+
+    def watch_deadline(self, waiter: Waiter) -> asyncio.TimerHandle | None:
+        """End a wait whose last look is not answered; looks alone end all others."""
+        if waiter.deadline == math.inf:
+            return None
+        deadline = waiter.deadline
+        return self.loop.call_at(deadline, self.reach_deadline, waiter, context=self._context)
+
+    def reach_deadline(self, waiter: Waiter) -> None:
+        """End a wait whose deadline has come, unless its last look may still be answered."""
+        record = waiter.record
+        if record is None:
+            return
+        now = self.loop.time()
+        if record.is_ready and waiter.final is None:
+            # It stands in line: its last look goes before what is merely due.
+            waiter.final = record.due = now
+            record.why = "deadline"
+            record.join(next(self._timetable.numbers))
+            self.sender.pump(record.queue)
+        limit = waiter.limit(record.slowest)
+        if now < limit - SAME_INSTANT:
+            self.loop.call_at(limit, self.reach_deadline, waiter, context=self._context)
+            return
+        if record.flight is not None:
+            record = self._polling.cut_off(record, now, shared=len(record.waiters) > 1)
+        self._expire(waiter, record)

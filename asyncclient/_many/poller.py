@@ -1,0 +1,363 @@
+"""Many waits: the public face of `PollLoop`, for any number of tasks and waiters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, Hashable, Iterable, Iterator, Mapping
+from random import Random
+from types import TracebackType
+from typing import Self, TypeVar, cast
+
+import msgspec
+
+from asyncclient._arguments import number, seconds, whole_number
+from asyncclient._learning import LearnedSchedule
+from asyncclient._many.accounts import Accounts
+from asyncclient._many.as_done import AsDone
+from asyncclient._many.loop import PollLoop
+from asyncclient._many.record import Done, Receiver
+from asyncclient._schedule import Pacing, checked_rng, checked_schedule, drawing
+from asyncclient._task import Task
+from asyncclient._waiting import gaps_of
+
+T = TypeVar("T")
+
+
+class BudgetStats(msgspec.Struct, frozen=True, kw_only=True):
+    """How one account is asked.
+
+    Attributes:
+        name: provider, account and group, as text.
+        rate: polls a second that are allowed now; `math.inf` where no limit is known.
+        polls_per_second: polls a second that were sent lately.
+        ready: tasks that are due and wait for their turn.
+        in_flight: polls under way.
+        refused: answers that there were too many requests.
+        price: seconds of delay that one poll is worth now: the schedule's `poll_cost`, or what the
+            shortness of the budget makes of it; None where the schedule does not learn.
+    """
+
+    name: str
+    rate: float
+    polls_per_second: float
+    ready: int
+    in_flight: int
+    refused: int
+    price: float | None
+
+
+class KindStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What is learned about one kind of task.
+
+    Attributes:
+        kind: which tasks are alike; with ` at work` behind it, from when they left their queue.
+        samples: ends that count at present.
+        p10: the age in seconds by which a tenth has ended.
+        p50: the same for half.
+        p90: the same for nine tenths.
+        cost: seconds that waiting for one costs by the learned plan: polls at `poll_cost`, and
+            delay.
+        fixed_cost: the same at the best fixed interval; a fifth more than `cost` says that
+            learning saves a sixth.
+        fixed_interval: that interval in seconds.
+    """
+
+    kind: str
+    samples: int
+    p10: float
+    p50: float
+    p90: float
+    cost: float
+    fixed_cost: float
+    fixed_interval: float
+
+
+class PollerStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What a `Poller` is doing.
+
+    Attributes:
+        pending: tasks that are waited for.
+        waiters: waits, which may share a task.
+        in_flight: polls under way.
+        polls: polls made since it was made.
+        errors: polls that failed.
+        lag_p50: median of the seconds by which recent polls were sent after they were due.
+        lag_p99: the same for the slowest hundredth.
+        budgets: one entry for each account that was asked.
+        kinds: one entry for each kind of task of which enough is learned.
+    """
+
+    pending: int
+    waiters: int
+    in_flight: int
+    polls: int
+    errors: int
+    lag_p50: float
+    lag_p99: float
+    budgets: tuple[BudgetStats, ...]
+    kinds: tuple[KindStats, ...] = ()
+
+
+class Poller:
+    """Waits for any number of tasks, with one poll a task and one budget an account.
+
+    However many wait for a task, it is polled once; the last one out stops the polling. Tasks of
+    one account share a budget of polls a second: given, documented by the provider, or found by
+    backing off when it refuses. A crowd that comes at once is spread out. It belongs to the event
+    loop of its first wait. Use it as `async with Poller() as poller:`, or call `aclose()`.
+
+    Args:
+        rate: polls a second at most: a number for every account, or a mapping by provider
+            (`{"coze": 50}`). By default the provider's documented limit, else what is found.
+        concurrency: polls under way at a time for one account. Default 100.
+        schedule: the gaps between polls. Default `LearnedSchedule()`, which begins as `Schedule()`
+            (1 s growing to 15 s) and learns how long the tasks of each kind take.
+        rng: draws the jitter, so that the same seed gives the same gaps.
+
+    Raises:
+        TypeError, ValueError: an argument cannot be.
+    """
+
+    def __init__(
+        self,
+        *,
+        rate: float | Mapping[str, float] | None = None,
+        concurrency: int = 100,
+        schedule: Pacing | None = None,
+        rng: Random | None = None,
+    ) -> None:
+        rates = _rates(rate)
+        whole_number("concurrency", concurrency, least=1)
+        chosen = LearnedSchedule() if schedule is None else checked_schedule(schedule)
+        self._gaps = gaps_of(chosen, checked_rng(rng))
+        self._draw = drawing(rng)
+        self._concurrency = concurrency
+        cost = None if self._gaps.learned is None else self._gaps.learned.poll_cost
+        self._accounts = Accounts(rates, cost)
+        self._polling: PollLoop | None = None
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        self.running()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop polling; pending waits end with a `RuntimeError`. Closing twice is harmless."""
+        closed, self._closed = self._closed, True
+        if self._polling is not None and not closed:
+            await self._polling.close()
+
+    async def wait(self, task: Task[T], *, timeout: float = 600.0, weight: float = 1.0) -> T:
+        """Wait for one task to end, and return the provider's typed final answer.
+
+        Args:
+            task: a provider's handle, or any `Task`.
+            timeout: seconds for this wait. Default 600.
+            weight: how much this wait's delay matters beside others, where the budget is short:
+                4 is polled about twice as often as 1. Default 1.
+
+        Returns:
+            what the last `poll()` returned.
+
+        Raises:
+            TaskFailed, TaskCancelled, TaskExpired, TaskBlocked, WaitTimeout: as `wait_until_done`,
+                and what else that raises for polls.
+            RuntimeError: the poller is closed, or belongs to another event loop.
+        """
+        polling = self.running()
+        receiver = _Single(polling.loop.create_future())
+        within, weight = seconds("timeout", timeout), _weight(weight)
+        waiter = polling.submit(task, receiver, timeout=within, weight=weight)
+        timer = polling.watch_deadline(waiter)
+        try:
+            done = await receiver.future
+        finally:
+            if timer is not None:
+                timer.cancel()
+            polling.leave(waiter)
+        if done.error is not None:
+            raise done.error
+        return cast("T", done.result)
+
+    def as_done(
+        self,
+        tasks: Iterable[Task[T]] | AsyncIterable[Task[T]],
+        *,
+        timeout: float = 600.0,
+    ) -> AsDone[T]:
+        """Wait for many tasks: an async iterator of `Done`, in the order in which they end.
+
+        A failure is a `Done` with its `error`, not an exception. The tasks are taken in as they
+        come, from any iterable or async iterable, so that a million need not be built at once.
+        Leaving the loop early stops the polling of what no one else waits for; as a context
+        manager (`async with poller.as_done(tasks) as ends:`) it does so at a known moment.
+
+        Args:
+            tasks: what to wait for.
+            timeout: seconds for each task, from when it was taken in. Default 600.
+        """
+        return AsDone(self.running, tasks, seconds("timeout", timeout))
+
+    def wake(self, key: Hashable) -> bool:
+        """Make a task's next poll immediate, since a signal (a webhook) says that it is worth it.
+
+        Only the poll decides: a forged or doubled signal costs one poll, a lost one nothing.
+
+        Args:
+            key: the task's `key`, or its `TaskRef`.
+
+        Returns:
+            whether that task is waited for here.
+        """
+        return self._polling is not None and self._polling.wake(key)
+
+    def take_share(self, share: float) -> None:
+        """Use only this part of every given or documented rate, as one of several workers does.
+
+        It holds at once, and for accounts that are asked later too. A limit that is
+        not known is found again, from this part of what was found so far.
+
+        Args:
+            share: more than 0 and at most 1, which restores the whole.
+
+        Raises:
+            TypeError: it is not a number.
+            ValueError: it is not in that range.
+        """
+        advice = "; 1 is the whole rate"
+        part = number("share", share, above=0, advice=advice)
+        if part > 1:
+            msg = f"share={share!r} must be at most 1{advice}"
+            raise ValueError(msg)
+        self._accounts.take_share(part, 0.0 if self._polling is None else self._polling.loop.time())
+        if self._polling is not None:
+            self._polling.pump_all()
+
+    @property
+    def learned(self) -> LearnedSchedule | None:
+        """What is learned of how long tasks take; None where the schedule does not learn."""
+        return self._gaps.learned
+
+    def stats(self) -> PollerStats:
+        """Return what it is doing."""
+        return _stats_of(self._polling, self._accounts, self._gaps.learned)
+
+    def running(self) -> PollLoop:
+        """Return what looks in the running loop: for other kinds of waits than the poller's own."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            msg = "a Poller needs a running asyncio event loop (not trio's, and not none)"
+            raise RuntimeError(msg) from None
+        if self._closed:
+            msg = "this Poller is closed: make a new one, or use it inside its 'async with'"
+            raise RuntimeError(msg)
+        if self._polling is None:
+            self._polling = PollLoop(
+                loop, self._accounts, self._gaps, self._draw, self._concurrency
+            )
+        elif self._polling.loop is not loop:
+            msg = (
+                "this Poller belongs to another event loop: make one inside each asyncio.run(), "
+                "and share it there"
+            )
+            raise RuntimeError(msg)
+        return self._polling
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        stats = self.stats()
+        rate = sum(budget.polls_per_second for budget in stats.budgets)
+        return (
+            f"<Poller {state}: {stats.pending} pending, {stats.in_flight} in flight, "
+            f"{rate:.1f} polls/s, lag {stats.lag_p99 * 1000:.0f} ms>"
+        )
+
+
+class _Single(Receiver):
+    """The end of one `wait`."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, future: asyncio.Future[Done[object]]) -> None:
+        super().__init__()
+        self.future = future
+
+    def put(self, done: Done[object]) -> None:
+        if not self.future.done():
+            self.future.set_result(done)
+
+
+def _weight(value: object) -> float:
+    return number("weight", value, above=0, advice="; 1 is usual")
+
+
+def _rates(rate: float | Mapping[str, float] | None) -> dict[str | None, float]:
+    """Return polls a second by provider; under None those of every other provider."""
+    given: dict[str | None, object] = {}
+    if isinstance(rate, Mapping):
+        given.update(cast("Mapping[str, object]", rate))
+    elif rate is not None:
+        given[None] = rate
+    rates: dict[str | None, float] = {}
+    for provider, value in given.items():
+        name = "rate" if provider is None else f"rate[{provider!r}]"
+        rates[provider] = number(name, value, unit="polls a second", above=0, finite=False)
+    return rates
+
+
+def _stats_of(
+    polling: PollLoop | None, accounts: Accounts, learned: LearnedSchedule | None
+) -> PollerStats:
+    """Return what a poller is doing; it has no loop before its first wait."""
+    now = 0.0 if polling is None else polling.loop.time()
+    lags = [] if polling is None else sorted(polling.sender.lags)
+    queues = accounts.queues.values()
+    return PollerStats(
+        pending=0 if polling is None else polling.pending(),
+        waiters=0 if polling is None else polling.waits,
+        in_flight=sum(queue.in_flight for queue in queues),
+        polls=0 if polling is None else polling.sender.sent,
+        errors=0 if polling is None else polling.errors,
+        lag_p50=lags[len(lags) // 2] if lags else 0.0,
+        lag_p99=lags[len(lags) * 99 // 100] if lags else 0.0,
+        budgets=tuple(
+            BudgetStats(
+                name=queue.label(),
+                rate=queue.budget.rate,
+                polls_per_second=queue.budget.sending(now),
+                ready=len({id(entry[2]) for entry in queue.line if entry[2].waiters}),
+                in_flight=queue.in_flight,
+                refused=queue.refused,
+                price=None if queue.price is None else queue.price.now,
+            )
+            for queue in queues
+        ),
+        kinds=() if learned is None else tuple(_kinds(learned)),
+    )
+
+
+def _kinds(learned: LearnedSchedule) -> Iterator[KindStats]:
+    for kind in learned.kinds:
+        efficiency = learned.efficiency(kind)
+        p10, p50, p90 = (learned.quantile(share, kind) for share in (0.1, 0.5, 0.9))
+        if efficiency is None or p10 is None or p50 is None or p90 is None:
+            continue
+        yield KindStats(
+            kind=kind,
+            samples=learned.sample_size(kind),
+            p10=p10,
+            p50=p50,
+            p90=p90,
+            cost=efficiency.cost,
+            fixed_cost=efficiency.fixed_cost,
+            fixed_interval=efficiency.fixed_interval,
+        )

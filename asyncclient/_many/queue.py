@@ -1,0 +1,88 @@
+"""The tasks of one budget: those that are due stand in line, in the order of their turn."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+from asyncclient._many.budget import Budget
+from asyncclient._many.crowd import DueTimes
+from asyncclient._many.outage import Outage
+from asyncclient._many.price import Price
+from asyncclient._waiting import Record
+
+if TYPE_CHECKING:
+    import asyncio  # the type of what the loop keeps here; nothing here runs anything
+
+R = TypeVar("R", bound=Record[object])
+
+# Seconds. An account's failed looks are worth one warning in this time: an outage hits thousands.
+_WARNING_GAP = 60.0
+
+
+class Queue(Generic[R]):
+    """The line of one budget, and what is known of its account.
+
+    It has more attributes than a class should: all that is an account's is kept here, once.
+
+    Args:
+        name: provider, account and group of endpoints.
+        ceiling: looks a second at most; `math.inf` where no limit is known.
+        poll_cost: seconds of delay that a look is worth where the budget is not scarce; None where
+            the schedule does not go by what a look is worth.
+
+    Attributes:
+        budget: when the next look may be sent.
+        price: what a look must be worth now.
+        due_times: how many looks are due when.
+        outage: how its looks fare.
+        line: those that are due.
+        pending: tasks that are waited for.
+        in_flight: looks under way.
+        refused: answers that there were too many requests.
+        served: the turn that was served last: the line's own clock, which only service moves on.
+        timer: calls back when the budget allows the next look.
+        is_pumping: whether looks are being sent.
+    """
+
+    def __init__(
+        self, name: tuple[object, ...], ceiling: float, poll_cost: float | None = None
+    ) -> None:
+        self.name = name
+        self.budget = Budget(ceiling)
+        self.price = None if poll_cost is None else Price(poll_cost)
+        self.due_times = DueTimes()
+        self.outage: Outage[R] = Outage()
+        self.line: list[tuple[float, int, R]] = []
+        self.pending = self.in_flight = self.refused = 0
+        self.served = 0.0
+        self.timer: asyncio.TimerHandle | None = None
+        self.is_pumping = False
+        self._warned_at = -math.inf
+
+    def join(self, turn: float, number: int, record: R) -> None:
+        """Put a task in line; one that moves forward stands there twice."""
+        heapq.heappush(self.line, (turn, number, record))
+
+    def take(self) -> R:
+        """Take the first in line."""
+        turn, _, record = heapq.heappop(self.line)
+        self.served = max(self.served, turn)
+        return record
+
+    def is_news(self, now: float) -> bool:
+        """Return whether a failed look is worth a warning, and take it for given."""
+        if now - self._warned_at <= _WARNING_GAP:
+            return False
+        self._warned_at = now
+        return True
+
+    def label(self) -> str:
+        """Return its name for a reader: provider, account where that has a name, and group."""
+        # A client's account is its place and who asks there: a name, or what no one may see.
+        parts = [
+            cast("tuple[object, ...]", part)[-1] if isinstance(part, tuple) else part
+            for part in self.name
+        ]
+        return " ".join(part for part in parts if isinstance(part, str))

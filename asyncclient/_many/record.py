@@ -1,0 +1,301 @@
+"""The tasks of a `Poller`, those who wait for them, and how waits end. No clock, no I/O."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Hashable
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+import msgspec
+
+from asyncclient._many.queue import Queue
+from asyncclient._ref import TaskRef, task_key
+from asyncclient._state import TaskState
+from asyncclient._task import Task, ref_of
+from asyncclient._waiting import SAME_INSTANT, Record, Term, is_task, no_task
+
+if TYPE_CHECKING:
+    import asyncio  # the type of what the loop keeps here; nothing here runs anything
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+# From this many tasks of one account on, each next look takes the emptier of two moments.
+_CROWD = 64
+
+
+class Done(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
+    """How one task's wait ended: with an answer, or with an error.
+
+    Attributes:
+        task: the task, as it was given.
+        state: its last known state; None when that is not known.
+        result: the provider's final answer; None when it did not end well.
+        error: what `wait` would have raised; None when it ended well.
+        polls: polls made of it, for all who waited.
+        elapsed: seconds that this wait took.
+        unseen: seconds for which its end may have gone unseen, since the last answer before it;
+            None when it has not ended.
+        why: what decided the gap before the last poll: `first`, for there was none; `silence`,
+            before which it was not worth looking; `crowd`, the share of one of many that came at
+            once; `learned` or `schedule`; `hint` or `refused`, the provider; `error`, after a
+            failed poll; `recovery`, since others were answered again; `deadline`; `wake`, a signal;
+            `left`, since the waiter who asked before had left.
+    """
+
+    task: Task[T_co]
+    state: TaskState | None
+    result: T_co | None
+    error: Exception | None
+    polls: int
+    elapsed: float
+    unseen: float | None = None
+    why: str = "first"
+
+    @property
+    def key(self) -> Hashable:
+        """The task's key."""
+        return self.task.key
+
+    @property
+    def ref(self) -> TaskRef | None:
+        """The task's portable reference, if it has one."""
+        return ref_of(self.task)
+
+    @property
+    def value(self) -> T_co:
+        """The provider's final answer.
+
+        Raises:
+            Exception: the error, when the wait did not end well.
+        """
+        if self.error is not None:
+            raise self.error
+        return self.result  # type: ignore[return-value]  # None only where that is the answer
+
+
+class Receiver:
+    """Where the end of a wait goes."""
+
+    __slots__ = ("context",)
+
+    def __init__(self) -> None:
+        self.context = copy_context()
+
+    def put(self, done: Done[object]) -> None:
+        """Take the end of one wait."""
+        raise NotImplementedError  # pragma: no cover
+
+    def leave(self, _waiter: Waiter) -> None:
+        """Note that a wait is over, whether or not its end was put here."""
+
+    def go_on(self, due: float) -> None:
+        """Note that a look has shown no end, and when the next one is due."""
+
+    def stop(self, error: Exception) -> None:
+        """Note that the poller was closed, as the error says."""
+
+
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
+class Waiter(Term):
+    """One wait for a task: its own deadline, weight and receiver.
+
+    Args:
+        record: what it waits for; None once it is over.
+        task: the task, as it was given.
+        receiver: where its end goes.
+        began: when it began, in seconds of the loop's clock.
+        timeout: seconds for it.
+        weight: how much its delay matters beside others.
+    """
+
+    record: SharedRecord | None
+    task: Task[object]
+    receiver: Receiver
+    weight: float
+
+
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
+class SharedRecord(Record[object]):
+    """One task in a `Poller`, and those who wait for it.
+
+    It has more attributes than a class should: a million of them are kept, one object each.
+
+    Attributes:
+        key: the task's identity.
+        queue: where its looks stand in line.
+        due: when its next look is due.
+        why: what decided the gap before its last look.
+        flight: the look under way.
+        looker: the waiter through whose task that is made.
+        turn: its place among those that were due when it was last.
+        is_ready: whether it is due, and stands in line.
+        is_woken: whether a signal spoke of it since its last look.
+        waiters: who waits for it.
+    """
+
+    key: Hashable
+    queue: Queue[SharedRecord]
+    due: float = 0.0
+    why: str = "first"
+    flight: asyncio.Task[None] | None = None
+    looker: Waiter | None = None
+    turn: float = 0.0
+    is_ready: bool = False
+    is_woken: bool = False
+    waiters: tuple[Waiter, ...] = ()
+
+    def is_left(self) -> bool:
+        """Return whether the waiter through whom was looked has left, and others are there."""
+        return self.looker is not None and self.looker.record is None and bool(self.waiters)
+
+    def is_news(self, now: float) -> bool:
+        """Return whether a failed look is worth a warning: one an account, not one a task."""
+        return self.queue.is_news(now)
+
+    def holds(self, due: float) -> bool:
+        """Return whether an entry of the timetable still says when this is due."""
+        waits = not self.is_ready and self.flight is None
+        return self.due == due and bool(self.waiters) and waits
+
+    @property
+    def weight(self) -> float:
+        """How much its delay matters: as much as to the waiter to whom it matters most."""
+        return max((waiter.weight for waiter in self.waiters), default=1.0)
+
+    def price(self, now: float) -> float | None:
+        """Return the seconds of delay that a look of its account is worth now."""
+        queue = self.queue
+        if queue.price is None:
+            return None
+        queue.price.move(now, rate=queue.budget.rate, waiting=len(queue.line))
+        return queue.price.now
+
+    def emptier(self, since: float, draw: Callable[[], float]) -> float:
+        """Draw a gap; in a crowd two, of which the one is taken that ends when fewer are due."""
+        gap = draw()
+        if self.queue.pending < _CROWD or not gap:
+            return gap
+        return self.queue.due_times.emptier(since, gap, draw())
+
+    def join(self, number: int) -> None:
+        """Stand in line; `number` is its place among those with the same turn."""
+        self.is_ready = True
+        self.queue.join(self._next_turn(), number, self)
+
+    def take_turn(self) -> bool:
+        """Leave the line; return false when it was left, or had been taken from another place."""
+        ready, self.is_ready = self.is_ready, False
+        return ready and bool(self.waiters)
+
+    def _next_turn(self) -> float:
+        """Return its place in line when it is due, by stride scheduling.
+
+        Where the budget is short, tasks are served in shares of the square root of their weights,
+        which is the least total delay, and none is passed over for ever. A last look goes first,
+        and a task that a signal speaks of goes before what is merely due.
+        """
+        served = self.queue.served
+        if self.is_woken:
+            return served - 1  # before all that have the turn which is being served
+        for waiter in self.waiters:
+            if waiter.final is not None and self.due >= waiter.final - SAME_INSTANT:
+                return -math.inf
+        self.turn = max(served, self.turn) + 1 / math.sqrt(self.weight)
+        return self.turn
+
+
+class Registry:
+    """Pending tasks by their keys: one record a task, however many wait for it."""
+
+    def __init__(self) -> None:
+        self._records: dict[Hashable, SharedRecord] = {}
+        # How many pending tasks each account asks about, for those that have a reference.
+        self._accounts: dict[Hashable, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def records(self) -> list[SharedRecord]:
+        """Return all records."""
+        return list(self._records.values())
+
+    def get(self, key: Hashable) -> SharedRecord | None:
+        """Return the record of a task; None where it is not waited for."""
+        return self._records.get(key)
+
+    def add(self, record: SharedRecord) -> None:
+        """Keep a record."""
+        self._records[record.key] = record
+        account = _account_of(record)
+        if account is not None:
+            self._accounts[account] = self._accounts.get(account, 0) + 1
+
+    def remove(self, record: SharedRecord) -> bool:
+        """Keep a record no longer; return false when it was not kept."""
+        if self._records.get(record.key) is not record:
+            return False
+        del self._records[record.key]
+        account = _account_of(record)
+        if account is not None:
+            self._accounts[account] -= 1
+            if not self._accounts[account]:
+                del self._accounts[account]
+        return True
+
+    def find(self, key: Hashable) -> list[SharedRecord]:
+        """Return the records of a task, by its key or its reference.
+
+        A reference may be of several: each account that asks about the task has one.
+        """
+        if not isinstance(key, TaskRef):
+            record = self._records.get(key)
+            return [] if record is None else [record]
+        found = [self._records.get(task_key(account, key)) for account in self._accounts]
+        return [record for record in found if record is not None and _is_of(record, key)]
+
+
+def key_of(task: Task[T]) -> Hashable:
+    """Return the key of a task."""
+    if not is_task(task):
+        raise no_task(task, "make one of an async function with polling_task()")
+    key: object = getattr(task, "key", None)
+    if key is None:
+        return id(task)
+    if not isinstance(key, Hashable):
+        msg = f"the key of {task!r} must be hashable, not {type(key).__name__}"
+        raise TypeError(msg)
+    return key
+
+
+def _account_of(record: SharedRecord) -> Hashable:
+    """Return the account that asks about a task by its reference; None for other tasks."""
+    key: object = record.key
+    if record.ref is None or not isinstance(key, tuple):
+        return None
+    return cast("tuple[Hashable, ...]", key)[0]
+
+
+def _is_of(record: SharedRecord, ref: TaskRef) -> bool:
+    """Return whether a task is the one that a reference stands for, as far as it names accounts."""
+    found = ref_of(record.task)
+    if found is None or found.provider != ref.provider:
+        return False
+    return None in {found.account, ref.account} or found.account == ref.account
+
+
+def twin(error: Exception) -> Exception:
+    """Return an error of its own for another waiter: notes and tracebacks are not shared."""
+    try:
+        other = copy.copy(error)
+    except Exception:  # noqa: BLE001  (a class that cannot be made of its own args)
+        other = type(error).__new__(type(error), *error.args)
+        vars(other).update(vars(error))
+    if hasattr(error, "__notes__"):
+        other.__notes__ = [*error.__notes__]
+    other.__cause__ = error.__cause__
+    other.__suppress_context__ = error.__suppress_context__
+    return other.with_traceback(error.__traceback__)

@@ -1,0 +1,82 @@
+"""When which task is due: one heap of due times, and one timer of the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+from collections.abc import Callable
+from contextvars import Context
+from itertools import count
+
+from asyncclient._many.record import SharedRecord
+from asyncclient._waiting import SAME_INSTANT
+
+# Due tasks that are handed over before the event loop gets its turn.
+_BATCH = 256
+# The heap is rid of what has left it when that is more than half of it, and this many more.
+_STALE = 256
+
+
+class Timetable:
+    """Hands tasks over when they are due."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        context: Context,
+        hand_over: Callable[[list[tuple[int, SharedRecord]]], None],
+    ) -> None:
+        self._loop = loop
+        self._context = context
+        self._hand_over = hand_over
+        self._heap: list[tuple[float, int, SharedRecord]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        # Kept here, since not every event loop's handle knows it (uvloop's does not).
+        self._due = math.inf
+        self.numbers = count()
+
+    def put(self, record: SharedRecord, due: float) -> None:
+        """Set when a task is due; what was set before holds no longer."""
+        record.due = due
+        record.queue.due_times.note(due, self._loop.time())
+        heapq.heappush(self._heap, (due, next(self.numbers), record))
+        self._arm()
+
+    def sweep(self, pending: int) -> None:
+        """Forget due times that no longer hold, or what has left would stay until they come."""
+        if len(self._heap) > 2 * pending + _STALE:
+            self._heap = [entry for entry in self._heap if entry[2].holds(entry[0])]
+            heapq.heapify(self._heap)
+
+    def close(self) -> None:
+        """Hand over nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._heap.clear()
+
+    def _arm(self) -> None:
+        if not self._heap:
+            return
+        due = self._heap[0][0]
+        if self._timer is not None:
+            if self._due <= due:
+                return
+            self._timer.cancel()
+        self._due = due
+        self._timer = self._loop.call_at(due, self._ring, context=self._context)
+
+    def _ring(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        due: list[tuple[int, SharedRecord]] = []
+        for _ in range(_BATCH):
+            # A timer may fire early by the resolution of the clock.
+            if not self._heap or self._heap[0][0] > now + SAME_INSTANT:
+                break
+            instant, number, record = heapq.heappop(self._heap)
+            # A record that was put off, taken forward or left has other entries, or none.
+            if record.holds(instant):
+                due.append((number, record))
+        self._hand_over(due)
+        self._arm()

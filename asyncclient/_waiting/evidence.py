@@ -1,0 +1,153 @@
+"""The errors that end a wait, each with what was known by then. No clock, no I/O."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from asyncclient._state import TaskState
+from asyncclient._text import counted, plain
+from asyncclient._waiting.state import Record
+from asyncclient.errors import (
+    AsyncClientError,
+    NotFound,
+    TaskBlocked,
+    TaskCancelled,
+    TaskError,
+    TaskExpired,
+    TaskFailed,
+    UnknownStatus,
+    WaitTimeout,
+)
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Exception)
+
+_ENDS: dict[TaskState | None, type[TaskError]] = {
+    TaskState.FAILED: TaskFailed,
+    TaskState.CANCELLED: TaskCancelled,
+    TaskState.EXPIRED: TaskExpired,
+}
+
+
+def with_evidence(error: E, record: Record[T], elapsed: float) -> E:
+    """Give an error what is known of its task, and return it."""
+    if isinstance(error, AsyncClientError):
+        error.ref = record.ref
+        error.snapshot = record.snapshot
+        error.polls = record.polls
+        error.elapsed = elapsed
+        error.last_error = record.last_error
+    return error
+
+
+def ended_badly(record: Record[T]) -> TaskError | None:
+    """Return the error for a task whose last answer shows a bad end; None while it shows none."""
+    snapshot = record.snapshot
+    kind = None if snapshot is None else _ENDS.get(snapshot.state)
+    if snapshot is None or kind is None:
+        return None
+    was = "was " if kind is TaskCancelled else ""
+    message = (
+        f"{record} {was}{snapshot.state} (status {snapshot.word!r})"
+        f"{_because(snapshot.reason)}; {_polls_in(record, snapshot.elapsed)}"
+    )
+    error = kind(message, advice="the provider's answer is in .snapshot.result")
+    return with_evidence(error, record, snapshot.elapsed)
+
+
+def forgotten(record: Record[T], error: NotFound, elapsed: float) -> TaskExpired:
+    """Make the error for a task that the provider does not know (any more)."""
+    known = "no longer" if record.snapshot is not None else "not"
+    expired = TaskExpired(
+        f"{record} is {known} known to the provider ({_without_advice(error)})",
+        advice="results are kept for a limited time, and only the account and region that "
+        "started a task know it",
+    )
+    expired.__cause__ = error
+    return with_evidence(expired, record, elapsed)
+
+
+def given_up(record: Record[T], error: E, elapsed: float) -> E:
+    """Give the error of a look that ends the wait its evidence, and a note that says so."""
+    error.add_note(
+        f"while waiting for {record}: {_polls_in(record, elapsed)}, "
+        f"the last {record.failures} failed; the task itself may go on"
+    )
+    return with_evidence(error, record, elapsed)
+
+
+def blocked(record: Record[T], elapsed: float) -> TaskBlocked:
+    """Make the error for a task that waits for its caller."""
+    snapshot = record.snapshot
+    word, reason = (None, None) if snapshot is None else (snapshot.word, snapshot.reason)
+    error = TaskBlocked(
+        f"{record} waits for its caller (status {word!r}){_because(reason)}",
+        advice="answer it and wait again, or pass on_blocked=, an async function that answers it",
+    )
+    return with_evidence(error, record, elapsed)
+
+
+def unknown_status(record: Record[T], elapsed: float) -> UnknownStatus:
+    """Make the error for a status word that is in no vocabulary, or for answers without one."""
+    word = None if record.snapshot is None else record.snapshot.word
+    if word is None:
+        row = f"{counted(record.tally.wordless, 'answer')} in a row"
+        error = UnknownStatus(
+            f"{record}: {row} without a status word",
+            advice="look at .snapshot.result: is it the answer that you expected?",
+        )
+    else:
+        error = UnknownStatus(
+            f"{record}: the status {word!r} is in no vocabulary",
+            advice='add the word to its vocabulary, or pass unknown="wait" to wait on',
+        )
+    return with_evidence(error, record, elapsed)
+
+
+def out_of_time(
+    record: Record[T], elapsed: float, *, timeout: float, retry_after: float | None = None
+) -> WaitTimeout:
+    """Make the error for a wait that ends by its own timeout."""
+    status = "no answer yet"
+    if record.snapshot is not None:
+        state = record.snapshot.state or "unknown"
+        status = f"last status {record.snapshot.word!r} ({state})"
+    parts = [f"{status}, {_polls_in(record, elapsed)}"]
+    if record.tally.unknown_words:
+        words = ", ".join(repr(word) for word in record.tally.unknown_words)
+        parts.append(f"words in no vocabulary: {words}")
+    if record.last_error is not None:
+        name = type(record.last_error).__name__
+        parts.append(f"last failed poll: {name}: {_without_advice(record.last_error)}")
+    if retry_after is not None:
+        parts.append(f"the provider asks to wait {plain(retry_after)} s, more than remains")
+    error = WaitTimeout(
+        f"{record} has not ended within {plain(timeout)} s ({'; '.join(parts)})",
+        retry_after=retry_after,
+        advice="It may go on: wait again with the same task",
+    )
+    return with_evidence(error, record, elapsed)
+
+
+def forget_frames(error: BaseException) -> None:
+    """Free what an error's frames hold, since it is kept for as long as its task is waited for.
+
+    Among it is the answer that failed, which may be as long as `max_body`, once for each task.
+    """
+    link: BaseException | None = error
+    while link is not None and link.__traceback__ is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+
+
+def _polls_in(record: Record[T], elapsed: float) -> str:
+    return f"{counted(record.polls, 'poll')} in {elapsed:.1f} s"
+
+
+def _because(reason: str | None) -> str:
+    return f": {reason}" if reason else ""
+
+
+def _without_advice(error: Exception) -> str:
+    """Return what an error says, for the middle of another one's message."""
+    return error.text if isinstance(error, AsyncClientError) else str(error)

@@ -1,0 +1,189 @@
+"""One look at a task, and what follows from it: the same for one wait and for any number."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import math
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar, cast
+
+from asyncclient._http import Answer, seconds_asked
+from asyncclient._schedule import Backoff
+from asyncclient._state import Snapshot, TaskState
+from asyncclient._task import Observation
+from asyncclient._waiting import evidence, rules
+from asyncclient._waiting.gaps import Gaps
+from asyncclient._waiting.report import Report
+from asyncclient._waiting.rules import Asks, Limits, Sleep
+from asyncclient._waiting.state import Record
+from asyncclient.errors import NotFound, RequestTimeout
+
+R = TypeVar("R", bound=Record[Any])
+T = TypeVar("T")
+
+_ERROR_BACKOFF = Backoff(first=1.0, cap=30.0)
+
+
+class Polling(Generic[R]):
+    """Looks at tasks, and says what follows; when to look is its loop's business.
+
+    The record of a task is changed here alone. The order is always: learn, log, report.
+    """
+
+    def __init__(
+        self,
+        report: Report,
+        gaps: Gaps,
+        draw: Callable[[float], float],
+        limits: Limits | None = None,
+    ) -> None:
+        self._report = report
+        self._gaps = gaps
+        self._draw = draw
+        self._limits = limits or Limits()
+
+    async def look(self, record: R) -> Sleep | None:
+        """Look once."""
+        now = asyncio.get_running_loop().time
+        record.sent = now()
+        try:
+            with self._report.around(record):
+                seen = _checked(await record.task.observe(), record)
+        except Exception as error:  # noqa: BLE001  (which ones end the wait is a rule, not a clause)
+            return self.failed(record, error, now())
+        return self.answered(record, seen, now())
+
+    def answered(self, record: R, seen: Observation[object], now: float) -> Sleep | None:
+        """Count an answer that came now, and say what follows; as `look`."""
+        took = now - record.sent
+        record.slowest = max(took, record.slowest or 0.0)
+        record.backoffs = 0
+        delay = self._gaps.after(record, seen.state, now)
+        tally = rules.tally_after_answer(record, seen, now)
+        before, known = record.snapshot, len(record.tally.unknown_words)
+        record.polls += 1
+        record.failures = 0
+        record.tally = tally
+        record.snapshot = Snapshot(
+            state=seen.state,
+            word=seen.word,
+            result=seen.result,
+            polls=record.polls,
+            elapsed=now - record.began,
+            progress=seen.progress,
+            reason=seen.reason,
+            raw=seen.raw,
+        )
+        self._gaps.learn(record, before, seen.took)
+        new_word = len(tally.unknown_words) > known
+        self._report.answered(record, seconds=took, new_word=new_word)
+        if seen.state is None:
+            if not rules.tolerates_word(record, seen.word, self._limits):
+                raise evidence.unknown_status(record, now - record.began)
+        elif seen.state.is_terminal:
+            error = evidence.ended_badly(record)
+            if error is not None:
+                raise error
+            return None
+        sleep = rules.rest_after_answer(delay, took, seen.hint)
+        if seen.state is TaskState.BLOCKED and rules.is_new_demand(
+            record, seen, limits=self._limits, now=now
+        ):
+            return Asks(sleep.seconds, sleep.why, hint=sleep.hint, demand=seen.demand)
+        return sleep
+
+    def failed(self, record: R, error: Exception, now: float) -> Sleep:
+        """Count a look that failed now, and say what follows; as `look`."""
+        if record.is_left():
+            return Sleep(0.0, "left")
+        # A failure takes about as long as an answer would; only a timeout says nothing of that.
+        took = 0.0 if isinstance(error, TimeoutError) else now - record.sent
+        record.slowest = max(took, record.slowest or 0.0)
+        record.tally = rules.tally_after_error(record, error, now)
+        record.polls += 1
+        record.failures += 1
+        record.last_error = error
+        backoff = _ERROR_BACKOFF.delay(record.backoffs, self._draw)
+        record.backoffs += 1
+        transient = cast("tuple[type[Exception], ...]", getattr(record.task, "transient", ()))
+        tolerated = rules.tolerates(
+            record, error, limits=self._limits, now=now, transient=transient
+        )
+        self._report.failed(
+            record,
+            error,
+            seconds=now - record.sent,
+            tolerated=tolerated,
+            news=tolerated and record.is_news(now),
+        )
+        if tolerated:
+            evidence.forget_frames(error)
+            return rules.rest_after_error(error, backoff)
+        elapsed = now - record.began
+        if isinstance(error, NotFound):
+            raise evidence.forgotten(record, error, elapsed)
+        raise evidence.given_up(record, error, elapsed)
+
+    def cut_off(self, record: R, now: float, *, shared: bool) -> R:
+        """Count a look that is still unanswered when its wait ends."""
+        if shared:
+            record = copy.copy(record)
+        record.polls += 1
+        record.last_error = RequestTimeout("a poll was still unanswered at the deadline")
+        if not shared:
+            self._report.cut_off(record, record.last_error, seconds=now - record.sent)
+        return record
+
+
+def _checked(seen: object, record: Record[T]) -> Observation[T]:
+    """Return what a look saw, with nothing in it that a rule could not use.
+
+    An answer that one of our coroutines returned brings its bytes and the server's hint along.
+    """
+    if not isinstance(seen, Observation):
+        msg = f"{record}: observe() returned {type(seen).__name__}, not an Observation"
+        raise TypeError(msg)
+    found = cast("Observation[T]", seen)
+    state = found.state
+    if not _is_state(state):
+        msg = f"{record}: observe() saw the state {state!r}, which is not a TaskState"
+        raise TypeError(msg)
+    extras = (found.reason, found.progress, found.demand, found.hint, found.took)
+    response = found.result.response if isinstance(found.result, Answer) else None
+    if extras == _NO_EXTRAS and response is None and isinstance(found.word, str | None):
+        return found
+    raw, hint = found.raw, _number(found.hint)
+    if response is not None:
+        raw = response.body if raw is None else raw
+        hint = seconds_asked(response) if hint is None else hint
+    silent = found.reason is None or state is TaskState.SUCCEEDED
+    return Observation(
+        state,
+        found.word if isinstance(found.word, str | int) else None,
+        found.result,
+        raw=raw,
+        reason=None if silent else str(found.reason),
+        progress=_number(found.progress),
+        demand=_hashable(found.demand),
+        hint=hint,
+        took=_number(found.took),
+    )
+
+
+_NO_EXTRAS = (None,) * 5
+
+
+def _is_state(value: object) -> bool:
+    return value is None or isinstance(value, TaskState)
+
+
+def _hashable(value: object) -> Hashable:
+    return value if isinstance(value, Hashable) else None
+
+
+def _number(value: object) -> float | None:
+    try:
+        return value if isinstance(value, int | float) and math.isfinite(value) else None
+    except OverflowError:  # a whole number that no float can hold
+        return None

@@ -1,0 +1,160 @@
+"""What happens to waits, for the log and for one listener. Decides nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, TypeVar
+from weakref import WeakKeyDictionary
+
+from asyncclient._state import Snapshot
+from asyncclient._waiting.state import Record
+
+T = TypeVar("T")
+
+
+class Listener(Protocol):
+    """Hears of every wait in this process, and is quick. One at a time.
+
+    A wait is reported to the listener that there was when it began, to its end. What a listener
+    raises is logged once, and does the wait no harm.
+    """
+
+    def began(self, record: Record[T]) -> object:
+        """Take note of a wait that begins; what it returns is handed to the other methods."""
+        ...  # pragma: no cover
+
+    def around(self, mark: object) -> AbstractContextManager[object]:
+        """Return what is entered for each poll and each callback of a wait."""
+        ...  # pragma: no cover
+
+    def polled(
+        self, mark: object, record: Record[T], *, seconds: float, error: Exception | None
+    ) -> None:
+        """Take note of one poll: the seconds that it took, and how it failed, if it did."""
+        ...  # pragma: no cover
+
+    def changed(self, mark: object, record: Record[T], snapshot: Snapshot[T]) -> None:
+        """Take note of a change of state or progress."""
+        ...  # pragma: no cover
+
+    def ended(self, mark: object, record: Record[T], error: BaseException | None) -> None:
+        """Take note of the end: the error with which it ended, or None for success."""
+        ...  # pragma: no cover
+
+
+# The one listener of this process, in a list of at most one so that it can be put and taken away.
+_listeners: list[Listener] = []
+# Those whose first error has been logged.
+_faulty: list[Listener] = []
+# The listener of each wait, and what it remembers the wait by.
+_marks: WeakKeyDictionary[object, tuple[Listener, object]] = WeakKeyDictionary()
+_NOTHING = nullcontext()
+
+
+def listen(listener: Listener | None) -> None:
+    """Report all waits that begin from now on to a listener; None for no one."""
+    _listeners[:] = [] if listener is None else [listener]
+    _faulty.clear()
+
+
+class Report:
+    """Reports what happens to the waits of one loop.
+
+    Polls are logged at DEBUG, changes at INFO, the first fault of a row and unknown words at
+    WARNING; errors that the caller gets are not logged. Each log record has `task`, and `word`,
+    `state`, `polls` and `error` where they are known.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._log = logging.getLogger(name)
+
+    def began(self, record: Record[T]) -> None:
+        """Report that a wait begins."""
+        for listener in _listeners:
+            try:
+                _marks[record] = (listener, listener.began(record))
+            except Exception:  # noqa: BLE001  (it is the listener's, not the wait's)
+                self._complain(listener)
+
+    def around(self, record: Record[T]) -> AbstractContextManager[object]:
+        """Return what is to be entered for a poll or a callback."""
+        if _marks and record in _marks:
+            listener, mark = _marks[record]
+            try:
+                return listener.around(mark)
+            except Exception:  # noqa: BLE001  (as above)
+                self._complain(listener)
+        return _NOTHING
+
+    def answered(self, record: Record[T], *, seconds: float, new_word: bool) -> None:
+        """Report a good answer."""
+        word = None if record.snapshot is None else record.snapshot.word
+        if new_word:
+            text = "%s: status %r is in no vocabulary"
+            self._log.warning(text, record, word, extra=_fields(record))
+        if self._log.isEnabledFor(logging.DEBUG):
+            self._log.debug("%s: poll %d: %r", record, record.polls, word, extra=_fields(record))
+        self._polled(record, seconds, None)
+
+    def failed(
+        self, record: Record[T], error: Exception, *, seconds: float, tolerated: bool, news: bool
+    ) -> None:
+        """Report a failed poll."""
+        level = logging.WARNING if news else logging.DEBUG
+        if tolerated and self._log.isEnabledFor(level):
+            fields = {**_fields(record), "error": type(error).__name__}
+            self._log.log(level, "%s: a poll failed: %r", record, error, extra=fields)
+        self._polled(record, seconds, error)
+
+    def cut_off(self, record: Record[T], error: Exception, *, seconds: float) -> None:
+        """Report a poll that was under way when the wait ended."""
+        self._polled(record, seconds, error)
+
+    def changed(self, record: Record[T], snapshot: Snapshot[T]) -> None:
+        """Report a change of state or progress."""
+        if self._log.isEnabledFor(logging.INFO):
+            fields = {**_fields(record), "snapshot": snapshot}
+            self._log.info("%s: %r", record, snapshot, extra=fields)
+        self._report(record, lambda listener, mark: listener.changed(mark, record, snapshot))
+
+    def not_cancelled(self, record: Record[T], error: Exception) -> None:
+        """Report that a remote task could not be cancelled on the way out."""
+        fields = {**_fields(record), "error": type(error).__name__}
+        self._log.warning("%s: could not cancel it: %r", record, error, extra=fields)
+
+    def ended(self, record: Record[T], error: BaseException | None) -> None:
+        """Report that a wait is over."""
+        self._report(record, lambda listener, mark: listener.ended(mark, record, error))
+
+    def _polled(self, record: Record[T], seconds: float, error: Exception | None) -> None:
+        def polled(listener: Listener, mark: object) -> None:
+            listener.polled(mark, record, seconds=seconds, error=error)
+
+        self._report(record, polled)
+
+    def _report(self, record: Record[T], report: Callable[[Listener, object], None]) -> None:
+        if _marks and record in _marks:
+            listener, mark = _marks[record]
+            try:
+                report(listener, mark)
+            except Exception:  # noqa: BLE001  (as above)
+                self._complain(listener)
+
+    def _complain(self, listener: Listener) -> None:
+        """Log the error that is being handled, if it is the first of this listener."""
+        if not any(other is listener for other in _faulty):
+            _faulty.append(listener)
+            name = type(listener).__name__
+            self._log.exception("%s, which hears of all waits, raised; they go on", name)
+
+
+def _fields(record: Record[T]) -> dict[str, object]:
+    snapshot = record.snapshot
+    return {
+        "task": str(record),
+        "polls": record.polls,
+        "word": None if snapshot is None else snapshot.word,
+        "state": None if snapshot is None or snapshot.state is None else str(snapshot.state),
+    }

@@ -1,0 +1,133 @@
+"""What is known of one task that is waited for: the record that the rules read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import msgspec
+
+from asyncclient._ref import TaskRef, age_of
+from asyncclient._state import Snapshot
+from asyncclient._task import Task, ref_of
+
+T = TypeVar("T")
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """What seldom happens to a task; it is replaced as a whole.
+
+    Attributes:
+        failing_since: when the failed polls began that came in a row.
+        not_found: answers in a row that the provider does not know the task.
+        wordless: answers in a row without a status word.
+        unknown_words: the status words so far that are in no vocabulary.
+        demand: the demand that the caller has met last.
+        met_at: when that was.
+        unseen: seconds for which the end may have gone unseen, since the last answer before it or
+            since the task began; None while it has not ended.
+    """
+
+    failing_since: float = 0.0
+    not_found: int = 0
+    wordless: int = 0
+    unknown_words: tuple[str | int, ...] = ()
+    demand: Hashable = None
+    met_at: float = -math.inf
+    unseen: float | None = None
+
+
+# Of a task to which nothing of the kind has happened: a million of them share it.
+_NOTHING = Tally()
+
+
+@dataclass(slots=True, eq=False, repr=False, weakref_slot=True)
+class Record(Generic[T]):
+    """One task that is waited for. All times are seconds of the loop's clock.
+
+    Attributes:
+        task: what is looked at.
+        began: when the wait began.
+        age: seconds for which the task had existed by then, as far as is known.
+        sent: when the last look was sent.
+        polls: looks made, failed ones included.
+        failures: failed looks in a row.
+        backoffs: gaps of the error backoff that are used up since the last answer.
+        slowest: seconds that the slowest look took; None before the first has come back.
+        snapshot: what the last good answer showed.
+        last_error: how the last failed look failed.
+        tally: what seldom happens.
+        gap_number: how many of the schedule's gaps are used up.
+        delays: the gaps of a schedule that has no numbered ones.
+    """
+
+    task: Task[T]
+    began: float
+    age: float = 0.0
+    sent: float = 0.0
+    polls: int = 0
+    failures: int = 0
+    backoffs: int = 0
+    gap_number: int = 0
+    slowest: float | None = None
+    snapshot: Snapshot[T] | None = None
+    last_error: Exception | None = None
+    tally: Tally = _NOTHING
+    delays: Iterator[float] | None = None
+
+    def __post_init__(self) -> None:
+        self.sent = self.began
+        self.age = age_of(self.ref)
+
+    @property
+    def ref(self) -> TaskRef | None:
+        """The task's portable reference, if it has one."""
+        return ref_of(self.task)
+
+    @property
+    def kind(self) -> str:
+        """Which tasks are alike."""
+        return str(getattr(self.task, "kind", type(self.task).__name__))
+
+    @property
+    def weight(self) -> float:
+        """How much its delay matters beside others'."""
+        return 1.0
+
+    def price(self, _now: float) -> float | None:
+        """Return the seconds of delay that a look is worth now; None where that is not scarce."""
+        return None
+
+    def emptier(self, _since: float, draw: Callable[[], float]) -> float:
+        """Draw a gap that begins then, and that keeps out of a crowd's way."""
+        return draw()
+
+    def is_left(self) -> bool:
+        """Return whether a failed look says nothing, since the waiter who asked has left."""
+        return False
+
+    def is_news(self, _now: float) -> bool:
+        """Return whether the failed look that was just counted is worth a warning."""
+        return self.failures == 1
+
+    def __str__(self) -> str:
+        if self.ref is not None:
+            return str(self.ref)
+        # The default key of a task made of a function is that function: no reader knows it.
+        key: object = getattr(self.task, "key", None)
+        return self.kind if key is None or callable(key) else f"{self.kind} {key!r}"
+
+
+def change_between(before: Snapshot[T] | None, after: Snapshot[T] | None) -> Snapshot[T] | None:
+    """Return the newer snapshot if it shows a change of state, word or progress, else None."""
+    if after is None or after is before:
+        return None
+    if before is None or (after.state, after.word, after.progress) != (
+        before.state,
+        before.word,
+        before.progress,
+    ):
+        return after
+    return None

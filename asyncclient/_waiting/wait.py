@@ -1,0 +1,373 @@
+"""One task to its end: the loop that looks, sleeps and reports."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable, iscoroutine
+from random import Random
+from typing import Generic, Literal, Self, TypeGuard, TypeVar, cast
+
+import anyio
+import msgspec
+
+from asyncclient._arguments import one_of, optional_function, seconds
+from asyncclient._ref import TaskRef
+from asyncclient._schedule import Pacing, checked_rng, checked_schedule, drawing
+from asyncclient._state import Snapshot, Vocabulary
+from asyncclient._task import Task, polling_task
+from asyncclient._waiting import evidence
+from asyncclient._waiting.gaps import gaps_of
+from asyncclient._waiting.polling import Polling
+from asyncclient._waiting.report import Report
+from asyncclient._waiting.rules import Asks, Limits, Sleep, Term, first_silence
+from asyncclient._waiting.state import Record, change_between
+from asyncclient.errors import TaskError
+
+T = TypeVar("T")
+
+_report = Report("asyncclient.wait")
+
+# Seconds. A remote cancel on the way out must not hold up the caller's own cancellation for long.
+_CANCEL_SECONDS = 5.0
+# Seconds. An `on_change` that hangs on the last change must not keep the result for ever.
+_LAST_CALL = 5.0
+
+
+async def wait_until_done(
+    task: Task[T] | Callable[[], Awaitable[T]],
+    *,
+    timeout: float = 600.0,
+    schedule: Pacing | None = None,
+    on_change: Callable[[Snapshot[T]], object] | None = None,
+    on_blocked: Callable[[Snapshot[T]], object] | None = None,
+    unknown: Literal["wait", "raise"] = "wait",
+    on_cancel: Literal["leave", "cancel"] = "leave",
+    vocabulary: Vocabulary | None = None,
+    status: Callable[[T], str | int | None] | None = None,
+    rng: Random | None = None,
+) -> T:
+    """Wait for one task to end, and return the provider's typed final answer.
+
+    It looks at once, then by the schedule or the provider's own hint, whichever is later, and a
+    last time on the deadline. Failed polls are tolerated, until more than 10 in a row have failed
+    over more than two minutes.
+
+    Args:
+        task: a provider's handle, any `Task`, or an async function of no arguments that asks once
+            (then `vocabulary` and `status` say how to read its answer).
+        timeout: seconds for the whole wait, a hanging request included. Default 600. A poll under
+            way then may still be answered: within twice what the slowest took, 0.25 s to 5 s.
+        schedule: the gaps between polls. Default `Schedule()`: 1 s growing to 15 s.
+        on_change: called with the snapshot at each change of word or progress; may be async.
+        on_blocked: called with the snapshot when only the caller can move the task on; it does
+            so (it may be async), and the wait goes on.
+        unknown: `"wait"` waits on at a status word in no vocabulary, `"raise"` raises.
+        on_cancel: `"cancel"` also cancels the remote job when this wait is cancelled, where the
+            provider can (bounded to 5 s); `"leave"` leaves it running.
+        vocabulary: for an async function: the API's status words.
+        status: for an async function: from an answer to its status word.
+        rng: draws the jitter, so that the same seed gives the same waits.
+
+    Returns:
+        what the last look was answered.
+
+    Raises:
+        TaskFailed, TaskCancelled, TaskExpired: the task ended so.
+        TaskBlocked: only the caller can move it on, and there is no `on_blocked`.
+        WaitTimeout: it has not ended in time; it may go on.
+        UnknownStatus: see `unknown`; also after several answers without any word.
+        AuthenticationFailed, PermissionDenied, InvalidRequest, QuotaExceeded: asking is refused.
+        TransportError, ServerError, RateLimited, DecodeError: too many polls in a row failed.
+    """
+    wait = _Wait(
+        _task_of(task, vocabulary, status),
+        timeout=timeout,
+        schedule=schedule,
+        on_change=on_change,
+        on_blocked=on_blocked,
+        unknown=unknown,
+        on_cancel=on_cancel,
+        rng=rng,
+    )
+    while True:
+        ended = await wait.advance()
+        if ended is not None:
+            return ended.result
+
+
+def watch(
+    task: Task[T] | Callable[[], Awaitable[T]],
+    *,
+    timeout: float = 600.0,
+    schedule: Pacing | None = None,
+    on_blocked: Callable[[Snapshot[T]], object] | None = None,
+    unknown: Literal["wait", "raise"] = "wait",
+    on_cancel: Literal["leave", "cancel"] = "leave",
+    vocabulary: Vocabulary | None = None,
+    status: Callable[[T], str | int | None] | None = None,
+    rng: Random | None = None,
+) -> Watch[T]:
+    """Follow one task: an async iterator of snapshots, one for each change of word or progress.
+
+    It ends with the task: the last snapshot shows its terminal state, success or not. What is not
+    an end that the provider shows is raised: `WaitTimeout`, `TaskBlocked` (after the snapshot that
+    shows it), `TaskExpired` for a task that the provider does not know, and all that
+    `wait_until_done` raises for polls; the arguments are its own too. The timeout
+    runs from the first step of the iteration. Leaving the loop early leaves nothing behind.
+    """
+    return Watch(
+        _Wait(
+            _task_of(task, vocabulary, status),
+            timeout=timeout,
+            schedule=schedule,
+            on_change=None,
+            on_blocked=on_blocked,
+            unknown=unknown,
+            on_cancel=on_cancel,
+            rng=rng,
+        )
+    )
+
+
+class Watch(Generic[T]):
+    """An async iterator of one task's changes, made by `watch`; one step at a time."""
+
+    __slots__ = ("_error", "_over", "_wait")
+
+    def __init__(self, wait: _Wait[T]) -> None:
+        self._wait = wait
+        self._error: Exception | None = None
+        self._over = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Snapshot[T]:
+        self._wait.check_idle()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        if self._over:
+            raise StopAsyncIteration
+        self._over = True  # unless a change is shown that is not the last one
+        try:
+            ended = await self._wait.advance()
+        except Exception as error:
+            if self._wait.shown is None:
+                raise
+            # The change comes first; an end that it shows is no error here.
+            self._error = None if isinstance(error, TaskError) else error
+        else:
+            self._over = ended is not None
+        if self._wait.shown is None:
+            raise StopAsyncIteration
+        return self._wait.shown
+
+
+class _Wait(Generic[T]):
+    """One task's wait, advanced from change to change."""
+
+    def __init__(
+        self,
+        task: Task[T],
+        *,
+        timeout: float,
+        schedule: Pacing | None,
+        on_change: Callable[[Snapshot[T]], object] | None,
+        on_blocked: Callable[[Snapshot[T]], object] | None,
+        unknown: Literal["wait", "raise"],
+        on_cancel: Literal["leave", "cancel"],
+        rng: Random | None,
+    ) -> None:
+        self._task = task
+        self._timeout = seconds("timeout", timeout)
+        self._gaps = gaps_of(checked_schedule(schedule), checked_rng(rng))
+        self._on_change = optional_function("on_change", on_change, "a snapshot")
+        self._on_blocked = optional_function("on_blocked", on_blocked, "a snapshot")
+        self._on_cancel = one_of("on_cancel", on_cancel, ("leave", "cancel"))
+        limits = Limits(unknown=one_of("unknown", unknown, ("wait", "raise")))
+        self._polling: Polling[Record[T]] = Polling(_report, self._gaps, drawing(rng), limits)
+        self._record: Record[T] | None = None
+        self._term = Term(0.0, math.inf)
+        self._due = -math.inf
+        self._is_looking = self._is_busy = False
+        self._unshown: Snapshot[T] | None = None
+        self.shown: Snapshot[T] | None = None
+
+    def check_idle(self) -> None:
+        """Raise if a step is under way already."""
+        if self._is_busy:
+            msg = f"{self._record}: its watch is already being advanced: make one for each task"
+            raise RuntimeError(msg)
+
+    async def advance(self) -> Snapshot[T] | None:
+        """Wait for the next change or the end, and return the end that is good."""
+        self.check_idle()
+        record = self._begin()
+        self._is_busy, self.shown = True, None
+        try:
+            ended = await self._advance(record)
+        except GeneratorExit as error:
+            # Closed without a loop, as when the interpreter ends: nothing can be asked any more.
+            _report.ended(record, error)
+            raise
+        except BaseException as error:
+            cancelled = isinstance(error, anyio.get_cancelled_exc_class())
+            if cancelled and self._on_cancel == "cancel":
+                await self._cancel_remote(record)
+            _report.ended(record, error)
+            raise
+        finally:
+            self._is_busy = False
+        if ended is not None:
+            _report.ended(record, None)
+        return ended
+
+    async def _advance(self, record: Record[T]) -> Snapshot[T] | None:
+        ended: Snapshot[T] | None = None
+        try:
+            # One scope for many looks, none open between two steps: a caller may hold an iterator
+            # across tasks, which a scope must not be.
+            with anyio.CancelScope(deadline=self._term.limit(record.slowest)) as scope:
+                ended = await self._until_change(record, scope)
+            if scope.cancelled_caught:
+                raise self._cut_off(record)
+        finally:
+            if self._unshown is not None:
+                # Out of the scope: what has ended in time is not made a timeout by a callback.
+                left = max(0.0, self._term.deadline - anyio.current_time())
+                with anyio.move_on_after(left + _LAST_CALL):
+                    await self._show(record)
+        return ended
+
+    def _begin(self) -> Record[T]:
+        now = anyio.current_time()
+        if self._record is None:
+            self._record = Record(self._task, now)
+            self._term = Term(now, self._timeout)
+            _report.began(self._record)
+            self._due = now + first_silence(self._gaps.first(self._record), self._timeout)
+        elif now > max(self._term.deadline, self._due):
+            # The caller kept the iterator past the deadline: it still gets its last look.
+            self._due = self._term.final = now
+        return self._record
+
+    async def _until_change(
+        self, record: Record[T], scope: anyio.CancelScope
+    ) -> Snapshot[T] | None:
+        """Look until there is a change; return the end that is good."""
+        while True:
+            limit = self._term.limit(record.slowest)
+            if scope.deadline != limit:
+                scope.deadline = limit
+            # A sleep of 0 still gives way: a look that never does must not hold up the loop.
+            await anyio.sleep(max(0.0, self._due - anyio.current_time()))
+            step = await self._look(record)
+            if step is None:
+                return record.snapshot
+            if isinstance(step, Asks) and self._on_blocked is None:
+                raise evidence.blocked(record, anyio.current_time() - record.began)
+            await self._show(record)
+            if isinstance(step, Asks):
+                await self._ask(record, step)
+            self._rest(record, step)
+            if self.shown is not None:
+                return None
+
+    async def _look(self, record: Record[T]) -> Sleep | None:
+        before = record.snapshot
+        self._is_looking = True
+        try:
+            step = await self._polling.look(record)
+            self._is_looking = False
+        except Exception:
+            self._is_looking = False
+            raise
+        finally:
+            self._unshown = change_between(before, record.snapshot)
+        return step
+
+    async def _show(self, record: Record[T]) -> None:
+        """Tell the caller of a change."""
+        snapshot, self._unshown = self._unshown, None
+        if snapshot is not None:
+            self.shown = snapshot
+            with _report.around(record):
+                _report.changed(record, snapshot)
+                await _call(self._on_change, snapshot)
+
+    async def _ask(self, record: Record[T], step: Asks) -> None:
+        """Have the caller meet a demand; after the last look that comes too late."""
+        if record.snapshot is not None and not self._term.is_over(record.sent):
+            with _report.around(record):
+                await _call(self._on_blocked, record.snapshot)
+            record.tally = msgspec.structs.replace(
+                record.tally, demand=step.demand, met_at=anyio.current_time()
+            )
+
+    def _rest(self, record: Record[T], sleep: Sleep) -> None:
+        """Set when the next look is due, or raise if there is no time for one."""
+        now = anyio.current_time()
+        due = self._term.due_after(sleep, record, now)
+        if due is None:
+            hint = self._term.refused_for(sleep, now)
+            elapsed = now - record.began
+            raise evidence.out_of_time(record, elapsed, timeout=self._timeout, retry_after=hint)
+        self._due = due
+
+    def _cut_off(self, record: Record[T]) -> Exception:
+        """Make the error for a look (or a callback) that was under way at the deadline."""
+        now = anyio.current_time()
+        if self._is_looking:
+            self._is_looking = False
+            record = self._polling.cut_off(record, now, shared=False)
+        return evidence.out_of_time(record, now - record.began, timeout=self._timeout)
+
+    async def _cancel_remote(self, record: Record[T]) -> None:
+        cancel: Callable[[], Awaitable[object]] | None = getattr(self._task, "cancel", None)
+        if cancel is None:
+            return
+        with anyio.move_on_after(_CANCEL_SECONDS, shield=True):
+            try:
+                await cancel()
+            except Exception as error:  # noqa: BLE001  (the caller's cancellation goes on regardless)
+                _report.not_cancelled(record, error)
+
+
+async def _call(callback: Callable[[Snapshot[T]], object] | None, snapshot: Snapshot[T]) -> None:
+    if callback is not None:
+        outcome = callback(snapshot)
+        if isawaitable(outcome):
+            await outcome
+
+
+def _task_of(
+    task: Task[T] | Callable[[], Awaitable[T]],
+    vocabulary: Vocabulary | None,
+    status: Callable[[T], str | int | None] | None,
+) -> Task[T]:
+    if is_task(task):
+        if vocabulary is not None or status is not None:
+            msg = "vocabulary= and status= go with an async function; a task has its own"
+            raise TypeError(msg)
+        return cast("Task[T]", task)
+    if iscoroutine(task):
+        task.close()  # or Python would complain a second time, that it was never awaited
+    if vocabulary is None or status is None or isinstance(task, type | TaskRef):
+        raise no_task(task, "an async function of no arguments with vocabulary= and status=")
+    fetch = cast("Callable[[], Awaitable[T]]", task)
+    return polling_task(fetch, vocabulary=vocabulary, status=status)
+
+
+def no_task(wrong: object, other: str) -> TypeError:
+    """Make the error that says what to pass instead of what is no task."""
+    how = f"pass a task (what start_...() returns; await it first), or {other}"
+    if isinstance(wrong, TaskRef):
+        how = f"a reference is waited for as its provider's task: pass {wrong.provider}.task(ref)"
+    return TypeError(f"cannot wait for {type(wrong).__name__}: {how}")
+
+
+def is_task(task: object) -> TypeGuard[Task[object]]:
+    """Return whether something can be looked at."""
+    return hasattr(task, "observe") and not isinstance(task, type)

@@ -1,0 +1,340 @@
+"""The client of Copy.ai: a coroutine for each endpoint."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from asyncclient._arguments import (
+    id_text,
+    mapping,
+    number,
+    whole_number,
+)
+from asyncclient._http import (
+    Account,
+    TokenSource,
+    Transport,
+    answered_id,
+    as_int,
+    encode_argument,
+    explaining,
+    query_of,
+)
+from asyncclient._ref import TaskRef, checked_ref, unix_time
+from asyncclient.errors import AsyncClientError, DecodeError
+from asyncclient.providers.copyai._answers import (
+    WorkflowRun,
+    WorkflowRunPage,
+)
+from asyncclient.providers.copyai._endpoints import (
+    GET_WORKFLOW_RUN,
+    LIST_WORKFLOW_RUNS,
+    LONGEST_WORDS,
+    START_WORKFLOW,
+    headers_of,
+)
+from asyncclient.providers.copyai._tasks import WorkflowRunHandle, run_target, runs_target
+from asyncclient.providers.copyai._webhooks import LARGEST_PAGE, Webhooks, page_size
+
+# What a start has that was given no metadata, so that `find_started` can tell it from others.
+_MARKER = "asyncclient_start"
+# The caller's clock and Copy.ai's may differ by this many seconds.
+_CLOCKS_DIFFER = 60.0
+# A time's first characters, to whole seconds.
+_SECONDS = len("2026-01-01T00:00:00")
+
+
+class CopyAI(Webhooks):
+    """A client of Copy.ai: cheap to make, no I/O, as many as you like over one pool.
+
+    Every `get_…` and `list_…` is repeated after a fault that may pass; a start is repeated only
+    when it certainly did not happen.
+
+    Args:
+        transport: a `SessionPool`.
+        api_key: the workspace's API key, or an async function that returns one.
+        base_url: Copy.ai's own by default.
+        max_retries: how often a failed request is repeated, where that is safe. Default 3.
+        allow_http: let plain http go to another machine.
+        account: the name of the account that asks, no secret: clients of one name at one place ask
+            as one, and references carry it. By default the key identifies the account. Each source
+            of keys is an account of its own, and all unnamed ones share one budget.
+
+    Raises:
+        TypeError, ValueError: an argument cannot be; nothing is sent.
+    """
+
+    BASE_URL = "https://api.copy.ai/api/"
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        api_key: str | TokenSource,
+        base_url: str = BASE_URL,
+        max_retries: int = 3,
+        allow_http: bool = False,
+        account: str | None = None,
+    ) -> None:
+        self._account = Account(
+            transport,
+            provider="copyai",
+            base_url=base_url,
+            token=api_key,
+            argument="api_key",
+            headers=headers_of,
+            max_retries=max_retries,
+            allow_http=allow_http,
+            name=account,
+        )
+
+    def __repr__(self) -> str:
+        return f"<CopyAI {self._account.base_url}>"
+
+    def workflow_run(self, workflow_id: str, run_id: str) -> WorkflowRunHandle:
+        """Return the handle of a run whose ids are known; no I/O."""
+        return WorkflowRunHandle(self._account, workflow_id, run_id, None)
+
+    def task(self, ref: TaskRef) -> WorkflowRunHandle:
+        """Return the handle that a reference stands for; no I/O.
+
+        Raises:
+            ValueError: the reference is of another provider, of another named account, or of a kind
+                that is not known here.
+        """
+        if (checked_ref(ref).provider, ref.kind) != ("copyai", "workflow_run"):
+            msg = f"{ref} is not a task of Copy.ai: give it to its own provider's client"
+            raise ValueError(msg)
+        self._account.check(ref)
+        try:
+            return WorkflowRunHandle(
+                self._account, ref.ids["workflow_id"], ref.ids["run_id"], ref.created
+            )
+        except KeyError as error:
+            msg = f"{ref}: the reference lacks {error}"
+            raise ValueError(msg) from None
+
+    async def start_workflow(
+        self,
+        workflow_id: str,
+        start_variables: Mapping[str, object] | None = None,
+        *,
+        metadata: Mapping[str, object] | None = None,
+    ) -> WorkflowRunHandle:
+        """Start a run, which costs credits (page `start-a-workflow-run-2`).
+
+        Args:
+            workflow_id: as `WCFG-…`.
+            start_variables: the workflow's inputs by its own names.
+            metadata: anything of your own, which comes back with the run and its webhooks, and by
+                which `find_started` finds a run whose id was lost. By default a random marker,
+                since Copy.ai has nothing else to find it by; `{}` for none.
+
+        Returns:
+            the handle of the run.
+
+        Raises:
+            QuotaExceeded: the workspace is out of credits.
+            AsyncClientError: it was refused, or with `may_have_started` it is not known whether
+                it was started; its notes then say how to find out.
+        """
+        if start_variables is None:
+            start_variables = {}
+        if metadata is None:
+            metadata = {_MARKER: uuid.uuid4().hex}
+        mapping("start_variables", start_variables)
+        mapping("metadata", metadata)
+        body = {
+            "startVariables": encode_argument("start_variables", start_variables),
+            "metadata": encode_argument("metadata", metadata),
+        }
+        target = runs_target(workflow_id)
+        with explaining(_how_to_find(workflow_id, bytes(body["metadata"]))):
+            started = await self._account.call(START_WORKFLOW, target, msgspec.json.encode(body))
+            run_id = answered_id("copyai.start_workflow", "$.data.id", started.id)
+        return WorkflowRunHandle(self._account, workflow_id, run_id, unix_time())
+
+    async def find_started(
+        self,
+        workflow_id: str,
+        *,
+        metadata: Mapping[str, object],
+        since: float | None = None,
+        max_pages: int = 10,
+    ) -> list[WorkflowRunHandle]:
+        """Find the runs that have some metadata, the newest first: what did a lost start start?
+
+        For a start that failed with `may_have_started`. Copy.ai does not say how soon it lists a
+        run: look again after some seconds before you take none for an answer.
+
+        Args:
+            workflow_id: the workflow.
+            metadata: what the start gave, or the part of it that no other start gave; the start's
+                error names it in its notes.
+            since: the Unix time in seconds at which it was sent: the search ends where runs are
+                a minute older, or more. Default None: at the last run.
+            max_pages: pages of 100 runs to look through, from the newest on. Default 10.
+
+        Returns:
+            the handles of all runs among those whose metadata hold all of it; none when there is
+            no such run.
+
+        Raises:
+            AsyncClientError: there is none among `max_pages`, and there are more; or a page could
+                not be read.
+            TypeError, ValueError: an argument cannot be; nothing is sent.
+        """
+        mapping("metadata", metadata)
+        wanted: dict[str, object] = msgspec.json.decode(encode_argument("metadata", metadata))
+        if not wanted:
+            msg = "metadata is empty, which every run has: pass what the start gave"
+            raise ValueError(msg)
+        oldest = "" if since is None else _moment_at(since)
+        whole_number("max_pages", max_pages, least=1)
+        found: dict[str, str] = {}
+        looked = 0
+        unread = False
+        async for page, more in self._newest_runs(workflow_id, max_pages, oldest):
+            looked, unread = looked + len(page), more
+            for run in page:
+                if wanted.items() <= (run.metadata or {}).items():
+                    found[_id_of(run)] = _moment(run)
+        if unread and not found:
+            raise AsyncClientError(
+                f"copyai.find_started: no run with this metadata is among the newest {looked} of "
+                f"{workflow_id}, and there are more",
+                advice="pass since=, the time of the start, or larger max_pages",
+            )
+        newest_first = sorted(found, key=found.__getitem__, reverse=True)
+        return [self.workflow_run(workflow_id, run_id) for run_id in newest_first]
+
+    async def _newest_runs(
+        self, workflow_id: str, max_pages: int, oldest: str
+    ) -> AsyncIterator[tuple[list[WorkflowRun], bool]]:
+        """Yield pages of runs from the newest on, and whether there are more, unread ones.
+
+        Which end the list begins with, the page `get-all-workflow-runs-2` does not say. The times
+        of the first page do; where it lies within one second, those of the last page.
+        """
+        first = await self.list_workflow_runs(workflow_id, size=LARGEST_PAGE)
+        total = as_int(first.total)
+        last = None if total is None else -(-total // LARGEST_PAGE)
+        numbers: Iterable[int] = range(2, max_pages + 1)
+        rises = 0
+        if first.data and last is not None and last > 1:
+            rises = _compared(first.data[0], first.data[-1])
+            if not rises and max_pages > 1:
+                tail = await self.list_workflow_runs(workflow_id, page=last, size=LARGEST_PAGE)
+                rises = _compared(first.data[0], tail.data[-1]) if tail.data else 0
+            if rises > 0:
+                numbers = range(last, max(1, last - max_pages), -1)
+        is_over = not first.data or (last is not None and last <= 1)
+        is_over = is_over or (rises <= 0 and _are_older(first.data, oldest))
+        yield first.data, not is_over
+        for which in () if is_over else numbers:
+            page = await self.list_workflow_runs(workflow_id, page=which, size=LARGEST_PAGE)
+            # Runs that come meanwhile push others on to later pages: each page says how many.
+            total = as_int(page.total)
+            if rises > 0:
+                is_over = which == 2  # noqa: PLR2004  (the first page was read first)
+            else:
+                is_over = total is not None and which * LARGEST_PAGE >= total
+            is_over = is_over or not page.data or _are_older(page.data, oldest)
+            yield page.data, not is_over
+            if is_over:
+                return
+
+    async def get_workflow_run(self, workflow_id: str, run_id: str) -> WorkflowRun:
+        """Read how a run stands (page `get-workflow-run-2`)."""
+        return await self._account.call(GET_WORKFLOW_RUN, run_target(workflow_id, run_id))
+
+    async def list_workflow_runs(
+        self, workflow_id: str, *, page: int = 1, size: int = 10
+    ) -> WorkflowRunPage:
+        """Read one page of a workflow's runs (page `get-all-workflow-runs-2`).
+
+        Args:
+            workflow_id: the workflow.
+            page: from 1.
+            size: runs a page, at most 100. Default 10.
+        """
+        page_size(size)
+        whole_number("page", page, least=1)
+        target = f"{runs_target(workflow_id)}{query_of(page=page, size=size)}"
+        return await self._account.call(LIST_WORKFLOW_RUNS, target)
+
+    async def iter_workflow_runs(
+        self, workflow_id: str, *, size: int = 100
+    ) -> AsyncIterator[WorkflowRun]:
+        """Yield all runs of a workflow, page by page.
+
+        Args:
+            workflow_id: the workflow.
+            size: runs a page, at most 100. Default 100.
+        """
+        seen: set[str | None] = set()
+        page_number = 1
+        while True:
+            page = await self.list_workflow_runs(workflow_id, page=page_number, size=size)
+            # A run that begins while we read moves the others to the next page: each comes once.
+            new = [run for run in page.data if run.id not in seen]
+            seen.update(run.id for run in new)
+            for run in new:
+                yield run
+            total = as_int(page.total)
+            if not new or (total is not None and len(seen) >= total):
+                return
+            page_number += 1
+
+
+def _how_to_find(workflow_id: str, metadata: bytes) -> str:
+    """Say how to find out whether a start happened."""
+    if metadata == b"{}":
+        return (
+            "it was given no metadata, so that only its time and its input tell its run from "
+            f"others: look through copyai.iter_workflow_runs({workflow_id!r})"
+        )
+    shown = metadata.decode() if len(metadata) <= LONGEST_WORDS else "what the start was given"
+    return (
+        f"await copyai.find_started({workflow_id!r}, metadata=..., since={unix_time()}) returns "
+        f"the handle of its run if it did start; metadata: {shown}"
+    )
+
+
+def _id_of(run: WorkflowRun) -> str:
+    try:
+        return id_text("run_id", run.id or run.workflow_run_id or "")
+    except ValueError as error:
+        msg = f"copyai.find_started: a run with this metadata is listed, but {error}"
+        raise DecodeError(msg, path="$.data.data.id") from None
+
+
+def _moment(run: WorkflowRun) -> str:
+    """Return when a run was created, as a text that sorts: with or without milliseconds, in UTC."""
+    return (run.created_at or "").removesuffix("Z")
+
+
+def _moment_at(since: object) -> str:
+    seconds = number("since", since, unit="seconds", above=0) - _CLOCKS_DIFFER
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")[:_SECONDS]
+    except (OverflowError, ValueError, OSError):
+        msg = f"since={since!r} must be a Unix time in seconds, as time.time() gives it"
+        raise ValueError(msg) from None
+
+
+def _are_older(runs: list[WorkflowRun], moment: str) -> bool:
+    return "" < max(map(_moment, runs), default="") < moment
+
+
+def _compared(one: WorkflowRun, other: WorkflowRun) -> int:
+    """Return 1 if the other was created in a later second, -1 if in an earlier one, else 0.
+
+    Some times come cut down to whole seconds, and so would seem to be earlier than others.
+    """
+    before, after = _moment(one)[:_SECONDS], _moment(other)[:_SECONDS]
+    return (before < after) - (before > after) if before and after else 0

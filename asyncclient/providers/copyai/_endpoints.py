@@ -1,0 +1,151 @@
+"""Copy.ai's status words, error codes and operations, as tables and values."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Literal, TypeVar
+
+import msgspec
+
+from asyncclient._http import (
+    Endpoint,
+    Response,
+    Secret,
+    decode,
+    enveloped,
+    error_type,
+    read_answer,
+    refusal,
+    said_in,
+)
+from asyncclient._state import Vocabulary
+from asyncclient.errors import (
+    APIError,
+    AuthenticationFailed,
+    InvalidRequest,
+    NotFound,
+    QuotaExceeded,
+)
+from asyncclient.providers.copyai._answers import (
+    Envelope,
+    Refusal,
+    Started,
+    Webhook,
+    WebhookPage,
+    WorkflowRun,
+    WorkflowRunPage,
+)
+
+T = TypeVar("T")
+
+# Page `get-workflow-run-2`, "Run status types". The page's own recipe forgets FAILED.
+WORKFLOW_WORDS = Vocabulary(
+    pending=("NEW", "WAITING"),
+    running=("PROCESSING", "RETRYING"),
+    succeeded="COMPLETE",
+    failed="FAILED",
+)
+
+_ERRORS: dict[str, type[APIError]] = {
+    "WORKFLOW_CREDIT_LIMIT_REACHED": QuotaExceeded,  # comes as HTTP 400
+    "NOT_FOUND": NotFound,
+}
+LONGEST_WORDS = 500
+_ADVICE: dict[type[APIError], str] = {
+    AuthenticationFailed: "check the API key: it may be disabled, expired (12 months) or cut short",
+    NotFound: "check the id (WCFG-…, WRUN-…), and that the key is of the same workspace",
+    InvalidRequest: (
+        "look at the arguments; at a start, startVariables must have the workflow's own input names"
+    ),
+    QuotaExceeded: "the workspace is out of credits: waiting does not help",
+}
+
+
+def refused_by(response: Response, name: str) -> APIError | None:
+    """Make the error that an answer stands for; None if it is not an error by its own account."""
+    said = said_in(_refusal_decoder, response) or Refusal()
+    if response.is_good and said.status != "error":
+        return None
+    code = said.error_code if isinstance(said.error_code, str | int) else None
+    kind = InvalidRequest if response.is_good else error_type(response.status)
+    if isinstance(code, str):
+        kind = _ERRORS.get(code, kind)
+    return refusal(
+        kind,
+        response,
+        name=name,
+        code=code,
+        message=" ".join(filter(None, (_as_text(said.message), _as_text(said.details)))),
+        advice=_ADVICE.get(kind, ""),
+    )
+
+
+def _as_text(value: object) -> str:
+    """Return what a refusal says in any form as a text of bounded length."""
+    if value is None or isinstance(value, str):
+        return (value or "")[:LONGEST_WORDS]
+    return msgspec.json.encode(value).decode()[:LONGEST_WORDS]
+
+
+_refusal_decoder = msgspec.json.Decoder(Refusal)
+
+
+def _read(name: str, decoder: msgspec.json.Decoder[Envelope[T]], response: Response) -> Envelope[T]:
+    return read_answer(
+        name, decoder, response, refused_by, lambda envelope: envelope.status == "error"
+    )
+
+
+def _enveloped(
+    name: str,
+    method: Literal["GET", "POST"],
+    decoder: msgspec.json.Decoder[Envelope[T]],
+    *,
+    idempotent: bool = True,
+) -> Endpoint[T]:
+    read = functools.partial(_read, name, decoder)
+    return enveloped(name, method, read, idempotent=idempotent)
+
+
+def _read_webhook_page(response: Response) -> WebhookPage:
+    # This list alone comes without an envelope, so only the refusal's own form shows one.
+    name = "copyai.list_webhooks"
+    refused = refused_by(response, name)
+    if refused is not None:
+        raise refused
+    return decode(_webhook_page_decoder, response, name).from_response(response)
+
+
+def _read_nothing(response: Response) -> None:
+    refused = refused_by(response, "copyai.delete_webhook")
+    if refused is not None:
+        raise refused
+
+
+_webhook_page_decoder = msgspec.json.Decoder(WebhookPage)
+_webhook_decoder = msgspec.json.Decoder(Envelope[Webhook], strict=False)
+
+START_WORKFLOW = _enveloped(
+    "copyai.start_workflow",
+    "POST",
+    msgspec.json.Decoder(Envelope[Started], strict=False),
+    idempotent=False,
+)
+GET_WORKFLOW_RUN = _enveloped(
+    "copyai.get_workflow_run", "GET", msgspec.json.Decoder(Envelope[WorkflowRun], strict=False)
+)
+LIST_WORKFLOW_RUNS = _enveloped(
+    "copyai.list_workflow_runs",
+    "GET",
+    msgspec.json.Decoder(Envelope[WorkflowRunPage], strict=False),
+)
+REGISTER_WEBHOOK = _enveloped("copyai.register_webhook", "POST", _webhook_decoder, idempotent=False)
+GET_WEBHOOK = _enveloped("copyai.get_webhook", "GET", _webhook_decoder)
+LIST_WEBHOOKS = Endpoint("copyai.list_webhooks", "GET", _read_webhook_page)
+DELETE_WEBHOOK = Endpoint("copyai.delete_webhook", "DELETE", _read_nothing)
+
+
+def headers_of(api_key: str) -> Mapping[str, str]:
+    # The docs want Content-Type on every call, GET included.
+    return {"x-copy-ai-api-key": Secret(api_key), "Content-Type": "application/json"}

@@ -1,0 +1,64 @@
+"""Copy.ai's one kind of task: how its answers are read, and its handle."""
+
+from __future__ import annotations
+
+import msgspec
+
+from asyncclient._arguments import id_text
+from asyncclient._http import Account, Handle, looking, path_segment
+from asyncclient._state import TaskState
+from asyncclient._task import Observation
+from asyncclient.providers.copyai._answers import WorkflowRun
+from asyncclient.providers.copyai._endpoints import GET_WORKFLOW_RUN, WORKFLOW_WORDS
+
+
+def observe_run(run: WorkflowRun) -> Observation[WorkflowRun]:
+    """Return what an answer says about a run: its `status`, which is not the envelope's."""
+    state = WORKFLOW_WORDS.state_of(run.status)
+    reason = run.error
+    if reason is not None and not isinstance(reason, str):
+        reason = msgspec.json.encode(reason).decode()
+    return Observation(
+        state, run.status, run, reason=None if state is TaskState.SUCCEEDED else reason
+    )
+
+
+class WorkflowRunHandle(Handle[WorkflowRun]):
+    """One run of a workflow. Copy.ai has no way to cancel one."""
+
+    __slots__ = ("run_id", "workflow_id")
+
+    provider = "copyai"
+    ref_kind = "workflow_run"
+    group = "workflow"
+    vocabulary = WORKFLOW_WORDS
+    _look = looking(GET_WORKFLOW_RUN, observe_run)
+
+    def __init__(
+        self, account: Account, workflow_id: str, run_id: str, created: int | None
+    ) -> None:
+        super().__init__(account, created)
+        self.workflow_id = id_text("workflow_id", workflow_id)
+        self.run_id = id_text("run_id", run_id)
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """The ids of workflow and run."""
+        return {"workflow_id": self.workflow_id, "run_id": self.run_id}
+
+    @property
+    def kind(self) -> str:
+        """Runs of one workflow are alike."""
+        return f"copyai.workflow_run:{self.workflow_id}"
+
+    @property
+    def _target(self) -> str:
+        return run_target(self.workflow_id, self.run_id)
+
+
+def runs_target(workflow_id: str) -> str:
+    return f"/workflow/{path_segment('workflow_id', workflow_id)}/run"
+
+
+def run_target(workflow_id: str, run_id: str) -> str:
+    return f"{runs_target(workflow_id)}/{path_segment('run_id', run_id)}"

@@ -1,0 +1,140 @@
+"""Coze's bots, and copies of bots, apps and workflows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Literal, get_args
+
+import msgspec
+
+from asyncclient._arguments import (
+    id_text,
+    one_of,
+    optional_id,
+    optional_line,
+    optional_truth,
+    whole_number,
+)
+from asyncclient._http import Account, answered_id, explaining, path_segment, query_of
+from asyncclient._ref import unix_time
+from asyncclient.providers.coze._answers import Bot, BotPage, CopyTask
+from asyncclient.providers.coze._endpoints import GET_BOT, GET_COPY_TASK, LIST_BOTS, START_COPY
+from asyncclient.providers.coze._tasks import CopyTaskHandle, copy_target
+
+# Page `copy_resource_task`, which gives these as the whole list.
+EntityType = Literal["app", "bot", "workflow"]
+_ENTITY_TYPES: tuple[EntityType, ...] = get_args(EntityType)
+# What a caller whose start has an unknown outcome can do.
+_COPY_LOST = (
+    "a copied bot is among iter_bots(workspace_id, publish_status='all') of the workspace that it "
+    "was copied to; an app or a workflow is seen on Coze's own site only"
+)
+
+
+class Bots:
+    """The part of the client that is about bots, and about copies."""
+
+    _account: Account
+
+    async def list_bots(
+        self,
+        workspace_id: str,
+        *,
+        publish_status: str | None = None,
+        connector_id: str | None = None,
+        page_num: int = 1,
+        page_size: int = 20,
+    ) -> BotPage:
+        """Read one page of a workspace's bots (page `bots_list_draft_published`).
+
+        Args:
+            workspace_id: the workspace.
+            publish_status: `all`, `published_online` (Coze's default), `published_draft`,
+                `unpublished_draft`.
+            connector_id: the channel; 1024 (API) by default.
+            page_num: from 1.
+            page_size: bots a page. Default 20.
+        """
+        whole_number("page_num", page_num, least=1)
+        whole_number("page_size", page_size, least=1)
+        query = query_of(
+            workspace_id=id_text("workspace_id", workspace_id),
+            publish_status=optional_line("publish_status", publish_status, "status"),
+            connector_id=optional_id("connector_id", connector_id),
+            page_num=page_num,
+            page_size=page_size,
+        )
+        return await self._account.call(LIST_BOTS, f"/v1/bots{query}")
+
+    async def iter_bots(
+        self,
+        workspace_id: str,
+        *,
+        publish_status: str | None = None,
+        connector_id: str | None = None,
+        page_size: int = 20,
+    ) -> AsyncIterator[Bot]:
+        """Yield all of a workspace's bots, page by page; arguments as `list_bots`."""
+        seen: set[str | None] = set()
+        page_num = 1
+        while True:
+            page = await self.list_bots(
+                workspace_id,
+                publish_status=publish_status,
+                connector_id=connector_id,
+                page_num=page_num,
+                page_size=page_size,
+            )
+            # There is no `has_more`: the end is an empty page, the total, or a page that brings
+            # nothing new (a server that does not know `page_num` answers the first for ever).
+            new = [bot for bot in page.items if bot.id not in seen]
+            seen.update(bot.id for bot in new)
+            for bot in new:
+                yield bot
+            if not new or (page.total is not None and len(seen) >= page.total):
+                return
+            page_num += 1
+
+    async def get_bot(self, bot_id: str, *, is_published: bool | None = None) -> Bot:
+        """Read one bot; `is_published=False` for its draft."""
+        query = query_of(is_published=optional_truth("is_published", is_published))
+        return await self._account.call(
+            GET_BOT, f"/v1/bots/{path_segment('bot_id', bot_id)}{query}"
+        )
+
+    async def start_copy(
+        self,
+        entity_id: str,
+        *,
+        entity_type: EntityType,
+        to_workspace_id: str | None = None,
+    ) -> CopyTaskHandle:
+        """Copy a bot, an app or a workflow (page `copy_resource_task`).
+
+        Coze copies some at once and some by a task; the handle can be waited for either way.
+
+        Args:
+            entity_id: what to copy.
+            entity_type: what it is.
+            to_workspace_id: where to; the same workspace by default.
+        """
+        body = {
+            "entity_id": id_text("entity_id", entity_id),
+            "entity_type": one_of("entity_type", entity_type, _ENTITY_TYPES),
+        }
+        if to_workspace_id is not None:
+            body["to_workspace_id"] = id_text("to_workspace_id", to_workspace_id)
+        with explaining(_COPY_LOST):
+            started = await self._account.call(
+                START_COPY, "/v1/entities/copy_tasks", msgspec.json.encode(body)
+            )
+            if started.copied_entity_id and not started.task_id:
+                path, copied = "$.data.copied_entity_id", started.copied_entity_id
+                entity = answered_id("coze.start_copy", path, copied)
+                return CopyTaskHandle(self._account, None, unix_time(), entity)
+            task_id = answered_id("coze.start_copy", "$.data.task_id", started.task_id)
+        return CopyTaskHandle(self._account, task_id, unix_time())
+
+    async def get_copy_task(self, task_id: str) -> CopyTask:
+        """Read how a copy stands (page `query_resource_copy_execution_result`)."""
+        return await self._account.call(GET_COPY_TASK, copy_target(task_id))

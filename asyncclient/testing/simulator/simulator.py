@@ -1,0 +1,215 @@
+"""The simulator: a real HTTP server on loopback that speaks Coze and Copy.ai."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType, TracebackType
+from typing import Self
+
+from asyncclient.testing.simulator.copyai import SimulatedCopyAI
+from asyncclient.testing.simulator.coze import SimulatedCoze
+from asyncclient.testing.simulator.coze_answers import Plan
+from asyncclient.testing.simulator.faults import Fault, FaultPlan
+from asyncclient.testing.simulator.journal import Journal
+from asyncclient.testing.simulator.server import ProviderServer
+from asyncclient.testing.simulator.tasks import (
+    Durations,
+    Habits,
+    SimulatedTask,
+    World,
+    usual_duration,
+)
+
+
+class Simulator:
+    """A real HTTP server on loopback that speaks two task providers, Coze and Copy.ai.
+
+    Each provider has its own port. All chance comes from one seeded generator, and a task's state
+    is a function of the event loop's time, so that it runs under a virtual clock as well. It never
+    sends anything to another machine. Nothing listens before it is entered or started.
+
+    The fate of a task can be ordered by a key `simulate` in the inputs of its start: Coze
+    `parameters` of a run, `parameters` or `custom_variables` (as JSON text) of a chat, Copy.ai
+    `startVariables`. It is an object; every part of it may be left out:
+
+    * `seconds`: how long the task takes.
+    * `outcome`: see below; `success` unless drawn otherwise.
+    * `words`: status words shown first, one a poll; null leaves the status out.
+    * `marker`: counted in `starts` (so is a Copy.ai `metadata.marker`).
+    * `shape`: `live` or `doc`, answers as observed or as the provider's pages show them. A `doc`
+      run history lacks `is_output_trimmed` (a synchronous run's always does), a `doc` chat begins
+      as `created` and its cancelling answers hollow objects; Coze's own SDK stumbles over these.
+      Left out, answers take turns where that SDK reads both shapes, and are `live` elsewhere.
+
+    Outcomes, of Coze's runs (R), Coze's chats (C) and Copy.ai's runs (A):
+
+    * `success` (R, C, A): it ends well.
+    * `fail` (R, C, A): it ends badly.
+    * `cancel` (R, C): it ends cancelled (`Cancel`, `canceled`).
+    * `interrupt` (R, C): half-way it waits for input, then ends well.
+    * `unset` (R): the same, with `<UNSET>` for a status.
+    * `trimmed` (R): its output is cut off; nodes have the whole.
+    * `plain_text` (R, A): its output is not JSON.
+    * `empty_list` (R): until it ends, `data` is an empty list.
+    * `malformed` (R): until it ends, answers are not valid JSON.
+    * `out_of_credits` (R, A): it is refused: code 4011, or HTTP 400.
+
+    A copy task is ordered by its `entity_id`, which is its marker too: `fail-…` fails, `slow-…`
+    takes ten times as long. A `workflow_id` that begins with `missing` is unknown.
+
+    Args:
+        seed: of the generator that all chance comes from. Default 0.
+        durations: draws how many seconds a task takes. Default: log-normal, mean 2, sigma 0.5.
+        fail_share: the share (0 to 1) of tasks that fail. Default 0.
+        interrupt_share: the share of Coze workflow runs that stop for input once. Default 0.
+        fault_share: the share of GETs for states and lists that meet a random transient fault.
+            Default 0.
+        plan: the Coze plan whose limits of rate hold. Default None: no limits.
+        coze_token: the only token that is right. Default None: any in which neither `wrong`, `bad`
+            nor `invalid` occurs.
+        copyai_key: the only API key that is right. Default None: as `coze_token`.
+        not_found_seconds: how long a fresh task cannot be found. Default 0.
+        jwt_public_key: PEM text to check the signature of Coze's JWT assertions with (needs
+            PyJWT). Default None: signatures are not checked, everything else is.
+        journal: a file to which every task is written before its start is answered; a simulator
+            with the same file, after this one was closed or killed, knows the tasks again, whose
+            clocks have gone on. Webhooks, tokens and counts of requests are not kept. Default None.
+
+    Attributes:
+        coze_token: a token that Coze's side takes.
+        copyai_key: an API key that Copy.ai's side takes.
+        requests: requests by operation, such as `coze.run` or `copyai.get_run`; `coze.429` counts
+            those of them that were over the plan's limit, `unknown_path` those to no operation.
+        faults_served: faults met, by name, such as `html_502`.
+        starts: tasks started, by the marker that the caller gave: 2 means that one was started
+            twice.
+        tasks: every task, by its execute id, chat id, copy task id or run id.
+    """
+
+    coze_token: str
+    copyai_key: str
+    requests: Counter[str]
+    faults_served: Counter[str]
+    starts: Counter[str]
+    tasks: Mapping[str, SimulatedTask]
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        durations: Durations | None = None,
+        fail_share: float = 0.0,
+        interrupt_share: float = 0.0,
+        fault_share: float = 0.0,
+        plan: Plan | None = None,
+        coze_token: str | None = None,
+        copyai_key: str | None = None,
+        not_found_seconds: float = 0.0,
+        jwt_public_key: str | None = None,
+        journal: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.coze_token = coze_token or "pat_simulator"
+        self.copyai_key = copyai_key or "simulator-key"
+        rng = random.Random(seed)
+        self.requests, self.faults_served = Counter(), Counter()
+        habits = Habits(
+            durations=durations or usual_duration,
+            fail_share=fail_share,
+            interrupt_share=interrupt_share,
+            not_found_seconds=not_found_seconds,
+        )
+        world = World(rng, habits, None if journal is None else Journal(journal))
+        self._world = world
+        self.starts = world.starts
+        self.tasks = MappingProxyType(world.tasks)
+        self._faults = FaultPlan(rng, fault_share)
+        counts = (self.requests, self.faults_served)
+        coze = SimulatedCoze(world, coze_token, plan, self.requests)
+        coze.public_key = jwt_public_key
+        copyai = SimulatedCopyAI(world, copyai_key)
+        self._webhooks = copyai.webhooks
+        self._coze = ProviderServer(coze, world, self._faults, counts)
+        self._copyai = ProviderServer(copyai, world, self._faults, counts)
+        self._host: str | None = None
+
+    def __repr__(self) -> str:
+        """Say where it listens and what it has seen."""
+        where = f"{self.coze_url} {self.copyai_url}" if self._host else "not started"
+        return f"<Simulator {where}, {len(self.tasks)} tasks, {self.requests.total()} requests>"
+
+    @property
+    def coze_url(self) -> str:
+        """The base URL of Coze."""
+        return f"http://{self._listening_host()}:{self._coze.port}"
+
+    @property
+    def copyai_url(self) -> str:
+        """The base URL of Copy.ai; like the real one it has a path."""
+        return f"http://{self._listening_host()}:{self._copyai.port}/api/"
+
+    def _listening_host(self) -> str:
+        if self._host is None:
+            message = "The simulator has not been started: use `async with Simulator()`."
+            raise RuntimeError(message)
+        return self._host
+
+    def order(self, fault: Fault | str, *, times: int = 1, path: str = "") -> None:
+        """Let the next requests meet a fault, before any that is ordered later.
+
+        Args:
+            fault: a `Fault` or its name.
+            times: how many requests meet it. Default 1.
+            path: only those whose path contains it. Default: any.
+        """
+        self._faults.order(Fault(fault), times=times, path=path)
+
+    async def start(
+        self, *, host: str = "127.0.0.1", coze_port: int = 0, copyai_port: int = 0
+    ) -> None:
+        """Listen on a host and two ports; a port of 0, the default, is a free one."""
+        if self._host is not None:
+            message = "The simulator has been started already."
+            raise RuntimeError(message)
+        self._world.begin()
+        try:
+            await self._coze.start(host, coze_port)
+            await self._copyai.start(host, copyai_port)
+        except OSError:
+            await self._coze.close()
+            self._world.end()
+            raise
+        self._host = host
+
+    async def close(self) -> None:
+        """Stop for good; requests in flight are reset, webhooks not yet delivered are dropped."""
+        await self._coze.close()
+        await self._copyai.close()
+        await self._webhooks.close()
+        self._world.end()
+
+    async def stop_listening(self) -> None:
+        """Go down hard: every connection is reset and new ones are refused; the state is kept."""
+        await self._coze.stop_listening()
+        await self._copyai.stop_listening()
+
+    async def listen_again(self) -> None:
+        """Come back on the same ports, with the same tasks."""
+        await self._coze.listen()
+        await self._copyai.listen()
+
+    async def __aenter__(self) -> Self:
+        """Start on free ports of 127.0.0.1."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close."""
+        await self.close()

@@ -1,0 +1,325 @@
+"""Tests of what a caller's arguments become: ids in paths, queries, credentials and base URLs."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import pytest
+from hypothesis import example, given, strategies as st
+from yarl import URL
+
+from asyncclient._arguments import LONGEST_ID, id_text
+from asyncclient._http.quoting import base_of, header_value, is_loopback, path_segment, query_of
+
+SECRET = "s3cret-token"
+
+
+# --- ids --------------------------------------------------------------------------------------
+
+
+def accepted(value: str) -> bool:
+    """Return whether a text counts as an id."""
+    try:
+        id_text("id", value)
+    except ValueError:
+        return False
+    return True
+
+
+@given(st.text(min_size=1).filter(accepted))
+@example("7350000000000000000")
+@example("WCFG-6b1c3e2a/../../admin")
+@example("../..")
+@example("a?b=c#d")
+@example("%2e%2e")
+@example("%2E%2E%2Fadmin")
+@example("a b+c")
+@example("...")
+@example("a\u2028\x85b")
+@example("编号")
+def test_an_accepted_id_stays_one_segment(value: str) -> None:
+    """After parsing, by `urllib` and by `yarl`, the path has the same segments, the id whole."""
+    segment = path_segment("id", value)
+    target = f"/v1/{segment}/end"
+    assert segment.isascii()
+    assert unquote(segment, errors="strict") == value
+    parts = urlsplit(f"https://h{target}?q=1")
+    assert (parts.path, parts.query, parts.fragment) == (target, "q=1", "")
+    assert parts.path.split("/") == ["", "v1", segment, "end"]
+    for encoded in (True, False):  # as the pool builds it, and as a server reads it
+        url = URL(f"https://h{target}?q=1", encoded=encoded)
+        assert url.parts == ("/", "v1", value, "end")
+        assert url.query_string == "q=1"
+        assert url.host == "h"
+
+
+@pytest.mark.parametrize(
+    ("value", "segment"),
+    [
+        ("a/b", "a%2Fb"),
+        ("../b", "..%2Fb"),
+        ("a?b", "a%3Fb"),
+        ("a#b", "a%23b"),
+        ("a%2Fb", "a%252Fb"),
+        ("a b", "a%20b"),
+        ("WCFG-1_x.y~z", "WCFG-1_x.y~z"),
+    ],
+)
+def test_an_id_is_quoted(value: str, segment: str) -> None:
+    """What has a meaning in a URL is quoted, and real ids stay as they are."""
+    assert path_segment("id", value) == segment
+    assert id_text("id", value) == value
+
+
+@pytest.mark.parametrize("letter", ["a", "/", "编"])
+def test_a_path_has_ids_of_a_bounded_length(letter: str) -> None:
+    """An id of the greatest length is quoted, and a longer one is refused, plain or not."""
+    assert unquote(path_segment("id", letter * LONGEST_ID)) == letter * LONGEST_ID
+    with pytest.raises(ValueError, match=f"id has {LONGEST_ID + 1} characters"):
+        path_segment("id", letter * (LONGEST_ID + 1))
+
+
+@pytest.mark.parametrize("value", [7350, None, "", "..", " 7350", "7\n"], ids=repr)
+def test_what_is_no_id_gets_into_no_path(value: object) -> None:
+    """A path's ids are checked as `id_text` checks them."""
+    with pytest.raises((TypeError, ValueError), match="bot_id"):
+        path_segment("bot_id", value)
+
+
+# --- queries ----------------------------------------------------------------------------------
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z_]{1,10}", fullmatch=True),
+        st.one_of(st.none(), st.booleans(), st.integers(), st.text()),
+        max_size=6,
+    )
+)
+def test_a_query_reads_back_as_it_was_given(values: dict[str, str | int | bool | None]) -> None:
+    """All values but None arrive, in their order, with truth values in JSON's spelling."""
+    query = query_of(**values)
+    expected = [
+        (name, json.dumps(value) if isinstance(value, bool) else str(value))
+        for name, value in values.items()
+        if value is not None
+    ]
+    assert parse_qsl(query[1:], keep_blank_values=True, strict_parsing=bool(expected)) == expected
+    assert query == "" if not expected else query.startswith("?")
+    assert "#" not in query
+    assert query.isascii()
+
+
+@pytest.mark.parametrize(
+    ("values", "query"),
+    [
+        ({}, ""),
+        ({"a": None}, ""),
+        ({"a": 1, "b": None, "c": "x y&z"}, "?a=1&c=x+y%26z"),
+        ({"on": True, "off": False}, "?on=true&off=false"),
+        ({"empty": "", "zero": 0}, "?empty=&zero=0"),
+    ],
+    ids=["nothing", "None", "some", "truth", "falsy"],
+)
+def test_a_query_is_written_so(values: dict[str, str | int | bool | None], query: str) -> None:
+    """A query is empty or begins with its question mark; falsy values are values."""
+    assert query_of(**values) == query
+
+
+# --- credentials ------------------------------------------------------------------------------
+
+
+@given(st.text())
+def test_a_credential_is_refused_or_fits_one_header_line(value: str) -> None:
+    """Plain ASCII on one line is taken, unchanged; all else is refused and never shown."""
+    if value.isascii() and value.isprintable() and value == value.strip() != "":
+        assert header_value("token", value) == value
+        return
+    with pytest.raises(ValueError, match=r"^token ") as refused:
+        header_value("token", value)
+    assert len(value.strip()) < 4 or value not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "words"),
+    [
+        (None, TypeError, "token must be a text, not NoneType"),
+        (b"s3cret-token", TypeError, "token must be a text, not bytes"),
+        ("", ValueError, "token is empty: pass the text"),
+        ("  ", ValueError, "token is empty: pass the text"),
+        (SECRET + "\n", ValueError, "strip what the file or the environment added"),
+        (" " + SECRET, ValueError, "strip what the file or the environment added"),
+        (SECRET + "\r\nx: y", ValueError, "strip what"),
+        (SECRET + "\x00", ValueError, "strip what"),
+        (SECRET + "–", ValueError, "not ASCII: copy it again"),
+    ],
+    ids=["None", "bytes", "empty", "blank", "newline", "space", "injected", "null", "dash"],
+)
+def test_a_credential_that_cannot_be_sent_is_never_shown(
+    value: object, kind: type[Exception], words: str
+) -> None:
+    """The error names the argument and the way out, and keeps the credential to itself."""
+    with pytest.raises(kind, match=words) as refused:
+        header_value("token", value)
+    assert SECRET not in str(refused.value)
+
+
+def test_an_accepted_credential_is_hidden_in_a_repr() -> None:
+    """Where a container with a credential in it is printed, the credential is not."""
+    value = header_value("token", SECRET)
+    assert value == SECRET
+    assert SECRET not in repr(value)
+    assert SECRET not in repr({"authorization": [value]})
+
+
+# --- base URLs --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("base_url", "origin", "path"),
+    [
+        ("https://api.coze.cn", "https://api.coze.cn", ""),
+        ("https://api.coze.cn/", "https://api.coze.cn", ""),
+        ("https://api.copy.ai/api/", "https://api.copy.ai", "/api"),
+        ("HTTPS://API.Coze.CN/Api", "https://api.coze.cn", "/Api"),
+        ("https://h:8443/a/b//", "https://h:8443", "/a/b"),
+        ("https://[2001:db8::1]:8443/x", "https://[2001:db8::1]:8443", "/x"),
+        ("http://localhost", "http://localhost", ""),
+        ("http://localhost:8080/x", "http://localhost:8080", "/x"),
+        ("http://coze.localhost", "http://coze.localhost", ""),
+        ("http://127.0.0.1:1", "http://127.0.0.1:1", ""),
+        ("http://127.1.2.3", "http://127.1.2.3", ""),
+        ("http://[::1]:8080", "http://[::1]:8080", ""),
+        ("http://LOCALHOST", "http://localhost", ""),
+    ],
+)
+def test_a_base_url_is_split_into_origin_and_path(base_url: str, origin: str, path: str) -> None:
+    """Https anywhere and plain http on loopback are taken, with or without a final slash."""
+    assert base_of(base_url) == (origin, path)
+
+
+PLAIN = [
+    "http://api.coze.cn",
+    "http://10.0.0.1",
+    "http://0.0.0.0",
+    "http://128.0.0.1",
+    "http://[2001:db8::1]",
+    "http://localhost.evil.example",
+    "http://notlocalhost",
+    "http://127.0.0.1.evil.example",
+]
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.10", True),
+        ("::1", True),
+        ("localhost", True),
+        ("app.localhost", True),
+        ("localhost.example.com", False),
+        ("127.0.0.1.example.com", False),
+        ("0.0.0.0", False),  # noqa: S104  (asked about, not listened on)
+        ("10.0.0.1", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_no_other_machine(host: str, here: bool) -> None:  # noqa: FBT001  (a table's column)
+    """Addresses and names of this very machine, and nothing that only looks like them."""
+    assert is_loopback(host) is here
+
+
+@pytest.mark.parametrize("base_url", PLAIN)
+def test_plain_http_to_another_machine_must_be_meant(base_url: str) -> None:
+    """Plain http off loopback is refused with both ways out, and taken with `allow_http`."""
+    with pytest.raises(ValueError, match="in the clear: use https, or pass allow_http=True"):
+        base_of(base_url)
+    assert base_of(base_url, allow_http=True) == (base_url, "")
+
+
+@pytest.mark.parametrize("allow_http", [False, True])
+@pytest.mark.parametrize(
+    ("base_url", "words"),
+    [
+        ("", "is not an http"),
+        ("api.coze.cn", "is not an http.* pass one like 'https://"),
+        ("//api.coze.cn", "is not an http"),
+        ("ftp://api.coze.cn", "is not an http"),
+        ("file:///etc/passwd", "is not an http"),
+        ("https://", "is not an http"),
+        ("https://:80", "is not an http"),
+        ("https:///v1", "is not an http"),
+        ("https://api.coze.cn\n", "is not"),
+        ("https://api.coze.cn/\r\nx", "is not"),
+        ("https://api\t.coze.cn", "is not"),
+        ("https://api.coze.cn ", "is not"),
+        ("https://api coze.cn", "is not"),
+        ("https://api.coze.cn\\.evil.example", "is not"),
+        ("https://api.coze.cn\u00a0", "is not"),
+        ("https://h:99999", "is not a URL"),
+        ("https://h:port", "is not a URL"),
+        ("https://[::1", "is not a URL"),
+        ("https://h?x=1", "query or a fragment"),
+        ("https://h/#top", "query or a fragment"),
+        ("https://user@h", "must not hold a user name or password: pass the token"),
+        ("https://@h", "must not hold a user name or password"),
+        ("https://api.coze.cn\\@evil.example", "must not hold a user name or password"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_base_url_is_refused(base_url: str, words: str, *, allow_http: bool) -> None:
+    """A base URL that cannot be raises at once, and the message says what one looks like."""
+    with pytest.raises(ValueError, match=words) as refused:
+        base_of(base_url, allow_http=allow_http)
+    assert "base_url" in str(refused.value)
+
+
+@pytest.mark.parametrize("wrong", [None, 443, b"https://api.coze.cn", URL("https://h")], ids=repr)
+def test_a_base_url_is_a_text(wrong: object) -> None:
+    """Anything but a text raises with the argument's name and what it is."""
+    with pytest.raises(TypeError, match=f"base_url must be a text, not {type(wrong).__name__}"):
+        base_of(wrong)
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        f"https://user:{SECRET}@h",
+        f"https://{SECRET}@h",
+        f"ftp://user:{SECRET}@h",
+        f"https://user:{SECRET}@h?x=1",
+        f"https://user:{SECRET}@h:port",
+        f"https://user:{SECRET}@[::1",
+        f"https://user:{SECRET}/x@h",
+        f"https://user:7?{SECRET}@h",
+        f"https://user:x?{SECRET}@h",
+        f"https://user:x#{SECRET}@h",
+    ],
+)
+def test_a_password_in_a_base_url_is_not_shown(base_url: str) -> None:
+    """A base URL with a password is refused without repeating the password."""
+    with pytest.raises(ValueError, match="base_url") as refused:
+        base_of(base_url)
+    assert SECRET not in str(refused.value)
+
+
+@given(
+    st.sampled_from(["https://", "http://"]),
+    st.one_of(
+        st.from_regex(r"[a-z][a-z0-9-]{0,20}(\.[a-z]{2,5}){0,3}", fullmatch=True),
+        st.ip_addresses(v=4).map(str),
+        st.ip_addresses(v=6).map("[{}]".format),
+    ),
+    st.sampled_from(["", ":1", ":8443", ":65535"]),
+    st.from_regex(r"(/[a-z0-9._~-]{1,8}){0,3}", fullmatch=True),
+    st.sampled_from(["", "/"]),
+)
+def test_a_base_url_is_put_together_as_it_was(
+    scheme: str, host: str, port: str, path: str, slash: str
+) -> None:
+    """Origin and path together are the base URL, and splitting them again changes nothing."""
+    origin, prefix = base_of(f"{scheme}{host}{port}{path}{slash}", allow_http=True)
+    assert (origin, prefix) == (f"{scheme}{host}{port}", path)
+    assert base_of(origin + prefix, allow_http=True) == (origin, prefix)

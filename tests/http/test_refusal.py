@@ -1,0 +1,308 @@
+"""Tests of refusals: which error an answer stands for, and how long it asks to wait."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from hypothesis import given, strategies as st
+from multidict import CIMultiDict
+
+from asyncclient._http.message import Response
+from asyncclient._http.refusal import error_type, refusal, seconds_asked
+from asyncclient.errors import (
+    APIError,
+    AuthenticationFailed,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    QuotaExceeded,
+    RateLimited,
+    ServerError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SECRET = "s3cret-token"
+
+NOW = 1445412420.0
+NOW_TEXT = "Wed, 21 Oct 2015 07:27:00 GMT"
+IN_A_MINUTE = "Wed, 21 Oct 2015 07:28:00 GMT"
+
+
+def answer(
+    status: int = 200,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    received: float = 0.0,
+) -> Response:
+    """Return an HTTP answer."""
+    return Response(status, headers or {}, body, received)
+
+
+# --- what a refusal says ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (100, APIError),
+        (200, APIError),
+        (300, InvalidRequest),
+        (302, InvalidRequest),
+        (400, InvalidRequest),
+        (401, AuthenticationFailed),
+        (402, QuotaExceeded),
+        (403, PermissionDenied),
+        (404, NotFound),
+        (405, InvalidRequest),
+        (408, ServerError),
+        (409, InvalidRequest),
+        (410, NotFound),
+        (413, InvalidRequest),
+        (422, InvalidRequest),
+        (425, ServerError),
+        (429, RateLimited),
+        (451, InvalidRequest),
+        (500, ServerError),
+        (502, ServerError),
+        (503, ServerError),
+        (504, ServerError),
+        (529, ServerError),
+        (599, ServerError),
+    ],
+)
+def test_a_status_alone_stands_for_an_error(status: int, kind: type[APIError]) -> None:
+    """Each HTTP status has its error, where the provider says nothing better."""
+    assert error_type(status) is kind
+
+
+def test_a_refusal_carries_what_the_provider_said() -> None:
+    """Status, code, words, log id and hint are in the error, and all but the hint in its text."""
+    error = refusal(
+        RateLimited,
+        answer(429, b'{"raw": 1}', {"retry-after": "7"}),
+        name="coze.get_bot",
+        code=4013,
+        message="too many",
+        log_id="2024-X",
+        advice="slow down",
+    )
+    assert type(error) is RateLimited
+    assert str(error) == ("coze.get_bot: HTTP 429, code 4013, 'too many', log id 2024-X; slow down")
+    assert error.status == 429
+    assert error.code == 4013
+    assert error.message == "too many"
+    assert error.log_id == "2024-X"
+    assert error.retry_after == 7
+
+
+def test_a_refusal_without_words_shows_how_the_body_begins() -> None:
+    """Where a proxy answers in place of the provider, the beginning of its page is shown."""
+    error = refusal(ServerError, answer(502, b"  <html>" + b"x" * 999), name="n")
+    assert str(error).startswith("n: HTTP 502, '<html>xxx")
+    assert len(str(error)) < 250
+    assert error.message == ""
+    assert str(refusal(ServerError, answer(502, b""), name="n")) == "n: HTTP 502"
+    assert str(refusal(ServerError, answer(500, b"raw"), name="n", code=0)) == "n: HTTP 500, code 0"
+
+
+@pytest.mark.parametrize(
+    ("headers", "given_seconds", "expected"),
+    [
+        ({}, None, None),
+        ({}, 3.0, 3.0),
+        ({"retry-after": "5"}, 3.0, 5.0),
+        ({"retry-after": "0"}, 3.0, 0.0),
+        ({"retry-after": "soon"}, 3.0, 3.0),
+    ],
+    ids=["none", "body only", "both", "header 0", "header garbage"],
+)
+def test_a_header_goes_before_the_hint_of_a_body(
+    headers: dict[str, str], given_seconds: float | None, expected: float | None
+) -> None:
+    """A hint from the answer's body counts where its headers give none."""
+    error = refusal(RateLimited, answer(429, b"", headers), name="n", retry_after=given_seconds)
+    assert error.retry_after == expected
+
+
+@pytest.mark.parametrize(
+    ("location", "place"),
+    [
+        ("https://api.coze.com/v1/x", "https://api.coze.com,"),
+        (f"https://api.coze.com/v1?token={SECRET}#{SECRET}", "https://api.coze.com,"),
+        ("http://127.0.0.1:8080/", "http://127.0.0.1:8080,"),
+        (f"https://{SECRET}@api.coze.com/", "https://api.coze.com,"),
+        (f"https://user:{SECRET}@api.coze.com:8443/", "https://api.coze.com:8443,"),
+    ],
+    ids=["plain", "query and fragment", "port", "user", "password"],
+)
+def test_a_redirect_is_reported_with_its_place_and_no_credential(location: str, place: str) -> None:
+    """The error says where the redirect leads and what to set, and shows origin alone."""
+    error = refusal(InvalidRequest, answer(307, b"moved", {"location": location}), name="n")
+    text = str(error)
+    assert f"it redirects to {place}" in text
+    assert "not followed" in text
+    assert "set base_url" in text
+    assert SECRET not in text
+    assert SECRET not in repr(error)
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["https://[", "https://[::1", "//", "https://h:port/", "\x00", "[" * 50],
+    ids=repr,
+)
+def test_a_redirect_to_nonsense_is_a_refusal_like_any_other(location: str) -> None:
+    """A `Location` that is no URL does not raise anything else than the refusal."""
+    error = refusal(InvalidRequest, answer(302, b"", {"location": location}), name="n")
+    assert "not followed" in str(error)
+
+
+@pytest.mark.parametrize("headers", [{}, {"location": ""}, {"location": "/login"}], ids=repr)
+def test_a_redirect_without_an_origin_names_none(headers: dict[str, str]) -> None:
+    """A missing or relative `Location` leaves no bare `://` in the message."""
+    text = str(refusal(InvalidRequest, answer(302, b"", headers), name="n"))
+    assert "set base_url" in text
+    assert "://" not in text
+
+
+# --- how long the server asks to wait ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "received", "expected"),
+    [
+        ({}, NOW, None),
+        ({"retry-after": "30"}, 0, 30),
+        ({"retry-after": " 30 "}, 0, 30),
+        ({"retry-after": "1.5"}, 0, 1.5),
+        ({"retry-after": "0"}, 0, 0),
+        ({"retry-after": "-1"}, 0, 0),
+        ({"retry-after": "1000000000"}, 0, 1e9),
+        ({"retry-after": "1e9"}, 0, 1e9),
+        ({"retry-after": "nan"}, 0, None),
+        ({"retry-after": "inf"}, 0, None),
+        ({"retry-after": "-Infinity"}, 0, None),
+        ({"retry-after": "1e999"}, 0, None),
+        ({"retry-after": ""}, NOW, None),
+        ({"retry-after": "soon"}, NOW, None),
+        ({"retry-after": "5, 6"}, NOW, None),
+        ({"retry-after": IN_A_MINUTE}, NOW, 60),
+        ({"retry-after": "Wed, 21 Oct 2015 16:28:00 +0900"}, NOW, 60),
+        ({"retry-after": IN_A_MINUTE}, 0, None),
+        ({"retry-after": IN_A_MINUTE, "date": NOW_TEXT}, 0, 60),
+        ({"retry-after": IN_A_MINUTE, "date": NOW_TEXT}, NOW + 3600, 60),
+        ({"retry-after": IN_A_MINUTE, "date": "today"}, NOW, 60),
+        ({"retry-after": NOW_TEXT, "date": IN_A_MINUTE}, NOW, 0),
+        ({"retry-after": NOW_TEXT}, NOW + 1, 0),
+        ({"retry-after": "Wed, 99 Oct 2015 07:28:00 GMT"}, NOW, None),
+        ({"retry-after": "Wed, 21 Oct 99999 07:28:00 GMT"}, NOW, None),
+        ({"retry-after-ms": "1500"}, 0, 1.5),
+        ({"retry-after-ms": "0"}, 0, 0),
+        ({"retry-after-ms": "-5"}, 0, 0),
+        ({"retry-after-ms": "2.5"}, 0, 0.0025),
+        ({"retry-after-ms": "1500", "retry-after": "9"}, 0, 1.5),
+        ({"retry-after-ms": "0", "retry-after": "9"}, 0, 0),
+        ({"retry-after-ms": "nan", "retry-after": "9"}, 0, 9),
+        ({"retry-after-ms": "soon", "retry-after": "9"}, 0, 9),
+        ({"retry-after-ms": "soon"}, 0, None),
+        ({"date": NOW_TEXT}, NOW, None),
+    ],
+    ids=[
+        "no hint",
+        "seconds",
+        "seconds in spaces",
+        "float",
+        "zero",
+        "negative",
+        "31 years",
+        "31 years as a float",
+        "NaN",
+        "infinity",
+        "minus infinity",
+        "too large a float",
+        "empty",
+        "a word",
+        "two values",
+        "date against received",
+        "date of another zone",
+        "date against nothing",
+        "date against Date",
+        "Date goes before received",
+        "Date is garbage",
+        "date before Date",
+        "date before received",
+        "no such day",
+        "no such year",
+        "milliseconds",
+        "zero milliseconds",
+        "negative milliseconds",
+        "float milliseconds",
+        "milliseconds go first",
+        "zero milliseconds go first",
+        "milliseconds are NaN",
+        "milliseconds are garbage",
+        "only garbage milliseconds",
+        "only a Date",
+    ],
+)
+def test_a_hint_is_read_from_the_headers(
+    headers: dict[str, str], received: float, expected: float | None
+) -> None:
+    """Seconds, milliseconds and dates are read; nonsense is no hint; nothing is under 0."""
+    assert seconds_asked(answer(503, b"", headers, received)) == expected
+
+
+def test_header_names_are_found_in_any_case() -> None:
+    """The headers of a real client, which know no case, are read as well."""
+    headers = CIMultiDict({"Retry-After-MS": "1500"})
+    assert seconds_asked(answer(429, b"", cast("Mapping[str, str]", headers))) == 1.5
+
+
+@pytest.fixture
+def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put this machine into Tokyo's zone for a test."""
+    if not hasattr(time, "tzset"):
+        pytest.skip("this system cannot change its zone")
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_from_greenwich")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Wed, 21 Oct 2015 07:28:00 GMT",
+        "Wednesday, 21-Oct-15 07:28:00 GMT",
+        "Wed Oct 21 07:28:00 2015",
+    ],
+    ids=["IMF-fixdate", "RFC 850", "asctime"],
+)
+def test_every_form_of_an_http_date_is_in_gmt(text: str) -> None:
+    """All three forms of RFC 9110 are read as GMT, in whatever zone this machine is."""
+    assert seconds_asked(answer(503, b"", {"retry-after": text}, NOW)) == 60
+
+
+HEADER_TEXTS = st.one_of(
+    st.text(max_size=40),
+    st.floats().map(str),
+    st.integers().map(str),
+    st.from_regex(r"[A-Z][a-z]{2}, \d{1,3} (Jan|Feb|Oct) \d{1,5} \d\d:\d\d:\d\d( GMT| [+-]\d{4})?"),
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms", "date"]), HEADER_TEXTS),
+    st.sampled_from([0.0, NOW]),
+)
+def test_no_header_breaks_the_reading_of_hints(headers: dict[str, str], received: float) -> None:
+    """Whatever stands in the headers, the hint is None or a finite number, 0 or more."""
+    hint = seconds_asked(answer(200, b"", headers, received))
+    assert hint is None or 0 <= hint < math.inf
