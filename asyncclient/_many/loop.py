@@ -183,7 +183,7 @@ class PollLoop:
                 if record.queue.price is not None:
                     record.queue.price.ask(now)
                 record.join(number)
-        for queue in {record.queue for _, record in due}:
+        for queue in dict.fromkeys(record.queue for _, record in due):
             self.sender.pump(queue)
 
     def _landed(

@@ -22,32 +22,32 @@ class Outage(Generic[R]):
     """Which tasks of one account back off after failed looks, and whether nearly all looks fail."""
 
     def __init__(self) -> None:
-        self._failing: set[R] = set()
-        self._put_off: set[R] = set()
+        # In the order in which they failed: a set's order would be another in each run.
+        self._failing: dict[R, None] = {}
+        self._put_off: dict[R, None] = {}
         self._in_row = 0
         self._share = 0.0
         self._is_down = False
 
     def failed(self, record: R) -> None:
         """Note a failed look, after which its task backs off."""
-        self._failing.add(record)
-        self._put_off.add(record)
+        self._failing[record] = self._put_off[record] = None
         self._in_row += 1
         self._share += _NEWEST * (1 - self._share)
         self._is_down = self._is_down or self._share > _DOWN
 
     def left(self, record: R) -> None:
         """Note that a task is waited for no longer."""
-        self._failing.discard(record)
-        self._put_off.discard(record)
+        self._failing.pop(record, None)
+        self._put_off.pop(record, None)
 
-    def answered(self, record: R) -> set[R]:
+    def answered(self, record: R) -> list[R]:
         """Note an answer; return the tasks for which it is news, each once after a failed look.
 
         When that ends an outage, the doubling of the gaps of all that back off begins again.
         """
         if not self._share:
-            return set()
+            return []
         self.left(record)
         in_row, self._in_row = self._in_row, 0
         self._share *= 1 - _NEWEST
@@ -58,6 +58,6 @@ class Outage(Generic[R]):
             for failing in self._failing:
                 failing.backoffs = 0
         elif in_row < _IN_A_ROW:
-            return set()
-        put_off, self._put_off = self._put_off, set()
-        return put_off
+            return []
+        put_off, self._put_off = self._put_off, {}
+        return list(put_off)
