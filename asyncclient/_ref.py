@@ -11,6 +11,7 @@ import msgspec
 T = TypeVar("T")
 
 REF_VERSION = 2  # 1 had no account
+_REF_VERSIONS = range(1, REF_VERSION + 1)
 
 
 class TaskRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,8 +34,11 @@ class TaskRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     v: int = msgspec.field(default=REF_VERSION)
 
     def __post_init__(self) -> None:
-        if self.v == 1:  # read as what it is today, or equal references would differ
-            msgspec.structs.force_setattr(self, "v", REF_VERSION)
+        if self.v not in _REF_VERSIONS:
+            msg = f"a task reference of version {self.v}, and this library knows {REF_VERSION}"
+            raise ValueError(msg)
+        # Read as what it is today, or equal references would differ.
+        msgspec.structs.force_setattr(self, "v", REF_VERSION)
 
     def __hash__(self) -> int:
         return hash((self.provider, self.kind, frozenset(self.ids.items())))
@@ -74,7 +78,7 @@ def decode_ref(text: object) -> TaskRef:
     return read_versioned(
         text,
         _ref_decoder,
-        range(1, REF_VERSION + 1),
+        _REF_VERSIONS,
         what="a task reference",
         reader="decode_ref",
         writer="encode_ref",

@@ -152,6 +152,7 @@ class _Slice(Receiver):
         self._end: asyncio.Future[Done[object] | float | None] = polling.loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._seen: float | None = None
+        self._is_cut_off = False
         timeout = self._left if self._left > 0 else _LAST_LOOK
         self._waiter = polling.submit(task, self, timeout=timeout, earlier=ticket.polls)
         self._record = cast("SharedRecord", self._waiter.record)
@@ -164,6 +165,7 @@ class _Slice(Receiver):
         try:
             end = await self._end
         finally:
+            self._is_cut_off = not self._end.done() or self._record.flight is not None
             for timer in (self._timer, deadline):
                 if timer is not None:
                     timer.cancel()
@@ -185,10 +187,9 @@ class _Slice(Receiver):
         """Take the end of the wait."""
         self._finish(done)
 
-    def go_on(self, due: float) -> None:
+    def go_on(self, due: float, *, answered: bool) -> None:
         """Note that a look has shown no end, and when the next one is due."""
         now = self._polling.loop.time()
-        answered = not self._record.failures
         if answered:
             self._seen = now
         if self._left <= 0:
@@ -220,7 +221,7 @@ class _Slice(Receiver):
 
     def _polls(self) -> int:
         """Return the looks at the task in this slice, those for others included."""
-        return self._record.polls - self._polls_before
+        return self._record.polls - self._polls_before + self._is_cut_off
 
     def _state(self) -> TaskState | None:
         return None if self._record.snapshot is None else self._record.snapshot.state

@@ -15,7 +15,7 @@ from asyncclient._ref import TaskRef, checked_ref, read_versioned
 from asyncclient._state import TaskState
 from asyncclient.errors import WaitTimeout
 
-TICKET_VERSION = 1
+TICKET_VERSION = 2  # 1 had references of version 1
 # Bytes of JSON. Queues and tables keep millions of them, so their size is bounded.
 _TICKET_BYTES = 400
 _DAY = 86_400.0
@@ -42,6 +42,9 @@ class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     polls: int = 0
     seen: int | None = None
     v: int = msgspec.field(default=TICKET_VERSION)
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "v", TICKET_VERSION)
 
     @classmethod
     def begin(

@@ -109,7 +109,7 @@ class Account:
         self.identity: Hashable = (provider, place, who)
         # A client may be made for each request, with a source of tokens of its own: these share
         # one budget, since they may well be one account.
-        unnamed = self._source is not None and self.name is None
+        unnamed = self._source is not None and self.name is None and credential is None
         self._budget: tuple[str, Hashable] = (provider, place if unnamed else (place, who))
 
     def __reduce__(self) -> NoReturn:

@@ -72,6 +72,7 @@ class PollLoop:
         self.accounts = accounts
         self.receivers: set[Receiver] = set()
         self.errors = self.waits = 0
+        self._is_closed = False
         self._gaps = gaps
         self._draw = draw
         self._arrivals = Arrivals()
@@ -88,6 +89,7 @@ class PollLoop:
 
     async def close(self) -> None:
         """Stop looking; pending waits end with a `RuntimeError`."""
+        self._is_closed = True
         self._timetable.close()
         for queue in self.accounts.queues.values():
             if queue.timer is not None:
@@ -115,6 +117,9 @@ class PollLoop:
         earlier: int = 0,
     ) -> Waiter:
         """Begin one wait, after some looks by earlier ones, and return what stands for it."""
+        if self._is_closed:
+            msg = "this Poller is closed: make a new one, or use it inside its 'async with'"
+            raise RuntimeError(msg)
         now = self.loop.time()
         key = key_of(task)
         record = self._registry.get(key)
@@ -200,7 +205,7 @@ class PollLoop:
             self._account(record, step, failure)
         if changed is not None:
             _report.changed(record, changed)
-        self._settle(record, step, failure)
+        self._settle(record, step, failure, answered=counted and not record.failures)
 
     def _account(self, record: SharedRecord, step: Sleep | None, failure: Exception | None) -> None:
         """Note what a look says of its account."""
@@ -237,7 +242,14 @@ class PollLoop:
 
     # --- ending ---
 
-    def _settle(self, record: SharedRecord, step: Sleep | None, failure: Exception | None) -> None:
+    def _settle(
+        self,
+        record: SharedRecord,
+        step: Sleep | None,
+        failure: Exception | None,
+        *,
+        answered: bool,
+    ) -> None:
         """Do what follows a look: end waits, or set when the next look is due."""
         now = self.loop.time()
         if isinstance(step, Asks):
@@ -261,7 +273,7 @@ class PollLoop:
             record.why = self._reason_of(record, step, due)
             self._timetable.put(record, min(due, self._soonest(record)) if record.is_woken else due)
             for waiter in record.waiters:
-                waiter.receiver.go_on(record.due)
+                waiter.receiver.go_on(record.due, answered=answered)
 
     def _reason_of(self, record: SharedRecord, step: Sleep, due: float) -> str:
         if record.is_woken:
@@ -304,7 +316,7 @@ class PollLoop:
             state=None if record.snapshot is None else record.snapshot.state,
             result=result,
             error=error,
-            polls=record.polls,
+            polls=error.polls if isinstance(error, AsyncClientError) else record.polls,
             elapsed=elapsed,
             unseen=record.tally.unseen,
             why=record.why,

@@ -80,9 +80,8 @@ class Queue(Generic[R]):
 
     def label(self) -> str:
         """Return its name for a reader: provider, account where that has a name, and group."""
-        # A client's account is its place and who asks there: a name, or what no one may see.
-        parts = [
-            cast("tuple[object, ...]", part)[-1] if isinstance(part, tuple) else part
-            for part in self.name
-        ]
+        parts: list[object] = []
+        for part in self.name:
+            # A client's account is its place and who asks there: a name, or what no one may see.
+            parts += cast("tuple[object, ...]", part)[1:] if isinstance(part, tuple) else (part,)
         return " ".join(part for part in parts if isinstance(part, str))

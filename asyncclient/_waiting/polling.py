@@ -17,7 +17,7 @@ from asyncclient._waiting.gaps import Gaps
 from asyncclient._waiting.report import Report
 from asyncclient._waiting.rules import Asks, Limits, Sleep
 from asyncclient._waiting.state import Record
-from asyncclient.errors import NotFound, RequestTimeout
+from asyncclient.errors import APIError, NotFound, RequestTimeout
 
 R = TypeVar("R", bound=Record[Any])
 T = TypeVar("T")
@@ -95,7 +95,8 @@ class Polling(Generic[R]):
 
     def failed(self, record: R, error: Exception, now: float) -> Sleep:
         """Count a look that failed now, and say what follows; as `look`."""
-        if record.is_left():
+        if record.is_left() and not isinstance(error, APIError):
+            # Its client or its pool may have been closed; what the provider says is for all.
             return Sleep(0.0, "left")
         # A failure takes about as long as an answer would; only a timeout says nothing of that.
         took = 0.0 if isinstance(error, TimeoutError) else now - record.sent

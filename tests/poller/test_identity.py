@@ -9,7 +9,7 @@ import pytest
 
 from asyncclient import Poller, Schedule
 from asyncclient._http import Request, Response
-from asyncclient.errors import PermissionDenied, ServerError
+from asyncclient.errors import PermissionDenied, TransportError
 from asyncclient.providers.coze import Coze, WorkflowRun
 from asyncclient.testing import reply
 from tests.poller.service import start, turns
@@ -50,7 +50,7 @@ class Coze42:
         self.asked.append((token, anyio.current_time()))
         await anyio.sleep(self._latency)
         if self.is_down:
-            raise ServerError("down", status=502)
+            raise TransportError("the SessionPool was closed while the request was under way")
         if token == "stranger":
             return reply({"code": 4101, "msg": "no permission"})
         return run_says("Success" if anyio.current_time() >= self._ends else "Running")

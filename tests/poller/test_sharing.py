@@ -8,6 +8,7 @@ import math
 import pytest
 
 from asyncclient import Poller, Schedule
+from asyncclient._many import Receiver
 from asyncclient.errors import (
     InvalidRequest,
     NotFound,
@@ -276,6 +277,38 @@ async def test_a_poll_that_one_gave_up_on_is_no_failed_poll_of_the_others() -> N
     assert short.evidence.last_error is not None
     assert long.evidence.last_error is None
     assert long.evidence.polls == len(task.polls)
+
+
+async def test_a_wait_that_is_cut_off_says_one_number_of_polls() -> None:
+    """The look that was not answered counts for the wait that ends, in its error and its end."""
+    task = Job("running", latency=[0.0, 50.0])
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        other = start(poller.wait(task, timeout=20.0))
+        async for done in poller.as_done([task], timeout=2.0):
+            assert isinstance(done.error, WaitTimeout)
+            assert done.polls == done.error.polls == 2
+        other.cancel()
+
+
+async def test_a_closed_poller_takes_nothing_in() -> None:
+    """A source of tasks that does not stop when the poller is closed gets an error."""
+    poller = Poller()
+    async with poller:
+        await poller.wait(Job("done"))
+        polling = poller.running()
+    with pytest.raises(RuntimeError, match="this Poller is closed"):
+        polling.submit(Job("done"), Receiver(), timeout=1)
+
+
+async def test_what_the_provider_says_to_one_who_has_left_is_for_all() -> None:
+    """A refusal of the account that comes after the first waiter has left is obeyed."""
+    task = Job(RateLimited("429", status=429, retry_after=20.0), "done", latency=[1.0, 0.0])
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        leaver, stayer = start(poller.wait(task)), start(poller.wait(task))
+        await asyncio.sleep(0.5)
+        leaver.cancel()
+        assert (await stayer).elapsed >= 21
+        assert poller.stats().errors == 1
 
 
 async def test_a_hint_longer_than_one_wait_ends_that_wait_only() -> None:

@@ -238,28 +238,34 @@ def test_unnamed_functions_of_one_place_share_one_budget(of: str) -> None:
 
 
 def test_one_service_app_is_one_account() -> None:
-    """Two clients of one `CozeJWT` share its tokens, and so are one account, at each place."""
-    credentials = _jwt()
-    assert _is_one_account(_run("coze", credentials), _run("coze", credentials))
-    assert not _is_one_account(
-        _run("coze", credentials), _run("coze", credentials, base_url=_ELSEWHERE)
-    )
-    assert not _is_one_account(_run("coze", credentials), _run("coze", _jwt()))
-    assert _is_one_account(
-        _run("coze", credentials, account="a"), _run("coze", _jwt(), account="a")
-    )
+    """Clients of one app and key are one account with one budget, though each makes its own."""
+    one, same = _run("coze", _jwt()), _run("coze", _jwt())
+    assert _is_one_account(one, same)
+    assert one.budget == same.budget != _run("coze", _fetch).budget
+    elsewhere = _run("coze", _jwt(), base_url=_ELSEWHERE)
+    assert not _is_one_account(one, elsewhere)
+    assert one.budget != elsewhere.budget
 
 
-def test_a_service_app_is_counted_with_all_unnamed_sources() -> None:
-    """It is a source of tokens like any other; a name gives it a budget of its own."""
-    credentials = _jwt()
-    assert (
-        _run("coze", credentials).budget
-        == _run("coze", _jwt()).budget
-        == _run("coze", _fetch).budget
-    )
-    assert _run("coze", credentials, account="a").budget == _run("coze", _ONE, account="a").budget
-    assert _run("coze", credentials, account="a").budget != _run("coze", credentials).budget
+@pytest.mark.parametrize(
+    "other",
+    [
+        CozeJWT("1118", "key-1", "-----BEGIN PRIVATE KEY-----"),
+        CozeJWT("1117", "key-2", "-----BEGIN PRIVATE KEY-----"),
+        CozeJWT("1117", "key-1", "-----BEGIN ANOTHER KEY-----"),
+        CozeJWT("1117", "key-1", "-----BEGIN PRIVATE KEY-----", account_id="9"),
+        CozeJWT("1117", "key-1", "-----BEGIN PRIVATE KEY-----", scope={"a": 1}),
+    ],
+    ids=["app", "key id", "key", "account", "scope"],
+)
+def test_what_gets_other_tokens_is_another_account(other: CozeJWT) -> None:
+    """Apps, keys, accounts and scopes tell service apps apart; a name makes them one account."""
+    one = _run("coze", _jwt())
+    assert not _is_one_account(one, _run("coze", other))
+    assert one.budget != _run("coze", other).budget
+    named = _run("coze", _jwt(), account="a")
+    assert _is_one_account(named, _run("coze", other, account="a"))
+    assert named.budget == _run("coze", _ONE, account="a").budget != one.budget
 
 
 # --- places -------------------------------------------------------------------------------------

@@ -81,6 +81,13 @@ class CozeJWT:
         self._signer: Callable[[dict[str, object]], str] | None = None
         self._grants: dict[str, _Grant] = {}
 
+    @property
+    def credential(self) -> int:
+        """Equal for two that get the same tokens; it gives nothing away."""
+        scope = None if self._scope is None else bytes(self._scope)
+        parts = (self._app_id, self._key_id, str(self._private_key), self._account_id, scope)
+        return hash(("asyncclient", parts))
+
     def source(self, transport: Transport, base_url: str, *, allow_http: bool) -> TokenSource:
         """Return the token source for one base URL; clients of the same one share its tokens."""
         origin, path = base_of(base_url, allow_http=allow_http)

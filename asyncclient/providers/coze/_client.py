@@ -60,7 +60,7 @@ class Coze(Workflows, Chats, Bots):
         if isinstance(token, str) and token.lower().startswith("bearer "):
             msg = "token: pass the token alone, without 'Bearer '"
             raise ValueError(msg)
-        credential = token if isinstance(token, CozeJWT) else None
+        credential = token.credential if isinstance(token, CozeJWT) else None
         if isinstance(token, CozeJWT):
             token = token.source(transport, base_url, allow_http=allow_http)
         self._account = Account(
