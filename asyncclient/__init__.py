@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from asyncclient import errors
-from asyncclient._durable import Expired, Pending, Ticket, poll_slice
+from asyncclient._durable import Handover, Ticket, TicketExpired, poll_slice
 from asyncclient._http import Handle, SessionPool
 from asyncclient._learning import LearnedSchedule
 from asyncclient._many import AsDone, BudgetStats, Done, KindStats, Poller, PollerStats
@@ -19,12 +19,11 @@ __all__ = [
     "AsDone",
     "BudgetStats",
     "Done",
-    "Expired",
     "Handle",
+    "Handover",
     "KindStats",
     "LearnedSchedule",
     "Observation",
-    "Pending",
     "Poller",
     "PollerStats",
     "Schedule",
@@ -34,6 +33,7 @@ __all__ = [
     "TaskRef",
     "TaskState",
     "Ticket",
+    "TicketExpired",
     "Vocabulary",
     "Watch",
     "decode_ref",

@@ -28,7 +28,7 @@ from redis.asyncio import Redis
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from asyncclient import Done, Poller, Schedule, Task, TaskRef, Vocabulary, polling_task
-from asyncclient._durable import Expired
+from asyncclient._durable import TicketExpired
 from asyncclient._many.budget import Budget
 from asyncclient.integrations.docket import DocketWaits
 from tests.integrations.servers import redis_server
@@ -58,7 +58,7 @@ async def work(url: str, name: str, hold: float, waits: int, seconds: float) -> 
             fetch, vocabulary=WORDS, status=lambda word: word, key=key, kind="nothing"
         )
 
-    async def sink(key: str, end: Done[object] | Expired) -> None:
+    async def sink(key: str, end: Done[object] | TicketExpired) -> None:
         raise AssertionError(f"{key} has ended: {end}")
 
     def used() -> float:

@@ -22,7 +22,7 @@ import anyio
 from turns import versions
 
 from asyncclient import Observation, Poller, Schedule, TaskRef, TaskState
-from asyncclient._durable import Pending, Ticket, poll_slice
+from asyncclient._durable import Handover, Ticket, poll_slice
 from asyncclient.testing import run_virtual
 
 POLLS = 500.0  # polls a second of the worker's part of all accounts
@@ -122,7 +122,7 @@ async def run(waits: int, accounts: int) -> Seen:
                 poller, lambda _: item, ticket, hold=hold, rng=rng, clock=anyio.current_time
             )
             hold = HOLD
-            assert isinstance(end, Pending)
+            assert isinstance(end, Handover)
             seen.turns[int(anyio.current_time())] += 1
             ticket = end.ticket
             await anyio.sleep(end.delay)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from asyncclient._durable.slice import Client as Client, TaskOf as TaskOf, poll_slice as poll_slice
 from asyncclient._durable.ticket import (
-    Expired as Expired,
+    Handover as Handover,
     Outcome as Outcome,
-    Pending as Pending,
     Ticket as Ticket,
+    TicketExpired as TicketExpired,
     outcome_of as outcome_of,
     wall_clock as wall_clock,
 )

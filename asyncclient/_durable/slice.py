@@ -16,7 +16,7 @@ from typing import Protocol, TypeAlias, cast
 import msgspec
 
 from asyncclient._arguments import seconds
-from asyncclient._durable.ticket import Expired, Pending, Ticket, wall_clock
+from asyncclient._durable.ticket import Handover, Ticket, TicketExpired, wall_clock
 from asyncclient._http import is_transient
 from asyncclient._learning import LearnedSchedule
 from asyncclient._many import Done, Poller, PollLoop, Receiver, SharedRecord
@@ -62,7 +62,7 @@ async def poll_slice(
     schedule: Pacing | None = None,
     rng: Random | None = None,
     clock: Callable[[], float] | None = None,
-) -> Done[object] | Expired | Pending:
+) -> Done[object] | TicketExpired | Handover:
     """Wait for a ticket's task for about a minute, and say how far that came.
 
     The poller's budget, learning and sharing apply as to any other wait. The schedule goes on
@@ -83,7 +83,7 @@ async def poll_slice(
 
     Returns:
         `Done` when the task has ended, badly too (then with its `error`), or cannot be asked
-        about; `Expired` when its time is up; else `Pending`.
+        about; `TicketExpired` when its time is up; else `Handover`.
 
     Raises:
         LookupError, ValueError: the worker has no client for such a task; the ticket is as good
@@ -158,7 +158,7 @@ class _Slice(Receiver):
         self._record = cast("SharedRecord", self._waiter.record)
         self._polls_before = self._record.polls
 
-    async def run(self) -> Done[object] | Expired | Pending:
+    async def run(self) -> Done[object] | TicketExpired | Handover:
         """Hold the wait, and say how far it came."""
         self._set_timer(self._hold_ends, self._hold_is_over)
         deadline = self._polling.watch_deadline(self._waiter)
@@ -171,14 +171,14 @@ class _Slice(Receiver):
                     timer.cancel()
             self._polling.leave(self._waiter)
         if not isinstance(end, Done):
-            return self._expired(None) if self._left <= 0 else self._pending(end)
+            return self._expired(None) if self._left <= 0 else self._handover(end)
         error = end.error
         if isinstance(error, RuntimeError):
             raise error
         if isinstance(error, WaitTimeout):
-            return self._expired(error) if end.polls or self._polls() else self._pending(None)
+            return self._expired(error) if end.polls or self._polls() else self._handover(None)
         if error is not None and self._is_tolerated(error):
-            return self._expired(error) if self._left <= 0 else self._pending(None)
+            return self._expired(error) if self._left <= 0 else self._handover(None)
         return self._done(end)
 
     # --- what the loop says ---
@@ -231,12 +231,12 @@ class _Slice(Receiver):
         transient = cast("tuple[type[Exception], ...]", getattr(self._task, "transient", ()))
         return is_transient(error) or isinstance(error, transient)
 
-    def _pending(self, due: float | None) -> Pending:
+    def _handover(self, due: float | None) -> Handover:
         ticket, now = self._later_ticket(), self._polling.loop.time()
         if due is None:
             due = now + (self._gap(ticket.polls) or self._hold)
         delay = max(0.0, min(due - now, ticket.left(self._clock())))
-        return Pending(delay=delay, ticket=ticket, state=self._state())
+        return Handover(delay=delay, ticket=ticket, state=self._state())
 
     def _later_ticket(self) -> Ticket:
         seen = self._ticket.seen
@@ -259,7 +259,7 @@ class _Slice(Receiver):
                 unseen = self._polling.loop.time() - self._seen
         return msgspec.structs.replace(end, polls=polls, elapsed=elapsed, unseen=unseen)
 
-    def _expired(self, error: Exception | None) -> Expired:
+    def _expired(self, error: Exception | None) -> TicketExpired:
         ticket = self._later_ticket()
         state = self._state()
         timeout = ticket.deadline - ticket.started
@@ -277,4 +277,4 @@ class _Slice(Receiver):
         if isinstance(error, AsyncClientError):
             expired.snapshot = error.snapshot
             expired.last_error = error.last_error
-        return Expired(ticket=ticket, error=expired, state=state)
+        return TicketExpired(ticket=ticket, error=expired, state=state)

@@ -116,7 +116,7 @@ class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _decoder = msgspec.json.Decoder(Ticket)
 
 
-class Pending(msgspec.Struct, frozen=True, kw_only=True):
+class Handover(msgspec.Struct, frozen=True, kw_only=True):
     """The slice is over and the task is not: give the ticket to an engine.
 
     Attributes:
@@ -130,7 +130,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     state: TaskState | None = None
 
 
-class Expired(msgspec.Struct, frozen=True, kw_only=True):
+class TicketExpired(msgspec.Struct, frozen=True, kw_only=True):
     """The ticket's deadline has passed; a last look found the task not ended.
 
     Attributes:
@@ -204,13 +204,13 @@ _outcome_decoder = msgspec.json.Decoder(Outcome)
 
 
 def outcome_of(
-    ticket: Ticket, end: Done[object] | Expired, *, clock: Callable[[], float] | None = None
+    ticket: Ticket, end: Done[object] | TicketExpired, *, clock: Callable[[], float] | None = None
 ) -> Outcome:
     """Write down how a durable wait ended."""
     now = (clock or wall_clock)()
     error = end.error
     return Outcome(
-        how="expired" if isinstance(end, Expired) else "done",
+        how="expired" if isinstance(end, TicketExpired) else "done",
         ref=ticket.ref,
         state=end.state,
         result=_plain(end.result) if error is None else None,

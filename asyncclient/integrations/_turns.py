@@ -14,7 +14,15 @@ import anyio
 import msgspec
 
 from asyncclient._arguments import seconds
-from asyncclient._durable import Expired, Outcome, Pending, TaskOf, Ticket, outcome_of, poll_slice
+from asyncclient._durable import (
+    Handover,
+    Outcome,
+    TaskOf,
+    Ticket,
+    TicketExpired,
+    outcome_of,
+    poll_slice,
+)
 from asyncclient._many import Done, Poller
 from asyncclient._schedule import Pacing, drawing
 
@@ -33,7 +41,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger("asyncclient.workers")
 
-Sink: TypeAlias = Callable[[str, Done[object] | Expired], Awaitable[None]]
+Sink: TypeAlias = Callable[[str, Done[object] | TicketExpired], Awaitable[None]]
 """Takes the end of a wait by its key: at least once, so it must bear to be called twice."""
 
 # What went wrong in a worker (a client that it lacks, a sink that fails) is tried again after so
@@ -213,14 +221,14 @@ class Turns:
             return None  # it ended, or was called off, and the engine did not hear of it
         ticket = Ticket.decode(text)
         end = await self._hold_on(ticket)
-        if isinstance(end, Pending):
+        if isinstance(end, Handover):
             return Later(end.delay, end.ticket.encode())
         async with self._telling:
             await self._sink(key, end)
             await self._keep(key, outcome_of(ticket, end))
         return None
 
-    async def _hold_on(self, ticket: Ticket) -> Done[object] | Expired | Pending:
+    async def _hold_on(self, ticket: Ticket) -> Done[object] | TicketExpired | Handover:
         """Hold a wait for a slice, or until the store is there to take it back."""
         with anyio.CancelScope() as scope:
             self._slices.add(scope)
@@ -234,7 +242,7 @@ class Turns:
                         schedule=self._schedule,
                         rng=self._rng,
                     )
-                    if not isinstance(end, Pending) or await self._is_ready():
+                    if not isinstance(end, Handover) or await self._is_ready():
                         return end
                     ticket = end.ticket
                     await anyio.sleep(end.delay)
@@ -242,7 +250,7 @@ class Turns:
                 self._slices.discard(scope)
         # It was called back in the midst of its slice, whose polls are not counted.
         delay = 0.0 if self._closing else self._draw(_RETURN_SECONDS)
-        return Pending(delay=delay, ticket=ticket)
+        return Handover(delay=delay, ticket=ticket)
 
     async def _is_ready(self) -> bool:
         with anyio.move_on_after(_READY_SECONDS):

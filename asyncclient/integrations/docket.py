@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from asyncclient._arguments import seconds, whole_number
-from asyncclient._durable import Expired, Outcome, TaskOf, Ticket
+from asyncclient._durable import Outcome, TaskOf, Ticket, TicketExpired
 from asyncclient._many import Poller
 from asyncclient._ref import TaskRef
 from asyncclient._schedule import Pacing
@@ -33,7 +33,7 @@ from asyncclient.integrations._turns import (
     checked_key,
 )
 
-__all__ = ["DocketWaits", "Expired", "Outcome", "Sink", "Ticket"]
+__all__ = ["DocketWaits", "Outcome", "Sink", "Ticket", "TicketExpired"]
 
 _log = logging.getLogger("asyncclient.workers")
 
@@ -244,8 +244,8 @@ class DocketWaits:
             poller: this worker process's.
             task_of: its clients by provider, `{"coze": coze, "copyai": copyai}`, or a function
                 from a reference to its task.
-            sink: an async function of a key and its wait's end, `Done` or `Expired`. It is called
-                at least once; while it raises, it is called again every 15 to 30 s.
+            sink: an async function of a key and its wait's end, `Done` or `TicketExpired`. It is
+                called at least once; while it raises, it is called again every 15 to 30 s.
             hold: seconds for which a wait is held before it is handed back. Default 60.
             schedule: the poller's, where it was given one.
 

@@ -16,7 +16,7 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Job, Status
 
 from asyncclient._arguments import seconds, whole_number
-from asyncclient._durable import Expired, Outcome, TaskOf, Ticket, wall_clock
+from asyncclient._durable import Outcome, TaskOf, Ticket, TicketExpired, wall_clock
 from asyncclient._many import Poller
 from asyncclient._ref import TaskRef
 from asyncclient._schedule import Pacing
@@ -31,7 +31,7 @@ from asyncclient.integrations._turns import (
     checked_key,
 )
 
-__all__ = ["Expired", "Outcome", "ProcrastinateWaits", "Sink", "Ticket"]
+__all__ = ["Outcome", "ProcrastinateWaits", "Sink", "Ticket", "TicketExpired"]
 
 _log = logging.getLogger("asyncclient.workers")
 
@@ -273,8 +273,8 @@ class ProcrastinateWaits:
             poller: this worker process's.
             task_of: its clients by provider, `{"coze": coze, "copyai": copyai}`, or a function
                 from a reference to its task.
-            sink: an async function of a key and its wait's end, `Done` or `Expired`. It is called
-                at least once; while it raises, it is called again every 15 to 30 s.
+            sink: an async function of a key and its wait's end, `Done` or `TicketExpired`. It is
+                called at least once; while it raises, it is called again every 15 to 30 s.
             hold: seconds for which a wait is held before it is handed back. Default 60.
             schedule: the poller's, where it was given one.
             name: the worker's, for procrastinate's logs.

@@ -9,7 +9,7 @@ import os
 from jobs import Board, Job, clients
 
 from asyncclient import Done, Poller, Schedule, SessionPool
-from asyncclient.integrations.docket import DocketWaits, Expired
+from asyncclient.integrations.docket import DocketWaits, TicketExpired
 from asyncclient.providers.copyai import WorkflowRun as CopyAIRun
 from asyncclient.providers.coze import WorkflowRun as CozeRun
 
@@ -26,14 +26,14 @@ async def work(url: str, schedule: Schedule = SCHEDULE, hold: float = HOLD) -> N
     ):
         board = Board(waits)
 
-        async def sink(key: str, end: Done[object] | Expired) -> None:
+        async def sink(key: str, end: Done[object] | TicketExpired) -> None:
             job = await board.job(key)
             if job is None:
                 job = Job(key, "", 0.0)
             result = end.result
             outputs = result.outputs if isinstance(result, CozeRun | CopyAIRun) else None
             error = None if end.error is None else str(end.error)
-            state = "expired" if isinstance(end, Expired) else str(end.state or "unknown")
+            state = "expired" if isinstance(end, TicketExpired) else str(end.state or "unknown")
             await board.end(ended(job, state, end.polls, outputs, error))
 
         await waits.work(poller, clients(pool), sink, hold=hold, schedule=schedule)

@@ -29,7 +29,7 @@ from asyncclient import (
     Vocabulary,
     polling_task,
 )
-from asyncclient._durable import Expired
+from asyncclient._durable import TicketExpired
 
 _log = logging.getLogger(__name__)
 WORDS = Vocabulary(running="running", succeeded="done", failed="broken")
@@ -198,7 +198,7 @@ async def _work(name: str, service: str, text: str) -> None:
                 fetch, vocabulary=WORDS, status=lambda word: word, key=ref.ids["id"], kind="job"
             )
 
-        async def sink(key: str, end: Done[object] | Expired) -> None:
+        async def sink(key: str, end: Done[object] | TicketExpired) -> None:
             _log.debug("%s: %s", key, end.state)
 
         with contextlib.suppress(asyncio.CancelledError):

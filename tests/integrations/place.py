@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 import pytest
 
 from asyncclient import Done, Poller, Schedule, Task, TaskRef, TaskState, Vocabulary, polling_task
-from asyncclient._durable import Expired, Outcome, TaskOf, Ticket
+from asyncclient._durable import Outcome, TaskOf, Ticket, TicketExpired
 from asyncclient._schedule import Pacing
 from asyncclient.errors import ServerError
 from asyncclient.integrations._turns import Sink
@@ -88,8 +88,8 @@ class Place(Generic[W]):
 
     waits: W
     poller: Poller
-    told: list[tuple[str, Done[object] | Expired]] = field(
-        default_factory=list[tuple[str, Done[object] | Expired]]
+    told: list[tuple[str, Done[object] | TicketExpired]] = field(
+        default_factory=list[tuple[str, Done[object] | TicketExpired]]
     )
     polls: int = 0
     in_sink: float = 0.0
@@ -112,7 +112,7 @@ class Place(Generic[W]):
             fetch, vocabulary=WORDS, status=lambda word: word, key=ref.ids["id"], kind="fake.job"
         )
 
-    async def sink(self, key: str, end: Done[object] | Expired) -> None:
+    async def sink(self, key: str, end: Done[object] | TicketExpired) -> None:
         """Take an end."""
         self._at_a_time += 1
         self.most_at_a_time = max(self.most_at_a_time, self._at_a_time)

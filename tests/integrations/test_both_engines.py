@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 import pytest
 
 from asyncclient import LearnedSchedule, Poller, TaskState
-from asyncclient._durable import Expired
+from asyncclient._durable import TicketExpired
 from asyncclient.errors import TaskFailed
 from asyncclient.integrations import _peers as peers, _turns as turns
 from tests.integrations import place as places
@@ -150,7 +150,7 @@ async def test_a_wait_that_is_not_over_in_time_expires(place: Somewhere) -> None
         await asyncio.sleep(0.2)
     ((key, end),) = place.told
     assert key == "slow"
-    assert isinstance(end, Expired)
+    assert isinstance(end, TicketExpired)
     outcome = await place.waits.outcome("slow")
     assert outcome is not None
     assert outcome.how == "expired"

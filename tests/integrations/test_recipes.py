@@ -158,7 +158,7 @@ class Stage:
         self.ledger.touch()
         shutil.copy(HERE / "recipes" / "app.py", self.folder)
         shorter = {
-            "import Pending,": "import Pending, Schedule,",
+            "import Handover,": "import Handover, Schedule,",
             "Poller()": f"Poller(schedule={FAST})",
             "hold=60": f"hold={hold}, schedule={FAST}",
             "timeout(150)": f"timeout({bound})",

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from asyncclient import Done, Observation, Poller, Schedule, TaskRef, TaskState
-from asyncclient._durable import Expired, Outcome, Pending, Ticket, outcome_of, poll_slice
+from asyncclient._durable import Handover, Outcome, Ticket, TicketExpired, outcome_of, poll_slice
 from asyncclient.errors import (
     AuthenticationFailed,
     ServerError,
@@ -64,7 +64,7 @@ class Engine:
     slices: int = 0
     clock: Callable[[], float] = now
 
-    async def slice(self, job: Job, ticket: Ticket) -> Done[object] | Expired | Pending:
+    async def slice(self, job: Job, ticket: Ticket) -> Done[object] | TicketExpired | Handover:
         """Hold the wait once, in a worker of its own."""
         self.slices += 1
         async with Poller(schedule=self.schedule, rng=self.rng) as poller:
@@ -78,11 +78,11 @@ class Engine:
                 clock=self.clock,
             )
 
-    async def run(self, job: Job, ticket: Ticket) -> Done[object] | Expired:
+    async def run(self, job: Job, ticket: Ticket) -> Done[object] | TicketExpired:
         """Hold it until it ends, in one worker after the other."""
         while True:
             end = await self.slice(job, ticket)
-            if not isinstance(end, Pending):
+            if not isinstance(end, Handover):
                 return end
             ticket = end.ticket
             await anyio.sleep(end.delay + self.latency)
@@ -214,7 +214,7 @@ async def test_a_slice_ends_after_about_its_hold() -> None:
             began = anyio.current_time()
             rng = Random(seed)
             end = await poll_slice(poller, lambda _: Job("running"), begin(), rng=rng, clock=now)
-            assert isinstance(end, Pending)
+            assert isinstance(end, Handover)
             ends.append(anyio.current_time() - began)
     assert 48 - 0.01 <= min(ends) < 52
     assert 68 < max(ends) <= 72 + 0.01
@@ -225,12 +225,12 @@ async def test_a_handed_back_ticket_keeps_the_pace() -> None:
     engine = Engine()
     job = Job("running")
     end = await engine.slice(job, begin())
-    assert isinstance(end, Pending)
+    assert isinstance(end, Handover)
     assert end.state is TaskState.RUNNING
     assert end.ticket.polls == len(job.polls)
     assert 0 <= end.delay <= 15
     await anyio.sleep(end.delay)
-    assert isinstance(await engine.slice(job, end.ticket), Pending)
+    assert isinstance(await engine.slice(job, end.ticket), Handover)
     assert min(job.gaps[8:]) > 11  # 15 s less the jitter's 20 %: no gap is short again
     assert len(job.polls) < 16
 
@@ -242,7 +242,7 @@ async def test_a_gap_longer_than_the_slice_is_parked_at_once() -> None:
         began = anyio.current_time()
         end = await Engine(schedule=schedule).slice(job, begin(timeout=86_400))
         assert anyio.current_time() == began
-        assert isinstance(end, Pending)
+        assert isinstance(end, Handover)
         assert end.delay == pytest.approx(600)
         assert len(job.polls) == 1
 
@@ -252,7 +252,7 @@ async def test_a_parked_ticket_is_taken_up_at_its_deadline() -> None:
     job = Job(Report("running", hint=600), ends_at(100.0))
     engine = Engine()
     end = await engine.slice(job, begin(timeout=100))
-    assert isinstance(end, Pending)
+    assert isinstance(end, Handover)
     assert end.delay == pytest.approx(100)
     await anyio.sleep(end.delay)
     done = await engine.slice(job, end.ticket)
@@ -262,7 +262,7 @@ async def test_a_parked_ticket_is_taken_up_at_its_deadline() -> None:
 
 async def test_the_last_look_falls_on_the_deadline() -> None:
     """A task that ends just before the deadline is done, one that ends just after it expires."""
-    for ends, kind in ((299.9, Done), (300.1, Expired)):
+    for ends, kind in ((299.9, Done), (300.1, TicketExpired)):
         began = anyio.current_time()
         job = Job(ends_at(began + ends))
         end = await Engine().run(job, begin(timeout=300))
@@ -274,7 +274,7 @@ async def test_an_expired_ticket_tells_the_whole_wait() -> None:
     """Its error has the polls and the seconds of all slices, and the last answer."""
     job = Job("running")
     end = await Engine().run(job, begin(timeout=300))
-    assert isinstance(end, Expired)
+    assert isinstance(end, TicketExpired)
     assert (end.error.polls, end.ticket.polls) == (len(job.polls), len(job.polls))
     assert end.error.elapsed == pytest.approx(300, abs=1)
     assert end.error.ref == REF
@@ -285,7 +285,7 @@ async def test_an_expired_ticket_tells_the_whole_wait() -> None:
 
 async def test_a_ticket_left_lying_past_its_deadline_gets_one_look() -> None:
     """After a long outage of all workers, what ended in time is not reported as expired."""
-    for job, kind in ((Job("done", latency=20), Done), (Job("running"), Expired)):
+    for job, kind in ((Job("done", latency=20), Done), (Job("running"), TicketExpired)):
         ticket = begin(timeout=100)
         await anyio.sleep(5000)
         end = await Engine().slice(job, ticket)
@@ -301,7 +301,7 @@ async def test_a_last_look_that_fails_is_made_again_and_then_told() -> None:
     assert isinstance(end, Done)
     down = Job(ServerError("the provider is down", status=502))
     end = await Engine().slice(down, ticket)
-    assert isinstance(end, Expired)
+    assert isinstance(end, TicketExpired)
     assert len(down.polls) > 1
 
 
@@ -339,8 +339,8 @@ async def test_a_slice_that_shares_its_task_goes_on_with_others() -> None:
             poll_slice(poller, lambda _: job, begin(), hold=40, clock=now),
             poller.wait(job),
         )
-    assert isinstance(short, Pending)
-    assert isinstance(long, Pending)
+    assert isinstance(short, Handover)
+    assert isinstance(long, Handover)
     assert plain == Report("done")
     assert 0 < short.ticket.polls < long.ticket.polls < len(job.polls)
 
@@ -354,7 +354,7 @@ async def test_a_poll_under_way_at_the_slices_end_is_answered() -> None:
     hangs = Job("running", latency=math.inf)
     async with Poller() as poller:
         end = await poll_slice(poller, lambda _: hangs, begin(), rng=_Middle(), clock=now)
-        assert isinstance(end, Pending)
+        assert isinstance(end, Handover)
         assert poller.stats().pending == 0
 
 
@@ -372,7 +372,7 @@ async def test_a_slice_waits_for_its_first_poll_where_the_budget_is_short() -> N
         ticket = begin(timeout=10_000)
         while anyio.current_time() < 1000:
             end = await poll_slice(poller, lambda _: item, ticket, hold=10, rng=rng, clock=now)
-            assert isinstance(end, Pending)
+            assert isinstance(end, Handover)
             ticket = end.ticket
             await anyio.sleep(end.delay)
 
@@ -488,7 +488,7 @@ def test_a_killed_worker_loses_no_wait(ends: float, kills: list[float], seed: in
                 end = await engine.slice(job, ticket)
                 if isinstance(end, Done):
                     break
-                assert isinstance(end, Pending)
+                assert isinstance(end, Handover)
                 await anyio.sleep(end.delay)
                 ticket = end.ticket
             await anyio.sleep(30)
@@ -517,14 +517,14 @@ def test_clocks_that_jump_lose_no_wait(jumps: list[float], seed: int) -> None:
             for jump in jumps:
                 shift = jump
                 end = await engine.slice(which, ticket)
-                if not isinstance(end, Pending):
+                if not isinstance(end, Handover):
                     break
                 assert 0 <= end.delay <= 600
                 ticket = end.ticket
             else:
                 shift = 0.0
                 end = await engine.run(which, ticket)
-            assert type(end) is (Expired if which is running else Done)
+            assert type(end) is (TicketExpired if which is running else Done)
 
     run_virtual(run)
 
@@ -547,7 +547,7 @@ async def test_an_outcome_is_plain_json() -> None:
     assert (outcome.state, outcome.result) == (TaskState.FAILED, None)
     assert (outcome.error_type, "out of tea" in (outcome.error or "")) == ("TaskFailed", True)
     expired = await Engine().run(Job("running"), begin(timeout=10))
-    assert isinstance(expired, Expired)
+    assert isinstance(expired, TicketExpired)
     assert isinstance(expired.error, WaitTimeout)
     assert outcome_of(ticket, expired, clock=now).how == "expired"
 
@@ -575,5 +575,5 @@ async def test_a_look_that_hangs_over_the_end_of_its_slice_is_counted() -> None:
     job = Job("running", latency=[0.0, math.inf])
     schedule = Schedule(first=5, factor=1, cap=5, jitter=0)
     end = await Engine(hold=10, schedule=schedule).slice(job, begin())
-    assert isinstance(end, Pending)
+    assert isinstance(end, Handover)
     assert end.ticket.polls == len(job.polls) == 2

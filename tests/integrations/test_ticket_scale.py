@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from asyncclient import Poller
-from asyncclient._durable import Pending, Ticket, poll_slice
+from asyncclient._durable import Handover, Ticket, poll_slice
 from tests.poller.service import Item, Service
 from tests.waiting.scenario import REF
 
@@ -50,7 +50,7 @@ async def test_the_plan_for_ten_million_waits_holds() -> None:
                 poller, lambda _: item, ticket, hold=hold, rng=rng, clock=anyio.current_time
             )
             turns += 1
-            assert isinstance(end, Pending)
+            assert isinstance(end, Handover)
             ticket = end.ticket
             await anyio.sleep(end.delay)
 

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from asyncclient import Done, Poller, Schedule
-from asyncclient._durable import Expired, Outcome, Ticket
+from asyncclient._durable import Outcome, Ticket, TicketExpired
 from asyncclient.integrations._turns import Later, Turns
 from tests.waiting.scenario import REF, Job, ends_at
 
@@ -41,7 +41,7 @@ class Shelf:
         """Count."""
         self.recovered += 1
 
-    async def sink(self, key: str, _end: Done[object] | Expired) -> None:
+    async def sink(self, key: str, _end: Done[object] | TicketExpired) -> None:
         """Take a note."""
         self.told.append(key)
 
@@ -141,7 +141,7 @@ async def test_a_stopped_engine_gets_everything_back_at_once() -> None:
 async def test_what_goes_wrong_in_a_worker_is_tried_again_later() -> None:
     """A sink that raises, or a ticket that cannot be read, costs no wait."""
 
-    async def failing(_key: str, _end: Done[object] | Expired) -> None:
+    async def failing(_key: str, _end: Done[object] | TicketExpired) -> None:
         raise OSError("the sink's own trouble")
 
     shelf = Shelf()

@@ -13,7 +13,7 @@ import sys
 import time
 
 from asyncclient import Done, Poller, Schedule, SessionPool
-from asyncclient._durable import Client, Expired
+from asyncclient._durable import Client, TicketExpired
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 
@@ -27,7 +27,7 @@ async def main(
     """Work until killed."""
     ledger = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-    async def sink(key: str, end: Done[object] | Expired) -> None:
+    async def sink(key: str, end: Done[object] | TicketExpired) -> None:
         line = f"{key} {end.state} {os.getpid()} {time.time():.3f}\n"
         os.write(ledger, line.encode())
 

@@ -12,7 +12,7 @@ import os
 import time
 from pathlib import Path
 
-from asyncclient import Done, Expired, SessionPool, Task, TaskRef, Vocabulary, polling_task
+from asyncclient import Done, SessionPool, Task, TaskRef, TicketExpired, Vocabulary, polling_task
 from asyncclient._durable import TaskOf
 
 LEDGER = Path(os.environ["LEDGER"])
@@ -53,9 +53,9 @@ def clients(pool: SessionPool) -> TaskOf:
     return task_of
 
 
-async def sink(key: str, end: Done[object] | Expired) -> None:
+async def sink(key: str, end: Done[object] | TicketExpired) -> None:
     """Write an end down; a stubborn one only when it comes again."""
     if refuses(key):
         note(f"refused {key}")
         raise OSError("the sink's own trouble")
-    note(f"told {key} {'expired' if isinstance(end, Expired) else end.state} {end.polls}")
+    note(f"told {key} {'expired' if isinstance(end, TicketExpired) else end.state} {end.polls}")
