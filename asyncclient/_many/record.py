@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 import msgspec
 
 from asyncclient._many.queue import Queue
-from asyncclient._ref import TaskRef, task_key
+from asyncclient._ref import TaskRef, is_same_task, task_key
 from asyncclient._state import TaskState
 from asyncclient._task import Task, ref_of
 from asyncclient._waiting import SAME_INSTANT, Record, Term, is_task, no_task
@@ -258,7 +258,11 @@ class Registry:
             record = self._records.get(key)
             return [] if record is None else [record]
         found = [self._records.get(task_key(account, key)) for account in self._accounts]
-        return [record for record in found if record is not None and _is_of(record, key)]
+        return [
+            record
+            for record in found
+            if record is not None and record.ref is not None and is_same_task(record.ref, key)
+        ]
 
 
 def key_of(task: Task[T]) -> Hashable:
@@ -280,14 +284,6 @@ def _account_of(record: SharedRecord) -> Hashable:
     if record.ref is None or not isinstance(key, tuple):
         return None
     return cast("tuple[Hashable, ...]", key)[0]
-
-
-def _is_of(record: SharedRecord, ref: TaskRef) -> bool:
-    """Return whether a task is the one that a reference stands for, as far as it names accounts."""
-    found = ref_of(record.task)
-    if found is None or found.provider != ref.provider:
-        return False
-    return None in {found.account, ref.account} or found.account == ref.account
 
 
 def twin(error: Exception) -> Exception:
