@@ -139,7 +139,7 @@ def age_of(ref: TaskRef | None) -> float:
 
 
 def checked_ref(ref: object) -> TaskRef:
-    """Return a reference, or say what to do with what is none."""
+    """Return a reference, or raise an error that says what to pass."""
     if not isinstance(ref, TaskRef):
         msg = f"task() takes a TaskRef, not {type(ref).__name__}: read a text with decode_ref first"
         raise TypeError(msg)

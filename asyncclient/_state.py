@@ -117,7 +117,7 @@ class Vocabulary:
 
 
 def _words(given: object, state: TaskState) -> Iterable[str | int]:
-    # A lone text is one word, not a row of letters, and bytes are no row of numbers.
+    # A single text is one word, not a sequence of letters; bytes are no sequence of numbers.
     lone = isinstance(given, str | bytes | bytearray) or not isinstance(given, Iterable)
     words: list[object] = [given] if lone else [*cast("Iterable[object]", given)]
     for word in words:
@@ -141,7 +141,7 @@ class Snapshot(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
         elapsed: seconds since the wait began.
         progress: how far it has come, in the provider's own unit, if it says so.
         reason: the provider's words for what went wrong or what it waits for, if it says so.
-        raw: the answer as it came, undecoded; None when the task's `poll()` does not keep it.
+        raw: the answer as it came, undecoded; None when the task's `observe()` does not keep it.
     """
 
     state: TaskState | None

@@ -67,7 +67,7 @@ class AsyncClientError(Exception):
             or after a full stop where it is a sentence of its own, with a capital.
 
     Attributes:
-        advice: the next step; empty where there is none to tell.
+        advice: the next step; empty where there is none.
         ref: the task that was waited for, if it has a portable reference.
         snapshot: the last answer about the task, if there was one.
         polls: polls made by the wait, failed ones included.

@@ -30,7 +30,7 @@ from asyncclient.errors import AsyncClientError, WaitTimeout
 # Slices that begin together must not end together: 3,000 that did cut an engine's throughput to a
 # third.
 _SPREAD = 0.2
-# What ends a little after a slice would is held to its end: one more turn is worth no second wait.
+# A wait that ends soon after its slice is held to the end: a hand-over costs more.
 _TO_THE_END = 1.5
 # Where the budget is short, a slice lasts until its first look has had its turn, but no longer than
 # this many holds: handed back before that, a wait would lose its place in line each time.
@@ -130,7 +130,7 @@ class _Slice(Receiver):
 
     def __init__(
         self,
-        polling: PollLoop,
+        poll_loop: PollLoop,
         task: Task[object],
         ticket: Ticket,
         *,
@@ -139,7 +139,7 @@ class _Slice(Receiver):
         clock: Callable[[], float],
     ) -> None:
         super().__init__()
-        self._polling = polling
+        self._poll_loop = poll_loop
         self._task = task
         self._ticket = ticket
         self._hold = hold
@@ -148,20 +148,21 @@ class _Slice(Receiver):
         self._left = ticket.left(clock())
         # What ends a little after the hold is waited for to its end.
         held = self._left > hold * _TO_THE_END
-        self._hold_ends = polling.loop.time() + hold if held else math.inf
-        self._end: asyncio.Future[Done[object] | float | None] = polling.loop.create_future()
+        self._hold_ends = poll_loop.loop.time() + hold if held else math.inf
+        # Its end; or when the next look is due; or None where that is not known.
+        self._end: asyncio.Future[Done[object] | float | None] = poll_loop.loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._seen: float | None = None
         self._is_cut_off = False
         timeout = self._left if self._left > 0 else _LAST_LOOK
-        self._waiter = polling.submit(task, self, timeout=timeout, earlier=ticket.polls)
+        self._waiter = poll_loop.submit(task, self, timeout=timeout, earlier=ticket.polls)
         self._record = cast("SharedRecord", self._waiter.record)
         self._polls_before = self._record.polls
 
     async def run(self) -> Done[object] | TicketExpired | Handover:
         """Hold the wait, and say how far it came."""
         self._set_timer(self._hold_ends, self._hold_is_over)
-        deadline = self._polling.watch_deadline(self._waiter)
+        deadline = self._poll_loop.watch_deadline(self._waiter)
         try:
             end = await self._end
         finally:
@@ -169,7 +170,7 @@ class _Slice(Receiver):
             for timer in (self._timer, deadline):
                 if timer is not None:
                     timer.cancel()
-            self._polling.leave(self._waiter)
+            self._poll_loop.leave(self._waiter)
         if not isinstance(end, Done):
             return self._expired(None) if self._left <= 0 else self._handover(end)
         error = end.error
@@ -189,7 +190,7 @@ class _Slice(Receiver):
 
     def go_on(self, due: float, *, answered: bool) -> None:
         """Note that a look has shown no end, and when the next one is due."""
-        now = self._polling.loop.time()
+        now = self._poll_loop.loop.time()
         if answered:
             self._seen = now
         if self._left <= 0:
@@ -211,7 +212,7 @@ class _Slice(Receiver):
             self._set_timer(self._hold_ends + patience, lambda: self._finish(None))
 
     def _set_timer(self, when: float, call: Callable[[], None]) -> None:
-        self._timer = None if when == math.inf else self._polling.loop.call_at(when, call)
+        self._timer = None if when == math.inf else self._poll_loop.loop.call_at(when, call)
 
     def _finish(self, end: Done[object] | float | None) -> None:
         if not self._end.done():
@@ -227,12 +228,12 @@ class _Slice(Receiver):
         return None if self._record.snapshot is None else self._record.snapshot.state
 
     def _is_tolerated(self, error: Exception) -> bool:
-        """Return whether an error is the provider's trouble, which outlasts no durable wait."""
+        """Return whether an error is the provider's trouble, which never ends a durable wait."""
         transient = cast("tuple[type[Exception], ...]", getattr(self._task, "transient", ()))
         return is_transient(error) or isinstance(error, transient)
 
     def _handover(self, due: float | None) -> Handover:
-        ticket, now = self._later_ticket(), self._polling.loop.time()
+        ticket, now = self._later_ticket(), self._poll_loop.loop.time()
         if due is None:
             due = now + (self._gap(ticket.polls) or self._hold)
         delay = max(0.0, min(due - now, ticket.left(self._clock())))
@@ -241,7 +242,7 @@ class _Slice(Receiver):
     def _later_ticket(self) -> Ticket:
         seen = self._ticket.seen
         if self._seen is not None:
-            seen = int(self._clock() - (self._polling.loop.time() - self._seen))
+            seen = int(self._clock() - (self._poll_loop.loop.time() - self._seen))
         polls = self._ticket.polls + self._polls()
         return msgspec.structs.replace(self._ticket, polls=polls, seen=seen)
 
@@ -256,7 +257,7 @@ class _Slice(Receiver):
             since = ticket.seen or ticket.ref.created or ticket.started
             unseen = max(0.0, now - since)
             if self._seen is not None:
-                unseen = self._polling.loop.time() - self._seen
+                unseen = self._poll_loop.loop.time() - self._seen
         return msgspec.structs.replace(end, polls=polls, elapsed=elapsed, unseen=unseen)
 
     def _expired(self, error: Exception | None) -> TicketExpired:

@@ -156,7 +156,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         how: `done`, the task ended or cannot be asked about; `expired`, it has not ended by the
-            deadline; `cancelled`, the wait (not the task) was called off.
+            deadline; `cancelled`, the wait (not the task) was cancelled.
         ref: the task.
         state: its last known state.
         result: the provider's final answer as plain JSON; None when it did not end well, or when
@@ -180,7 +180,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def called_off(cls, ticket: Ticket, *, clock: Callable[[], float] | None = None) -> Self:
-        """Write down that a wait was called off now."""
+        """Write down that a wait was cancelled now."""
         now = (clock or wall_clock)()
         return cls(
             how="cancelled",

@@ -1,4 +1,4 @@
-"""One request, repeated as far as it is safe: all that a provider needs to speak."""
+"""One request, repeated as far as it is safe: all that a provider needs to send requests."""
 
 from __future__ import annotations
 
@@ -35,16 +35,18 @@ _log = logging.getLogger("asyncclient.call")
 _BACKOFF = Backoff(first=0.5, cap=8.0)
 # Seconds for all repeats of one request: a caller who awaits a single answer has not asked to wait.
 _REPEAT_SECONDS = 30.0
-# Characters. What is shorter is no credential, but may well be a part of a word.
+# Characters. Shorter texts are not hidden: they may be parts of words.
 _LEAST_SECRET = 8
-# Bytes of JSON. A ticket has 400, of which the longest ids of a provider leave this many.
+# Bytes of JSON. A ticket has 400; the longest provider ids leave this many.
 _LONGEST_NAME = 100
 # "See other" is said after a request was done: its answer stands elsewhere (RFC 9110, 15.4.4).
 _SEE_OTHER = 303
 
 
 class Account:
-    """Where to ask, and as whom: one set of credentials at one base URL. Making one does no I/O.
+    """Where to ask, and as which account: one set of credentials at one base URL.
+
+    Making one does no I/O.
 
     Args:
         transport: what carries the requests.

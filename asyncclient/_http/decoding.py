@@ -54,7 +54,7 @@ def read_answer(
     try:
         answer = decode(decoder, response, name)
     except DecodeError as error:
-        # A refusal's `data` has any shape: what it says of itself goes before its shape.
+        # A refusal's `data` has any shape: look for an error in it before complaining of its shape.
         refused = refused_by(response, name)
         if refused is None:
             raise

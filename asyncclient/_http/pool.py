@@ -328,7 +328,7 @@ def _failure(error: BaseException, request: Request, *, sent: bool, closed: bool
             "authority",
         )
     if isinstance(error, aiohttp.InvalidURL | ValueError):
-        return ConnectFailed(f"{at}: not a URL that can be asked: {error}", permanent=True)
+        return ConnectFailed(f"{at}: not a valid URL: {error}", permanent=True)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return ConnectFailed(f"{at}: no connection in time", advice="is the network up?")
     if isinstance(error, aiohttp.ClientConnectorError):
@@ -338,7 +338,7 @@ def _failure(error: BaseException, request: Request, *, sent: bool, closed: bool
     if isinstance(error, TimeoutError):
         if not sent:
             return RequestTimeout(
-                f"{at}: not sent within its timeout, for want of a connection: is "
+                f"{at}: not sent within its timeout, because no connection was free: is "
                 "SessionPool(limit=...) too low, or the network down?",
                 sent=False,
             )

@@ -10,7 +10,7 @@ from asyncclient._many.poller import (
     Poller as Poller,
     PollerStats as PollerStats,
 )
-from asyncclient._many.record import (
+from asyncclient._many.shared import (
     Done as Done,
     Receiver as Receiver,
     SharedRecord as SharedRecord,

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
 
 from asyncclient._many.loop import PollLoop
-from asyncclient._many.record import Done, Receiver, Waiter
+from asyncclient._many.shared import Done, Receiver, Waiter
 from asyncclient._task import Task
 from asyncclient._waiting import SAME_INSTANT
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 _BATCH = 256
 # Ends that may wait for their reader before no further task is taken in.
 _UNREAD = 10_000
-# A line is rid of what has left it when that is more than half of it, and this many more.
+# Ended waits are removed when they are more than half, and more than this many.
 _STALE = 256
 
 
@@ -28,11 +28,11 @@ class Group(Receiver):
     """The waits of one `as_done`, and their ends in their order."""
 
     def __init__(
-        self, polling: PollLoop, tasks: Iterable[Task[T]] | AsyncIterable[Task[T]], timeout: float
+        self, poll_loop: PollLoop, tasks: Iterable[Task[T]] | AsyncIterable[Task[T]], timeout: float
     ) -> None:
         super().__init__()
-        self._loop = polling.loop
-        self._polling = polling
+        self._loop = poll_loop.loop
+        self._poll_loop = poll_loop
         self._timeout = timeout
         self._unread: deque[Done[object]] = deque()
         self._waiting = 0
@@ -45,7 +45,7 @@ class Group(Receiver):
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self.error: BaseException | None = None
-        polling.receivers.add(self)
+        poll_loop.receivers.add(self)
         self._feeding: asyncio.Task[None] | None = self._loop.create_task(self._feed(tasks))
         self._feeding.add_done_callback(self._fed)
 
@@ -87,7 +87,7 @@ class Group(Receiver):
 
     def end(self) -> None:
         """Take in no more, and leave all waits."""
-        self._polling.receivers.discard(self)
+        self._poll_loop.receivers.discard(self)
         feeding, self._feeding = self._feeding, None
         if self._loop.is_closed():
             return
@@ -96,7 +96,7 @@ class Group(Receiver):
         if self._timer is not None:
             self._timer.cancel()
         for waiter in [*self._line, *self._late]:
-            self._polling.leave(waiter)
+            self._poll_loop.leave(waiter)
         self._call_reader()
 
     def _fed(self, _feeding: asyncio.Task[None]) -> None:
@@ -121,7 +121,7 @@ class Group(Receiver):
             self.error = error
 
     async def _take_in(self, task: Task[T]) -> None:
-        waiter = self._polling.submit(task, self, timeout=self._timeout)
+        waiter = self._poll_loop.submit(task, self, timeout=self._timeout)
         self._waiting += 1
         self._line.append(waiter)
         if self._timer is None and waiter.deadline < math.inf:
@@ -141,7 +141,7 @@ class Group(Receiver):
                 self._timer = self._loop.call_at(first.deadline, self._line_reached)
                 return
             self._line.popleft()
-            self._polling.reach_deadline(first)
+            self._poll_loop.reach_deadline(first)
             if first.record is not None:
                 self._late.append(first)
 

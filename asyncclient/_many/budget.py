@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-# A generic cell rate algorithm in three lines, since a kept library cannot be slowed by an answer:
+# A generic cell rate algorithm; maintained libraries cannot be slowed down by an answer:
 # requests are spaced by 1/rate, and one that comes late may be caught up within this many seconds.
 _SLACK = 0.02
 # After a refusal, the rate falls to this share of what was accepted lately …

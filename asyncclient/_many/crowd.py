@@ -17,7 +17,7 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 class DueTimes:
     """How many looks are due in each moment to come: of two gaps, the emptier moment is taken.
 
-    The best of two draws is what keeps a crowd flat; a single one leaves its chance heaps ("The
+    The best of two draws is what keeps a crowd flat; a single draw leaves random peaks ("The
     Power of Two Choices in Randomized Load Balancing", Mitzenmacher 2001).
     """
 

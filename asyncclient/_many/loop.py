@@ -13,24 +13,24 @@ from contextvars import Context
 from itertools import islice
 from typing import TypeVar
 
-from asyncclient._many.accounts import Accounts
 from asyncclient._many.crowd import Arrivals
-from asyncclient._many.record import (
+from asyncclient._many.queues import Queues
+from asyncclient._many.sender import Sender
+from asyncclient._many.shared import (
     Done,
     Receiver,
     Registry,
     SharedRecord,
     Waiter,
+    copy_of_error,
     key_of,
-    twin,
 )
-from asyncclient._many.sender import Sender
 from asyncclient._many.timetable import Timetable
 from asyncclient._state import Snapshot
 from asyncclient._task import Task
 from asyncclient._waiting import (
     SAME_INSTANT,
-    Asks,
+    AskCaller,
     Gaps,
     Polling,
     Report,
@@ -53,7 +53,7 @@ class PollLoop:
     """Looks at any number of tasks, at each once however many wait for it, in one event loop.
 
     Attributes:
-        accounts: the queues.
+        queues: one for each budget.
         sender: sends the looks.
         receivers: what is to be stopped when this is closed.
         errors: looks that failed.
@@ -63,13 +63,13 @@ class PollLoop:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        accounts: Accounts,
+        queues: Queues,
         gaps: Gaps,
         draw: Callable[[float], float],
         concurrency: int,
     ) -> None:
         self.loop = loop
-        self.accounts = accounts
+        self.queues = queues
         self.receivers: set[Receiver] = set()
         self.errors = self.waits = 0
         self._is_closed = False
@@ -81,7 +81,7 @@ class PollLoop:
         self._context = Context()
         self._timetable = Timetable(loop, self._context, self._hand_over)
         self._polling: Polling[SharedRecord] = Polling(_report, gaps, draw)
-        self.sender = Sender(loop, self._context, self._polling, concurrency, self._landed)
+        self.sender = Sender(loop, self._context, self._polling, concurrency, self._after_look)
 
     def pending(self) -> int:
         """Return how many tasks are waited for."""
@@ -91,7 +91,7 @@ class PollLoop:
         """Stop looking; pending waits end with a `RuntimeError`."""
         self._is_closed = True
         self._timetable.close()
-        for queue in self.accounts.queues.values():
+        for queue in self.queues.by_name.values():
             if queue.timer is not None:
                 queue.timer.cancel()
         for receiver in self.receivers:
@@ -116,7 +116,7 @@ class PollLoop:
         weight: float = 1.0,
         earlier: int = 0,
     ) -> Waiter:
-        """Begin one wait, after some looks by earlier ones, and return what stands for it."""
+        """Begin one wait, and return its waiter; earlier waits for it made `earlier` looks."""
         if self._is_closed:
             msg = "this Poller is closed: make a new one, or use it inside its 'async with'"
             raise RuntimeError(msg)
@@ -125,7 +125,7 @@ class PollLoop:
         record = self._registry.get(key)
         fresh = record is None
         if record is None:
-            record = SharedRecord(task, now, key=key, queue=self.accounts.queue_of(task, now))
+            record = SharedRecord(task, now, key=key, queue=self.queues.queue_of(task, now))
             record.queue.pending += 1
             record.gap_number = earlier
             self._registry.add(record)
@@ -155,7 +155,7 @@ class PollLoop:
 
     def pump_all(self) -> None:
         """Send what is due, since the rates have changed."""
-        for queue in self.accounts.queues.values():
+        for queue in self.queues.by_name.values():
             self.sender.pump(queue)
 
     def wake(self, key: Hashable) -> bool:
@@ -191,7 +191,7 @@ class PollLoop:
         for queue in dict.fromkeys(record.queue for _, record in due):
             self.sender.pump(queue)
 
-    def _landed(
+    def _after_look(
         self,
         record: SharedRecord,
         step: Sleep | None,
@@ -202,12 +202,14 @@ class PollLoop:
     ) -> None:
         """Do what follows a look: end waits, or set when the next look is due."""
         if counted:
-            self._account(record, step, failure)
+            self._note_outcome(record, step, failure)
         if changed is not None:
             _report.changed(record, changed)
         self._settle(record, step, failure, answered=counted and not record.failures)
 
-    def _account(self, record: SharedRecord, step: Sleep | None, failure: Exception | None) -> None:
+    def _note_outcome(
+        self, record: SharedRecord, step: Sleep | None, failure: Exception | None
+    ) -> None:
         """Note what a look says of its account."""
         queue = record.queue
         if not record.failures:
@@ -231,7 +233,7 @@ class PollLoop:
             return
         now = self.loop.time()
         for record in some:
-            gap = self._gaps.usual(record, now)
+            gap = self._gaps.typical(record, now)
             if gap is None or record.is_ready or record.flight is not None or not record.waiters:
                 continue
             due = max(now + self._draw(gap), record.sent + gap)
@@ -252,7 +254,7 @@ class PollLoop:
     ) -> None:
         """Do what follows a look: end waits, or set when the next look is due."""
         now = self.loop.time()
-        if isinstance(step, Asks):
+        if isinstance(step, AskCaller):
             failure = evidence.blocked(record, now - record.began)
         if failure is not None:
             self._fail(record, failure)
@@ -286,15 +288,15 @@ class PollLoop:
     def _fail(self, record: SharedRecord, error: Exception) -> None:
         """End the waits that an error ends.
 
-        What is not an error of this library is of what a waiter's own task is made of (its client
-        or pool is closed, say): those who wait with another task for the same are asked through it.
+        An error from outside this library comes from one waiter's own task (its client is closed,
+        say): waiters with another task object go on with theirs.
         """
         failed = record.waiters
-        if not isinstance(error, AsyncClientError) and record.looker is not None:
-            task = record.looker.task
+        if not isinstance(error, AsyncClientError) and record.asker is not None:
+            task = record.asker.task
             failed = tuple(waiter for waiter in failed if waiter.task is task) or failed
         for number, waiter in enumerate(failed):
-            self._deliver(waiter, None, twin(error) if number else error)
+            self._deliver(waiter, None, copy_of_error(error) if number else error)
 
     def _expire(
         self, waiter: Waiter, record: SharedRecord, retry_after: float | None = None
@@ -318,14 +320,14 @@ class PollLoop:
             error=error,
             polls=error.polls if isinstance(error, AsyncClientError) else record.polls,
             elapsed=elapsed,
-            unseen=record.tally.unseen,
+            unseen=record.rare.unseen,
             why=record.why,
         )
         self._leave(waiter, error)
         waiter.receiver.put(done)
 
     def leave(self, waiter: Waiter) -> None:
-        """Take away one waiter that is awaited no longer; one that has ended is none."""
+        """Remove a waiter; nothing happens if its wait has ended."""
         self._leave(waiter, asyncio.CancelledError())
 
     def _leave(self, waiter: Waiter, error: BaseException | None) -> None:

@@ -1,4 +1,4 @@
-"""How the looks of one account fare: an outage, its end, and whom that concerns. No clock."""
+"""How the looks of one account go: an outage, its end, and which tasks it touches. No clock."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ import msgspec
 
 from asyncclient._arguments import number, seconds, whole_number
 from asyncclient._learning import LearnedSchedule
-from asyncclient._many.accounts import Accounts
 from asyncclient._many.as_done import AsDone
 from asyncclient._many.loop import PollLoop
-from asyncclient._many.record import Done, Receiver
+from asyncclient._many.queues import Queues
+from asyncclient._many.shared import Done, Receiver
 from asyncclient._schedule import Pacing, checked_rng, checked_schedule, drawing
 from asyncclient._task import Task
 from asyncclient._waiting import gaps_of
@@ -133,8 +133,8 @@ class Poller:
         self._draw = drawing(rng)
         self._concurrency = concurrency
         cost = None if self._gaps.learned is None else self._gaps.learned.poll_cost
-        self._accounts = Accounts(rates, cost)
-        self._polling: PollLoop | None = None
+        self._queues = Queues(rates, cost)
+        self._poll_loop: PollLoop | None = None
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -152,8 +152,8 @@ class Poller:
     async def aclose(self) -> None:
         """Stop polling; pending waits end with a `RuntimeError`. Closing twice is harmless."""
         closed, self._closed = self._closed, True
-        if self._polling is not None and not closed:
-            await self._polling.close()
+        if self._poll_loop is not None and not closed:
+            await self._poll_loop.close()
 
     async def wait(self, task: Task[T], *, timeout: float = 600.0, weight: float = 1.0) -> T:
         """Wait for one task to end, and return the provider's typed final answer.
@@ -165,7 +165,7 @@ class Poller:
                 4 is polled about twice as often as 1. Default 1.
 
         Returns:
-            what the last `poll()` returned.
+            the provider's answer to the last look.
 
         Raises:
             TaskFailed, TaskCancelled, TaskExpired, TaskBlocked, WaitTimeout: as `wait_until_done`,
@@ -217,7 +217,7 @@ class Poller:
         Returns:
             whether that task is waited for here.
         """
-        return self._polling is not None and self._polling.wake(key)
+        return self._poll_loop is not None and self._poll_loop.wake(key)
 
     def take_share(self, share: float) -> None:
         """Use only this part of every given or documented rate, as one of several workers does.
@@ -237,9 +237,11 @@ class Poller:
         if part > 1:
             msg = f"share={share!r} must be at most 1{advice}"
             raise ValueError(msg)
-        self._accounts.take_share(part, 0.0 if self._polling is None else self._polling.loop.time())
-        if self._polling is not None:
-            self._polling.pump_all()
+        self._queues.take_share(
+            part, 0.0 if self._poll_loop is None else self._poll_loop.loop.time()
+        )
+        if self._poll_loop is not None:
+            self._poll_loop.pump_all()
 
     @property
     def learned(self) -> LearnedSchedule | None:
@@ -248,7 +250,7 @@ class Poller:
 
     def stats(self) -> PollerStats:
         """Return what it is doing."""
-        return _stats_of(self._polling, self._accounts, self._gaps.learned)
+        return _stats_of(self._poll_loop, self._queues, self._gaps.learned)
 
     def running(self) -> PollLoop:
         """Return what looks in the running loop: for other kinds of waits than the poller's own."""
@@ -260,17 +262,17 @@ class Poller:
         if self._closed:
             msg = "this Poller is closed: make a new one, or use it inside its 'async with'"
             raise RuntimeError(msg)
-        if self._polling is None:
-            self._polling = PollLoop(
-                loop, self._accounts, self._gaps, self._draw, self._concurrency
+        if self._poll_loop is None:
+            self._poll_loop = PollLoop(
+                loop, self._queues, self._gaps, self._draw, self._concurrency
             )
-        elif self._polling.loop is not loop:
+        elif self._poll_loop.loop is not loop:
             msg = (
                 "this Poller belongs to another event loop: make one inside each asyncio.run(), "
                 "and share it there"
             )
             raise RuntimeError(msg)
-        return self._polling
+        return self._poll_loop
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
@@ -315,17 +317,17 @@ def _rates(rate: float | Mapping[str, float] | None) -> dict[str | None, float]:
 
 
 def _stats_of(
-    polling: PollLoop | None, accounts: Accounts, learned: LearnedSchedule | None
+    polling: PollLoop | None, all_queues: Queues, learned: LearnedSchedule | None
 ) -> PollerStats:
     """Return what a poller is doing; it has no loop before its first wait."""
     now = 0.0 if polling is None else polling.loop.time()
     lags = [] if polling is None else sorted(polling.sender.lags)
-    queues = accounts.queues.values()
+    queues = all_queues.by_name.values()
     return PollerStats(
         pending=0 if polling is None else polling.pending(),
         waiters=0 if polling is None else polling.waits,
         in_flight=sum(queue.in_flight for queue in queues),
-        polls=0 if polling is None else polling.sender.sent,
+        polls=0 if polling is None else polling.sender.returned,
         errors=0 if polling is None else polling.errors,
         lag_p50=lags[len(lags) // 2] if lags else 0.0,
         lag_p99=lags[len(lags) * 99 // 100] if lags else 0.0,

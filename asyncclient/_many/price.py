@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 
-# The share of a budget that is meant to be used: a little is left for what is not foreseen.
+# The share of a budget that is meant to be used. A little is left for what is not foreseen.
 _BUSY = 0.97
-# Seconds over which the recent demand is a mean …
+# Seconds over which the recent demand is a mean.
 _DEMAND_MEMORY = 5.0
-# … the time constant with which the price follows it, slower than it is measured …
+# Seconds. The time constant with which the price follows the demand: slower than it is measured.
 _PRICE_SECONDS = 10.0
-# … the seconds between two moves of it at least …
+# Seconds between two moves of the price, at least.
 _PRICE_STEP = 0.5
-# … and by how many times too much or too little a single moment may count.
+# A single moment counts as at most this many times too much or too little.
 _MOST_OFF = 4.0
 # Seconds within which what stands in line is to be worked off.
 _CLEARING_SECONDS = 5.0

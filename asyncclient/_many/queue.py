@@ -36,7 +36,7 @@ class Queue(Generic[R]):
         budget: when the next look may be sent.
         price: what a look must be worth now.
         due_times: how many looks are due when.
-        outage: how its looks fare.
+        outage: whether its looks succeed or fail.
         line: those that are due.
         pending: tasks that are waited for.
         in_flight: looks under way.
@@ -71,8 +71,8 @@ class Queue(Generic[R]):
         self.served = max(self.served, turn)
         return record
 
-    def is_news(self, now: float) -> bool:
-        """Return whether a failed look is worth a warning, and take it for given."""
+    def take_warning(self, now: float) -> bool:
+        """Return whether to warn of a failed look; if so, there is no other for a minute."""
         if now - self._warned_at <= _WARNING_GAP:
             return False
         self._warned_at = now

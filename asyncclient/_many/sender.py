@@ -8,17 +8,19 @@ from contextvars import Context
 from typing import Protocol
 
 from asyncclient._many.queue import Queue
-from asyncclient._many.record import SharedRecord
+from asyncclient._many.shared import SharedRecord
 from asyncclient._state import Snapshot
 from asyncclient._waiting import Polling, Sleep, change_between
 
+# Enough for a 99th percentile, at little memory.
 _LAGS = 1024
+# Seconds. A look that ignores its cancellation must not hold up the end.
 _CLOSE_SECONDS = 5.0
 # A look that something of its own has cancelled is repeated after a second.
 _CANCELLED = Sleep(1.0, "error")
 
 
-class Landed(Protocol):
+class AfterLook(Protocol):
     """Does what follows a look: waits, ends waits well (no step), or badly (a failure)."""
 
     def __call__(
@@ -37,7 +39,7 @@ class Sender:
 
     Attributes:
         lags: seconds by which recent looks were sent after they were due.
-        sent: looks that have come back.
+        returned: looks that have come back.
     """
 
     def __init__(
@@ -46,15 +48,15 @@ class Sender:
         context: Context,
         polling: Polling[SharedRecord],
         concurrency: int,
-        landed: Landed,
+        landed: AfterLook,
     ) -> None:
         self.lags: deque[float] = deque(maxlen=_LAGS)
-        self.sent = 0
+        self.returned = 0
         self._loop = loop
         self._context = context
         self._polling = polling
         self._concurrency = concurrency
-        self._landed = landed
+        self._after_look = landed
         self._flights: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -106,9 +108,9 @@ class Sender:
         record.sent = now
         # Through a waiter who is still there, and in its context: a source of tokens that asks for
         # the current user must not find another waiter's.
-        record.looker = record.waiters[0]
-        record.task = record.looker.task
-        context = record.looker.receiver.context.copy()
+        record.asker = record.waiters[0]
+        record.task = record.asker.task
+        context = record.asker.receiver.context.copy()
         flight = self._loop.create_task(self._fly(record), context=context)
         if not flight.done():  # an eager one may be
             record.flight = flight
@@ -126,10 +128,10 @@ class Sender:
         except Exception as error:  # noqa: BLE001  (the waiters get it)
             failure = error
         finally:
-            self.sent += 1
+            self.returned += 1
             if record.flight is flight:  # else it was broken off
                 record.flight = None
                 record.queue.in_flight -= 1
                 counted, changed = record.polls > polls, change_between(before, record.snapshot)
-                self._landed(record, step, failure, counted=counted, changed=changed)
+                self._after_look(record, step, failure, counted=counted, changed=changed)
                 self.pump(record.queue)

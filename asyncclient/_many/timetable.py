@@ -9,12 +9,12 @@ from collections.abc import Callable
 from contextvars import Context
 from itertools import count
 
-from asyncclient._many.record import SharedRecord
+from asyncclient._many.shared import SharedRecord
 from asyncclient._waiting import SAME_INSTANT
 
 # Due tasks that are handed over before the event loop gets its turn.
 _BATCH = 256
-# The heap is rid of what has left it when that is more than half of it, and this many more.
+# Stale entries are removed when they are more than half, and more than this many.
 _STALE = 256
 
 
@@ -46,7 +46,7 @@ class Timetable:
     def sweep(self, pending: int) -> None:
         """Forget due times that no longer hold, or what has left would stay until they come."""
         if len(self._heap) > 2 * pending + _STALE:
-            self._heap = [entry for entry in self._heap if entry[2].holds(entry[0])]
+            self._heap = [entry for entry in self._heap if entry[2].is_due_at(entry[0])]
             heapq.heapify(self._heap)
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class Timetable:
                 break
             instant, number, record = heapq.heappop(self._heap)
             # A record that was put off, taken forward or left has other entries, or none.
-            if record.holds(instant):
+            if record.is_due_at(instant):
                 due.append((number, record))
         self._hand_over(due)
         self._arm()

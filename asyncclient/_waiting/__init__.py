@@ -5,16 +5,16 @@ from __future__ import annotations
 from asyncclient._waiting import evidence as evidence
 from asyncclient._waiting.gaps import Gaps as Gaps, gaps_of as gaps_of
 from asyncclient._waiting.polling import Polling as Polling
+from asyncclient._waiting.record import Record as Record, change_between as change_between
 from asyncclient._waiting.report import Listener as Listener, Report as Report, listen as listen
 from asyncclient._waiting.rules import (
     SAME_INSTANT as SAME_INSTANT,
-    Asks as Asks,
+    AskCaller as AskCaller,
     Sleep as Sleep,
-    Term as Term,
+    TimeLimit as TimeLimit,
     first_silence as first_silence,
     last_look_grace as last_look_grace,
 )
-from asyncclient._waiting.state import Record as Record, change_between as change_between
 from asyncclient._waiting.wait import (
     Watch as Watch,
     is_task as is_task,

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from asyncclient._state import TaskState
 from asyncclient._text import counted, plain
-from asyncclient._waiting.state import Record
+from asyncclient._waiting.record import Record
 from asyncclient.errors import (
     AsyncClientError,
     NotFound,
@@ -91,7 +91,7 @@ def unknown_status(record: Record[T], elapsed: float) -> UnknownStatus:
     """Make the error for a status word that is in no vocabulary, or for answers without one."""
     word = None if record.snapshot is None else record.snapshot.word
     if word is None:
-        row = f"{counted(record.tally.wordless, 'answer')} in a row"
+        row = f"{counted(record.rare.wordless, 'answer')} in a row"
         error = UnknownStatus(
             f"{record}: {row} without a status word",
             advice="look at .snapshot.result: is it the answer that you expected?",
@@ -113,8 +113,8 @@ def out_of_time(
         state = record.snapshot.state or "unknown"
         status = f"last status {record.snapshot.word!r} ({state})"
     parts = [f"{status}, {_polls_in(record, elapsed)}"]
-    if record.tally.unknown_words:
-        words = ", ".join(repr(word) for word in record.tally.unknown_words)
+    if record.rare.unknown_words:
+        words = ", ".join(repr(word) for word in record.rare.unknown_words)
         parts.append(f"words in no vocabulary: {words}")
     if record.last_error is not None:
         name = type(record.last_error).__name__

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from asyncclient._learning import LEAST_ENDS, LearnedSchedule
 from asyncclient._schedule import Pacing, Schedule, drawing
 from asyncclient._state import Snapshot, TaskState
-from asyncclient._waiting.state import Record
+from asyncclient._waiting.record import Record
 
 T = TypeVar("T")
 
@@ -40,19 +40,19 @@ class PlainGaps:
         schedule, draw = self._schedule, self._draw
         if isinstance(schedule, Schedule):
             number, record.gap_number = record.gap_number, record.gap_number + 1
-            return record.emptier(record.sent, lambda: schedule.delay(number, draw))
+            return record.less_crowded(record.sent, lambda: schedule.delay(number, draw))
         if record.delays is None:
             record.delays = _endless(schedule.delays(self._rng))
         return next(record.delays)
 
-    def usual(self, record: Record[T], _now: float) -> float | None:
-        """Return the gap that would follow an answer now; None where only its turn would tell."""
+    def typical(self, record: Record[T], _now: float) -> float | None:
+        """Return the gap that would follow an answer now; None if the schedule only iterates."""
         if isinstance(self._schedule, Schedule):
             return self._schedule.delay(record.gap_number, self._draw)
         return None
 
     def learn(self, record: Record[T], before: Snapshot[object] | None, took: float | None) -> None:
-        """Learn nothing."""
+        """Do nothing: a plain schedule does not learn."""
 
     def knows(self, _kind: str) -> bool:
         """Return whether enough was seen of a kind to plan by."""
@@ -76,7 +76,7 @@ class LearnedGaps:
     def first(self, record: Record[T]) -> float:
         """Return the seconds before a first look is worth it; 0 for at once."""
         price = record.price(record.began)
-        return record.emptier(record.began, lambda: self._gap(record, record.began, price))
+        return record.less_crowded(record.began, lambda: self._gap(record, record.began, price))
 
     def after(self, record: Record[T], state: TaskState | None, now: float) -> float:
         """Return the seconds from the last look to the next, before its answer is counted."""
@@ -85,9 +85,9 @@ class LearnedGaps:
         if before is not None and was_queued and state is TaskState.RUNNING:
             self._at_work_since[record] = (before.elapsed + now - record.began) / 2
         price = record.price(now)
-        return record.emptier(record.sent, lambda: self._gap(record, record.sent, price))
+        return record.less_crowded(record.sent, lambda: self._gap(record, record.sent, price))
 
-    def usual(self, record: Record[T], now: float) -> float | None:
+    def typical(self, record: Record[T], now: float) -> float | None:
         """Return the gap that would follow an answer now."""
         return self._gap(record, now, None)
 

@@ -14,9 +14,9 @@ from asyncclient._state import Snapshot, TaskState
 from asyncclient._task import Observation
 from asyncclient._waiting import evidence, rules
 from asyncclient._waiting.gaps import Gaps
+from asyncclient._waiting.record import Record
 from asyncclient._waiting.report import Report
-from asyncclient._waiting.rules import Asks, Limits, Sleep
-from asyncclient._waiting.state import Record
+from asyncclient._waiting.rules import AskCaller, Limits, Sleep
 from asyncclient.errors import APIError, NotFound, RequestTimeout
 
 R = TypeVar("R", bound=Record[Any])
@@ -26,7 +26,7 @@ _ERROR_BACKOFF = Backoff(first=1.0, cap=30.0)
 
 
 class Polling(Generic[R]):
-    """Looks at tasks, and says what follows; when to look is its loop's business.
+    """Looks at tasks, and says what follows; when to look is decided by its loop.
 
     The record of a task is changed here alone. The order is always: learn, log, report.
     """
@@ -60,11 +60,11 @@ class Polling(Generic[R]):
         record.slowest = max(took, record.slowest or 0.0)
         record.backoffs = 0
         delay = self._gaps.after(record, seen.state, now)
-        tally = rules.tally_after_answer(record, seen, now)
-        before, known = record.snapshot, len(record.tally.unknown_words)
+        rare = rules.rare_after_answer(record, seen, now)
+        before, known = record.snapshot, len(record.rare.unknown_words)
         record.polls += 1
         record.failures = 0
-        record.tally = tally
+        record.rare = rare
         record.snapshot = Snapshot(
             state=seen.state,
             word=seen.word,
@@ -76,7 +76,7 @@ class Polling(Generic[R]):
             raw=seen.raw,
         )
         self._gaps.learn(record, before, seen.took)
-        new_word = len(tally.unknown_words) > known
+        new_word = len(rare.unknown_words) > known
         self._report.answered(record, seconds=took, new_word=new_word)
         if seen.state is None:
             if not rules.tolerates_word(record, seen.word, self._limits):
@@ -90,18 +90,18 @@ class Polling(Generic[R]):
         if seen.state is TaskState.BLOCKED and rules.is_new_demand(
             record, seen, limits=self._limits, now=now
         ):
-            return Asks(sleep.seconds, sleep.why, hint=sleep.hint, demand=seen.demand)
+            return AskCaller(sleep.seconds, sleep.why, hint=sleep.hint, demand=seen.demand)
         return sleep
 
     def failed(self, record: R, error: Exception, now: float) -> Sleep:
         """Count a look that failed now, and say what follows; as `look`."""
-        if record.is_left() and not isinstance(error, APIError):
+        if record.asker_has_left() and not isinstance(error, APIError):
             # Its client or its pool may have been closed; what the provider says is for all.
             return Sleep(0.0, "left")
         # A failure takes about as long as an answer would; only a timeout says nothing of that.
         took = 0.0 if isinstance(error, TimeoutError) else now - record.sent
         record.slowest = max(took, record.slowest or 0.0)
-        record.tally = rules.tally_after_error(record, error, now)
+        record.rare = rules.rare_after_error(record, error, now)
         record.polls += 1
         record.failures += 1
         record.last_error = error
@@ -116,7 +116,7 @@ class Polling(Generic[R]):
             error,
             seconds=now - record.sent,
             tolerated=tolerated,
-            news=tolerated and record.is_news(now),
+            news=tolerated and record.take_warning(now),
         )
         if tolerated:
             evidence.forget_frames(error)
@@ -158,13 +158,13 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
     if response is not None:
         raw = response.body if raw is None else raw
         hint = seconds_asked(response) if hint is None else hint
-    silent = found.reason is None or state is TaskState.SUCCEEDED
+    no_reason = found.reason is None or state is TaskState.SUCCEEDED
     return Observation(
         state,
         found.word if isinstance(found.word, str | int) else None,
         found.result,
         raw=raw,
-        reason=None if silent else str(found.reason),
+        reason=None if no_reason else str(found.reason),
         progress=_number(found.progress),
         demand=_hashable(found.demand),
         hint=hint,

@@ -9,13 +9,13 @@ from typing import Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from asyncclient._state import Snapshot
-from asyncclient._waiting.state import Record
+from asyncclient._waiting.record import Record
 
 T = TypeVar("T")
 
 
 class Listener(Protocol):
-    """Hears of every wait in this process, and is quick. One at a time.
+    """Gets a call for every wait in this process, and is quick. One at a time.
 
     A wait is reported to the listener that there was when it began, to its end. What a listener
     raises is logged once, and does the wait no harm.
@@ -147,7 +147,7 @@ class Report:
         if not any(other is listener for other in _faulty):
             _faulty.append(listener)
             name = type(listener).__name__
-            self._log.exception("%s, which hears of all waits, raised; they go on", name)
+            self._log.exception("%s, the listener of all waits, raised; they go on", name)
 
 
 def _fields(record: Record[T]) -> dict[str, object]:

@@ -11,7 +11,7 @@ import msgspec
 
 from asyncclient._http import LONGEST_HINT, delay_after, is_transient
 from asyncclient._task import Observation
-from asyncclient._waiting.state import Record, Tally
+from asyncclient._waiting.record import RareFacts, Record
 from asyncclient.errors import NotFound
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Limits(msgspec.Struct, frozen=True):
             wait, where that is not known), if there was no good answer yet: several providers are
             read-after-write inconsistent for 1 to 3 s. After a good answer, only a "not found" that
             is not in the provider's own form is tolerated, as any failure is.
-        foreign_not_found: before a good answer, this many of those in a row are the provider's.
+        foreign_not_found: before a good answer, this many in a row count as the provider's own.
         wordless: answers in a row without any status word that are tolerated.
         same_demand_seconds: how long a task may still show the demand that `on_blocked` has met,
             before it counts as not met.
@@ -80,7 +80,7 @@ class Sleep(msgspec.Struct, frozen=True):
     hint: float | None = None
 
 
-class Asks(Sleep, frozen=True):
+class AskCaller(Sleep, frozen=True):
     """Only the caller can move the task on: ask it, then wait, then look again.
 
     Attributes:
@@ -93,29 +93,29 @@ class Asks(Sleep, frozen=True):
 # --- what a look changes ---
 
 
-def tally_after_answer(record: Record[T], seen: Observation[T], now: float) -> Tally:
-    """Return the tally of a task after a good answer, which the record does not hold yet."""
-    tally = record.tally
+def rare_after_answer(record: Record[T], seen: Observation[T], now: float) -> RareFacts:
+    """Return the rare of a task after a good answer, which the record does not hold yet."""
+    rare = record.rare
     if seen.state is None:
         if seen.word is None:
-            return msgspec.structs.replace(tally, wordless=tally.wordless + 1)
-        words = tally.unknown_words
+            return msgspec.structs.replace(rare, wordless=rare.wordless + 1)
+        words = rare.unknown_words
         if seen.word not in words and len(words) < _UNKNOWN_WORDS:
             words += (seen.word,)
-        return msgspec.structs.replace(tally, wordless=0, unknown_words=words)
+        return msgspec.structs.replace(rare, wordless=0, unknown_words=words)
     if seen.state.is_terminal:
         before = record.snapshot
         seen_alive = -record.age if before is None else before.elapsed
-        return msgspec.structs.replace(tally, unseen=now - record.began - seen_alive)
-    return msgspec.structs.replace(tally, wordless=0) if tally.wordless else tally
+        return msgspec.structs.replace(rare, unseen=now - record.began - seen_alive)
+    return msgspec.structs.replace(rare, wordless=0) if rare.wordless else rare
 
 
-def tally_after_error(record: Record[T], error: Exception, now: float) -> Tally:
-    """Return the tally of a task after a failed look, which the record does not count yet."""
+def rare_after_error(record: Record[T], error: Exception, now: float) -> RareFacts:
+    """Return the rare of a task after a failed look, which the record does not count yet."""
     return msgspec.structs.replace(
-        record.tally,
-        failing_since=record.tally.failing_since if record.failures else now,
-        not_found=record.tally.not_found + 1 if isinstance(error, NotFound) else 0,
+        record.rare,
+        failing_since=record.rare.failing_since if record.failures else now,
+        not_found=record.rare.not_found + 1 if isinstance(error, NotFound) else 0,
     )
 
 
@@ -131,7 +131,7 @@ def tolerates(
     transient: tuple[type[Exception], ...] = (),
 ) -> bool:
     """Return whether a wait goes on after a failed look: its error is not the task's."""
-    failing = now - record.tally.failing_since
+    failing = now - record.rare.failing_since
     patient = record.failures <= limits.failed_polls or failing <= limits.failing_seconds
     if not isinstance(error, NotFound):
         return patient and (is_transient(error) or isinstance(error, transient))
@@ -139,13 +139,13 @@ def tolerates(
         # It was there: a gateway that has lost its way to the provider is an outage.
         return error.foreign and patient
     age = record.age + now - record.began
-    stray = error.foreign and record.tally.not_found < limits.foreign_not_found
-    return stray or age < limits.not_found_seconds
+    maybe_gateway = error.foreign and record.rare.not_found < limits.foreign_not_found
+    return maybe_gateway or age < limits.not_found_seconds
 
 
 def tolerates_word(record: Record[T], word: str | int | None, limits: Limits) -> bool:
     """Return whether a wait goes on at an answer whose state is not known."""
-    few = word is not None or record.tally.wordless <= limits.wordless
+    few = word is not None or record.rare.wordless <= limits.wordless
     return few and limits.unknown == "wait"
 
 
@@ -155,7 +155,7 @@ def is_new_demand(record: Record[T], seen: Observation[T], *, limits: Limits, no
     A provider may go on showing a demand for a moment after it was met: answering it a second time
     would be refused, or answer the next one.
     """
-    met = record.tally
+    met = record.rare
     same = seen.demand is not None and seen.demand == met.demand
     return not (same and now - met.met_at <= limits.same_demand_seconds)
 
@@ -222,7 +222,7 @@ def last_look_grace(slowest_answer: float | None) -> float:
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Term:
+class TimeLimit:
     """When one wait ends, and when its last look is due.
 
     Args:
@@ -267,5 +267,5 @@ class Term:
     def limit(self, slowest: float | None) -> float:
         """Return when the wait ends, also if a look is under way."""
         if self.final is not None:
-            slowest = slowest or 0.0  # that it was not looked at before is its budget's doing
+            slowest = slowest or 0.0  # the budget, not the service, delayed it
         return max(self.deadline, self.final or 0.0) + last_look_grace(slowest)

@@ -19,9 +19,9 @@ from asyncclient._task import Task, polling_task
 from asyncclient._waiting import evidence
 from asyncclient._waiting.gaps import gaps_of
 from asyncclient._waiting.polling import Polling
+from asyncclient._waiting.record import Record, change_between
 from asyncclient._waiting.report import Report
-from asyncclient._waiting.rules import Asks, Limits, Sleep, Term, first_silence
-from asyncclient._waiting.state import Record, change_between
+from asyncclient._waiting.rules import AskCaller, Limits, Sleep, TimeLimit, first_silence
 from asyncclient.errors import TaskError
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ _report = Report("asyncclient.wait")
 # Seconds. A remote cancel on the way out must not hold up the caller's own cancellation for long.
 _CANCEL_SECONDS = 5.0
 # Seconds. An `on_change` that hangs on the last change must not keep the result for ever.
-_LAST_CALL = 5.0
+_LAST_CALLBACK_SECONDS = 5.0
 
 
 async def wait_until_done(
@@ -189,7 +189,7 @@ class _Wait(Generic[T]):
         limits = Limits(unknown=one_of("unknown", unknown, ("wait", "raise")))
         self._polling: Polling[Record[T]] = Polling(_report, self._gaps, drawing(rng), limits)
         self._record: Record[T] | None = None
-        self._term = Term(0.0, math.inf)
+        self._term = TimeLimit(0.0, math.inf)
         self._due = -math.inf
         self._is_looking = self._is_busy = False
         self._unshown: Snapshot[T] | None = None
@@ -202,7 +202,7 @@ class _Wait(Generic[T]):
             raise RuntimeError(msg)
 
     async def advance(self) -> Snapshot[T] | None:
-        """Wait for the next change or the end, and return the end that is good."""
+        """Wait for the next change or the end, and return the successful end."""
         self.check_idle()
         record = self._begin()
         self._is_busy, self.shown = True, None
@@ -237,7 +237,7 @@ class _Wait(Generic[T]):
             if self._unshown is not None:
                 # Out of the scope: what has ended in time is not made a timeout by a callback.
                 left = max(0.0, self._term.deadline - anyio.current_time())
-                with anyio.move_on_after(left + _LAST_CALL):
+                with anyio.move_on_after(left + _LAST_CALLBACK_SECONDS):
                     await self._show(record)
         return ended
 
@@ -245,7 +245,7 @@ class _Wait(Generic[T]):
         now = anyio.current_time()
         if self._record is None:
             self._record = Record(self._task, now)
-            self._term = Term(now, self._timeout)
+            self._term = TimeLimit(now, self._timeout)
             _report.began(self._record)
             self._due = now + first_silence(self._gaps.first(self._record), self._timeout)
         elif now > max(self._term.deadline, self._due):
@@ -256,7 +256,7 @@ class _Wait(Generic[T]):
     async def _until_change(
         self, record: Record[T], scope: anyio.CancelScope
     ) -> Snapshot[T] | None:
-        """Look until there is a change; return the end that is good."""
+        """Look until there is a change; return the successful end."""
         while True:
             limit = self._term.limit(record.slowest)
             if scope.deadline != limit:
@@ -266,10 +266,10 @@ class _Wait(Generic[T]):
             step = await self._look(record)
             if step is None:
                 return record.snapshot
-            if isinstance(step, Asks) and self._on_blocked is None:
+            if isinstance(step, AskCaller) and self._on_blocked is None:
                 raise evidence.blocked(record, anyio.current_time() - record.began)
             await self._show(record)
-            if isinstance(step, Asks):
+            if isinstance(step, AskCaller):
                 await self._ask(record, step)
             self._rest(record, step)
             if self.shown is not None:
@@ -297,13 +297,13 @@ class _Wait(Generic[T]):
                 _report.changed(record, snapshot)
                 await _call(self._on_change, snapshot)
 
-    async def _ask(self, record: Record[T], step: Asks) -> None:
+    async def _ask(self, record: Record[T], step: AskCaller) -> None:
         """Have the caller meet a demand; after the last look that comes too late."""
         if record.snapshot is not None and not self._term.is_over(record.sent):
             with _report.around(record):
                 await _call(self._on_blocked, record.snapshot)
-            record.tally = msgspec.structs.replace(
-                record.tally, demand=step.demand, met_at=anyio.current_time()
+            record.rare = msgspec.structs.replace(
+                record.rare, demand=step.demand, met_at=anyio.current_time()
             )
 
     def _rest(self, record: Record[T], sleep: Sleep) -> None:

@@ -260,9 +260,9 @@ class _Telemetry:
             return
         mark.stop()
         mark.snapshot = record.snapshot
-        if record.tally.unseen is not None:
-            mark.span.set_attribute("asyncclient.task.unseen_seconds", record.tally.unseen)
-            self._unseen_seconds.record(record.tally.unseen, mark.labels, mark.context)
+        if record.rare.unseen is not None:
+            mark.span.set_attribute("asyncclient.task.unseen_seconds", record.rare.unseen)
+            self._unseen_seconds.record(record.rare.unseen, mark.labels, mark.context)
         if record.last_error is not None:
             mark.span.set_attribute("asyncclient.wait.last_poll_error", _type_of(record.last_error))
         self._end(mark, error)

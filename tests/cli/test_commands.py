@@ -24,7 +24,7 @@ from asyncclient import (
     decode_ref,
     encode_ref,
 )
-from asyncclient._waiting import Asks, Polling, Record, Report, evidence, gaps_of
+from asyncclient._waiting import AskCaller, Polling, Record, Report, evidence, gaps_of
 from asyncclient._waiting.rules import Limits
 from asyncclient.cli import main
 from asyncclient.cli._exits import code_of, first_of, line_of
@@ -645,7 +645,7 @@ def end_of(last: Observation[str] | Exception) -> Exception:
         )
     except AsyncClientError as error:
         return error
-    assert isinstance(step, Asks)
+    assert isinstance(step, AskCaller)
     return evidence.blocked(record, 60.0)
 
 

@@ -147,7 +147,7 @@ async def test_a_listener_that_raises_breaks_no_wait(
         assert (result.word, len(job.polls)) == ("done", 4)
         assert (await outcome_of(driver(Job("broken")))).evidence.polls == 1
     (complaint,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert complaint.getMessage() == "Notes, which hears of all waits, raised; they go on"
+    assert complaint.getMessage() == "Notes, the listener of all waits, raised; they go on"
     assert complaint.exc_info is not None
     assert complaint.name in {"asyncclient.wait", "asyncclient.poller"}
 

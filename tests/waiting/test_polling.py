@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from asyncclient import Observation, Schedule, TaskRef, TaskState
 from asyncclient._waiting import (
-    Asks,
+    AskCaller,
     Polling,
     Record,
     Report,
@@ -127,8 +127,8 @@ class Wait:
 
     def met(self, demand: str | None, now: float) -> None:
         """Note that the caller has met a demand, as the loop does."""
-        tally = self.record.tally
-        self.record.tally = msgspec.structs.replace(tally, demand=demand, met_at=now)
+        tally = self.record.rare
+        self.record.rare = msgspec.structs.replace(tally, demand=demand, met_at=now)
 
     def out_of_time(
         self, elapsed: float, *, timeout: float, retry_after: float | None = None
@@ -292,7 +292,7 @@ def test_a_blocked_task_asks_its_caller() -> None:
     """A demand is put to the caller: there is a gap if it is met, and an error if it is not."""
     wait = Wait()
     step = answered(wait, seen_of(BLOCKED, "interrupted", reason="which tea?", hint=9))
-    assert step == Asks(9.0, "hint", hint=9.0)
+    assert step == AskCaller(9.0, "hint", hint=9.0)
     error = evidence.blocked(wait.record, 5.0)
     assert type(error) is TaskBlocked
     assert "coze chat 7 waits for its caller (status 'interrupted'): which tea?" in str(error)
@@ -333,8 +333,8 @@ def test_a_demand_that_was_met_may_show_for_a_moment(
     answered(wait, seen_of(BLOCKED, demand=met), at=met_at)
     wait.met(met, BEGAN + met_at)
     step = answered(wait, seen_of(BLOCKED, demand=shown), at=shown_at)
-    assert type(step) is (Asks if asked else Sleep)
-    assert not isinstance(step, Asks) or step.demand == shown
+    assert type(step) is (AskCaller if asked else Sleep)
+    assert not isinstance(step, AskCaller) or step.demand == shown
 
 
 # --- unknown words ----------------------------------------------------------------------------
@@ -377,7 +377,7 @@ def test_each_unknown_word_is_kept_once() -> None:
     wait = Wait()
     for word in ("odd", 7, "odd", "odder"):
         answered(wait, seen_of(None, word))
-    assert wait.record.tally.unknown_words == ("odd", 7, "odder")
+    assert wait.record.rare.unknown_words == ("odd", 7, "odder")
     error = wait.out_of_time(9, timeout=9)
     assert "words in no vocabulary: 'odd', 7, 'odder'" in str(error)
 
@@ -388,7 +388,7 @@ def test_a_counter_for_a_status_does_not_fill_the_memory() -> None:
     for number in range(1000):
         step = answered(wait, seen_of(None, f"{number} %"), at=number, delay=1, took=0)
         assert type(step) is Sleep
-    assert wait.record.tally.unknown_words == tuple(f"{number} %" for number in range(20))
+    assert wait.record.rare.unknown_words == tuple(f"{number} %" for number in range(20))
     assert len(str(wait.out_of_time(1000, timeout=1000))) < 500
 
 
@@ -910,7 +910,7 @@ class AnyWait(RuleBasedStateMachine):
             self.over = True
             return
         assert step is not None
-        if isinstance(step, Asks):
+        if isinstance(step, AskCaller):
             assert state is BLOCKED
             assert step.demand == demand
             self.check(evidence.blocked(self.wait.record, self.now - BEGAN), TaskBlocked)

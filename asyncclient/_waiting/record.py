@@ -16,15 +16,15 @@ from asyncclient._task import Task, ref_of
 T = TypeVar("T")
 
 
-class Tally(msgspec.Struct, frozen=True):
-    """What seldom happens to a task; it is replaced as a whole.
+class RareFacts(msgspec.Struct, frozen=True):
+    """Facts that are rare; they are replaced as a whole.
 
     Attributes:
         failing_since: when the failed polls began that came in a row.
         not_found: answers in a row that the provider does not know the task.
         wordless: answers in a row without a status word.
         unknown_words: the status words so far that are in no vocabulary.
-        demand: the demand that the caller has met last.
+        demand: the demand that the caller met most recently.
         met_at: when that was.
         unseen: seconds for which the end may have gone unseen, since the last answer before it or
             since the task began; None while it has not ended.
@@ -40,7 +40,7 @@ class Tally(msgspec.Struct, frozen=True):
 
 
 # Of a task to which nothing of the kind has happened: a million of them share it.
-_NOTHING = Tally()
+_NOTHING = RareFacts()
 
 
 @dataclass(slots=True, eq=False, repr=False, weakref_slot=True)
@@ -58,7 +58,7 @@ class Record(Generic[T]):
         slowest: seconds that the slowest look took; None before the first has come back.
         snapshot: what the last good answer showed.
         last_error: how the last failed look failed.
-        tally: what seldom happens.
+        rare: what seldom happens.
         gap_number: how many of the schedule's gaps are used up.
         delays: the gaps of a schedule that has no numbered ones.
     """
@@ -74,7 +74,7 @@ class Record(Generic[T]):
     slowest: float | None = None
     snapshot: Snapshot[T] | None = None
     last_error: Exception | None = None
-    tally: Tally = _NOTHING
+    rare: RareFacts = _NOTHING
     delays: Iterator[float] | None = None
 
     def __post_init__(self) -> None:
@@ -100,15 +100,15 @@ class Record(Generic[T]):
         """Return the seconds of delay that a look is worth now; None where that is not scarce."""
         return None
 
-    def emptier(self, _since: float, draw: Callable[[], float]) -> float:
+    def less_crowded(self, _since: float, draw: Callable[[], float]) -> float:
         """Draw a gap that begins then, and that keeps out of a crowd's way."""
         return draw()
 
-    def is_left(self) -> bool:
+    def asker_has_left(self) -> bool:
         """Return whether a failed look says nothing, since the waiter who asked has left."""
         return False
 
-    def is_news(self, _now: float) -> bool:
+    def take_warning(self, _now: float) -> bool:
         """Return whether the failed look that was just counted is worth a warning."""
         return self.failures == 1
 

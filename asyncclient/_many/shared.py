@@ -15,7 +15,7 @@ from asyncclient._many.queue import Queue
 from asyncclient._ref import TaskRef, is_same_task, task_key
 from asyncclient._state import TaskState
 from asyncclient._task import Task, ref_of
-from asyncclient._waiting import SAME_INSTANT, Record, Term, is_task, no_task
+from asyncclient._waiting import SAME_INSTANT, Record, TimeLimit, is_task, no_task
 
 if TYPE_CHECKING:
     import asyncio  # the type of what the loop keeps here; nothing here runs anything
@@ -103,7 +103,7 @@ class Receiver:
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
-class Waiter(Term):
+class Waiter(TimeLimit):
     """One wait for a task: its own deadline, weight and receiver.
 
     Args:
@@ -133,10 +133,10 @@ class SharedRecord(Record[object]):
         due: when its next look is due.
         why: what decided the gap before its last look.
         flight: the look under way.
-        looker: the waiter through whose task that is made.
+        asker: the waiter whose task is used for it.
         turn: its place among those that were due when it was last.
         is_ready: whether it is due, and stands in line.
-        is_woken: whether a signal spoke of it since its last look.
+        is_woken: whether a signal named it since its last look.
         waiters: who waits for it.
     """
 
@@ -145,21 +145,21 @@ class SharedRecord(Record[object]):
     due: float = 0.0
     why: str = "first"
     flight: asyncio.Task[None] | None = None
-    looker: Waiter | None = None
+    asker: Waiter | None = None
     turn: float = 0.0
     is_ready: bool = False
     is_woken: bool = False
     waiters: tuple[Waiter, ...] = ()
 
-    def is_left(self) -> bool:
-        """Return whether the waiter through whom was looked has left, and others are there."""
-        return self.looker is not None and self.looker.record is None and bool(self.waiters)
+    def asker_has_left(self) -> bool:
+        """Return whether the waiter whose task was used has left, and others are there."""
+        return self.asker is not None and self.asker.record is None and bool(self.waiters)
 
-    def is_news(self, now: float) -> bool:
+    def take_warning(self, now: float) -> bool:
         """Return whether a failed look is worth a warning: one an account, not one a task."""
-        return self.queue.is_news(now)
+        return self.queue.take_warning(now)
 
-    def holds(self, due: float) -> bool:
+    def is_due_at(self, due: float) -> bool:
         """Return whether an entry of the timetable still says when this is due."""
         waits = not self.is_ready and self.flight is None
         return self.due == due and bool(self.waiters) and waits
@@ -177,7 +177,7 @@ class SharedRecord(Record[object]):
         queue.price.move(now, rate=queue.budget.rate, waiting=len(queue.line))
         return queue.price.now
 
-    def emptier(self, since: float, draw: Callable[[], float]) -> float:
+    def less_crowded(self, since: float, draw: Callable[[], float]) -> float:
         """Draw a gap; in a crowd two, of which the one is taken that ends when fewer are due."""
         gap = draw()
         if self.queue.pending < _CROWD or not gap:
@@ -286,7 +286,7 @@ def _account_of(record: SharedRecord) -> Hashable:
     return cast("tuple[Hashable, ...]", key)[0]
 
 
-def twin(error: Exception) -> Exception:
+def copy_of_error(error: Exception) -> Exception:
     """Return an error of its own for another waiter: notes and tracebacks are not shared."""
     try:
         other = copy.copy(error)
