@@ -25,21 +25,21 @@ class Listener(Protocol):
         """Take note of a wait that begins; what it returns is handed to the other methods."""
         ...  # pragma: no cover
 
-    def around(self, mark: object) -> AbstractContextManager[object]:
+    def around(self, memo: object) -> AbstractContextManager[object]:
         """Return what is entered for each poll and each callback of a wait."""
         ...  # pragma: no cover
 
     def polled(
-        self, mark: object, record: Record[T], *, seconds: float, error: Exception | None
+        self, memo: object, record: Record[T], *, seconds: float, error: Exception | None
     ) -> None:
         """Take note of one poll: the seconds that it took, and how it failed, if it did."""
         ...  # pragma: no cover
 
-    def changed(self, mark: object, record: Record[T], snapshot: Snapshot[T]) -> None:
+    def changed(self, memo: object, record: Record[T], snapshot: Snapshot[T]) -> None:
         """Take note of a change of state or progress."""
         ...  # pragma: no cover
 
-    def ended(self, mark: object, record: Record[T], error: BaseException | None) -> None:
+    def ended(self, memo: object, record: Record[T], error: BaseException | None) -> None:
         """Take note of the end: the error with which it ended, or None for success."""
         ...  # pragma: no cover
 
@@ -49,7 +49,7 @@ _listeners: list[Listener] = []
 # Those whose first error has been logged.
 _faulty: list[Listener] = []
 # The listener of each wait, and what it remembers the wait by.
-_marks: WeakKeyDictionary[object, tuple[Listener, object]] = WeakKeyDictionary()
+_memos: WeakKeyDictionary[object, tuple[Listener, object]] = WeakKeyDictionary()
 _NOTHING = nullcontext()
 
 
@@ -74,16 +74,16 @@ class Report:
         """Report that a wait begins."""
         for listener in _listeners:
             try:
-                _marks[record] = (listener, listener.began(record))
+                _memos[record] = (listener, listener.began(record))
             except Exception:  # noqa: BLE001  (it is the listener's, not the wait's)
                 self._complain(listener)
 
     def around(self, record: Record[T]) -> AbstractContextManager[object]:
         """Return what is to be entered for a poll or a callback."""
-        if _marks and record in _marks:
-            listener, mark = _marks[record]
+        if _memos and record in _memos:
+            listener, memo = _memos[record]
             try:
-                return listener.around(mark)
+                return listener.around(memo)
             except Exception:  # noqa: BLE001  (as above)
                 self._complain(listener)
         return _NOTHING
@@ -117,7 +117,7 @@ class Report:
         if self._log.isEnabledFor(logging.INFO):
             fields = {**_fields(record), "snapshot": snapshot}
             self._log.info("%s: %r", record, snapshot, extra=fields)
-        self._report(record, lambda listener, mark: listener.changed(mark, record, snapshot))
+        self._report(record, lambda listener, memo: listener.changed(memo, record, snapshot))
 
     def not_cancelled(self, record: Record[T], error: Exception) -> None:
         """Report that a remote task could not be cancelled on the way out."""
@@ -126,19 +126,19 @@ class Report:
 
     def ended(self, record: Record[T], error: BaseException | None) -> None:
         """Report that a wait is over."""
-        self._report(record, lambda listener, mark: listener.ended(mark, record, error))
+        self._report(record, lambda listener, memo: listener.ended(memo, record, error))
 
     def _polled(self, record: Record[T], seconds: float, error: Exception | None) -> None:
-        def polled(listener: Listener, mark: object) -> None:
-            listener.polled(mark, record, seconds=seconds, error=error)
+        def polled(listener: Listener, memo: object) -> None:
+            listener.polled(memo, record, seconds=seconds, error=error)
 
         self._report(record, polled)
 
     def _report(self, record: Record[T], report: Callable[[Listener, object], None]) -> None:
-        if _marks and record in _marks:
-            listener, mark = _marks[record]
+        if _memos and record in _memos:
+            listener, memo = _memos[record]
             try:
-                report(listener, mark)
+                report(listener, memo)
             except Exception:  # noqa: BLE001  (as above)
                 self._complain(listener)
 

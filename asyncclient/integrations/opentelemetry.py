@@ -223,49 +223,49 @@ class _Telemetry:
         self._active.add(1, labels, context)
         return _Wait(span, labels, context, record.began, self._left)
 
-    def around(self, mark: object) -> AbstractContextManager[object]:
+    def around(self, memo: object) -> AbstractContextManager[object]:
         """Return what makes a wait's span the current one, for its requests to be its children."""
-        return _Current(mark.context) if isinstance(mark, _Wait) else nullcontext()
+        return _Current(memo.context) if isinstance(memo, _Wait) else nullcontext()
 
     def polled(
-        self, mark: object, record: Record[T], *, seconds: float, error: Exception | None
+        self, memo: object, record: Record[T], *, seconds: float, error: Exception | None
     ) -> None:
         """Count a poll; a failed one is an event."""
         if self._left:
             self.end_left()
-        if not isinstance(mark, _Wait):
+        if not isinstance(memo, _Wait):
             return  # it began before anybody listened
-        labels = mark.labels
-        mark.polls = record.polls
+        labels = memo.labels
+        memo.polls = record.polls
         if error is not None:
-            mark.failed_polls += 1
+            memo.failed_polls += 1
             labels = {**labels, _ERROR_TYPE: _type_of(error)}
-            _event(mark, "asyncclient.poll.failed", mark.polls, _error_attributes(error))
-        self._polls.add(1, labels, mark.context)
-        self._poll_seconds.record(seconds, labels, mark.context)
+            _event(memo, "asyncclient.poll.failed", memo.polls, _error_attributes(error))
+        self._polls.add(1, labels, memo.context)
+        self._poll_seconds.record(seconds, labels, memo.context)
 
-    def changed(self, mark: object, record: Record[T], snapshot: Snapshot[T]) -> None:
+    def changed(self, memo: object, record: Record[T], snapshot: Snapshot[T]) -> None:
         """Add an event."""
-        if not isinstance(mark, _Wait):
+        if not isinstance(memo, _Wait):
             return
-        mark.snapshot = snapshot
+        memo.snapshot = snapshot
         attributes: dict[str, str | int | float] = {**_snapshot_attributes(snapshot)}
         if snapshot.progress is not None:
             attributes["asyncclient.task.progress"] = snapshot.progress
-        _event(mark, "asyncclient.task.changed", record.polls, attributes)
+        _event(memo, "asyncclient.task.changed", record.polls, attributes)
 
-    def ended(self, mark: object, record: Record[T], error: BaseException | None) -> None:
+    def ended(self, memo: object, record: Record[T], error: BaseException | None) -> None:
         """End the span."""
-        if not isinstance(mark, _Wait) or mark.ended:
+        if not isinstance(memo, _Wait) or memo.ended:
             return
-        mark.stop()
-        mark.snapshot = record.snapshot
+        memo.stop()
+        memo.snapshot = record.snapshot
         if record.rare.unseen is not None:
-            mark.span.set_attribute("asyncclient.task.unseen_seconds", record.rare.unseen)
-            self._unseen_seconds.record(record.rare.unseen, mark.labels, mark.context)
+            memo.span.set_attribute("asyncclient.task.unseen_seconds", record.rare.unseen)
+            self._unseen_seconds.record(record.rare.unseen, memo.labels, memo.context)
         if record.last_error is not None:
-            mark.span.set_attribute("asyncclient.wait.last_poll_error", _type_of(record.last_error))
-        self._end(mark, error)
+            memo.span.set_attribute("asyncclient.wait.last_poll_error", _type_of(record.last_error))
+        self._end(memo, error)
 
     def end_left(self) -> None:
         """End the spans of watches that were left early."""

@@ -37,7 +37,7 @@ class Notes:
     def began(self, record: Record[T]) -> object:
         """Note a beginning."""
         self._hear("began")
-        return f"mark of {record}"
+        return f"memo of {record}"
 
     @contextlib.contextmanager
     def _set(self) -> Generator[None]:
@@ -47,29 +47,29 @@ class Notes:
         finally:
             around.reset(token)
 
-    def around(self, mark: object) -> contextlib.AbstractContextManager[object]:
+    def around(self, memo: object) -> contextlib.AbstractContextManager[object]:
         """Set a variable."""
-        assert mark == "mark of fake job 7"
+        assert memo == "memo of fake job 7"
         if self._raises == "around":
             raise ValueError(self._raises)
         return self._set()
 
     def polled(
-        self, mark: object, record: Record[T], *, seconds: float, error: Exception | None
+        self, memo: object, record: Record[T], *, seconds: float, error: Exception | None
     ) -> None:
         """Note a poll."""
-        assert mark == f"mark of {record}"
+        assert memo == f"memo of {record}"
         assert seconds >= 0
         self._hear("polled" if error is None else "failed")
 
-    def changed(self, mark: object, record: Record[T], snapshot: Snapshot[T]) -> None:
+    def changed(self, memo: object, record: Record[T], snapshot: Snapshot[T]) -> None:
         """Note a change."""
-        assert mark == f"mark of {record}"
+        assert memo == f"memo of {record}"
         self._hear(f"changed to {snapshot.word}")
 
-    def ended(self, mark: object, record: Record[T], error: BaseException | None) -> None:
+    def ended(self, memo: object, record: Record[T], error: BaseException | None) -> None:
         """Note an end."""
-        assert mark == f"mark of {record}"
+        assert memo == f"memo of {record}"
         self._hear(f"ended with {type(error).__name__}")
 
     def _hear(self, what: str) -> None:
