@@ -133,6 +133,18 @@ async def test_the_given_object_comes_back() -> None:
     assert ends[0].task is mine
 
 
+async def test_an_end_gives_its_answer_or_raises_its_error() -> None:
+    """`Done.value` is the typed answer, or raises what the wait would have; it names its task."""
+    good, bad = job("good", "done"), job("bad", "broken")
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        ends = {done.key: done async for done in poller.as_done([good, bad])}
+    assert ends["good"].value == Report("done")
+    assert ends["good"].ref == good.ref
+    with pytest.raises(TaskFailed) as caught:
+        _ = ends["bad"].value
+    assert caught.value is ends["bad"].error
+
+
 async def test_duplicates_end_each() -> None:
     """A task that is given three times has three ends and one poll a time."""
     task = Item(Service(), ends=2)
