@@ -67,10 +67,11 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def typing(session: nox.Session) -> None:
-    """Check types, strictly and twice, in package, tests, benchmarks and examples."""
+    """Check types, strictly and twice, in package, tests, benchmarks, examples and on the pages."""
     install(session, "typing")
     session.run("mypy")
     session.run("pyright", "--pythonpath", f"{session.bin}/python", "--warnings")
+    session.run("python", "tests/printed_blocks.py")
 
 
 @nox.session(python=PYTHONS)
@@ -110,7 +111,7 @@ def coverage(session: nox.Session) -> None:
 def event_loops(session: nox.Session) -> None:
     """Test waits, the Poller and sockets on uvloop, and with eager tasks where Python has them."""
     install(session, "tests")
-    folders = ("tests/waiting", "tests/poller", "tests/sockets")
+    folders = ("tests/waiting", "tests/many", "tests/sockets")
     for event_loop in ("uvloop",) if session.python == OLDEST else ("uvloop", "eager"):
         chosen = (f"--event-loop={event_loop}", "-m", "not heavy")
         session.run("pytest", *SPREAD, BRIEF, *chosen, *folders, *session.posargs)

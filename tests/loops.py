@@ -1,6 +1,6 @@
 """The event loops that the tests run on: asyncio's, uvloop, and asyncio's with eager tasks.
 
-`pytest --event-loop uvloop tests/waiting tests/poller tests/sockets` runs those folders on uvloop.
+`pytest --event-loop uvloop tests/waiting tests/many tests/sockets` runs those folders on uvloop.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ from asyncclient.errors import (
     UnknownStatus,
     WaitTimeout,
 )
-from tests.test_repeat import FINAL, TRANSIENT, name_of
+from tests.http.test_repeat import FINAL, TRANSIENT, name_of
 from tests.waiting.scenario import Driver
 
 PENDING, RUNNING, BLOCKED, SUCCEEDED, FAILED, CANCELLED, EXPIRED = TaskState

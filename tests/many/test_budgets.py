@@ -10,7 +10,7 @@ import pytest
 
 from asyncclient import Poller, Schedule
 from asyncclient.errors import RateLimited
-from tests.poller.service import (
+from tests.many.service import (
     Item,
     Service,
     gave_up,

@@ -17,7 +17,7 @@ import anyio
 import pytest
 
 from asyncclient import LearnedSchedule, Observation, Poller, Schedule, TaskState
-from tests.poller.service import most_within
+from tests.many.service import most_within
 from tests.waiting.scenario import WORDS
 
 STANDARD = NormalDist()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from asyncclient._many.budget import Budget
-from tests.poller.service import most_within
+from tests.many.service import most_within
 
 RATES = st.sampled_from([0.1, 1.0, 3.0, 20.0, 50.0, 1000.0])
 # What a late request may catch up, as a share of a second, and the one that opens a stretch.

@@ -11,7 +11,7 @@ import pytest
 from asyncclient import Poller, Schedule, TaskRef
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport
-from tests.poller.service import Item, Service, items, most_within, start, start_all, turns
+from tests.many.service import Item, Service, items, most_within, start, start_all, turns
 from tests.waiting.scenario import Job, ends_at, run_of, run_says
 
 EVERY_MINUTE = Schedule(first=60, factor=1, cap=60, jitter=0)

@@ -14,7 +14,7 @@ from asyncclient.errors import WaitTimeout
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport
-from tests.poller.service import Item, Service, items, job, most_within, start, start_all
+from tests.many.service import Item, Service, items, job, most_within, start, start_all
 from tests.waiting.scenario import run_says
 
 TOKEN = "s3cret-token-7f3a9c"

@@ -14,7 +14,7 @@ import pytest
 
 from asyncclient import Observation, Poller, Schedule, Task, TaskState
 from asyncclient.testing import run_virtual
-from tests.poller.service import Item, Service, items, job, start, start_all, turns
+from tests.many.service import Item, Service, items, job, start, start_all, turns
 from tests.waiting.scenario import Job, Report, other_tasks, outcome_of
 
 EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)

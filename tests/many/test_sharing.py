@@ -18,7 +18,7 @@ from asyncclient.errors import (
     TaskFailed,
     WaitTimeout,
 )
-from tests.poller.service import Item, Service, job, start, start_all, turns
+from tests.many.service import Item, Service, job, start, start_all, turns
 from tests.waiting.scenario import Job, Report, ends_at, other_tasks
 
 EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)

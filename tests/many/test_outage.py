@@ -13,7 +13,7 @@ import pytest
 from asyncclient import LearnedSchedule, Observation, Poller, Schedule
 from asyncclient._schedule import Pacing
 from asyncclient.errors import AsyncClientError, ConnectFailed, DecodeError, ServerError
-from tests.poller.service import Item, Service, items, job, most_within, start, start_all
+from tests.many.service import Item, Service, items, job, most_within, start, start_all
 
 STEADY = Schedule(first=4, factor=1, cap=4)
 DOWN = ServerError("down", status=502)

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from asyncclient import Poller, Schedule
 from asyncclient.errors import RateLimited, ServerError, TaskFailed, WaitTimeout
 from asyncclient.testing import virtual_time_loop
-from tests.poller.service import Item, Service, most_within, start, turns
+from tests.many.service import Item, Service, most_within, start, turns
 from tests.waiting.scenario import Outcome
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ import pytest
 
 from asyncclient import Poller
 from asyncclient._durable import Handover, Ticket, poll_slice
-from tests.poller.service import Item, Service
+from tests.many.service import Item, Service
 from tests.waiting.scenario import REF
 
 PLAN = Path(__file__).parents[2] / "docs" / "ten_million.md"

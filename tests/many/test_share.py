@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from asyncclient import LearnedSchedule, Poller, Schedule
-from tests.poller.service import Item, Service, items, most_within, start, start_all
+from tests.many.service import Item, Service, items, most_within, start, start_all
 
 EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)
 # What the budget may catch up in one stretch, as a share of a second.

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from asyncclient import Poller, Schedule
-from tests.poller.service import Item, Service, items, most_within, start, start_all
+from tests.many.service import Item, Service, items, most_within, start, start_all
 
 EVERY_FIVE = Schedule(first=5, factor=1, cap=5)
 

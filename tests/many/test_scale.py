@@ -13,7 +13,7 @@ import pytest
 
 from asyncclient import Poller, Schedule
 from asyncclient.errors import TaskFailed, WaitTimeout
-from tests.poller.service import Item, Service
+from tests.many.service import Item, Service
 
 NUMBER = 20_000
 # A hundred thousand polls and more, the same on every Python.

@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 
 from asyncclient._learning import LearnedSchedule
 from asyncclient._schedule import Schedule
-from tests.test_learning import (
+from tests.learning.test_learned import (
     BIMODAL,
     LAWS,
     LOGNORMAL,

@@ -12,7 +12,7 @@ import pytest
 
 from asyncclient import Done, Poller, Schedule
 from asyncclient.errors import AuthenticationFailed, TaskFailed, WaitTimeout
-from tests.poller.service import Counted, Item, Service, items, job, start, turns
+from tests.many.service import Counted, Item, Service, items, job, start, turns
 from tests.waiting.scenario import Job, Report, other_tasks
 
 EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)

@@ -8,7 +8,7 @@ import pytest
 
 from asyncclient import Poller
 from asyncclient._many.crowd import DueTimes
-from tests.poller.service import Item, Service
+from tests.many.service import Item, Service
 
 
 def test_the_emptier_moment_is_taken() -> None:

@@ -26,7 +26,7 @@ from asyncclient.errors import (
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport, run_virtual
-from tests.poller.service import Item, Service
+from tests.many.service import Item, Service
 from tests.waiting.scenario import REF, Job, Report, ends_at
 
 EPOCH = 1_763_780_000.0  # Unix time at which the loop's clock shows 0

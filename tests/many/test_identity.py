@@ -12,7 +12,7 @@ from asyncclient._http import Request, Response
 from asyncclient.errors import PermissionDenied, TransportError
 from asyncclient.providers.coze import Coze, WorkflowRun
 from asyncclient.testing import reply
-from tests.poller.service import start, turns
+from tests.many.service import start, turns
 
 EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)
 
