@@ -79,7 +79,6 @@ class AsyncClientError(Exception):
 
     advice: str = ""
     ref: TaskRef | None = None
-    snapshot: Snapshot[object] | None = None
     polls: int = 0
     elapsed: float = 0.0
     last_error: BaseException | None = None
@@ -89,6 +88,16 @@ class AsyncClientError(Exception):
         super().__init__(message)
         if advice:
             self.advice = advice
+
+    @property
+    def snapshot(self) -> Snapshot[object] | None:
+        """The last answer about the task, if there was one."""
+        kept: Snapshot[object] | None = vars(self).get("snapshot")
+        return kept
+
+    @snapshot.setter
+    def snapshot(self, snapshot: Snapshot[object] | None) -> None:
+        vars(self)["snapshot"] = snapshot
 
     @property
     def text(self) -> str:
@@ -223,9 +232,27 @@ class TaskError(AsyncClientError):
 class TaskFailed(TaskError):
     """The provider reports that the task failed."""
 
+    @property
+    def snapshot(self) -> Snapshot[object]:
+        """The last answer about the task, which shows this end."""
+        return _present(super().snapshot)
+
+    @snapshot.setter
+    def snapshot(self, snapshot: Snapshot[object] | None) -> None:
+        vars(self)["snapshot"] = snapshot
+
 
 class TaskCancelled(TaskError):
     """The provider reports that the task was cancelled."""
+
+    @property
+    def snapshot(self) -> Snapshot[object]:
+        """The last answer about the task, which shows this end."""
+        return _present(super().snapshot)
+
+    @snapshot.setter
+    def snapshot(self, snapshot: Snapshot[object] | None) -> None:
+        vars(self)["snapshot"] = snapshot
 
 
 class TaskExpired(TaskError):
@@ -255,3 +282,9 @@ class WaitTimeout(AsyncClientError, TimeoutError):
     ) -> None:
         super().__init__(message, advice=advice)
         self.retry_after = retry_after
+
+
+def _present(snapshot: Snapshot[object] | None) -> Snapshot[object]:
+    if snapshot is None:
+        raise AttributeError("no snapshot: this error came without an answer about the task")
+    return snapshot

@@ -23,6 +23,8 @@ from asyncclient.errors import (
     DecodeError,
     RequestTimeout,
     ServerError,
+    TaskCancelled,
+    TaskFailed,
     TransportError,
     WaitTimeout,
 )
@@ -97,11 +99,27 @@ def test_without_a_wait_there_is_no_evidence(kind: type[AsyncClientError]) -> No
     error = kind()
     assert str(error) == error.text == error.advice == ""
     assert error.ref is None
-    assert error.snapshot is None
+    if not isinstance(error, TaskFailed | TaskCancelled):
+        assert error.snapshot is None
     assert error.polls == 0
     assert error.elapsed == 0
     assert error.last_error is None
     assert error.may_have_started is False
+
+
+@pytest.mark.parametrize("kind", [TaskFailed, TaskCancelled])
+def test_an_end_that_an_answer_shows_has_that_answer(
+    kind: type[TaskFailed | TaskCancelled],
+) -> None:
+    """There is always a snapshot, so it is never None: one made without an answer says so."""
+    error = kind("it ended")
+    with pytest.raises(AttributeError, match=r"^no snapshot: this error came without an answer"):
+        _ = error.snapshot
+    error.snapshot = None
+    assert not hasattr(error, "snapshot")
+    error.snapshot = Snapshot(state=TaskState.FAILED, word="no", result=1, polls=1)
+    assert error.snapshot.result == 1
+    assert vars(error)["snapshot"] is error.snapshot
 
 
 def test_evidence_is_each_errors_own() -> None:

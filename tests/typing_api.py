@@ -1,8 +1,23 @@
-"""What type checkers make of the public surface; it is checked by them and never run."""
+"""What type checkers make of the public surface; it is checked by them and never run.
+
+What must not pass has a `type: ignore` on its line: both checkers say when there is nothing to
+ignore.
+"""
+
+# pyright: reportUnnecessaryTypeIgnoreComment=true
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from random import Random
 from typing import Literal, assert_type
 
@@ -33,6 +48,9 @@ from asyncclient.errors import (
     ConnectFailed,
     DecodeError,
     RateLimited,
+    TaskCancelled,
+    TaskError,
+    TaskExpired,
     TaskFailed,
     WaitTimeout,
 )
@@ -51,6 +69,7 @@ from asyncclient.providers.coze import (
     WorkflowRunHandle,
 )
 
+MYPY: bool = False  # mypy takes what has this name for true
 WORDS = Vocabulary(running=["busy", 1], succeeded="done", failed={"error", 2})
 
 
@@ -240,6 +259,35 @@ def references_are_typed(ref: TaskRef) -> None:
     assert_type(ref.account, str | None)
 
 
+def a_reference_is_as_good_as_ids(coze: Coze, copyai: CopyAI, ref: TaskRef) -> None:
+    """Where the kind is known, a reference leads to the very handle that its ids do."""
+    assert_type(coze.workflow_run(ref), WorkflowRunHandle)
+    assert_type(coze.workflow_run("1", "2"), WorkflowRunHandle)
+    assert_type(coze.workflow_run(workflow_id="1", execute_id="2"), WorkflowRunHandle)
+    assert_type(coze.copy_task(ref), CopyTaskHandle)
+    assert_type(coze.copy_task(task_id="1"), CopyTaskHandle)
+    assert_type(coze.chat(ref), ChatHandle)
+    assert_type(coze.chat(conversation_id="1", chat_id="2"), ChatHandle)
+    assert_type(copyai.workflow_run(ref), CopyRunHandle)
+    assert_type(copyai.workflow_run(workflow_id="1", run_id="2"), CopyRunHandle)
+    assert_type(copyai.task(ref), CopyRunHandle)
+
+
+def a_reference_stands_alone(coze: Coze, copyai: CopyAI, ref: TaskRef) -> None:
+    """Ids come in twos, and a reference brings all of them: half of either is a mistake."""
+    coze.workflow_run("1")  # type: ignore[call-overload]
+    coze.workflow_run(ref, "2")  # type: ignore[call-overload]
+    coze.workflow_run("1", ref)  # type: ignore[call-overload]
+    coze.workflow_run(ref, None)  # type: ignore[call-overload]
+    coze.workflow_run(workflow_id=ref)  # type: ignore[call-overload]
+    coze.copy_task(ref, "2")  # type: ignore[call-arg]
+    coze.copy_task(7)  # type: ignore[arg-type]
+    coze.chat("1")  # type: ignore[call-overload]
+    coze.chat(ref, "2")  # type: ignore[call-overload]
+    copyai.workflow_run("1")  # type: ignore[call-overload]
+    copyai.workflow_run(ref, "2")  # type: ignore[call-overload]
+
+
 def delays_are_seconds(schedule: Schedule) -> None:
     """A schedule yields floats."""
     assert_type(schedule.delays(Random(1)), Iterator[float])
@@ -259,7 +307,10 @@ async def errors_carry_typed_evidence(wait: Callable[[], Awaitable[object]]) -> 
         assert_type(error.code, int | str | None)
         assert_type(error.message, str)
         assert_type(error.log_id, str | None)
-    except TaskFailed as error:
+    except (TaskFailed, TaskCancelled) as error:
+        assert_type(error.snapshot, Snapshot[object])
+        assert_type(error.snapshot.result, object)
+    except (TaskExpired, TaskError) as error:
         assert_type(error.snapshot, Snapshot[object] | None)
     except WaitTimeout as error:
         timeout: TimeoutError = error
@@ -267,9 +318,30 @@ async def errors_carry_typed_evidence(wait: Callable[[], Awaitable[object]]) -> 
         raise timeout from None
     except AsyncClientError as error:
         assert_type(error.ref, TaskRef | None)
+        assert_type(error.snapshot, Snapshot[object] | None)
         assert_type(error.polls, int)
         assert_type(error.elapsed, float)
         assert_type(error.last_error, BaseException | None)
+
+
+def evidence_is_given(
+    error: AsyncClientError, failed: TaskFailed, snapshot: Snapshot[WorkflowRun] | None
+) -> None:
+    """A wait may give any error its snapshot, a narrower one too, and nothing else."""
+    error.snapshot = snapshot
+    failed.snapshot = snapshot
+    failed.snapshot = "done"  # type: ignore[assignment]
+
+
+def an_end_that_was_not_seen_has_no_answer(
+    error: AsyncClientError, expired: TaskExpired, failed: TaskFailed
+) -> object:
+    """What may be missing is looked at before it is used."""
+    return (
+        error.snapshot.result,  # type: ignore[union-attr]
+        expired.snapshot.result,  # type: ignore[union-attr]
+        failed.snapshot.result,
+    )
 
 
 async def options_are_words(run: WorkflowRunHandle, unknown: Literal["wait", "raise"]) -> None:
@@ -296,6 +368,8 @@ async def many_waits(coze: Coze, copyai: CopyAI) -> None:
             async for done in copied:
                 assert_type(done, Done[CopyRun])
                 assert_type(done.result, CopyRun | None)
+                assert_type(done.value, CopyRun)
+                assert_type(done.value.outputs, dict[str, object])
                 assert_type(done.error, Exception | None)
                 assert_type(done.state, TaskState | None)
         assert_type(poller.wake(run.key), bool)
@@ -318,6 +392,58 @@ async def tasks_of_several_providers(poller: Poller, coze: Coze, copyai: CopyAI)
         assert_type(end, Done[object])
     assert_type(await poller.wait(mixed[0]), WorkflowRun | CopyRun)
     assert_type(await wait_until_done(every[0]), object)
+
+
+async def a_tuple_keeps_the_types_of_its_tasks(poller: Poller, coze: Coze, copyai: CopyAI) -> None:
+    """Two or three tasks of different answers end with one of these, for both checkers."""
+    run, copied, job = coze.workflow_run("1", "2"), copyai.workflow_run("1", "2"), Job()
+    made = polling_task(fetch, vocabulary=WORDS, status=lambda answer: answer["status"])
+    assert_type(poller.as_done((run, copied)), AsDone[WorkflowRun | CopyRun])
+    assert_type(poller.as_done(tasks=(run, copied)), AsDone[WorkflowRun | CopyRun])
+    assert_type(poller.as_done((run, job), timeout=5), AsDone[WorkflowRun | list[int]])
+    assert_type(poller.as_done((run, made, job)), AsDone[WorkflowRun | dict[str, str] | list[int]])
+    assert_type(poller.as_done((run, run)), AsDone[WorkflowRun])
+    assert_type(poller.as_done((run,)), AsDone[WorkflowRun])
+    async for done in poller.as_done((run, copied)):
+        assert_type(done, Done[WorkflowRun | CopyRun])
+        assert_type(done.value, WorkflowRun | CopyRun)
+        if isinstance(answer := done.value, CopyRun):
+            assert_type(answer.outputs, dict[str, object])
+
+
+async def a_list_of_a_mix(poller: Poller, coze: Coze, copyai: CopyAI) -> None:
+    """Pyright makes a union of what a list mixes, mypy what all of it has in common."""
+    run, copied, job = coze.workflow_run("1", "2"), copyai.workflow_run("1", "2"), Job()
+    made = polling_task(fetch, vocabulary=WORDS, status=lambda answer: answer["status"])
+    runs, mixed = poller.as_done([run, copied]), poller.as_done([run, made, job])
+    assert_type(mixed, AsDone[object])  # pyright: ignore[reportAssertTypeFailure]
+    if not MYPY:
+        assert_type(runs, AsDone[WorkflowRun | CopyRun])
+        assert_type(mixed, AsDone[WorkflowRun | dict[str, str] | list[int]])
+        assert_type(poller.as_done(tasks=[run, job]), AsDone[WorkflowRun | list[int]])
+    wider: list[AsDone[object]] = [runs, mixed]
+    for ends in wider:
+        async for done in ends:
+            assert_type(done.value, object)
+    assert_type(poller.as_done([run, run]), AsDone[WorkflowRun])
+    assert_type(poller.as_done(tasks=[job, job]), AsDone[list[int]])
+
+
+def tasks_alone_can_be_waited_for(poller: Poller, run: WorkflowRunHandle) -> None:
+    """What holds no tasks is a mistake, and so is a task outside of any list."""
+    poller.as_done([3])  # type: ignore[arg-type]
+    poller.as_done((run, 3))  # type: ignore[arg-type]
+    poller.as_done(run)  # type: ignore[call-overload]
+    poller.as_done([run], 5.0)  # type: ignore[call-overload]
+
+
+def who_waits_for_many_can_wait_for_more(
+    poller: Poller, tasks: Iterable[Task[CopyRun]] | AsyncIterable[Task[CopyRun]]
+) -> AsDone[object]:
+    """A function that hands its tasks on keeps their type, and ends are covariant as tasks are."""
+    assert_type(poller.as_done(tasks), AsDone[CopyRun])
+    assert_type(poller.as_done(tasks=tasks), AsDone[CopyRun])
+    return poller.as_done(tasks)
 
 
 async def many_from_a_generator(poller: Poller, jobs: AsyncIterator[Job]) -> None:

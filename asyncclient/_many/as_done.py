@@ -15,6 +15,7 @@ from asyncclient._task import Task
 from asyncclient._waiting import SAME_INSTANT
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 # Tasks that are taken in before the event loop gets its turn.
 _BATCH = 256
@@ -146,13 +147,13 @@ class Group(Receiver):
                 self._late.append(first)
 
 
-class AsDone(Generic[T]):
+class AsDone(Generic[T_co]):
     """The ends of many tasks, made by `Poller.as_done`: an async iterator and context manager."""
 
     def __init__(
         self,
         start: Callable[[], PollLoop],
-        tasks: Iterable[Task[T]] | AsyncIterable[Task[T]],
+        tasks: Iterable[Task[T_co]] | AsyncIterable[Task[T_co]],
         timeout: float,
     ) -> None:
         self._start = start
@@ -164,7 +165,7 @@ class AsDone(Generic[T]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Done[T]:
+    async def __anext__(self) -> Done[T_co]:
         if self._group is None:
             if self._left:
                 raise StopAsyncIteration
@@ -172,7 +173,7 @@ class AsDone(Generic[T]):
         done = await self._group.next()
         if done is None:
             raise StopAsyncIteration
-        return cast("Done[T]", done)
+        return cast("Done[T_co]", done)
 
     async def __aenter__(self) -> Self:
         return self

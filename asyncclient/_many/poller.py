@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterable, Hashable, Iterable, Iterator, Mapping
 from random import Random
 from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import Self, TypeVar, cast, overload
 
 import msgspec
 
@@ -21,6 +21,9 @@ from asyncclient._task import Task
 from asyncclient._waiting import gaps_of
 
 T = TypeVar("T")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
 
 
 class BudgetStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,12 +190,37 @@ class Poller:
             raise done.error
         return cast("T", done.result)
 
+    # A tuple keeps the type of each task. A list that mixes types is a union for pyright, and for
+    # mypy it is the last of these. By position and by name are two overloads, since mypy would say
+    # of a last one that is covered by a single other that it is never reached.
+    @overload
     def as_done(
-        self,
-        tasks: Iterable[Task[T]] | AsyncIterable[Task[T]],
-        *,
-        timeout: float = 600.0,
-    ) -> AsDone[T]:
+        self, tasks: tuple[Task[T1], Task[T2]], *, timeout: float = 600.0
+    ) -> AsDone[T1 | T2]: ...
+
+    @overload
+    def as_done(
+        self, tasks: tuple[Task[T1], Task[T2], Task[T3]], *, timeout: float = 600.0
+    ) -> AsDone[T1 | T2 | T3]: ...
+
+    @overload
+    def as_done(
+        self, tasks: Iterable[Task[T]] | AsyncIterable[Task[T]], /, *, timeout: float = 600.0
+    ) -> AsDone[T]: ...
+
+    @overload
+    def as_done(
+        self, *, tasks: Iterable[Task[T]] | AsyncIterable[Task[T]], timeout: float = 600.0
+    ) -> AsDone[T]: ...
+
+    @overload
+    def as_done(
+        self, tasks: Iterable[Task[object]] | AsyncIterable[Task[object]], *, timeout: float = 600.0
+    ) -> AsDone[object]: ...
+
+    def as_done(
+        self, tasks: Iterable[Task[object]] | AsyncIterable[Task[object]], *, timeout: float = 600.0
+    ) -> AsDone[object]:
         """Wait for many tasks: an async iterator of `Done`, in the order in which they end.
 
         A failure is a `Done` with its `error`, not an exception. The tasks are taken in as they

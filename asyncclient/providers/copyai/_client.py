@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
+from typing import overload
 
 import msgspec
 
@@ -24,7 +25,7 @@ from asyncclient._http import (
     explaining,
     query_of,
 )
-from asyncclient._ref import TaskRef, checked_ref, unix_time
+from asyncclient._ref import TaskRef, checked_ref, ids_or_ref, unix_time
 from asyncclient.errors import AsyncClientError, DecodeError
 from asyncclient.providers.copyai._answers import (
     WorkflowRun,
@@ -95,9 +96,26 @@ class CopyAI(Webhooks):
     def __repr__(self) -> str:
         return f"<CopyAI {self._account.base_url}>"
 
-    def workflow_run(self, workflow_id: str, run_id: str) -> WorkflowRunHandle:
-        """Return the handle of a run whose ids are known; no I/O."""
-        return WorkflowRunHandle(self._account, workflow_id, run_id, None)
+    @overload
+    def workflow_run(self, workflow_id: str, run_id: str) -> WorkflowRunHandle: ...
+
+    @overload
+    def workflow_run(self, ref: TaskRef, /) -> WorkflowRunHandle: ...
+
+    def workflow_run(
+        self, workflow_id: str | TaskRef, run_id: str | None = None
+    ) -> WorkflowRunHandle:
+        """Return the handle of a run, by its ids or by its reference alone; no I/O.
+
+        Raises:
+            TypeError: it is neither.
+            ValueError: an id cannot be, or the reference is of something else or of another named
+                account.
+        """
+        given = ids_or_ref(workflow_id, run_id, names="workflow_id and run_id")
+        if isinstance(given, TaskRef):
+            return self.task(given)
+        return WorkflowRunHandle(self._account, *given, None)
 
     def task(self, ref: TaskRef) -> WorkflowRunHandle:
         """Return the handle that a reference stands for; no I/O.

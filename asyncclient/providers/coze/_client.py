@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TypeVar, cast, overload
 
 from asyncclient._arguments import id_text, text
 from asyncclient._http import Account, Handle, TokenSource, Transport
-from asyncclient._ref import TaskRef, checked_ref
+from asyncclient._ref import TaskRef, checked_ref, ids_or_ref
 from asyncclient.providers.coze._answers import Chat, CopyTask, WorkflowRun
 from asyncclient.providers.coze._auth import CozeJWT
 from asyncclient.providers.coze._bots import Bots
@@ -14,6 +14,8 @@ from asyncclient.providers.coze._chats import Chats
 from asyncclient.providers.coze._endpoints import headers_of
 from asyncclient.providers.coze._tasks import ChatHandle, CopyTaskHandle, WorkflowRunHandle
 from asyncclient.providers.coze._workflows import Workflows
+
+H = TypeVar("H", WorkflowRunHandle, CopyTaskHandle, ChatHandle)
 
 
 class Coze(Workflows, Chats, Bots):
@@ -79,29 +81,78 @@ class Coze(Workflows, Chats, Bots):
     def __repr__(self) -> str:
         return f"<Coze {self._account.base_url}>"
 
-    def workflow_run(self, workflow_id: str, execute_id: str) -> WorkflowRunHandle:
-        """Return the handle of a run whose ids are known; no I/O."""
-        return WorkflowRunHandle(self._account, workflow_id, execute_id, None)
+    @overload
+    def workflow_run(self, workflow_id: str, execute_id: str) -> WorkflowRunHandle: ...
 
-    def copy_task(self, task_id: str) -> CopyTaskHandle:
-        """Return the handle of a copy task whose id is known; no I/O."""
+    @overload
+    def workflow_run(self, ref: TaskRef, /) -> WorkflowRunHandle: ...
+
+    def workflow_run(
+        self, workflow_id: str | TaskRef, execute_id: str | None = None
+    ) -> WorkflowRunHandle:
+        """Return the handle of a run, by its ids or by its reference alone; no I/O.
+
+        Raises:
+            TypeError: it is neither.
+            ValueError: an id cannot be, or the reference is of something else or of another named
+                account.
+        """
+        given = ids_or_ref(workflow_id, execute_id, names="workflow_id and execute_id")
+        if isinstance(given, TaskRef):
+            return self._handle_of(WorkflowRunHandle, given)
+        return WorkflowRunHandle(self._account, *given, None)
+
+    def copy_task(self, task_id: str | TaskRef) -> CopyTaskHandle:
+        """Return the handle of a copy task, by its id or its reference; no I/O.
+
+        Raises:
+            TypeError: it is neither.
+            ValueError: the id cannot be, or the reference is of something else or of another named
+                account.
+        """
+        if isinstance(task_id, TaskRef):
+            return self._handle_of(CopyTaskHandle, task_id)
         return CopyTaskHandle(self._account, id_text("task_id", task_id), None)
 
-    def chat(self, conversation_id: str, chat_id: str) -> ChatHandle:
-        """Return the handle of a chat whose ids are known; no I/O."""
-        return ChatHandle(self._account, conversation_id, chat_id, None)
+    @overload
+    def chat(self, conversation_id: str, chat_id: str) -> ChatHandle: ...
+
+    @overload
+    def chat(self, ref: TaskRef, /) -> ChatHandle: ...
+
+    def chat(self, conversation_id: str | TaskRef, chat_id: str | None = None) -> ChatHandle:
+        """Return the handle of a chat, by its ids or by its reference alone; no I/O.
+
+        Raises:
+            TypeError: it is neither.
+            ValueError: an id cannot be, or the reference is of something else or of another named
+                account.
+        """
+        given = ids_or_ref(conversation_id, chat_id, names="conversation_id and chat_id")
+        if isinstance(given, TaskRef):
+            return self._handle_of(ChatHandle, given)
+        return ChatHandle(self._account, *given, None)
 
     def task(self, ref: TaskRef) -> Handle[WorkflowRun | CopyTask | Chat]:
         """Return the handle that a reference stands for; no I/O.
 
         It is a `WorkflowRunHandle`, a `CopyTaskHandle` or a `ChatHandle`: whichever the reference
-        is of. It can be waited for as it is, and the answer's type says what ran.
+        is of. It can be waited for as it is, and the answer's type says what ran. Where the kind is
+        known, `workflow_run(ref)`, `copy_task(ref)` and `chat(ref)` are precise.
 
         Raises:
             ValueError: the reference is of another provider, of another named account, or of a kind
                 that is not known here.
         """
         return cast("Handle[WorkflowRun | CopyTask | Chat]", self._handle(checked_ref(ref)))
+
+    def _handle_of(self, kind: type[H], ref: TaskRef) -> H:
+        """Return the handle that a reference stands for, if it is of this kind."""
+        handle = self._handle(ref)
+        if isinstance(handle, kind):
+            return handle
+        msg = f"{ref} is no {kind.ref_kind}: task() takes a reference of any kind"
+        raise ValueError(msg)
 
     def _handle(self, ref: TaskRef) -> WorkflowRunHandle | CopyTaskHandle | ChatHandle:
         if ref.provider == "coze":

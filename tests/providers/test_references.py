@@ -1,0 +1,143 @@
+"""A reference in place of ids: where the kind is known, it leads to a handle of that kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import msgspec
+import pytest
+
+from asyncclient import Handle, TaskRef, decode_ref, encode_ref, wait_until_done
+from asyncclient.providers.copyai import CopyAI, WorkflowRunHandle as CopyRunHandle
+from asyncclient.providers.coze import ChatHandle, CopyTaskHandle, Coze, WorkflowRunHandle
+from asyncclient.testing import ScriptedTransport, reply
+
+RUN = TaskRef("coze", "workflow_run", {"workflow_id": "7350", "execute_id": "7431"}, 1_700_000_000)
+COPY = TaskRef("coze", "copy_task", {"task_id": "123e4567"}, 1_700_000_000)
+COPIED = TaskRef("coze", "copy_task", {"copied_entity_id": "7530"}, 1_700_000_000)
+CHAT = TaskRef("coze", "chat", {"conversation_id": "7381", "chat_id": "7382"}, 1_700_000_000)
+COPYAI_RUN = TaskRef("copyai", "workflow_run", {"workflow_id": "WCFG-1", "run_id": "WRUN-1"}, None)
+
+COZE = Coze(ScriptedTransport(), token="pat_1", account="acme")
+COPYAI = CopyAI(ScriptedTransport(), api_key="key-1", account="acme")
+
+# Each method that takes a reference, the references that it takes, and what it returns for them.
+TAKEN: list[tuple[Callable[[TaskRef], Handle[object]], TaskRef, type[Handle[object]]]] = [
+    (COZE.workflow_run, RUN, WorkflowRunHandle),
+    (COZE.copy_task, COPY, CopyTaskHandle),
+    (COZE.copy_task, COPIED, CopyTaskHandle),
+    (COZE.chat, CHAT, ChatHandle),
+    (COPYAI.workflow_run, COPYAI_RUN, CopyRunHandle),
+]
+each_taken = pytest.mark.parametrize(
+    ("take", "ref", "kind"), TAKEN, ids=[str(ref) for _, ref, _ in TAKEN]
+)
+
+
+@each_taken
+def test_a_reference_leads_to_the_handle_of_its_kind(
+    take: Callable[[TaskRef], Handle[object]], ref: TaskRef, kind: type[Handle[object]]
+) -> None:
+    """It is the handle that `task()` returns, and knows when its task began."""
+    handle = take(decode_ref(encode_ref(ref)))
+    client = COPYAI if ref.provider == "copyai" else COZE
+    assert type(handle) is kind
+    assert handle.key == client.task(ref).key
+    assert handle.ref == msgspec.structs.replace(ref, account="acme")
+    assert handle.created == ref.created
+
+
+@each_taken
+def test_a_reference_of_another_account_is_refused_by_both_names(
+    take: Callable[[TaskRef], Handle[object]], ref: TaskRef, kind: type[Handle[object]]
+) -> None:
+    """Only an account that is named otherwise is another one."""
+    with pytest.raises(ValueError, match=r"'zenith'.*'acme'"):
+        take(msgspec.structs.replace(ref, account="zenith"))
+    assert type(take(msgspec.structs.replace(ref, account="acme"))) is kind
+
+
+@each_taken
+def test_a_reference_of_another_kind_or_provider_is_refused_and_named(
+    take: Callable[[TaskRef], Handle[object]], ref: TaskRef, kind: type[Handle[object]]
+) -> None:
+    """The error begins with the reference and says who takes it."""
+    assert type(take(ref)) is kind
+    for other in (RUN, COPY, COPIED, CHAT, COPYAI_RUN, TaskRef("coze", "teapot", {"id": "1"})):
+        if (other.provider, other.kind) != (ref.provider, ref.kind):
+            with pytest.raises(ValueError, match=f"^{other} is (no |not a task of )"):
+                take(other)
+
+
+@each_taken
+def test_a_reference_that_lacks_an_id_is_refused(
+    take: Callable[[TaskRef], Handle[object]], ref: TaskRef, kind: type[Handle[object]]
+) -> None:
+    """Which id it lacks is in the error."""
+    assert type(take(ref)) is kind
+    with pytest.raises(ValueError, match=r"the reference lacks '\w+_id'"):
+        take(msgspec.structs.replace(ref, ids={}))
+
+
+RUN_IDS = "pass workflow_id and execute_id, or a TaskRef alone"
+CHAT_IDS = "pass conversation_id and chat_id, or a TaskRef alone"
+COPYAI_IDS = "pass workflow_id and run_id, or a TaskRef alone"
+# What no type checker lets pass: the method, what it is given, and what its error says.
+MIXED: dict[str, tuple[Callable[..., object], tuple[object, ...], str]] = {
+    "a reference and an id": (COZE.workflow_run, (RUN, "7431"), RUN_IDS),
+    "an id and a reference": (
+        COZE.workflow_run,
+        ("7350", RUN),
+        "execute_id must be a text, not TaskRef",
+    ),
+    "one id of two": (COZE.workflow_run, ("7350",), RUN_IDS),
+    "the text of a reference": (COZE.workflow_run, (encode_ref(RUN),), RUN_IDS),
+    "nothing": (COZE.workflow_run, (None, None), RUN_IDS),
+    "a chat's reference and id": (COZE.chat, (CHAT, "7382"), CHAT_IDS),
+    "two references": (COZE.chat, (CHAT, CHAT), CHAT_IDS),
+    "one id of a chat": (COZE.chat, ("7381",), CHAT_IDS),
+    "Copy.ai's reference and id": (COPYAI.workflow_run, (COPYAI_RUN, "WRUN-1"), COPYAI_IDS),
+    "one id of Copy.ai's": (COPYAI.workflow_run, ("WCFG-1",), COPYAI_IDS),
+}
+
+
+@pytest.mark.parametrize("case", MIXED)
+def test_ids_and_a_reference_do_not_mix(case: str) -> None:
+    """Half of the ids, or a reference beside one, is a `TypeError` that says what to pass."""
+    call, given, words = MIXED[case]
+    with pytest.raises(TypeError, match=f"^{words}"):
+        call(*given)
+
+
+def test_a_copy_has_one_id_or_one_reference() -> None:
+    """What is neither is refused by the argument's name."""
+    for bad in (None, 7, b"123e4567", CHAT.ids):
+        with pytest.raises(TypeError, match=r"^task_id must be a text"):
+            COZE.copy_task(cast("str", bad))
+
+
+def test_ids_may_be_given_by_their_names() -> None:
+    """The two ways in are one handle; only the reference knows when the task began."""
+    run = COZE.workflow_run(workflow_id="7350", execute_id="7431")
+    chat = COZE.chat(conversation_id="7381", chat_id="7382")
+    copied = COPYAI.workflow_run(workflow_id="WCFG-1", run_id="WRUN-1")
+    assert (run.key, run.created) == (COZE.workflow_run(RUN).key, None)
+    assert (chat.key, chat.created) == (COZE.chat(CHAT).key, None)
+    assert COZE.copy_task(task_id="123e4567").key == COZE.copy_task(COPY).key
+    assert (copied.key, copied.created) == (COPYAI.workflow_run(COPYAI_RUN).key, None)
+
+
+async def test_nothing_is_sent_before_the_first_look() -> None:
+    """Neither a handle nor a refusal asks anything; the handle of a reference then does."""
+    answer = b'{"code": 0, "data": [{"execute_id": "7431", "execute_status": "Success"}]}'
+    transport = ScriptedTransport([reply(answer)])
+    coze = Coze(transport, token="pat_1")
+    run = coze.workflow_run(RUN)
+    with pytest.raises(ValueError, match="is no chat"):
+        coze.chat(RUN)
+    assert transport.requests == []
+    assert (await wait_until_done(run)).execute_status == "Success"
+    assert len(transport.requests) == 1
+    assert (await wait_until_done(coze.copy_task(COPIED))).target_entity_id == "7530"
+    assert len(transport.requests) == 1
