@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-from asyncclient._http.call import (
-    Account as Account,
-    TokenSource as TokenSource,
-    answered_id as answered_id,
-    explaining as explaining,
-)
-from asyncclient._http.decoding import (
-    as_int as as_int,
-    as_object as as_object,
-    decode as decode,
-    open_json as open_json,
-    read_answer as read_answer,
-    said_in as said_in,
-)
-from asyncclient._http.handle import Handle as Handle, looking as looking
+from asyncclient._http.call import Account as Account, TokenSource as TokenSource
+from asyncclient._http.decoding import decode as decode
+from asyncclient._http.handle import Handle as Handle, look_endpoint as look_endpoint
 from asyncclient._http.message import (
     JSON as JSON,
     Answer as Answer,
@@ -25,7 +13,6 @@ from asyncclient._http.message import (
     Response as Response,
     Secret as Secret,
     Transport as Transport,
-    enveloped as enveloped,
 )
 from asyncclient._http.pool import SessionPool as SessionPool
 from asyncclient._http.quoting import (
@@ -38,7 +25,7 @@ from asyncclient._http.quoting import (
 )
 from asyncclient._http.refusal import (
     error_type as error_type,
-    refusal as refusal,
+    refusal_error as refusal_error,
     seconds_asked as seconds_asked,
 )
 from asyncclient._http.repeat import (

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Generator, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from inspect import isawaitable
 from typing import NoReturn, TypeVar
 
 import anyio
 import msgspec
 
-from asyncclient._arguments import id_text, optional_line, whole_number
+from asyncclient._arguments import optional_line, whole_number
 from asyncclient._http.message import Endpoint, Request, Secret, Transport
 from asyncclient._http.quoting import base_of, header_value
 from asyncclient._http.repeat import seconds_to_repeat
@@ -291,33 +290,3 @@ def _is_ambiguous(error: TransportError | APIError | DecodeError) -> bool:
         return error.sent
     done = isinstance(error, APIError) and error.status == _SEE_OTHER
     return done or isinstance(error, ServerError | DecodeError)
-
-
-def unknown_start(name: str, path: str, missing: str) -> DecodeError:
-    """Make the error for a start whose good answer does not say what was started."""
-    error = DecodeError(
-        f"{name}: the answer has no {missing}, so that what it started is not known",
-        path=path,
-    )
-    error.may_have_started = True
-    return error
-
-
-@contextmanager
-def explaining(how: str) -> Generator[None]:
-    """Add to the error of a start whose outcome is not known how the caller can find out."""
-    try:
-        yield
-    except AsyncClientError as error:
-        if error.may_have_started:
-            error.add_note(how)
-        raise
-
-
-def answered_id(name: str, path: str, value: str | int | None) -> str:
-    """Return the id that a start's good answer gives, as a text."""
-    field = path.rpartition(".")[2]
-    try:
-        return id_text(field, str(value or ""))
-    except ValueError:
-        raise unknown_start(name, path, field) from None

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import msgspec
 
 from asyncclient._http.message import Response
-from asyncclient._http.refusal import error_type, refusal
-from asyncclient.errors import APIError, DecodeError
+from asyncclient.errors import DecodeError
 
 T = TypeVar("T")
 
 _EXCERPT = 200  # characters of an answer that an error shows
-_NUMBER = re.compile(r"[0-9]{1,30}")
 _PATH_IN_MESSAGE = re.compile(r" - at `(.+)`$")
 
 
@@ -29,77 +26,3 @@ def decode(decoder: msgspec.json.Decoder[T], response: Response, name: str) -> T
     where = _PATH_IN_MESSAGE.search(reason)
     msg = f"{name}: HTTP {response.status} with an unexpected body: {reason}; it begins {excerpt!r}"
     raise DecodeError(msg, path=where[1] if where else "", excerpt=excerpt, status=response.status)
-
-
-def said_in(decoder: msgspec.json.Decoder[T], response: Response) -> T | None:
-    """Return what an answer says of itself, None where it says nothing that can be read."""
-    try:
-        return decoder.decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def read_answer(
-    name: str,
-    decoder: msgspec.json.Decoder[T],
-    response: Response,
-    refused_by: Callable[[Response, str], APIError | None],
-    says_no: Callable[[T], bool],
-) -> T:
-    """Decode a good answer, or raise what the answer says instead."""
-    if not response.is_good:
-        raise refused_by(response, name) or refusal(
-            error_type(response.status), response, name=name
-        )
-    try:
-        answer = decode(decoder, response, name)
-    except DecodeError as error:
-        # A refusal's `data` has any shape: look for an error in it before complaining of its shape.
-        refused = refused_by(response, name)
-        if refused is None:
-            raise
-        raise refused from error
-    if says_no(answer):
-        raise refused_by(response, name) or refusal(APIError, response, name=name)
-    return answer
-
-
-def as_int(value: int | str | None) -> int | None:
-    """Return a number that may have come quoted; None when it is none."""
-    if isinstance(value, str):
-        return int(value) if _NUMBER.fullmatch(value) else None
-    return value
-
-
-def open_json(value: object, depth: int = 8) -> object:
-    """Open JSON in text as far as it goes.
-
-    Objects, arrays and the text `null` are opened; a text that is a lone number or truth value
-    stays text, since it may be an id or an answer. What is nested too deeply is left as it is.
-    """
-    try:
-        return _open_json(value, depth)
-    except RecursionError:
-        return value
-
-
-def _open_json(value: object, layers: int) -> object:
-    if layers and isinstance(value, str):
-        stripped = value.strip()
-        if stripped != "null" and stripped[:1] not in {"{", "["}:
-            return value
-        try:
-            return _open_json(msgspec.json.decode(stripped), layers - 1)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return value
-    members = as_object(value)
-    if members is not None:
-        return {name: _open_json(inner, layers) for name, inner in members.items()}
-    if isinstance(value, list):
-        return [_open_json(inner, layers) for inner in cast("list[object]", value)]
-    return value
-
-
-def as_object(value: object) -> dict[str, object] | None:
-    """Return a decoded JSON object with its type, None for any other value."""
-    return cast("dict[str, object]", value) if isinstance(value, dict) else None

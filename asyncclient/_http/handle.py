@@ -97,7 +97,7 @@ class Handle(Task[T_co]):
         return f"<{type(self).__name__} {self.ref}>"
 
 
-def looking(
+def look_endpoint(
     endpoint: Endpoint[A], observe: Callable[[A], Observation[A]]
 ) -> Endpoint[Observation[A]]:
     """Make the operation that looks at a task of the one that reads its answer."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Generic, Literal, Protocol, Self, TypeAlias, TypeVar
+from typing import Generic, Protocol, Self, TypeAlias, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 # What a provider may send where its page names one type and its answers do not keep to it.
 JSON: TypeAlias = str | int | float | bool | dict[str, object] | list[object] | None
@@ -124,26 +123,3 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True):
     method: str
     read: Callable[[Response], T]
     idempotent: bool = True
-
-
-class Enveloped(Protocol[T_co]):
-    """An answer in an envelope, which may have other fields."""
-
-    @property
-    def data(self) -> T_co: ...  # pragma: no cover
-
-
-def enveloped(
-    name: str,
-    method: Literal["GET", "POST"],
-    read: Callable[[Response], Enveloped[T]],
-    *,
-    idempotent: bool = True,
-) -> Endpoint[T]:
-    """Make an endpoint whose answer is in an envelope."""
-
-    def unwrapped(response: Response) -> T:
-        data = read(response).data
-        return data.from_response(response) if isinstance(data, Answer) else data
-
-    return Endpoint(name, method, unwrapped, idempotent)

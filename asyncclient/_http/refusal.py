@@ -43,7 +43,7 @@ def error_type(status: int) -> type[APIError]:
     return _BY_STATUS.get(status, InvalidRequest if status >= 300 else APIError)  # noqa: PLR2004
 
 
-def refusal(
+def refusal_error(
     kind: type[APIError],
     response: Response,
     *,

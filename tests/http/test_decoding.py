@@ -9,10 +9,11 @@ import msgspec
 import pytest
 from hypothesis import assume, example, given, strategies as st
 
-from asyncclient._http.decoding import as_int, as_object, decode, open_json, read_answer, said_in
+from asyncclient._http.decoding import decode
 from asyncclient._http.message import Answer, Response
-from asyncclient._http.refusal import error_type, refusal
+from asyncclient._http.refusal import error_type, refusal_error
 from asyncclient.errors import APIError, DecodeError, QuotaExceeded
+from asyncclient.providers._reading import as_int, as_object, decode_or_none, open_json, read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +121,7 @@ def no_refusal(_response: Response, _name: str) -> None:
 
 def quota(response: Response, name: str) -> APIError:
     """Say of any answer that it is one."""
-    return refusal(QuotaExceeded, response, name=name, code=4028)
+    return refusal_error(QuotaExceeded, response, name=name, code=4028)
 
 
 def never(_answer: object) -> bool:
@@ -175,8 +176,10 @@ def test_a_status_that_is_no_success_is_never_decoded(status: int) -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b"\xff", b"[" * 100_000])
 def test_an_answer_that_says_nothing_of_itself_is_no_refusal(body: bytes) -> None:
     """A gateway's page, an empty body or nested garbage is no refusal in the provider's words."""
-    assert said_in(msgspec.json.Decoder(Item), answer(502, body)) is None
-    assert said_in(msgspec.json.Decoder(Item), answer(502, b'{"execute_id":"7"}')) == Item("7")
+    assert decode_or_none(msgspec.json.Decoder(Item), answer(502, body)) is None
+    assert decode_or_none(msgspec.json.Decoder(Item), answer(502, b'{"execute_id":"7"}')) == Item(
+        "7"
+    )
 
 
 # --- numbers and objects ----------------------------------------------------------------------

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 from rich.pretty import pretty_repr
 
-from asyncclient._http.message import Answer, Endpoint, Request, Response, enveloped
+from asyncclient._http.message import Answer, Endpoint, Request, Response
+from asyncclient.providers._reading import enveloped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from multidict import CIMultiDict
 
 from asyncclient._http.message import Response
-from asyncclient._http.refusal import error_type, refusal, seconds_asked
+from asyncclient._http.refusal import error_type, refusal_error, seconds_asked
 from asyncclient.errors import (
     APIError,
     AuthenticationFailed,
@@ -82,7 +82,7 @@ def test_a_status_alone_stands_for_an_error(status: int, kind: type[APIError]) -
 
 def test_a_refusal_carries_what_the_provider_said() -> None:
     """Status, code, words, log id and hint are in the error, and all but the hint in its text."""
-    error = refusal(
+    error = refusal_error(
         RateLimited,
         answer(429, b'{"raw": 1}', {"retry-after": "7"}),
         name="coze.get_bot",
@@ -102,12 +102,15 @@ def test_a_refusal_carries_what_the_provider_said() -> None:
 
 def test_a_refusal_without_words_shows_how_the_body_begins() -> None:
     """Where a proxy answers in place of the provider, the beginning of its page is shown."""
-    error = refusal(ServerError, answer(502, b"  <html>" + b"x" * 999), name="n")
+    error = refusal_error(ServerError, answer(502, b"  <html>" + b"x" * 999), name="n")
     assert str(error).startswith("n: HTTP 502, '<html>xxx")
     assert len(str(error)) < 250
     assert error.message == ""
-    assert str(refusal(ServerError, answer(502, b""), name="n")) == "n: HTTP 502"
-    assert str(refusal(ServerError, answer(500, b"raw"), name="n", code=0)) == "n: HTTP 500, code 0"
+    assert str(refusal_error(ServerError, answer(502, b""), name="n")) == "n: HTTP 502"
+    assert (
+        str(refusal_error(ServerError, answer(500, b"raw"), name="n", code=0))
+        == "n: HTTP 500, code 0"
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,9 @@ def test_a_header_goes_before_the_hint_of_a_body(
     headers: dict[str, str], given_seconds: float | None, expected: float | None
 ) -> None:
     """A hint from the answer's body counts where its headers give none."""
-    error = refusal(RateLimited, answer(429, b"", headers), name="n", retry_after=given_seconds)
+    error = refusal_error(
+        RateLimited, answer(429, b"", headers), name="n", retry_after=given_seconds
+    )
     assert error.retry_after == expected
 
 
@@ -142,7 +147,7 @@ def test_a_header_goes_before_the_hint_of_a_body(
 )
 def test_a_redirect_is_reported_with_its_place_and_no_credential(location: str, place: str) -> None:
     """The error says where the redirect leads and what to set, and shows origin alone."""
-    error = refusal(InvalidRequest, answer(307, b"moved", {"location": location}), name="n")
+    error = refusal_error(InvalidRequest, answer(307, b"moved", {"location": location}), name="n")
     text = str(error)
     assert f"it redirects to {place}" in text
     assert "not followed" in text
@@ -158,14 +163,14 @@ def test_a_redirect_is_reported_with_its_place_and_no_credential(location: str, 
 )
 def test_a_redirect_to_nonsense_is_a_refusal_like_any_other(location: str) -> None:
     """A `Location` that is no URL does not raise anything else than the refusal."""
-    error = refusal(InvalidRequest, answer(302, b"", {"location": location}), name="n")
+    error = refusal_error(InvalidRequest, answer(302, b"", {"location": location}), name="n")
     assert "not followed" in str(error)
 
 
 @pytest.mark.parametrize("headers", [{}, {"location": ""}, {"location": "/login"}], ids=repr)
 def test_a_redirect_without_an_origin_names_none(headers: dict[str, str]) -> None:
     """A missing or relative `Location` leaves no bare `://` in the message."""
-    text = str(refusal(InvalidRequest, answer(302, b"", headers), name="n"))
+    text = str(refusal_error(InvalidRequest, answer(302, b"", headers), name="n"))
     assert "set base_url" in text
     assert "://" not in text
 

@@ -10,7 +10,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from asyncclient._http import JSON, Answer, as_int, as_object, open_json
+from asyncclient._http import JSON, Answer
+from asyncclient.providers._reading import as_int, as_object, open_json
 
 T = TypeVar("T")
 

@@ -15,18 +15,11 @@ from asyncclient._arguments import (
     number,
     whole_number,
 )
-from asyncclient._http import (
-    Account,
-    TokenSource,
-    Transport,
-    answered_id,
-    as_int,
-    encode_argument,
-    explaining,
-    query_of,
-)
+from asyncclient._http import Account, TokenSource, Transport, encode_argument, query_of
 from asyncclient._ref import TaskRef, checked_ref, ids_or_ref, unix_time
 from asyncclient.errors import AsyncClientError, DecodeError
+from asyncclient.providers._reading import as_int
+from asyncclient.providers._starting import adding_advice, started_id
 from asyncclient.providers.copyai._answers import (
     WorkflowRun,
     WorkflowRunPage,
@@ -171,9 +164,9 @@ class CopyAI(Webhooks):
             "metadata": encode_argument("metadata", metadata),
         }
         target = runs_target(workflow_id)
-        with explaining(_how_to_find(workflow_id, bytes(body["metadata"]))):
+        with adding_advice(_how_to_find(workflow_id, bytes(body["metadata"]))):
             started = await self._account.call(START_WORKFLOW, target, msgspec.json.encode(body))
-            run_id = answered_id("copyai.start_workflow", "$.data.id", started.id)
+            run_id = started_id("copyai.start_workflow", "$.data.id", started.id)
         return WorkflowRunHandle(self._account, workflow_id, run_id, unix_time())
 
     async def find_started(

@@ -8,17 +8,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from asyncclient._http import (
-    Endpoint,
-    Response,
-    Secret,
-    decode,
-    enveloped,
-    error_type,
-    read_answer,
-    refusal,
-    said_in,
-)
+from asyncclient._http import Endpoint, Response, Secret, decode, error_type, refusal_error
 from asyncclient._state import Vocabulary
 from asyncclient.errors import (
     APIError,
@@ -27,6 +17,7 @@ from asyncclient.errors import (
     NotFound,
     QuotaExceeded,
 )
+from asyncclient.providers._reading import decode_or_none, enveloped, read_answer
 from asyncclient.providers.copyai._answers import (
     Envelope,
     Refusal,
@@ -64,14 +55,14 @@ _ADVICE: dict[type[APIError], str] = {
 
 def refused_by(response: Response, name: str) -> APIError | None:
     """Make the error that an answer stands for; None if it is not an error by its own account."""
-    said = said_in(_refusal_decoder, response) or Refusal()
+    said = decode_or_none(_refusal_decoder, response) or Refusal()
     if response.is_good and said.status != "error":
         return None
     code = said.error_code if isinstance(said.error_code, str | int) else None
     kind = InvalidRequest if response.is_good else error_type(response.status)
     if isinstance(code, str):
         kind = _ERRORS.get(code, kind)
-    return refusal(
+    return refusal_error(
         kind,
         response,
         name=name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from asyncclient._arguments import id_text
-from asyncclient._http import Account, Handle, looking, path_segment
+from asyncclient._http import Account, Handle, look_endpoint, path_segment
 from asyncclient._state import TaskState
 from asyncclient._task import Observation
 from asyncclient.providers.copyai._answers import WorkflowRun
@@ -32,7 +32,7 @@ class WorkflowRunHandle(Handle[WorkflowRun]):
     ref_kind = "workflow_run"
     group = "workflow"
     vocabulary = WORKFLOW_WORDS
-    _look = looking(GET_WORKFLOW_RUN, observe_run)
+    _look = look_endpoint(GET_WORKFLOW_RUN, observe_run)
 
     def __init__(
         self, account: Account, workflow_id: str, run_id: str, created: int | None

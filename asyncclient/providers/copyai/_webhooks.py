@@ -7,8 +7,9 @@ from typing import Literal, get_args
 import msgspec
 
 from asyncclient._arguments import bytes_of, one_of, optional_id, url_text, whole_number
-from asyncclient._http import Account, Response, decode, explaining, path_segment, query_of
+from asyncclient._http import Account, Response, decode, path_segment, query_of
 from asyncclient.errors import DecodeError
+from asyncclient.providers._starting import adding_advice
 from asyncclient.providers.copyai._answers import Webhook, WebhookEvent, WebhookPage
 from asyncclient.providers.copyai._endpoints import (
     DELETE_WEBHOOK,
@@ -55,7 +56,7 @@ class Webhooks:
         chosen = optional_id("workflow_id", workflow_id)
         if chosen is not None:
             body["workflowId"] = chosen
-        with explaining("await copyai.list_webhooks() shows whether it was registered"):
+        with adding_advice("await copyai.list_webhooks() shows whether it was registered"):
             return await self._account.call(REGISTER_WEBHOOK, "/webhook", msgspec.json.encode(body))
 
     async def get_webhook(self, webhook_id: str) -> Webhook:

@@ -19,12 +19,12 @@ from asyncclient._http import (
     Secret,
     TokenSource,
     Transport,
-    as_int,
     base_of,
     encode_argument,
     path_segment,
 )
 from asyncclient.errors import RateLimited, ServerError, TransportError
+from asyncclient.providers._reading import as_int
 from asyncclient.providers.coze._endpoints import GET_TOKEN, Token, headers_of
 
 

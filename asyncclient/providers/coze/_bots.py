@@ -15,8 +15,9 @@ from asyncclient._arguments import (
     optional_truth,
     whole_number,
 )
-from asyncclient._http import Account, answered_id, explaining, path_segment, query_of
+from asyncclient._http import Account, path_segment, query_of
 from asyncclient._ref import unix_time
+from asyncclient.providers._starting import adding_advice, started_id
 from asyncclient.providers.coze._answers import Bot, BotPage, CopyTask
 from asyncclient.providers.coze._endpoints import GET_BOT, GET_COPY_TASK, LIST_BOTS, START_COPY
 from asyncclient.providers.coze._tasks import CopyTaskHandle, copy_target
@@ -124,15 +125,15 @@ class Bots:
         }
         if to_workspace_id is not None:
             body["to_workspace_id"] = id_text("to_workspace_id", to_workspace_id)
-        with explaining(_COPY_LOST):
+        with adding_advice(_COPY_LOST):
             started = await self._account.call(
                 START_COPY, "/v1/entities/copy_tasks", msgspec.json.encode(body)
             )
             if started.copied_entity_id and not started.task_id:
                 path, copied = "$.data.copied_entity_id", started.copied_entity_id
-                entity = answered_id("coze.start_copy", path, copied)
+                entity = started_id("coze.start_copy", path, copied)
                 return CopyTaskHandle(self._account, None, unix_time(), entity)
-            task_id = answered_id("coze.start_copy", "$.data.task_id", started.task_id)
+            task_id = started_id("coze.start_copy", "$.data.task_id", started.task_id)
         return CopyTaskHandle(self._account, task_id, unix_time())
 
     async def get_copy_task(self, task_id: str) -> CopyTask:

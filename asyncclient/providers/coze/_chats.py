@@ -14,8 +14,9 @@ from asyncclient._arguments import (
     optional_truth,
     text_line,
 )
-from asyncclient._http import Account, answered_id, encode_argument, explaining, query_of
+from asyncclient._http import Account, encode_argument, query_of
 from asyncclient._ref import unix_time
+from asyncclient.providers._starting import adding_advice, started_id
 from asyncclient.providers.coze._answers import Chat, ChatMessage, ToolOutput
 from asyncclient.providers.coze._bodies import encoded, inputs, texts
 from asyncclient.providers.coze._endpoints import GET_CHAT, START_CHAT, SUBMIT_TOOL_OUTPUTS
@@ -105,14 +106,14 @@ class Chats:
             auto_save_history=True,  # 4007 otherwise: without a stream the history is the answer
         )
         query = query_of(conversation_id=optional_id("conversation_id", conversation_id))
-        with explaining(_CHAT_LOST):
+        with adding_advice(_CHAT_LOST):
             chat = await self._account.call(
                 START_CHAT, f"/v3/chat{query}", msgspec.json.encode(body)
             )
-            conversation = answered_id(
+            conversation = started_id(
                 "coze.start_chat", "$.data.conversation_id", chat.conversation_id
             )
-            chat_id = answered_id("coze.start_chat", "$.data.id", chat.id)
+            chat_id = started_id("coze.start_chat", "$.data.id", chat.id)
         return ChatHandle(self._account, conversation, chat_id, unix_time(), bot_id)
 
     async def get_chat(self, conversation_id: str, chat_id: str) -> Chat:
@@ -141,5 +142,5 @@ class Chats:
         what = "ToolOutput objects or mappings"
         list_of("tool_outputs", tool_outputs, (ToolOutput, Mapping), what)
         body = {"tool_outputs": encode_argument("tool_outputs", tool_outputs), "stream": False}
-        with explaining(_TOOLS_LOST):
+        with adding_advice(_TOOLS_LOST):
             return await self._account.call(SUBMIT_TOOL_OUTPUTS, target, msgspec.json.encode(body))

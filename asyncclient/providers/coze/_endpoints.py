@@ -9,18 +9,7 @@ from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
-from asyncclient._http import (
-    Endpoint,
-    Response,
-    Secret,
-    as_int,
-    decode,
-    enveloped,
-    error_type,
-    read_answer,
-    refusal,
-    said_in,
-)
+from asyncclient._http import Endpoint, Response, Secret, decode, error_type, refusal_error
 from asyncclient._state import Vocabulary
 from asyncclient.errors import (
     APIError,
@@ -33,6 +22,7 @@ from asyncclient.errors import (
     RateLimited,
     ServerError,
 )
+from asyncclient.providers._reading import as_int, decode_or_none, enveloped, read_answer
 from asyncclient.providers.coze._answers import (
     WAITING_WORDS,
     Bot,
@@ -134,12 +124,12 @@ _WRONG_TOKEN: dict[int | str | None, re.Pattern[str]] = {
 
 def refused_by(response: Response, name: str) -> APIError | None:
     """Make the error that an answer stands for; None if it is not an error by its own account."""
-    said = said_in(_refusal_decoder, response) or Refusal()
+    said = decode_or_none(_refusal_decoder, response) or Refusal()
     code = said.number_or_word
     if response.is_good and not code:
         return None
     kind = _kind_of(response, code, said.words)
-    error = refusal(
+    error = refusal_error(
         kind,
         response,
         name=name,

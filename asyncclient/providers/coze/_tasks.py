@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from asyncclient._arguments import id_text, optional_id
-from asyncclient._http import Account, Handle, looking, path_segment, query_of
+from asyncclient._http import Account, Handle, look_endpoint, path_segment, query_of
 from asyncclient._state import TaskState
 from asyncclient._task import Observation
 from asyncclient.providers.coze._answers import Chat, ChatMessage, CopyTask, WorkflowRun
@@ -95,7 +95,7 @@ class WorkflowRunHandle(Handle[WorkflowRun]):
     ref_kind = "workflow_run"
     group = "workflow"
     vocabulary = WORKFLOW_WORDS
-    _look = looking(GET_WORKFLOW_RUN, observe_run)
+    _look = look_endpoint(GET_WORKFLOW_RUN, observe_run)
     # Page `coze_api_overview`: starts, polls and node outputs share one limit, 100 a second on the
     # smallest plan that has asynchronous runs. Half of it is left for everything but polls.
     documented_rate: ClassVar[float | None] = 50.0
@@ -136,7 +136,7 @@ class CopyTaskHandle(Handle[CopyTask]):
     ref_kind = "copy_task"
     group = "copy"
     vocabulary = COPY_WORDS
-    _look = looking(GET_COPY_TASK, observe_copy)
+    _look = look_endpoint(GET_COPY_TASK, observe_copy)
 
     def __init__(
         self,
@@ -180,7 +180,7 @@ class ChatHandle(Handle[Chat]):
     ref_kind = "chat"
     group = "chat"
     vocabulary = CHAT_WORDS
-    _look = looking(GET_CHAT, observe_chat)
+    _look = look_endpoint(GET_CHAT, observe_chat)
 
     def __init__(
         self,

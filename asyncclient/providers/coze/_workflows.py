@@ -14,8 +14,9 @@ from asyncclient._arguments import (
     optional_line,
     whole_number,
 )
-from asyncclient._http import Account, answered_id, encode_argument, explaining, path_segment
+from asyncclient._http import Account, encode_argument, path_segment
 from asyncclient._ref import unix_time
+from asyncclient.providers._starting import adding_advice, started_id
 from asyncclient.providers.coze._answers import NodeOutput, WorkflowReply, WorkflowRun
 from asyncclient.providers.coze._bodies import inputs, texts
 from asyncclient.providers.coze._endpoints import (
@@ -87,11 +88,11 @@ class Workflows:
             workflow_id, parameters, bot_id, app_id, ext, workflow_version, connector_id
         )
         body.is_async = True
-        with explaining(_RUN_LOST):
+        with adding_advice(_RUN_LOST):
             reply = await self._account.call(
                 START_WORKFLOW, "/v1/workflow/run", msgspec.json.encode(body)
             )
-            execute_id = answered_id("coze.start_workflow", "$.execute_id", reply.execute_id)
+            execute_id = started_id("coze.start_workflow", "$.execute_id", reply.execute_id)
         return WorkflowRunHandle(self._account, workflow_id, execute_id, unix_time())
 
     async def run_workflow(
@@ -128,7 +129,7 @@ class Workflows:
             workflow_id, parameters, bot_id, app_id, ext, workflow_version, connector_id
         )
         seconds = number("timeout", timeout, unit="seconds", above=0)
-        with explaining(_RUN_LOST):
+        with adding_advice(_RUN_LOST):
             return await self._account.call(
                 RUN_WORKFLOW, "/v1/workflow/run", msgspec.json.encode(body), timeout=seconds
             )
@@ -163,7 +164,7 @@ class Workflows:
             "interrupt_type": interrupt_type,
             "resume_data": encode_argument("resume_data", resume_data),
         }
-        with explaining(_RESUME_LOST):
+        with adding_advice(_RESUME_LOST):
             # The plural is the page's own.
             return await self._account.call(
                 RESUME_WORKFLOW, "/v1/workflows/resume", msgspec.json.encode(body)

@@ -1,0 +1,39 @@
+"""What is known of a start: the id that its answer gives, or how to find out what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from asyncclient._arguments import id_text
+from asyncclient.errors import AsyncClientError, DecodeError
+
+
+@contextmanager
+def adding_advice(how: str) -> Generator[None]:
+    """Add to the error of a start whose outcome is not known how the caller can find out."""
+    try:
+        yield
+    except AsyncClientError as error:
+        if error.may_have_started:
+            error.add_note(how)
+        raise
+
+
+def started_id(name: str, path: str, value: str | int | None) -> str:
+    """Return the id that a start's good answer gives, as a text."""
+    field = path.rpartition(".")[2]
+    try:
+        return id_text(field, str(value or ""))
+    except ValueError:
+        raise unknown_start(name, path, field) from None
+
+
+def unknown_start(name: str, path: str, missing: str) -> DecodeError:
+    """Make the error for a start whose good answer does not say what was started."""
+    error = DecodeError(
+        f"{name}: the answer has no {missing}, so that what it started is not known",
+        path=path,
+    )
+    error.may_have_started = True
+    return error
