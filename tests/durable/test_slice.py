@@ -10,12 +10,14 @@ from itertools import pairwise
 from random import Random
 
 import anyio
+import anyio.lowlevel
 import msgspec
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from asyncclient import Done, Observation, Poller, Schedule, TaskRef, TaskState
 from asyncclient._durable import Handover, Outcome, Ticket, TicketExpired, outcome_of, poll_slice
+from asyncclient._http import Request, Response
 from asyncclient.errors import (
     AuthenticationFailed,
     ServerError,
@@ -25,7 +27,7 @@ from asyncclient.errors import (
 )
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
-from asyncclient.testing import ScriptedTransport, run_virtual
+from asyncclient.testing import ScriptedTransport, reply, run_virtual
 from tests.many.service import Item, Service
 from tests.waiting.scenario import REF, Job, Report, ends_at
 
@@ -577,3 +579,30 @@ async def test_a_look_that_hangs_over_the_end_of_its_slice_is_counted() -> None:
     end = await Engine(hold=10, schedule=schedule).slice(job, begin())
     assert isinstance(end, Handover)
     assert end.ticket.polls == len(job.polls) == 2
+
+
+async def test_a_ticket_finds_the_client_of_its_account() -> None:
+    """The reference names the tenant: each wait is held with its own client, and no other's."""
+    asked: list[str] = []
+
+    class ByToken:
+        async def exchange(self, request: Request, /) -> Response:
+            await anyio.lowlevel.checkpoint()
+            asked.append(request.headers["Authorization"])
+            return reply({"code": 0, "data": [{"execute_status": "Success", "output": "{}"}]})
+
+    clients = {name: Coze(ByToken(), token=f"pat_{name}", account=name) for name in ("a", "b")}
+    tickets = [begin(ref=client.workflow_run("7350", "42").ref) for client in clients.values()]
+    async with Poller() as poller:
+        for ticket in tickets:
+            end = await poll_slice(
+                poller,
+                lambda ref: clients[ref.account or ""].task(ref),
+                Ticket.decode(ticket.encode()),
+                clock=now,
+            )
+            assert isinstance(end, Done)
+            assert end.error is None
+        assert asked == ["Bearer pat_a", "Bearer pat_b"]
+        with pytest.raises(ValueError, match="of the account 'a', and this client asks as 'b'"):
+            await poll_slice(poller, {"coze": clients["b"]}, tickets[0], clock=now)
