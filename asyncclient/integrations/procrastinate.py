@@ -6,30 +6,24 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Self
 
 import anyio
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Job, Status
 
-from asyncclient._arguments import seconds, whole_number
-from asyncclient._durable import Outcome, TaskOf, Ticket, TicketExpired, wall_clock
-from asyncclient._many import Poller
-from asyncclient._ref import TaskRef
-from asyncclient._schedule import Pacing
-from asyncclient.integrations._peers import Peers
-from asyncclient.integrations._turns import (
+from asyncclient._durable import Outcome, Ticket, TicketExpired, wall_clock
+from asyncclient.integrations._engine import DurableWaits
+from asyncclient.integrations._holder import (
     AGAIN_SECONDS,
-    Later,
+    Holder,
+    NextTurn,
     Sink,
-    Turns,
     again_while_away,
-    checked_keep,
-    checked_key,
 )
+from asyncclient.integrations._neighbours import Notices
 
 __all__ = ["Outcome", "ProcrastinateWaits", "Sink", "Ticket", "TicketExpired"]
 
@@ -40,32 +34,32 @@ _KEPT = "asyncclient_kept"
 _RESCUE = "asyncclient_rescue"
 # Six fields, the last one seconds: as often are the waits of dead workers looked for.
 _RESCUE_CRON = "* * * * * */10"
-# Tickets come due without a notice from the database, which is asked so often, in seconds.
+# Tickets come due without a notice from the database: seconds after which it is asked again.
 _FETCH_GAP = 0.5
 _CONNECTIONS = 10
-# Jobs are written so many at a time.
+# Waits whose jobs are written in one statement.
 _BATCH = 500
 _RESTART_GAP = 1.0
-# What a worker told the others is forgotten after so many seconds, where nobody takes it away.
-_BOARD_SECONDS = 2 * 86_400.0
+# Seconds after which a notice is forgotten that no worker takes away.
+_NOTICE_SECONDS = 2 * 86_400.0
 _NOT_HERE = 5.0
 
 
-class ProcrastinateWaits:
-    """Durable waits, by key: submit, cancel and read them anywhere, hold them in workers.
+class ProcrastinateWaits(DurableWaits):
+    """Durable waits on PostgreSQL, by key: submitted and read anywhere, held in workers.
 
-    Every wait is told to a worker's sink at least once, whatever is killed; a sink must bear to be
-    called twice. All of it is in procrastinate's own tables, so that nothing is to be migrated. It
-    fetches some hundred tickets a second and reads past all that are not due: for some ten thousand
-    waits, not for millions.
+    A sink is called at least once for every wait, whatever is killed. All of it is in
+    procrastinate's own tables, so that nothing is to be migrated. It fetches some hundred tickets a
+    second and reads past all that are not due: for some ten thousand waits, not for millions. A
+    worker's name is for procrastinate's logs alone.
 
     Args:
         where: PostgreSQL's connection string, or an `App` of your own, which stays yours to open
             and close.
         queue: procrastinate's queue; waits in another one are apart. Default `asyncclient`.
         concurrency: waits that a worker holds at a time. Default 1000.
-        keep: seconds for which the outcome of a wait can be read, and its key not be used again.
-            Default one day.
+        keep: seconds for which outcomes can be read; a key is taken until as long after its wait's
+            deadline. Default one day.
 
     Raises:
         TypeError, ValueError: an argument cannot be.
@@ -79,17 +73,14 @@ class ProcrastinateWaits:
         concurrency: int = 1000,
         keep: float = 86_400.0,
     ) -> None:
-        whole_number("concurrency", concurrency, least=1)
-        self._keep = checked_keep(keep)
-        self._concurrency = concurrency
+        super().__init__(concurrency=concurrency, keep=keep, own=isinstance(where, str))
         self._queue = queue
-        self._own = isinstance(where, str)
         self._app = (
             App(connector=PsycopgConnector(conninfo=where, max_size=_CONNECTIONS))
             if isinstance(where, str)
             else where
         )
-        self._turns: Turns | None = None
+        self._holder: Holder | None = None
         self._redelivery = 30.0
         self._app.task(name=_WAIT, queue=queue)(self._hold_wait)
         self._app.task(name=_KEPT, queue=queue)(_forget)
@@ -104,113 +95,63 @@ class ProcrastinateWaits:
         """The app that keeps the tickets."""
         return self._app
 
-    async def __aenter__(self) -> Self:
-        if self._own:
-            await self._app.open_async()
-        return self
+    # --- what the store does ---
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._own:
-            await self._app.close_async()
+    def _connection(self) -> AbstractAsyncContextManager[object]:
+        return self._app.open_async()
 
-    # --- anywhere ---
+    async def _add(self, tickets: Mapping[str, Ticket]) -> list[str]:
+        waits = [(key, self._jobs(key, ticket)) for key, ticket in tickets.items()]
+        new: list[str] = []
+        for start in range(0, len(waits), _BATCH):
+            some = waits[start : start + _BATCH]
+            if await self._defer([job for _, jobs in some for job in jobs]):
+                new += [key for key, _ in some]
+            elif len(some) > 1:  # which of them, it does not say
+                new += [key for key, jobs in some if await self._defer(jobs)]
+        return new
 
-    async def submit(self, ref: TaskRef, *, key: str, timeout: float = 86_400.0) -> bool:
-        """Keep a wait until its task ends; the same key twice is one wait.
-
-        Args:
-            ref: a handle's `ref`.
-            key: yours, as an order's number: it identifies the wait, not the task.
-            timeout: seconds for the whole wait. Default one day.
-
-        Returns:
-            whether it is new: false when such a wait is pending, or has an outcome.
-
-        Raises:
-            TypeError, ValueError: an argument cannot be.
-        """
-        jobs = self._jobs(key, Ticket.begin(ref, timeout=timeout))
+    async def _defer(self, jobs: list[Job]) -> bool:
+        """Write all of some jobs, or none where one of their locks is taken."""
         try:
             await self._app.job_manager.batch_defer_jobs_async(jobs)
         except AlreadyEnqueued:
             return False
         return True
 
-    async def submit_many(
-        self, refs: Mapping[str, TaskRef], *, timeout: float = 86_400.0
-    ) -> list[str]:
-        """Keep many waits with few statements; keys and the rest as for `submit`.
+    async def _pending(self, key: str) -> str | None:
+        jobs = await self._pending_jobs(key)
+        return str(jobs[-1].task_kwargs["ticket"]) if jobs else None
 
-        Returns:
-            the keys that are new.
-        """
-        waits = [
-            (key, self._jobs(key, Ticket.begin(ref, timeout=timeout))) for key, ref in refs.items()
-        ]
-        manager = self._app.job_manager
-        new: list[str] = []
-        for start in range(0, len(waits), _BATCH):
-            some = waits[start : start + _BATCH]
-            try:
-                await manager.batch_defer_jobs_async([job for _, jobs in some for job in jobs])
-                new += [key for key, _ in some]
-            except AlreadyEnqueued:  # which of them, it does not say
-                for key, jobs in some:
-                    try:
-                        await manager.batch_defer_jobs_async(jobs)
-                    except AlreadyEnqueued:
-                        continue
-                    new.append(key)
-        return new
-
-    async def cancel(self, key: str) -> bool:
-        """Call a wait off: the sink is not told, and the task itself goes on.
-
-        Returns:
-            whether it was pending. An end that is just being told stays told.
-        """
-        ticket = await self.ticket(key)
-        if ticket is None:
-            return False
-        # First the mark, which every turn looks at, so that none that is under way goes on.
-        try:
-            await self._write(key, Outcome.called_off(ticket))
-        except AlreadyEnqueued:
-            return False
+    async def _drop(self, key: str) -> None:
         for job in await self._pending_jobs(key):
             if job.id is not None:
                 await self._app.job_manager.cancel_job_by_id_async(
                     job.id, abort=True, delete_job=True
                 )
-        return True
 
-    async def outcome(self, key: str) -> Outcome | None:
-        """Return how a wait ended; None when it has not, or longer ago than is kept."""
+    async def _read(self, key: str) -> str | None:
         found = await self._app.job_manager.list_jobs_async(
             queueing_lock=self._lock("outcome", key), status=Status.TODO.value
         )
         for job in found:
-            return Outcome.decode(str(job.task_kwargs["text"]))
+            return str(job.task_kwargs["text"])
         return None
 
-    async def ticket(self, key: str) -> Ticket | None:
-        """Return a pending wait's ticket, as of its last hand-over; None when there is none."""
-        if await self.outcome(key) is not None:
-            return None
-        jobs = await self._pending_jobs(key)
-        return Ticket.decode(str(jobs[-1].task_kwargs["ticket"])) if jobs else None
-
-    async def keep(self, key: str, outcome: Outcome) -> None:
-        """Write down how a wait ended, which is what a worker does after its sink."""
+    async def _write(self, key: str, text: str, *, only_new: bool) -> bool:
+        del only_new  # the lock of an outcome is taken once: one that is there stays
+        forgotten = datetime.fromtimestamp(wall_clock() + self._keep_seconds, UTC)
+        deferrer = self._app.configure_task(
+            _KEPT,
+            queue=self._queue,
+            queueing_lock=self._lock("outcome", key),
+            schedule_at=forgotten,
+        )
         try:
-            await self._write(key, outcome)
+            await deferrer.defer_async(text=text)
         except AlreadyEnqueued:
-            _log.debug("%s: its outcome was kept before", key)
+            return False
+        return True
 
     async def ready(self) -> None:
         """Return at once if the database takes commands."""
@@ -225,8 +166,7 @@ class ProcrastinateWaits:
 
     def _jobs(self, key: str, ticket: Ticket) -> list[Job]:
         """Return a wait's job, and the mark that keeps its key from being used twice."""
-        checked_key(key)
-        forgotten = datetime.fromtimestamp(ticket.deadline + self._keep, UTC)
+        forgotten = datetime.fromtimestamp(ticket.deadline + self._keep_seconds, UTC)
         mark = self._app.configure_task(
             _KEPT, queue=self._queue, queueing_lock=self._lock("mark", key), schedule_at=forgotten
         ).make_new_job(text="")
@@ -243,74 +183,24 @@ class ProcrastinateWaits:
         found = await self._app.job_manager.list_jobs_async(queueing_lock=self._lock("wait", key))
         return [job for job in found if job.status in {Status.TODO.value, Status.DOING.value}]
 
-    async def _write(self, key: str, outcome: Outcome) -> None:
-        forgotten = datetime.fromtimestamp(wall_clock() + self._keep, UTC)
-        await self._app.configure_task(
-            _KEPT,
-            queue=self._queue,
-            queueing_lock=self._lock("outcome", key),
-            schedule_at=forgotten,
-        ).defer_async(text=outcome.encode())
-
     # --- in a worker ---
 
-    async def work(
-        self,
-        poller: Poller,
-        task_of: TaskOf,
-        sink: Sink,
-        *,
-        hold: float = 60.0,
-        schedule: Pacing | None = None,
-        name: str | None = None,
-        redelivery: float = 30.0,
-        share_rate: bool = True,
-        share_learned: bool = True,
-    ) -> None:
-        """Be a worker until this is cancelled; then hand all waits back, for others to go on.
-
-        Args:
-            poller: this worker process's.
-            task_of: its clients by provider, `{"coze": coze, "copyai": copyai}`, or a function
-                from a reference to its task.
-            sink: an async function of a key and its wait's end, `Done` or `TicketExpired`. It is
-                called at least once; while it raises, it is called again every 15 to 30 s.
-            hold: seconds for which a wait is held before it is handed back. Default 60.
-            schedule: the poller's, where it was given one.
-            name: the worker's, for procrastinate's logs.
-            redelivery: seconds after which the waits of a worker that was killed go to others;
-                while it lives it says so four times as often. Default 30. It is looked for every
-                10 s.
-            share_rate: whether the poller keeps to an even share of every given or documented rate,
-                by the number of workers that live. One that comes to others begins 3 s later, when
-                they have made room. Default True.
-            share_learned: whether this worker tells the others once a minute what it has learned of
-                how long tasks take, and takes what they have. Default True.
-        """
-        self._redelivery = seconds("redelivery", redelivery)
-        turns = Turns(self, poller, task_of, sink, hold=seconds("hold", hold), schedule=schedule)
-        self._turns = turns
-        watching = asyncio.ensure_future(turns.watch())
-        peers = Peers(
-            _Board(self._app, self._queue),
-            poller,
-            turns.hand_back,
-            share_rate=share_rate,
-            share_learned=share_learned,
-        )
+    async def _serve(self, holder: Holder, name: str | None, redelivery: float) -> None:
+        self._holder, self._redelivery = holder, redelivery
+        watching = asyncio.ensure_future(holder.watch())
         try:
-            async with peers.joined():
-                while True:
-                    try:
-                        await self._work(turns, name)
-                    except ConnectorException as error:
-                        _log.warning("the database is away: %s", error)
-                    await anyio.sleep(_RESTART_GAP)
+            while True:
+                try:
+                    await self._run_worker(holder, name)
+                except ConnectorException as error:
+                    _log.warning("the database is away: %s", error)
+                await anyio.sleep(_RESTART_GAP)
         finally:
             watching.cancel()
-            self._turns = None
+            self._holder = None
 
-    async def _work(self, turns: Turns, name: str | None) -> None:
+    async def _run_worker(self, holder: Holder, name: str | None) -> None:
+        """Run procrastinate's worker until it loses the database, or is cancelled."""
         running = asyncio.ensure_future(
             self._app.run_worker_async(
                 queues=[self._queue],
@@ -324,12 +214,12 @@ class ProcrastinateWaits:
                 stalled_worker_timeout=self._redelivery,
             )
         )
-        async with turns.session():
+        async with holder.session():
             try:
                 await asyncio.wait({running})
             except BaseException:
                 # procrastinate waits for its jobs before it ends: they must end first.
-                turns.close()
+                holder.close()
                 running.cancel()
                 with anyio.CancelScope(shield=True):
                     await asyncio.wait({running})
@@ -337,27 +227,30 @@ class ProcrastinateWaits:
             running.result()
 
     async def _hold_wait(self, ticket: str, key: str) -> None:
-        later = Later(_NOT_HERE, ticket)
-        if self._turns is not None:
-            taken = await self._turns.take(key, ticket)
-            if taken is None:
-                return
-            later = taken
-        else:
+        if self._holder is None:
             _log.error("%s: this worker cannot hold waits: start it with work()", key)
-        await self._defer_again(key, later)
+            following: NextTurn | None = NextTurn(_NOT_HERE, ticket)
+        else:
+            following = await self._holder.take(key, ticket)
+        if following is not None:
+            await self._defer_next(key, following)
 
-    async def _defer_again(self, key: str, later: Later) -> None:
+    async def _defer_next(self, key: str, following: NextTurn) -> None:
+        """Write the job of a wait's next turn, even when the database is just away."""
+
         async def defer() -> None:
-            job = self._job(key, later.ticket, later.delay)
+            job = self._job(key, following.ticket, following.delay)
             # It may have been, by another turn of the same wait, after a rescue.
             with contextlib.suppress(AlreadyEnqueued):
                 await self._app.job_manager.defer_job_async(job)
 
         def patience() -> float:
-            return 0.0 if self._turns is None or self._turns.closing else AGAIN_SECONDS
+            return 0.0 if self._holder is None or self._holder.closing else AGAIN_SECONDS
 
         await again_while_away(defer, away=ConnectorException, patience=patience)
+
+    def _notices(self) -> Notices:
+        return _JobNotices(self._app, self._queue)
 
     # --- what dead workers leave ---
 
@@ -397,8 +290,8 @@ class ProcrastinateWaits:
         return f"<ProcrastinateWaits {self._queue!r}>"
 
 
-class _Board:
-    """What workers tell each other, as jobs of queues of their own, from which none is taken.
+class _JobNotices:
+    """Keeps the workers' notices as jobs of queues of their own, from which none is taken.
 
     A job's lock is the worker's name. The queues are apart from that of the waits, so that a notice
     wakes no worker, and none reads past it.
@@ -409,7 +302,7 @@ class _Board:
         self._queue = queue
 
     async def put(self, topic: str, name: str, text: str) -> None:
-        forgotten = datetime.fromtimestamp(wall_clock() + _BOARD_SECONDS, UTC)
+        forgotten = datetime.fromtimestamp(wall_clock() + _NOTICE_SECONDS, UTC)
         before = await self._jobs(topic, name)
         await self._app.configure_task(
             _KEPT, queue=f"{self._queue}-{topic}", lock=name, schedule_at=forgotten

@@ -11,29 +11,21 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Protocol
 
 import anyio
 
 from asyncclient import SessionPool, TaskRef
+from asyncclient.integrations._engine import DurableWaits
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import Simulator
 
 WORKER = Path(__file__).with_name("worker.py")
 REDELIVERY = 6.0  # seconds; 30 by default, and so much longer would these tests take
-
-
-class Waits(Protocol):
-    """What both engines' adapters have."""
-
-    async def submit_many(self, refs: Mapping[str, TaskRef], *, timeout: float) -> list[str]:
-        """Keep many waits."""
-        ...
 
 
 async def eventually(condition: Callable[[], bool], patience: float = 15.0) -> None:
@@ -48,8 +40,8 @@ class Reckoning:
     """What became of the waits.
 
     Attributes:
-        right: waits that were told once or more, always in their right state.
-        duplicates: times that one was told again.
+        right: waits that were reported once or more, always in their right state.
+        duplicates: times that one was reported again.
         polls: that reached the provider.
         worst_gap: seconds between two polls of one task, at most.
         started_twice: tasks of one marker that were started more than once.
@@ -140,20 +132,20 @@ class Scene:
         while self.workers:
             await self.kill_worker()
 
-    def told(self) -> dict[str, list[str]]:
+    def reported(self) -> dict[str, list[str]]:
         """Return what the ledger says of each wait."""
         path = self.folder / "ledger"
-        told: dict[str, list[str]] = {}
+        reported: dict[str, list[str]] = {}
         for line in path.read_text().splitlines() if path.exists() else ():
             key, state, *_ = line.split()
-            told.setdefault(key, []).append(state)
-        return told
+            reported.setdefault(key, []).append(state)
+        return reported
 
     async def until(self, number: int, patience: float = 120.0) -> None:
-        """Wait until so many waits have ended, and watch how often each task is polled."""
+        """Wait until that many waits have ended, and watch how often each task is polled."""
         last: dict[str, tuple[int, float]] = {}
         with anyio.fail_after(patience):
-            while len(self.told()) < number:
+            while len(self.reported()) < number:
                 self._watch(last)
                 assert all(worker.returncode is None for worker in self.workers), "a worker ended"
                 await asyncio.sleep(0.2)
@@ -169,11 +161,11 @@ class Scene:
 
     def reckon(self) -> Reckoning:
         """Add it all up."""
-        told = self.told()
-        assert told.keys() <= self.expected.keys()
+        reported = self.reported()
+        assert reported.keys() <= self.expected.keys()
         return Reckoning(
-            right=sum({self.expected[key]} == set(states) for key, states in told.items()),
-            duplicates=sum(len(states) - 1 for states in told.values()),
+            right=sum({self.expected[key]} == set(states) for key, states in reported.items()),
+            duplicates=sum(len(states) - 1 for states in reported.values()),
             polls=sum(task.polls for task in self.sim.tasks.values()),
             worst_gap=round(self.worst_gap, 1),
             started_twice=sum(count > 1 for count in Counter(self.sim.starts).values()),
@@ -181,7 +173,12 @@ class Scene:
 
 
 async def survive(
-    scene: Scene, waits: Waits, hit: Callable[[], Awaitable[None]], *, number: int, workers: int = 1
+    scene: Scene,
+    waits: DurableWaits,
+    hit: Callable[[], Awaitable[None]],
+    *,
+    number: int,
+    workers: int = 1,
 ) -> Reckoning:
     """Hold many waits, let something happen in their midst, and return what became of them."""
     for _ in range(workers):
@@ -190,10 +187,10 @@ async def survive(
     new = await waits.submit_many(scene.refs, timeout=600)
     assert len(new) == number
     await scene.until(number // 5)
-    assert len(scene.told()) < number * 4 // 5, "too late to hit anything"
+    assert len(scene.reported()) < number * 4 // 5, "too late to hit anything"
     await hit()
     await scene.until(number)
-    await asyncio.sleep(2 * REDELIVERY)  # what is still told after the last one would be told twice
+    await asyncio.sleep(2 * REDELIVERY)  # what is still reported then would be twice
     reckoning = scene.reckon()
     sys.stdout.write(f"\n{scene.engine}: {number} waits, {reckoning}\n")
     return reckoning

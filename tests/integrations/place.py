@@ -5,59 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import pytest
 
 from asyncclient import Done, Poller, Schedule, Task, TaskRef, TaskState, Vocabulary, polling_task
-from asyncclient._durable import Outcome, TaskOf, Ticket, TicketExpired
-from asyncclient._schedule import Pacing
+from asyncclient._durable import TicketExpired
 from asyncclient.errors import ServerError
-from asyncclient.integrations._turns import Sink
+from asyncclient.integrations._engine import DurableWaits
 from tests.integrations.killing import eventually
 
 FAST = Schedule(first=0.02, cap=0.05)
 WORDS = Vocabulary(running="running", succeeded="done", failed="broken")
-
-
-class DurableWaits(Protocol):
-    """What every engine's waits can do."""
-
-    async def submit(self, ref: TaskRef, *, key: str, timeout: float = ...) -> bool:
-        """Keep a wait."""
-        ...
-
-    async def submit_many(self, refs: Mapping[str, TaskRef], *, timeout: float = ...) -> list[str]:
-        """Keep many."""
-        ...
-
-    async def cancel(self, key: str) -> bool:
-        """Call one off."""
-        ...
-
-    async def outcome(self, key: str) -> Outcome | None:
-        """Read how one ended."""
-        ...
-
-    async def ticket(self, key: str) -> Ticket | None:
-        """Read what is pending."""
-        ...
-
-    def work(
-        self,
-        poller: Poller,
-        task_of: TaskOf,
-        sink: Sink,
-        *,
-        hold: float = ...,
-        schedule: Pacing | None = ...,
-        share_rate: bool = ...,
-        share_learned: bool = ...,
-    ) -> Awaitable[None]:
-        """Be a worker."""
-        ...
 
 
 W = TypeVar("W", bound=DurableWaits)
@@ -88,7 +49,7 @@ class Place(Generic[W]):
 
     waits: W
     poller: Poller
-    told: list[tuple[str, Done[object] | TicketExpired]] = field(
+    reported: list[tuple[str, Done[object] | TicketExpired]] = field(
         default_factory=list[tuple[str, Done[object] | TicketExpired]]
     )
     polls: int = 0
@@ -121,7 +82,7 @@ class Place(Generic[W]):
             if self.sink_fails:
                 self.sink_fails -= 1
                 raise OSError("the sink's own trouble")
-            self.told.append((key, end))
+            self.reported.append((key, end))
         finally:
             self._at_a_time -= 1
 
@@ -137,9 +98,9 @@ class Place(Generic[W]):
             await asyncio.wait({working})
 
     async def until(self, number: int) -> None:
-        """Wait until so many ends were told."""
-        await eventually(lambda: len(self.told) >= number)
+        """Wait until that many ends were reported."""
+        await eventually(lambda: len(self.reported) >= number)
 
     def states(self) -> dict[str, TaskState | None]:
-        """Return what was told."""
-        return {key: end.state for key, end in self.told}
+        """Return what was reported."""
+        return {key: end.state for key, end in self.reported}

@@ -7,22 +7,20 @@ import contextlib
 import re
 from collections.abc import AsyncGenerator
 from random import Random
-from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+from typing import Protocol, TypeAlias, cast
 
 import pytest
 
 from asyncclient import LearnedSchedule, Poller, TaskState
 from asyncclient._durable import TicketExpired
 from asyncclient.errors import TaskFailed
-from asyncclient.integrations import _peers as peers, _turns as turns
+from asyncclient.integrations import _holder, _neighbours
+from asyncclient.integrations._engine import DurableWaits
 from tests.integrations import place as places
 from tests.integrations.killing import eventually
 from tests.integrations.place import FAST, Place, ref_of
 
-if TYPE_CHECKING:
-    from tests.integrations.place import DurableWaits
-
-    Somewhere: TypeAlias = Place[DurableWaits]
+Somewhere: TypeAlias = Place[DurableWaits]
 
 anyio_backend = places.anyio_backend
 no_blocking_calls = places.no_blocking_calls
@@ -69,7 +67,7 @@ async def place(engine: Engine) -> AsyncGenerator[Somewhere]:
         yield Place(waits, poller)
 
 
-async def test_every_wait_is_told_once_in_its_right_state(place: Somewhere) -> None:
+async def test_every_wait_is_reported_once_in_its_right_state(place: Somewhere) -> None:
     """Waits that take many slices, or none, good ones and bad ones, end as they should."""
     words = {f"order-{number}": "broken" if number % 3 == 0 else "done" for number in range(30)}
     for number, (key, word) in enumerate(words.items()):
@@ -77,7 +75,7 @@ async def test_every_wait_is_told_once_in_its_right_state(place: Somewhere) -> N
     async with place.worker():
         await place.until(30)
         await asyncio.sleep(0.5)
-    assert len(place.told) == 30
+    assert len(place.reported) == 30
     expected = {"done": TaskState.SUCCEEDED, "broken": TaskState.FAILED}
     assert place.states() == {key: expected[word] for key, word in words.items()}
 
@@ -97,7 +95,7 @@ async def test_the_same_key_twice_is_one_wait(place: Somewhere) -> None:
         assert await place.waits.submit_many({"order": ref_of(7)}) == []
         await asyncio.sleep(0.3)
     assert place.states() == {"order": TaskState.SUCCEEDED, "other": TaskState.SUCCEEDED}
-    assert len(place.told) == 2
+    assert len(place.reported) == 2
 
 
 async def test_an_outcome_is_read_by_its_key(place: Somewhere) -> None:
@@ -121,7 +119,9 @@ async def test_an_outcome_is_read_by_its_key(place: Somewhere) -> None:
 
 
 @pytest.mark.parametrize("hold", [0.1, 60.0], ids=["between slices", "in a slice"])
-async def test_a_cancelled_wait_is_polled_and_told_no_more(place: Somewhere, hold: float) -> None:
+async def test_a_cancelled_wait_is_polled_and_reported_no_more(
+    place: Somewhere, hold: float
+) -> None:
     """A wait can be called off before a worker has it, while it is held, and between slices."""
     await place.waits.submit(ref_of(1, 0.3), key="never held")
     assert await place.waits.cancel("never held")
@@ -133,7 +133,7 @@ async def test_a_cancelled_wait_is_polled_and_told_no_more(place: Somewhere, hol
         polls = place.polls
         await asyncio.sleep(0.5)
         assert place.polls == polls
-    assert place.told == []
+    assert place.reported == []
     for key in ("never held", "held"):
         outcome = await place.waits.outcome(key)
         assert outcome is not None
@@ -143,12 +143,12 @@ async def test_a_cancelled_wait_is_polled_and_told_no_more(place: Somewhere, hol
 
 
 async def test_a_wait_that_is_not_over_in_time_expires(place: Somewhere) -> None:
-    """The deadline holds over all slices, and its error is told as any other end."""
+    """The deadline holds over all slices, and its error is reported as any other end."""
     await place.waits.submit(ref_of(1, 3600), key="slow", timeout=1.0)
     async with place.worker(hold=0.2):
         await place.until(1)
         await asyncio.sleep(0.2)
-    ((key, end),) = place.told
+    ((key, end),) = place.reported
     assert key == "slow"
     assert isinstance(end, TicketExpired)
     outcome = await place.waits.outcome("slow")
@@ -159,26 +159,26 @@ async def test_a_wait_that_is_not_over_in_time_expires(place: Somewhere) -> None
 async def test_a_sink_that_fails_is_called_again(
     place: Somewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An end is told until the sink has taken it."""
-    monkeypatch.setattr(turns, "_TROUBLE", 0.1)
+    """An end is reported until the sink has taken it."""
+    monkeypatch.setattr(_holder, "_TROUBLE", 0.1)
     place.sink_fails = 2
     await place.waits.submit(ref_of(1), key="order")
     async with place.worker():
         await place.until(1)
         await asyncio.sleep(0.5)
     assert place.states() == {"order": TaskState.SUCCEEDED}
-    assert len(place.told) == 1
+    assert len(place.reported) == 1
 
 
 async def test_a_worker_without_the_client_loses_nothing(
     place: Somewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a worker cannot hold, or cannot read, stays with the engine until one can."""
-    monkeypatch.setattr(turns, "_TROUBLE", 0.05)
+    monkeypatch.setattr(_holder, "_TROUBLE", 0.05)
     await place.waits.submit(ref_of(1, provider="other"), key="order")
     async with place.worker():
         await asyncio.sleep(0.3)
-    assert place.told == []
+    assert place.reported == []
     ticket = await place.waits.ticket("order")
     assert ticket is not None
     assert ticket.ref.provider == "other"
@@ -193,14 +193,14 @@ async def test_a_stopped_worker_hands_its_waits_back_at_once(place: Somewhere) -
         working.cancel()
         await asyncio.wait({working})
         assert working.cancelled()
-        assert not place.told  # or it would have waited for them
+        assert not place.reported  # or it would have waited for them
     async with place.worker():
         await place.until(50)
-    assert len(place.told) == 50
+    assert len(place.reported) == 50
 
 
-async def test_ends_are_told_few_at_a_time(place: Somewhere) -> None:
-    """So many ends at most are with the sink when a worker is killed, and told twice."""
+async def test_ends_are_reported_few_at_a_time(place: Somewhere) -> None:
+    """No more ends are with the sink when a worker is killed, and then reported twice."""
     place.in_sink = 0.05
     await place.waits.submit_many({f"order-{number}": ref_of(number) for number in range(100)})
     async with place.worker():
@@ -211,7 +211,7 @@ async def test_ends_are_told_few_at_a_time(place: Somewhere) -> None:
 def quickened(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let workers hear of each other in tenths of seconds."""
     for name, value in {"COUNT_GAP": 0.1, "LEASE": 0.5, "ROOM_SECONDS": 0.2}.items():
-        monkeypatch.setattr(peers, f"_{name}", value)
+        monkeypatch.setattr(_neighbours, f"_{name}", value)
 
 
 async def test_workers_share_one_rate_by_their_number(

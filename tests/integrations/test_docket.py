@@ -32,7 +32,7 @@ no_blocking_calls = places.no_blocking_calls
 
 @pytest.fixture
 async def place(request: pytest.FixtureRequest) -> AsyncGenerator[OnDocket]:
-    """Give a place whose docket bears the test's name."""
+    """Give a place whose docket has the test's name."""
     waits = DocketWaits("memory://", name=str(cast("object", request.node.name)))
     async with waits, Poller(schedule=FAST) as poller:
         yield Place(waits, poller)
@@ -108,7 +108,7 @@ def test_bad_arguments_are_refused_before_anything_is_kept() -> None:
 
 
 def test_a_password_is_not_shown() -> None:
-    """The server's URL, which may bear one, is in no repr."""
+    """The server's URL, which may hold one, is in no repr."""
     assert "SECRET" not in repr(DocketWaits("redis://u:SECRET@127.0.0.1:1/0"))
 
 
@@ -118,7 +118,7 @@ def test_the_engine_is_imported_by_its_module_alone() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603  (this Python)
 
 
-async def test_what_workers_tell_each_other_is_small(place: OnDocket) -> None:
+async def test_what_workers_leave_for_each_other_is_small(place: OnDocket) -> None:
     """Two fields for a worker while it works, one after it; both are forgotten in a day."""
     learned = LearnedSchedule()
     for seconds in range(100):

@@ -64,7 +64,7 @@ async def test_a_process_that_only_submits_runs_nothing(place: OnProcrastinate) 
     assert isinstance(ticket, Ticket)
 
 
-async def test_what_workers_tell_each_other_is_small_and_apart(place: OnProcrastinate) -> None:
+async def test_what_workers_leave_for_each_other_is_small_and_apart(place: OnProcrastinate) -> None:
     """Two jobs for a worker while it works, one after it, in queues from which none is taken."""
     learned = LearnedSchedule()
     for seconds in range(100):

@@ -10,7 +10,7 @@ import pytest
 
 from asyncclient import Done, Poller, Schedule
 from asyncclient._durable import Outcome, Ticket, TicketExpired
-from asyncclient.integrations._turns import Later, Turns
+from asyncclient.integrations._holder import Holder, NextTurn
 from tests.waiting.scenario import REF, Job, ends_at
 
 
@@ -19,7 +19,7 @@ class Shelf:
     """A store in memory that can be down, and the sink's notes."""
 
     outcomes: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
-    told: list[str] = field(default_factory=list[str])
+    reported: list[str] = field(default_factory=list[str])
     down_until: float = 0.0
     recovered: int = 0
 
@@ -43,7 +43,7 @@ class Shelf:
 
     async def sink(self, key: str, _end: Done[object] | TicketExpired) -> None:
         """Take a note."""
-        self.told.append(key)
+        self.reported.append(key)
 
 
 def ticket() -> str:
@@ -51,90 +51,90 @@ def ticket() -> str:
     return Ticket.begin(REF, timeout=3600).encode()
 
 
-async def test_an_end_is_told_and_then_written_down() -> None:
+async def test_an_end_is_reported_and_then_written_down() -> None:
     """After that a turn of the same wait, which an engine may give again, does nothing."""
     shelf, job = Shelf(), Job("running", "done")
     async with Poller(schedule=Schedule()) as poller:
-        turns = Turns(shelf, poller, lambda _: job, shelf.sink, hold=60)
-        assert await turns.take("order", ticket()) is None
-        assert (shelf.told, shelf.outcomes["order"].how) == (["order"], "done")
+        holder = Holder(shelf, poller, lambda _: job, shelf.sink, hold=60)
+        assert await holder.take("order", ticket()) is None
+        assert (shelf.reported, shelf.outcomes["order"].how) == (["order"], "done")
         polls = len(job.polls)
-        assert await turns.take("order", ticket()) is None
-    assert (shelf.told, len(job.polls)) == (["order"], polls)
+        assert await holder.take("order", ticket()) is None
+    assert (shelf.reported, len(job.polls)) == (["order"], polls)
 
 
 async def test_a_wait_that_is_held_is_not_held_twice_in_one_worker() -> None:
     """An engine that takes a slow worker for dead gives it its own ticket again."""
     shelf, job = Shelf(), Job(ends_at(30.0))
     async with Poller(schedule=Schedule()) as poller:
-        turns = Turns(shelf, poller, lambda _: job, shelf.sink, hold=60)
-        first = asyncio.create_task(turns.take("order", ticket()))
+        holder = Holder(shelf, poller, lambda _: job, shelf.sink, hold=60)
+        first = asyncio.create_task(holder.take("order", ticket()))
         await anyio.sleep(5)
         text = ticket()
-        assert await turns.take("order", text) == Later(60, text)
+        assert await holder.take("order", text) == NextTurn(60, text)
         assert await first is None
-    assert shelf.told == ["order"]
+    assert shelf.reported == ["order"]
 
 
 async def test_a_wait_stays_while_its_store_is_down() -> None:
-    """At the end of its slice nobody could take it back, so its polls go on until one can."""
+    """At the end of its slice no engine could take it back, so its polls go on until one can."""
     shelf, job = Shelf(down_until=500.0), Job("running")
     async with Poller(schedule=Schedule()) as poller:
-        turns = Turns(shelf, poller, lambda _: job, shelf.sink, hold=60)
-        later = await turns.take("order", ticket())
+        holder = Holder(shelf, poller, lambda _: job, shelf.sink, hold=60)
+        following = await holder.take("order", ticket())
     assert 500 <= anyio.current_time() < 600
-    assert later is not None
+    assert following is not None
     assert max(job.gaps) < 16
-    assert Ticket.decode(later.ticket).polls == len(job.polls)
+    assert Ticket.decode(following.ticket).polls == len(job.polls)
 
 
 async def test_an_end_waits_for_its_store() -> None:
-    """An end that was told is written down when the store is back, not told again."""
+    """An end that was reported is written down when the store is back, not reported again."""
     shelf, job = Shelf(down_until=100.0), Job(ends_at(10.0))
     async with Poller(schedule=Schedule()) as poller:
-        turns = Turns(shelf, poller, lambda _: job, shelf.sink, hold=60)
-        assert await turns.take("order", ticket()) is None
+        holder = Holder(shelf, poller, lambda _: job, shelf.sink, hold=60)
+        assert await holder.take("order", ticket()) is None
     assert 100 <= anyio.current_time() < 105
-    assert (shelf.told, list(shelf.outcomes)) == (["order"], ["order"])
+    assert (shelf.reported, list(shelf.outcomes)) == (["order"], ["order"])
 
 
 async def test_an_engine_that_lost_its_store_gets_everything_back_with_it() -> None:
     """Where an engine waits for what it holds, slices end as soon as it can take them."""
     shelf, job = Shelf(), Job("running")
     async with Poller(schedule=Schedule()) as poller:
-        turns = Turns(shelf, poller, lambda _: job, shelf.sink, hold=3600)
-        async with turns.session():
-            held = asyncio.create_task(turns.take("order", ticket()))
+        holder = Holder(shelf, poller, lambda _: job, shelf.sink, hold=3600)
+        async with holder.session():
+            held = asyncio.create_task(holder.take("order", ticket()))
             await anyio.sleep(10)
             shelf.down_until = 50.0
-        later = await held
+        following = await held
     assert 50 <= anyio.current_time() < 52
-    assert later is not None
+    assert following is not None
     assert shelf.recovered == 1
-    assert not turns.closing
+    assert not holder.closing
 
 
 async def test_a_stopped_engine_gets_everything_back_at_once() -> None:
     """What stops it is raised on, no slice goes on, and none begins."""
     shelf, job = Shelf(), Job("running")
     async with Poller(schedule=Schedule()) as poller:
-        turns = Turns(shelf, poller, lambda _: job, shelf.sink, hold=3600)
+        holder = Holder(shelf, poller, lambda _: job, shelf.sink, hold=3600)
         text = ticket()
 
         async def stop() -> None:
-            async with turns.session():
+            async with holder.session():
                 await anyio.sleep(10)
                 raise KeyboardInterrupt
 
-        held = asyncio.create_task(turns.take("order", text))
+        held = asyncio.create_task(holder.take("order", text))
         with pytest.raises(KeyboardInterrupt):
             await stop()
-        later = await held
+        following = await held
         assert anyio.current_time() == pytest.approx(10)
-        assert later is not None
-        assert later.delay == 0
+        assert following is not None
+        assert following.delay == 0
         polls = len(job.polls)
-        assert await turns.take("other", text) == Later(0.0, text)
+        assert await holder.take("other", text) == NextTurn(0.0, text)
     assert len(job.polls) == polls
 
 
@@ -146,11 +146,11 @@ async def test_what_goes_wrong_in_a_worker_is_tried_again_later() -> None:
 
     shelf = Shelf()
     async with Poller(schedule=Schedule()) as poller:
-        turns = Turns(shelf, poller, lambda _: Job("done"), failing, hold=60)
+        holder = Holder(shelf, poller, lambda _: Job("done"), failing, hold=60)
         text = ticket()
         for given in (text, '{"v":99}', "nonsense"):
-            later = await turns.take("order", given)
-            assert later is not None
-            assert later.ticket == given
-            assert 15 <= later.delay <= 30
+            following = await holder.take("order", given)
+            assert following is not None
+            assert following.ticket == given
+            assert 15 <= following.delay <= 30
     assert not shelf.outcomes

@@ -1,12 +1,12 @@
-"""What a worker does with a ticket when its turn comes, whichever engine keeps it."""
+"""What a worker does with a ticket when its turn comes, in every engine alike."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from random import Random
 from typing import Protocol, TypeAlias, TypeVar
 
@@ -28,13 +28,11 @@ from asyncclient._schedule import Pacing, drawing
 
 __all__ = [
     "AGAIN_SECONDS",
-    "Later",
+    "Holder",
+    "NextTurn",
     "Sink",
     "Store",
-    "Turns",
     "again_while_away",
-    "checked_keep",
-    "checked_key",
 ]
 
 T = TypeVar("T")
@@ -42,24 +40,23 @@ T = TypeVar("T")
 _log = logging.getLogger("asyncclient.workers")
 
 Sink: TypeAlias = Callable[[str, Done[object] | TicketExpired], Awaitable[None]]
-"""Takes the end of a wait by its key: at least once, so it must bear to be called twice."""
+"""Takes the end of a wait by its key; it is called at least once."""
 
-# What went wrong in a worker (a client that it lacks, a sink that fails) is tried again after so
-# many seconds, and up to as many more, so that a crowd does not come back together.
+# Seconds after which what went wrong in a worker (a client that it lacks, a sink that fails) is
+# tried again; up to as many are added by chance, so that a crowd does not come back together.
 _TROUBLE = 15.0
-# So many ends are with the sink at a time, and no more than these are told twice after a kill.
-_TELLING = 32
-# A store that is away is asked again, first after so many seconds, at most so many apart, and for
-# so many in all.
+# Ends that are with the sink at a time: no more are handed to one twice after a kill.
+_AT_SINK = 32
+# Seconds after which a store that is away is asked again: first, at most, and in all.
 _AGAIN_FIRST = 0.05
 _AGAIN_GAP = 2.0
 AGAIN_SECONDS = 600.0
-# How often a store that was lost is asked whether it is there, in seconds, and for how long it may
-# think.
+# Seconds between two questions whether a lost store is there, between two whether one is lost, and
+# for the answer.
 _READY_GAP = 0.5
 _WATCH_GAP = 1.0
 _READY_SECONDS = 5.0
-# Waits that come back to an engine together are spread over so many seconds.
+# Seconds over which waits that come back to an engine together are spread.
 _RETURN_SECONDS = 2.0
 
 
@@ -68,23 +65,23 @@ class Store(Protocol):
 
     async def outcome(self, key: str) -> Outcome | None:
         """Return how a wait ended; None when it has not, or too long ago."""
-        ...  # pragma: no cover
+        ...
 
     async def keep(self, key: str, outcome: Outcome) -> None:
         """Write down how a wait ended."""
-        ...  # pragma: no cover
+        ...
 
     async def ready(self) -> None:
         """Return at once if tickets can be kept now; raise or hang if not."""
-        ...  # pragma: no cover
+        ...
 
     async def recover(self) -> None:
         """Forget connections that were made before the store was lost."""
-        ...  # pragma: no cover
+        ...
 
 
-class Later(msgspec.Struct, frozen=True):
-    """What an engine is to keep.
+class NextTurn(msgspec.Struct, frozen=True):
+    """What an engine is to keep, and for how long.
 
     Attributes:
         delay: seconds after which the ticket's next turn comes.
@@ -95,11 +92,11 @@ class Later(msgspec.Struct, frozen=True):
     ticket: str
 
 
-class Turns:
+class Holder:
     """Holds tickets for a slice each, and brings the ends of waits to the sink.
 
-    An end counts as told when it is in the store, which is after the sink took it: a worker that
-    dies between the two has the sink called again, and one that dies at any other moment does not.
+    An end counts as reported when it is in the store, which is after the sink took it: a worker
+    that dies between the two has the sink called again; one that dies at another time does not.
 
     Args:
         store: where outcomes are kept.
@@ -109,6 +106,9 @@ class Turns:
         hold: seconds of a slice.
         schedule: the poller's; as for `poll_slice`.
         rng: draws the jitter.
+
+    Raises:
+        TypeError, ValueError: `hold` cannot be.
     """
 
     def __init__(
@@ -123,16 +123,15 @@ class Turns:
         rng: Random | None = None,
     ) -> None:
         self._store = store
-        self._poller = poller
-        self._task_of = task_of
         self._sink = sink
-        self._hold = hold
-        self._schedule = schedule
-        self._rng = rng
+        self._hold = seconds("hold", hold)
+        self._poll: Callable[[Ticket], Awaitable[Done[object] | TicketExpired | Handover]] = (
+            partial(poll_slice, poller, task_of, hold=self._hold, schedule=schedule, rng=rng)
+        )
         self._draw = drawing(rng)
         self._keys: set[str] = set()
         self._slices: set[anyio.CancelScope] = set()
-        self._telling = asyncio.Semaphore(_TELLING)
+        self._at_sink = asyncio.Semaphore(_AT_SINK)
         self._returning: set[asyncio.Future[None]] = set()
         self._closing = False
 
@@ -158,7 +157,7 @@ class Turns:
         try:
             yield
         except BaseException:
-            self._hand_back(closing=True)
+            self._end_slices(closing=True)
             raise
         else:
             returning = asyncio.ensure_future(self._return_when_ready())
@@ -172,7 +171,7 @@ class Turns:
 
     def close(self) -> None:
         """End all slices now, and begin no more: the worker is stopped."""
-        self._hand_back(closing=True)
+        self._end_slices(closing=True)
 
     async def watch(self) -> None:
         """Look after the store for ever, for engines that do not say when they lose it."""
@@ -181,7 +180,7 @@ class Turns:
                 await self._return_when_ready()
             await anyio.sleep(_WATCH_GAP)
 
-    def _hand_back(self, *, closing: bool) -> None:
+    def _end_slices(self, *, closing: bool) -> None:
         self._closing = closing
         for scope in self._slices:
             scope.cancel()
@@ -191,9 +190,9 @@ class Turns:
             await anyio.sleep(_READY_GAP)
         await self._store.recover()
         _log.warning("the store was lost and is back: %d waits go back to it", self.held)
-        self._hand_back(closing=False)
+        self._end_slices(closing=False)
 
-    async def take(self, key: str, text: str) -> Later | None:
+    async def take(self, key: str, text: str) -> NextTurn | None:
         """Take a ticket's turn.
 
         Args:
@@ -204,26 +203,26 @@ class Turns:
             what to keep; None when the wait is over.
         """
         if key in self._keys:
-            # The engine thinks that the turn before was lost, but it is only slow to say so.
-            return Later(self._hold, text)
+            # The engine takes the turn before for lost, which was only slow to say that it goes on.
+            return NextTurn(self._hold, text)
         self._keys.add(key)
         try:
             return await self._take(key, text)
         except Exception:  # noqa: BLE001  (the ticket outlives whatever it was)
             delay = 0.0 if self._closing else _TROUBLE + self._draw(_TROUBLE)
             _log.exception("%s: its turn failed, and comes again in %.0f s", key, delay)
-            return Later(delay, text)
+            return NextTurn(delay, text)
         finally:
             self._keys.discard(key)
 
-    async def _take(self, key: str, text: str) -> Later | None:
+    async def _take(self, key: str, text: str) -> NextTurn | None:
         if await self._store.outcome(key) is not None:
             return None  # it ended, or was called off, and the engine did not hear of it
         ticket = Ticket.decode(text)
         end = await self._hold_on(ticket)
         if isinstance(end, Handover):
-            return Later(end.delay, end.ticket.encode())
-        async with self._telling:
+            return NextTurn(end.delay, end.ticket.encode())
+        async with self._at_sink:
             await self._sink(key, end)
             await self._keep(key, outcome_of(ticket, end))
         return None
@@ -234,14 +233,7 @@ class Turns:
             self._slices.add(scope)
             try:
                 while not self._closing:
-                    end = await poll_slice(
-                        self._poller,
-                        self._task_of,
-                        ticket,
-                        hold=self._hold,
-                        schedule=self._schedule,
-                        rng=self._rng,
-                    )
+                    end = await self._poll(ticket)
                     if not isinstance(end, Handover) or await self._is_ready():
                         return end
                     ticket = end.ticket
@@ -299,33 +291,3 @@ async def again_while_away(
                 raise
         await anyio.sleep(delay)
         delay = min(2 * delay, _AGAIN_GAP)
-
-
-def checked_keep(keep: object) -> float:
-    """Return the seconds for which outcomes are kept, checked.
-
-    Raises:
-        TypeError: it is not a number.
-        ValueError: it is not more than 0 and finite.
-    """
-    keeping = seconds("keep", keep)
-    if keeping == math.inf:
-        msg = "keep must be finite: outcomes would fill the store"
-        raise ValueError(msg)
-    return keeping
-
-
-def checked_key(key: object) -> str:
-    """Return the key of a wait, checked.
-
-    Raises:
-        TypeError: it is not a text.
-        ValueError: it is empty.
-    """
-    if not isinstance(key, str):
-        msg = f"key must be a text of yours, as an order's number, not {type(key).__name__}"
-        raise TypeError(msg)
-    if not key:
-        msg = "key is empty: every wait needs one of its own"
-        raise ValueError(msg)
-    return key

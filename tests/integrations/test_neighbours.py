@@ -1,4 +1,4 @@
-"""What workers tell each other: how many share a rate, and what they have learned. Virtual time."""
+"""Workers of one store: how many share a rate, and what they have learned. In virtual time."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from asyncclient import LearnedSchedule, Poller, Schedule
-from asyncclient.integrations._peers import LEARNED, SHARE, Peers, Shares
-from tests.poller.service import Item, Service, items, most_within, start_all
+from asyncclient.integrations._neighbours import LEARNED, SHARE, Neighbours, Shares
+from tests.many.service import Item, Service, items, most_within, start_all
 
 EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)
 RATE = 60.0
@@ -67,7 +67,7 @@ def test_lost_notices_raise_no_share_at_once() -> None:
 def test_shares_never_sum_to_more_than_one(
     phases: list[float], comes: list[int], goes: list[int], silent: list[bool]
 ) -> None:
-    """Whoever comes, leaves or dies when: those at work never have more than one rate together."""
+    """Each comes, leaves or dies at any time: those at work never have more than one rate."""
     notices: dict[str, str] = {}
     counts = {number: Shares(str(number)) for number in range(len(phases))}
     at_work: dict[int, float] = {}
@@ -95,7 +95,7 @@ def test_shares_never_sum_to_more_than_one(
 
 
 @dataclass
-class FakeBoard:
+class FakeNotices:
     """Keeps notices in memory, and can be out of reach."""
 
     topics: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
@@ -124,9 +124,9 @@ class FakeBoard:
 
 @dataclass
 class Wire:
-    """One worker's way to the board, which is cut when it is killed."""
+    """One worker's way to the notices, which is cut when it is killed."""
 
-    board: FakeBoard
+    notices: FakeNotices
     cut: bool = False
 
     async def put(self, topic: str, name: str, text: str) -> None:
@@ -141,17 +141,17 @@ class Wire:
         """Take notices away."""
         await self._to().remove(topic, names)
 
-    def _to(self) -> FakeBoard:
+    def _to(self) -> FakeNotices:
         if self.cut:
             raise ConnectionError("killed")
-        return self.board
+        return self.notices
 
 
 @dataclass
 class Crew:
     """Workers that all have more to ask than the rate allows, until they are ended."""
 
-    board: FakeBoard = field(default_factory=FakeBoard)
+    notices: FakeNotices = field(default_factory=FakeNotices)
     service: Service = field(default_factory=Service)
     workers: dict[str, tuple[Wire, asyncio.Task[None]]] = field(
         default_factory=dict[str, tuple[Wire, asyncio.Task[None]]]
@@ -160,7 +160,7 @@ class Crew:
 
     def start(self, name: str, *, share_rate: bool = True) -> None:
         """Start a worker."""
-        wire = Wire(self.board)
+        wire = Wire(self.notices)
         working = asyncio.ensure_future(self._work(name, wire, share_rate=share_rate))
         self.workers[name] = wire, working
 
@@ -169,8 +169,10 @@ class Crew:
             self.handed_back[name] = part
 
         async with Poller(rate=RATE, schedule=EVERY_SECOND) as poller:
-            peers = Peers(wire, poller, hand_back, share_rate=share_rate, share_learned=True)
-            async with peers.joined():
+            neighbours = Neighbours(
+                wire, poller, hand_back, share_rate=share_rate, share_learned=True
+            )
+            async with neighbours.joined():
                 start_all(poller, items(self.service, 200, prefix=name), timeout=math.inf)
                 await anyio.sleep_forever()
 
@@ -181,7 +183,7 @@ class Crew:
         await asyncio.wait({working})
 
     async def kill(self, name: str) -> None:
-        """End a worker that can tell nobody."""
+        """End a worker that can say nothing more."""
         self.workers[name][0].cut = True
         await self.stop(name)
 
@@ -212,14 +214,14 @@ def keeps(sent: list[float], workers: int) -> None:
 
 
 async def test_one_worker_has_the_whole_rate_at_once() -> None:
-    """Who is alone waits for nobody."""
+    """Who is alone waits for no other."""
     crew = Crew()
     crew.start("one")
     sent = await crew.seconds(10)
     assert sent[0] < 0.1
     assert len(sent) == pytest.approx(10 * RATE, rel=0.02)
     await crew.stop("one")
-    assert crew.board.topics[SHARE] == {}
+    assert crew.notices.topics[SHARE] == {}
 
 
 async def test_workers_that_begin_together_keep_one_rate() -> None:
@@ -253,7 +255,7 @@ async def test_what_a_stopped_worker_leaves_is_taken_soon() -> None:
     """A worker that is stopped says so: the others have its part two counts later."""
     async with crew_of("one", "two", "three") as crew:
         await crew.stop("three")
-        assert len(crew.board.topics[SHARE]) == 2
+        assert len(crew.notices.topics[SHARE]) == 2
         sent = await crew.seconds(20)
         keeps(sent, 3)
         late = [instant for instant in sent if instant > sent[0] + LEFT]
@@ -261,30 +263,30 @@ async def test_what_a_stopped_worker_leaves_is_taken_soon() -> None:
 
 
 async def test_what_a_killed_worker_leaves_is_taken_later() -> None:
-    """One that tells nobody is missed when its notice has not changed for 6 s, and cleared away."""
+    """One that says nothing is missed when its notice has not changed for 6 s, and cleared away."""
     async with crew_of("one", "two", "three") as crew:
         await crew.kill("three")
-        assert len(crew.board.topics[SHARE]) == 3
+        assert len(crew.notices.topics[SHARE]) == 3
         sent = await crew.seconds(30)
         keeps(sent, 3)
         early = [instant for instant in sent if instant <= sent[0] + 5]
         assert len(early) == pytest.approx(5 * RATE * 2 / 3, rel=0.05)
         late = [instant for instant in sent if instant > sent[0] + DIED]
         assert len(late) == pytest.approx((30 - DIED) * RATE, rel=0.02)
-        assert len(crew.board.topics[SHARE]) == 2
+        assert len(crew.notices.topics[SHARE]) == 2
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["kept", "lost"])
 async def test_an_outage_of_the_store_changes_no_share(
     caplog: pytest.LogCaptureFixture, *, lost: bool
 ) -> None:
-    """For as long as nobody hears of anybody all go on as they were, and afterwards as well."""
+    """For as long as none hears of another all go on as they were, and afterwards as well."""
     async with crew_of("one", "two", "three") as crew:
-        crew.board.away = True
+        crew.notices.away = True
         before = await crew.seconds(30)
-        crew.board.away = False
+        crew.notices.away = False
         if lost:
-            crew.board.topics.clear()
+            crew.notices.topics.clear()
         after = await crew.seconds(30)
         for sent in (before, after):
             keeps(sent, 3)
@@ -296,12 +298,12 @@ async def test_an_outage_of_the_store_changes_no_share(
 async def test_who_begins_without_the_store_has_the_whole_rate() -> None:
     """A worker that finds no store works, and counts when the store is there."""
     crew = Crew()
-    crew.board.away = True
+    crew.notices.away = True
     crew.start("one")
     assert len(await crew.seconds(10)) == pytest.approx(10 * RATE, rel=0.02)
-    crew.board.away = False
+    crew.notices.away = False
     await asyncio.sleep(5)
-    assert len(crew.board.topics[SHARE]) == 1
+    assert len(crew.notices.topics[SHARE]) == 1
     await crew.stop("one")
 
 
@@ -311,15 +313,17 @@ async def test_sharing_can_be_declined() -> None:
         crew.start("apart", share_rate=False)
         sent = await crew.seconds(20)
         assert len(sent) == pytest.approx(2 * 20 * RATE, rel=0.02)
-        assert len(crew.board.topics[SHARE]) == 1
+        assert len(crew.notices.topics[SHARE]) == 1
 
 
 async def test_the_poller_is_given_back_whole() -> None:
     """After its work a poller has its whole rate again, for whatever it is used for."""
     async with crew_of("one"), Poller(rate=RATE, schedule=EVERY_SECOND) as poller:
-        board = FakeBoard({SHARE: {"other": "1"}})
-        peers = Peers(board, poller, lambda _: None, share_rate=True, share_learned=False)
-        async with peers.joined():
+        notices = FakeNotices({SHARE: {"other": "1"}})
+        neighbours = Neighbours(
+            notices, poller, lambda _: None, share_rate=True, share_learned=False
+        )
+        async with neighbours.joined():
             assert await poller.wait(Item(Service(), ends=0)) == "done"
             assert poller.stats().budgets[0].rate == RATE / 2
         assert poller.stats().budgets[0].rate == RATE
@@ -329,7 +333,7 @@ async def test_the_poller_is_given_back_whole() -> None:
 
 
 def knowing(seconds: float = 30.0, times: int = 100) -> LearnedSchedule:
-    """Return a schedule that has seen so many tasks."""
+    """Return a schedule that has seen that many tasks."""
     schedule = LearnedSchedule()
     rng = Random(0)
     for _ in range(times):
@@ -338,19 +342,21 @@ def knowing(seconds: float = 30.0, times: int = 100) -> LearnedSchedule:
 
 
 @asynccontextmanager
-async def exchanging(board: FakeBoard, schedule: LearnedSchedule) -> AsyncGenerator[None]:
+async def exchanging(notices: FakeNotices, schedule: LearnedSchedule) -> AsyncGenerator[None]:
     """Be a worker with such a schedule."""
     async with Poller(schedule=schedule) as poller:
-        peers = Peers(board, poller, lambda _: None, share_rate=False, share_learned=True)
-        async with peers.joined():
+        neighbours = Neighbours(
+            notices, poller, lambda _: None, share_rate=False, share_learned=True
+        )
+        async with neighbours.joined():
             yield
 
 
 async def test_a_new_worker_knows_at_once_what_the_others_do() -> None:
-    """Before its first wait it has what they told last; they have what it saw a minute later."""
-    board = FakeBoard()
+    """Before its first wait it has what they put up last; they have what it saw a minute later."""
+    notices = FakeNotices()
     old, new = knowing(), LearnedSchedule()
-    async with exchanging(board, old), exchanging(board, new):
+    async with exchanging(notices, old), exchanging(notices, new):
         assert new.sample_size("fake.item") == 100
         for _ in range(20):
             new.observe(30, kind="fake.item")
@@ -360,56 +366,58 @@ async def test_a_new_worker_knows_at_once_what_the_others_do() -> None:
 
 async def test_what_was_learned_outlives_the_workers() -> None:
     """When all workers are stopped, as for a deploy, the next one knows what they had learned."""
-    board = FakeBoard()
+    notices = FakeNotices()
     first = LearnedSchedule()
-    async with exchanging(board, first):
+    async with exchanging(notices, first):
         for _ in range(50):
             first.observe(30, kind="fake.item")
     new = LearnedSchedule()
-    async with exchanging(board, new):
+    async with exchanging(notices, new):
         assert new.sample_size("fake.item") == 50
-    assert len(board.topics[LEARNED]) == 1  # one that has seen nothing has nothing to tell
+    assert len(notices.topics[LEARNED]) == 1  # one that has seen nothing has nothing to put up
 
 
 async def test_one_poller_is_one_worker() -> None:
     """Who works again with the same poller does not take its own state for another's."""
-    board = FakeBoard()
+    notices = FakeNotices()
     schedule = knowing()
     async with Poller(schedule=schedule) as poller:
         for _ in range(3):
-            peers = Peers(board, poller, lambda _: None, share_rate=True, share_learned=True)
-            async with peers.joined():
+            neighbours = Neighbours(
+                notices, poller, lambda _: None, share_rate=True, share_learned=True
+            )
+            async with neighbours.joined():
                 assert schedule.sample_size("fake.item") == 100
-    assert len(board.topics[LEARNED]) == 1
+    assert len(notices.topics[LEARNED]) == 1
 
 
-async def test_the_board_stays_small() -> None:
+async def test_the_notices_stay_small() -> None:
     """The latest of 16 workers are kept, for a day, at under half a kilobyte for each kind."""
-    board = FakeBoard({LEARNED: {"long ago": f"1 {b64encode(knowing().to_bytes()).decode()}"}})
+    notices = FakeNotices({LEARNED: {"long ago": f"1 {b64encode(knowing().to_bytes()).decode()}"}})
     for number in range(20):
-        async with exchanging(board, knowing(times=100 + number)):
+        async with exchanging(notices, knowing(times=100 + number)):
             pass
-    async with exchanging(board, LearnedSchedule()):
-        kept = board.topics[LEARNED]
+    async with exchanging(notices, LearnedSchedule()):
+        kept = notices.topics[LEARNED]
         assert "long ago" not in kept
         assert len(kept) == 16
         assert all(len(text) < 512 for text in kept.values())
 
 
 async def test_what_cannot_be_read_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Another version's state, or garbage, is one warning, and keeps nobody from the rest."""
-    board = FakeBoard()
+    """Another version's state, or garbage, is one warning, and keeps none from the rest."""
+    notices = FakeNotices()
     later = b"ACLS\x63" + knowing().to_bytes()[5:]
-    async with exchanging(board, knowing()):
-        now = next(iter(board.topics[LEARNED].values())).split()[0]
-        board.topics[LEARNED] |= {
+    async with exchanging(notices, knowing()):
+        now = next(iter(notices.topics[LEARNED].values())).split()[0]
+        notices.topics[LEARNED] |= {
             "newer": f"{now} {b64encode(later).decode()}",
             "odd": f"{now} ~~~",
             "none": "",
             "huge": "9" * 5000,
         }
         new = LearnedSchedule()
-        async with exchanging(board, new):
+        async with exchanging(notices, new):
             assert new.sample_size("fake.item") == 100
             await asyncio.sleep(300)
     said = [record.getMessage() for record in caplog.records if "cannot be read" in record.msg]
@@ -417,11 +425,13 @@ async def test_what_cannot_be_read_is_said_once(caplog: pytest.LogCaptureFixture
     assert len(said) == 2  # each of the two workers once
 
 
-async def test_a_schedule_that_does_not_learn_tells_nothing() -> None:
+async def test_a_schedule_that_does_not_learn_puts_up_nothing() -> None:
     """There is nothing to exchange where the poller's schedule is a plain one."""
-    board = FakeBoard()
+    notices = FakeNotices()
     async with Poller(schedule=EVERY_SECOND) as poller:
-        peers = Peers(board, poller, lambda _: None, share_rate=False, share_learned=True)
-        async with peers.joined():
+        neighbours = Neighbours(
+            notices, poller, lambda _: None, share_rate=False, share_learned=True
+        )
+        async with neighbours.joined():
             await asyncio.sleep(100)
-    assert board.topics == {}
+    assert notices.topics == {}

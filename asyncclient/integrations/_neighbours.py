@@ -1,6 +1,6 @@
-"""What the workers of one store tell each other: that they are there, and what they have learned.
+"""What the workers of one store say to each other: that they are there, and what they have learned.
 
-Each worker has a notice of its own on a board that the engine keeps, and reads those of the others.
+Each worker puts up a notice of its own, which the engine keeps, and reads those of the others.
 Nothing is asked of the store for a poll: a worker keeps to its share of every rate by itself.
 """
 
@@ -22,43 +22,43 @@ from asyncclient._durable import wall_clock
 from asyncclient._learning import LearnedSchedule
 from asyncclient._many import Poller
 
-__all__ = ["LEARNED", "SHARE", "Board", "Peers", "Shares"]
+__all__ = ["LEARNED", "SHARE", "Neighbours", "Notices", "Shares"]
 
 _log = logging.getLogger("asyncclient.workers")
 
 SHARE = "share"
 LEARNED = "learned"
 
-# How often a worker says that it is there, and counts the others, in seconds.
+# Seconds after which a worker says again that it is there, and counts the others.
 _COUNT_GAP = 2.0
-# One whose notice has not changed for so many seconds is taken for dead.
+# Seconds after which one whose notice has not changed is taken for dead.
 _LEASE = 6.0
-# One that comes to others begins so many seconds after it has said so, when they have made room.
+# Seconds after which one that comes to others begins: by then they have made room.
 _ROOM_SECONDS = 3.0
-# How often what was learned is told, in seconds; for how long it is kept, and of how many workers:
-# those that were stopped leave theirs to the next.
+# Seconds after which what was learned is put up again, for which it is kept, and of how many
+# workers: those that were stopped leave theirs to the next.
 _LEARNED_GAP = 60.0
 _LEARNED_SECONDS = 86_400
 _LEARNED_WORKERS = 16
-# The store may take so many seconds to answer, and to be told that a worker leaves.
+# Seconds that the store may take for one thing asked of it.
 _STORE_SECONDS = 5.0
 _EMPTY = LearnedSchedule().to_bytes()
 
 
-class Board(Protocol):
+class Notices(Protocol):
     """Keeps a short text of each worker, by topic, where all workers read it."""
 
     async def put(self, topic: str, name: str, text: str) -> None:
         """Put up a worker's text in place of its last."""
-        ...  # pragma: no cover
+        ...
 
     async def read(self, topic: str) -> Mapping[str, str]:
         """Return the texts of all workers by their names."""
-        ...  # pragma: no cover
+        ...
 
     async def remove(self, topic: str, names: Collection[str]) -> None:
         """Take the texts of some workers away."""
-        ...  # pragma: no cover
+        ...
 
 
 class Shares:
@@ -106,31 +106,31 @@ class Shares:
         return self.workers
 
 
-# A share belongs to a poller, and so does what it has learned: whoever works with one twice is one.
+# A share belongs to a poller, and so does what it has learned: who works with one twice is one.
 _names: WeakKeyDictionary[Poller, str] = WeakKeyDictionary()
 
 
-class Peers:
+class Neighbours:
     """Keeps a worker's poller to its share, and exchanges what is learned, while it works.
 
     Args:
-        board: where all workers put up their notices.
+        notices: where all workers put up theirs.
         poller: the worker's own.
         hand_back: gives a part of the waits that the worker holds back to the engine.
         share_rate: whether it uses only its share of every given or documented rate.
-        share_learned: whether it tells what it has learned, and takes what others have.
+        share_learned: whether it puts up what it has learned, and takes what others have.
     """
 
     def __init__(
         self,
-        board: Board,
+        notices: Notices,
         poller: Poller,
         hand_back: Callable[[float], None],
         *,
         share_rate: bool,
         share_learned: bool,
     ) -> None:
-        self._board = board
+        self._notices = notices
         self._hand_back = hand_back
         self._poller = poller
         self._share_rate = share_rate
@@ -144,7 +144,7 @@ class Peers:
 
     @contextlib.asynccontextmanager
     async def joined(self) -> AsyncGenerator[None]:
-        """Surround a worker's work: before it, the others make room; after it, they are told."""
+        """Surround a worker's work: before it, the others make room; after it, they take over."""
         beside: list[asyncio.Future[None]] = []
         try:
             if self._learned is not None:
@@ -165,7 +165,7 @@ class Peers:
                 if beside:
                     await asyncio.wait(beside)
                 if self._learned is not None:
-                    await self._attempt(self._tell)
+                    await self._attempt(self._put_up)
                 if self._share_rate:
                     await self._attempt(self._leave)
                     self._poller.take_share(1)
@@ -193,8 +193,8 @@ class Peers:
     async def _count(self) -> None:
         """Say that this worker is there, count all, and take its share."""
         self._beats += 1
-        await self._board.put(SHARE, self._name, str(self._beats))
-        notices = await self._board.read(SHARE)
+        await self._notices.put(SHARE, self._name, str(self._beats))
+        notices = await self._notices.read(SHARE)
         before, workers = self._shares.workers, self._shares.count(notices, anyio.current_time())
         if workers != before:
             _log.info("%d workers instead of %d share each rate", workers, before)
@@ -205,22 +205,22 @@ class Peers:
             part = 1 - before / workers
             asyncio.get_running_loop().call_later(_ROOM_SECONDS, self._hand_back, part)
         if self._shares.dead:
-            await self._board.remove(SHARE, self._shares.dead)
+            await self._notices.remove(SHARE, self._shares.dead)
 
     async def _leave(self) -> None:
-        await self._board.remove(SHARE, [self._name])
+        await self._notices.remove(SHARE, [self._name])
 
     # --- what was learned ---
 
     async def _exchange(self) -> None:
-        """Tell what this worker has seen itself, and take what the others have."""
-        await self._tell()
+        """Put up what this worker has seen itself, and take what the others have."""
+        await self._put_up()
         if self._learned is None:
             return
         states: list[tuple[int, str, bytes]] = []
-        for name, text in (await self._board.read(LEARNED)).items():
-            told_at, _, state = text.partition(" ")
-            at = int(told_at) if re.fullmatch(r"[0-9]{1,12}", told_at) else 0
+        for name, text in (await self._notices.read(LEARNED)).items():
+            put_up_at, _, state = text.partition(" ")
+            at = int(put_up_at) if re.fullmatch(r"[0-9]{1,12}", put_up_at) else 0
             states.append((at, name, _bytes_of(state)))
         states.sort(reverse=True)
         oldest = wall_clock() - _LEARNED_SECONDS
@@ -235,13 +235,13 @@ class Peers:
             )
         self._unreadable = unreadable
         if forgotten := [name for _, name, _ in states[len(kept) :]]:
-            await self._board.remove(LEARNED, forgotten)
+            await self._notices.remove(LEARNED, forgotten)
 
-    async def _tell(self) -> None:
+    async def _put_up(self) -> None:
         state = _EMPTY if self._learned is None else self._learned.to_bytes()
         if state != _EMPTY:
             text = f"{wall_clock():.0f} {b64encode(state).decode()}"
-            await self._board.put(LEARNED, self._name, text)
+            await self._notices.put(LEARNED, self._name, text)
 
 
 def _bytes_of(text: str) -> bytes:

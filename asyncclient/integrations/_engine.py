@@ -1,0 +1,242 @@
+"""What all engines do alike with durable waits, over the few verbs of a store that each one has."""
+
+from __future__ import annotations
+
+import logging
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Self
+
+from asyncclient._arguments import seconds, whole_number
+from asyncclient._durable import Outcome, TaskOf, Ticket
+from asyncclient._many import Poller
+from asyncclient._ref import TaskRef
+from asyncclient._schedule import Pacing
+from asyncclient.integrations._holder import Holder, Sink
+from asyncclient.integrations._neighbours import Neighbours, Notices
+
+__all__ = ["DurableWaits"]
+
+_log = logging.getLogger("asyncclient.workers")
+
+
+class DurableWaits(ABC):
+    """Durable waits, by key: submitted and read anywhere, held in workers.
+
+    Args:
+        concurrency: waits that a worker holds at a time.
+        keep: seconds for which outcomes can be read, and their keys are taken.
+        own: whether the store is opened and closed with these waits.
+
+    Raises:
+        TypeError, ValueError: an argument cannot be.
+    """
+
+    def __init__(self, *, concurrency: int, keep: float, own: bool) -> None:
+        whole_number("concurrency", concurrency, least=1)
+        self._concurrency = concurrency
+        self._keep_seconds = _checked_keep(keep)
+        self._own = own
+
+    async def __aenter__(self) -> Self:
+        if self._own:
+            await self._connection().__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._own:
+            await self._connection().__aexit__(kind, error, traceback)
+
+    # --- anywhere ---
+
+    async def submit(self, ref: TaskRef, *, key: str, timeout: float = 86_400.0) -> bool:
+        """Keep a wait until its task ends; the same key twice is one wait.
+
+        Args:
+            ref: a handle's `ref`.
+            key: yours, as an order's number: it identifies the wait, not the task.
+            timeout: seconds for the whole wait. Default one day.
+
+        Returns:
+            whether it is new: false when such a wait is pending, or has an outcome.
+
+        Raises:
+            TypeError, ValueError: an argument cannot be.
+        """
+        return bool(await self._add({_checked_key(key): Ticket.begin(ref, timeout=timeout)}))
+
+    async def submit_many(
+        self, refs: Mapping[str, TaskRef], *, timeout: float = 86_400.0
+    ) -> list[str]:
+        """Keep many waits with few calls of the store.
+
+        Args:
+            refs: references by key, both as for `submit`.
+            timeout: seconds for each whole wait. Default one day.
+
+        Returns:
+            the keys that are new.
+
+        Raises:
+            TypeError, ValueError: an argument cannot be; then none is kept.
+        """
+        for key in refs:
+            _checked_key(key)
+        return await self._add(
+            {key: Ticket.begin(ref, timeout=timeout) for key, ref in refs.items()}
+        )
+
+    async def cancel(self, key: str) -> bool:
+        """Call a wait off: the sink does not hear of it, and the task itself goes on.
+
+        Args:
+            key: the wait's.
+
+        Returns:
+            whether it was pending. A sink that is just being called may be cancelled in its midst.
+        """
+        ticket = await self.ticket(key)
+        if ticket is None:
+            return False
+        # First the mark, which every turn looks at, so that none that is under way goes on.
+        if not await self._write(key, Outcome.called_off(ticket).encode(), only_new=True):
+            return False
+        await self._drop(key)
+        return True
+
+    async def outcome(self, key: str) -> Outcome | None:
+        """Return how a wait ended; None when it has not, or longer ago than is kept."""
+        text = await self._read(key)
+        return None if text is None else Outcome.decode(text)
+
+    async def ticket(self, key: str) -> Ticket | None:
+        """Return a pending wait's ticket, as of its last hand-over; None when there is none."""
+        text = await self._pending(key)
+        if text is None or await self._read(key) is not None:
+            return None
+        return Ticket.decode(text)
+
+    async def keep(self, key: str, outcome: Outcome) -> None:
+        """Write down how a wait ended, which is what a worker does after its sink."""
+        if not await self._write(key, outcome.encode(), only_new=False):
+            _log.debug("%s: its outcome was kept before", key)
+
+    # --- in a worker ---
+
+    async def work(
+        self,
+        poller: Poller,
+        task_of: TaskOf,
+        sink: Sink,
+        *,
+        hold: float = 60.0,
+        schedule: Pacing | None = None,
+        name: str | None = None,
+        redelivery: float = 30.0,
+        share_rate: bool = True,
+        share_learned: bool = True,
+    ) -> None:
+        """Be a worker until this is cancelled; then hand all waits back, for others to go on.
+
+        Args:
+            poller: this worker process's.
+            task_of: its clients by provider, `{"coze": coze, "copyai": copyai}`, or a function
+                from a reference to its task.
+            sink: an async function of a key and its wait's end, `Done` or `TicketExpired`. It is
+                called at least once; while it raises, it is called again every 15 to 30 s.
+            hold: seconds for which a wait is held before it is handed back. Default 60.
+            schedule: the poller's, where it was given one.
+            name: the worker's, which must be its own: the engine and its logs know it by that.
+                Default: as the engine names one.
+            redelivery: seconds after which the waits of a worker that was killed go to others;
+                while it lives it says so four times as often. Default 30.
+            share_rate: whether the poller keeps to an even share of every given or documented rate,
+                by the number of workers that live. One that comes to others begins 3 s later, when
+                they have made room. Default True.
+            share_learned: whether this worker reports to the others once a minute what it has
+                learned of how long tasks take, and takes what they have. Default True.
+
+        Raises:
+            TypeError, ValueError: an argument cannot be.
+        """
+        holder = Holder(self, poller, task_of, sink, hold=hold, schedule=schedule)
+        after = seconds("redelivery", redelivery)
+        neighbours = Neighbours(
+            self._notices(),
+            poller,
+            holder.hand_back,
+            share_rate=share_rate,
+            share_learned=share_learned,
+        )
+        async with neighbours.joined():
+            await self._serve(holder, name, after)
+
+    # --- what an engine is to have ---
+
+    @abstractmethod
+    async def ready(self) -> None:
+        """Return at once if the store takes commands; raise or hang if not."""
+
+    @abstractmethod
+    async def recover(self) -> None:
+        """Forget connections that were made before the store was lost."""
+
+    @abstractmethod
+    def _connection(self) -> AbstractAsyncContextManager[object]:
+        """Return what opens the store and closes it."""
+
+    @abstractmethod
+    async def _add(self, tickets: Mapping[str, Ticket]) -> list[str]:
+        """Keep tickets whose keys are neither pending nor have an outcome; return those keys."""
+
+    @abstractmethod
+    async def _pending(self, key: str) -> str | None:
+        """Return the text of a pending ticket; None when there is none."""
+
+    @abstractmethod
+    async def _drop(self, key: str) -> None:
+        """Take a pending ticket out of the engine, and end the turn that holds it."""
+
+    @abstractmethod
+    async def _read(self, key: str) -> str | None:
+        """Return the text of an outcome; None when there is none."""
+
+    @abstractmethod
+    async def _write(self, key: str, text: str, *, only_new: bool) -> bool:
+        """Keep an outcome, if `only_new` beside none that is there; return whether it is kept."""
+
+    @abstractmethod
+    async def _serve(self, holder: Holder, name: str | None, redelivery: float) -> None:
+        """Give the holder its turns until cancelled, and let it hand back what it holds."""
+
+    @abstractmethod
+    def _notices(self) -> Notices:
+        """Return where the store's workers leave notices for each other."""
+
+
+def _checked_keep(keep: object) -> float:
+    """Return the seconds for which outcomes are kept, checked."""
+    keeping = seconds("keep", keep)
+    if keeping == math.inf:
+        msg = "keep must be finite: outcomes would fill the store"
+        raise ValueError(msg)
+    return keeping
+
+
+def _checked_key(key: object) -> str:
+    """Return the key of a wait, checked."""
+    if not isinstance(key, str):
+        msg = f"key must be a text of yours, as an order's number, not {type(key).__name__}"
+        raise TypeError(msg)
+    if not key:
+        msg = "key is empty: every wait needs one of its own"
+        raise ValueError(msg)
+    return key
