@@ -63,8 +63,6 @@ _RECENT = 2
 class _Block:
     """What was seen while some 25 tasks ended."""
 
-    __slots__ = ("alive", "ends", "size")
-
     def __init__(self) -> None:
         self.alive: dict[int, float] = {}
         self.ends: dict[int, float] = {}
@@ -86,8 +84,6 @@ class _Sample:
     ages". So a pending task counts at all times with the ages that it has passed, and a change
     shows in the tasks that do not end as well as in those that do.
     """
-
-    __slots__ = ("blocks", "size")
 
     def __init__(self, blocks: list[_Block]) -> None:
         self.blocks = blocks
@@ -154,8 +150,6 @@ _TINY = 1e-12
 class _Curve:
     """The share of tasks that outlives an age: straight lines between the borders of cells."""
 
-    __slots__ = ("ages", "edges", "hazards", "size", "survival", "vague", "widths")
-
     def __init__(self, edges: list[int], size: float, vague: float) -> None:
         self.edges = edges
         self.size = size
@@ -197,8 +191,6 @@ class _Curve:
 
 class _Table:
     """What was seen, counted in cells."""
-
-    __slots__ = ("_alive", "_ends")
 
     def __init__(
         self, edges: list[int], ends: dict[tuple[int, int], float], alive: dict[int, float]
@@ -375,20 +367,6 @@ _COARSE = 4.0
 
 class _Plan:
     """The gaps of least cost after any age, for one price of a poll."""
-
-    __slots__ = (
-        "_ages",
-        "_bases",
-        "_cells",
-        "_probes",
-        "_slopes",
-        "_spreads",
-        "_tail",
-        "cost",
-        "longest",
-        "silence",
-        "worth",
-    )
 
     def __init__(
         self,
@@ -623,20 +601,6 @@ class _Kind:
     Plans are made of both. Whether something has changed is asked of what was seen here: against
     what was seen here before, and against what the others have seen.
     """
-
-    __slots__ = (
-        "_news",
-        "_others",
-        "_own",
-        "_own_unfitted",
-        "_unfitted",
-        "curve",
-        "merged",
-        "plans",
-        "sample",
-        "stale",
-        "told",
-    )
 
     def __init__(self, sample: _Sample, told: int) -> None:
         self.sample = sample
@@ -931,19 +895,6 @@ class LearnedSchedule:
         ValueError: the numbers cannot make a schedule.
         TypeError: an argument is not of its kind.
     """
-
-    __slots__ = (
-        "_due",
-        "_fallback_ages",
-        "_fallback_step",
-        "_kinds",
-        "_level",
-        "_longest",
-        "_told",
-        "fallback",
-        "longest_gap",
-        "poll_cost",
-    )
 
     def __init__(
         self,

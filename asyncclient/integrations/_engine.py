@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import Self
 
 from asyncclient._arguments import seconds, whole_number
-from asyncclient._durable import Outcome, TaskOf, Ticket
+from asyncclient._durable import TaskOf, Ticket
 from asyncclient._many import Poller
 from asyncclient._ref import TaskRef
 from asyncclient._schedule import Pacing
 from asyncclient.integrations._holder import Holder, Sink
 from asyncclient.integrations._neighbours import Neighbours, Notices
+from asyncclient.integrations._outcome import Outcome
 
 __all__ = ["DurableWaits"]
 

@@ -14,17 +14,10 @@ import anyio
 import msgspec
 
 from asyncclient._arguments import seconds
-from asyncclient._durable import (
-    Handover,
-    Outcome,
-    TaskOf,
-    Ticket,
-    TicketExpired,
-    outcome_of,
-    poll_slice,
-)
+from asyncclient._durable import Handover, TaskOf, Ticket, TicketExpired, poll_slice
 from asyncclient._many import Done, Poller
 from asyncclient._schedule import Pacing, drawing
+from asyncclient.integrations._outcome import Outcome, outcome_of
 
 __all__ = [
     "AGAIN_SECONDS",

@@ -16,12 +16,13 @@ from docket.dependencies import TaskOutcome
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from asyncclient._durable import Outcome, TaskOf, Ticket, TicketExpired
+from asyncclient._durable import TaskOf, Ticket, TicketExpired
 from asyncclient._many import Poller
 from asyncclient._schedule import Pacing
 from asyncclient.integrations._engine import DurableWaits
 from asyncclient.integrations._holder import AGAIN_SECONDS, Holder, Sink, again_while_away
 from asyncclient.integrations._neighbours import Notices
+from asyncclient.integrations._outcome import Outcome
 
 __all__ = ["DocketWaits", "Outcome", "Sink", "Ticket", "TicketExpired"]
 

@@ -20,13 +20,25 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import Token
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 
 import anyio
 
 from asyncclient._state import Snapshot
 from asyncclient._waiting import Record, listen
-from asyncclient.errors import APIError, DecodeError
+from asyncclient.integrations._attributes import (
+    ERROR_TYPE,
+    KIND,
+    OUTCOME,
+    PROVIDER,
+    STATE,
+    error_attributes,
+    full_type_of,
+    provider_of,
+    short,
+    snapshot_attributes,
+    type_of,
+)
 
 try:
     from opentelemetry import context as otel_context
@@ -56,20 +68,10 @@ T = TypeVar("T")
 _log = logging.getLogger("asyncclient.opentelemetry")
 
 _SCOPE = "asyncclient"
-_PROVIDER = "asyncclient.provider.name"
-_KIND = "asyncclient.task.kind"
-_STATE = "asyncclient.task.state"
-_WORD = "asyncclient.task.status_word"
-_OUTCOME = "asyncclient.wait.outcome"
-# Of OpenTelemetry's semantic conventions, stable there.
-_ERROR_TYPE = "error.type"
-_HTTP_STATUS = "http.response.status_code"
 
 # A wait may make thousands of polls: so many of its events are kept, the first ones, and the others
 # are counted. It is less than the SDK's own limit (128), and holds for other makers of spans too.
 _MOST_EVENTS = 100
-# A provider may put anything into a word, a code or an id: so many characters of it are kept.
-_LONGEST_TEXT = 128
 # The bounds of the buckets, in seconds. The SDK's own are made for milliseconds.
 # A request: those of the conventions for HTTP, and the default `request_timeout` of a SessionPool.
 _POLL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30)
@@ -213,7 +215,7 @@ class _Telemetry:
         attributes = dict(labels)
         if record.ref is not None:
             for name, value in record.ref.ids.items():
-                attributes[f"asyncclient.task.id.{_short(name)}"] = _short(value)
+                attributes[f"asyncclient.task.id.{short(name)}"] = short(value)
         # As the conventions have it: the operation, and what it is done to; no id.
         target = ".".join(labels.values())
         span = self._tracer.start_span(
@@ -239,8 +241,8 @@ class _Telemetry:
         memo.polls = record.polls
         if error is not None:
             memo.failed_polls += 1
-            labels = {**labels, _ERROR_TYPE: _type_of(error)}
-            _event(memo, "asyncclient.poll.failed", memo.polls, _error_attributes(error))
+            labels = {**labels, ERROR_TYPE: type_of(error)}
+            _event(memo, "asyncclient.poll.failed", memo.polls, error_attributes(error))
         self._polls.add(1, labels, memo.context)
         self._poll_seconds.record(seconds, labels, memo.context)
 
@@ -249,7 +251,7 @@ class _Telemetry:
         if not isinstance(memo, _Wait):
             return
         memo.snapshot = snapshot
-        attributes: dict[str, str | int | float] = {**_snapshot_attributes(snapshot)}
+        attributes: dict[str, str | int | float] = {**snapshot_attributes(snapshot)}
         if snapshot.progress is not None:
             attributes["asyncclient.task.progress"] = snapshot.progress
         _event(memo, "asyncclient.task.changed", record.polls, attributes)
@@ -264,7 +266,7 @@ class _Telemetry:
             memo.span.set_attribute("asyncclient.task.unseen_seconds", record.rare.unseen)
             self._unseen_seconds.record(record.rare.unseen, memo.labels, memo.context)
         if record.last_error is not None:
-            memo.span.set_attribute("asyncclient.wait.last_poll_error", _type_of(record.last_error))
+            memo.span.set_attribute("asyncclient.wait.last_poll_error", type_of(record.last_error))
         self._end(memo, error)
 
     def end_left(self) -> None:
@@ -280,29 +282,29 @@ class _Telemetry:
         span, snapshot = wait.span, wait.snapshot
         labels = dict(wait.labels)
         if snapshot is not None and snapshot.state is not None:
-            labels[_STATE] = snapshot.state.value
+            labels[STATE] = snapshot.state.value
         if error is None:
-            labels[_OUTCOME] = "succeeded"
+            labels[OUTCOME] = "succeeded"
         elif isinstance(error, Exception):
-            labels[_OUTCOME] = "failed"
-            labels[_ERROR_TYPE] = _type_of(error)
+            labels[OUTCOME] = "failed"
+            labels[ERROR_TYPE] = type_of(error)
         else:
             # Whoever waited has gone: that is no error, neither of the task nor of the wait.
-            labels[_OUTCOME] = "cancelled"
+            labels[OUTCOME] = "cancelled"
         self._active.add(-1, wait.labels, wait.context)
         if wait.seconds is not None:
             self._wait_seconds.record(wait.seconds, labels, wait.context)
         span.set_attributes(labels)
-        span.set_attributes(_snapshot_attributes(snapshot))
+        span.set_attributes(snapshot_attributes(snapshot))
         span.set_attribute("asyncclient.wait.polls", wait.polls)
         span.set_attribute("asyncclient.wait.failed_polls", wait.failed_polls)
         if wait.events > _MOST_EVENTS:
             dropped = wait.events - _MOST_EVENTS
             span.set_attribute("asyncclient.wait.dropped_events", dropped)
         if isinstance(error, Exception):
-            span.set_attributes(_error_attributes(error))
+            span.set_attributes(error_attributes(error))
             # Not by `record_exception`, which adds the messages of the error and of its causes.
-            span.add_event("exception", {"exception.type": _full_type_of(error)})
+            span.add_event("exception", {"exception.type": full_type_of(error)})
             span.set_status(StatusCode.ERROR)
         span.end(wait.ended)
 
@@ -312,13 +314,13 @@ class _Telemetry:
         if record.ref is not None:
             provider, kind = record.ref.provider, record.ref.kind
         else:
-            provider = _provider_of(record.task)
+            provider = provider_of(record.task)
             # As `coze.workflow_run:73…`: what follows the colon is one of many.
             kind = record.kind.partition(":")[0]
         labels = self._labels.get((provider, kind))
         if labels is None:
-            labels = {} if provider is None else {_PROVIDER: _short(provider)}
-            labels[_KIND] = _short(kind)
+            labels = {} if provider is None else {PROVIDER: short(provider)}
+            labels[KIND] = short(kind)
             self._labels[provider, kind] = labels
         return labels
 
@@ -327,50 +329,6 @@ def _event(wait: _Wait, name: str, poll: int, attributes: Mapping[str, str | int
     wait.events += 1
     if wait.events <= _MOST_EVENTS and wait.span.is_recording():
         wait.span.add_event(name, {"asyncclient.poll.number": poll, **attributes})
-
-
-def _snapshot_attributes(snapshot: Snapshot[T] | None) -> dict[str, str]:
-    attributes: dict[str, str] = {}
-    if snapshot is not None:
-        if snapshot.state is not None:
-            attributes[_STATE] = snapshot.state.value
-        if snapshot.word is not None:
-            attributes[_WORD] = _short(str(snapshot.word))
-    return attributes
-
-
-def _error_attributes(error: Exception) -> dict[str, str | int]:
-    """Return what tells how something failed, without any text that somebody wrote."""
-    attributes: dict[str, str | int] = {_ERROR_TYPE: _type_of(error)}
-    if isinstance(error, APIError | DecodeError) and error.status:
-        attributes[_HTTP_STATUS] = error.status
-    if isinstance(error, APIError):
-        if error.code is not None:
-            attributes["asyncclient.error.code"] = _short(str(error.code))
-        if error.log_id:
-            attributes["asyncclient.error.log_id"] = _short(error.log_id)
-    return attributes
-
-
-def _type_of(error: BaseException) -> str:
-    """Return the name of an error's class, as logs have it too."""
-    return type(error).__qualname__
-
-
-def _full_type_of(error: BaseException) -> str:
-    kind = type(error)
-    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-    return f"{module}{kind.__qualname__}"
-
-
-def _provider_of(task: object) -> str | None:
-    budget: object = getattr(task, "budget", None)
-    first = cast("tuple[object, ...]", budget)[:1] if isinstance(budget, tuple) else ()
-    return first[0] if first and isinstance(first[0], str) else None
-
-
-def _short(text: str) -> str:
-    return text[:_LONGEST_TEXT]
 
 
 def _version() -> str:

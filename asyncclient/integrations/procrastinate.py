@@ -14,7 +14,7 @@ from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Job, Status
 
-from asyncclient._durable import Outcome, Ticket, TicketExpired, wall_clock
+from asyncclient._durable import Ticket, TicketExpired, wall_clock
 from asyncclient.integrations._engine import DurableWaits
 from asyncclient.integrations._holder import (
     AGAIN_SECONDS,
@@ -24,6 +24,7 @@ from asyncclient.integrations._holder import (
     again_while_away,
 )
 from asyncclient.integrations._neighbours import Notices
+from asyncclient.integrations._outcome import Outcome
 
 __all__ = ["Outcome", "ProcrastinateWaits", "Sink", "Ticket", "TicketExpired"]
 

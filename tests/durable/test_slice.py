@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from asyncclient import Done, Observation, Poller, Schedule, TaskRef, TaskState
-from asyncclient._durable import Handover, Outcome, Ticket, TicketExpired, outcome_of, poll_slice
+from asyncclient._durable import Handover, Ticket, TicketExpired, poll_slice
 from asyncclient._http import Request, Response
 from asyncclient.errors import (
     AuthenticationFailed,
@@ -25,6 +25,7 @@ from asyncclient.errors import (
     TaskFailed,
     WaitTimeout,
 )
+from asyncclient.integrations._outcome import Outcome, outcome_of
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport, reply, run_virtual

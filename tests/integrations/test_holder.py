@@ -9,8 +9,9 @@ import anyio
 import pytest
 
 from asyncclient import Done, Poller, Schedule
-from asyncclient._durable import Outcome, Ticket, TicketExpired
+from asyncclient._durable import Ticket, TicketExpired
 from asyncclient.integrations._holder import Holder, NextTurn
+from asyncclient.integrations._outcome import Outcome
 from tests.waiting.scenario import REF, Job, ends_at
 
 
