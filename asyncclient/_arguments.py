@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar, cast
-from urllib.parse import urlsplit
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 Choice = TypeVar("Choice", bound=str)
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -14,10 +13,8 @@ Function = TypeVar("Function", bound=Callable[..., object])
 # Characters. A provider's ids have some 40; two of this length, quoted, still fit into the 8000
 # octets of a request line that every server takes (RFC 9112, section 3).
 LONGEST_ID = 256
-_LONGEST_URL = 2048
 _SHOWN = 80
-_NO_LINE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and halves of letters
-_SPACE = re.compile(r"\s")
+NO_LINE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and halves of letters
 
 
 def text(name: str, value: object, advice: str = "") -> str:
@@ -32,14 +29,14 @@ def text(name: str, value: object, advice: str = "") -> str:
 def text_line(name: str, value: object, what: str = "text") -> str:
     """Check a word or a name on one line, and return it."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    line = text(name, value, f": pass {_shown(str(value))} if that is it" if is_number else "")
+    line = text(name, value, f": pass {shown(str(value))} if that is it" if is_number else "")
     if len(line) > LONGEST_ID:
         msg = f"{name} has {len(line)} characters, and no {what} has more than {LONGEST_ID}"
         raise ValueError(msg)
     if not line.strip():
         msg = f"{name} is empty: pass the {what}"
         raise ValueError(msg)
-    if _NO_LINE.search(line):
+    if NO_LINE.search(line):
         msg = f"{name}={line!r} has a line break or a control character: it is no {what}"
         raise ValueError(msg)
     if line != line.strip():
@@ -67,38 +64,10 @@ def optional_id(name: str, value: object) -> str | None:
     return None if value is None else id_text(name, value)
 
 
-def bytes_of(name: str, value: object) -> bytes:
-    """Return the body of a request that a caller received, as bytes."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass")  # half a letter is for a decoder to refuse
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(cast("bytes", value))
-    msg = f"{name} must be the bytes or the text of a request, not {type(value).__name__}"
-    raise TypeError(msg)
-
-
-def url_text(name: str, value: object) -> str:
-    """Check an address that a provider is to call, and return it."""
-    url = text(name, value)
-    if len(url) > _LONGEST_URL:
-        msg = f"{name} has {len(url)} characters, and no URL has more than {_LONGEST_URL} here"
-        raise ValueError(msg)
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in {"http", "https"} and bool(parts.hostname)
-        _ = parts.port
-    except ValueError:
-        good = False
-    if not good or _SPACE.search(url) or _NO_LINE.search(url):
-        msg = f"{name}={_shown(url)} is not a URL: pass one like 'https://example.com/hooks/5d6f'"
-        raise ValueError(msg)
-    return url
-
-
 def whole_number(name: str, value: object, *, least: int) -> None:
     """Check a count, a page number or the like."""
     if isinstance(value, bool) or not isinstance(value, int):
-        msg = f"{name} must be a whole number, not {_shown(value)}"
+        msg = f"{name} must be a whole number, not {shown(value)}"
         raise TypeError(msg)
     if value < least:
         msg = f"{name}={value} must be {least} or more"
@@ -116,7 +85,7 @@ def number(
 ) -> float:
     """Check a number, whole or not, and return it as a float."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        msg = f"{name} must be a number{unit and f' of {unit}'}, not {_shown(value)}{advice}"
+        msg = f"{name} must be a number{unit and f' of {unit}'}, not {shown(value)}{advice}"
         raise TypeError(msg)
     try:
         given = float(value)
@@ -138,14 +107,6 @@ def seconds(name: str, value: object) -> float:
     return number(name, value, unit="seconds", above=0, finite=False, advice=advice)
 
 
-def optional_truth(name: str, value: object) -> bool | None:
-    """Check a truth value that may be left out; None stays None."""
-    if value is not None and not isinstance(value, bool):
-        msg = f"{name} must be True or False, not {_shown(value)}"
-        raise TypeError(msg)
-    return value
-
-
 def optional_function(name: str, value: Function | None, of: str) -> Function | None:
     """Check a function that may be left out, and return it; None stays None."""
     if value is not None and not callable(value):
@@ -157,7 +118,7 @@ def optional_function(name: str, value: Function | None, of: str) -> Function | 
 def one_of(name: str, value: Choice, allowed: tuple[Choice, ...]) -> Choice:
     """Check a word that must be one of a few, and return it."""
     if value not in allowed:
-        msg = f"{name}={_shown(value)} must be one of {', '.join(map(repr, allowed))}"
+        msg = f"{name}={shown(value)} must be one of {', '.join(map(repr, allowed))}"
         raise ValueError(msg)
     return value
 
@@ -169,25 +130,7 @@ def mapping(name: str, value: object) -> None:
         raise TypeError(msg)
 
 
-def mapping_of_texts(name: str, value: object) -> None:
-    """Check texts given by name."""
-    mapping(name, value)
-    for key, inner in cast("Mapping[object, object]", value).items():
-        text(f"{name}[{_shown(key)}]", inner)
-
-
-def list_of(name: str, value: object, what: type | tuple[type, ...], words: str) -> None:
-    """Check a list."""
-    if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence):
-        msg = f"{name} must be a list of {words}, not {type(value).__name__}: put it into [...]"
-        raise TypeError(msg)
-    for index, item in enumerate(cast("Sequence[object]", value)):
-        if not isinstance(item, what):
-            msg = f"{name}[{index}] must be one of {words}, not {type(item).__name__}"
-            raise TypeError(msg)
-
-
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """Return what a caller passed as it would write it, cut to a length that fits a message."""
     if isinstance(value, str | bytes | bytearray):
         value = value[:_SHOWN]

@@ -47,26 +47,12 @@ class Account:
 
     Making one does no I/O.
 
-    Args:
-        transport: what carries the requests.
-        provider: the provider's name, for names and messages.
-        base_url: as `https://api.coze.cn`; https unless loopback or `allow_http`.
-        token: the token's text, or an async function that returns one; it is called before each
-            request, and once more after a token was refused (after its `forget(token)`, if it has
-            such a method).
-        argument: what the caller calls the token, for messages.
-        headers: from a token to the headers of a request.
-        max_retries: how often a failed request is repeated, where that is safe.
-        allow_http: let plain http go to another machine.
-        name: what the caller calls the account; None where its credential identifies it.
-        credential: what stands for the credential in place of the token's text or its source.
+    A token is a text, or an async function that returns one: it is called before each request, and
+    once more after a token was refused (after its `forget(token)`, if it has such a method).
 
     Attributes:
         identity: equal for two clients exactly when they ask as the same account: the name, else
-            the credential (its hash), else the source of tokens itself.
-
-    Raises:
-        TypeError, ValueError: an argument cannot be; nothing was sent.
+            what stands for the credential (its hash), else the source of tokens itself.
     """
 
     def __init__(

@@ -23,27 +23,16 @@ class Secret(str):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One HTTP request, ready to send; its repr shows no header, since one holds the credential.
+    """One HTTP request, ready to send; its repr shows no header, since one holds the credential."""
 
-    Attributes:
-        name: the endpoint, as `coze.get_workflow_run`, for messages and logs.
-        method: the HTTP method.
-        origin: scheme, host and port, as `https://api.coze.cn`.
-        target: path and query, already quoted, with a leading slash.
-        headers: header names and values.
-        body: the encoded body, if any.
-        timeout: seconds for the whole exchange; None is the transport's own setting.
-        idempotent: true when sending it twice does the same as sending it once.
-    """
-
-    name: str
+    name: str  # the endpoint, as `coze.get_workflow_run`, for messages and logs
     method: str
-    origin: str
-    target: str
+    origin: str  # scheme, host and port, as `https://api.coze.cn`
+    target: str  # path and query, already quoted, with a leading slash
     headers: Mapping[str, str]
     body: bytes | None = None
-    timeout: float | None = None
-    idempotent: bool = True
+    timeout: float | None = None  # seconds for the whole exchange; None: the transport's own
+    idempotent: bool = True  # whether sending it twice does the same as sending it once
 
     @property
     def label(self) -> str:
@@ -59,19 +48,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Response(msgspec.Struct, frozen=True, gc=False):
-    """One HTTP answer, read to its end.
-
-    Attributes:
-        status: the HTTP status.
-        headers: looked up in lower case: either case-insensitive, or with lower-case names.
-        body: the decompressed body.
-        received: Unix time of arrival in seconds; 0 when the transport does not say.
-    """
+    """One HTTP answer, read to its end."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
-    received: float = 0.0
+    headers: Mapping[str, str]  # looked up in lower case
+    body: bytes  # decompressed
+    received: float = 0.0  # Unix time of arrival in seconds; 0 when the transport does not say
 
     @property
     def is_good(self) -> bool:
@@ -110,16 +92,9 @@ class Answer(msgspec.Struct, dict=True):
 
 
 class Endpoint(msgspec.Struct, Generic[T], frozen=True):
-    """One operation of a provider, as a value: what to send, and how to read the answer.
+    """One operation of a provider, as a value: what to send, and how to read the answer."""
 
-    Attributes:
-        name: as `coze.get_workflow_run`.
-        method: the HTTP method.
-        read: from the response to the typed answer; raises `APIError` or `DecodeError`.
-        idempotent: true when it may be repeated freely.
-    """
-
-    name: str
+    name: str  # as `coze.get_workflow_run`
     method: str
-    read: Callable[[Response], T]
-    idempotent: bool = True
+    read: Callable[[Response], T]  # raises `APIError` or `DecodeError`
+    idempotent: bool = True  # whether it may be repeated freely

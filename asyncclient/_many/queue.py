@@ -25,39 +25,22 @@ class Queue(Generic[R]):
     """The line of one budget, and what is known of its account.
 
     It has more attributes than a class should: all that is an account's is kept here, once.
-
-    Args:
-        name: provider, account and group of endpoints.
-        ceiling: looks a second at most; `math.inf` where no limit is known.
-        poll_cost: seconds of delay that a look is worth where the budget is not scarce; None where
-            the schedule does not go by what a look is worth.
-
-    Attributes:
-        budget: when the next look may be sent.
-        price: what a look must be worth now.
-        due_times: how many looks are due when.
-        outage: whether its looks succeed or fail.
-        line: those that are due.
-        pending: tasks that are waited for.
-        in_flight: looks under way.
-        refused: answers that there were too many requests.
-        served: the turn that was served last: the line's own clock, which only service moves on.
-        timer: calls back when the budget allows the next look.
-        is_pumping: whether looks are being sent.
     """
 
     def __init__(
         self, name: tuple[object, ...], ceiling: float, poll_cost: float | None = None
     ) -> None:
-        self.name = name
-        self.budget = Budget(ceiling)
+        self.name = name  # provider, account and group of endpoints
+        self.budget = Budget(ceiling)  # when the next look may be sent
+        # What a look must be worth now; None where the schedule does not go by that.
         self.price = None if poll_cost is None else Price(poll_cost)
-        self.due_times = DueTimes()
-        self.outage: Outage[R] = Outage()
-        self.line: list[tuple[float, int, R]] = []
+        self.due_times = DueTimes()  # how many looks are due when
+        self.outage: Outage[R] = Outage()  # whether its looks succeed or fail
+        self.line: list[tuple[float, int, R]] = []  # those that are due
         self.pending = self.in_flight = self.refused = 0
+        # The turn that was served last: the line's own clock, which only service moves on.
         self.served = 0.0
-        self.timer: asyncio.TimerHandle | None = None
+        self.timer: asyncio.TimerHandle | None = None  # for when the budget allows the next look
         self.is_pumping = False
         self._warned_at = -math.inf
 

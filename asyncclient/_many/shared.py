@@ -104,51 +104,27 @@ class Receiver:
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class Waiter(TimeLimit):
-    """One wait for a task: its own deadline, weight and receiver.
+    """One wait for a task: its own deadline, weight and receiver."""
 
-    Args:
-        record: what it waits for; None once it is over.
-        task: the task, as it was given.
-        receiver: where its end goes.
-        began: when it began, in seconds of the loop's clock.
-        timeout: seconds for it.
-        weight: how much its delay matters beside others.
-    """
-
-    record: SharedRecord | None
-    task: Task[object]
-    receiver: Receiver
-    weight: float
+    record: SharedRecord | None  # what it waits for; None once it is over
+    task: Task[object]  # as it was given
+    receiver: Receiver  # where its end goes
+    weight: float  # how much its delay matters beside others
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class SharedRecord(Record[object]):
-    """One task in a `Poller`, and those who wait for it.
+    """One task in a `Poller`, and those who wait for it."""
 
-    It has more attributes than a class should: a million of them are kept, one object each.
-
-    Attributes:
-        key: the task's identity.
-        queue: where its looks stand in line.
-        due: when its next look is due.
-        why: what decided the gap before its last look.
-        flight: the look under way.
-        asker: the waiter whose task is used for it.
-        turn: its place among those that were due when it was last.
-        is_ready: whether it is due, and stands in line.
-        is_woken: whether a signal named it since its last look.
-        waiters: who waits for it.
-    """
-
-    key: Hashable
-    queue: Queue[SharedRecord]
-    due: float = 0.0
-    why: str = "first"
-    flight: asyncio.Task[None] | None = None
-    asker: Waiter | None = None
-    turn: float = 0.0
-    is_ready: bool = False
-    is_woken: bool = False
+    key: Hashable  # the task's identity
+    queue: Queue[SharedRecord]  # where its looks stand in line
+    due: float = 0.0  # when its next look is due
+    why: str = "first"  # what decided the gap before its last look
+    flight: asyncio.Task[None] | None = None  # the look under way
+    asker: Waiter | None = None  # the waiter whose task is used for it
+    turn: float = 0.0  # its place among those that were due when it was last
+    is_ready: bool = False  # whether it is due, and stands in line
+    is_woken: bool = False  # whether a signal named it since its last look
     waiters: tuple[Waiter, ...] = ()
 
     def asker_has_left(self) -> bool:

@@ -17,25 +17,16 @@ T = TypeVar("T")
 
 
 class RareFacts(msgspec.Struct, frozen=True):
-    """Facts that are rare; they are replaced as a whole.
+    """Facts that are rare; they are replaced as a whole."""
 
-    Attributes:
-        failing_since: when the failed polls began that came in a row.
-        not_found: answers in a row that the provider does not know the task.
-        wordless: answers in a row without a status word.
-        unknown_words: the status words so far that are in no vocabulary.
-        demand: the demand that the caller met most recently.
-        met_at: when that was.
-        unseen: seconds for which the end may have gone unseen, since the last answer before it or
-            since the task began; None while it has not ended.
-    """
-
-    failing_since: float = 0.0
-    not_found: int = 0
-    wordless: int = 0
-    unknown_words: tuple[str | int, ...] = ()
-    demand: Hashable = None
-    met_at: float = -math.inf
+    failing_since: float = 0.0  # when the failed polls began that came in a row
+    not_found: int = 0  # answers in a row that the provider does not know the task
+    wordless: int = 0  # answers in a row without a status word
+    unknown_words: tuple[str | int, ...] = ()  # those so far that are in no vocabulary
+    demand: Hashable = None  # the demand that the caller met most recently, …
+    met_at: float = -math.inf  # … and when that was
+    # Seconds for which the end may have gone unseen, since the last answer before it or since the
+    # task began; None while it has not ended.
     unseen: float | None = None
 
 
@@ -47,35 +38,22 @@ _NOTHING = RareFacts()
 class Record(Generic[T]):
     """One task that is waited for. All times are seconds of the loop's clock.
 
-    Attributes:
-        task: what is looked at.
-        began: when the wait began.
-        age: seconds for which the task had existed by then, as far as is known.
-        sent: when the last look was sent.
-        polls: looks made, failed ones included.
-        failures: failed looks in a row.
-        backoffs: gaps of the error backoff that are used up since the last answer.
-        slowest: seconds that the slowest look took; None before the first has come back.
-        snapshot: what the last good answer showed.
-        last_error: how the last failed look failed.
-        rare: what seldom happens.
-        gap_number: how many of the schedule's gaps are used up.
-        delays: the gaps of a schedule that has no numbered ones.
+    It has more attributes than a class should: one object a task, since a million are kept.
     """
 
     task: Task[T]
-    began: float
-    age: float = 0.0
-    sent: float = 0.0
-    polls: int = 0
-    failures: int = 0
-    backoffs: int = 0
-    gap_number: int = 0
-    slowest: float | None = None
-    snapshot: Snapshot[T] | None = None
-    last_error: Exception | None = None
+    began: float  # when the wait began
+    age: float = 0.0  # seconds for which the task had existed by then, as far as is known
+    sent: float = 0.0  # when the last look was sent
+    polls: int = 0  # looks made, failed ones included
+    failures: int = 0  # failed looks in a row
+    backoffs: int = 0  # gaps of the error backoff that are used up since the last answer
+    gap_number: int = 0  # gaps of the schedule that are used up
+    slowest: float | None = None  # seconds of the slowest look; None before one has come back
+    snapshot: Snapshot[T] | None = None  # what the last good answer showed
+    last_error: Exception | None = None  # how the last failed look failed
     rare: RareFacts = _NOTHING
-    delays: Iterator[float] | None = None
+    delays: Iterator[float] | None = None  # the gaps of a schedule that only iterates
 
     def __post_init__(self) -> None:
         self.sent = self.began

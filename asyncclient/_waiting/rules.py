@@ -36,58 +36,38 @@ _LATEST_FIRST_LOOK = 0.75
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How much a wait tolerates.
+    """How much a wait tolerates."""
 
-    Attributes:
-        unknown: `wait` goes on at an unknown word, `raise` raises `UnknownStatus`.
-        failed_polls: failed looks in a row that are tolerated …
-        failing_seconds: … and the seconds for which they are; a wait gives up when both are
-            exceeded, so that neither a burst of quick failures nor a few slow ones end it.
-        not_found_seconds: "no such task" is tolerated for this long after the task began (or the
-            wait, where that is not known), if there was no good answer yet: several providers are
-            read-after-write inconsistent for 1 to 3 s. After a good answer, only a "not found" that
-            is not in the provider's own form is tolerated, as any failure is.
-        foreign_not_found: before a good answer, this many in a row count as the provider's own.
-        wordless: answers in a row without any status word that are tolerated.
-        same_demand_seconds: how long a task may still show the demand that `on_blocked` has met,
-            before it counts as not met.
-    """
-
-    unknown: Literal["wait", "raise"] = "wait"
+    unknown: Literal["wait", "raise"] = "wait"  # what an unknown word does
+    # A wait gives up when both are exceeded, so that neither a burst of quick failures nor a few
+    # slow ones end it: failed looks in a row, and the seconds since the first of them.
     failed_polls: int = 10
     failing_seconds: float = 120.0
+    # "No such task" is tolerated for this long after the task began (or the wait, where that is not
+    # known), if there was no good answer yet: several providers are read-after-write inconsistent
+    # for 1 to 3 s. After a good answer, only a "not found" that is not in the provider's own form
+    # is tolerated, as any failure is; before one, this many in a row count as the provider's own.
     not_found_seconds: float = 10.0
     foreign_not_found: int = 3
-    wordless: int = 5
-    same_demand_seconds: float = 30.0
+    wordless: int = 5  # answers in a row without any status word
+    same_demand_seconds: float = 30.0  # how long a demand may still show after it was met
 
 
 class Sleep(msgspec.Struct, frozen=True):
-    """Wait, then look again.
-
-    Attributes:
-        seconds: how long.
-        why: what decided it: `schedule`; `hint`, advice in a good answer; `refused`, the hint of a
-            provider that will not answer before; `error`; `deadline`; `left`, since the waiter who
-            asked has left.
-        last: true when the look after it falls on the deadline.
-        hint: seconds that the provider asked for, as it gave them; None when it did not decide.
-    """
+    """Wait, then look again."""
 
     seconds: float
+    # What decided it: `schedule`; `hint`, advice in a good answer; `refused`, the hint of one that
+    # will not answer before; `error`; `deadline`; `left`, since the waiter who asked has left.
     why: str
-    last: bool = False
-    hint: float | None = None
+    last: bool = False  # whether the look after it falls on the deadline
+    hint: float | None = None  # seconds that the provider asked for, where that decided
 
 
 class AskCaller(Sleep, frozen=True):
-    """Only the caller can move the task on: ask it, then wait, then look again.
+    """Only the caller can move the task on: ask it, then wait, then look again."""
 
-    Attributes:
-        demand: what identifies it; None when the task does not say.
-    """
-
-    demand: Hashable = None
+    demand: Hashable = None  # what identifies it; None when the task does not say
 
 
 # --- what a look changes ---
@@ -223,21 +203,12 @@ def last_look_grace(slowest_answer: float | None) -> float:
 
 @dataclass(slots=True, eq=False, repr=False)
 class TimeLimit:
-    """When one wait ends, and when its last look is due.
-
-    Args:
-        began: when the wait began, in seconds of the loop's clock.
-        timeout: seconds for it.
-
-    Attributes:
-        deadline: when it is over.
-        final: when its last look is due; None while there are others to come.
-    """
+    """When one wait ends, and when its last look is due, on the loop's clock."""
 
     began: float
     timeout: float
-    deadline: float = 0.0
-    final: float | None = None
+    deadline: float = 0.0  # when it is over
+    final: float | None = None  # when its last look is due; None while there are others to come
 
     def __post_init__(self) -> None:
         self.deadline = self.began + self.timeout

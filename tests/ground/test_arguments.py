@@ -13,21 +13,18 @@ from hypothesis import given, strategies as st
 
 from asyncclient._arguments import (
     LONGEST_ID,
-    bytes_of,
     id_text,
-    list_of,
     mapping,
-    mapping_of_texts,
     number,
     one_of,
     optional_id,
     optional_line,
-    optional_truth,
     text,
     text_line,
-    url_text,
     whole_number,
 )
+from asyncclient.providers.copyai._webhooks import bytes_of, url_text
+from asyncclient.providers.coze._bodies import list_of, mapping_of_texts, optional_truth
 
 _SECRET = "s3cret"
 _TEN_MEGABYTES = "x" * 10_000_000

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+import re
+from typing import Literal, cast, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 
-from asyncclient._arguments import bytes_of, one_of, optional_id, url_text, whole_number
+from asyncclient._arguments import NO_LINE, one_of, optional_id, shown, text, whole_number
 from asyncclient._http import Account, Response, decode, path_segment, query_of
 from asyncclient.errors import DecodeError
 from asyncclient.providers._starting import adding_advice
@@ -28,6 +30,8 @@ EventType = Literal[
 _EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 
 LARGEST_PAGE = 100
+_LONGEST_URL = 2048
+_SPACE = re.compile(r"\s")
 _event_decoder = msgspec.json.Decoder(WebhookEvent)
 
 
@@ -110,3 +114,31 @@ def page_size(size: int) -> None:
     if size > LARGEST_PAGE:
         msg = f"size={size} must be at most {LARGEST_PAGE}"
         raise ValueError(msg)
+
+
+def bytes_of(name: str, value: object) -> bytes:
+    """Return the body of a request that a caller received, as bytes."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")  # half a letter is for a decoder to refuse
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(cast("bytes", value))
+    msg = f"{name} must be the bytes or the text of a request, not {type(value).__name__}"
+    raise TypeError(msg)
+
+
+def url_text(name: str, value: object) -> str:
+    """Check an address that a provider is to call, and return it."""
+    url = text(name, value)
+    if len(url) > _LONGEST_URL:
+        msg = f"{name} has {len(url)} characters, and no URL has more than {_LONGEST_URL} here"
+        raise ValueError(msg)
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        good = False
+    if not good or _SPACE.search(url) or NO_LINE.search(url):
+        msg = f"{name}={shown(url)} is not a URL: pass one like 'https://example.com/hooks/5d6f'"
+        raise ValueError(msg)
+    return url

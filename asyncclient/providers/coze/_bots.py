@@ -7,18 +7,12 @@ from typing import Literal, get_args
 
 import msgspec
 
-from asyncclient._arguments import (
-    id_text,
-    one_of,
-    optional_id,
-    optional_line,
-    optional_truth,
-    whole_number,
-)
+from asyncclient._arguments import id_text, one_of, optional_id, optional_line, whole_number
 from asyncclient._http import Account, path_segment, query_of
 from asyncclient._ref import unix_time
 from asyncclient.providers._starting import adding_advice, started_id
 from asyncclient.providers.coze._answers import Bot, BotPage, CopyTask
+from asyncclient.providers.coze._bodies import optional_truth
 from asyncclient.providers.coze._endpoints import GET_BOT, GET_COPY_TASK, LIST_BOTS, START_COPY
 from asyncclient.providers.coze._tasks import CopyTaskHandle, copy_target
 

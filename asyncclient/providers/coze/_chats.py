@@ -6,19 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from asyncclient._arguments import (
-    id_text,
-    list_of,
-    optional_id,
-    optional_line,
-    optional_truth,
-    text_line,
-)
+from asyncclient._arguments import id_text, optional_id, optional_line, text_line
 from asyncclient._http import Account, encode_argument, query_of
 from asyncclient._ref import unix_time
 from asyncclient.providers._starting import adding_advice, started_id
 from asyncclient.providers.coze._answers import Chat, ChatMessage, ToolOutput
-from asyncclient.providers.coze._bodies import encoded, inputs, texts
+from asyncclient.providers.coze._bodies import encoded, inputs, list_of, optional_truth, texts
 from asyncclient.providers.coze._endpoints import GET_CHAT, START_CHAT, SUBMIT_TOOL_OUTPUTS
 from asyncclient.providers.coze._tasks import ChatHandle, chat_target, read_messages, send_cancel
 
