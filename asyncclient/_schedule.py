@@ -58,7 +58,8 @@ class Schedule(msgspec.Struct, frozen=True):
     jitter: float = 0.1
 
     def __post_init__(self) -> None:
-        _require("Schedule", first=self.first, factor=self.factor, cap=self.cap, jitter=self.jitter)
+        for name in self.__struct_fields__:
+            number(f"Schedule: {name}", getattr(self, name))
         if self.first <= 0:
             msg = f"Schedule: first={self.first!r} must be more than 0 seconds"
             raise ValueError(msg)
@@ -110,14 +111,10 @@ class Backoff(msgspec.Struct, frozen=True):
 
     The k-th gap is drawn evenly from 0 up to `min(first·2**k, cap)` (the "full jitter" of the AWS
     architecture blog's "Exponential Backoff And Jitter"), but is never under a tenth of `first`.
-
-    Args:
-        first: the first ceiling in seconds. Default 1.
-        cap: the highest ceiling in seconds. Default 30.
     """
 
-    first: float = 1.0
-    cap: float = 30.0
+    first: float = 1.0  # the first ceiling in seconds
+    cap: float = 30.0  # the highest ceiling in seconds
 
     def delays(self, rng: Random | None = None) -> Iterator[float]:
         """Yield the gaps in seconds, without end; `rng` as in `Schedule.delays`."""
@@ -157,11 +154,6 @@ _growth = lru_cache(maxsize=256)(_Growth)
 def drawing(rng: Random | None) -> Callable[[float], float]:
     """Return a function that draws evenly from 0 up to its argument."""
     return backoff.full_jitter if rng is None else lambda width: rng.uniform(0.0, width)
-
-
-def _require(owner: str, **numbers: object) -> None:
-    for name, value in numbers.items():
-        number(f"{owner}: {name}", value)
 
 
 def checked_schedule(schedule: Pacing | None) -> Pacing:

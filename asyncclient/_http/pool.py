@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractStreamWriter
 from yarl import URL  # aiohttp's own word for an address; it comes with aiohttp
 
 from asyncclient._arguments import number, whole_number
+from asyncclient._event_loop import running_loop
 from asyncclient._http.message import Request, Response
 from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
 
@@ -91,7 +92,7 @@ class SessionPool:
     async def aclose(self) -> None:
         """Close every connection; requests under way fail at once. Closing twice is harmless."""
         if self._sessions:
-            self._check(asyncio.get_running_loop())
+            running_loop("SessionPool", self._loop, closed=False)
         self._closed = True
         sessions, self._sessions = list(self._sessions.values()), {}
         # A request may wait for an answer, a connection, a handshake or a name: each ends here.
@@ -224,25 +225,10 @@ class SessionPool:
             task = asyncio.current_task()
         except RuntimeError:
             task = None
-        if task is None:
-            msg = "a SessionPool needs a running asyncio event loop (not trio's, and not none)"
-            raise RuntimeError(msg)
-        if self._closed or self._loop is not task.get_loop():
-            self._check(task.get_loop())
+        if task is None or self._closed or self._loop is not task.get_loop():
+            self._loop = running_loop("SessionPool", self._loop, closed=self._closed)
+            task = cast("asyncio.Task[object]", asyncio.current_task())
         return task
-
-    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._closed:
-            msg = "this SessionPool is closed: make a new one, or use it inside its 'async with'"
-            raise RuntimeError(msg)
-        if self._loop is None:
-            self._loop = loop
-        elif self._loop is not loop:
-            msg = (
-                "this SessionPool belongs to another event loop: make one pool inside each "
-                "asyncio.run(), and share it there"
-            )
-            raise RuntimeError(msg)
 
     def _timeout_of(self, seconds: float) -> aiohttp.ClientTimeout:
         return aiohttp.ClientTimeout(

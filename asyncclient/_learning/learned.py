@@ -15,13 +15,14 @@ import math
 from array import array
 from binascii import crc32
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate, pairwise
 from random import Random
-from typing import Self, cast
+from typing import Self
 
 import msgspec
 
+from asyncclient._arguments import number as checked_number
 from asyncclient._schedule import Schedule, drawing
 
 # --- ages, in bins ---
@@ -903,11 +904,14 @@ class LearnedSchedule:
         fallback: Schedule = _FALLBACK,
         longest_gap: float | None = None,
     ) -> None:
-        self.poll_cost = _seconds("poll_cost", poll_cost)
-        self.fallback = _schedule(fallback)
+        self.poll_cost = _positive("poll_cost", poll_cost)
+        if not isinstance(fallback, Schedule):
+            msg = f"LearnedSchedule: fallback must be a Schedule, not {type(fallback).__name__}"
+            raise TypeError(msg)
+        self.fallback = fallback
         self._longest = max(_LONGEST_GAP, fallback.cap)
         if longest_gap is not None:
-            self._longest = longest_gap = _seconds("longest_gap", longest_gap)
+            self._longest = longest_gap = _positive("longest_gap", longest_gap)
         self.longest_gap = longest_gap
         if longest_gap is not None and longest_gap < fallback.cap:
             msg = (
@@ -1208,7 +1212,10 @@ class LearnedSchedule:
         """
         taken = 0
         found: dict[str, list[_Block]] = {}
-        for state in _several(states):
+        if not isinstance(states, list | tuple):
+            msg = f"merge takes a list of what to_bytes returned, not {type(states).__name__}"
+            raise TypeError(msg)
+        for state in states:
             try:
                 kinds = _unpacked(state, "merge")
             except ValueError:
@@ -1230,31 +1237,8 @@ class LearnedSchedule:
         return taken
 
 
-def _seconds(name: str, value: object) -> float:
-    """Return a setting in seconds, checked."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        msg = f"LearnedSchedule: {name}={value!r} must be a number of seconds"
-        raise TypeError(msg)
-    if not 0 < value < math.inf:
-        msg = f"LearnedSchedule: {name}={value!r} must be more than 0 and finite"
-        raise ValueError(msg)
-    return float(value)
-
-
-def _several(states: object) -> list[object]:
-    """Return the states of others, checked to be several things."""
-    if isinstance(states, list | tuple):
-        return list(cast("Sequence[object]", states))
-    msg = f"merge takes a list of what to_bytes returned, not {type(states).__name__}"
-    raise TypeError(msg)
-
-
-def _schedule(fallback: object) -> Schedule:
-    """Return the fallback, checked."""
-    if not isinstance(fallback, Schedule):
-        msg = f"LearnedSchedule: fallback must be a Schedule, not {type(fallback).__name__}"
-        raise TypeError(msg)
-    return fallback
+def _positive(name: str, value: object) -> float:
+    return checked_number(f"LearnedSchedule: {name}", value, unit="seconds", above=0)
 
 
 def _check_ages(before: float, seconds: float) -> None:

@@ -13,6 +13,7 @@ from contextvars import Context
 from itertools import islice
 from typing import TypeVar
 
+from asyncclient._event_loop import running_loop
 from asyncclient._many.crowd import Arrivals
 from asyncclient._many.queues import Queues
 from asyncclient._many.sender import Sender
@@ -35,6 +36,7 @@ from asyncclient._waiting import (
     Polling,
     Report,
     Sleep,
+    change_between,
     evidence,
     first_silence,
 )
@@ -50,15 +52,7 @@ _LEAST_WAKE_GAP = 0.1
 
 
 class PollLoop:
-    """Looks at any number of tasks, at each once however many wait for it, in one event loop.
-
-    Attributes:
-        queues: one for each budget.
-        sender: sends the looks.
-        receivers: what is to be stopped when this is closed.
-        errors: looks that failed.
-        waits: waits that go on.
-    """
+    """Looks at any number of tasks, at each once however many wait for it, in one event loop."""
 
     def __init__(
         self,
@@ -70,8 +64,8 @@ class PollLoop:
     ) -> None:
         self.loop = loop
         self.queues = queues
-        self.receivers: set[Receiver] = set()
-        self.errors = self.waits = 0
+        self.receivers: set[Receiver] = set()  # what is to be stopped when this is closed
+        self.errors = self.waits = 0  # looks that failed; waits that go on
         self._is_closed = False
         self._gaps = gaps
         self._draw = draw
@@ -117,9 +111,7 @@ class PollLoop:
         earlier: int = 0,
     ) -> Waiter:
         """Begin one wait, and return its waiter; earlier waits for it made `earlier` looks."""
-        if self._is_closed:
-            msg = "this Poller is closed: make a new one, or use it inside its 'async with'"
-            raise RuntimeError(msg)
+        running_loop("Poller", self.loop, closed=self._is_closed)
         now = self.loop.time()
         key = key_of(task)
         record = self._registry.get(key)
@@ -196,13 +188,14 @@ class PollLoop:
         record: SharedRecord,
         step: Sleep | None,
         failure: Exception | None,
-        *,
-        counted: bool,
-        changed: Snapshot[object] | None,
+        polls_before: int,
+        before: Snapshot[object] | None,
     ) -> None:
         """Do what follows a look: end waits, or set when the next look is due."""
+        counted = record.polls > polls_before  # else it broke off, and counts for nothing
         if counted:
             self._note_outcome(record, step, failure)
+        changed = change_between(before, record.snapshot)
         if changed is not None:
             _report.changed(record, changed)
         self._settle(record, step, failure, answered=counted and not record.failures)

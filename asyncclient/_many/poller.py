@@ -11,6 +11,7 @@ from typing import Self, TypeVar, cast, overload
 import msgspec
 
 from asyncclient._arguments import number, seconds, whole_number
+from asyncclient._event_loop import running_loop
 from asyncclient._learning import LearnedSchedule
 from asyncclient._many.as_done import AsDone
 from asyncclient._many.loop import PollLoop
@@ -282,24 +283,12 @@ class Poller:
 
     def running(self) -> PollLoop:
         """Return what looks in the running loop: for other kinds of waits than the poller's own."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            msg = "a Poller needs a running asyncio event loop (not trio's, and not none)"
-            raise RuntimeError(msg) from None
-        if self._closed:
-            msg = "this Poller is closed: make a new one, or use it inside its 'async with'"
-            raise RuntimeError(msg)
+        bound = None if self._poll_loop is None else self._poll_loop.loop
+        loop = running_loop("Poller", bound, closed=self._closed)
         if self._poll_loop is None:
             self._poll_loop = PollLoop(
                 loop, self._queues, self._gaps, self._draw, self._concurrency
             )
-        elif self._poll_loop.loop is not loop:
-            msg = (
-                "this Poller belongs to another event loop: make one inside each asyncio.run(), "
-                "and share it there"
-            )
-            raise RuntimeError(msg)
         return self._poll_loop
 
     def __repr__(self) -> str:

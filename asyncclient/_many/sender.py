@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextvars import Context
-from typing import Protocol
 
 from asyncclient._many.queue import Queue
 from asyncclient._many.shared import SharedRecord
 from asyncclient._state import Snapshot
-from asyncclient._waiting import Polling, Sleep, change_between
+from asyncclient._waiting import Polling, Sleep
 
 # Enough for a 99th percentile, at little memory.
 _LAGS = 1024
@@ -19,28 +19,15 @@ _CLOSE_SECONDS = 5.0
 # A look that something of its own has cancelled is repeated after a second.
 _CANCELLED = Sleep(1.0, "error")
 
-
-class AfterLook(Protocol):
-    """Does what follows a look: waits, ends waits well (no step), or badly (a failure)."""
-
-    def __call__(
-        self,
-        record: SharedRecord,
-        step: Sleep | None,
-        failure: Exception | None,
-        *,
-        counted: bool,
-        changed: Snapshot[object] | None,
-    ) -> None: ...  # pragma: no cover
+# Does what follows a look: takes the record, the step (None for a good end) and the failure, and
+# of before the look the number of polls and the snapshot.
+AfterLook = Callable[
+    [SharedRecord, Sleep | None, Exception | None, int, Snapshot[object] | None], None
+]
 
 
 class Sender:
-    """Makes each look an asyncio task of its own, and says what came of it.
-
-    Attributes:
-        lags: seconds by which recent looks were sent after they were due.
-        returned: looks that have come back.
-    """
+    """Makes each look an asyncio task of its own, and says what came of it."""
 
     def __init__(
         self,
@@ -50,8 +37,9 @@ class Sender:
         concurrency: int,
         landed: AfterLook,
     ) -> None:
+        # Seconds by which recent looks were sent after they were due.
         self.lags: deque[float] = deque(maxlen=_LAGS)
-        self.returned = 0
+        self.returned = 0  # looks that have come back
         self._loop = loop
         self._context = context
         self._polling = polling
@@ -132,6 +120,5 @@ class Sender:
             if record.flight is flight:  # else it was broken off
                 record.flight = None
                 record.queue.in_flight -= 1
-                counted, changed = record.polls > polls, change_between(before, record.snapshot)
-                self._after_look(record, step, failure, counted=counted, changed=changed)
+                self._after_look(record, step, failure, polls, before)
                 self.pump(record.queue)

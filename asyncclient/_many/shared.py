@@ -93,10 +93,7 @@ class Receiver:
         """Note that a wait is over, whether or not its end was put here."""
 
     def go_on(self, due: float, *, answered: bool) -> None:
-        """Note that a look has shown no end, and when the next one is due.
-
-        It was answered, or it failed, or it broke off and counts for nothing.
-        """
+        """Note that a look, answered or not, has shown no end, and when the next one is due."""
 
     def stop(self, error: Exception) -> None:
         """Note that the poller was closed, as the error says."""

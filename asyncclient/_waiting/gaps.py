@@ -16,12 +16,7 @@ T = TypeVar("T")
 
 
 class PlainGaps:
-    """Gaps by a schedule that does not learn.
-
-    Attributes:
-        learned: None; what is learned, in `LearnedGaps`.
-        spread: seconds over which the first looks of a crowd are spread.
-    """
+    """Gaps by a schedule that does not learn."""
 
     learned = None
 
@@ -29,7 +24,7 @@ class PlainGaps:
         self._schedule = schedule
         self._rng = rng
         self._draw = drawing(rng)
-        self.spread = _spread(schedule)
+        self.spread = _spread(schedule)  # seconds of the first looks of a crowd
 
     def first(self, _record: Record[T]) -> float:
         """Return the seconds before a first look is worth it: it is made at once."""

@@ -133,7 +133,9 @@ class Polling(Generic[R]):
         record.polls += 1
         record.last_error = RequestTimeout("a poll was still unanswered at the deadline")
         if not shared:
-            self._report.cut_off(record, record.last_error, seconds=now - record.sent)
+            self._report.failed(
+                record, record.last_error, seconds=now - record.sent, tolerated=False, news=False
+            )
         return record
 
 

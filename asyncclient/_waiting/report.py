@@ -108,10 +108,6 @@ class Report:
             self._log.log(level, "%s: a poll failed: %r", record, error, extra=fields)
         self._polled(record, seconds, error)
 
-    def cut_off(self, record: Record[T], error: Exception, *, seconds: float) -> None:
-        """Report a poll that was under way when the wait ended."""
-        self._polled(record, seconds, error)
-
     def changed(self, record: Record[T], snapshot: Snapshot[T]) -> None:
         """Report a change of state or progress."""
         if self._log.isEnabledFor(logging.INFO):

@@ -913,7 +913,7 @@ def test_settings_that_cannot_be_are_refused(
     name: str, value: object, kind: type[Exception]
 ) -> None:
     """A setting that is no positive number raises at once, by its name."""
-    with pytest.raises(kind, match=rf"^LearnedSchedule: {name}="):
+    with pytest.raises(kind, match=rf"^LearnedSchedule: {name}\b"):
         unchecked(**{name: value})
 
 
