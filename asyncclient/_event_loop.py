@@ -8,10 +8,7 @@ import asyncio
 def running_loop(
     owner: str, bound: asyncio.AbstractEventLoop | None, *, closed: bool
 ) -> asyncio.AbstractEventLoop:
-    """Return the running event loop, or raise what is wrong with using an object in it.
-
-    The object is a `Poller`, say, and bound to the loop of its first use.
-    """
+    """Return the running event loop, or raise what is wrong with using a `Poller`, say, in it."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:

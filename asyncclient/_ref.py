@@ -144,15 +144,3 @@ def checked_ref(ref: object) -> TaskRef:
         msg = f"task() takes a TaskRef, not {type(ref).__name__}: read a text with decode_ref first"
         raise TypeError(msg)
     return ref
-
-
-def ids_or_ref(
-    first: str | TaskRef, second: str | None, *, names: str
-) -> tuple[str, str] | TaskRef:
-    """Return the two ids of a task, or the reference that was given in place of both."""
-    if isinstance(first, TaskRef) and second is None:
-        return first
-    if isinstance(first, TaskRef) or second is None:
-        msg = f"pass {names}, or a TaskRef alone: read a text with decode_ref first"
-        raise TypeError(msg)
-    return first, second

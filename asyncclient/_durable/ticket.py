@@ -101,11 +101,9 @@ class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
     def left(self, now: float) -> float:
-        """Return the seconds that remain, never more than the whole wait had.
+        """Return the seconds that remain at a Unix time, never more than the whole wait had.
 
-        Args:
-            now: Unix time in seconds. Clocks of machines differ, and jump: one that is behind the
-                start of the wait does not stretch it.
+        Clocks of machines differ, and jump: one behind the wait's start does not stretch it.
         """
         return min(self.deadline - now, self.deadline - self.started)
 

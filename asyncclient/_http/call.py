@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from inspect import isawaitable
 from typing import NoReturn, TypeVar
 
@@ -135,20 +135,18 @@ class Account:
         """Send a request, repeat it where that is safe and may help, and return its answer."""
         repeats = 0
         began = 0.0
-        delays: Iterator[float] | None = None
         while True:
             try:
                 return await self.once(endpoint, target, body, timeout=timeout)
             except AsyncClientError as error:
-                if delays is None:
+                if not repeats:
                     # The clock starts at the first failure: a slow first answer is no repeat.
                     began = anyio.current_time()
-                    delays = _BACKOFF.delays()
                 seconds = seconds_to_repeat(
                     error,
                     idempotent=endpoint.idempotent,
                     repeats_left=self._max_retries - repeats,
-                    backoff=next(delays),
+                    backoff=_BACKOFF.delay(repeats),
                     seconds_left=_REPEAT_SECONDS - (anyio.current_time() - began),
                 )
                 if seconds is None:

@@ -71,9 +71,9 @@ class SessionPool:
         self._cut: dict[asyncio.Task[object], int] = {}
         self._limit = _count("limit", limit)
         self._max_body = _count("max_body", max_body)
-        self._keepalive = _positive("keepalive", keepalive)
-        self._connect_timeout = _positive("connect_timeout", connect_timeout)
-        self._timeout = self._timeout_of(_positive("request_timeout", request_timeout))
+        self._keepalive = number("keepalive", keepalive, above=0)
+        self._connect_timeout = number("connect_timeout", connect_timeout, above=0)
+        self._timeout = self._timeout_of(number("request_timeout", request_timeout, above=0))
         self._ssl_context = _context(ssl_context)
         self._trace_configs = _configs(trace_configs)
 
@@ -126,7 +126,7 @@ class SessionPool:
             session = self._open(request.origin)
         timeout = self._timeout
         if request.timeout is not None:
-            timeout = self._timeout_of(_positive("timeout", request.timeout))
+            timeout = self._timeout_of(number("timeout", request.timeout, above=0))
         content = None if request.body is None else _payload(request.body)
         self._active.add(task)
         try:
@@ -339,12 +339,8 @@ def _context(value: object) -> ssl.SSLContext | None:
     raise TypeError(msg)
 
 
-def _positive(name: str, value: object) -> float:
-    return number(name, value, above=0)
-
-
 def _count(name: str, value: int) -> int:
-    _positive(name, value)
+    number(name, value, above=0)
     whole_number(name, value, least=1)
     return value
 

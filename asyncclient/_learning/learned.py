@@ -905,9 +905,7 @@ class LearnedSchedule:
         longest_gap: float | None = None,
     ) -> None:
         self.poll_cost = _positive("poll_cost", poll_cost)
-        if not isinstance(fallback, Schedule):
-            msg = f"LearnedSchedule: fallback must be a Schedule, not {type(fallback).__name__}"
-            raise TypeError(msg)
+        _expect("LearnedSchedule: fallback must be a Schedule", fallback, Schedule)
         self.fallback = fallback
         self._longest = max(_LONGEST_GAP, fallback.cap)
         if longest_gap is not None:
@@ -1212,9 +1210,7 @@ class LearnedSchedule:
         """
         taken = 0
         found: dict[str, list[_Block]] = {}
-        if not isinstance(states, list | tuple):
-            msg = f"merge takes a list of what to_bytes returned, not {type(states).__name__}"
-            raise TypeError(msg)
+        _expect("merge takes a list of what to_bytes returned", states, (list, tuple))
         for state in states:
             try:
                 kinds = _unpacked(state, "merge")
@@ -1235,6 +1231,12 @@ class LearnedSchedule:
             if name in self._kinds:
                 self._kinds[name].take(_joined(blocks))
         return taken
+
+
+def _expect(rule: str, value: object, kinds: type | tuple[type, ...]) -> None:
+    if not isinstance(value, kinds):
+        msg = f"{rule}, not {type(value).__name__}"
+        raise TypeError(msg)
 
 
 def _positive(name: str, value: object) -> float:

@@ -70,16 +70,12 @@ class PollLoop:
         self._gaps = gaps
         self._draw = draw
         self._arrivals = Arrivals()
-        self._registry = Registry()
+        self.registry = Registry()
         # Of the timers: one sets the next, and would keep its first waiter's for ever.
         self._context = Context()
         self._timetable = Timetable(loop, self._context, self._hand_over)
         self._polling: Polling[SharedRecord] = Polling(_report, gaps, draw)
         self.sender = Sender(loop, self._context, self._polling, concurrency, self._after_look)
-
-    def pending(self) -> int:
-        """Return how many tasks are waited for."""
-        return len(self._registry)
 
     async def close(self) -> None:
         """Stop looking; pending waits end with a `RuntimeError`."""
@@ -91,7 +87,7 @@ class PollLoop:
         for receiver in self.receivers:
             msg = "the Poller was closed before all tasks of this as_done were taken in"
             receiver.stop(RuntimeError(msg))
-        for record in self._registry.records():
+        for record in list(self.registry.by_key.values()):
             for waiter in record.waiters:
                 closed = RuntimeError(
                     f"{record}: the Poller was closed before the task ended; the task may go on"
@@ -114,13 +110,13 @@ class PollLoop:
         running_loop("Poller", self.loop, closed=self._is_closed)
         now = self.loop.time()
         key = key_of(task)
-        record = self._registry.get(key)
+        record = self.registry.by_key.get(key)
         fresh = record is None
         if record is None:
             record = SharedRecord(task, now, key=key, queue=self.queues.queue_of(task, now))
             record.queue.pending += 1
             record.gap_number = earlier
-            self._registry.add(record)
+            self.registry.add(record)
             _report.began(record)
         waiter = Waiter(now, timeout, record=record, task=task, receiver=receiver, weight=weight)
         record.waiters += (waiter,)
@@ -145,14 +141,9 @@ class PollLoop:
             record.why = "crowd"
         return min(phase, timeout / 2)
 
-    def pump_all(self) -> None:
-        """Send what is due, since the rates have changed."""
-        for queue in self.queues.by_name.values():
-            self.sender.pump(queue)
-
     def wake(self, key: Hashable) -> bool:
         """Make a task's next look immediate, and return whether it is waited for."""
-        found = self._registry.find(key)
+        found = self.registry.find(key)
         for record in found:
             record.is_woken = True
             record.why = "wake"
@@ -334,12 +325,12 @@ class PollLoop:
         if record.waiters:
             record.task = record.waiters[0].task
             return
-        if self._registry.remove(record):
+        if self.registry.remove(record):
             record.queue.pending -= 1
             record.queue.outage.left(record)
         _report.ended(record, error)
         self.sender.break_off(record)
-        self._timetable.sweep(len(self._registry))
+        self._timetable.sweep(len(self.registry))
 
     def watch_deadline(self, waiter: Waiter) -> asyncio.TimerHandle | None:
         """End a wait whose last look is not answered; looks alone end all others."""

@@ -178,7 +178,8 @@ class Poller:
         """
         polling = self.running()
         receiver = _Single(polling.loop.create_future())
-        within, weight = seconds("timeout", timeout), _weight(weight)
+        within = seconds("timeout", timeout)
+        weight = number("weight", weight, above=0, advice="; 1 is usual")
         waiter = polling.submit(task, receiver, timeout=within, weight=weight)
         timer = polling.watch_deadline(waiter)
         try:
@@ -270,7 +271,8 @@ class Poller:
             part, 0.0 if self._poll_loop is None else self._poll_loop.loop.time()
         )
         if self._poll_loop is not None:
-            self._poll_loop.pump_all()
+            for queue in self._queues.by_name.values():
+                self._poll_loop.sender.pump(queue)
 
     @property
     def learned(self) -> LearnedSchedule | None:
@@ -304,8 +306,6 @@ class Poller:
 class _Single(Receiver):
     """The end of one `wait`."""
 
-    __slots__ = ("future",)
-
     def __init__(self, future: asyncio.Future[Done[object]]) -> None:
         super().__init__()
         self.future = future
@@ -313,10 +313,6 @@ class _Single(Receiver):
     def put(self, done: Done[object]) -> None:
         if not self.future.done():
             self.future.set_result(done)
-
-
-def _weight(value: object) -> float:
-    return number("weight", value, above=0, advice="; 1 is usual")
 
 
 def _rates(rate: float | Mapping[str, float] | None) -> dict[str | None, float]:
@@ -341,7 +337,7 @@ def _stats_of(
     lags = [] if polling is None else sorted(polling.sender.lags)
     queues = all_queues.by_name.values()
     return PollerStats(
-        pending=0 if polling is None else polling.pending(),
+        pending=0 if polling is None else len(polling.registry),
         waiters=0 if polling is None else polling.waits,
         in_flight=sum(queue.in_flight for queue in queues),
         polls=0 if polling is None else polling.sender.returned,

@@ -188,33 +188,25 @@ class Registry:
     """Pending tasks by their keys: one record a task, however many wait for it."""
 
     def __init__(self) -> None:
-        self._records: dict[Hashable, SharedRecord] = {}
+        self.by_key: dict[Hashable, SharedRecord] = {}
         # How many pending tasks each account asks about, for those that have a reference.
         self._accounts: dict[Hashable, int] = {}
 
     def __len__(self) -> int:
-        return len(self._records)
-
-    def records(self) -> list[SharedRecord]:
-        """Return all records."""
-        return list(self._records.values())
-
-    def get(self, key: Hashable) -> SharedRecord | None:
-        """Return the record of a task; None where it is not waited for."""
-        return self._records.get(key)
+        return len(self.by_key)
 
     def add(self, record: SharedRecord) -> None:
         """Keep a record."""
-        self._records[record.key] = record
+        self.by_key[record.key] = record
         account = _account_of(record)
         if account is not None:
             self._accounts[account] = self._accounts.get(account, 0) + 1
 
     def remove(self, record: SharedRecord) -> bool:
         """Keep a record no longer; return false when it was not kept."""
-        if self._records.get(record.key) is not record:
+        if self.by_key.get(record.key) is not record:
             return False
-        del self._records[record.key]
+        del self.by_key[record.key]
         account = _account_of(record)
         if account is not None:
             self._accounts[account] -= 1
@@ -228,9 +220,9 @@ class Registry:
         A reference may be of several: each account that asks about the task has one.
         """
         if not isinstance(key, TaskRef):
-            record = self._records.get(key)
+            record = self.by_key.get(key)
             return [] if record is None else [record]
-        found = [self._records.get(task_key(account, key)) for account in self._accounts]
+        found = [self.by_key.get(task_key(account, key)) for account in self._accounts]
         return [
             record
             for record in found

@@ -149,7 +149,7 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
         raise TypeError(msg)
     found = cast("Observation[T]", seen)
     state = found.state
-    if not _is_state(state):
+    if _if_any(state, TaskState) is not state:
         msg = f"{record}: observe() saw the state {state!r}, which is not a TaskState"
         raise TypeError(msg)
     extras = (found.reason, found.progress, found.demand, found.hint, found.took)
@@ -168,7 +168,7 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
         raw=raw,
         reason=None if no_reason else str(found.reason),
         progress=_number(found.progress),
-        demand=_hashable(found.demand),
+        demand=_if_any(found.demand, Hashable),
         hint=hint,
         took=_number(found.took),
     )
@@ -177,12 +177,8 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
 _NO_EXTRAS = (None,) * 5
 
 
-def _is_state(value: object) -> bool:
-    return value is None or isinstance(value, TaskState)
-
-
-def _hashable(value: object) -> Hashable:
-    return value if isinstance(value, Hashable) else None
+def _if_any(value: object, kind: type[object]) -> object:
+    return value if isinstance(value, kind) else None
 
 
 def _number(value: object) -> float | None:

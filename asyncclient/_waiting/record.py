@@ -102,10 +102,6 @@ def change_between(before: Snapshot[T] | None, after: Snapshot[T] | None) -> Sna
     """Return the newer snapshot if it shows a change of state, word or progress, else None."""
     if after is None or after is before:
         return None
-    if before is None or (after.state, after.word, after.progress) != (
-        before.state,
-        before.word,
-        before.progress,
-    ):
-        return after
-    return None
+    shown = (after.state, after.word, after.progress)
+    same = before is not None and shown == (before.state, before.word, before.progress)
+    return None if same else after

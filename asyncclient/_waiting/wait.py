@@ -133,8 +133,6 @@ def watch(
 class Watch(Generic[T]):
     """An async iterator of one task's changes, made by `watch`; one step at a time."""
 
-    __slots__ = ("_error", "_over", "_wait")
-
     def __init__(self, wait: _Wait[T]) -> None:
         self._wait = wait
         self._error: Exception | None = None

@@ -1,4 +1,4 @@
-"""What is known of a start: the id that its answer gives, or how to find out what it did."""
+"""What is known of a task: ids or a reference, the id that a start gives, how to find it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from asyncclient._arguments import id_text
+from asyncclient._ref import TaskRef
 from asyncclient.errors import AsyncClientError, DecodeError
 
 
@@ -37,3 +38,15 @@ def unknown_start(name: str, path: str, missing: str) -> DecodeError:
     )
     error.may_have_started = True
     return error
+
+
+def ids_or_ref(
+    first: str | TaskRef, second: str | None, *, names: str
+) -> tuple[str, str] | TaskRef:
+    """Return the two ids of a task, or the reference that was given in place of both."""
+    if isinstance(first, TaskRef) and second is None:
+        return first
+    if isinstance(first, TaskRef) or second is None:
+        msg = f"pass {names}, or a TaskRef alone: read a text with decode_ref first"
+        raise TypeError(msg)
+    return first, second

@@ -16,10 +16,10 @@ from asyncclient._arguments import (
     whole_number,
 )
 from asyncclient._http import Account, TokenSource, Transport, encode_argument, query_of
-from asyncclient._ref import TaskRef, checked_ref, ids_or_ref, unix_time
+from asyncclient._ref import TaskRef, checked_ref, unix_time
 from asyncclient.errors import AsyncClientError, DecodeError
 from asyncclient.providers._reading import as_int
-from asyncclient.providers._starting import adding_advice, started_id
+from asyncclient.providers._starting import adding_advice, ids_or_ref, started_id
 from asyncclient.providers.copyai._answers import (
     WorkflowRun,
     WorkflowRunPage,

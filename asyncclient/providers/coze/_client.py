@@ -6,7 +6,8 @@ from typing import TypeVar, cast, overload
 
 from asyncclient._arguments import id_text, text
 from asyncclient._http import Account, Handle, TokenSource, Transport
-from asyncclient._ref import TaskRef, checked_ref, ids_or_ref
+from asyncclient._ref import TaskRef, checked_ref
+from asyncclient.providers._starting import ids_or_ref
 from asyncclient.providers.coze._answers import Chat, CopyTask, WorkflowRun
 from asyncclient.providers.coze._auth import CozeJWT
 from asyncclient.providers.coze._bots import Bots
