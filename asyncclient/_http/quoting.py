@@ -105,8 +105,8 @@ def is_loopback(host: str) -> bool:
 def encode_argument(name: str, value: object) -> msgspec.Raw:
     """Encode one argument as JSON, to stand in a request's body as it is."""
     try:
-        encoded = msgspec.json.encode(value, enc_hook=_as_dict)
-        finite = _is_finite(value)
+        plain: object = msgspec.to_builtins(value, builtin_types=[msgspec.Raw], enc_hook=_as_dict)
+        encoded, finite = msgspec.json.encode(plain), _is_finite(plain)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         reason = str(error) or type(error).__name__
         msg = f"{name} cannot be written as JSON: {reason}; pass texts, numbers, lists and mappings"
@@ -117,15 +117,14 @@ def encode_argument(name: str, value: object) -> msgspec.Raw:
     return msgspec.Raw(encoded)
 
 
-def _is_finite(value: object) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, msgspec.Struct):
-        return all(_is_finite(getattr(value, name)) for name in value.__struct_fields__)
-    if isinstance(value, Mapping):
-        return all(_is_finite(inner) for inner in cast("Mapping[object, object]", value).values())
-    if isinstance(value, list | tuple):
-        return all(_is_finite(inner) for inner in cast("Sequence[object]", value))
+def _is_finite(plain: object) -> bool:
+    if isinstance(plain, float):
+        return math.isfinite(plain)
+    if isinstance(plain, dict):
+        pairs = cast("dict[object, object]", plain).items()
+        return all(_is_finite(inner) for pair in pairs for inner in pair)
+    if isinstance(plain, list | tuple):
+        return all(_is_finite(inner) for inner in cast("Sequence[object]", plain))
     return True
 
 

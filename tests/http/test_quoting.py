@@ -1,16 +1,28 @@
-"""Tests of what a caller's arguments become: ids in paths, queries, credentials and base URLs."""
+"""Tests of what a caller's arguments become: ids, queries, credentials, URLs, JSON."""
 
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import msgspec
 import pytest
 from hypothesis import example, given, strategies as st
 from yarl import URL
 
 from asyncclient._arguments import LONGEST_ID, id_text
-from asyncclient._http.quoting import base_of, header_value, is_loopback, path_segment, query_of
+from asyncclient._http.quoting import (
+    base_of,
+    encode_argument,
+    header_value,
+    is_loopback,
+    path_segment,
+    query_of,
+)
 
 SECRET = "s3cret-token"
 
@@ -276,6 +288,13 @@ def test_what_is_no_base_url_is_refused(base_url: str, words: str, *, allow_http
     assert "base_url" in str(refused.value)
 
 
+@pytest.mark.parametrize("path", ["/ä", "/a{b}", '/a"b', "/a<b>", "/a\\b", "/a|b", "/a^b", "/a`b"])
+def test_a_base_url_needs_no_quoting(path: str) -> None:
+    """A letter that no path may have is refused when the client is made, and not sent as it is."""
+    with pytest.raises(ValueError, match="must be quoted"):
+        base_of(f"https://api.example.com{path}")
+
+
 @pytest.mark.parametrize("wrong", [None, 443, b"https://api.coze.cn", URL("https://h")], ids=repr)
 def test_a_base_url_is_a_text(wrong: object) -> None:
     """Anything but a text raises with the argument's name and what it is."""
@@ -323,3 +342,98 @@ def test_a_base_url_is_put_together_as_it_was(
     origin, prefix = base_of(f"{scheme}{host}{port}{path}{slash}", allow_http=True)
     assert (origin, prefix) == (f"{scheme}{host}{port}", path)
     assert base_of(origin + prefix, allow_http=True) == (origin, prefix)
+
+
+# --- JSON of a caller's own ---------------------------------------------------------------------
+
+
+class Amount(msgspec.Struct):
+    """An object of a caller's own."""
+
+    euros: float
+
+
+@dataclass
+class Weight:
+    """Another object of a caller's own."""
+
+    kilograms: float
+
+
+def nested(depth: int) -> object:
+    """Return lists in lists."""
+    value: object = "tea"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("", '""'),
+        ({"a": [1, 2.5, None, True]}, '{"a":[1,2.5,null,true]}'),
+        (MappingProxyType({"a": MappingProxyType({"b": 1})}), '{"a":{"b":1}}'),
+        (Amount(2.5), '{"euros":2.5}'),
+        (Weight(2.5), '{"kilograms":2.5}'),
+        ({2.5}, "[2.5]"),
+        ({2.5: date(2026, 1, 31)}, '{"2.5":"2026-01-31"}'),
+        ({"a": msgspec.Raw(b"[1]")}, '{"a":[1]}'),
+        (2**70, "1180591620717411303424"),
+    ],
+    ids=["empty", "nested", "mappings", "struct", "dataclass", "set", "date", "raw", "large"],
+)
+def test_an_argument_is_written_as_json(value: object, written: str) -> None:
+    """Texts, numbers, lists, mappings of any type and msgspec's structs have a form in JSON."""
+    assert bytes(encode_argument("parameters", value)).decode() == written
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        object(),
+        1j,
+        {"x": object()},
+        {"deep": [{"x": 1j}]},
+        {(1, 2): "x"},
+        "\ud800",
+        {"topic": "tea\udfff"},
+        nested(100_000),
+    ],
+    ids=["object", "complex", "in it", "deep in it", "key", "letter", "letter in it", "nesting"],
+)
+def test_what_has_no_form_in_json_is_refused_by_name(value: object) -> None:
+    """The error names the argument and what could be passed in its place."""
+    with pytest.raises(TypeError, match=r"^ext cannot be written as JSON: .*; pass texts, num"):
+        encode_argument("ext", value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        math.nan,
+        {"x": math.nan},
+        {"x": [1.0, math.inf]},
+        {"x": {"y": (-math.inf,)}},
+        [Amount(math.nan)],
+        [Weight(math.nan)],
+        MappingProxyType({"x": math.inf}),
+        {math.inf},
+        {math.nan: "x"},
+    ],
+    ids=[
+        "alone",
+        "nan",
+        "infinity in a list",
+        "further down",
+        "in a struct",
+        "in a dataclass",
+        "other mapping",
+        "in a set",
+        "key",
+    ],
+)
+def test_numbers_that_json_would_lose_are_refused_by_name(value: object) -> None:
+    """NaN and infinity, which would arrive as null, are an error."""
+    with pytest.raises(ValueError, match=r"^parameters: NaN and infinity have no form in JSON"):
+        encode_argument("parameters", value)

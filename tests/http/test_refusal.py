@@ -175,6 +175,18 @@ def test_a_redirect_without_an_origin_names_none(headers: dict[str, str]) -> Non
     assert "://" not in text
 
 
+@pytest.mark.parametrize(
+    "location",
+    [f"/login?token={SECRET}", f"login?token={SECRET}", f"?token={SECRET}", f"/login#t={SECRET}"],
+    ids=["path", "name", "query", "fragment"],
+)
+def test_a_redirect_within_the_server_is_reported_without_its_query(location: str) -> None:
+    """What stands behind the path of a redirect may be a credential, and is not shown."""
+    error = refusal_error(error_type(302), answer(302, b"", {"location": location}), name="n")
+    assert "redirects to" in str(error)
+    assert SECRET not in f"{error} {error!r} {vars(error)!r}"
+
+
 # --- how long the server asks to wait ---------------------------------------------------------
 
 

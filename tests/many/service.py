@@ -29,7 +29,7 @@ class Service:
         latency: seconds that each request takes; `inf` hangs.
         limit: requests within any second that it answers; the others get a 429.
         retry_after: what the 429 says.
-        documented_rate: the limit that its handles tell.
+        documented_rate: the limit that its handles report.
 
     Attributes:
         fault: what it raises instead of an answer, if anything.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import tracemalloc
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
 
@@ -69,7 +70,7 @@ async def test_ends_come_in_their_order() -> None:
     assert [done.polls for done in ends] == [2, 3, 4, 5, 6]
 
 
-async def test_an_end_is_told_at_once() -> None:
+async def test_an_end_is_given_at_once() -> None:
     """The reader gets an end at the moment of its poll, not when others end too."""
     service = Service()
     tasks = [Item(service, "soon", 3), Item(service, "late", 300)]
@@ -109,6 +110,24 @@ async def test_the_timeout_is_for_each_task() -> None:
         ends = [done async for done in poller.as_done(one_by_one(tasks, 3.0), timeout=5)]
     assert [done.elapsed for done in ends] == pytest.approx([5] * 4)
     assert anyio.current_time() == pytest.approx(17)
+
+
+async def test_a_loop_over_many_is_finite_by_default() -> None:
+    """Each of many waits ends after ten minutes where no timeout is given."""
+    async with Poller() as poller:
+        (done,) = [done async for done in poller.as_done([Item(Service())])]
+    assert isinstance(done.error, WaitTimeout)
+    assert done.elapsed == pytest.approx(600, abs=1)
+
+
+async def test_a_request_that_hangs_holds_up_no_loop_over_many() -> None:
+    """A task whose first request is never answered ends at its own timeout, as the others do."""
+    hanging = [Item(Service("mute", latency=math.inf), f"mute-{number}") for number in range(3)]
+    async with Poller() as poller:
+        with anyio.fail_after(60):
+            ends = [done async for done in poller.as_done(hanging, timeout=5)]
+    assert [type(done.error) for done in ends] == [WaitTimeout] * 3
+    assert [done.elapsed for done in ends] == pytest.approx([5] * 3, abs=0.01)
 
 
 async def test_what_has_ended_is_never_a_timeout() -> None:
@@ -389,7 +408,7 @@ async def test_a_reader_may_come_back_after_its_own_timeout() -> None:
     assert seen == [1, 2, 3, 4, 5]
 
 
-async def test_several_readers_share_the_ends_or_are_told() -> None:
+async def test_several_readers_share_the_ends_or_are_refused() -> None:
     """Two readers of one iterator never hang: each end is read once, or the second is refused."""
     tasks = [Item(Service(), number, ends=number) for number in range(1, 7)]
     seen: list[object] = []

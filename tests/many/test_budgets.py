@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from asyncclient import Poller, Schedule
-from asyncclient.errors import RateLimited
+from asyncclient.errors import RateLimited, WaitTimeout
 from tests.many.service import (
     Item,
     Service,
@@ -88,7 +88,7 @@ async def test_no_rate_polls_by_the_schedule_alone() -> None:
 
 @pytest.mark.parametrize("retry_after", [None, 2.0], ids=["silent", "retry-after"])
 async def test_a_limit_is_found(retry_after: float | None) -> None:
-    """Under a limit that nobody told, it soon sends near that many and is seldom refused."""
+    """Under a limit that no one has said, it soon sends near that many and is seldom refused."""
     service = Service(limit=20, retry_after=retry_after)
     async with Poller(schedule=EVERY_SECOND) as poller:
         await run_short(poller, items(service, 200), 180)
@@ -111,7 +111,7 @@ async def test_a_found_limit_is_outgrown() -> None:
 
 
 async def test_a_refusal_pauses_the_whole_account() -> None:
-    """After a 429 that asks for ten seconds nobody of that account is polled before."""
+    """After a 429 that asks for ten seconds no task of that account is polled before."""
     service = Service(limit=30, retry_after=10.0)
     async with Poller(schedule=EVERY_SECOND) as poller:
         await run_short(poller, items(service, 40), 60)
@@ -237,6 +237,21 @@ async def test_newcomers_do_not_starve_the_old() -> None:
         assert len(item.sent) >= 5
 
 
+async def test_newcomers_beyond_the_budget_do_not_starve_the_old() -> None:
+    """A stream of new tasks of twice the budget leaves the old ones a share of their polls."""
+    service = Service()
+    old = items(service, 10)
+    every_second = Schedule(first=1, factor=1, cap=1, jitter=0)
+    async with Poller(rate=5, schedule=every_second) as poller:
+        waits = start_all(poller, old, timeout=math.inf)
+        for number in range(600):
+            waits.append(start(poller.wait(Item(service, number, 0), timeout=math.inf)))
+            await asyncio.sleep(0.1)
+        for wait in waits:
+            wait.cancel()
+    assert min(len(item.sent) for item in old) >= 4
+
+
 async def test_a_last_poll_goes_first() -> None:
     """Under a short budget a wait that is about to end gets its last poll before the others."""
     service = Service()
@@ -251,7 +266,59 @@ async def test_a_last_poll_goes_first() -> None:
             wait.cancel()
 
 
-async def test_lag_is_told() -> None:
+async def test_a_last_poll_goes_before_hundreds_that_are_merely_due() -> None:
+    """Where each poll waits half a minute for its turn, one on a deadline is made at once."""
+    service = Service()
+    hasty = Item(service, "hasty", ends=19)
+    half_a_minute = Schedule(first=30, factor=1, cap=30, jitter=0)
+    async with Poller(rate=10, schedule=half_a_minute) as poller:
+        hurried = start(poller.wait(hasty, timeout=20))
+        waits = start_all(poller, items(service, 600))
+        outcome = await hurried
+        assert poller.stats().budgets[0].ready > 100
+        for wait in waits:
+            wait.cancel()
+    assert outcome.result == "done"
+    assert hasty.sent == pytest.approx([0, 20], abs=0.11)
+
+
+@pytest.mark.parametrize("crowd", [0, 100, 300, 1000])
+@pytest.mark.parametrize("way", ["wait", "as_done"])
+async def test_a_short_budget_costs_no_task_its_last_poll(crowd: int, way: str) -> None:
+    """What ended in time is seen to, though others stand before it in line at its deadline."""
+    service = Service()
+    others = items(service, crowd, prefix="other")
+    task = Item(service, "task", ends=9.5)
+    schedule = Schedule(first=1, factor=1, cap=1)
+    async with Poller(rate=20, schedule=schedule) as poller:
+        waits = start_all(poller, others, timeout=math.inf)
+        await asyncio.sleep(0)
+        if way == "wait":
+            assert await poller.wait(task, timeout=10) == "done"
+        else:
+            ends = [done async for done in poller.as_done([task], timeout=10)]
+            assert [done.result for done in ends] == ["done"]
+        assert anyio.current_time() <= 10.5
+        for wait in waits:
+            wait.cancel()
+        if waits:
+            await asyncio.wait(waits)
+
+
+async def test_a_budget_that_gives_no_poll_at_all_ends_in_time() -> None:
+    """Where more last polls are due than the budget has, those that were not sent are timeouts."""
+    service = Service()
+    tasks = items(service, 300, ends=9.5)
+    async with Poller(rate=20, schedule=Schedule(first=1, factor=1, cap=1)) as poller:
+        outcomes = await asyncio.gather(*start_all(poller, tasks, timeout=10))
+    ended = sum(outcome.error is None for outcome in outcomes)
+    late = [outcome for outcome in outcomes if outcome.error is not None]
+    assert 10 <= ended <= 20
+    assert all(isinstance(outcome.error, WaitTimeout) for outcome in late)
+    assert all(10 <= outcome.elapsed <= 15 for outcome in late)
+
+
+async def test_lag_is_reported() -> None:
     """The lag in `stats` grows as polls come later than they are due."""
     service = Service()
     async with Poller(rate=10, schedule=EVERY_SECOND) as poller:
@@ -267,7 +334,7 @@ async def test_lag_is_told() -> None:
 
 
 async def test_refusals_are_counted() -> None:
-    """`stats` tells how often an account was refused, and that those polls failed."""
+    """`stats` says how often an account was refused, and that those polls failed."""
     task = Job(RateLimited("429", status=429, retry_after=1.0), "done")
     async with Poller() as poller:
         await poller.wait(task)

@@ -1,4 +1,4 @@
-"""Who shares a look: waiters of one account, through whoever of them is still there."""
+"""Who shares a look: waiters of one account, through any of them that is still there."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Timed:
         key: its identity.
         seconds: how long it takes.
         kind: which tasks are alike.
-        stamped: whether its answers tell when it began and ended.
+        stamped: whether its answers say when it began and ended.
         sent: where to note when it was asked about.
     """
 
@@ -137,18 +137,18 @@ class Queued(Timed):
         key: its identity.
         queue_seconds: how long it stands there.
         seconds: how long it is at work then.
-        told: whether its answers tell the two apart.
+        apart: whether its answers say which of the two it is at.
     """
 
-    def __init__(self, key: object, queue_seconds: float, seconds: float, *, told: bool) -> None:
+    def __init__(self, key: object, queue_seconds: float, seconds: float, *, apart: bool) -> None:
         super().__init__(key, queue_seconds + seconds)
         self._starts = anyio.current_time() + queue_seconds
-        self._told = told
+        self._apart = apart
 
     async def observe(self) -> Observation[str]:
         """Look whether it is done, or at work, or in its queue."""
         seen = await super().observe()
-        if self._told and anyio.current_time() < self._starts:
+        if self._apart and anyio.current_time() < self._starts:
             return Observation(TaskState.PENDING, "queued", "queued")
         return seen
 
@@ -324,9 +324,9 @@ async def test_weight_buys_polls() -> None:
 @pytest.mark.heavy
 @pytest.mark.parametrize("seed", [0, 1])
 async def test_a_task_that_leaves_its_queue_has_a_clock_of_its_own(seed: int) -> None:
-    """Where the answers tell that a task left its queue, its end is expected from there."""
+    """Where the answers say that a task left its queue, its end is expected from there."""
     costs: dict[bool, float] = {}
-    for told in (True, False):
+    for apart in (True, False):
         rng = Random(seed)
         seen: list[tuple[int, float]] = []
         async with Poller(schedule=LearnedSchedule(), rng=Random(seed)) as poller:
@@ -340,15 +340,15 @@ async def test_a_task_that_leaves_its_queue_has_a_clock_of_its_own(seed: int) ->
             for number in range(LEARNING + MEASURED):
                 queue_seconds = lognormal(200, 1.0).age_by(rng.random())
                 seconds = 100 + 3 * STANDARD.inv_cdf(rng.random())
-                task = Queued(number, queue_seconds, seconds, told=told)
+                task = Queued(number, queue_seconds, seconds, apart=apart)
                 waits.append(asyncio.ensure_future(wait(number, task)))
                 await asyncio.sleep(rng.expovariate(1))
             await asyncio.gather(*waits)
-        costs[told] = cost_of(seen)
+        costs[apart] = cost_of(seen)
     assert costs[True] < 0.9 * costs[False]
 
 
-async def test_the_stats_tell_what_was_learned() -> None:
+async def test_the_stats_say_what_was_learned() -> None:
     """Each kind has its quantiles, and what learning saves against the best fixed interval."""
     rng = Random(5)
     async with Poller(schedule=LearnedSchedule(), rng=Random(5)) as poller:
@@ -373,8 +373,8 @@ async def test_it_is_the_default_and_begins_as_the_plain_schedule() -> None:
     assert times[0] == pytest.approx(times[1])
 
 
-async def test_a_done_tells_why_and_how_late() -> None:
-    """The end of a wait tells what decided its last gap and for how long the end went unseen."""
+async def test_a_done_says_why_and_how_late() -> None:
+    """The end of a wait says what decided its last gap and for how long the end went unseen."""
     rng = Random(7)
     async with Poller(schedule=LearnedSchedule(), rng=Random(7)) as poller:
         whys: list[str] = []

@@ -1,4 +1,4 @@
-"""Beginning and end of a Poller, where it may be used, what it tells, and what it refuses."""
+"""Beginning and end of a Poller, where it may be used, what it says, and what it refuses."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from typing import Any
 import anyio
 import pytest
 
-from asyncclient import Observation, Poller, Schedule, Task, TaskState
-from asyncclient.testing import run_virtual
+from asyncclient import Observation, Poller, Schedule, SessionPool, Task, TaskState
+from asyncclient.errors import WaitTimeout
+from asyncclient.providers.copyai import CopyAI
+from asyncclient.providers.coze import Coze
+from asyncclient.testing import ScriptedTransport, run_virtual
 from tests.many.service import Item, Service, items, job, start, start_all, turns
-from tests.waiting.scenario import Job, Report, other_tasks, outcome_of
+from tests.waiting.scenario import Job, Report, other_tasks, outcome_of, run_says
 
 EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)
 
@@ -57,7 +60,7 @@ async def test_closing_ends_the_loops_over_many() -> None:
     assert [type(error) for error in errors] == [RuntimeError] * 5
 
 
-async def test_closing_is_told_to_a_loop_whose_source_was_cut_off() -> None:
+async def test_closing_is_reported_to_a_loop_whose_source_was_cut_off() -> None:
     """A loop that did not get all of its tasks does not look as if it had."""
     poller = Poller(schedule=EVERY_SECOND)
 
@@ -120,7 +123,7 @@ async def test_closing_twice_is_harmless() -> None:
 
 
 async def test_after_closing_it_refuses() -> None:
-    """A closed poller says so to whoever waits, iterates or enters, and polls nothing."""
+    """A closed poller says so to all who wait, iterate or enter, and polls nothing."""
     task = Item(Service(), "job", 0)
     async with Poller() as poller:
         pass
@@ -184,6 +187,14 @@ async def test_entered_and_left_in_different_tasks() -> None:
     assert isinstance((await pending).error, RuntimeError)
 
 
+async def test_a_wait_is_finite_by_default() -> None:
+    """A task that never ends is waited for ten minutes where no timeout is given."""
+    async with Poller() as poller:
+        outcome = await start(poller.wait(Item(Service())))
+    assert isinstance(outcome.error, WaitTimeout)
+    assert outcome.elapsed == pytest.approx(600, abs=1)
+
+
 async def test_a_cancelled_block_closes() -> None:
     """Cancelling the block in which a poller is used leaves nothing behind."""
     service = Service(latency=math.inf)
@@ -196,7 +207,7 @@ async def test_a_cancelled_block_closes() -> None:
     assert other_tasks() == before
 
 
-async def test_what_it_tells_is_so() -> None:
+async def test_what_it_says_is_so() -> None:
     """`stats` and `repr` count tasks, waits, polls, failures and what is under way."""
     service = Service("acme", latency=0.5)
     async with Poller(schedule=EVERY_SECOND, rate={"acme": 50}) as poller:
@@ -221,7 +232,34 @@ async def test_what_it_tells_is_so() -> None:
     assert "closed: 0 pending" in repr(poller)
 
 
-async def test_tasks_that_were_left_are_not_told_as_due() -> None:
+TOKEN = "s3cret-token-7f3a9c"
+
+
+@pytest.mark.parametrize("kind", ["text", "function"])
+async def test_the_stats_show_no_credential(kind: str) -> None:
+    """Two tokens are two budgets, and neither the stats nor the repr shows them."""
+
+    async def source() -> str:
+        return TOKEN
+
+    async with SessionPool() as pool, Poller() as poller:
+        token = TOKEN if kind == "text" else source
+        transport = ScriptedTransport([run_says("Success")])
+        for run in (
+            Coze(transport, token=token).workflow_run("7350", "42"),
+            Coze(ScriptedTransport([run_says("Success")]), token="other").workflow_run(
+                "7350", "42"
+            ),
+        ):
+            await poller.wait(run)
+        stats = poller.stats()
+        assert len(stats.budgets) == 2
+        assert TOKEN in transport.requests[0].headers["Authorization"]
+        held = CopyAI(pool, api_key=token).workflow_run("W", "R")
+        assert TOKEN not in f"{stats!r} {stats} {poller!r} {held.budget} {held.budget!r}"
+
+
+async def test_tasks_that_were_left_do_not_count_as_due() -> None:
     """Those whose waiters have gone do not count as waiting for their turn."""
     async with Poller(rate=1, schedule=EVERY_SECOND) as poller:
         waits = start_all(poller, items(Service(), 100))
@@ -247,7 +285,7 @@ async def test_a_schedule_that_ends_repeats_its_last_gap() -> None:
     assert task.sent == pytest.approx([0, 2, 9, 16, 23, 30])
 
 
-async def test_a_schedule_that_fails_is_told() -> None:
+async def test_a_schedule_that_fails_is_reported() -> None:
     """What a schedule of the caller's own raises reaches the wait, and polls do not go on."""
 
     class Broken:

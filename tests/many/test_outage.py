@@ -1,4 +1,4 @@
-"""After an outage, which one poll's answer ends for all, tasks are polled at their usual pace."""
+"""Outages: when one begins, and after it, which one answer ends for all, the usual pace."""
 
 from __future__ import annotations
 
@@ -9,14 +9,136 @@ from random import Random
 
 import anyio
 import pytest
+from hypothesis import given, strategies as st
 
-from asyncclient import LearnedSchedule, Observation, Poller, Schedule
+from asyncclient import LearnedSchedule, Observation, Poller, Schedule, Task
+from asyncclient._many.outage import Outage
 from asyncclient._schedule import Pacing
+from asyncclient._waiting import Record
 from asyncclient.errors import AsyncClientError, ConnectFailed, DecodeError, ServerError
 from tests.many.service import Item, Service, items, job, most_within, start, start_all
 
 STEADY = Schedule(first=4, factor=1, cap=4)
 DOWN = ServerError("down", status=502)
+
+
+# --- what is an outage, and whom it touches -----------------------------------------------------
+
+
+def records(number: int, *, backoffs: int = 3) -> list[Record[object]]:
+    """Make the records of tasks that have backed off."""
+    tasks: list[Task[object]] = [job(index) for index in range(number)]
+    made = [Record(task, 0.0) for task in tasks]
+    for record in made:
+        record.backoffs = backoffs
+    return made
+
+
+@pytest.mark.parametrize(
+    ("failures", "answers"),
+    [(16, 5), (1000, 7)],
+    ids=["it has just begun", "all have failed for long"],
+)
+def test_an_outage_ends_after_a_few_answers_in_a_row(failures: int, answers: int) -> None:
+    """Sixteen failures in a row are one; its end lets all that back off begin again."""
+    outage: Outage[Record[object]] = Outage()
+    failing, (lucky,) = records(failures), records(1)
+    for record in failing:
+        outage.failed(record)
+    for _ in range(answers - 1):
+        outage.answered(lucky)
+    assert {record.backoffs for record in failing} == {3}
+    outage.answered(lucky)
+    assert {record.backoffs for record in failing} == {0}
+    # It is over: what fails now fails alone.
+    outage.failed(failing[0])
+    assert outage.answered(lucky) == []
+
+
+def test_fifteen_failures_in_a_row_are_no_outage() -> None:
+    """The doubling of their gaps goes on, however many answers follow."""
+    outage: Outage[Record[object]] = Outage()
+    failing, (lucky,) = records(15), records(1)
+    for record in failing:
+        outage.failed(record)
+    for _ in range(100):
+        outage.answered(lucky)
+    assert {record.backoffs for record in failing} == {3}
+
+
+def test_an_answer_between_them_makes_failures_no_outage() -> None:
+    """Where every fourth look is answered, no number of failures is one."""
+    outage: Outage[Record[object]] = Outage()
+    failing, (lucky,) = records(3), records(1)
+    for _ in range(200):
+        for record in failing:
+            outage.failed(record)
+        assert outage.answered(lucky) == []
+    for _ in range(20):
+        outage.answered(lucky)
+    assert {record.backoffs for record in failing} == {3}
+
+
+def test_after_five_failures_in_a_row_an_answer_is_news_for_all() -> None:
+    """They come in the order in which they failed first, each once, and never again."""
+    outage: Outage[Record[object]] = Outage()
+    failing, (lucky,) = records(5), records(1)
+    for record in [*failing[::-1], failing[2], failing[4]]:
+        outage.failed(record)
+    assert outage.answered(lucky) == failing[::-1]
+    assert outage.answered(lucky) == []
+    for record in failing:
+        outage.failed(record)
+    assert outage.answered(failing[1]) == [record for record in failing if record is not failing[1]]
+
+
+def test_after_four_failures_in_a_row_an_answer_is_no_news_yet() -> None:
+    """Those that it was no news for are among those of the next time."""
+    outage: Outage[Record[object]] = Outage()
+    failing, (lucky,) = records(9), records(1)
+    for record in failing[:4]:
+        outage.failed(record)
+    assert outage.answered(lucky) == []
+    for record in failing[4:]:
+        outage.failed(record)
+    assert outage.answered(lucky) == failing
+
+
+def test_who_has_left_or_was_answered_is_out_of_it() -> None:
+    """A task that is waited for no longer is brought back by nothing."""
+    outage: Outage[Record[object]] = Outage()
+    failing = records(20)
+    for record in failing:
+        outage.failed(record)
+    outage.left(failing[3])
+    assert failing[3] not in outage.answered(failing[0])
+    for _ in range(20):
+        outage.answered(failing[0])
+    assert [record.backoffs for record in failing[:5]] == [3, 0, 0, 3, 0]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["failed", "answered", "left"]), st.integers(0, 5))))
+def test_each_failed_look_is_reported_once_at_most(events: list[tuple[str, int]]) -> None:
+    """Whatever happens, news is for those alone that failed since they last had any."""
+    outage: Outage[Record[object]] = Outage()
+    tasks = records(6)
+    owed: list[Record[object]] = []
+    for what, which in events:
+        record = tasks[which]
+        if what == "failed":
+            outage.failed(record)
+            owed += [] if record in owed else [record]
+            continue
+        if record in owed:
+            owed.remove(record)
+        if what == "left":
+            outage.left(record)
+        elif news := outage.answered(record):
+            assert news == owed
+            owed.clear()
+
+
+# --- a Poller in one ----------------------------------------------------------------------------
 
 
 async def go_through(
@@ -66,7 +188,7 @@ async def test_a_plan_that_was_learned_gives_the_pace() -> None:
 
 
 class Fixed:
-    """A schedule of the caller's own, which only tells the next gap when it is asked for it."""
+    """A schedule of the caller's own, which only gives the next gap when it is asked for it."""
 
     def delays(self, rng: Random | None = None) -> Iterator[float]:
         """Yield the gaps."""
@@ -101,7 +223,7 @@ async def test_one_task_that_fails_alone_keeps_its_backoff() -> None:
 
 
 async def test_what_a_provider_has_put_off_is_not_brought_forward() -> None:
-    """A 503 with a hint holds for its task, whoever is answered meanwhile."""
+    """A 503 with a hint holds for its task, whatever others are answered meanwhile."""
     asked = ServerError("maintenance", status=503, retry_after=40)
     patient = job("patient", "running", asked, "done")
     flaky = [job(f"flaky-{n}", "running", *[DOWN] * 3, "done") for n in range(10)]
@@ -169,7 +291,7 @@ class Unlucky(Item):
 
 
 async def test_after_an_outage_a_stray_failure_is_repeated_soon() -> None:
-    """The doubling begins anew with the recovery: what fails by chance after it waits a second."""
+    """The doubling begins again with the recovery: what fails by chance after it waits a second."""
     service = Service()
     unlucky = [Unlucky(service, f"unlucky-{number}", 60) for number in range(30)]
     tasks = [*items(service, 270, ends=60), *unlucky]

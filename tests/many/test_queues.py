@@ -1,4 +1,4 @@
-"""What the Poller keeps: counts of due polls, and the accounts that it has asked."""
+"""The accounts that a Poller has asked: those that are idle are forgotten, and no others."""
 
 from __future__ import annotations
 
@@ -7,28 +7,7 @@ import asyncio
 import pytest
 
 from asyncclient import Poller
-from asyncclient._many.crowd import DueTimes
 from tests.many.service import Item, Service
-
-
-def test_the_emptier_moment_is_taken() -> None:
-    """Of two gaps, the one that ends when fewer polls are due; the first where they are even."""
-    counts = DueTimes()
-    assert counts.emptier(10.0, 1.0, 2.0) == 1.0
-    counts.note(11.0, 10.0)
-    assert counts.emptier(10.0, 1.0, 2.0) == 2.0
-    counts.note(12.0, 10.0)
-    assert counts.emptier(10.0, 1.0, 2.0) == 1.0
-
-
-def test_counts_stay_few() -> None:
-    """However long it runs, and however far ahead polls are due, few counts are kept."""
-    counts = DueTimes()
-    for number in range(100_000):
-        now = number * 0.05
-        counts.note(now + 3.0, now)
-        counts.note(now + 3e6, now)
-    assert counts.kept() <= 2401
 
 
 @pytest.mark.parametrize(("rest", "kept"), [(1000.0, 1), (100.0, 1001)])

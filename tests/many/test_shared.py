@@ -94,7 +94,7 @@ async def test_each_wait_has_its_own_cancellation() -> None:
 
 
 async def test_the_last_one_out_stops_the_polling() -> None:
-    """When nobody waits any longer, the task is not asked about again."""
+    """When no one waits any longer, the task is not asked about again."""
     task = Item(Service())
     async with Poller(schedule=EVERY_SECOND) as poller:
         waits = start_all(poller, [task, task])
@@ -109,7 +109,7 @@ async def test_the_last_one_out_stops_the_polling() -> None:
 
 
 async def test_the_last_one_out_cancels_the_poll_under_way() -> None:
-    """A poll whose answer nobody waits for is cut short, and its place is free again."""
+    """A poll whose answer no one waits for is cut short, and its place is free again."""
     service = Service(latency=math.inf)
     before = other_tasks()
     async with Poller(concurrency=1) as poller:
@@ -145,7 +145,7 @@ async def test_a_poll_that_has_not_begun_gives_its_place_back() -> None:
 
 
 async def test_a_wait_may_begin_again_at_once() -> None:
-    """A task that was just left is taken up anew, polled at once, and never twice at a time."""
+    """A task that was just left is taken up again, polled at once, and never twice at a time."""
     task = Item(Service(latency=0.5), ends=3)
     async with Poller(schedule=EVERY_SECOND) as poller:
         doomed = start(poller.wait(task))
@@ -259,7 +259,7 @@ async def test_a_note_on_one_error_is_on_no_other() -> None:
 
 
 async def test_each_error_has_its_cause() -> None:
-    """The cause of an end is told to everyone, not to the first only."""
+    """The cause of an end is given to everyone, not to the first only."""
     task = job("gone", NotFound("no such run", status=404))
     async with Poller(schedule=EVERY_SECOND) as poller:
         outcomes = await asyncio.gather(*(start(poller.wait(task)) for _ in range(2)))
@@ -269,7 +269,7 @@ async def test_each_error_has_its_cause() -> None:
 
 
 async def test_a_poll_that_one_gave_up_on_is_no_failed_poll_of_the_others() -> None:
-    """A poll that outlasts one deadline and is answered later is nobody else's failed poll."""
+    """A poll that outlasts one deadline and is answered later is no failed poll of any other."""
     task = Job("running", latency=[0.0, 5.0, 0.0])
     async with Poller(schedule=EVERY_SECOND) as poller:
         waits = [start(poller.wait(task, timeout=timeout)) for timeout in (2.0, 20.0)]

@@ -1,4 +1,4 @@
-"""A rule-based machine: whatever happens in whatever order, nobody is lost and nothing kept."""
+"""A state machine over the Poller: whatever happens in what order, no one is lost, nothing kept."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ class PollerMachine(RuleBasedStateMachine):
         assert self.service.most_in_flight <= self.concurrency
 
     @invariant()
-    def what_it_tells_is_so(self) -> None:
+    def what_it_says_is_so(self) -> None:
         """The numbers of `stats` are those of the waits."""
         self.run(turns(3))  # an end that is known reaches who waits for it in the next turn
         stats = self.poller.stats()
@@ -224,7 +224,7 @@ class PollerMachine(RuleBasedStateMachine):
         assert (stats.pending, stats.waiters, stats.in_flight) == (0, 0, 0)
 
 
-def test_nobody_is_lost() -> None:
+def test_no_one_is_lost() -> None:
     """One poll a task, each wait one end in time, the rate kept, and nothing left at the end."""
     run_state_machine_as_test(
         PollerMachine, settings=settings(max_examples=60, stateful_step_count=40)

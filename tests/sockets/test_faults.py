@@ -366,6 +366,21 @@ async def test_a_start_on_a_closed_connection_is_not_sent_twice(
     assert [asked.method for asked in server.asked] == [b"GET", b"POST"]
 
 
+async def test_a_start_that_was_written_in_part_counts_as_sent(
+    serve: Serve, pool: SessionPool
+) -> None:
+    """A provider that takes in the beginning of a start, and then no more, may have acted on it."""
+
+    async def unreading(peer: Peer) -> None:
+        del peer
+        await anyio.sleep_forever()
+
+    server = await serve(unreading)
+    with pytest.raises(RequestTimeout) as caught:
+        await pool.exchange(server.start(body=bytes(64 * 1024 * 1024), timeout=1))
+    assert caught.value.sent
+
+
 # --- bounds -----------------------------------------------------------------------------------
 
 
@@ -465,6 +480,25 @@ async def test_max_body_is_exact(serve: Serve, *, packed: bool, promised: bool) 
             await pool.exchange(server.get(f"/{limit + 1}"))
 
 
+async def test_by_default_an_answer_has_32_mebibytes_at_most(
+    serve: Serve, pool: SessionPool
+) -> None:
+    """An answer that promises a byte more is refused at once, one that promises as much is not."""
+    mebibyte = 1024 * 1024
+    lengths = iter([32 * mebibyte, 32 * mebibyte + 1])
+
+    async def promising(peer: Peer) -> None:
+        await peer.asked()
+        await peer.send(f"HTTP/1.1 200 OK\r\nContent-Length: {next(lengths)}\r\n\r\n".encode())
+        await peer.until_left()
+
+    server = await serve(promising)
+    with pytest.raises(RequestTimeout):
+        await pool.exchange(server.get(timeout=1))
+    with pytest.raises(TransportError, match="longer than max_body=33554432 bytes"):
+        await pool.exchange(server.get(timeout=1))
+
+
 # --- redirects --------------------------------------------------------------------------------
 
 
@@ -544,7 +578,7 @@ async def test_any_redirect_is_reported_in_words(
 
 
 @virtual_time
-async def test_a_user_in_a_redirect_is_not_told(serve: Serve, pool: SessionPool) -> None:
+async def test_a_user_in_a_redirect_is_not_shown(serve: Serve, pool: SessionPool) -> None:
     """A user name and password in a redirect's target are not repeated in the message."""
 
     async def redirecting(peer: Peer) -> None:

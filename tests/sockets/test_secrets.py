@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
+import pickle
 import traceback
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
@@ -11,14 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
+import msgspec
 import pytest
 from rich.pretty import pretty_repr
 
-from asyncclient import SessionPool, Vocabulary, encode_ref, polling_task, wait_until_done
+from asyncclient import (
+    Poller,
+    SessionPool,
+    Task,
+    Vocabulary,
+    encode_ref,
+    polling_task,
+    wait_until_done,
+)
 from asyncclient._http import Request, Response
-from asyncclient.errors import AsyncClientError
+from asyncclient.errors import AsyncClientError, AuthenticationFailed, TransportError
 from asyncclient.providers.copyai import CopyAI
-from asyncclient.providers.coze import Coze
+from asyncclient.providers.coze import Coze, CozeJWT
+from asyncclient.testing import ScriptedTransport, reply
 from asyncclient.testing.pytest_plugin import virtual_time
 
 if TYPE_CHECKING:
@@ -45,6 +57,9 @@ def clients(pool: SessionPool, origin: str) -> list[Coze | CopyAI]:
         CopyAI(pool, api_key=SECRETS["key"], base_url=origin, max_retries=1),
         CopyAI(pool, api_key=sourced, base_url=origin, max_retries=1),
     ]
+
+
+WHO = ["coze", "coze, function", "copyai", "copyai, function"]
 
 
 def check(where: str, text: str) -> None:
@@ -166,6 +181,34 @@ async def test_no_failure_shows_a_credential(serve: Serve, vice: str) -> None:
     assert all(secret in sent for secret in SECRETS.values())
 
 
+@pytest.mark.parametrize("which", range(4), ids=WHO)
+@pytest.mark.parametrize("status", ["200 OK", "401 Unauthorized", "503 Service Unavailable"])
+async def test_no_credential_is_logged_at_any_level(
+    serve: Serve, caplog: pytest.LogCaptureFixture, status: str, which: int
+) -> None:
+    """Reads, starts and waits, good and bad, log no credential, nor do those who log an error."""
+
+    async def answering(peer: Peer) -> None:
+        while True:
+            await peer.asked()
+            await peer.answer(b'{"code": 0, "data": [{}], "status": "?"}', status=status)
+
+    server = await serve(answering)
+    async with SessionPool() as pool, Poller() as poller:
+        client = clients(pool, server.origin)[which]
+        run: Task[object] = client.workflow_run("1", "2")
+        ways = every_way(client)
+        ways.append(lambda: poller.wait(run, timeout=20))
+        for ask in ways:
+            try:
+                await ask()
+            except AsyncClientError:
+                logging.getLogger("asyncclient.test").debug("it failed", exc_info=True)
+    sent = b"".join(asked.head for asked in server.asked).decode()
+    assert SECRETS[("token", "sourced", "key", "sourced")[which]] in sent
+    assert "asyncclient.test" in {record.name for record in caplog.records}
+
+
 @pytest.mark.parametrize("vice", ["refused", "unknown host", "bad certificate", "no TLS"])
 async def test_no_failed_connection_shows_a_credential(
     serve: Serve, authority: Authority, refusing: str, vice: str
@@ -186,6 +229,48 @@ async def test_no_failed_connection_shows_a_credential(
             with pytest.raises(AsyncClientError) as caught:
                 await client.get_workflow_run("1", "2")
             check_error(caught.value)
+
+
+@pytest.mark.parametrize(
+    "vice",
+    ["refused", "certificate", "reset", "close", "half", "garbage", "stall", "too long", "closing"],
+)
+async def test_no_error_of_aiohttp_hangs_on_ours(
+    serve: Serve, authority: Authority, refusing: str, vice: str
+) -> None:
+    """An error of aiohttp holds the request's headers: it is neither cause nor context of ours.
+
+    Nor are they in its words.
+    """
+
+    async def vicious(peer: Peer) -> None:
+        if vice == "certificate":
+            await peer.hello()
+            return
+        await peer.asked()
+        if vice == "too long":
+            await peer.answer(bytes(5000))
+        elif not await peer.break_off(vice):
+            await peer.until_left()
+
+    server = await serve(vicious, authority.server() if vice == "certificate" else None)
+    if vice == "refused":
+        server.origin = refusing
+    async with SessionPool(max_body=4096, request_timeout=2) as pool:
+        headers = {"Authorization": SECRETS["token"]}
+        request = msgspec.structs.replace(server.get(), headers=headers)
+        asking = asyncio.ensure_future(pool.exchange(request))
+        if vice == "closing":
+            await server.was_asked()
+            await pool.aclose()
+        with pytest.raises(TransportError) as caught:
+            await asking
+    for each in chain_of(caught.value):
+        assert not type(each).__module__.startswith("aiohttp"), repr(each)
+        assert not hasattr(each, "request_info")
+    check_error(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
 
 
 async def test_a_wait_that_runs_out_of_time_shows_no_credential(serve: Serve) -> None:
@@ -288,6 +373,47 @@ async def test_a_request_shows_no_header() -> None:
     request = Request(name="n", method="GET", origin="https://x", target="/y", headers=headers)
     for each in (request, Response(200, headers, b"{}")):
         check("a repr", f"{each!r} {each!s} {pretty_repr(each)} {[each]!r}")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"code": 4100, "msg": f"token {SECRETS['token']} is invalid"},
+        f"<h1>Authorization: Bearer {SECRETS['token']}",
+    ],
+    ids=["in a message", "on a page"],
+)
+@pytest.mark.parametrize("status", [200, 401, 503])
+async def test_a_credential_that_an_answer_repeats_is_in_no_error(
+    body: object, status: int
+) -> None:
+    """A provider may quote the token that it refuses, and a gateway's page the whole request."""
+    transport = ScriptedTransport([reply(body, status=status)], repeat=True)
+    coze = Coze(transport, token=SECRETS["token"], max_retries=0)
+    copyai = CopyAI(transport, api_key=SECRETS["token"], max_retries=0)
+    for ask in (coze.get_bot("1"), copyai.get_webhook("1"), copyai.start_workflow("1")):
+        with pytest.raises(AsyncClientError) as caught:
+            await ask
+        check_error(caught.value)
+
+
+async def test_a_short_word_is_not_taken_for_a_credential() -> None:
+    """A token of a few letters would take all their likes out of every message."""
+    transport = ScriptedTransport([reply({"code": 4100, "msg": "a token is bad"}, status=401)])
+    with pytest.raises(AuthenticationFailed, match="a token is bad"):
+        await Coze(transport, token="a").get_bot("1")
+
+
+async def test_clients_and_credentials_are_not_pickled() -> None:
+    """What holds a secret says so instead of writing it down; a reference is what travels."""
+    async with SessionPool() as pool:
+        token = SECRETS["token"]
+        coze, copyai = Coze(pool, token=token), CopyAI(pool, api_key=token)
+        run = coze.workflow_run("1", "2")
+        for held in (coze, run, copyai, CozeJWT("1", "2", "-----BEGIN PRIVATE KEY-----")):
+            with pytest.raises(TypeError, match="not pickled"):
+                pickle.dumps(held)
+        assert token.encode() not in pickle.dumps(run.ref)
 
 
 @pytest.mark.parametrize("bad", ["\n", " ", "\x7f", "ü"])

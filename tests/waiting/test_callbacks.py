@@ -105,7 +105,7 @@ async def test_an_error_of_on_change_ends_the_wait(slow: bool) -> None:  # noqa:
 
 
 async def test_a_timeout_error_of_on_change_is_not_a_failed_poll() -> None:
-    """An error that would be borne in a poll is not borne in a callback."""
+    """An error that would be tolerated in a poll is not tolerated in a callback."""
 
     def fail(_snapshot: Snapshot[Report]) -> None:
         raise TimeoutError

@@ -210,7 +210,7 @@ async def test_the_strict_get_a_missing_word_at_once() -> None:
 
 
 async def test_the_strict_do_not_mind_faults() -> None:
-    """With `unknown="raise"` failed polls are borne as ever."""
+    """With `unknown="raise"` failed polls are tolerated as ever."""
     assert await wait_until_done(Job("running", FAULT, "done"), unknown="raise") == Report("done")
 
 
@@ -233,7 +233,7 @@ class Foreign(Exception):
 
 @pytest.mark.parametrize("kind", [Foreign, KeyError, TypeError, RuntimeError, LookupError])
 async def test_a_foreign_error_comes_out_as_it_is(driver: Driver, kind: type[Exception]) -> None:
-    """What a poll raises that nobody declared is no fault to bear: it comes out, with a note."""
+    """What a poll raises that no one declared is not tolerated: it comes out, with a note."""
     raised = kind("odd")
     job = Job("running", raised, "done")
     outcome = await outcome_of(driver(job, schedule=EVERY_SECOND))
@@ -280,7 +280,7 @@ async def test_an_exhausted_budget_tells_the_last_fault(driver: Driver) -> None:
 async def test_a_refused_token_ends_the_wait_after_one_renewal(
     driver: Driver, renewed: str
 ) -> None:
-    """Two refusals of two tokens are enough: nothing is borne, backed off or repeated."""
+    """Two refusals of two tokens are enough: nothing is tolerated, backed off or repeated."""
     tokens = iter(["the same", renewed, "a third"])
     asked: list[float] = []
 
@@ -420,7 +420,7 @@ async def test_traits_need_only_fit_the_answers_they_are_for() -> None:
 
 @pytest.mark.parametrize("missing", [{}, {"status": None}, {"state": "done"}])
 async def test_an_answer_without_a_status_field_has_no_word(missing: dict[str, str | None]) -> None:
-    """A `status` function that does not find its field is borne, like any missing word."""
+    """A `status` function that does not find its field is tolerated, like any missing word."""
     answers: list[dict[str, str | None]] = [{"status": "done"}, *[missing] * 5]
 
     async def fetch() -> dict[str, str | None]:

@@ -32,7 +32,7 @@ def messages(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
 
 
 async def test_each_poll_is_a_debug_line(caplog: pytest.LogCaptureFixture) -> None:
-    """Every good answer is told at DEBUG, with the task, its number and its word."""
+    """Every good answer is logged at DEBUG, with the task, its number and its word."""
     await wait_until_done(Job("queued", "running", "running", "done"))
     assert messages(caplog, logging.DEBUG) == [
         "fake job 7: poll 1: 'queued'",
@@ -43,7 +43,7 @@ async def test_each_poll_is_a_debug_line(caplog: pytest.LogCaptureFixture) -> No
 
 
 async def test_each_change_is_an_info_line(caplog: pytest.LogCaptureFixture) -> None:
-    """Every change is told at INFO, with the task and the snapshot, also for handlers to read."""
+    """Every change is logged at INFO, with the task and the snapshot, also for handlers to read."""
     await wait_until_done(Job("queued", "running", "running", "done"), schedule=EVERY_SECOND)
     changes = [record for record in caplog.records if record.levelno == logging.INFO]
     assert [record.getMessage() for record in changes] == [
@@ -77,17 +77,17 @@ async def test_the_first_fault_of_a_row_is_a_warning(caplog: pytest.LogCaptureFi
 @pytest.mark.parametrize(
     "fault", [NotFound("404", status=404), RateLimited("429", status=429), TimeoutError("slow")]
 )
-async def test_every_kind_of_borne_fault_is_told(
+async def test_every_kind_of_tolerated_fault_is_logged(
     caplog: pytest.LogCaptureFixture, fault: Exception
 ) -> None:
-    """A lag, a refusal and an outage are all told, by the error itself."""
+    """A lag, a refusal and an outage are all reported, by the error itself."""
     await wait_until_done(Job(fault, "done"))
     (warning,) = messages(caplog, logging.WARNING)
     assert repr(fault) in warning
 
 
 async def test_an_error_that_is_raised_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """What the caller gets is the caller's to tell: no WARNING, no ERROR beside it."""
+    """What the caller gets is the caller's to report: no WARNING, no ERROR beside it."""
     await outcome_of(wait_until_done(Job("running", ValueError("odd"))))
     await outcome_of(wait_until_done(Job("running", "broken")))
     await outcome_of(wait_until_done(Job("running"), timeout=5))
@@ -95,11 +95,22 @@ async def test_an_error_that_is_raised_is_not_logged(caplog: pytest.LogCaptureFi
 
 
 async def test_an_unknown_word_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
-    """Each unknown word is told once in a wait, however often it comes."""
+    """Each unknown word is reported once in a wait, however often it comes."""
     await wait_until_done(Job("odd", "odd", "running", "odd", "even", "odd", "even", "done"))
     assert messages(caplog, logging.WARNING) == [
         "fake job 7: status 'odd' is in no vocabulary",
         "fake job 7: status 'even' is in no vocabulary",
+    ]
+
+
+async def test_an_unknown_word_is_one_warning_of_a_poller(caplog: pytest.LogCaptureFixture) -> None:
+    """A Poller warns of a word in no vocabulary once for each wait, however often it comes."""
+    async with Poller() as poller:
+        await poller.wait(Job(*["odd"] * 5, "strange", "odd", "done"))
+    warned = messages(caplog, logging.WARNING)
+    assert [("'odd'" in line, "'strange'" in line) for line in warned] == [
+        (True, False),
+        (False, True),
     ]
 
 
@@ -149,7 +160,7 @@ async def test_a_task_at_its_leisure_is_quiet(caplog: pytest.LogCaptureFixture) 
 
 
 async def test_a_watch_logs_as_a_wait_does(caplog: pytest.LogCaptureFixture) -> None:
-    """Both ways to follow a task tell the same."""
+    """Both ways to follow a task log the same."""
     job = Job("queued", FAULT, "odd", "done")
     async for _ in watch(job):
         pass

@@ -283,8 +283,8 @@ def test_an_outage_that_ends_in_time_makes_no_timeout(
 ) -> None:
     """A service that fails from the start until before the deadline does not hide an ended task.
 
-    A refusal tells how long answers take, so that any latency below the longest grace is borne. A
-    broken connection does not: there it holds below the least grace.
+    A refusal says how long answers take, so that any latency below the longest grace is tolerated.
+    A broken connection does not: there it holds below the least grace.
     """
     fault, latency = outage
     assume(latency < timeout)

@@ -125,7 +125,7 @@ async def test_a_mutable_answer_may_be_the_same_object_each_time() -> None:
 
 @pytest.mark.parametrize("word", ["broken", "stopped", "gone"])
 async def test_a_bad_end_is_shown_as_the_last_snapshot(word: str) -> None:
-    """A task that ends badly ends the iteration too: its last snapshot tells how."""
+    """A task that ends badly ends the iteration too: its last snapshot says how."""
     watched = watch(Job("queued", Report(word, reason="out of tea")))
     snapshots = [snapshot async for snapshot in watched]
     assert [shown.word for shown in snapshots] == ["queued", word]
@@ -193,6 +193,15 @@ async def test_the_timeout_runs_from_the_first_step() -> None:
     assert caught.value.elapsed == 10
 
 
+async def test_following_a_task_is_finite_by_default() -> None:
+    """A task that never ends is followed for ten minutes where no timeout is given."""
+    began = anyio.current_time()
+    with pytest.raises(WaitTimeout, match="within 600 s"):
+        async for _ in watch(Job("running")):
+            pass
+    assert anyio.current_time() - began == pytest.approx(600, abs=1)
+
+
 async def test_each_step_may_be_another_asyncio_task() -> None:
     """A watch may be carried from task to task, as a web framework or a merge of streams does."""
     watched = watch(Job("queued", "running", "running", "done"), schedule=EVERY_SECOND)
@@ -202,7 +211,7 @@ async def test_each_step_may_be_another_asyncio_task() -> None:
         try:
             words.append((await step).word)
         except StopAsyncIteration:
-            pytest.fail("the end must be told by a value here: a task cannot raise it")
+            pytest.fail("the end must be seen by a value here: a task cannot raise it")
         if words[-1] == "done":
             break
     assert words == ["queued", "running", "done"]
@@ -299,7 +308,7 @@ async def test_a_cancelled_step_ends_the_watch() -> None:
     assert len(job.polls) == 2
 
 
-async def test_two_consumers_of_one_watch_are_told() -> None:
+async def test_two_consumers_of_one_watch_are_refused() -> None:
     """A step while another is under way is refused, not taken for the end of the task."""
     watched = watch(Job("running", "done"), schedule=EVERY_SECOND)
     await anext(watched)
@@ -337,7 +346,7 @@ async def test_a_closed_over_watch_needs_no_closing() -> None:
 
 
 async def test_a_snapshot_keeps_the_raw_answer() -> None:
-    """A provider's snapshots bear the answer as it came, for what is not modelled."""
+    """A provider's snapshots have the answer as it came, for what is not modelled."""
     transport = ScriptedTransport(
         [run_says("Running", {"extra": 1}), run_says("Success", {"extra": 2})]
     )

@@ -1,0 +1,149 @@
+"""What a look must be worth: it follows the demand, within its bounds, and shows in the stats."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, strategies as st
+
+from asyncclient import LearnedSchedule, Poller, Schedule
+from asyncclient._many.price import Price
+from tests.many.service import Item, Service
+
+FLOOR = 0.1
+HIGHEST = 1e4
+RATE = 20.0
+# The share of a rate that is meant to be used.
+BUSY = 0.97
+STEP = 0.5
+
+
+def steady(price: Price, asked: float, seconds: float, *, began: float = 0.0) -> float:
+    """Ask for so many looks a second, in even steps, and let the price follow; return the end."""
+    looks = round(asked * seconds)
+    for number in range(1, looks + 1):
+        now = began + number / asked
+        price.ask(now)
+        price.move(now, rate=RATE, waiting=0)
+    return began + seconds
+
+
+def test_it_begins_at_its_floor_and_stays_there_without_demand() -> None:
+    """What the user says a look is worth holds where the budget is not scarce."""
+    price = Price(FLOOR)
+    assert price.now == FLOOR
+    for second in range(100):
+        price.move(float(second), rate=RATE, waiting=0)
+        assert price.now == FLOOR
+    steady(price, 0.5 * RATE, 60, began=100)
+    assert price.now == FLOOR
+
+
+def test_it_moves_once_in_half_a_second_at_most() -> None:
+    """However often it is asked to, it follows in steps of time, and not in steps of looks."""
+    price = Price(FLOOR)
+    moved: list[float] = []
+    for tick in range(1000):
+        now, before = tick / 100, price.now
+        for _ in range(10):
+            price.ask(now)
+            price.move(now, rate=RATE, waiting=0)
+        if price.now != before:
+            moved.append(now)
+    assert len(moved) >= 10
+    assert all(STEP <= after - before < STEP + 0.02 for before, after in pairwise(moved))
+
+
+def test_what_stands_in_line_counts_as_demand() -> None:
+    """A line that takes more than five seconds to work off makes looks dearer."""
+    short, long = Price(FLOOR), Price(FLOOR)
+    for second in range(10):
+        short.move(float(second), rate=RATE, waiting=int(4 * RATE))
+        long.move(float(second), rate=RATE, waiting=int(10 * RATE))
+    assert short.now == FLOOR
+    assert long.now > 5 * FLOOR
+
+
+@pytest.mark.parametrize("excess", [0.5, 1.0, 1.5, 3.0])
+def test_it_follows_the_demand_by_the_square(excess: float) -> None:
+    """Looks asked for fall with the root of the price: twice too many, and it aims at four times.
+
+    It moves so far in ten seconds.
+    """
+    price = Price(FLOOR)
+    price.now = start = 10.0
+    price.move(0.0, rate=RATE, waiting=0)
+    price.now = start
+    waiting = round(5 * excess * BUSY * RATE)
+    for half in range(1, 21):
+        price.move(half * STEP, rate=RATE, waiting=waiting)
+    assert price.now / start == pytest.approx(excess**2, rel=0.05)
+
+
+@pytest.mark.parametrize("waiting", [10**3, 10**9])
+def test_a_single_moment_counts_as_four_times_too_much_at_most(waiting: int) -> None:
+    """A peak moves it by the step of four times too much, whatever its height."""
+    price = Price(FLOOR)
+    price.move(0.0, rate=RATE, waiting=0)
+    price.move(1.0, rate=RATE, waiting=waiting)
+    assert price.now / FLOOR == pytest.approx(4 ** (2 * 1 / 10))
+
+
+def test_a_long_silence_is_one_step() -> None:
+    """After an hour in which no one asked it moves as far as after five seconds, and no further."""
+    price = Price(FLOOR)
+    price.move(0.0, rate=RATE, waiting=0)
+    price.move(3600.0, rate=RATE, waiting=10**6)
+    assert price.now / FLOOR == pytest.approx(4 ** (2 * 5 / 10))
+
+
+def test_it_comes_down_as_fast_as_it_went_up() -> None:
+    """A crowd that has gone leaves looks dear for a minute or two, and no longer."""
+    price = Price(FLOOR)
+    now = steady(price, 4 * RATE, 60)
+    assert price.now > 100 * FLOOR
+    for second in range(1, 121):
+        price.move(now + second, rate=RATE, waiting=0)
+    assert price.now == FLOOR
+
+
+@given(
+    st.floats(0.001, 100),
+    st.lists(st.tuples(st.floats(0, 1000), st.integers(0, 50), st.integers(0, 10**6)), max_size=60),
+    st.one_of(st.just(math.inf), st.floats(0.01, 1e4)),
+)
+def test_it_is_bounded_whatever_is_asked(
+    floor: float, moments: list[tuple[float, int, int]], rate: float
+) -> None:
+    """It is never under its floor, never over the highest, and moves fourfold at most."""
+    price = Price(floor)
+    now = 0.0
+    for seconds, asked, waiting in moments:
+        now += seconds
+        before = price.now
+        for _ in range(asked):
+            price.ask(now)
+        price.move(now, rate=rate, waiting=waiting)
+        assert floor <= price.now <= HIGHEST
+        assert 0.25 - 1e-9 <= price.now / before <= 4 + 1e-9
+        assert rate < math.inf or price.now == floor
+
+
+# --- a Poller's ---------------------------------------------------------------------------------
+
+
+async def test_the_stats_show_a_price_where_polls_have_one() -> None:
+    """Only a schedule that learns goes by what a poll is worth; the others have no price."""
+    learned = LearnedSchedule(0.5)
+    async with (
+        Poller(schedule=learned) as poller,
+        Poller(schedule=Schedule(first=1, factor=1, cap=1)) as plain,
+    ):
+        for each in (poller, plain):
+            assert await each.wait(Item(Service(), ends=2.5)) == "done"
+        assert poller.stats().budgets[0].price == 0.5
+        assert plain.stats().budgets[0].price is None
+        assert poller.learned is learned
+        assert plain.learned is None

@@ -1,0 +1,261 @@
+"""Tests of the gap before each look: by a plain schedule, or by what is learned of such tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from random import Random
+
+import pytest
+
+from asyncclient import LearnedSchedule, Schedule, Snapshot, TaskState
+from asyncclient._waiting import Record
+from asyncclient._waiting.gaps import LearnedGaps, PlainGaps, gaps_of
+from tests.waiting.scenario import Job, Report
+
+BEGAN = 1000.0
+
+
+class Listed:
+    """A schedule of the caller's own, which has so many gaps and no more.
+
+    Args:
+        gaps: seconds.
+    """
+
+    def __init__(self, gaps: Sequence[float]) -> None:
+        self.gaps = gaps
+        self.drawn_from: list[Random | None] = []
+
+    def delays(self, rng: Random | None = None) -> Iterator[float]:
+        """Yield the gaps."""
+        self.drawn_from.append(rng)
+        return iter(self.gaps)
+
+
+class Apart(Record[Report]):
+    """A record that takes the longer of two gaps, as one in a crowd may."""
+
+    def less_crowded(self, _since: float, draw: Callable[[], float]) -> float:
+        """Draw twice."""
+        return max(draw(), draw())
+
+
+def record() -> Record[Report]:
+    """Make the record of a wait that has just begun."""
+    return Record(Job("running"), BEGAN)
+
+
+def after(gaps: PlainGaps | LearnedGaps, of: Record[Report], number: int) -> list[float]:
+    """Return the next gaps of a record that stays at work."""
+    return [gaps.after(of, TaskState.RUNNING, BEGAN) for _ in range(number)]
+
+
+# --- a plain schedule ---------------------------------------------------------------------------
+
+
+def test_a_schedules_gaps_are_counted_for_each_task() -> None:
+    """The first look is made at once, and each gap of the schedule comes once, in its order."""
+    gaps = PlainGaps(Schedule(first=1, factor=2, cap=6, jitter=0), None)
+    one, other = record(), record()
+    assert gaps.first(one) == 0
+    assert after(gaps, one, 4) == [1, 2, 4, 6]
+    assert after(gaps, other, 2) == [1, 2]
+    assert (one.gap_number, other.gap_number) == (4, 2)
+    assert one.delays is None
+
+
+def test_the_gap_that_would_follow_is_not_used_up() -> None:
+    """It is asked for when a task comes back, and the schedule goes on where it was."""
+    gaps = PlainGaps(Schedule(first=1, factor=2, cap=60, jitter=0), None)
+    of = record()
+    assert gaps.typical(of, BEGAN) == 1
+    assert after(gaps, of, 2) == [1, 2]
+    assert gaps.typical(of, BEGAN) == gaps.typical(of, BEGAN) == 4
+    assert after(gaps, of, 1) == [4]
+
+
+def test_the_same_seed_gives_the_same_gaps() -> None:
+    """Chance is the given generator's alone."""
+    schedule = Schedule(jitter=0.5)
+    drawn = [after(PlainGaps(schedule, Random(seed)), record(), 20) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert drawn[0] == list(islice(schedule.delays(Random(1)), 20))
+
+
+def test_a_record_may_draw_its_gap_again() -> None:
+    """One in a crowd takes the better of two draws of the same gap."""
+    schedule = Schedule(first=8, factor=1, cap=8, jitter=0.5)
+    gaps = PlainGaps(schedule, Random(1))
+    apart: Apart = Apart(Job("running"), BEGAN)
+    best = after(gaps, apart, 200)
+    plain = after(gaps, record(), 200)
+    assert apart.gap_number == 200
+    assert sum(best) > 1.1 * sum(plain)
+
+
+def test_an_iterator_that_ends_goes_on_with_its_last_gap() -> None:
+    """A schedule of the caller's own is asked once for each task, with the wait's generator."""
+    rng = Random(1)
+    schedule = Listed([2.0, 7.0])
+    gaps = PlainGaps(schedule, rng)
+    one, other = record(), record()
+    assert after(gaps, one, 5) == [2, 7, 7, 7, 7]
+    assert after(gaps, other, 2) == [2, 7]
+    assert schedule.drawn_from == [rng, rng]
+    assert gaps.typical(one, BEGAN) is None
+    assert one.gap_number == 0
+
+
+def test_an_iterator_without_any_gap_gives_a_second() -> None:
+    """There is a rest between two looks all the same."""
+    assert after(PlainGaps(Listed([]), None), record(), 3) == [1, 1, 1]
+
+
+def test_a_plain_schedule_learns_nothing() -> None:
+    """It has nothing to learn by, and knows of no kind."""
+    gaps = gaps_of(Schedule(), None)
+    of = record()
+    of.snapshot = snapshot(TaskState.SUCCEEDED, 30)
+    gaps.learn(of, None, 30.0)
+    assert isinstance(gaps, PlainGaps)
+    assert gaps.learned is None
+    assert not gaps.knows(of.kind)
+    assert after(gaps, of, 1)[0] <= 1
+
+
+@pytest.mark.parametrize(
+    ("schedule", "seconds"),
+    [
+        (Schedule(first=5, cap=5, jitter=0), 5),
+        (Schedule(first=5.5, cap=6, jitter=0.1), 5),
+        (Listed([9.0]), 1),
+        (LearnedSchedule(fallback=Schedule(first=3, cap=9, jitter=0)), 3),
+    ],
+    ids=["plain", "jittered", "of the caller's own", "learned"],
+)
+def test_a_crowd_is_spread_over_the_first_gap(
+    schedule: Schedule | Listed | LearnedSchedule, seconds: float
+) -> None:
+    """That of a schedule that learns is its fallback's; of one that only iterates, a second."""
+    assert gaps_of(schedule, None).spread == pytest.approx(seconds)
+
+
+# --- what is learned ----------------------------------------------------------------------------
+
+
+def snapshot(state: TaskState, elapsed: float) -> Snapshot[Report]:
+    """Make what an answer showed, so many seconds after the wait had begun."""
+    return Snapshot(state=state, word=state.value, result=Report(state.value), elapsed=elapsed)
+
+
+def taught(kind: str, seconds: float) -> LearnedSchedule:
+    """Return a schedule that has seen a hundred tasks, each of which took about as long."""
+    schedule = LearnedSchedule()
+    rng = Random(0)
+    for _ in range(100):
+        schedule.observe(rng.gauss(seconds, seconds / 50), kind=kind)
+    return schedule
+
+
+def learned_gaps(schedule: LearnedSchedule) -> LearnedGaps:
+    """Return the gaps of a schedule that learns, with the same chance in every run."""
+    gaps = gaps_of(schedule, Random(1))
+    assert isinstance(gaps, LearnedGaps)
+    assert gaps.learned is schedule
+    return gaps
+
+
+def look(gaps: LearnedGaps, of: Record[Report], state: TaskState, elapsed: float) -> float:
+    """Let an answer show a state, so many seconds after the wait began; return the gap after it."""
+    before = of.snapshot
+    of.sent = BEGAN + elapsed
+    of.polls, of.slowest = of.polls + 1, 0.0
+    gap = gaps.after(of, state, BEGAN + elapsed)
+    of.snapshot = snapshot(state, elapsed)
+    gaps.learn(of, before, None)
+    return gap
+
+
+def test_of_a_kind_that_is_known_the_first_look_waits() -> None:
+    """It comes shortly before such tasks end; of a kind that is not known it is made at once."""
+    gaps = learned_gaps(taught("fake.job", 30))
+    assert 26 < gaps.first(record()) < 32
+    assert gaps.knows("fake.job")
+    other = learned_gaps(taught("fake.other", 30))
+    assert other.first(record()) == 0
+    assert not other.knows("fake.job")
+
+
+def test_an_older_task_is_looked_at_sooner() -> None:
+    """What counts is how long it has been at work, and not how long it was waited for."""
+    gaps = learned_gaps(taught("fake.job", 30))
+    aged = record()
+    aged.age = 20.0
+    assert 6 < gaps.first(aged) < 12
+
+
+@pytest.mark.parametrize("age", [0.0, 500.0])
+def test_an_end_is_learned_by_the_age_of_its_task(age: float) -> None:
+    """It ended between the last two looks, and was as old as its wait and its age together."""
+    schedule = LearnedSchedule()
+    gaps = learned_gaps(schedule)
+    for _ in range(8):
+        of = record()
+        of.age = age
+        look(gaps, of, TaskState.RUNNING, 10)
+        look(gaps, of, TaskState.FAILED, 12)
+    assert schedule.sample_size("fake.job") == 8
+    assert schedule.kinds == ("fake.job",)
+    assert schedule.quantile(0.9, "fake.job") == pytest.approx(age + 11, rel=0.15)
+
+
+def test_an_end_that_no_one_saw_come_teaches_nothing() -> None:
+    """A task that was old and over at the first look may have ended at any time before it."""
+    schedule = LearnedSchedule()
+    of = record()
+    of.age = 500.0
+    look(learned_gaps(schedule), of, TaskState.SUCCEEDED, 0)
+    assert schedule.kinds == ()
+
+
+def test_a_task_seen_queued_and_then_at_work_has_a_clock_of_its_own() -> None:
+    """From the middle of the gap in which it left its queue, it is one of those at work."""
+    schedule = taught("fake.job at work", 30)
+    gaps = learned_gaps(schedule)
+    of = record()
+    look(gaps, of, TaskState.PENDING, 100)
+    gap = look(gaps, of, TaskState.RUNNING, 110)
+    # It left between the two looks, so it has been at work for five seconds.
+    assert 21 < gap < 27
+    assert gaps.typical(of, BEGAN + 110) == pytest.approx(gap, abs=4)
+    assert look(gaps, of, TaskState.RUNNING, 131) < 7
+
+
+def test_what_it_took_to_work_is_learned_apart_from_the_queue() -> None:
+    """Both are kept: how long a task takes in all, and how long from when it left its queue."""
+    schedule = LearnedSchedule()
+    gaps = learned_gaps(schedule)
+    for number in range(1, 11):
+        of, left = record(), 100.0 * number
+        look(gaps, of, TaskState.PENDING, left)
+        look(gaps, of, TaskState.RUNNING, left + 2)
+        look(gaps, of, TaskState.RUNNING, left + 30)
+        look(gaps, of, TaskState.SUCCEEDED, left + 32)
+    assert set(schedule.kinds) == {"fake.job", "fake.job at work"}
+    assert schedule.sample_size("fake.job") == schedule.sample_size("fake.job at work") == 10
+    assert 29 <= (schedule.quantile(0.5, "fake.job at work") or 0) <= 31
+    assert (schedule.quantile(0.5, "fake.job") or 0) > 300
+
+
+@pytest.mark.parametrize("state", [TaskState.RUNNING, TaskState.PENDING, TaskState.BLOCKED])
+def test_a_task_that_was_not_seen_to_leave_its_queue_has_none(state: TaskState) -> None:
+    """Neither one that was at work at the first look, nor one that still stands in line."""
+    schedule = LearnedSchedule()
+    gaps = learned_gaps(schedule)
+    of = record()
+    if state is not TaskState.RUNNING:
+        look(gaps, of, TaskState.PENDING, 50)
+    look(gaps, of, state, 60)
+    look(gaps, of, TaskState.SUCCEEDED, 90)
+    assert schedule.kinds == ("fake.job",)

@@ -1,0 +1,148 @@
+"""Tests of the record of a wait: its text, its age, and what counts as a change."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+from typing import cast
+
+import pytest
+
+from asyncclient import Observation, Snapshot, Task, TaskRef, TaskState
+from asyncclient._waiting import Record, change_between
+from tests.waiting.scenario import Job
+
+
+class Bare:
+    """A task that has nothing but a key, which may be None.
+
+    Args:
+        key: its identity.
+    """
+
+    def __init__(self, key: Hashable) -> None:
+        self.key = key
+
+    @property
+    def kind(self) -> str:
+        """Which tasks are alike."""
+        return "tea"
+
+    async def observe(self) -> Observation[str]:
+        """Never be looked at."""
+        raise NotImplementedError
+
+
+class Kindless:
+    """A task that only can be looked at."""
+
+    async def observe(self) -> Observation[str]:
+        """Never be looked at."""
+        raise NotImplementedError
+
+
+def record_of(task: object) -> Record[object]:
+    """Make the record of anything that can be looked at."""
+    return Record(cast("Task[object]", task), 100.0)
+
+
+def ask() -> None:
+    """Stand for the function that a task is made of, which is its key by default."""
+
+
+@pytest.mark.parametrize(
+    ("task", "text"),
+    [
+        (Job("done"), "fake job 7"),
+        (Job("done", ref=None), "fake.job 'job-7'"),
+        (Bare(7), "tea 7"),
+        (Bare(("job", 7)), "tea ('job', 7)"),
+        (Bare(""), "tea ''"),
+        (Bare(None), "tea"),
+        (Bare(ask), "tea"),
+        (Kindless(), "Kindless"),
+    ],
+    ids=["reference", "key", "number", "tuple", "empty", "no key", "function", "no kind"],
+)
+def test_its_text_is_the_reference_or_the_kind_and_the_key(task: object, text: str) -> None:
+    """A function for a key is no name for a reader; a task without a kind is called by its type."""
+    assert str(record_of(task)) == text
+
+
+def test_it_begins_with_what_is_known_of_its_task() -> None:
+    """Nothing was sent yet, and the task is as old as its reference says."""
+    made = int(time.time()) - 600
+    aged = record_of(Job("done", ref=TaskRef("fake", "job", {"id": "7"}, made)))
+    assert (aged.sent, aged.polls, aged.snapshot) == (100.0, 0, None)
+    assert 599 <= aged.age <= 601
+    assert aged.kind == "fake.job"
+    for task in (Job("done"), Job("done", ref=None), Kindless()):
+        assert record_of(task).age == 0
+
+
+def test_what_seldom_happens_is_shared_until_it_does() -> None:
+    """A million records of tasks to which nothing has happened have one object for that."""
+    assert record_of(Kindless()).rare is record_of(Job("done")).rare
+
+
+def test_only_the_first_failed_look_of_a_row_is_worth_a_warning() -> None:
+    """An hour of failures is one line."""
+    record = record_of(Job("done"))
+    warned: list[bool] = []
+    for failures in (1, 2, 3, 1):
+        record.failures = failures
+        warned.append(record.take_warning(0.0))
+    assert warned == [True, False, False, True]
+
+
+def seen(
+    word: str | None = "busy",
+    state: TaskState | None = TaskState.RUNNING,
+    *,
+    progress: float | None = None,
+    polls: int = 1,
+    reason: str | None = None,
+) -> Snapshot[object]:
+    """Make what an answer showed."""
+    return Snapshot(
+        state=state,
+        word=word,
+        result=object(),
+        progress=progress,
+        polls=polls,
+        elapsed=float(polls),
+        reason=reason,
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: seen("busier"),
+        lambda: seen(state=TaskState.PENDING),
+        lambda: seen(state=None),
+        lambda: seen(None),
+        lambda: seen(progress=0.0),
+    ],
+    ids=["word", "state", "state is lost", "word is lost", "progress"],
+)
+def test_another_state_word_or_progress_is_a_change(make: Callable[[], Snapshot[object]]) -> None:
+    """The newer snapshot is what shows it, whichever way it goes."""
+    before, after = seen(), make()
+    assert change_between(before, after) is after
+    assert change_between(after, before) is before
+
+
+def test_the_first_answer_is_a_change() -> None:
+    """Before it nothing was known."""
+    first = seen()
+    assert change_between(None, first) is first
+
+
+def test_an_answer_that_says_the_same_is_no_change() -> None:
+    """Neither is another result, reason or time, nor no answer at all."""
+    before = seen(progress=0.5)
+    assert change_between(before, seen(progress=0.5, polls=9, reason="no tea")) is None
+    assert change_between(before, before) is None
+    assert change_between(before, None) is None
+    assert change_between(None, None) is None
