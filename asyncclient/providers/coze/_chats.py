@@ -62,9 +62,7 @@ class Chats:
         publish_status: str | None = None,
         bot_version: str | None = None,
     ) -> ChatHandle:
-        """Begin a chat with a bot, without streaming (page `chat_v3`), and return its handle.
-
-        Its `.messages()` reads the answer once the chat has ended.
+        """Begin a chat with a bot (page `chat_v3`, no stream); read `.messages()` once it is done.
 
         Args:
             bot_id: a bot published to the API.
@@ -99,10 +97,9 @@ class Chats:
             auto_save_history=True,  # 4007 otherwise: without a stream the history is the answer
         )
         query = query_of(conversation_id=optional_id("conversation_id", conversation_id))
+        target = f"/v3/chat{query}"
         with adding_advice(_CHAT_LOST):
-            chat = await self._account.call(
-                START_CHAT, f"/v3/chat{query}", msgspec.json.encode(body)
-            )
+            chat = await self._account.call(START_CHAT, target, msgspec.json.encode(body))
             conversation = started_id(
                 "coze.start_chat", "$.data.conversation_id", chat.conversation_id
             )
