@@ -266,8 +266,8 @@ async def close_all(sessions: Iterable[_Closable]) -> None:
     await asyncio.gather(*closing, return_exceptions=True)
 
 
-class _Noting(aiohttp.Payload):
-    """A body that notes when it is written: aiohttp sends a head with its body, never before."""
+class _RequestBody(aiohttp.Payload):
+    """A body that records when it is written: aiohttp sends a head with its body, never before."""
 
     is_sent = False
 
@@ -278,20 +278,20 @@ class _Noting(aiohttp.Payload):
         await super().write_with_length(writer, content_length)
 
 
-class _SmallBody(_Noting, aiohttp.BytesPayload):
+class _SmallBody(_RequestBody, aiohttp.BytesPayload):
     pass
 
 
-class _LargeBody(_Noting, aiohttp.BytesIOPayload):
+class _LargeBody(_RequestBody, aiohttp.BytesIOPayload):
     pass
 
 
-def _payload(body: bytes) -> _Noting:
+def _payload(body: bytes) -> _RequestBody:
     # aiohttp wants a large body as a file, so that it can be written piece by piece.
     return _SmallBody(body) if len(body) <= _MEBIBYTE else _LargeBody(io.BytesIO(body))
 
 
-def _is_sent(content: _Noting | None) -> bool:
+def _is_sent(content: _RequestBody | None) -> bool:
     """Return false only when it is certain that nothing was sent."""
     return content is None or content.is_sent
 

@@ -23,8 +23,8 @@ class RareFacts(msgspec.Struct, frozen=True):
     not_found: int = 0  # answers in a row that the provider does not know the task
     wordless: int = 0  # answers in a row without a status word
     unknown_words: tuple[str | int, ...] = ()  # those so far that are in no vocabulary
-    demand: Hashable = None  # the demand that the caller met most recently, …
-    met_at: float = -math.inf  # … and when that was
+    demand: Hashable = None  # the demand that the caller answered last, …
+    answered_at: float = -math.inf  # … and when that was
     # Seconds for which the end may have gone unseen, since the last answer before it or since the
     # task began; None while it has not ended.
     unseen: float | None = None

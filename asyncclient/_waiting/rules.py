@@ -50,7 +50,7 @@ class Limits(msgspec.Struct, frozen=True):
     not_found_seconds: float = 10.0
     foreign_not_found: int = 3
     wordless: int = 5  # answers in a row without any status word
-    same_demand_seconds: float = 30.0  # how long a demand may still show after it was met
+    same_demand_seconds: float = 30.0  # how long a demand may still show after its answer
 
 
 class Sleep(msgspec.Struct, frozen=True):
@@ -130,14 +130,14 @@ def tolerates_word(record: Record[T], word: str | int | None, limits: Limits) ->
 
 
 def is_new_demand(record: Record[T], seen: Observation[T], *, limits: Limits, now: float) -> bool:
-    """Return whether a blocked task makes a demand that the caller has not just met.
+    """Return whether a blocked task makes a demand that the caller has not just answered.
 
-    A provider may go on showing a demand for a moment after it was met: answering it a second time
-    would be refused, or answer the next one.
+    A provider may go on showing a demand for a moment after its answer: a second answer would be
+    refused, or taken for the next demand's.
     """
-    met = record.rare
-    same = seen.demand is not None and seen.demand == met.demand
-    return not (same and now - met.met_at <= limits.same_demand_seconds)
+    rare = record.rare
+    same = seen.demand is not None and seen.demand == rare.demand
+    return not (same and now - rare.answered_at <= limits.same_demand_seconds)
 
 
 # --- when to look again ---

@@ -301,7 +301,7 @@ class _Wait(Generic[T]):
             with _report.around(record):
                 await _call(self._on_blocked, record.snapshot)
             record.rare = msgspec.structs.replace(
-                record.rare, demand=step.demand, met_at=anyio.current_time()
+                record.rare, demand=step.demand, answered_at=anyio.current_time()
             )
 
     def _rest(self, record: Record[T], sleep: Sleep) -> None:

@@ -32,7 +32,7 @@ def snapshot_attributes(snapshot: Snapshot[T] | None) -> dict[str, str]:
 
 
 def error_attributes(error: Exception) -> dict[str, str | int]:
-    """Return what tells how something failed, without any text that somebody wrote."""
+    """Return how something failed, without any text that somebody wrote."""
     attributes: dict[str, str | int] = {ERROR_TYPE: type_of(error)}
     if isinstance(error, APIError | DecodeError) and error.status:
         attributes[_HTTP_STATUS] = error.status

@@ -51,9 +51,9 @@ HoldWait = Callable[..., Awaitable[None]]
 class DocketWaits(DurableWaits):
     """Durable waits on Redis or Valkey, by key: submitted and read anywhere, held in workers.
 
-    A sink is called at least once for every wait, whatever is killed. Who can write to the Redis
-    server can run code in docket's workers, since docket pickles arguments: what is kept here is
-    one text, but guard the server. A worker's name is by default its host and process.
+    A sink is called at least once for every wait, also when processes are killed. Who can write to
+    the Redis server can run code in docket's workers, since docket pickles arguments: what is kept
+    here is one text, but guard the server. A worker's name is by default its host and process.
 
     Args:
         where: the server's URL (`redis://`, `rediss://`, `unix://`, `memory://` for tests in one

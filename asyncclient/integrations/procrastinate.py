@@ -49,7 +49,7 @@ _NOT_HERE = 5.0
 class ProcrastinateWaits(DurableWaits):
     """Durable waits on PostgreSQL, by key: submitted and read anywhere, held in workers.
 
-    A sink is called at least once for every wait, whatever is killed. All of it is in
+    A sink is called at least once for every wait, also when processes are killed. All of it is in
     procrastinate's own tables, so that nothing is to be migrated. It fetches some hundred tickets a
     second and reads past all that are not due: for some ten thousand waits, not for millions. A
     worker's name is for procrastinate's logs alone.

@@ -653,7 +653,7 @@ def end_of(last: Observation[str] | Exception) -> Exception:
 def test_each_end_of_a_wait_has_a_next_step_for_a_shell(
     last: Observation[str] | Exception, advice: str
 ) -> None:
-    """What is advised can be done at a shell, whatever the library would advise a program."""
+    """The advice can be followed at a shell, also where the library advises a program otherwise."""
     line = line_of(end_of(last))
     assert advice in line
     assert no_python_in(line)

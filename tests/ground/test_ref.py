@@ -355,7 +355,7 @@ def test_garbage_is_no_reference(text: str | bytes) -> None:
 
 @given(st.binary() | st.text())
 def test_no_text_breaks_the_reading_of_references(text: str | bytes) -> None:
-    """Whatever is given, a reference comes back or `ValueError` is raised."""
+    """From any text, a reference comes back or `ValueError` is raised."""
     with pytest.raises(ValueError, match="task reference"):
         decode_ref(text)
 

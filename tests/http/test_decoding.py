@@ -59,7 +59,7 @@ def misfit(read: Callable[[], object]) -> DecodeError | None:
 @example(b'{"data": [{"execute_id": "\\ud800"}]}')
 @example(b'{"data": [{"execute_id": 1e999}]}')
 def test_any_bytes_are_decoded_or_refused_with_an_excerpt(body: bytes) -> None:
-    """Whatever a server sends, only `DecodeError` is raised, with status, path and beginning."""
+    """From any bytes of a server, only `DecodeError` is raised, with status, path and beginning."""
     response = answer(201, body)
     for refused in (
         misfit(lambda: decode(LISTING, response, "coze.list")),
@@ -135,7 +135,7 @@ def has_no_items(listing: Listing) -> bool:
 
 
 def test_a_good_answer_is_decoded() -> None:
-    """An answer of the declared shape is returned, whatever else could be read from it."""
+    """An answer of the declared shape is returned, also where more could be read from it."""
     good = answer(200, b'{"data": [{"execute_id": "7"}]}')
     assert read_answer("n", LISTING, good, quota, never) == Listing([Item("7")])
     assert read_answer("n", LISTING, good, quota, has_no_items) == Listing([Item("7")])
@@ -317,7 +317,7 @@ def test_a_null_in_text_is_none(text: str) -> None:
 
 
 def layers(number: int) -> str:
-    """Write JSON in JSON in JSON, so many times."""
+    """Write JSON in JSON in JSON, as deep as asked."""
     text = "core"
     for _ in range(number):
         text = json.dumps({"in": text})

@@ -303,7 +303,7 @@ def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ids=["IMF-fixdate", "RFC 850", "asctime"],
 )
 def test_every_form_of_an_http_date_is_in_gmt(text: str) -> None:
-    """All three forms of RFC 9110 are read as GMT, in whatever zone this machine is."""
+    """All three forms of RFC 9110 are read as GMT, in any zone of the machine."""
     assert seconds_asked(answer(503, b"", {"retry-after": text}, NOW)) == 60
 
 
@@ -320,6 +320,6 @@ HEADER_TEXTS = st.one_of(
     st.sampled_from([0.0, NOW]),
 )
 def test_no_header_breaks_the_reading_of_hints(headers: dict[str, str], received: float) -> None:
-    """Whatever stands in the headers, the hint is None or a finite number, 0 or more."""
+    """From any headers, the hint is None or a finite number, 0 or more."""
     hint = seconds_asked(answer(200, b"", headers, received))
     assert hint is None or 0 <= hint < math.inf

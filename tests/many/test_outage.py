@@ -119,7 +119,7 @@ def test_who_has_left_or_was_answered_is_out_of_it() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["failed", "answered", "left"]), st.integers(0, 5))))
 def test_each_failed_look_is_reported_once_at_most(events: list[tuple[str, int]]) -> None:
-    """Whatever happens, news is for those alone that failed since they last had any."""
+    """After any events, news is for those alone that failed since they last had any."""
     outage: Outage[Record[object]] = Outage()
     tasks = records(6)
     owed: list[Record[object]] = []
@@ -223,7 +223,7 @@ async def test_one_task_that_fails_alone_keeps_its_backoff() -> None:
 
 
 async def test_what_a_provider_has_put_off_is_not_brought_forward() -> None:
-    """A 503 with a hint holds for its task, whatever others are answered meanwhile."""
+    """A 503 with a hint holds for its task, also when others are answered meanwhile."""
     asked = ServerError("maintenance", status=503, retry_after=40)
     patient = job("patient", "running", asked, "done")
     flaky = [job(f"flaky-{n}", "running", *[DOWN] * 3, "done") for n in range(10)]

@@ -21,7 +21,7 @@ STEP = 0.5
 
 
 def steady(price: Price, asked: float, seconds: float, *, began: float = 0.0) -> float:
-    """Ask for so many looks a second, in even steps, and let the price follow; return the end."""
+    """Ask for looks at a rate, in even steps, and let the price follow; return the end."""
     looks = round(asked * seconds)
     for number in range(1, looks + 1):
         now = began + number / asked
@@ -84,7 +84,7 @@ def test_it_follows_the_demand_by_the_square(excess: float) -> None:
 
 @pytest.mark.parametrize("waiting", [10**3, 10**9])
 def test_a_single_moment_counts_as_four_times_too_much_at_most(waiting: int) -> None:
-    """A peak moves it by the step of four times too much, whatever its height."""
+    """A peak moves it by the step of four times too much, at any height."""
     price = Price(FLOOR)
     price.move(0.0, rate=RATE, waiting=0)
     price.move(1.0, rate=RATE, waiting=waiting)

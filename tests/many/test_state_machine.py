@@ -1,4 +1,4 @@
-"""A state machine over the Poller: whatever happens in what order, no one is lost, nothing kept."""
+"""A state machine over the Poller: in any order of events no one is lost, nothing kept."""
 
 from __future__ import annotations
 

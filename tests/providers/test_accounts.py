@@ -42,7 +42,7 @@ def _client(
     base_url: str = _HERE,
     transport: ScriptedTransport | None = None,
 ) -> _Client:
-    """Make a provider's client, of whatever credential and name."""
+    """Make a provider's client, of any credential and name."""
     secret, name = cast("str", credential), cast("str | None", account)
     carrier = ScriptedTransport() if transport is None else transport
     if of == "coze":
@@ -178,7 +178,7 @@ def test_groups_of_endpoints_have_budgets_of_their_own() -> None:
 
 @every_provider
 def test_a_client_with_a_function_is_one_account(of: str) -> None:
-    """All handles of one client are of one account, whatever its function returns each time."""
+    """All handles of one client are of one account, also when each token is another."""
     client = _client(of, _fetch)
     one, two = client.workflow_run("7350", "7431"), client.workflow_run("7350", "7431")
     assert _is_one_account(one, two)

@@ -654,7 +654,7 @@ async def _target(call: str, identity: str) -> str:
 )
 @pytest.mark.parametrize("call", _PATH_CALLS)
 async def test_an_id_stays_one_segment_of_the_path(call: str, given: str, quoted: str) -> None:
-    """Whatever is in an id, the request's path has as many segments as with a plain one."""
+    """With any text in an id, the request's path has as many segments as with a plain one."""
     plain = await _target(call, "PLAIN")
     assert plain.count("PLAIN") == 1
     assert await _target(call, given) == plain.replace("PLAIN", quoted)

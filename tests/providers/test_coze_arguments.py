@@ -65,7 +65,7 @@ async def _target(call: str, identity: str) -> str:
 )
 @pytest.mark.parametrize("call", _PATH_CALLS)
 async def test_an_id_stays_one_segment_of_the_path(call: str, given: str, quoted: str) -> None:
-    """Whatever is in an id, the request's path has as many segments as with a plain one."""
+    """With any text in an id, the request's path has as many segments as with a plain one."""
     plain = await _target(call, "PLAIN")
     assert plain.count("PLAIN") == 1
     assert await _target(call, given) == plain.replace("PLAIN", quoted)
@@ -99,7 +99,7 @@ async def test_a_copy_is_of_a_bot_an_app_or_a_workflow() -> None:
 
 @pytest.mark.parametrize("text", ["", " \n", " tea "], ids=repr)
 async def test_resume_data_is_any_text(text: str) -> None:
-    """It is whatever the provider's node asks for, and goes out as it is."""
+    """The provider's node decides its form: it goes out as it is."""
     transport = ScriptedTransport([reply({"code": 0})])
     await Coze(transport, token=_TOKEN).resume_workflow(
         "7350", event_id="1/2", interrupt_type=2, resume_data=text

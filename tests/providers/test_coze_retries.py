@@ -225,7 +225,7 @@ def _bearers(transport: ScriptedTransport) -> list[str]:
 
 
 async def test_a_token_function_is_called_for_each_request() -> None:
-    """Whatever it returns then is what this request has."""
+    """This request has what it returns then."""
     tokens = _Tokens()
     transport = ScriptedTransport([_RUN], repeat=True)
     coze = Coze(transport, token=tokens)

@@ -71,7 +71,7 @@ def _notes(error: BaseException) -> str:
 
 
 async def test_runs_are_found_by_their_metadata_the_newest_first() -> None:
-    """All runs that have the marker, whatever else they have, and none that has another."""
+    """All runs that have the marker, also with more metadata, and none that has another."""
     marker = {"order": "17"}
     copyai, transport = _copyai(
         _page(
@@ -370,7 +370,7 @@ async def test_a_good_answer_that_names_nothing_says_so_too(start: str, answer: 
 
 
 # As they stand in JSON; the last has more digits than Python makes a text of.
-_ODD_IDS = {
+_UNUSABLE_IDS = {
     "empty": '""',
     "blank": '" "',
     "dots": '".."',
@@ -392,11 +392,13 @@ _ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("odd", _ODD_IDS)
+@pytest.mark.parametrize("unusable", _UNUSABLE_IDS)
 @pytest.mark.parametrize("answer", _ANSWERS)
-async def test_an_id_that_no_request_can_have_is_an_unknown_start(answer: str, odd: str) -> None:
+async def test_an_id_that_no_request_can_have_is_an_unknown_start(
+    answer: str, unusable: str
+) -> None:
     """Something was started all the same: it is our error with its advice, and no one else's."""
-    transport = ScriptedTransport([reply(_ANSWERS[answer] % _ODD_IDS[odd])])
+    transport = ScriptedTransport([reply(_ANSWERS[answer] % _UNUSABLE_IDS[unusable])])
     start: Awaitable[object]
     if answer == "copyai":
         start = CopyAI(transport, api_key="key-1").start_workflow("WCFG-1")

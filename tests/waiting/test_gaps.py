@@ -17,7 +17,7 @@ BEGAN = 1000.0
 
 
 class Listed:
-    """A schedule of the caller's own, which has so many gaps and no more.
+    """A schedule of the caller's own, which has a few gaps and no more.
 
     Args:
         gaps: seconds.
@@ -145,7 +145,7 @@ def test_a_crowd_is_spread_over_the_first_gap(
 
 
 def snapshot(state: TaskState, elapsed: float) -> Snapshot[Report]:
-    """Make what an answer showed, so many seconds after the wait had begun."""
+    """Make what an answer showed, some seconds after the wait had begun."""
     return Snapshot(state=state, word=state.value, result=Report(state.value), elapsed=elapsed)
 
 
@@ -167,7 +167,7 @@ def learned_gaps(schedule: LearnedSchedule) -> LearnedGaps:
 
 
 def look(gaps: LearnedGaps, of: Record[Report], state: TaskState, elapsed: float) -> float:
-    """Let an answer show a state, so many seconds after the wait began; return the gap after it."""
+    """Let an answer show a state, some seconds after the wait began; return the gap after it."""
     before = of.snapshot
     of.sent = BEGAN + elapsed
     of.polls, of.slowest = of.polls + 1, 0.0

@@ -114,7 +114,7 @@ class Wait:
             return error
 
     def failed(self, error: Exception, *, sent: float, now: float, backoff: float) -> Step:
-        """Return what follows a failed look, where the backoff draws so many seconds.
+        """Return what follows a failed look, where the backoff draws these seconds.
 
         Less than 0.1 s counts as 0.1 s.
         """
@@ -125,10 +125,10 @@ class Wait:
         except Exception as raised:  # noqa: BLE001  (the error of a look may be any)
             return raised
 
-    def met(self, demand: str | None, now: float) -> None:
-        """Note that the caller has met a demand, as the loop does."""
+    def demand_answered(self, demand: str | None, now: float) -> None:
+        """Note that the caller has answered a demand, as the loop does."""
         tally = self.record.rare
-        self.record.rare = msgspec.structs.replace(tally, demand=demand, met_at=now)
+        self.record.rare = msgspec.structs.replace(tally, demand=demand, answered_at=now)
 
     def out_of_time(
         self, elapsed: float, *, timeout: float, retry_after: float | None = None
@@ -160,13 +160,13 @@ def answered(
     delay: float = 10.0,
     took: float = 2.0,
 ) -> Step:
-    """Let a look be answered so many seconds after the wait began."""
+    """Let a look be answered some seconds after the wait began."""
     now = BEGAN + at
     return wait.answered(seen or seen_of(), sent=now - took, now=now, delay=delay)
 
 
 def failed(wait: Wait, error: Exception, *, at: float = 5.0, backoff: float = 1.0) -> Step:
-    """Let a look fail so many seconds after the wait began."""
+    """Let a look fail some seconds after the wait began."""
     return wait.failed(error, sent=BEGAN + at, now=BEGAN + at, backoff=backoff)
 
 
@@ -233,7 +233,7 @@ def test_a_hint_never_shortens_a_gap() -> None:
 @pytest.mark.parametrize("delay", [0.0, -5.0, float("-inf"), float("nan")])
 @pytest.mark.parametrize("took", [0.0, 3.0])
 def test_a_gap_is_never_nothing(delay: float, took: float) -> None:
-    """Whatever a schedule of the caller's own says, a service gets a rest between two looks."""
+    """Under any schedule of the caller's own, a service gets a rest between two looks."""
     step = answered(Wait(), at=took, delay=delay, took=took)
     assert type(step) is Sleep
     assert 0.001 <= step.seconds < 1
@@ -289,7 +289,7 @@ def test_a_bad_end_without_a_reason_says_none() -> None:
 
 
 def test_a_blocked_task_asks_its_caller() -> None:
-    """A demand is put to the caller: there is a gap if it is met, and an error if it is not."""
+    """A demand is put to the caller: there is a gap if it is answered, else an error."""
     wait = Wait()
     step = answered(wait, seen_of(BLOCKED, "interrupted", reason="which tea?", hint=9))
     assert step == AskCaller(9.0, "hint", hint=9.0)
@@ -305,7 +305,7 @@ def test_a_blocked_task_asks_its_caller() -> None:
 
 
 @pytest.mark.parametrize(
-    ("met", "met_at", "shown", "shown_at", "asked"),
+    ("first", "answered_at", "shown", "shown_at", "asked"),
     [
         (None, 0.0, "a", 5.0, True),
         ("a", 5.0, "a", 5.0, False),
@@ -316,7 +316,7 @@ def test_a_blocked_task_asks_its_caller() -> None:
         (None, 5.0, None, 5.1, True),
     ],
     ids=[
-        "nothing was met",
+        "nothing was answered",
         "at once",
         "still within its time",
         "after its time",
@@ -326,12 +326,12 @@ def test_a_blocked_task_asks_its_caller() -> None:
     ],
 )
 def test_a_demand_that_was_met_may_show_for_a_moment(
-    met: str | None, met_at: float, shown: str | None, shown_at: float, *, asked: bool
+    first: str | None, answered_at: float, shown: str | None, shown_at: float, *, asked: bool
 ) -> None:
-    """The same demand is not put again for 30 s after it was met; any other is at once."""
+    """The same demand is not put again for 30 s after its answer; any other is at once."""
     wait = Wait()
-    answered(wait, seen_of(BLOCKED, demand=met), at=met_at)
-    wait.met(met, BEGAN + met_at)
+    answered(wait, seen_of(BLOCKED, demand=first), at=answered_at)
+    wait.demand_answered(first, BEGAN + answered_at)
     step = answered(wait, seen_of(BLOCKED, demand=shown), at=shown_at)
     assert type(step) is (AskCaller if asked else Sleep)
     assert not isinstance(step, AskCaller) or step.demand == shown
@@ -417,7 +417,7 @@ def test_too_many_answers_without_a_word_end_the_wait() -> None:
 def test_an_answer_with_a_word_or_a_state_breaks_the_row(between: Observation[str]) -> None:
     """Only answers without a word that follow each other count."""
     wait = Wait()
-    wait.met("a", BEGAN)
+    wait.demand_answered("a", BEGAN)
     for _ in range(5):
         answered(wait, seen_of(None, None))
     assert type(answered(wait, between)) is Sleep
@@ -805,7 +805,7 @@ def test_the_last_look_has_time_to_be_answered(slowest: float | None, grace: flo
 # --- any wait at all --------------------------------------------------------------------------
 
 SECONDS = st.floats(0.01, 60)
-# Seconds. The backoff never proposes less, whatever it draws.
+# Seconds. The backoff never proposes less, at any draw.
 LEAST_BACKOFF = 0.1
 HINTS = st.one_of(st.none(), st.floats(0.01, 120), st.sampled_from([0.0, -1.0, 1e9, math.inf]))
 DEMANDS = st.sampled_from([None, "a", "b"])
@@ -879,7 +879,7 @@ class AnyWait(RuleBasedStateMachine):
         self.over = self.last = self.seen = False
         self.row: list[Failure] = []
         self.latest: Exception | None = None
-        self.met: tuple[str | None, float] = (None, -math.inf)
+        self.last_demand: tuple[str | None, float] = (None, -math.inf)
 
     @precondition(lambda self: not self.over)
     @rule(
@@ -916,8 +916,8 @@ class AnyWait(RuleBasedStateMachine):
             self.check(evidence.blocked(self.wait.record, self.now - BEGAN), TaskBlocked)
         elif state is BLOCKED:
             assert demand is not None
-            assert self.met[0] == demand
-            assert self.now - self.met[1] <= self.limits.same_demand_seconds
+            assert self.last_demand[0] == demand
+            assert self.now - self.last_demand[1] <= self.limits.same_demand_seconds
         assert step.why in {"schedule", "hint"}
         assert delay * 0.1 <= step.seconds
         assert step.seconds <= max(delay, finite(hint))
@@ -1008,8 +1008,8 @@ class AnyWait(RuleBasedStateMachine):
     @rule(demand=DEMANDS)
     def meet_demand(self, demand: str | None) -> None:
         """Let the caller meet a demand."""
-        self.wait.met(demand, self.now)
-        self.met = (demand, self.now)
+        self.wait.demand_answered(demand, self.now)
+        self.last_demand = (demand, self.now)
 
     @invariant()
     def everything_is_counted(self) -> None:
@@ -1117,7 +1117,7 @@ TestAnyWait = pytest.mark.timeout(120)(AnyWait.TestCase)
     ids=["a word", "nothing", "a state that is a text"],
 )
 async def test_what_is_no_observation_is_named(driver: Driver, seen: object, words: str) -> None:
-    """A task of the caller's own that answers wrongly is told so, by its name."""
+    """A task of the caller's own that answers wrongly gets an error with its name."""
 
     class Wrong:
         key = "7"

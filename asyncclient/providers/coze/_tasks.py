@@ -146,10 +146,10 @@ class CopyTaskHandle(Handle[CopyTask]):
         copied_entity_id: str | None = None,
     ) -> None:
         super().__init__(account, created)
-        self.task_id = None if task_id is None else id_text("task_id", task_id)
-        self.copied_entity_id = optional_id("copied_entity_id", copied_entity_id)
-        if task_id is None:  # a lost id must not pass for a copy that was made at once
-            id_text("copied_entity_id", copied_entity_id)
+        self.task_id = optional_id("task_id", task_id)
+        # A lost id must not pass for a copy that was made at once.
+        check = id_text if task_id is None else optional_id
+        self.copied_entity_id = check("copied_entity_id", copied_entity_id)
 
     @property
     def ids(self) -> dict[str, str]:
