@@ -201,6 +201,27 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def breaks(session: nox.Session) -> None:
+    """Break some fifty rules of safety and waiting, one at a time; not a default session."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.breaks")
+
+
+@nox.session(python=OLDEST)
+def mutation(session: nox.Session) -> None:
+    """Change each line of the pure modules, and count what is noticed; not a default session.
+
+    Names after `--` are those of mutants, as `asyncclient._state.*`; without any, all are tried
+    once more. It takes about half an hour.
+    """
+    install(session, "tests", "mutation")
+    if not session.posargs:
+        shutil.rmtree("mutants", ignore_errors=True)
+    session.run("mutmut", "run", *session.posargs)
+    session.run("python", "tests/mutation_score.py")
+
+
+@nox.session(python=OLDEST)
 def audit(session: nox.Session) -> None:
     """Look the dependencies up in the database of known holes; not a default session.
 

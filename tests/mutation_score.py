@@ -1,0 +1,66 @@
+"""Add up what the mutation tool found: `nox -s mutation` shows how many breaks the tests notice.
+
+A mutant is the code with one small change (`<` for `<=`, a constant, an argument left out). The
+tool has run the tests with each; this reads what it says of them, and fails where too few are
+noticed, or where one survives that is not among those below.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import Counter
+
+_LEAST_SHARE = 0.95
+# Mutants that survive, by function: how many at most, and why no test notices them.
+_SURVIVORS: dict[str, tuple[int, str]] = {}
+_RESULT = re.compile(r"^\s*asyncclient\.(\S+)__mutmut_\d+: (.+)$", re.MULTILINE)
+# What the tool counts as noticed, beside a failed test: a loop that never ends, a crash.
+_NOTICED = {"killed", "timeout", "segfault", "suspicious"}
+
+
+def main() -> None:
+    """Print a line for each module, and exit with 1 where something is not as it should be."""
+    listed = subprocess.run(
+        ["mutmut", "results", "--all", "true"],  # noqa: S607  (of the session's environment)
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+    made: Counter[str] = Counter()
+    noticed: Counter[str] = Counter()
+    survived: Counter[str] = Counter()
+    for mangled, status in _RESULT.findall(listed):
+        module, function = _names(mangled)
+        made[module] += 1
+        if status in _NOTICED:
+            noticed[module] += 1
+        else:
+            survived[f"{module}.{function}"] += 1
+    if not made:
+        sys.exit("the tool has tried no mutant: run `nox -s mutation`")
+    for module in sorted(made):
+        _show(module, noticed[module], made[module])
+    _show("all", noticed.total(), made.total())
+    unnamed = [
+        f"{function}: {number} survive, {_SURVIVORS.get(function, (0, ''))[0]} are named"
+        for function, number in sorted(survived.items())
+        if number > _SURVIVORS.get(function, (0, ""))[0]
+    ]
+    if noticed.total() < _LEAST_SHARE * made.total() or unnamed:
+        sys.exit("\n".join(["too few mutants are noticed (`mutmut browse` shows them):", *unnamed]))
+
+
+def _names(mangled: str) -> tuple[str, str]:
+    """Return module and function of a mutant's name: `a.b.x_f`, or `a.b.xǁCǁf` for a method."""
+    module, _, function = mangled.rpartition(".")
+    return module, function.removeprefix("xǁ").replace("ǁ", ".").removeprefix("x_")
+
+
+def _show(name: str, noticed: int, made: int) -> None:
+    sys.stdout.write(f"{name:24}{noticed:6} of {made:5}{noticed / made:8.1%}\n")
+
+
+if __name__ == "__main__":
+    main()
