@@ -9,20 +9,25 @@ import asyncio
 import math
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Awaitable, Coroutine, Hashable, Iterable, Iterator
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Coroutine, Hashable, Iterable
+from itertools import pairwise
+from typing import TypeVar
 
 import anyio
 
-from asyncclient import Observation, Poller
-from asyncclient.errors import RateLimited, WaitTimeout
+from asyncclient import Observation, Poller, Schedule
+from asyncclient.errors import RateLimited
 from tests.waiting.scenario import WORDS, Job, Outcome, outcome_of
 
 T = TypeVar("T")
 
+EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)
+# Seconds that a budget may catch up.
+SLACK = 0.02
+
 
 class Service:
-    """A remote service: it counts what it is asked, and refuses what is too much.
+    """A remote service: it counts the requests, and refuses those over its limit.
 
     Args:
         name: the provider, by which budgets are counted.
@@ -32,7 +37,7 @@ class Service:
         documented_rate: the limit that its handles report.
 
     Attributes:
-        fault: what it raises instead of an answer, if anything.
+        fault: what it raises instead of an answer; None for an answer.
         sent: when each request came.
         refused: when each request was refused.
         in_flight: requests that it has not answered.
@@ -139,31 +144,6 @@ class Item:
         return Observation(WORDS.state_of(word), word, word)
 
 
-class Counted(Generic[T]):
-    """An iterator that knows how many were taken from it.
-
-    Args:
-        things: what it gives.
-    """
-
-    def __init__(self, things: Iterable[T]) -> None:
-        self.taken = 0
-        self._things = iter(things)
-
-    def __iter__(self) -> Iterator[T]:
-        return self
-
-    def __next__(self) -> T:
-        thing = next(self._things)
-        self.taken += 1
-        return thing
-
-
-class _Sender(Protocol):
-    @property
-    def sent(self) -> list[float]: ...
-
-
 def job(key: Hashable, *script: str | Exception, latency: float = 0.0) -> Job:
     """Make a job with a key of its own."""
     made = Job(*(script or ("running",)), latency=latency)
@@ -179,7 +159,7 @@ def items(
 
 
 def start(waiting: Coroutine[object, object, T]) -> asyncio.Task[Outcome[T]]:
-    """Wait in the background, to whichever end."""
+    """Wait in the background, to a good or a bad end."""
     return asyncio.get_running_loop().create_task(outcome_of(waiting))
 
 
@@ -190,24 +170,24 @@ def start_all(
     return [start(poller.wait(task, timeout=timeout, weight=weight)) for task in tasks]
 
 
-async def gave_up(waiting: Awaitable[Outcome[T]]) -> bool:
-    """Return whether a wait ended by its own timeout."""
-    return isinstance((await waiting).error, WaitTimeout)
-
-
 async def turns(number: int = 10) -> None:
     """Let the event loop turn a few times, without any time passing."""
     for _ in range(number):
         await asyncio.sleep(0)
 
 
-def sent_by(tasks: Iterable[_Sender]) -> list[float]:
-    """Return all times at which any of them was asked about, in order."""
-    return sorted(instant for task in tasks for instant in task.sent)
+def gaps(times: list[float]) -> list[float]:
+    """Return the seconds from each of the times to the next."""
+    return [after - before for before, after in pairwise(times)]
+
+
+def number_between(times: list[float], begin: float, end: float) -> int:
+    """Return how many of the times lie in a stretch of time."""
+    return sum(begin < instant <= end for instant in times)
 
 
 def most_within(times: list[float], seconds: float) -> int:
-    """Return how many of the sorted times lie in the fullest stretch of so many seconds."""
+    """Return how many of the sorted times lie in the fullest stretch of a length in seconds."""
     tick = 1e-6
     return max(
         (bisect_left(times, instant + seconds - tick) - at for at, instant in enumerate(times)),

@@ -1,37 +1,44 @@
-"""The budget of one account: spacing, backing off, and numbers that cannot be."""
+"""The budget of one account: spacing, shares, pauses, and how it finds a limit."""
 
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import pytest
 from hypothesis import given, strategies as st
 
 from asyncclient._many.budget import Budget
-from tests.many.service import most_within
+from tests.many.service import SLACK, most_within, number_between
 
 RATES = st.sampled_from([0.1, 1.0, 3.0, 20.0, 50.0, 1000.0])
-# What a late request may catch up, as a share of a second, and the one that opens a stretch.
-SLACK = 0.02
 
 
-def drain(budget: Budget, begin: float, end: float) -> list[float]:
-    """Send whatever may be sent between two instants, and return when."""
+def drain(budget: Budget, begin: float, end: float, demand: float = math.inf) -> list[float]:
+    """Send what may be sent between two instants, and return when.
+
+    Args:
+        budget: what allows it.
+        begin: the first instant.
+        end: the last one.
+        demand: requests a second at most.
+    """
     times: list[float] = []
-    now = begin
+    now = begin + budget.wait(begin)
     while now < end:
-        left = budget.wait(now)
-        if left > 0:
-            now += left
-        else:
-            budget.spend(now)
-            times.append(now)
+        budget.spend(now)
+        times.append(now)
+        now += 1 / demand
+        now += budget.wait(now)
     return times
+
+
+# --- spacing ------------------------------------------------------------------------------------
 
 
 @given(rate=RATES, pauses=st.lists(st.floats(0, 3), min_size=1, max_size=120))
 def test_never_above_the_rate_over_any_five_seconds(rate: float, pauses: list[float]) -> None:
-    """Whatever the pattern of arrivals, five seconds never hold more than the rate allows."""
+    """For any pattern of arrivals, five seconds never hold more than the rate allows."""
     budget = Budget(rate)
     now = 0.0
     times: list[float] = []
@@ -78,11 +85,21 @@ def test_a_late_request_is_caught_up() -> None:
     assert budget.wait(0.02) == 0
 
 
-def test_a_refusal_lowers_the_rate() -> None:
-    """A 429 takes the rate under what was really sent, ceiling or none."""
+def test_what_was_sent_fades() -> None:
+    """The measure of what is sent follows it up, and down when nothing is."""
     budget = Budget()
-    for number in range(400):
-        budget.spend(number / 40)
+    drain(budget, 0, 20, 50)
+    assert budget.sending(20.0) == pytest.approx(50, rel=0.05)
+    assert budget.sending(40.0) < 0.1
+
+
+# --- refusals -----------------------------------------------------------------------------------
+
+
+def test_a_refusal_lowers_the_rate() -> None:
+    """A 429 takes the rate under what was really sent, with a ceiling or without."""
+    budget = Budget()
+    drain(budget, 0, 10, 40)
     budget.refused(10.0, None)
     assert 36 < budget.rate < 40
     limited = Budget(1000.0)
@@ -106,11 +123,11 @@ def test_the_rate_falls_with_the_share_refused() -> None:
 
 
 def test_a_stray_refusal_costs_less_than_a_limit() -> None:
-    """One refusal in sixty, at no limit, leaves most of what is asked for."""
+    """One refusal in sixty, at no limit, leaves most of the demand."""
     budget = Budget()
     sent = 0
     for second in range(300):
-        times = drain_at_most(budget, float(second), second + 1.0, 50)
+        times = drain(budget, second, second + 1, 50)
         sent += len(times) if second >= 60 else 0
         for number, instant in enumerate(times):
             if number % 60 == second % 60:
@@ -118,24 +135,10 @@ def test_a_stray_refusal_costs_less_than_a_limit() -> None:
     assert sent / 240 > 35
 
 
-def drain_at_most(budget: Budget, begin: float, end: float, demand: int) -> list[float]:
-    """Send so many in a stretch, evenly, or what the budget allows of them."""
-    times: list[float] = []
-    now = begin
-    for number in range(demand):
-        now = max(now, begin + number / demand * (end - begin))
-        now += budget.wait(now)
-        if now >= end:
-            break
-        budget.spend(now)
-        times.append(now)
-    return times
-
-
 def test_a_pause_is_no_low_rate() -> None:
     """The seconds of a pause do not count as seconds in which little was sent."""
     budget = Budget()
-    drain_at_most(budget, 0.0, 5.0, 250)
+    drain(budget, 0, 5, 50)
     budget.refused(5.0, 30.0)
     low = budget.rate
     budget.spend(35.0)
@@ -146,8 +149,7 @@ def test_a_pause_is_no_low_rate() -> None:
 def test_a_refusal_early_on_is_measured_over_the_time_since() -> None:
     """One 429 among the first fifty of a crowd leaves about the rate at which they were sent."""
     budget = Budget()
-    for number in range(50):
-        budget.spend(number / 250)
+    drain(budget, 0, 0.2, 250)
     budget.refused(0.2, None)
     assert 200 < budget.rate < 250
 
@@ -155,62 +157,116 @@ def test_a_refusal_early_on_is_measured_over_the_time_since() -> None:
 def test_refusals_of_one_crowd_count_once() -> None:
     """A hundred refusals within a second lower the rate as one does."""
     one, many = Budget(), Budget()
-    for number in range(200):
-        one.spend(number / 40)
-        many.spend(number / 40)
-    one.refused(5.0, None)
+    for budget in (one, many):
+        drain(budget, 0, 5, 40)
+        budget.refused(5.0, None)
     for number in range(100):
         many.refused(5.0 + number / 200, None)
     assert many.rate == one.rate
 
 
-def test_it_is_never_refused_to_nothing() -> None:
-    """However often it was refused, it still asks twice a second."""
-    budget = Budget(50.0)
-    for second in range(100):
-        budget.refused(float(second * 2), None)
-    assert budget.rate == 2.0
-
-
-def test_a_rate_below_the_floor_is_kept() -> None:
-    """A refusal never raises a given rate that lies under the floor of found ones."""
-    budget = Budget(0.5)
+@pytest.mark.parametrize(("ceiling", "lowest"), [(50.0, 2.0), (0.5, 0.5)])
+def test_refusals_leave_two_requests_a_second(ceiling: float, lowest: float) -> None:
+    """Any number of refusals leaves that rate, and never raises a given one that is lower."""
+    budget = Budget(ceiling)
     budget.spend(0.0)
-    budget.refused(0.0, None)
-    assert budget.rate <= 0.5
+    for second in range(100):
+        budget.refused(second * 2, None)
+    assert budget.rate == lowest
 
 
-def test_it_creeps_up_to_the_ceiling() -> None:
-    """Without further refusals the rate rises gently, to the ceiling and no further."""
-    budget = Budget(50.0)
-    drain(budget, 0, 5)
-    budget.refused(5.0, None)
+def test_it_creeps_up_to_the_ceiling_by_requests() -> None:
+    """Without further refusals the rate rises gently; an idle hour is no success."""
+    budget, idle = Budget(50.0), Budget(50.0)
+    for each in (budget, idle):
+        drain(each, 0, 5)
+        each.refused(5.0, None)
     low = budget.rate
     drain(budget, 5, 6)
     assert low < budget.rate < 50
     drain(budget, 6, 40)
     assert budget.rate == 50
+    idle.spend(3605.0)
+    assert idle.rate < low * 1.1
 
 
-def test_an_idle_hour_does_not_count_as_success() -> None:
-    """The rate rises by what was asked without a refusal, not by time alone."""
-    budget = Budget(50.0)
-    drain(budget, 0, 5)
-    budget.refused(5.0, None)
-    low = budget.rate
-    budget.spend(3605.0)
-    assert budget.rate < low * 1.1
+def meet_limit(
+    budget: Budget, end: float, *, demand: float, limits: dict[float, float], hint: float | None
+) -> tuple[list[float], list[float]]:
+    """Send to a provider that answers a number of requests within any second, by a limit.
+
+    Args:
+        budget: what allows the requests.
+        end: when to stop.
+        demand: requests a second at most.
+        limits: the limit from each instant on.
+        hint: what its refusals ask.
+
+    Returns:
+        when requests were sent, and when they were refused.
+    """
+    sent: list[float] = []
+    refused: list[float] = []
+    answered: deque[float] = deque()
+    now = 0.0
+    while now < end:
+        budget.spend(now)
+        sent.append(now)
+        while answered and answered[0] <= now - 1:
+            answered.popleft()
+        if len(answered) >= next(limit for since, limit in limits.items() if now >= since):
+            refused.append(now)
+            budget.refused(now, hint)
+        else:
+            answered.append(now)
+        now += 1 / demand
+        now += budget.wait(now)
+    return sent, refused
+
+
+@pytest.mark.parametrize("hint", [None, 2.0], ids=["silent", "hint"])
+def test_a_limit_is_found(hint: float | None) -> None:
+    """Under a limit that is not known, it soon sends about as many, and is seldom refused."""
+    sent, refused = meet_limit(Budget(), 180, demand=200, limits={0: 20}, hint=hint)
+    late, in_vain = number_between(sent, 60, 180), number_between(refused, 60, 180)
+    assert 13 <= (late - in_vain) / 120 <= 20
+    assert in_vain <= 0.1 * late
+
+
+def test_a_found_limit_is_outgrown() -> None:
+    """When the provider's limit rises, so does what is sent."""
+    limits = {60: math.inf, 0: 10}
+    sent, _ = meet_limit(Budget(), 240, demand=100, limits=limits, hint=None)
+    assert number_between(sent, 200, 240) >= 39 * 50
+
+
+# --- pauses -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("hint", "paused"), [(7.0, 7.0), (60.0, 60.0), (61.0, 60.0), (1e9, 60.0)], ids=str
+    ("hint", "paused"),
+    [
+        (7.0, 7.0),
+        (60.0, 60.0),
+        (61.0, 60.0),
+        (1e9, 60.0),
+        (None, 0.0),
+        (0.0, 0.0),
+        (-1.0, 0.0),
+        (math.nan, 0.0),
+        (math.inf, 0.0),
+        (-math.inf, 0.0),
+    ],
+    ids=str,
 )
-def test_a_hint_pauses_the_account(hint: float, paused: float) -> None:
-    """The provider's `Retry-After` holds up the whole account, for a minute at most."""
-    budget = Budget()
+def test_a_hint_pauses_the_account(hint: float | None, paused: float) -> None:
+    """A hint holds up the account, for a minute at most; one that is no time changes nothing."""
+    budget = Budget(10.0)
     budget.refused(100.0, hint)
     assert budget.wait(100.0) == pytest.approx(paused)
     assert budget.wait(100.0 + paused) == 0
+    budget.spend(100.0 + paused)
+    assert 0 < budget.wait(100.0 + paused) < 1
 
 
 def test_a_second_hint_pauses_too() -> None:
@@ -222,14 +278,64 @@ def test_a_second_hint_pauses_too() -> None:
     assert budget.wait(1.0) == pytest.approx(8.5)
 
 
-@pytest.mark.parametrize("hint", [None, 0.0, -1.0, math.nan, math.inf, -math.inf], ids=str)
-def test_a_hint_that_cannot_be_pauses_nothing(hint: float | None) -> None:
-    """A hint of 0, less, infinity or no number holds nothing up and breaks nothing."""
-    budget = Budget(10.0)
-    budget.refused(100.0, hint)
-    assert budget.wait(100.0) == 0
-    budget.spend(100.0)
-    assert 0 < budget.wait(100.0) < 1
+# --- shares of a rate ---------------------------------------------------------------------------
+
+
+def test_a_share_takes_effect_at_once() -> None:
+    """Within a second of a change requests go out at the new rate, down and up."""
+    budget = Budget(60)
+    for number, share in enumerate((1, 1 / 3, 1 / 30, 0.5, 1)):
+        begin = number * 10
+        budget.take_share(share, begin)
+        times = drain(budget, begin, begin + 10)
+        assert budget.rate == pytest.approx(60 * share)
+        assert number_between(times, begin, begin + 1) == pytest.approx(60 * share, abs=2.5)
+        assert number_between(times, begin + 1, begin + 10) == pytest.approx(540 * share, abs=2)
+    assert budget.rate == 60
+
+
+def test_a_pause_stays_a_pause() -> None:
+    """What the provider asked is waited in full when the share changes meanwhile."""
+    budget = Budget(400)
+    budget.take_share(0.25, 0)
+    drain(budget, 0, 2)
+    budget.refused(2.0, 10.0)
+    for number, share in enumerate((1, 0.1)):
+        budget.take_share(share, 4 + number)
+        assert budget.wait(4 + number) == pytest.approx(8 - number)
+
+
+def test_a_found_limit_is_shared_too() -> None:
+    """Half of what was found by backing off is sent at first, and it finds itself from there."""
+    budget = Budget()
+    drain(budget, 0, 10, 40)
+    budget.refused(10.0, None)
+    found = budget.rate
+    budget.take_share(0.5, 10)
+    assert budget.rate == pytest.approx(found / 2)
+    times = drain(budget, 10, 60, 40)
+    assert number_between(times, 10, 13) <= 3 * 25
+    assert number_between(times, 50, 60) > 300
+
+
+@pytest.mark.parametrize("crew", [2, 3, 7])
+def test_budgets_that_share_keep_one_rate(crew: int) -> None:
+    """As budgets come and go one by one, their sum keeps the rate in every second, and uses it."""
+    budgets: list[Budget] = []
+    times: list[float] = []
+    end = 0.0
+    for number in [*range(1, crew + 1), *range(crew - 1, 0, -1)]:
+        budgets = [*budgets, Budget(42)] if number > len(budgets) else budgets[:number]
+        for budget in budgets:
+            budget.take_share(1 / number, end)
+        for budget in budgets:
+            times += drain(budget, end, end + 10)
+        end += 10
+    assert most_within(sorted(times), 1) <= 42 * (1 + SLACK) + crew + 1
+    assert number_between(times, 2, end) >= 0.97 * 42 * (end - 2)
+
+
+# --- in any order -------------------------------------------------------------------------------
 
 
 @given(
@@ -244,7 +350,7 @@ def test_a_hint_that_cannot_be_pauses_nothing(hint: float | None) -> None:
     ceiling=st.sampled_from([0.5, 10.0, math.inf]),
 )
 def test_it_always_goes_on(events: list[tuple[float, str, float | None]], ceiling: float) -> None:
-    """Whatever happens, the rate stays a number within its bounds and the wait under a minute."""
+    """After any events, the rate is a number within its bounds and the wait under a minute."""
     budget = Budget(ceiling)
     now = 0.0
     for pause, what, hint in events:
@@ -256,12 +362,3 @@ def test_it_always_goes_on(events: list[tuple[float, str, float | None]], ceilin
         assert 0 < budget.rate <= ceiling
         assert 0 <= budget.wait(now) < 60.001
         assert 0 <= budget.sending(now) < math.inf
-
-
-def test_what_was_sent_of_late_fades() -> None:
-    """The measure of what is sent follows it up, and down when nothing is."""
-    budget = Budget()
-    for number in range(1000):
-        budget.spend(number / 50)
-    assert budget.sending(20.0) == pytest.approx(50, rel=0.05)
-    assert budget.sending(40.0) < 0.1

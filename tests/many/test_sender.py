@@ -1,0 +1,243 @@
+"""Looks are sent in their turn: at the rate, within the concurrency, and not in a pause."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import anyio
+import pytest
+
+from asyncclient import Poller, Schedule
+from asyncclient.errors import RateLimited, WaitTimeout
+from tests.many.service import (
+    EVERY_SECOND,
+    SLACK,
+    Item,
+    Service,
+    items,
+    job,
+    most_within,
+    number_between,
+    start,
+    start_all,
+)
+from tests.waiting.scenario import Job
+
+
+async def run_short(poller: Poller, tasks: list[Item], seconds: float) -> None:
+    """Wait for tasks that never end, for a number of seconds."""
+    waits = start_all(poller, tasks, timeout=math.inf)
+    await asyncio.sleep(seconds)
+    for wait in waits:
+        wait.cancel()
+    await asyncio.wait(waits)
+
+
+# --- at the rate --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [4.0, 50.0])
+async def test_the_rate_is_kept_and_used(rate: float) -> None:
+    """Where polls are always due, no five seconds hold more than the rate, and none less."""
+    service = Service("acme")
+    async with Poller(rate=rate, schedule=EVERY_SECOND) as poller:
+        await run_short(poller, items(service, 100), 22)
+        assert poller.stats().budgets[0].rate == rate
+    assert most_within(service.sent, 5) <= math.ceil(rate * (5 + SLACK)) + 1
+    assert number_between(service.sent, 1, 21) >= 20 * rate - 1
+
+
+async def test_an_account_without_a_rate_is_polled_by_the_schedule_alone() -> None:
+    """A mapping limits only the providers that it names."""
+    named, other = Service("named"), Service("other")
+    async with Poller(rate={"named": 5}, schedule=EVERY_SECOND) as poller:
+        await asyncio.gather(
+            run_short(poller, items(named, 50), 20),
+            run_short(poller, items(other, 50, prefix="other"), 20),
+        )
+        assert [budget.rate for budget in poller.stats().budgets] == [5, math.inf]
+    assert len(named.sent) <= 102
+    assert len(other.sent) >= 950
+
+
+async def test_accounts_of_one_provider_have_budgets_of_their_own() -> None:
+    """Two accounts of one provider are not counted together."""
+    one, two = Service("acme"), Service("acme")
+    two.budget = ("acme", "another account")
+    async with Poller(rate={"acme": 5}, schedule=EVERY_SECOND) as poller:
+        await asyncio.gather(
+            run_short(poller, items(one, 30), 20),
+            run_short(poller, items(two, 30, prefix="two"), 20),
+        )
+        assert len(poller.stats().budgets) == 2
+    assert [len(one.sent), len(two.sent)] == pytest.approx([100, 100], abs=2)
+
+
+async def test_lag_is_reported() -> None:
+    """The lag in `stats` is 0 where there is room, and grows as polls come later than due."""
+    service = Service()
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        await run_short(poller, items(service, 50), 20)
+        assert poller.stats().lag_p99 == 0
+    async with Poller(rate=10, schedule=EVERY_SECOND) as poller:
+        start_all(poller, items(service, 100))
+        await asyncio.sleep(120)
+        stats = poller.stats()
+    assert 7 <= stats.lag_p50 <= 11
+    assert stats.lag_p50 <= stats.lag_p99 <= 30
+    assert stats.budgets[0].polls_per_second == pytest.approx(10, rel=0.15)
+    assert 80 <= stats.budgets[0].ready <= 100
+
+
+# --- refusals -----------------------------------------------------------------------------------
+
+
+async def test_a_refusal_pauses_the_whole_account() -> None:
+    """After a 429 that asks for ten seconds no task of that account is polled before."""
+    service = Service(limit=30, retry_after=10.0)
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        await run_short(poller, items(service, 40), 60)
+    first = service.refused[0]
+    assert number_between(service.sent, first, first + 10 - 1e-6) == 0
+
+
+async def test_one_account_does_not_pause_another() -> None:
+    """A provider that refuses everything leaves the polls of another on time."""
+    bad, good = Service("bad", limit=0, retry_after=30.0), Service("good")
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        await asyncio.gather(
+            run_short(poller, items(bad, 50), 30),
+            run_short(poller, items(good, 5, prefix="good"), 30),
+        )
+    assert len(good.sent) >= 5 * 29
+
+
+@pytest.mark.parametrize(
+    ("failure", "refused"),
+    [(RateLimited("429", status=429, retry_after=1.0), 1), (ConnectionResetError("reset"), 0)],
+    ids=["429", "reset"],
+)
+async def test_refusals_alone_slow_the_account(failure: Exception, refused: int) -> None:
+    """`stats` counts failed polls, and those among them that the provider refused."""
+    async with Poller() as poller:
+        await poller.wait(Job(failure, "done"))
+        stats = poller.stats()
+    assert (stats.polls, stats.errors, stats.budgets[0].refused) == (2, 1, refused)
+    assert (stats.budgets[0].rate < math.inf) == bool(refused)
+
+
+# --- within the concurrency ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("concurrency", [1, 7])
+async def test_concurrency_is_bounded(concurrency: int) -> None:
+    """Never more polls of an account are under way than allowed; an answer makes room at once."""
+    service = Service(latency=0.5)
+    async with Poller(concurrency=concurrency, schedule=EVERY_SECOND) as poller:
+        await run_short(poller, items(service, 40), 9.9)
+    assert service.most_in_flight == concurrency
+    rounds = [number * 0.5 for number in range(20) for _ in range(concurrency)]
+    assert service.sent == pytest.approx(rounds)
+
+
+async def test_hanging_requests_do_not_delay_another_provider() -> None:
+    """Many more requests than the concurrency hang at one provider: another answers on time."""
+    stuck, quick = Service("stuck", latency=math.inf), Service("quick")
+    async with Poller(schedule=EVERY_SECOND, concurrency=10) as poller:
+        waits = start_all(poller, items(stuck, 100), timeout=120)
+        await asyncio.sleep(5)
+        outcomes = await asyncio.gather(
+            *start_all(poller, [Item(quick, f"quick-{number}", 20) for number in range(5)])
+        )
+        assert [outcome.elapsed for outcome in outcomes] == pytest.approx([15] * 5, abs=1)
+        ends = await asyncio.gather(*waits)
+        assert {type(outcome.error) for outcome in ends} == {WaitTimeout}
+    assert anyio.current_time() < 131
+
+
+# --- in their turn (the order alone is in test_queue.py) ----------------------------------------
+
+
+async def test_weight_shares_a_short_budget() -> None:
+    """Under a short budget, four times the weight is polled about twice as often."""
+    service = Service()
+    usual, other = items(service, 40), items(service, 40, prefix="other")
+    async with Poller(rate=5, schedule=Schedule(first=2, factor=1, cap=2)) as poller:
+        start_all(poller, usual, timeout=math.inf)
+        start_all(poller, other, timeout=math.inf, weight=4)
+        await asyncio.sleep(200)
+    shares = [sum(len(item.sent) for item in some) for some in (other, usual)]
+    assert shares[0] / shares[1] == pytest.approx(2, rel=0.4)
+
+
+async def test_weight_changes_nothing_where_there_is_room() -> None:
+    """With budget enough, every task is polled by the schedule, at any weight."""
+    service = Service()
+    usual, heavy = Item(service, "usual"), Item(service, "heavy")
+    async with Poller(rate=50, schedule=EVERY_SECOND) as poller:
+        start_all(poller, [usual])
+        start_all(poller, [heavy], weight=100)
+        await asyncio.sleep(100)
+    assert len(usual.sent) == len(heavy.sent)
+
+
+async def test_a_last_poll_goes_before_hundreds_that_are_merely_due() -> None:
+    """Where each poll waits half a minute for its turn, one on a deadline is made at once."""
+    service = Service()
+    hasty = Item(service, "hasty", ends=19)
+    half_a_minute = Schedule(first=30, factor=1, cap=30, jitter=0)
+    async with Poller(rate=10, schedule=half_a_minute) as poller:
+        hurried = start(poller.wait(hasty, timeout=20))
+        start_all(poller, items(service, 600))
+        outcome = await hurried
+        assert poller.stats().budgets[0].ready > 100
+    assert outcome.result == "done"
+    assert hasty.sent == pytest.approx([0, 20], abs=0.11)
+
+
+@pytest.mark.parametrize("crowd", [0, 100, 300])
+@pytest.mark.parametrize("way", ["wait", "as_done"])
+async def test_a_short_budget_costs_no_task_its_last_poll(crowd: int, way: str) -> None:
+    """What ended in time is seen to, though others stand before it in line at its deadline."""
+    service = Service()
+    task = Item(service, "task", ends=9.5)
+    async with Poller(rate=20, schedule=Schedule(first=1, factor=1, cap=1)) as poller:
+        start_all(poller, items(service, crowd, prefix="other"), timeout=math.inf)
+        await asyncio.sleep(0)
+        if way == "wait":
+            assert await poller.wait(task, timeout=10) == "done"
+        else:
+            ends = [done async for done in poller.as_done([task], timeout=10)]
+            assert [done.result for done in ends] == ["done"]
+        assert anyio.current_time() <= 10.5
+
+
+async def test_a_budget_that_gives_no_poll_at_all_ends_in_time() -> None:
+    """Where more last polls are due than the budget has, those that were not sent are timeouts."""
+    service = Service()
+    tasks = items(service, 300, ends=9.5)
+    async with Poller(rate=20, schedule=Schedule(first=1, factor=1, cap=1)) as poller:
+        outcomes = await asyncio.gather(*start_all(poller, tasks, timeout=10))
+    ended = sum(outcome.error is None for outcome in outcomes)
+    late = [outcome for outcome in outcomes if outcome.error is not None]
+    assert 10 <= ended <= 20
+    assert all(isinstance(outcome.error, WaitTimeout) for outcome in late)
+    assert all(10 <= outcome.elapsed <= 15 for outcome in late)
+
+
+async def test_a_poll_that_has_not_begun_gives_its_place_back() -> None:
+    """A wait that is left between the start of its poll and its first step keeps no place."""
+    async with Poller(schedule=EVERY_SECOND, concurrency=1) as poller:
+        doomed: list[asyncio.Task[object]] = []
+
+        def leave() -> None:
+            doomed[0].cancel()
+
+        # In the same turn in which the second poll is sent, and before it.
+        asyncio.get_running_loop().call_at(1.0, leave)
+        doomed.append(asyncio.get_running_loop().create_task(poller.wait(job("left"))))
+        await asyncio.sleep(2)
+        assert poller.stats().in_flight == 0
+        assert [budget.in_flight for budget in poller.stats().budgets] == [0]
+        assert (await poller.wait(job("other", "done"), timeout=5)).word == "done"
