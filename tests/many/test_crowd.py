@@ -11,7 +11,7 @@ import pytest
 
 from asyncclient import Poller, Schedule
 from asyncclient._many.crowd import Arrivals, DueTimes
-from tests.many.service import Item, Service, items, most_within, start, start_all
+from tests.many.service import Item, Service, items, most_within, start_all
 
 EVERY_FIVE = Schedule(first=5, factor=1, cap=5)
 
@@ -26,17 +26,17 @@ def test_the_emptier_moment_is_taken() -> None:
     assert counts.emptier(10.0, 1.0, 2.0) == 1.0
 
 
-def test_counts_stay_few() -> None:
-    """However long it runs, and however far ahead polls are due, few counts are kept."""
+def test_counts_are_kept_for_a_minute_ahead() -> None:
+    """The number of counts stays bounded over time, and for polls that are due in months."""
     counts = DueTimes()
-    for number in range(100_000):
+    for number in range(10_000):
         now = number * 0.05
         counts.note(now + 3.0, now)
         counts.note(now + 3e6, now)
     assert counts.kept() <= 2401
 
 
-def test_ten_are_looked_at_at_once_and_the_others_spread() -> None:
+def test_ten_begin_at_once_and_the_others_are_spread() -> None:
     """Of a hundred that come together, ten begin at once; no two others begin close together."""
     arrivals = Arrivals()
     phases = [arrivals.phase(5.0) for _ in range(100)]
@@ -46,6 +46,12 @@ def test_ten_are_looked_at_at_once_and_the_others_spread() -> None:
     gaps = [after - before for before, after in pairwise(spread)]
     assert min(gaps) >= 0.3 / 90
     assert max(gaps) <= 3 / 90
+
+
+def test_a_steady_stream_is_no_crowd() -> None:
+    """Fifty new tasks a second all begin at once."""
+    arrivals = Arrivals()
+    assert [arrivals.phase(number * 0.02) for number in range(500)] == [0.0] * 500
 
 
 @pytest.mark.parametrize(("rest", "at_once"), [(0.0, 0), (0.03, 3), (0.1, 10), (60.0, 10)])
@@ -64,72 +70,41 @@ def test_after_a_crowd_there_is_soon_room_again(rest: float, at_once: int) -> No
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("seed", range(6))
-async def test_a_crowd_is_spread(seed: int) -> None:
+async def test_a_great_crowd_is_spread(seed: int) -> None:
     """Of 2,000 tasks submitted at once, at most 66 are polled in any tenth of a second.
 
     Flat is 44; gaps drawn by chance alone gave up to 80.
     """
     service = Service(latency=0.05)
     async with Poller(schedule=EVERY_FIVE, rng=Random(seed), concurrency=1000) as poller:
-        waits = start_all(poller, items(service, 2000), timeout=600)
+        start_all(poller, items(service, 2000), timeout=600)
         await asyncio.sleep(60)
-        for wait in waits:
-            wait.cancel()
     assert len(service.sent) >= 2000 * 12
     assert most_within(service.sent, 0.1) <= 66
 
 
 async def test_a_crowd_in_a_loop_is_spread() -> None:
-    """The same holds for one `as_done` over all of them."""
+    """Of 800 tasks of one `as_done`, at most 30 are polled in any tenth of a second.
+
+    Flat is 18; gaps drawn by chance alone gave up to 34.
+    """
     service = Service()
     async with Poller(schedule=EVERY_FIVE, rng=Random(7)) as poller:
-        with anyio.move_on_after(30):
-            async for _ in poller.as_done(items(service, 2000)):
+        with anyio.move_on_after(20):
+            async for _ in poller.as_done(items(service, 800)):
                 pass
-    assert most_within(service.sent, 0.1) <= 75
+    assert most_within(service.sent, 0.1) <= 30
 
 
-async def test_each_of_a_crowd_is_polled_within_the_first_gap() -> None:
-    """Spreading delays no first poll by more than the schedule's first gap."""
-    tasks = items(Service(), 2000)
+async def test_a_crowd_does_not_hold_up_what_comes_later() -> None:
+    """Its first polls all come within the first gap, and a lone task is polled at once again."""
+    tasks = items(Service(), 100)
+    late = Item(Service(), "late", 0)
     async with Poller(schedule=EVERY_FIVE) as poller:
-        waits = start_all(poller, tasks)
-        await asyncio.sleep(5)
-        assert all(task.sent for task in tasks)
-        for wait in waits:
-            wait.cancel()
-
-
-async def test_a_lone_task_is_polled_at_once() -> None:
-    """Without a crowd the first poll is not put off, the first time and every time."""
-    async with Poller(schedule=EVERY_FIVE) as poller:
-        for number in range(50):
-            began = anyio.current_time()
-            task = Item(Service(), number, 0)
-            assert await poller.wait(task) == "done"
-            assert task.sent == [began]
-            await asyncio.sleep(0.5)
-
-
-async def test_a_steady_stream_is_polled_at_once() -> None:
-    """Fifty new tasks a second are no crowd."""
-    async with Poller(schedule=EVERY_FIVE) as poller:
-        waits: list[asyncio.Task[object]] = []
-        tasks = [Item(Service(), number, 0) for number in range(500)]
-        for task in tasks:
-            waits.append(asyncio.ensure_future(start(poller.wait(task))))
-            await asyncio.sleep(0.02)
-        await asyncio.gather(*waits)
-    assert [task.sent[0] for task in tasks] == pytest.approx([n * 0.02 for n in range(500)])
-
-
-async def test_after_a_crowd_a_lone_task_is_polled_at_once_again() -> None:
-    """A crowd of a while ago holds up no one."""
-    async with Poller(schedule=EVERY_FIVE) as poller:
-        waits = start_all(poller, items(Service(), 2000))
+        start_all(poller, tasks)
         await asyncio.sleep(1)
-        late = Item(Service(), "late", 0)
+        assert [task.sent[:1] for task in tasks].count([0.0]) == 10
         assert await poller.wait(late) == "done"
         assert late.sent == [1.0]
-        for wait in waits:
-            wait.cancel()
+        await asyncio.sleep(4)
+        assert all(task.sent for task in tasks)

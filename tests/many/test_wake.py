@@ -9,17 +9,24 @@ import anyio
 import pytest
 
 from asyncclient import Poller, Schedule, TaskRef
-from asyncclient.providers.coze import Coze
-from asyncclient.testing import ScriptedTransport
-from tests.many.service import Item, Service, items, most_within, start, start_all, turns
-from tests.waiting.scenario import Job, ends_at, run_of, run_says
+from tests.many.service import (
+    EVERY_SECOND,
+    Item,
+    Service,
+    gaps,
+    items,
+    most_within,
+    start,
+    start_all,
+    turns,
+)
+from tests.waiting.scenario import Job, ends_at
 
 EVERY_MINUTE = Schedule(first=60, factor=1, cap=60, jitter=0)
-EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)
 
 
 async def test_a_signal_makes_the_next_poll_immediate() -> None:
-    """A task that is woken between two polls is asked about at that moment."""
+    """A task that is woken between two polls is polled at that moment."""
     task = Item(Service(), "job", ends=10)
     async with Poller(schedule=EVERY_MINUTE) as poller:
         waiting = start(poller.wait(task))
@@ -29,73 +36,32 @@ async def test_a_signal_makes_the_next_poll_immediate() -> None:
     assert task.sent == pytest.approx([0, 12.5])
 
 
-async def test_a_signal_by_reference() -> None:
-    """A handle's reference, as a webhook's event has it, wakes the handle's wait."""
-    transport = ScriptedTransport([run_says("Running"), run_says("Success")])
-    run = run_of(transport)
-    async with Poller(schedule=EVERY_MINUTE) as poller:
-        waiting = start(poller.wait(run))
-        await asyncio.sleep(5)
-        assert poller.wake(TaskRef("coze", "workflow_run", {"workflow_id": "1"})) is False
-        assert poller.wake(run.ref) is True
-        assert (await waiting).elapsed == pytest.approx(5)
-
-
-async def test_a_reference_wakes_the_task_of_each_account() -> None:
-    """A reference names no account: every task that it may mean is woken."""
-    transports = [ScriptedTransport([run_says("Running"), run_says("Success")]) for _ in range(2)]
-    runs = [
-        Coze(transport, token="pat_fake", base_url=base).workflow_run("7350", "42")
-        for transport, base in zip(transports, [Coze.COM, Coze.CN], strict=True)
-    ]
-    async with Poller(schedule=EVERY_MINUTE) as poller:
-        waits = [start(poller.wait(run)) for run in runs]
-        await asyncio.sleep(5)
-        assert poller.wake(runs[0].ref) is True
-        outcomes = await asyncio.gather(*waits)
-    assert [outcome.elapsed for outcome in outcomes] == pytest.approx([5, 5])
-
-
 async def test_a_signal_before_the_first_poll() -> None:
     """One of a crowd whose first poll was put off is polled at once when it is woken."""
-    tasks = items(Service(), 200)
+    tasks = items(Service(), 20)
     async with Poller(schedule=EVERY_MINUTE) as poller:
-        waits = start_all(poller, tasks)
+        start_all(poller, tasks)
         await asyncio.sleep(0.5)
         late = next(task for task in tasks if not task.sent)
         assert poller.wake(late.key)
         await turns()
         assert late.sent == [0.5]
-        for wait in waits:
-            wait.cancel()
 
 
 async def test_a_signal_during_a_poll_makes_one_more() -> None:
     """A poll under way may have missed the end, so one follows right after it, and only one."""
-    job = Job(ends_at(10.5), latency=1.0)
+    job = Job(ends_at(25), latency=1.0)
     async with Poller(schedule=Schedule(first=10, factor=1, cap=10, jitter=0)) as poller:
         waiting = start(poller.wait(job))
         await asyncio.sleep(10.75)
-        assert poller.wake(job.key)
-        assert poller.wake(job.key)
-        await waiting
-    assert job.sent == pytest.approx([0, 10, 11])
-
-
-async def test_a_signal_during_a_poll_is_spent_once() -> None:
-    """After the one more poll the schedule goes on as before."""
-    task = Item(Service(latency=0.5))
-    async with Poller(schedule=Schedule(first=10, factor=1, cap=10, jitter=0)) as poller:
-        waiting = start(poller.wait(task, timeout=25))
-        await asyncio.sleep(0.25)
         for _ in range(5):
-            poller.wake("item")
+            assert poller.wake(job.key)
         await waiting
-    assert task.sent == pytest.approx([0, 0.5, 10.5, 20.5, 25])
+    assert job.sent == pytest.approx([0, 10, 11, 21, 31])
 
 
-async def test_a_signal_for_no_one() -> None:
-    """A key or reference that no one waits for is reported as such, and changes nothing."""
+async def test_a_signal_without_a_waiter_changes_nothing() -> None:
+    """A key or reference without a pending wait is reported as such, and polls nothing."""
     async with Poller() as poller:
         assert poller.wake("unknown") is False
         assert poller.wake(TaskRef("coze", "workflow_run", {"id": "1"})) is False
@@ -112,14 +78,10 @@ async def test_forged_and_doubled_signals_change_only_the_time(word: str) -> Non
     stormy = Item(Service(), "stormy", 95, word)
     async with Poller(schedule=EVERY_MINUTE) as poller:
         waits = start_all(poller, [calm, stormy])
-
-        async def forge() -> None:
-            while not waits[1].done():
-                await asyncio.sleep(0.7)
-                for _ in range(3):
-                    poller.wake("stormy")
-
-        await forge()
+        while not waits[1].done():
+            await asyncio.sleep(0.7)
+            for _ in range(3):
+                poller.wake("stormy")
         quiet, noisy = [await wait for wait in waits]
     assert type(quiet.error) is type(noisy.error)
     assert quiet.result == noisy.result
@@ -129,34 +91,30 @@ async def test_forged_and_doubled_signals_change_only_the_time(word: str) -> Non
 
 
 async def test_signals_do_not_exceed_the_rate() -> None:
-    """However many signals come, the account is asked no more often than its rate allows."""
+    """Under any number of signals, an account is polled at its rate and no more."""
     service = Service()
-    tasks = items(service, 50)
+    tasks = items(service, 20)
     async with Poller(rate=10, schedule=EVERY_MINUTE) as poller:
-        waits = start_all(poller, tasks, timeout=math.inf)
-        for _ in range(300):
+        start_all(poller, tasks, timeout=math.inf)
+        for _ in range(100):
             await asyncio.sleep(0.1)
             for task in tasks:
                 poller.wake(task.key)
-        for wait in waits:
-            wait.cancel()
     assert most_within(service.sent, 5) <= 10 * 5.02 + 1
-    assert len(service.sent) >= 290
+    assert len(service.sent) >= 97
 
 
-@pytest.mark.parametrize("latency", [0.0, 0.03, 0.25])
+@pytest.mark.parametrize("latency", [0.0, 0.25])
 async def test_a_flood_of_signals_polls_ten_times_a_second_at_most(latency: float) -> None:
     """A thousand signals a second make ten polls a second of that task at most."""
     task = Item(Service(latency=latency), "job")
     hourly = Schedule(first=3600, factor=1, cap=3600, jitter=0)
     async with Poller(schedule=hourly) as poller:
-        waiting = start(poller.wait(task))
+        start_all(poller, [task])
         for _ in range(3000):
             poller.wake("job")
             await asyncio.sleep(0.001)
-        waiting.cancel()
-    gaps = [after - before for before, after in zip(task.sent, task.sent[1:], strict=False)]
-    assert min(gaps) == pytest.approx(max(0.1, latency), abs=0.002)
+    assert min(gaps(task.sent)) == pytest.approx(max(0.1, latency), abs=0.002)
     assert most_within(task.sent, 1.0) <= 11
     assert len(task.sent) >= 10
 
@@ -166,26 +124,22 @@ async def test_a_signal_goes_before_what_is_merely_due() -> None:
     service = Service()
     woken = Item(service, "woken")
     async with Poller(rate=5, schedule=EVERY_SECOND) as poller:
-        waits = start_all(poller, [woken, *items(service, 300)], timeout=math.inf)
+        start_all(poller, [woken, *items(service, 300)], timeout=math.inf)
         await asyncio.sleep(90)
         before = anyio.current_time()
         assert poller.wake("woken")
         await asyncio.sleep(5)
         assert [instant for instant in woken.sent if instant >= before]
-        for wait in waits:
-            wait.cancel()
 
 
 async def test_a_signal_in_a_pause_waits_for_its_end() -> None:
     """When the provider has asked for a pause, a signal does not break it."""
     service = Service(limit=1, retry_after=20.0)
     async with Poller(schedule=EVERY_SECOND) as poller:
-        waits = start_all(poller, items(service, 2))
+        start_all(poller, items(service, 2))
         await asyncio.sleep(5)
         sent = len(service.sent)
         for key in ("item-0", "item-1"):
-            poller.wake(key)
+            assert poller.wake(key)
         await asyncio.sleep(10)
         assert len(service.sent) == sent
-        for wait in waits:
-            wait.cancel()
