@@ -10,14 +10,15 @@ import math
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Coroutine, Hashable, Iterable
+from dataclasses import KW_ONLY, dataclass, field
 from itertools import pairwise
 from typing import TypeVar
 
 import anyio
 
-from asyncclient import Observation, Poller, Schedule
+from asyncclient import Observation, Poller, Schedule, Task
 from asyncclient.errors import RateLimited
-from tests.waiting.scenario import WORDS, Job, Outcome, outcome_of
+from tests.waiting.scenario import WORDS, Entry, Job, Outcome, outcome_of
 
 T = TypeVar("T")
 
@@ -26,43 +27,24 @@ EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)
 SLACK = 0.02
 
 
+@dataclass(eq=False)
 class Service:
-    """A remote service: it counts the requests, and refuses those over its limit.
+    """A remote service: it counts the requests, and refuses those over its limit."""
 
-    Args:
-        name: the provider, by which budgets are counted.
-        latency: seconds that each request takes; `inf` hangs.
-        limit: requests within any second that it answers; the others get a 429.
-        retry_after: what the 429 says.
-        documented_rate: the limit that its handles report.
+    name: str = "fake"  # the provider, by which budgets are counted
+    _: KW_ONLY
+    latency: float = 0.0  # seconds that each request takes; `inf` hangs
+    limit: float = math.inf  # requests within any second that it answers; the others get a 429
+    retry_after: float | None = None  # what the 429 says
+    documented_rate: float | None = None  # the limit that its handles report
+    fault: Exception | None = None  # what it raises instead of an answer
+    sent: list[float] = field(default_factory=list[float])  # when each request came
+    refused: list[float] = field(default_factory=list[float])  # when each was refused
+    in_flight: int = 0  # requests that it has not answered
+    most_in_flight: int = 0  # the most of them at a time
 
-    Attributes:
-        fault: what it raises instead of an answer; None for an answer.
-        sent: when each request came.
-        refused: when each request was refused.
-        in_flight: requests that it has not answered.
-        most_in_flight: the most of them at a time.
-    """
-
-    def __init__(
-        self,
-        name: str = "fake",
-        *,
-        latency: float = 0.0,
-        limit: float = math.inf,
-        retry_after: float | None = None,
-        documented_rate: float | None = None,
-    ) -> None:
-        self.budget: tuple[str, ...] = (name, "account")
-        self.latency = latency
-        self.limit = limit
-        self.retry_after = retry_after
-        self.documented_rate = documented_rate
-        self.fault: Exception | None = None
-        self.sent: list[float] = []
-        self.refused: list[float] = []
-        self.in_flight = 0
-        self.most_in_flight = 0
+    def __post_init__(self) -> None:
+        self.budget: tuple[str, ...] = (self.name, "account")
         self._answered: deque[float] = deque()
 
     async def ask(self) -> None:
@@ -91,30 +73,16 @@ class Service:
         self._answered.append(now)
 
 
+@dataclass(eq=False, slots=True)
 class Item:
-    """One job of a service: at work until an instant, and then ended with a word.
+    """One job of a service: at work until an instant, and then ended with a word."""
 
-    Args:
-        service: who runs it.
-        key: its identity.
-        ends: when it ends.
-        word: how.
-
-    Attributes:
-        sent: when it was asked about.
-    """
-
-    __slots__ = ("_busy", "ends", "key", "sent", "service", "word")
-
-    def __init__(
-        self, service: Service, key: Hashable = "item", ends: float = math.inf, word: str = "done"
-    ) -> None:
-        self.service = service
-        self.key = key
-        self.ends = ends
-        self.word = word
-        self.sent: list[float] = []
-        self._busy = False
+    service: Service
+    key: Hashable = "item"
+    ends: float = math.inf
+    word: str = "done"
+    sent: list[float] = field(default_factory=list[float])  # when it was polled
+    _busy: bool = False
 
     @property
     def kind(self) -> str:
@@ -144,7 +112,7 @@ class Item:
         return Observation(WORDS.state_of(word), word, word)
 
 
-def job(key: Hashable, *script: str | Exception, latency: float = 0.0) -> Job:
+def job(key: Hashable, *script: Entry, latency: float = 0.0) -> Job:
     """Make a job with a key of its own."""
     made = Job(*(script or ("running",)), latency=latency)
     made.key = key
@@ -164,8 +132,8 @@ def start(waiting: Coroutine[object, object, T]) -> asyncio.Task[Outcome[T]]:
 
 
 def start_all(
-    poller: Poller, tasks: Iterable[Item], *, timeout: float = 600.0, weight: float = 1.0
-) -> list[asyncio.Task[Outcome[str]]]:
+    poller: Poller, tasks: Iterable[Task[T]], *, timeout: float = 600.0, weight: float = 1.0
+) -> list[asyncio.Task[Outcome[T]]]:
     """Wait for many in the background."""
     return [start(poller.wait(task, timeout=timeout, weight=weight)) for task in tasks]
 

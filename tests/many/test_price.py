@@ -42,7 +42,7 @@ def test_it_begins_at_its_floor_and_stays_there_without_demand() -> None:
 
 
 def test_it_moves_once_in_half_a_second_at_most() -> None:
-    """However often it is asked to, it follows in steps of time, and not in steps of looks."""
+    """It follows in steps of time, and not in steps of looks."""
     price = Price(FLOOR)
     moved: list[float] = []
     for tick in range(1000):
@@ -82,21 +82,19 @@ def test_it_follows_the_demand_by_the_square(excess: float) -> None:
     assert price.now / start == pytest.approx(excess**2, rel=0.05)
 
 
-@pytest.mark.parametrize("waiting", [10**3, 10**9])
-def test_a_single_moment_counts_as_four_times_too_much_at_most(waiting: int) -> None:
-    """A peak moves it by the step of four times too much, at any height."""
+@pytest.mark.parametrize(
+    ("seconds", "waiting", "counted"),
+    [(1.0, 10**3, 1), (1.0, 10**9, 1), (3600.0, 10**6, 5)],
+    ids=["peak", "high peak", "long silence"],
+)
+def test_a_moment_counts_as_four_times_too_much_for_five_seconds_at_most(
+    seconds: float, waiting: int, counted: int
+) -> None:
+    """A peak of any height moves it by the same step, and so does a silence of any length."""
     price = Price(FLOOR)
     price.move(0.0, rate=RATE, waiting=0)
-    price.move(1.0, rate=RATE, waiting=waiting)
-    assert price.now / FLOOR == pytest.approx(4 ** (2 * 1 / 10))
-
-
-def test_a_long_silence_is_one_step() -> None:
-    """After an hour in which no one asked it moves as far as after five seconds, and no further."""
-    price = Price(FLOOR)
-    price.move(0.0, rate=RATE, waiting=0)
-    price.move(3600.0, rate=RATE, waiting=10**6)
-    assert price.now / FLOOR == pytest.approx(4 ** (2 * 5 / 10))
+    price.move(seconds, rate=RATE, waiting=waiting)
+    assert price.now / FLOOR == pytest.approx(4 ** (2 * counted / 10))
 
 
 def test_it_comes_down_as_fast_as_it_went_up() -> None:
@@ -114,7 +112,7 @@ def test_it_comes_down_as_fast_as_it_went_up() -> None:
     st.lists(st.tuples(st.floats(0, 1000), st.integers(0, 50), st.integers(0, 10**6)), max_size=60),
     st.one_of(st.just(math.inf), st.floats(0.01, 1e4)),
 )
-def test_it_is_bounded_whatever_is_asked(
+def test_it_is_bounded_for_any_demand(
     floor: float, moments: list[tuple[float, int, int]], rate: float
 ) -> None:
     """It is never under its floor, never over the highest, and moves fourfold at most."""

@@ -114,18 +114,6 @@ def test_a_task_has_one_turn_and_one_that_was_left_has_none() -> None:
     assert [line.queue.take().take_turn() for _ in range(3)].count(True) == 1
 
 
-def test_a_failed_look_of_an_account_is_one_warning_a_minute() -> None:
-    """Further failures within the minute are not worth another."""
-    queue = Line().queue
-    assert [queue.take_warning(now) for now in (0.0, 0.1, 60.0, 60.1, 61.0)] == [
-        True,
-        False,
-        False,
-        True,
-        False,
-    ]
-
-
 def test_a_label_shows_texts_alone() -> None:
     """An account shows its name if it has one; what no one may see is no text."""
     assert (

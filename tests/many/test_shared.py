@@ -57,36 +57,24 @@ async def test_each_wait_has_its_own_cancellation() -> None:
 
 
 async def test_the_last_waiter_to_leave_stops_the_polling() -> None:
-    """A task without waiters is not polled again."""
-    task = Item(Service())
-    async with Poller(schedule=EVERY_SECOND) as poller:
+    """Its poll under way is cut short, its place is free again, and there is no other poll."""
+    service = Service(latency=0.5)
+    task = Item(service)
+    before = other_tasks()
+    async with Poller(schedule=EVERY_SECOND, concurrency=1) as poller:
         waits = start_all(poller, [task, task])
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(2.75)
         waits[0].cancel()
-        await asyncio.sleep(2)
+        await asyncio.sleep(1.5)
+        assert service.in_flight == 1
         waits[1].cancel()
         await turns()
-        assert poller.stats().pending == 0
-        await asyncio.sleep(60)
-    assert len(task.sent) == 5
-
-
-async def test_the_last_waiter_to_leave_cancels_the_poll_under_way() -> None:
-    """A poll without waiters is cut short, and its place is free again."""
-    service = Service(latency=math.inf)
-    before = other_tasks()
-    async with Poller(concurrency=1) as poller:
-        waits = start_all(poller, [Item(service)] * 2)
-        await asyncio.sleep(1)
-        assert service.in_flight == 1
-        for wait in waits:
-            wait.cancel()
-        await turns()
-        assert service.in_flight == 0
-        assert poller.stats().in_flight == 0
+        stats = poller.stats()
+        assert (service.in_flight, stats.in_flight, stats.pending) == (0, 0, 0)
         assert other_tasks() == before
-        service.latency = 0.0
         assert await poller.wait(Item(service, "next", 0), timeout=5) == "done"
+        await asyncio.sleep(60)
+    assert task.sent == pytest.approx([0, 1, 2, 3, 4])
 
 
 async def test_a_wait_may_begin_again_at_once() -> None:
@@ -137,7 +125,7 @@ async def test_a_joiner_gets_the_last_snapshot() -> None:
     """A wait that joins between two polls has the last answer as evidence at once."""
     task = Item(Service())
     async with Poller(schedule=EVERY_TEN) as poller:
-        start(poller.wait(task))
+        start_all(poller, [task])
         await asyncio.sleep(2)
         task.service.latency = math.inf
         joiner = await start(poller.wait(task, timeout=1))
