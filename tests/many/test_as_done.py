@@ -128,9 +128,6 @@ async def test_what_has_ended_is_never_a_timeout() -> None:
     assert [done.error for done in ends] == [None] * 100
 
 
-# --- several waits for one task -----------------------------------------------------------------
-
-
 async def test_the_given_object_comes_back_as_often_as_it_was_given() -> None:
     """`Done.task` is the object that was given, also where another of its key is waited for."""
     service = Service()
@@ -159,9 +156,6 @@ async def test_leaving_one_loop_leaves_the_other() -> None:
     assert [done.result for done in ends] == ["done"] * 4
     assert (await single).result == "done"
     assert tasks[0].sent == pytest.approx([0, 1, 2, 3, 4])
-
-
-# --- the source ---------------------------------------------------------------------------------
 
 
 async def test_a_generator_is_taken_in_as_it_is_read() -> None:
@@ -277,9 +271,6 @@ async def test_an_exception_of_an_async_iterable_reaches_the_reader() -> None:
         assert anyio.current_time() == 5
 
 
-# --- leaving ------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("how", ["break", "exception", "cancellation", "context"])
 async def test_leaving_early_leaves_nothing_behind(how: str) -> None:
     """Each way to leave the loop leaves no poll, task or waiter behind, and keeps no place."""
@@ -355,9 +346,6 @@ async def test_after_the_last_end_or_leaving_there_is_no_further_end() -> None:
                 await anext(ends)
         await turns()
         assert poller.stats().pending == 0
-
-
-# --- readers ------------------------------------------------------------------------------------
 
 
 async def test_a_reader_may_come_back_after_its_own_timeout() -> None:

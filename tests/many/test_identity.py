@@ -1,8 +1,9 @@
-"""Who shares a look: waiters of one account, through any of them that is still there."""
+"""Waiters of one account share a look, through any of them that is still there."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import KW_ONLY, dataclass, field
 
 import anyio
 import pytest
@@ -12,9 +13,7 @@ from asyncclient._http import Request, Response
 from asyncclient.errors import PermissionDenied, TransportError
 from asyncclient.providers.coze import Coze, WorkflowRun
 from asyncclient.testing import reply
-from tests.many.service import start, turns
-
-EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)
+from tests.many.service import EVERY_SECOND, start, turns
 
 
 def run_says(word: str) -> Response:
@@ -22,25 +21,16 @@ def run_says(word: str) -> Response:
     return reply({"code": 0, "data": [{"execute_id": "42", "execute_status": word}]})
 
 
+@dataclass
 class Coze42:
-    """Coze as one transport sees it: it knows a run, and whose it is.
+    """Coze as one transport sees it: it knows a run, and whose it is."""
 
-    Args:
-        ends: when the run ends.
-        latency: seconds that each request takes.
-
-    Attributes:
-        asked: the tokens that asked, and when.
-        closed: whether the pool of this transport is closed.
-        is_down: whether each request fails.
-    """
-
-    def __init__(self, *, ends: float = 5.0, latency: float = 0.0) -> None:
-        self.asked: list[tuple[str, float]] = []
-        self.closed = False
-        self.is_down = False
-        self._ends = ends
-        self._latency = latency
+    _: KW_ONLY
+    ends: float = 5.0  # when the run ends
+    latency: float = 0.0  # seconds that each request takes
+    asked: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
+    closed: bool = False  # whether the pool of this transport is closed
+    is_down: bool = False  # whether each request fails
 
     async def exchange(self, request: Request, /) -> Response:
         """Answer about the run, if the token may know of it."""
@@ -48,17 +38,12 @@ class Coze42:
             raise RuntimeError("this SessionPool is closed")
         token = request.headers["Authorization"].removeprefix("Bearer ")
         self.asked.append((token, anyio.current_time()))
-        await anyio.sleep(self._latency)
+        await anyio.sleep(self.latency)
         if self.is_down:
             raise TransportError("the SessionPool was closed while the request was under way")
         if token == "stranger":
             return reply({"code": 4101, "msg": "no permission"})
-        return run_says("Success" if anyio.current_time() >= self._ends else "Running")
-
-
-def poller() -> Poller:
-    """Make a poller that looks once a second."""
-    return Poller(schedule=EVERY_SECOND)
+        return run_says("Success" if anyio.current_time() >= self.ends else "Running")
 
 
 @pytest.mark.parametrize("first", ["owner", "stranger"])
@@ -66,7 +51,7 @@ async def test_a_stranger_gets_no_answer_and_the_owner_no_refusal(first: str) ->
     """Two credentials for one job in one poller: each gets what it would get alone."""
     transport = Coze42()
     owner, stranger = (Coze(transport, token=token) for token in ("owner", "stranger"))
-    async with poller() as waits:
+    async with Poller(schedule=EVERY_SECOND) as waits:
         clients = [owner, stranger] if first == "owner" else [stranger, owner]
         ends = {
             id(client): start(waits.wait(client.workflow_run("7350", "42"))) for client in clients
@@ -101,10 +86,10 @@ async def test_a_reference_wakes_the_job_of_each_account_that_asks() -> None:
             each.cancel()
 
 
-async def test_when_the_first_has_left_the_others_ask_through_their_own_pool() -> None:
+async def test_when_the_first_waiter_has_left_the_others_ask_through_their_own_pool() -> None:
     """The first waiter leaves, and its pool is closed: the job is asked about through another's."""
     one, other = Coze42(), Coze42()
-    async with poller() as waits:
+    async with Poller(schedule=EVERY_SECOND) as waits:
         leaver = start(waits.wait(Coze(one, token="t").workflow_run("7350", "42")))
         stayer = start(waits.wait(Coze(other, token="t").workflow_run("7350", "42")))
         await asyncio.sleep(1.5)
@@ -116,10 +101,10 @@ async def test_when_the_first_has_left_the_others_ask_through_their_own_pool() -
     assert [instant for _, instant in other.asked] == [2, 3, 4, 5]
 
 
-async def test_a_look_of_one_who_has_left_is_no_failed_look_of_the_others() -> None:
+async def test_a_look_of_a_waiter_that_has_left_is_no_failed_look_of_the_others() -> None:
     """It breaks off since its pool is closed: the others ask again at once, and count nothing."""
     one, other = Coze42(latency=0.5), Coze42(ends=1.2)
-    async with poller() as waits:
+    async with Poller(schedule=EVERY_SECOND) as waits:
         leaver = start(waits.wait(Coze(one, token="t").workflow_run("7350", "42")))
         ends = waits.as_done([Coze(other, token="t").workflow_run("7350", "42")])
         stayer = asyncio.ensure_future(anext(ends))
@@ -133,9 +118,9 @@ async def test_a_look_of_one_who_has_left_is_no_failed_look_of_the_others() -> N
 
 
 async def test_a_pool_that_is_closed_ends_the_waits_of_its_own_clients_alone() -> None:
-    """What is wrong with one waiter's own client is not the matter of those who have another."""
+    """An error of one waiter's own client does not reach waiters with another client."""
     one, other = Coze42(), Coze42()
-    async with poller() as waits:
+    async with Poller(schedule=EVERY_SECOND) as waits:
         client = Coze(one, token="t")
         run = client.workflow_run("7350", "42")
         first, again = start(waits.wait(run)), start(waits.wait(run))

@@ -20,8 +20,6 @@ from asyncclient.testing import ScriptedTransport, run_virtual
 from tests.many.service import EVERY_SECOND, Item, Service, items, job, start, start_all, turns
 from tests.waiting.scenario import Job, Report, other_tasks, outcome_of, run_says
 
-# --- closing ------------------------------------------------------------------------------------
-
 
 async def read(poller: Poller, tasks: list[Item] | AsyncIterator[Item]) -> list[Exception | None]:
     """Read the ends of many tasks, and return their errors."""
@@ -132,9 +130,6 @@ async def test_a_cancelled_block_closes() -> None:
     assert other_tasks() == before
 
 
-# --- event loops --------------------------------------------------------------------------------
-
-
 def test_another_loop_is_refused() -> None:
     """A poller of one event loop says to another that it does not belong there."""
     poller = Poller()
@@ -183,9 +178,6 @@ async def test_entered_and_left_in_different_tasks() -> None:
     assert (await waiting).result == "done"
     await asyncio.gather(asyncio.ensure_future(poller.__aexit__(None, None, None)))
     assert isinstance((await pending).error, RuntimeError)
-
-
-# --- what it says -------------------------------------------------------------------------------
 
 
 async def test_what_it_says_is_so() -> None:
@@ -245,9 +237,6 @@ async def test_tasks_that_were_left_do_not_count_as_due() -> None:
             wait.cancel()
         await turns()
         assert poller.stats().budgets[0].ready == 0
-
-
-# --- what it takes, and refuses -----------------------------------------------------------------
 
 
 async def test_a_schedule_that_fails_is_reported() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterator
+from itertools import repeat
 from random import Random
+from statistics import median
 
 import anyio
 import pytest
@@ -37,13 +39,10 @@ OVER = 120.0
 # --- what is an outage, and which tasks it touches ----------------------------------------------
 
 
-def records(number: int, *, backoffs: int = 3) -> list[Record[object]]:
-    """Make the records of tasks that have backed off."""
+def records(number: int) -> list[Record[object]]:
+    """Make the records of tasks that have backed off three times."""
     tasks: list[Task[object]] = [job(index) for index in range(number)]
-    made = [Record(task, 0.0) for task in tasks]
-    for record in made:
-        record.backoffs = backoffs
-    return made
+    return [Record(task, 0.0, backoffs=3) for task in tasks]
 
 
 @pytest.mark.parametrize(
@@ -137,46 +136,41 @@ def test_an_answer_is_news_once_after_a_failed_look(events: list[tuple[str, int]
 
 
 async def go_through(
-    poller: Poller, service: Service, tasks: list[Item], fault: AsyncClientError, seconds: float
-) -> float:
-    """Wait for tasks that end in an outage of a number of seconds; return when it was over."""
-    waits = start_all(poller, tasks, timeout=math.inf)
-    await asyncio.sleep(20)
-    service.fault = fault
-    await asyncio.sleep(seconds)
-    service.fault = None
-    over = asyncio.get_running_loop().time()
-    for wait in waits:
-        await wait
-    return over
+    tasks: list[Item], schedule: Pacing, seed: int, *, fault: AsyncClientError = DOWN
+) -> None:
+    """Wait for tasks of one service that end in an outage, which begins after 20 s."""
+    async with Poller(schedule=schedule, rng=Random(seed)) as poller:
+        waits = start_all(poller, tasks, timeout=math.inf)
+        await asyncio.sleep(20)
+        tasks[0].service.fault = fault
+        await asyncio.sleep(OVER - 20)
+        tasks[0].service.fault = None
+        await asyncio.wait(waits)
 
 
 async def test_a_crowd_comes_back_within_a_usual_gap() -> None:
     """All are seen to have ended within one usual gap, not when each one's own backoff is over."""
     service = Service()
     tasks = items(service, 300, ends=60)
-    async with Poller(schedule=STEADY, rng=Random(1)) as poller:
-        over = await go_through(poller, service, tasks, DOWN, 100)
+    await go_through(tasks, STEADY, 1)
     # One gap, and the moment until the first of them finds out.
-    assert max(task.sent[-1] for task in tasks) <= over + 4 + 1
-    assert sum(task.sent[-1] > over + 2 for task in tasks) > 100
+    assert max(task.sent[-1] for task in tasks) <= OVER + 4 + 1
+    assert sum(task.sent[-1] > OVER + 2 for task in tasks) > 100
     # They come back at a random moment each, as if there had been no outage.
-    assert most_within([instant for instant in service.sent if instant >= over], 0.5) <= 75
+    assert most_within([instant for instant in service.sent if instant >= OVER], 0.5) <= 75
 
 
 async def test_a_plan_that_was_learned_gives_the_pace() -> None:
     """Where it is known how long such tasks take, its gap at their age is the usual one."""
-    service = Service()
     learned = LearnedSchedule()
     rng = Random(2)
     for _ in range(100):
         learned.observe(rng.uniform(100, 140), kind="fake.item")
-    tasks = items(service, 100, ends=110)
-    async with Poller(schedule=learned, rng=Random(1)) as poller:
-        over = await go_through(poller, service, tasks, DOWN, 115)
-    late = sorted(task.sent[-1] - over for task in tasks)
-    assert late[-1] <= 20
-    assert late[len(late) // 2] <= 8
+    tasks = items(Service(), 100, ends=110)
+    await go_through(tasks, learned, 1)
+    late = [task.sent[-1] - OVER for task in tasks]
+    assert max(late) <= 20
+    assert median(late) <= 8
 
 
 class Fixed:
@@ -185,74 +179,23 @@ class Fixed:
     def delays(self, rng: Random | None = None) -> Iterator[float]:
         """Yield the gaps."""
         del rng
-        while True:
-            yield 4.0
+        return repeat(4.0)
 
 
 async def test_a_schedule_of_the_callers_own_is_not_asked_out_of_turn() -> None:
     """Its tasks come back by their own backoff, which is at most 30 s."""
-    service = Service()
-    tasks = items(service, 50, ends=60)
-    own: Pacing = Fixed()
-    async with Poller(schedule=own, rng=Random(1)) as poller:
-        over = await go_through(poller, service, tasks, DOWN, 100)
-    assert 5 < max(task.sent[-1] for task in tasks) - over <= 30
+    tasks = items(Service(), 50, ends=60)
+    await go_through(tasks, Fixed(), 1)
+    assert 5 < max(task.sent[-1] for task in tasks) - OVER <= 30
 
 
-async def test_one_task_that_fails_alone_keeps_its_backoff() -> None:
-    """Answers to others are no news for a task that fails between them."""
-    lone = job("lone", "running", *[DOWN] * 12, "done")
-    others = [job(f"other-{number}") for number in range(5)]
-    async with Poller(schedule=Schedule(first=0.5, factor=1, cap=0.5), rng=Random(3)) as poller:
-        waits = start_all(poller, others, timeout=math.inf)
-        await poller.wait(lone, timeout=math.inf)
-        assert not any(wait.done() for wait in waits)
-    fails = [poll.sent for poll in lone.polls[1:]]
-    # Full jitter around 15 s each, once it has grown: at the usual pace it would be 6 s in all.
-    assert fails[-1] - fails[0] > 40
-
-
-async def test_what_a_provider_has_put_off_is_not_brought_forward() -> None:
-    """A 503 with a hint holds for its task, also when others are answered meanwhile."""
-    asked = ServerError("maintenance", status=503, retry_after=40)
-    patient = job("patient", "running", asked, "done")
-    flaky = [job(f"flaky-{n}", "running", *[DOWN] * 3, "done") for n in range(10)]
-    async with Poller(schedule=STEADY, rng=Random(4)) as poller:
-        waits = start_all(poller, flaky)
-        await poller.wait(patient)
-        await asyncio.wait(waits)
-    refused, again = (poll.sent for poll in patient.polls[1:])
-    assert again - refused >= 40
-
-
-async def test_a_wait_that_was_left_is_not_brought_back() -> None:
-    """A wait that was cancelled in the outage is polled no more after it."""
-    service = Service()
-    tasks = items(service, 40, ends=60)
-    async with Poller(schedule=STEADY, rng=Random(5)) as poller:
-        waits = start_all(poller, tasks, timeout=math.inf)
-        await asyncio.sleep(5)
-        service.fault = DOWN
-        await asyncio.sleep(60)
-        for wait in waits[:20]:
-            wait.cancel()
-        await asyncio.sleep(1)
-        left = [len(task.sent) for task in tasks[:20]]
-        service.fault = None
-        await asyncio.wait(waits[20:])
-        await asyncio.sleep(60)
-        assert [len(task.sent) for task in tasks[:20]] == left
-
-
-async def test_a_done_says_that_it_came_with_the_recovery() -> None:
-    """`Done.why` names it."""
-    service = Service()
-    tasks = items(service, 50, ends=60)
-    async with Poller(schedule=Schedule(first=2, factor=1, cap=2), rng=Random(6)) as poller:
-        falling = start(go_through(poller, service, tasks, DecodeError("a page"), 100))
-        reasons = [done.why async for done in poller.as_done(tasks, timeout=math.inf)]
-        await falling
-    assert reasons.count("recovery") > 30
+@pytest.mark.parametrize("seed", range(5))
+async def test_a_few_tasks_come_back_with_the_first_answer(seed: int) -> None:
+    """Where an account has three tasks, the first that is answered brings the others back."""
+    tasks = items(Service(), 3, ends=60)
+    await go_through(tasks, STEADY, seed, fault=ConnectFailed("refused"))
+    answered = sorted(task.sent[-1] for task in tasks)
+    assert answered[-1] - answered[0] <= 4
 
 
 class Unlucky(Item):
@@ -271,23 +214,60 @@ async def test_after_an_outage_a_stray_failure_is_repeated_soon() -> None:
     """The doubling begins again with the recovery: what fails by chance after it waits a second."""
     service = Service()
     unlucky = [Unlucky(service, f"unlucky-{number}", 60) for number in range(30)]
-    tasks = [*items(service, 30, ends=60), *unlucky]
-    async with Poller(schedule=STEADY, rng=Random(8)) as poller:
-        await go_through(poller, service, tasks, DOWN, 100)
-    waited = sorted(task.sent[-1] - task.sent[-2] for task in unlucky)
-    assert waited[len(waited) // 2] <= 1
-    assert waited[-1] <= 8
+    await go_through([*items(service, 30, ends=60), *unlucky], STEADY, 8)
+    waited = [task.sent[-1] - task.sent[-2] for task in unlucky]
+    assert median(waited) <= 1
+    assert max(waited) <= 8
 
 
-@pytest.mark.parametrize("seed", range(5))
-async def test_a_few_tasks_come_back_with_the_first_answer(seed: int) -> None:
-    """Where an account has three tasks, the first that is answered brings the others back."""
+async def test_an_end_says_that_it_came_with_the_recovery() -> None:
+    """`Done.why` names it; a wait that was left in the outage is polled no more after it."""
     service = Service()
-    tasks = items(service, 3, ends=60)
-    async with Poller(schedule=STEADY, rng=Random(seed)) as poller:
-        await go_through(poller, service, tasks, ConnectFailed("refused"), 100)
-    answered = sorted(task.sent[-1] for task in tasks)
-    assert answered[-1] - answered[0] <= 4
+    tasks, left = items(service, 50, ends=60), items(service, 20, prefix="left")
+    async with Poller(schedule=Schedule(first=2, factor=1, cap=2), rng=Random(6)) as poller:
+
+        async def fall() -> None:
+            waits = start_all(poller, left)
+            await asyncio.sleep(20)
+            service.fault = DecodeError("a page")
+            await asyncio.sleep(50)
+            for wait in waits:
+                wait.cancel()
+            await asyncio.sleep(50)
+            service.fault = None
+
+        falling = start(fall())
+        reasons = [done.why async for done in poller.as_done(tasks, timeout=math.inf)]
+        await falling
+        await asyncio.sleep(60)
+    assert reasons.count("recovery") > 30
+    assert max(task.sent[-1] for task in left) <= 70
+
+
+async def test_one_task_that_fails_alone_keeps_its_backoff() -> None:
+    """Answers to others are no news for a task that fails between them."""
+    lone = job("lone", "running", *[DOWN] * 12, "done")
+    others = [job(f"other-{number}") for number in range(5)]
+    async with Poller(schedule=Schedule(first=0.5, factor=1, cap=0.5), rng=Random(3)) as poller:
+        waits = start_all(poller, others, timeout=math.inf)
+        await poller.wait(lone, timeout=math.inf)
+        assert not any(wait.done() for wait in waits)
+    fails = lone.sent[1:]
+    # Full jitter around 15 s each, once it has grown: at the usual pace it would be 6 s in all.
+    assert fails[-1] - fails[0] > 40
+
+
+async def test_what_a_provider_has_put_off_is_not_brought_forward() -> None:
+    """A 503 with a hint holds for its task, also when others are answered meanwhile."""
+    asked = ServerError("maintenance", status=503, retry_after=40)
+    patient = job("patient", "running", asked, "done")
+    flaky = [job(f"flaky-{n}", "running", *[DOWN] * 3, "done") for n in range(10)]
+    async with Poller(schedule=STEADY, rng=Random(4)) as poller:
+        waits = start_all(poller, flaky)
+        await poller.wait(patient)
+        await asyncio.wait(waits)
+    refused, again = patient.sent[1:]
+    assert again - refused >= 40
 
 
 async def test_a_provider_that_is_half_down_is_not_hammered() -> None:

@@ -54,42 +54,24 @@ def test_the_rate_of_an_account(
     assert len(queues.by_name) == 2
 
 
-async def test_an_empty_budget_will_do() -> None:
-    """A budget that names nothing is a budget too."""
-    task = Item(Service(), ends=0)
+def test_a_budget_that_names_nothing_is_a_budget_too() -> None:
+    """Tasks without one, and those with an empty one, share it."""
+    task = Item(Service())
     task.service.budget = ()
-    async with Poller(rate={"acme": 1}) as poller:
-        assert await poller.wait(task) == "done"
+    assert Queues({"acme": 1.0}, None).queue_of(task, 0.0).name == ("",)
 
 
-def visit(queues: Queues, number: int, now: float) -> None:
-    """Ask each of many accounts once."""
-    for tenant in range(number):
-        queues.queue_of(Item(Service(f"tenant-{tenant}")), now).budget.spend(now)
-
-
-@pytest.mark.parametrize(("rest", "kept"), [(1000.0, 1), (100.0, 1001)])
+@pytest.mark.parametrize(("rest", "kept"), [(1000.0, 3), (100.0, 1001)])
 def test_idle_accounts_are_forgotten(rest: float, kept: int) -> None:
-    """Of more than a thousand accounts, those stay that were asked within ten minutes."""
+    """Of a thousand accounts, those stay that have pending tasks or were asked in ten minutes."""
     queues = Queues({}, None)
-    visit(queues, 1000, 0.0)
-    assert len(queues.by_name) == 1000
+    made = [queues.queue_of(Item(Service(f"tenant-{number}")), 0.0) for number in range(1000)]
+    for queue in made:
+        queue.budget.spend(0.0)
+    made[3].pending = made[4].in_flight = 1
     queues.queue_of(Item(Service("new")), rest)
     assert len(queues.by_name) == kept
-
-
-async def test_an_account_that_is_asked_about_is_kept() -> None:
-    """However long ago its last poll was, the account of a pending task is not forgotten."""
-    slow = Item(Service("slow", latency=math.inf))
-    async with Poller() as poller:
-        waiting = start(poller.wait(slow, timeout=10_000))
-        await asyncio.sleep(0)
-        queues = poller.running().queues
-        visit(queues, 1000, 0.0)
-        await asyncio.sleep(5000)
-        assert await poller.wait(Item(Service("new"), "new", 0)) == "done"
-        assert {budget.name for budget in poller.stats().budgets} == {"slow account", "new account"}
-    assert isinstance((await waiting).error, RuntimeError)
+    assert {("tenant-3", "account"), ("tenant-4", "account")} <= queues.by_name.keys()
 
 
 # --- a share of every rate ----------------------------------------------------------------------

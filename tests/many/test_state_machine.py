@@ -67,35 +67,23 @@ class PollerMachine(RuleBasedStateMachine):
         """The loop's time."""
         return self.runner.get_loop().time()
 
-    @initialize(
-        rate=st.sampled_from([None, 2.0, 20.0]),
-        concurrency=st.sampled_from([1, 3, 100]),
-        first=st.sampled_from([0.3, 1.0, 5.0]),
-        jitter=st.sampled_from([0.0, 0.1]),
-        latency=st.sampled_from([0.0, 0.05, 0.7]),
-        seed=st.integers(0, 99),
-        durations=st.lists(st.floats(0, 60), min_size=NUMBER, max_size=NUMBER),
-        failing=st.sets(st.integers(0, NUMBER - 1), max_size=3),
-    )
-    def begin(
-        self,
-        rate: float | None,
-        concurrency: int,
-        first: float,
-        jitter: float,
-        latency: float,
-        seed: int,
-        durations: list[float],
-        failing: set[int],
-    ) -> None:
+    @initialize(data=st.data())
+    def begin(self, data: st.DataObject) -> None:
         """Make the poller and the jobs."""
+        rate = data.draw(st.sampled_from([None, 2.0, 20.0]))
         self.rate = rate or math.inf
-        self.concurrency = concurrency
-        self.service.latency = latency
-        schedule = Schedule(first=first, factor=1.5, cap=8.0, jitter=jitter)
+        self.concurrency = data.draw(st.sampled_from([1, 3, 100]))
+        self.service.latency = data.draw(st.sampled_from([0.0, 0.05, 0.7]))
+        first = data.draw(st.sampled_from([0.3, 1.0, 5.0]))
+        jitter = data.draw(st.sampled_from([0.0, 0.1]))
         self.poller = Poller(
-            rate=rate, concurrency=concurrency, schedule=schedule, rng=Random(seed)
+            rate=rate,
+            concurrency=self.concurrency,
+            schedule=Schedule(first=first, factor=1.5, cap=8.0, jitter=jitter),
+            rng=Random(data.draw(st.integers(0, 99))),
         )
+        durations = data.draw(st.lists(st.floats(0, 60), min_size=NUMBER, max_size=NUMBER))
+        failing = data.draw(st.sets(st.integers(0, NUMBER - 1), max_size=3))
         self.items = [
             Item(self.service, number, ends, "broken" if number in failing else "done")
             for number, ends in enumerate(durations)
