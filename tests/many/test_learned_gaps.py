@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from random import Random
 from statistics import NormalDist, mean, median
 
@@ -18,8 +18,8 @@ import anyio
 import pytest
 
 from asyncclient import LearnedSchedule, Observation, Poller, Schedule
-from tests.many.service import most_within
-from tests.waiting.scenario import WORDS
+from tests.many.service import most_within, number_between, start_all
+from tests.waiting.scenario import WORDS, Outcome
 
 STANDARD = NormalDist()
 # Tasks to learn from, and tasks to measure.
@@ -90,21 +90,24 @@ def optimum(name: str, factor: float = 1.0) -> float:
 class Timed:
     """A task that takes a number of seconds."""
 
-    key: Hashable
     seconds: float
     kind: str = "fake.timed"
     stamped: bool = False  # whether its answers say when it began and ended
-    sent: list[float] = field(default_factory=list[float])  # where to note its polls
-    polls: int = 0
+    sent: list[float] = field(default_factory=list[float])  # when it was polled
+    key: Hashable = field(default_factory=object)
     budget = ("fake", "account")
 
     def __post_init__(self) -> None:
         self.ends = anyio.current_time() + self.seconds
 
+    @property
+    def late(self) -> float:
+        """The seconds from its end to its last poll; negative while it has not been seen to end."""
+        return self.sent[-1] - self.ends
+
     async def observe(self) -> Observation[str]:
         """Look whether it is done."""
         now = anyio.current_time()
-        self.polls += 1
         self.sent.append(now)
         word = "done" if now >= self.ends else "running"
         took = self.seconds if self.stamped else None
@@ -113,21 +116,16 @@ class Timed:
 
 async def run(
     poller: Poller, durations: Sequence[float], rng: Random, *, stamped: bool = False
-) -> list[tuple[int, float]]:
-    """Wait for tasks that begin at drawn times, one a second; return polls and delay of each."""
-    seen: list[tuple[int, float]] = []
-
-    async def wait(number: int, seconds: float) -> None:
-        task = Timed((number, seconds, rng.random()), seconds, stamped=stamped)
-        await poller.wait(task, timeout=1e6)
-        seen.append((task.polls, anyio.current_time() - task.ends))
-
-    waits: list[asyncio.Task[None]] = []
-    for number, seconds in enumerate(durations):
-        waits.append(asyncio.ensure_future(wait(number, seconds)))
+) -> list[Timed]:
+    """Wait for tasks that begin at drawn times, one a second."""
+    tasks: list[Timed] = []
+    waits: list[asyncio.Task[Outcome[str]]] = []
+    for seconds in durations:
+        tasks.append(Timed(seconds, stamped=stamped))
+        waits += start_all(poller, tasks[-1:], timeout=1e6)
         await asyncio.sleep(rng.expovariate(1))
     await asyncio.gather(*waits)
-    return seen
+    return tasks
 
 
 def drawn(law: Law, number: int, rng: Random) -> list[float]:
@@ -142,9 +140,14 @@ def even(law: Law, number: int, rng: Random) -> list[float]:
     return durations
 
 
-def cost_of(seen: Sequence[tuple[int, float]]) -> float:
+def cost_of(tasks: Sequence[Timed]) -> float:
     """Return the mean cost of a task: polls at 1 s each, and delay."""
-    return mean(polls + delay for polls, delay in seen)
+    return mean(len(task.sent) + task.late for task in tasks)
+
+
+def polls_of(tasks: Iterable[Timed]) -> list[float]:
+    """Return when any of them was polled, in order."""
+    return sorted(chain.from_iterable(task.sent for task in tasks))
 
 
 @pytest.mark.heavy
@@ -183,13 +186,11 @@ def learned_from(law: Law, number: int, rng: Random) -> LearnedSchedule:
 async def test_a_crowd_that_takes_as_long_is_not_polled_in_step() -> None:
     """500 tasks that begin together and are known to take 30 s are spread all the same."""
     rng = Random(2)
-    sent: list[float] = []
     learned = learned_from(LAWS["lognormal"], LEARNING, rng)
     async with Poller(schedule=learned, rng=Random(2)) as poller:
-        durations = drawn(LAWS["lognormal"], 500, rng)
-        tasks = [Timed(number, seconds, sent=sent) for number, seconds in enumerate(durations)]
-        await asyncio.gather(*(poller.wait(task, timeout=1e6) for task in tasks))
-    assert most_within(sent, 0.1) <= 0.06 * len(tasks)
+        tasks = [Timed(seconds) for seconds in drawn(LAWS["lognormal"], 500, rng)]
+        await asyncio.gather(*start_all(poller, tasks, timeout=1e6))
+    assert most_within(polls_of(tasks), 0.1) <= 0.06 * len(tasks)
 
 
 @pytest.mark.heavy
@@ -201,75 +202,63 @@ async def test_a_shared_budget_goes_where_it_is_worth_most() -> None:
     late: list[float] = []
     for seed in range(3):
         rng = Random(seed)
-        sent: list[float] = []
         schedule = LearnedSchedule(0.05)
+        began = anyio.current_time()
         async with Poller(schedule=schedule, rate=50, concurrency=1000, rng=Random(seed)) as poller:
-            late += await share(poller, rng, sent)
+            tasks = await share(poller, rng)
             (budget,) = poller.stats().budgets
+        counted = (task for task in tasks if 180 <= task.ends - task.seconds - began < 340)
+        late += [task.late for task in counted if task.late >= 0]
+        sent = polls_of(tasks)
         assert most_within(sent, 5) <= 52 * 5
-        began = min(sent)
-        assert sum(180 <= instant - began < 340 for instant in sent) / 160 >= 0.93 * 50
+        assert number_between(sent, began + 180, began + 340) / 160 >= 0.93 * 50
         assert budget.price is not None
         assert budget.price > schedule.poll_cost
     assert mean(late) <= 1.15
 
 
-async def share(poller: Poller, rng: Random, sent: list[float]) -> list[float]:
-    """Begin 7 tasks of three kinds a second for 400 s; return how late the later ones were seen."""
+async def share(poller: Poller, rng: Random) -> list[Timed]:
+    """Begin 7 tasks of three kinds a second for 400 s."""
     kinds = [(lognormal(5, 0.5), 4.0), (lognormal(30, 0.8), 2.0), (lognormal(120, 0.3), 1.0)]
-    late: list[float] = []
-    began = anyio.current_time()
+    tasks: list[Timed] = []
+    end = anyio.current_time() + 400
 
-    async def wait(task: Timed, *, counts: bool) -> None:
-        await poller.wait(task, timeout=1e6)
-        if counts:
-            late.append(anyio.current_time() - task.ends)
-
-    async def arrive(kind: int) -> None:
-        law, rate = kinds[kind]
-        waits: list[asyncio.Task[None]] = []
-        while (now := anyio.current_time() - began) < 400:
-            task = Timed((kind, len(waits)), law.age_by(rng.random()), kind=str(kind), sent=sent)
-            waits.append(asyncio.ensure_future(wait(task, counts=180 <= now < 340)))
+    async def arrive(law: Law, rate: float) -> None:
+        while anyio.current_time() < end:
+            tasks.append(Timed(law.age_by(rng.random()), kind=str(rate)))
+            start_all(poller, tasks[-1:], timeout=1e6)
             await asyncio.sleep(rng.expovariate(rate))
-        for each in waits:
-            each.cancel()
 
-    await asyncio.gather(*(arrive(kind) for kind in range(3)))
-    return late
+    await asyncio.gather(*(arrive(law, rate) for law, rate in kinds))
+    return tasks
 
 
-async def test_the_price_follows_the_shortness_of_the_budget() -> None:
-    """While a crowd is there a poll is worth more than the user said."""
-    async with Poller(schedule=LearnedSchedule(0.1), rate=2, rng=Random(3)) as poller:
-        waits = [asyncio.ensure_future(poller.wait(Timed(number, 40))) for number in range(80)]
+async def test_the_stats_show_what_a_poll_is_worth() -> None:
+    """It follows the shortness of the budget; where the schedule does not learn, there is none."""
+    learned = LearnedSchedule(0.1)
+    async with Poller(schedule=learned, rate=2) as poller, Poller(schedule=Schedule()) as plain:
+        for each in (poller, plain):
+            await each.wait(Timed(2.5))
+        assert poller.stats().budgets[0].price == 0.1
+        assert plain.stats().budgets[0].price is None
+        assert poller.learned is learned
+        assert plain.learned is None
+        start_all(poller, [Timed(40) for _ in range(80)])
         await asyncio.sleep(25)
         assert (poller.stats().budgets[0].price or 0) > 0.2
-        await asyncio.gather(*waits)
 
 
 async def test_weight_buys_polls() -> None:
     """Of tasks that are alike, those that weigh 16 are polled oftener and seen sooner."""
     rng = Random(4)
-    polls, late = {1.0: 0, 16.0: 0}, {1.0: 0.0, 16.0: 0.0}
-
-    async def wait(poller: Poller, weight: float, task: Timed) -> None:
-        await poller.wait(task, weight=weight)
-        polls[weight] += task.polls
-        late[weight] += anyio.current_time() - task.ends
-
     learned = learned_from(LAWS["lognormal"], LEARNING, rng)
     async with Poller(schedule=learned, rng=Random(4)) as poller:
         durations = even(LAWS["lognormal"], 100, rng)
-        await asyncio.gather(
-            *(
-                wait(poller, weight, Timed((weight, seconds), seconds))
-                for weight in polls
-                for seconds in durations
-            )
-        )
-    assert polls[16.0] > 2.5 * polls[1.0]
-    assert late[16.0] < 0.4 * late[1.0]
+        light, heavy = ([Timed(seconds) for seconds in durations] for _ in range(2))
+        waits = start_all(poller, light) + start_all(poller, heavy, weight=16)
+        await asyncio.gather(*waits)
+    assert len(polls_of(heavy)) > 2.5 * len(polls_of(light))
+    assert sum(task.late for task in heavy) < 0.4 * sum(task.late for task in light)
 
 
 async def test_the_stats_say_what_was_learned() -> None:
@@ -288,13 +277,10 @@ async def test_it_is_the_default_and_begins_as_the_plain_schedule() -> None:
     """A `Poller` that was given none has nothing learned, and polls a first task at once."""
     async with Poller(rng=Random(6)) as poller, Poller(schedule=Schedule(), rng=Random(6)) as plain:
         assert poller.stats().kinds == ()
-        times: list[list[float]] = []
-        for each in (poller, plain):
-            began = anyio.current_time()
-            sent: list[float] = []
-            await each.wait(Timed("one", 40, sent=sent))
-            times.append([instant - began for instant in sent])
-    assert times[0] == pytest.approx(times[1])
+        one, other = Timed(40), Timed(40)
+        await asyncio.gather(poller.wait(one), plain.wait(other))
+    assert one.sent[0] == 0
+    assert one.sent == pytest.approx(other.sent)
 
 
 @pytest.mark.parametrize(
@@ -311,7 +297,7 @@ async def test_a_done_says_why_and_how_late(
     """An end says what decided its last gap and for how long it went unseen."""
     learned = learned_from(LAWS["narrow"], number, Random(7))
     async with Poller(schedule=learned, rng=Random(7)) as poller:
-        tasks = [Timed(each, seconds) for each, seconds in enumerate(durations)]
+        tasks = [Timed(seconds) for seconds in durations]
         ends = [done async for done in poller.as_done(tasks)]
     assert all(done.why in reason for done, reason in zip(ends, reasons, strict=True))
     assert all(done.unseen is not None and done.unseen >= 0 for done in ends)

@@ -1,4 +1,4 @@
-"""What a look must be worth: it follows the demand, within its bounds, and shows in the stats."""
+"""What a look must be worth: it follows the demand, within its bounds."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies as st
 
-from asyncclient import LearnedSchedule, Poller, Schedule
 from asyncclient._many.price import Price
-from tests.many.service import Item, Service
 
 FLOOR = 0.1
 HIGHEST = 1e4
@@ -127,21 +125,3 @@ def test_it_is_bounded_for_any_demand(
         assert floor <= price.now <= HIGHEST
         assert 0.25 - 1e-9 <= price.now / before <= 4 + 1e-9
         assert rate < math.inf or price.now == floor
-
-
-# --- a Poller's ---------------------------------------------------------------------------------
-
-
-async def test_the_stats_show_a_price_where_polls_have_one() -> None:
-    """Only a schedule that learns goes by what a poll is worth; the others have no price."""
-    learned = LearnedSchedule(0.5)
-    async with (
-        Poller(schedule=learned) as poller,
-        Poller(schedule=Schedule(first=1, factor=1, cap=1)) as plain,
-    ):
-        for each in (poller, plain):
-            assert await each.wait(Item(Service(), ends=2.5)) == "done"
-        assert poller.stats().budgets[0].price == 0.5
-        assert plain.stats().budgets[0].price is None
-        assert poller.learned is learned
-        assert plain.learned is None

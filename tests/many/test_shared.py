@@ -188,29 +188,21 @@ async def test_each_wait_gets_an_error_of_its_own(word: str, kind: type[Exceptio
         assert outcome.evidence.snapshot is not None
 
 
-async def test_a_poll_that_one_gave_up_on_is_no_failed_poll_of_the_others() -> None:
-    """A poll that outlasts one deadline and is answered later is no failed poll of any other."""
+async def test_a_poll_that_one_wait_gave_up_on_is_no_failed_poll_of_the_others() -> None:
+    """It counts for the wait whose deadline it outlasts, in its error and its end."""
     task = Job("running", latency=[0.0, 5.0, 0.0])
     async with Poller(schedule=EVERY_SECOND) as poller:
-        waits = [start(poller.wait(task, timeout=timeout)) for timeout in (2.0, 20.0)]
-        short, long = await asyncio.gather(*waits)
-    assert short.evidence.last_error is not None
+        waiting = start(poller.wait(task, timeout=20.0))
+        (short,) = [done async for done in poller.as_done([task], timeout=2.0)]
+        long = await waiting
+    assert isinstance(short.error, WaitTimeout)
+    assert short.error.last_error is not None
+    assert short.polls == short.error.polls == 2
     assert long.evidence.last_error is None
     assert long.evidence.polls == len(task.polls)
 
 
-async def test_a_wait_that_is_cut_off_says_one_number_of_polls() -> None:
-    """The look that was not answered counts for the wait that ends, in its error and its end."""
-    task = Job("running", latency=[0.0, 50.0])
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        other = start(poller.wait(task, timeout=20.0))
-        async for done in poller.as_done([task], timeout=2.0):
-            assert isinstance(done.error, WaitTimeout)
-            assert done.polls == done.error.polls == 2
-        other.cancel()
-
-
-async def test_what_the_provider_says_to_one_who_has_left_is_for_all() -> None:
+async def test_what_the_provider_says_to_a_waiter_that_has_left_is_for_all() -> None:
     """A refusal of the account that comes after the first waiter has left is obeyed."""
     task = Job(RateLimited("429", status=429, retry_after=20.0), "done", latency=[1.0, 0.0])
     async with Poller(schedule=EVERY_SECOND) as poller:
