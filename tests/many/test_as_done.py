@@ -99,25 +99,18 @@ async def test_failures_are_ends_like_others() -> None:
     assert caught.value is ends["broken"].error
 
 
+@pytest.mark.parametrize("latency", [0.0, math.inf], ids=["answers", "hangs"])
 @pytest.mark.parametrize(("options", "timeout"), [({"timeout": 5.0}, 5), ({}, 600)], ids=str)
-async def test_the_timeout_is_for_each_task(options: dict[str, float], timeout: float) -> None:
+async def test_the_timeout_is_for_each_task(
+    options: dict[str, float], timeout: float, latency: float
+) -> None:
     """Each task has its whole timeout from when it was taken in; by default ten minutes."""
-    tasks = items(Service(), 4)
+    tasks = items(Service(latency=latency), 4)
     async with Poller(schedule=EVERY_SECOND) as poller:
         ends = [done async for done in poller.as_done(one_by_one(tasks, 3.0), **options)]
     assert {type(done.error) for done in ends} == {WaitTimeout}
     assert [done.elapsed for done in ends] == pytest.approx([timeout] * 4)
     assert anyio.current_time() == pytest.approx(12 + timeout)
-
-
-async def test_a_request_that_hangs_holds_up_no_loop_over_many() -> None:
-    """A task whose first request is never answered ends at its own timeout, as the others do."""
-    hanging = items(Service("mute", latency=math.inf), 3)
-    async with Poller() as poller:
-        with anyio.fail_after(60):
-            ends = await read(poller, hanging, timeout=5)
-    assert [type(done.error) for done in ends] == [WaitTimeout] * 3
-    assert [done.elapsed for done in ends] == pytest.approx([5] * 3, abs=0.01)
 
 
 async def test_what_has_ended_is_never_a_timeout() -> None:

@@ -103,7 +103,7 @@ class Timed:
     @property
     def late(self) -> float:
         """The seconds from its end to its last poll; negative while it has not been seen to end."""
-        return self.sent[-1] - self.ends
+        return max(self.sent, default=-math.inf) - self.ends
 
     async def observe(self) -> Observation[str]:
         """Look whether it is done."""

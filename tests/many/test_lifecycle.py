@@ -218,18 +218,6 @@ async def test_the_stats_show_no_credential(kind: str) -> None:
         assert TOKEN not in f"{stats!r} {stats} {poller!r} {held.budget} {held.budget!r}"
 
 
-async def test_tasks_that_were_left_do_not_count_as_due() -> None:
-    """Those whose waiters have gone do not count as waiting for their turn."""
-    async with Poller(rate=1, schedule=EVERY_SECOND) as poller:
-        waits = start_all(poller, items(Service(), 100))
-        await asyncio.sleep(10)
-        assert poller.stats().budgets[0].ready > 50
-        for wait in waits:
-            wait.cancel()
-        await turns()
-        assert poller.stats().budgets[0].ready == 0
-
-
 async def test_a_schedule_that_fails_is_reported() -> None:
     """What a schedule of the caller's own raises reaches the wait, and polls do not go on."""
 

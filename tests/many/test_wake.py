@@ -130,16 +130,3 @@ async def test_a_signal_goes_before_what_is_merely_due() -> None:
         assert poller.wake("woken")
         await asyncio.sleep(5)
         assert [instant for instant in woken.sent if instant >= before]
-
-
-async def test_a_signal_in_a_pause_waits_for_its_end() -> None:
-    """When the provider has asked for a pause, a signal does not break it."""
-    service = Service(limit=1, retry_after=20.0)
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        start_all(poller, items(service, 2))
-        await asyncio.sleep(5)
-        sent = len(service.sent)
-        for key in ("item-0", "item-1"):
-            assert poller.wake(key)
-        await asyncio.sleep(10)
-        assert len(service.sent) == sent
