@@ -115,10 +115,10 @@ async def test_the_timeout_is_for_each_task(
 
 async def test_what_has_ended_is_never_a_timeout() -> None:
     """In a crowd whose first polls are spread over more than the timeout, each is still asked."""
-    tasks = items(Service(), 100, ends=0)
+    tasks = items(Service(), 300, ends=0)
     async with Poller(schedule=Schedule(first=5, cap=5)) as poller:
         ends = await read(poller, tasks, timeout=1)
-    assert [done.error for done in ends] == [None] * 100
+    assert [done.error for done in ends] == [None] * 300
 
 
 async def test_the_given_object_comes_back_as_often_as_it_was_given() -> None:

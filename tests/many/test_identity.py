@@ -13,7 +13,7 @@ from asyncclient._http import Request, Response
 from asyncclient.errors import PermissionDenied, TransportError
 from asyncclient.providers.coze import Coze, WorkflowRun
 from asyncclient.testing import reply
-from tests.many.service import EVERY_SECOND, start, turns
+from tests.many.service import EVERY_SECOND, start, start_all, turns
 
 
 def run_says(word: str) -> Response:
@@ -46,17 +46,14 @@ class Coze42:
         return run_says("Success" if anyio.current_time() >= self.ends else "Running")
 
 
-@pytest.mark.parametrize("first", ["owner", "stranger"])
-async def test_a_stranger_gets_no_answer_and_the_owner_no_refusal(first: str) -> None:
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_stranger_gets_no_answer_and_the_owner_no_refusal(order: int) -> None:
     """Two credentials for one job in one poller: each gets what it would get alone."""
     transport = Coze42()
-    owner, stranger = (Coze(transport, token=token) for token in ("owner", "stranger"))
+    tokens = ["owner", "stranger"][::order]
     async with Poller(schedule=EVERY_SECOND) as waits:
-        clients = [owner, stranger] if first == "owner" else [stranger, owner]
-        ends = {
-            id(client): start(waits.wait(client.workflow_run("7350", "42"))) for client in clients
-        }
-        got, refused = await ends[id(owner)], await ends[id(stranger)]
+        runs = [Coze(transport, token=token).workflow_run("7350", "42") for token in tokens]
+        got, refused = [await wait for wait in start_all(waits, runs)][::order]
     assert isinstance(got.result, WorkflowRun)
     assert got.result.execute_status == "Success"
     assert isinstance(refused.error, PermissionDenied)
@@ -69,7 +66,7 @@ async def test_a_reference_wakes_the_job_of_each_account_that_asks() -> None:
     transport = Coze42(ends=100)
     clients = [Coze(transport, token=name, account=name) for name in ("a", "b")]
     async with Poller(schedule=Schedule(first=50, cap=50, jitter=0)) as waits:
-        waiting = [start(waits.wait(each.workflow_run("7350", "42"))) for each in clients]
+        start_all(waits, [each.workflow_run("7350", "42") for each in clients])
         await asyncio.sleep(1)
         transport.asked.clear()
         plain = Coze(transport, token="x").workflow_run("7350", "42").ref
@@ -82,8 +79,6 @@ async def test_a_reference_wakes_the_job_of_each_account_that_asks() -> None:
         assert not waits.wake(
             Coze(transport, token="c", account="c").workflow_run("7350", "42").ref
         )
-        for each in waiting:
-            each.cancel()
 
 
 async def test_when_the_first_waiter_has_left_the_others_ask_through_their_own_pool() -> None:

@@ -236,16 +236,23 @@ async def share(poller: Poller, rng: Random) -> list[Timed]:
 async def test_the_stats_show_what_a_poll_is_worth() -> None:
     """It follows the shortness of the budget; where the schedule does not learn, there is none."""
     learned = LearnedSchedule(0.1)
-    async with Poller(schedule=learned, rate=2) as poller, Poller(schedule=Schedule()) as plain:
+    rng = Random(3)
+    async with (
+        Poller(schedule=learned, rate=20, rng=Random(3)) as poller,
+        Poller(schedule=Schedule()) as plain,
+    ):
         for each in (poller, plain):
             await each.wait(Timed(2.5))
         assert poller.stats().budgets[0].price == 0.1
         assert plain.stats().budgets[0].price is None
         assert poller.learned is learned
         assert plain.learned is None
-        start_all(poller, [Timed(40) for _ in range(80)])
+        waits = start_all(poller, [Timed(30 + 10 * rng.random()) for _ in range(500)])
         await asyncio.sleep(25)
         assert (poller.stats().budgets[0].price or 0) > 0.2
+        await asyncio.gather(*waits)
+        await run(poller, drawn(LAWS["lognormal"], 100, rng), rng)
+        assert poller.stats().budgets[0].price == pytest.approx(0.1)
 
 
 async def test_weight_buys_polls() -> None:
@@ -267,6 +274,7 @@ async def test_the_stats_say_what_was_learned() -> None:
     async with Poller(schedule=LearnedSchedule(), rng=Random(5)) as poller:
         await run(poller, drawn(LAWS["narrow"], 200, rng), rng)
         (kind,) = poller.stats().kinds
+        assert poller.stats().kinds == (kind,)
     assert kind.kind == "fake.timed"
     assert 150 <= kind.samples <= 200
     assert 27 < kind.p10 < kind.p50 < kind.p90 < 33

@@ -12,7 +12,7 @@ from typing import cast
 import anyio
 import pytest
 
-from asyncclient import Observation, Poller, Task, TaskState
+from asyncclient import Observation, Poller, SessionPool, Task, TaskState
 from asyncclient._many import Receiver
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
@@ -34,7 +34,10 @@ async def test_closing_ends_all_waits() -> None:
     waits = start_all(poller, [*items(service, 20), *items(service, 20)])
     reading = start(read(poller, items(service, 5)))
     await asyncio.sleep(0.25)
+    cancelled = waits.pop()
+    cancelled.cancel()
     await poller.aclose()
+    assert cancelled.cancelled()
     errors = (await reading).result or []
     assert [type(error) for error in errors] == [RuntimeError] * 5
     for outcome in await asyncio.gather(*waits):
@@ -208,13 +211,13 @@ async def test_the_stats_show_no_credential(kind: str) -> None:
 
     token = TOKEN if kind == "text" else source
     transport = ScriptedTransport([run_says("Success")], repeat=True)
-    async with Poller() as poller:
+    async with SessionPool() as pool, Poller() as poller:
         for each in (token, "other"):
             await poller.wait(Coze(transport, token=each).workflow_run("7350", "42"))
         stats = poller.stats()
         assert len(stats.budgets) == 2
         assert TOKEN in transport.requests[0].headers["Authorization"]
-        held = CopyAI(transport, api_key=token).workflow_run("W", "R")
+        held = CopyAI(pool, api_key=token).workflow_run("W", "R")
         assert TOKEN not in f"{stats!r} {stats} {poller!r} {held.budget} {held.budget!r}"
 
 
@@ -241,6 +244,7 @@ async def test_a_schedule_that_fails_is_reported() -> None:
         ("rate", "50", TypeError, "rate must be a number of polls a second, not '50'"),
         ("rate", {"coze": 5, "copyai": None}, TypeError, r"rate\['copyai'\]"),
         ("concurrency", 0, ValueError, "concurrency"),
+        ("concurrency", 1.5, TypeError, "concurrency"),
         ("schedule", 5, TypeError, "schedule must be a Schedule"),
         ("rng", 7, TypeError, r"rng must be a random\.Random"),
     ],

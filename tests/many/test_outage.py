@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterator
-from itertools import repeat
 from random import Random
 from statistics import median
 
@@ -174,12 +173,12 @@ async def test_a_plan_that_was_learned_gives_the_pace() -> None:
 
 
 class Fixed:
-    """A schedule of the caller's own, which only gives the next gap when it is asked for it."""
+    """A schedule of the caller's own, which only gives the next gap, and ends with its first."""
 
     def delays(self, rng: Random | None = None) -> Iterator[float]:
         """Yield the gaps."""
         del rng
-        return repeat(4.0)
+        return iter([4.0])
 
 
 async def test_a_schedule_of_the_callers_own_is_not_asked_out_of_turn() -> None:

@@ -9,7 +9,15 @@ import pytest
 
 from asyncclient import Poller, Schedule
 from asyncclient._many.shared import copy_of_error
-from asyncclient.errors import InvalidRequest, RateLimited, TaskBlocked, TaskFailed, WaitTimeout
+from asyncclient.errors import (
+    InvalidRequest,
+    NotFound,
+    RateLimited,
+    TaskBlocked,
+    TaskExpired,
+    TaskFailed,
+    WaitTimeout,
+)
 from tests.many.service import EVERY_SECOND, Item, Service, start, start_all, turns
 from tests.waiting.scenario import Job, Report, ends_at, other_tasks
 
@@ -186,6 +194,15 @@ async def test_each_wait_gets_an_error_of_its_own(word: str, kind: type[Exceptio
         assert "no tea" in str(outcome.error)
         assert (outcome.evidence.polls, outcome.evidence.ref) == (2, task.ref)
         assert outcome.evidence.snapshot is not None
+
+
+async def test_each_error_has_its_cause() -> None:
+    """The cause of an end is given to all, not to the first only."""
+    cause = NotFound("no such run", status=404)
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        outcomes = await asyncio.gather(*start_all(poller, [Job(cause)] * 2))
+    assert [type(outcome.error) for outcome in outcomes] == [TaskExpired] * 2
+    assert [outcome.evidence.__cause__ for outcome in outcomes] == [cause] * 2
 
 
 async def test_a_poll_that_one_wait_gave_up_on_is_no_failed_poll_of_the_others() -> None:

@@ -56,7 +56,6 @@ class PollerMachine(RuleBasedStateMachine):
         self.rate = math.inf
         self.concurrency = 1
         self.poller = Poller()
-        self.before: set[asyncio.Task[object]] = set()
 
     def run(self, coroutine: Coroutine[object, object, T]) -> T:
         """Run something on the loop."""
