@@ -115,7 +115,7 @@ def test_a_task_has_one_turn_and_one_that_was_left_has_none() -> None:
 
 
 def test_a_label_shows_texts_alone() -> None:
-    """An account shows its name if it has one; what no one may see is no text."""
+    """An account shows its name if it has one; a secret is no text."""
     assert (
         Queue(("coze", ("https://api.coze.com", "blue"), "runs"), 1.0).label() == "coze blue runs"
     )
