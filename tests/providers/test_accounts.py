@@ -113,9 +113,8 @@ def test_two_clients_are_one_account_exactly_where_they_ask_as_one() -> None:
         accounts.add((run.key, (*where, None if name else credential)))
         budgets.add((run.budget, (*where, None if name else counted)))
     for pairs in (accounts, budgets):
-        assert (
-            len(pairs) == len({ours for ours, _ in pairs}) == len({wanted for _, wanted in pairs})
-        )
+        made_of = {ours for ours, _ in pairs}
+        assert len(made_of) == len({wanted for _, wanted in pairs}) == len(pairs)
 
 
 @both

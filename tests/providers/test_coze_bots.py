@@ -1,29 +1,20 @@
-"""Coze bots: one page, all pages, one bot."""
+"""Coze's bots: one page, all pages, one bot."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from asyncclient._http import Request, Response
 from asyncclient.errors import ServerError
-from asyncclient.providers.coze import Bot, Coze
-from asyncclient.testing import ScriptedTransport, reply
+from asyncclient.providers.coze import Bot
+from asyncclient.testing import reply
+from tests.providers.scripted import RECORDED, coze, sent
 
-_FOLDER = Path(__file__).parents[1] / "fixtures" / "coze" / "answers"
-_RECORDED = {path.name: path.read_bytes() for path in _FOLDER.iterdir()}
-
-
-def _client(
-    *script: Response | Exception, repeat: bool = False, max_retries: int = 3
-) -> tuple[Coze, ScriptedTransport]:
-    transport = ScriptedTransport(script, repeat=repeat)
-    return (
-        Coze(transport, token="pat_1", max_retries=max_retries),
-        transport,
-    )
+_LIST = reply(RECORDED["coze/answers/list_bots.json"])
+_BOT = reply(RECORDED["coze/answers/get_bot.json"])
+_BOTS_URL = "https://api.coze.cn/v1/bots"
 
 
 def _page(*ids: str, total: int | None = None) -> Response:
@@ -34,39 +25,27 @@ def _query(request: Request) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(request.target).query, strict_parsing=True))
 
 
-async def _ids(coze: Coze, page_size: int = 20) -> list[str | None]:
-    return [bot.id async for bot in coze.iter_bots("5123", page_size=page_size)]
-
-
 async def test_a_page_of_bots_is_asked_for_by_page_num() -> None:
     """The query has the page's own names: `page_num`, not the SDK's `page_index`."""
-    coze, transport = _client(reply(_RECORDED["list_bots.json"]))
-    page = await coze.list_bots("5123")
-    (request,) = transport.requests
-    assert (request.method, request.origin, request.body) == ("GET", Coze.COM, None)
-    assert urlsplit(request.target).path == "/v1/bots"
-    assert _query(request) == {"workspace_id": "5123", "page_num": "1", "page_size": "20"}
+    client, transport = coze(_LIST, repeat=True)
+    page = await client.list_bots("5123")
+    assert sent(transport.requests[0]) == (
+        "GET",
+        f"{_BOTS_URL}?workspace_id=5123&page_num=1&page_size=20",
+        None,
+    )
     assert page.total == 1
     assert page.response is not None
-
-
-async def test_every_filter_of_the_bots_reaches_the_query() -> None:
-    """All options travel under their own names."""
-    coze, transport = _client(_page())
-    await coze.list_bots("5123", publish_status="all", connector_id="999", page_num=3, page_size=50)
-    assert _query(transport.requests[0]) == {
-        "workspace_id": "5123",
-        "publish_status": "all",
-        "connector_id": "999",
-        "page_num": "3",
-        "page_size": "50",
-    }
+    options = {"publish_status": "all", "connector_id": "999"}
+    await client.list_bots("5123", **options, page_num=3, page_size=50)
+    expected = options | {"workspace_id": "5123", "page_num": "3", "page_size": "50"}
+    assert _query(transport.requests[1]) == expected
 
 
 async def test_a_bot_of_the_list_is_typed() -> None:
     """All fields of the page's sample are there, a time of publication without one included."""
-    coze, _ = _client(reply(_RECORDED["list_bots.json"]))
-    (bot,) = (await coze.list_bots("5123")).items
+    client, _ = coze(_LIST)
+    (bot,) = (await client.list_bots("5123")).items
     assert bot == Bot(
         id="7493066380997****",
         name="语音伴侣",
@@ -83,82 +62,60 @@ async def test_a_bot_of_the_list_is_typed() -> None:
 @pytest.mark.parametrize("data", [{}, {"total": 0}, {"items": []}])
 async def test_a_page_may_be_empty(data: object) -> None:
     """No items, or no list of them at all, is an empty page."""
-    coze, _ = _client(reply({"code": 0, "data": data}))
-    assert (await coze.list_bots("5123")).items == []
+    client, _ = coze(reply({"code": 0, "data": data}))
+    assert (await client.list_bots("5123")).items == []
 
 
-async def test_all_bots_end_at_the_total() -> None:
-    """The pages are read in order, and none after the last bot."""
-    coze, transport = _client(
-        _page("1", "2", total=5), _page("3", "4", total=5), _page("5", total=5)
-    )
-    assert await _ids(coze, page_size=2) == ["1", "2", "3", "4", "5"]
-    assert [_query(request)["page_num"] for request in transport.requests] == ["1", "2", "3"]
-    assert {_query(request)["page_size"] for request in transport.requests} == {"2"}
-
-
-async def test_all_bots_end_at_an_empty_page() -> None:
-    """A total that is too high, or missing, does not make it ask for ever."""
-    coze, transport = _client(_page("1", "2", total=99), _page("3", total=99), _page(total=99))
-    assert await _ids(coze, page_size=2) == ["1", "2", "3"]
-    coze, transport = _client(_page("1"), _page())
-    assert await _ids(coze) == ["1"]
-    assert transport.left == 0
-
-
-async def test_all_bots_end_when_the_server_repeats_its_first_page() -> None:
-    """A server that does not know the page's number gives each bot once, then the end."""
-    coze, transport = _client(_page("1", "2", total=99), repeat=True)
-    assert await _ids(coze, page_size=2) == ["1", "2"]
-    assert len(transport.requests) == 2
-
-
-async def test_a_bot_that_moves_to_the_next_page_comes_once() -> None:
-    """A bot made while the pages are read shifts the others; none comes twice."""
-    coze, _ = _client(_page("1", "2", total=4), _page("2", "3", total=4), _page("4", total=4))
-    assert await _ids(coze, page_size=2) == ["1", "2", "3", "4"]
-
-
-async def test_all_bots_pass_their_filters_on_to_each_page() -> None:
-    """Filters are those of every page, not of the first alone."""
-    coze, transport = _client(_page("1", total=2), _page("2", total=2))
-    bots = coze.iter_bots("5123", publish_status="all", connector_id="999", page_size=1)
-    assert [bot.id async for bot in bots] == ["1", "2"]
-    for request in transport.requests:
-        assert _query(request)["publish_status"] == "all"
-        assert _query(request)["connector_id"] == "999"
+@pytest.mark.parametrize(
+    ("pages", "ids"),
+    [
+        # At the total; no page after it is asked for.
+        ([_page("1", "2", total=3), _page("3", total=3)], "123"),
+        # At an empty page, where the total is too high or missing.
+        ([_page("1", "2", total=99), _page("3", total=99), _page(total=99)], "123"),
+        ([_page("1"), _page()], "1"),
+        # At a page that brings nothing new: a server that does not know the page's number.
+        ([_page("1", "2", total=99), _page("1", "2", total=99)], "12"),
+        # A bot made while the pages are read shifts the others; none comes twice.
+        ([_page("1", "2", total=4), _page("2", "3", total=4), _page("4", total=4)], "1234"),
+    ],
+    ids=["total", "empty page", "no total", "repeated page", "shifted page"],
+)
+async def test_all_bots_come_once_and_end(pages: list[Response], ids: str) -> None:
+    """The pages are read in order up to the last bot and no further, each with all filters."""
+    client, transport = coze(*pages)
+    bots = client.iter_bots("5123", publish_status="all", connector_id="999", page_size=2)
+    assert [bot.id async for bot in bots] == [*ids]
+    assert [sent(request)[1] for request in transport.requests] == [
+        f"{_BOTS_URL}?workspace_id=5123&publish_status=all&connector_id=999"
+        f"&page_num={number + 1}&page_size=2"
+        for number in range(len(pages))
+    ]
 
 
 async def test_a_page_that_fails_is_asked_for_again_and_the_bots_go_on() -> None:
-    """A fault in the middle costs a repeat of that page, no bot and no duplicate."""
-    coze, transport = _client(_page("1", total=2), reply("<html>", status=502), _page("2", total=2))
-    assert await _ids(coze) == ["1", "2"]
+    """A fault costs a repeat of that page; where it stays, it is the error, and not the end."""
+    broken = reply("<html>", status=502)
+    client, transport = coze(_page("1", total=2), broken, _page("2", total=2))
+    assert [bot.id async for bot in client.iter_bots("5123")] == ["1", "2"]
     assert [_query(request)["page_num"] for request in transport.requests] == ["1", "2", "2"]
-
-
-async def test_a_page_that_stays_broken_ends_the_bots_with_its_error() -> None:
-    """The bots that came are not taken for all of them."""
-    coze, _ = _client(_page("1", total=2), reply("", status=503), repeat=True, max_retries=0)
-    bots = coze.iter_bots("5123")
+    client, _ = coze(_page("1", total=2), broken, repeat=True)
+    bots = client.iter_bots("5123")
     assert (await anext(bots)).id == "1"
     with pytest.raises(ServerError):
         await anext(bots)
 
 
 async def test_one_bot_is_read_by_its_id() -> None:
-    """Without the option, the version that Coze chooses is asked for."""
-    coze, transport = _client(reply(_RECORDED["get_bot.json"]))
-    bot = await coze.get_bot("7379")
-    (request,) = transport.requests
-    assert (request.method, request.target) == ("GET", "/v1/bots/7379")
+    """Without the option Coze chooses the version; truth values are spelled as in JSON."""
+    client, transport = coze(_BOT, repeat=True)
+    bot = await client.get_bot("7379")
+    await client.get_bot("7379", is_published=True)
+    await client.get_bot("7379", is_published=False)
+    assert [sent(request) for request in transport.requests] == [
+        ("GET", f"{_BOTS_URL}/7379{query}", None)
+        for query in ("", "?is_published=true", "?is_published=false")
+    ]
     assert (bot.bot_id, bot.name, bot.bot_mode) == ("737946218936519****", "Travel companion", 0)
     assert bot.response is not None
     assert b"SuggestedQuestions" in bot.response.body
-
-
-@pytest.mark.parametrize(("given", "sent"), [(True, "true"), (False, "false")])
-async def test_a_truth_value_is_sent_as_json_spells_it(given: bool, sent: str) -> None:  # noqa: FBT001  (a table's column)
-    """`is_published` is `true` or `false`, not Python's `True`."""
-    coze, transport = _client(reply(_RECORDED["get_bot.json"]))
-    await coze.get_bot("7379", is_published=given)
-    assert transport.requests[0].target == f"/v1/bots/7379?is_published={sent}"

@@ -1,7 +1,7 @@
 """Every argument of every endpoint and handle is checked: refused at once, and by its name.
 
 What a check refuses is tested where the check is (`tests/ground/test_arguments.py`). Here each
-argument meets one value that its own check alone refuses. The endpoints and their arguments are
+argument is given one value that its own check alone refuses. The endpoints and their arguments are
 found by looking, so that a new one is held to the same: it needs a value in `_BAD`, and one in
 `_GOOD` where it must be given, and the tests that lack them say so.
 """
@@ -12,13 +12,17 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from types import NoneType
 from typing import Any, NamedTuple, get_args, get_type_hints
+from urllib.parse import parse_qsl, unquote, urlsplit
 
+import msgspec
 import pytest
 
+from asyncclient._http import Request
 from asyncclient.errors import AsyncClientError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport, reply
+from tests.providers.scripted import client_of
 
 # A value that will do for each argument that must be given.
 _GOOD: dict[str, object] = {
@@ -156,11 +160,7 @@ async def _call(
     transport: ScriptedTransport,
 ) -> None:
     """Call a method with what it must be given, and with some arguments besides or instead."""
-    made: Coze | CopyAI
-    if client is Coze:
-        made = Coze(transport, token="pat_1", max_retries=0)
-    else:
-        made = CopyAI(transport, api_key="key-1", max_retries=0)
+    made = client_of("coze" if client is Coze else "copyai", transport, max_retries=0)
     function: Callable[..., Any] = getattr(made, method)
     needed = {
         one.name: _GOOD[one.name]
@@ -180,6 +180,25 @@ async def _check_refused(case: _Case, bad: object) -> None:
     assert type(caught.value) in {TypeError, ValueError}
     assert str(caught.value).startswith(case.argument)
     assert transport.requests == []
+
+
+async def _request_with(case: _Case, identity: str) -> Request:
+    transport = ScriptedTransport([reply("", status=400)])
+    with pytest.raises(AsyncClientError):
+        await _call(case.client, case.method, {case.argument: identity}, transport)
+    (request,) = transport.requests
+    return request
+
+
+def _texts(request: Request) -> list[str]:
+    """Take a request apart: segments of its path, names and values of its query, its body."""
+    url = urlsplit(request.target)
+    body: dict[str, object] = msgspec.json.decode(request.body or b"{}")
+    return [
+        *map(unquote, url.path.split("/")),
+        *(text for pair in parse_qsl(url.query) for text in pair),
+        *(value for value in body.values() if isinstance(value, str)),
+    ]
 
 
 def test_the_methods_are_found_by_looking() -> None:
@@ -212,10 +231,24 @@ async def test_what_has_no_form_in_json_is_refused_by_its_own_argument(case: _Ca
 @pytest.mark.parametrize("case", [case for case in _CASES if case.argument in _LINES], ids=str)
 async def test_a_word_that_is_in_no_path_may_be_dots(case: _Case) -> None:
     """What is no id is not checked as one, nor called one."""
-    transport = ScriptedTransport([reply("", status=400)])
-    with pytest.raises(AsyncClientError):
-        await _call(case.client, case.method, {case.argument: _DOTS}, transport)
-    assert len(transport.requests) == 1
+    assert _DOTS in _texts(await _request_with(case, _DOTS))
+
+
+# All that would change a request if it were not quoted.
+_HOSTILE = "../a/b?c=d&e#f%2e 中"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [one for one in _CASES if one.argument in _IDS and _asks(getattr(one.client, one.method))],
+    ids=str,
+)
+async def test_an_id_stays_one_part_of_its_request(case: _Case) -> None:
+    """With any text in it, an id is one segment of the path, or one value of query or body."""
+    plain = _texts(await _request_with(case, "PLAIN"))
+    assert plain.count("PLAIN") == 1
+    expected = [_HOSTILE if text == "PLAIN" else text for text in plain]
+    assert _texts(await _request_with(case, _HOSTILE)) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,336 @@
+"""Refusals: which error each provider's codes and words stand for, and what the error says.
+
+What a status alone stands for, how hints are read and what a redirect shows is tested where the
+rule is (`tests/http/test_refusal.py`).
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from asyncclient._http import Response
+from asyncclient.errors import (
+    APIError,
+    AuthenticationFailed,
+    DecodeError,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    QuotaExceeded,
+    RateLimited,
+    ServerError,
+)
+from asyncclient.testing import reply
+from tests.providers.scripted import RECORDED, TOKEN, both, copyai, coze, notes, scripted
+
+# Page `coze_error_codes`.
+_OFFICIAL: dict[type[APIError], list[int]] = {
+    InvalidRequest: [
+        *(4000, 4003, 4004, 4007, 4010, 4012, 4014, 4015, 4016, 4021),
+        *(4104, 4105, 4201, 4300, 4301, 4302, 4303, 4304, 4315),
+    ],
+    NotFound: [4001, 4002, 4005, 4006, 4200, 4314],
+    QuotaExceeded: [4008, 4011, 4019, 4022],
+    RateLimited: [4009, 4020, 4102],
+    ServerError: [4013, 5000],
+    AuthenticationFailed: [4100],
+    PermissionDenied: [4101],
+}
+# Codes outside of that page; those in no table are an `APIError` and nothing more.
+_OTHERS: dict[type[APIError], list[int]] = {
+    PermissionDenied: [6003],
+    AuthenticationFailed: [700012006],
+    InvalidRequest: [
+        *(6031, 6039, 702242001, 720702001, 720702002, 720702004, 720702011),
+        *(720712000, 720712023, 720712999),
+    ],
+    ServerError: [720701001, 720701002, 720701013, 720702085],
+    APIError: [6023, 777777776, 777777777, 1, 4999, 720711999, 720713000, 999999999999, -5],
+}
+_CODES = [
+    (code, kind)
+    for table in (_OFFICIAL, _OTHERS)
+    for kind, codes in table.items()
+    for code in codes
+]
+_READ = ("7350", "7431")
+
+
+async def _error(response: Response, provider: str = "coze") -> APIError:
+    """Return the error of a read that is answered so."""
+    client, transport = scripted(provider, response, max_retries=0)
+    with pytest.raises(APIError) as caught:
+        await client.get_workflow_run(*_READ)
+    assert len(transport.requests) == 1
+    return caught.value
+
+
+# --- codes and words of Coze --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("code", "kind"), _CODES)
+async def test_each_code_of_coze_has_its_error(code: int, kind: type[APIError]) -> None:
+    """A code in HTTP 200 is this error, with its words, and is asked again only if it may pass."""
+    client, transport = coze(reply({"code": code, "msg": "Some words"}), repeat=True, max_retries=2)
+    with pytest.raises(APIError, match=f"coze.get_workflow_run.*{code}") as caught:
+        await client.get_workflow_run(*_READ)
+    error = caught.value
+    assert type(error) is kind
+    assert (error.status, error.code, error.message) == (200, code, "Some words")
+    # 4020 and 4102 ask for a minute, which is more than a single call is worth.
+    repeats = 2 if kind in {RateLimited, ServerError} and code not in {4020, 4102} else 0
+    assert len(transport.requests) == 1 + repeats
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "kind", "code"),
+    [
+        # A wrong token is one error in each of the ways that it is said.
+        (200, {"code": 4101, "msg": "The token is incorrect."}, AuthenticationFailed, 4101),
+        (401, {"code": 700012006, "msg": "invalid"}, AuthenticationFailed, 700012006),
+        (401, "<html>Unauthorized</html>", AuthenticationFailed, None),
+        # A missing permission is none of the token.
+        (200, {"code": 4101, "msg": "Token lacks the permission"}, PermissionDenied, 4101),
+        # An unknown path is the request's fault, not a task that is gone.
+        (404, {"code": 4000, "msg": "path not found"}, InvalidRequest, 4000),
+        # The status 429 is about the rate, also with another code in its body.
+        (429, {"code": 4000}, RateLimited, 4000),
+        (200, {"code": "4000"}, InvalidRequest, 4000),
+        # What an answer says of itself goes before the shape of its data.
+        (200, {"code": 4200, "data": {"anything": 1}}, NotFound, 4200),
+        (200, {"code": 4200, "data": [{"execute_status": "Success"}]}, NotFound, 4200),
+        # A field of an unexpected type hides no code.
+        (200, {"code": 4200, "detail": "20241210"}, NotFound, 4200),
+        (200, {"code": 4200, "detail": {"logid": 20241210}}, NotFound, 4200),
+        (200, {"code": 4200, "detail": ["logid"]}, NotFound, 4200),
+        (200, {"code": 4200, "msg": {"text": "no"}}, NotFound, 4200),
+        (200, {"code": 4200, "debug_url": 5}, NotFound, 4200),
+        (200, {"code": 4200, "error_code": {"a": 1}}, NotFound, 4200),
+        (200, {"code": 4200, "error_message": None}, NotFound, 4200),
+    ],
+    ids=repr,
+)
+async def test_coze_says_one_thing_in_several_ways(
+    status: int, said: object, kind: type[APIError], code: int | None
+) -> None:
+    """Status, code and words decide together."""
+    error = await _error(reply(said, status=status))
+    assert type(error) is kind
+    assert (error.status, error.code, error.log_id) == (status, code, None)
+
+
+@pytest.mark.parametrize("code", [True, 4.1, [4100], {"code": 4100}], ids=repr)
+async def test_a_code_that_is_none_is_no_refusal(code: object) -> None:
+    """What cannot be a code leaves the answer to be judged by its shape."""
+    client, _ = coze(reply({"code": code, "msg": "?"}), max_retries=0)
+    with pytest.raises(DecodeError):
+        await client.get_workflow_run(*_READ)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (4100, r"Coze\.CN.*Coze\.COM"),
+        (4101, "permissions"),
+        (4200, "published"),
+        (4011, "balance"),
+        (6023, "ran out of its time"),
+        (777777776, "a node"),
+        (777777777, "cancelled"),
+    ],
+)
+async def test_a_refusal_says_what_to_do(code: int, words: str) -> None:
+    """The advice is that of the code, else that of the error."""
+    with pytest.raises(APIError, match=words):
+        raise await _error(reply({"code": code, "msg": ""}))
+
+
+@pytest.mark.parametrize("code", [6023, 777777776, 777777777])
+async def test_a_run_that_ended_badly_is_not_run_again(code: int) -> None:
+    """A synchronous run that is over is known to be: it is asked once, and is no unknown start."""
+    client, transport = coze(reply({"code": code, "msg": ""}), repeat=True)
+    with pytest.raises(APIError) as caught:
+        await client.run_workflow("7350")
+    assert not caught.value.may_have_started
+    assert len(transport.requests) == 1
+
+
+async def test_the_recorded_refusal_of_a_run_leaves_its_start_in_doubt() -> None:
+    """It asks for another try, which no start gets; its page, which names the run, is noted."""
+    client, transport = coze(reply(RECORDED["coze/answers/refused_run.json"]), repeat=True)
+    with pytest.raises(ServerError, match="short delay") as caught:
+        await client.start_workflow("7350")
+    assert caught.value.may_have_started
+    assert "https://www.coze.cn/work_flow?execute_id=741364789030728****" in notes(caught.value)
+    assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["javascript:alert(1)", "https://h/ x", "https://h/\n", "", "https://h/" + "x" * 600],
+    ids=lambda url: repr(url)[:30],
+)
+async def test_what_is_no_page_is_not_noted(url: str) -> None:
+    """Only a short web address is repeated."""
+    error = await _error(reply({"code": 720701013, "msg": "", "debug_url": url}))
+    assert notes(error) == ""
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "log_id"),
+    [
+        ({"X-Tt-Logid": "H1"}, "<html>", "H1"),
+        ({}, {"code": 4000, "detail": {"logid": "D1"}}, "D1"),
+        ({"X-Tt-Logid": "H1"}, {"code": 4000, "detail": {"logid": "D1"}}, "H1"),
+        ({}, {"code": 4000, "detail": None}, None),
+    ],
+    ids=repr,
+)
+async def test_the_log_id_is_found_in_the_header_or_the_detail(
+    headers: dict[str, str], body: object, log_id: str | None
+) -> None:
+    """What Coze's support asks for is in the error and its message."""
+    error = await _error(reply(body, status=400, headers=headers))
+    assert error.log_id == log_id
+    assert log_id is None or log_id in str(error)
+
+
+async def test_being_over_the_purchased_rate_asks_for_a_minute() -> None:
+    """Codes 4020 and 4102 have no hint of their own, and a header goes before ours."""
+    assert (await _error(reply({"code": 4020}))).retry_after == 60
+    assert (await _error(reply({"code": 4102}))).retry_after == 60
+    assert (await _error(reply({"code": 4020}, headers={"Retry-After": "5"}))).retry_after == 5
+    assert (await _error(reply({"code": 4009}))).retry_after is None
+
+
+# --- codes and words of Copy.ai -----------------------------------------------------------------
+
+_NOT_FOUND: dict[str, object] = {"status": "error", "errorCode": "NOT_FOUND"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "code"),
+    [
+        (400, {"status": "error", "errorCode": "BAD"}, InvalidRequest, "BAD"),
+        (400, "error.credits.json", QuotaExceeded, "WORKFLOW_CREDIT_LIMIT_REACHED"),
+        (401, "", AuthenticationFailed, None),
+        (404, "error.not_found.json", NotFound, "NOT_FOUND"),
+        (422, "error.validation.json", InvalidRequest, "VALIDATION_ERROR"),
+        # Inside a 200, `status: error` is an error.
+        (200, "error.not_found.json", NotFound, "NOT_FOUND"),
+        (200, {"status": "error", "errorCode": "NEW", "data": {}}, InvalidRequest, "NEW"),
+        (200, {"status": "error"}, InvalidRequest, None),
+        (200, {"status": "error", "data": {"status": "COMPLETE"}}, InvalidRequest, None),
+        # A field of an unexpected type hides no code.
+        (200, _NOT_FOUND | {"message": {"a": 1}}, NotFound, "NOT_FOUND"),
+        (200, _NOT_FOUND | {"message": ["no"]}, NotFound, "NOT_FOUND"),
+        (200, _NOT_FOUND | {"details": "no"}, NotFound, "NOT_FOUND"),
+        (200, {"status": "error", "errorCode": None, "data": {}}, InvalidRequest, None),
+    ],
+    ids=repr,
+)
+async def test_each_refusal_of_copyai_has_its_error(
+    status: int, body: object, kind: type[APIError], code: str | None
+) -> None:
+    """HTTP status and error code decide; an empty body does no harm."""
+    body = RECORDED.get(f"copyai/answers/{body}", body)
+    error = await _error(reply(body, status=status), "copyai")
+    assert type(error) is kind
+    assert (error.status, error.code) == (status, code)
+    assert code is None or code in str(error)
+
+
+async def test_being_out_of_credits_is_said_and_never_retried() -> None:
+    """HTTP 400 with the credit limit's code is one request, and nothing started."""
+    client, transport = copyai(
+        reply(RECORDED["copyai/answers/error.credits.json"], status=400), repeat=True
+    )
+    with pytest.raises(QuotaExceeded, match="credits") as caught:
+        await client.start_workflow("WCFG-1")
+    assert not caught.value.may_have_started
+    assert len(transport.requests) == 1
+
+
+async def test_the_details_of_a_validation_error_are_shown() -> None:
+    """A 422 has no message, so its details are in the error's text, bounded in length."""
+    recorded = reply(RECORDED["copyai/answers/error.validation.json"], status=422)
+    assert "Input 1 is required" in str(await _error(recorded, "copyai"))
+    for field in ("message", "details"):
+        for long in (["y" * 5000], "y" * 5000):
+            body = {"status": "error", "errorCode": "X", field: long}
+            text = str(await _error(reply(body, status=422), "copyai"))
+            assert "yyy" in text
+            assert len(text) < 1000
+
+
+# --- both ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", [b"", b"not JSON", b"{}", b"[]", b"\xff\xfe"])
+@both
+async def test_a_status_without_a_code_speaks_for_itself(provider: str, body: bytes) -> None:
+    """A body without a code, or no body, leaves the HTTP status to decide."""
+    for status, kind in ((400, InvalidRequest), (410, NotFound), (503, ServerError)):
+        error = await _error(reply(body, status=status), provider)
+        assert type(error) is kind
+        assert (error.status, error.code) == (status, None)
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"msg":', b'{"detail":{"x":', b'{"details":['])
+@pytest.mark.parametrize("depth", [100, 100_000])
+@both
+async def test_a_refusal_nested_too_deeply_is_the_refusal_of_its_status(
+    provider: str, opening: bytes, depth: int
+) -> None:
+    """What cannot be read of a refusal leaves the refusal, and is no error of the decoder."""
+    error = await _error(reply(opening * depth, status=503), provider)
+    assert type(error) is ServerError
+
+
+@both
+async def test_a_redirect_is_refused_and_names_the_place(provider: str) -> None:
+    """The credential would go along to another host, so it is not followed."""
+    for place, shown in (("https://elsewhere.example:8443/x?next=1", "elsewhere"), ("//", "")):
+        error = await _error(reply("", status=302, headers={"Location": place}), provider)
+        assert type(error) is InvalidRequest
+        assert "base_url" in str(error)
+        assert shown in str(error)
+
+
+@pytest.mark.parametrize(
+    ("headers", "hint"),
+    [
+        ({"Retry-After": "0.5"}, 0.5),
+        ({"retry-after-ms": "250", "Retry-After": "9"}, 0.25),
+        ({"Retry-After": "Wed, 21 Oct 2026 07:28:10 GMT"}, 10.0),
+    ],
+    ids=["seconds", "milliseconds", "date"],
+)
+@both
+async def test_the_hint_of_a_refusal_is_in_its_error(
+    provider: str, headers: dict[str, str], hint: float
+) -> None:
+    """`Retry-After` is documented nowhere for Copy.ai, and read where it comes."""
+    date = "Wed, 21 Oct 2026 07:28:00 GMT"
+    error = await _error(reply("", status=429, headers=headers, date=date), provider)
+    assert error.retry_after == hint
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        reply({"code": 4100, "msg": f"wrong: {TOKEN}"}),
+        reply({"status": "error", "code": 4100}, status=401),
+        reply("<html>", status=502),
+        reply("", status=302, headers={"Location": "https://elsewhere.example"}),
+    ],
+    ids=["200", "401", "502", "302"],
+)
+@both
+async def test_an_error_never_shows_the_credential(provider: str, response: Response) -> None:
+    """Neither the message, the notes nor the repr of an error has it, even where it is repeated."""
+    client, _ = scripted(provider, response)
+    with pytest.raises((APIError, DecodeError)) as caught:
+        await client.start_workflow("7350")
+    error = caught.value
+    assert TOKEN not in f"{error} {error!r} {notes(error)} {vars(error)}"
