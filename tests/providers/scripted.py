@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ PROVIDERS = ("coze", "copyai")
 both = pytest.mark.parametrize("provider", PROVIDERS)
 
 Client = Coze | CopyAI
-Entry = Response | Exception
+Entry = Response | Exception | Callable[[Request], Response]
 
 # Good answers to a look at a run, by provider, and one to a start that both can read.
 RUNS = {
@@ -87,6 +88,53 @@ def scripted(
     """Make a client of either provider, and the script that it talks to."""
     make = coze if provider == "coze" else copyai
     return make(*script, repeat=repeat, max_retries=max_retries)
+
+
+def _coze(over: ScriptedTransport) -> Coze:
+    return Coze(over, token=TOKEN)
+
+
+def _copyai(over: ScriptedTransport) -> CopyAI:
+    return CopyAI(over, api_key=TOKEN)
+
+
+Operation = Callable[[ScriptedTransport], Awaitable[object]]
+
+# Each operation that starts something, or moves it on.
+STARTS: dict[str, Operation] = {
+    "coze.start_workflow": lambda over: _coze(over).start_workflow("7350"),
+    "coze.run_workflow": lambda over: _coze(over).run_workflow("7350"),
+    "coze.resume_workflow": lambda over: _coze(over).resume_workflow(
+        "7350", event_id="1/2", interrupt_type=2, resume_data=""
+    ),
+    "coze.start_copy": lambda over: _coze(over).start_copy("7530", entity_type="bot"),
+    "coze.start_chat": lambda over: _coze(over).start_chat("7379", user_id="ann"),
+    "coze.submit_tool_outputs": lambda over: _coze(over).submit_tool_outputs(
+        "1", "2", tool_outputs=[]
+    ),
+    "copyai.start_workflow": lambda over: _copyai(over).start_workflow("WCFG-1"),
+    # A second registration would deliver everything twice.
+    "copyai.register_webhook": lambda over: _copyai(over).register_webhook(
+        "https://example.com/x", event_type="workflowRun.failed"
+    ),
+}
+# Each operation that may be sent twice.
+READS: dict[str, Operation] = {
+    "coze.get_workflow_run": lambda over: _coze(over).get_workflow_run("7350", "7431"),
+    "coze.get_node_output": lambda over: _coze(over).get_node_output("7350", "7431", "63c7"),
+    "coze.list_bots": lambda over: _coze(over).list_bots("5123"),
+    "coze.get_bot": lambda over: _coze(over).get_bot("7379"),
+    "coze.get_copy_task": lambda over: _coze(over).get_copy_task("123e4"),
+    "coze.get_chat": lambda over: _coze(over).get_chat("1", "2"),
+    "coze.list_chat_messages": lambda over: _coze(over).list_chat_messages("1", "2"),
+    # Cancelling or deleting twice does no more than doing it once.
+    "coze.cancel_chat": lambda over: _coze(over).cancel_chat("1", "2"),
+    "copyai.get_workflow_run": lambda over: _copyai(over).get_workflow_run("W", "R"),
+    "copyai.list_workflow_runs": lambda over: _copyai(over).list_workflow_runs("W"),
+    "copyai.get_webhook": lambda over: _copyai(over).get_webhook("WHK-1"),
+    "copyai.list_webhooks": lambda over: _copyai(over).list_webhooks(),
+    "copyai.delete_webhook": lambda over: _copyai(over).delete_webhook("WHK-1"),
+}
 
 
 def sent(request: Request) -> tuple[str, str, Any]:

@@ -6,8 +6,8 @@ Which errors are repeated, and when, is tested in `tests/http/test_repeat.py` an
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+import re
+from collections.abc import Callable
 
 import anyio
 import pytest
@@ -25,13 +25,13 @@ from asyncclient.errors import (
     ServerError,
     TransportError,
 )
-from asyncclient.providers.copyai import CopyAI
-from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport, reply
 from tests.providers.scripted import (
+    READS,
     RECORDED,
     RUNS,
     STARTED,
+    STARTS,
     both,
     client_of,
     coze,
@@ -40,68 +40,12 @@ from tests.providers.scripted import (
     sent,
 )
 
-C = TypeVar("C")
-Call = Callable[[C], Awaitable[object]]
-
-_HOOK = "https://example.com/x"
-# Each operation that starts something, or moves it on.
-_STARTS: dict[str, Call[Coze]] = {
-    "start_workflow": lambda coze: coze.start_workflow("7350"),
-    "run_workflow": lambda coze: coze.run_workflow("7350"),
-    "resume_workflow": lambda coze: coze.resume_workflow(
-        "7350", event_id="1/2", interrupt_type=2, resume_data=""
-    ),
-    "start_copy": lambda coze: coze.start_copy("7530", entity_type="bot"),
-    "start_chat": lambda coze: coze.start_chat("7379", user_id="ann"),
-    "submit_tool_outputs": lambda coze: coze.submit_tool_outputs("1", "2", tool_outputs=[]),
-}
-_READS: dict[str, Call[Coze]] = {
-    "get_workflow_run": lambda coze: coze.get_workflow_run("7350", "7431"),
-    "get_node_output": lambda coze: coze.get_node_output("7350", "7431", "63c7"),
-    "list_bots": lambda coze: coze.list_bots("5123"),
-    "get_bot": lambda coze: coze.get_bot("7379"),
-    "get_copy_task": lambda coze: coze.get_copy_task("123e4"),
-    "get_chat": lambda coze: coze.get_chat("1", "2"),
-    "list_chat_messages": lambda coze: coze.list_chat_messages("1", "2"),
-    # Cancelling twice does no more than cancelling once.
-    "cancel_chat": lambda coze: coze.cancel_chat("1", "2"),
-}
-_COPYAI_STARTS: dict[str, Call[CopyAI]] = {
-    "start_workflow": lambda copyai: copyai.start_workflow("W"),
-    # A second registration would deliver everything twice.
-    "register_webhook": lambda copyai: copyai.register_webhook(
-        _HOOK, event_type="workflowRun.failed"
-    ),
-}
-_COPYAI_READS: dict[str, Call[CopyAI]] = {
-    "get_workflow_run": lambda copyai: copyai.get_workflow_run("W", "R"),
-    "list_workflow_runs": lambda copyai: copyai.list_workflow_runs("W"),
-    "get_webhook": lambda copyai: copyai.get_webhook("WHK-1"),
-    "list_webhooks": lambda copyai: copyai.list_webhooks(),
-    # Deleting twice deletes once.
-    "delete_webhook": lambda copyai: copyai.delete_webhook("WHK-1"),
-}
-Operation = tuple[str, str]
-_ALL_STARTS = [("coze", name) for name in _STARTS] + [("copyai", name) for name in _COPYAI_STARTS]
-_ALL_READS = [("coze", name) for name in _READS] + [("copyai", name) for name in _COPYAI_READS]
-
-every_start = pytest.mark.parametrize("operation", _ALL_STARTS, ids=".".join)
-every_read = pytest.mark.parametrize("operation", _ALL_READS, ids=".".join)
-every_operation = pytest.mark.parametrize("operation", _ALL_STARTS + _ALL_READS, ids=".".join)
-
-
-async def _call(operation: Operation, transport: ScriptedTransport) -> None:
-    provider, name = operation
-    client = client_of(provider, transport)
-    if isinstance(client, Coze):
-        await (_STARTS | _READS)[name](client)
-    else:
-        await (_COPYAI_STARTS | _COPYAI_READS)[name](client)
-
+# --- operations ---------------------------------------------------------------------------------
 
 _AMBIGUOUS: dict[str, Callable[[], Response | Exception]] = {
-    "timeout": lambda: RequestTimeout("no answer in time"),
     "reset": lambda: TransportError("the connection broke"),
+    "empty 200": lambda: reply(b""),
+    "timeout": lambda: RequestTimeout("no answer in time"),
     "connected and then lost": lambda: ConnectFailed("lost", sent=True),
     "HTML 502": lambda: reply("<html>", status=502),
     "cut-off 200": lambda: reply(b'{"code":0,"status":"succ'),
@@ -112,66 +56,73 @@ _HARMLESS: dict[str, Callable[[], Response | Exception]] = {
     "429": lambda: reply("", status=429),
 }
 
+# What the error of a start in doubt says of how to find out.
+_ADVICE = {
+    "coze.start_workflow": "no list of runs.*execute_id",
+    "coze.run_workflow": "no list of runs.*execute_id",
+    "coze.resume_workflow": "poll the run.*event_id",
+    "coze.start_copy": r"iter_bots\(workspace_id, publish_status='all'\)",
+    "coze.start_chat": "code 4016",
+    "coze.submit_tool_outputs": "poll the chat.*requires_action",
+    "copyai.start_workflow": r"find_started\('WCFG-1'",
+    "copyai.register_webhook": r"list_webhooks\(\)",
+}
 
-# --- operations ---------------------------------------------------------------------------------
 
-
-@every_start
-@pytest.mark.parametrize("fault", ["reset", "HTML 502"])
-async def test_no_start_is_repeated_when_it_may_have_happened(
-    operation: Operation, fault: str
-) -> None:
-    """One request, and an error that says that something may have been started."""
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("fault", ["reset", "empty 200"])
+async def test_no_start_is_repeated_when_it_may_have_happened(start: str, fault: str) -> None:
+    """One request; the error says that something may have been started, and where to look."""
     transport = ScriptedTransport([_AMBIGUOUS[fault]()], repeat=True)
-    with pytest.raises(AsyncClientError) as caught:
-        await _call(operation, transport)
+    with pytest.raises((TransportError, DecodeError)) as caught:
+        await STARTS[start](transport)
     assert caught.value.may_have_started
     assert "may have started" in notes(caught.value)
+    assert re.search(_ADVICE[start], notes(caught.value))
     (request,) = transport.requests
     assert not request.idempotent
 
 
-@every_start
-async def test_each_start_is_repeated_when_it_certainly_did_not_happen(
-    operation: Operation,
-) -> None:
+@pytest.mark.parametrize("start", STARTS)
+async def test_each_start_is_repeated_when_it_certainly_did_not_happen(start: str) -> None:
     """It is sent again, the same; when the repeats are used up, there is no warning."""
     transport = ScriptedTransport([ConnectFailed("refused")], repeat=True)
     with pytest.raises(ConnectFailed) as caught:
-        await _call(operation, transport)
+        await STARTS[start](transport)
     assert not caught.value.may_have_started
     assert notes(caught.value) == ""
     assert transport.requests == transport.requests[:1] * 4
 
 
-@every_read
-async def test_each_read_is_repeated_a_bounded_number_of_times(operation: Operation) -> None:
+@pytest.mark.parametrize("read", READS)
+async def test_each_read_is_repeated_a_bounded_number_of_times(read: str) -> None:
     """Three repeats by default, in less than half a minute, with the last fault as the error."""
     transport = ScriptedTransport([reply("", status=503)], repeat=True)
     began = anyio.current_time()
     with pytest.raises(ServerError) as caught:
-        await _call(operation, transport)
+        await READS[read](transport)
     assert 0 < anyio.current_time() - began < 30
     assert not caught.value.may_have_started
     assert transport.requests == transport.requests[:1] * 4
 
 
-@every_operation
-async def test_every_operation_reads_a_refusal(operation: Operation) -> None:
-    """Each reads a code in HTTP 200, in any shape of its good answer, and is sent once."""
-    provider, name = operation
-    refusal, kind = {
-        "coze": (reply({"code": 4101, "msg": "not yours"}), PermissionDenied),
-        "copyai": (reply(RECORDED["copyai/answers/error.not_found.json"]), NotFound),
-    }[provider]
-    transport = ScriptedTransport([refusal], repeat=True)
-    with pytest.raises(kind) as caught:
-        await _call(operation, transport)
+_IN_200 = {
+    "coze": reply({"code": 4101, "msg": "not yours"}),
+    "copyai": reply(RECORDED["copyai/answers/error.not_found.json"]),
+}
+
+
+@pytest.mark.parametrize("operation", STARTS | READS)
+async def test_every_operation_reads_a_refusal(operation: str) -> None:
+    """A refusal in HTTP 200 or 422 is final, in each shape that a good answer has."""
+    transport = ScriptedTransport([_IN_200[operation.partition(".")[0]]], repeat=True)
+    with pytest.raises((PermissionDenied, NotFound)) as caught:
+        await (STARTS | READS)[operation](transport)
     assert not caught.value.may_have_started
-    assert [request.name for request in transport.requests] == [f"{provider}.{name}"]
-    for status, kind in ((401, AuthenticationFailed), (422, InvalidRequest)):
-        with pytest.raises(kind):
-            await _call(operation, ScriptedTransport([reply("", status=status)]))
+    assert notes(caught.value) == ""
+    assert [request.name for request in transport.requests] == [operation]
+    with pytest.raises(InvalidRequest):
+        await (STARTS | READS)[operation](ScriptedTransport([reply("", status=422)]))
 
 
 # --- faults -------------------------------------------------------------------------------------
