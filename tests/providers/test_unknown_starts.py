@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import cast
 from urllib.parse import parse_qsl, urlsplit
@@ -285,9 +285,10 @@ _ANSWERS = {
 }
 
 
-async def _check_unknown(start: Awaitable[object], words: str = "") -> None:
+async def _check_unknown(start: str, answer: Response) -> None:
+    words = rf"^{start}: (the answer has no \w*id, |HTTP 200 with an unexpected body)"
     with pytest.raises(DecodeError, match=words) as caught:
-        await start
+        await STARTS[start](ScriptedTransport([answer]))
     assert caught.value.may_have_started
     assert re.search(r"find_started|Coze's|iter_bots", notes(caught.value))
 
@@ -298,9 +299,8 @@ async def test_an_id_that_no_request_can_have_is_an_unknown_start(
     answer: str, unusable: str
 ) -> None:
     """Something was started all the same: it is our error with its advice."""
-    transport = ScriptedTransport([reply(_ANSWERS[answer] % _UNUSABLE_IDS[unusable])])
-    start = answer.partition(" ")[0]
-    await _check_unknown(STARTS[start](transport), rf"^{start}: the answer has no \w*id,")
+    body = _ANSWERS[answer] % _UNUSABLE_IDS[unusable]
+    await _check_unknown(answer.partition(" ")[0], reply(body))
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ async def test_a_good_answer_that_names_nothing_is_an_unknown_start(
     start: str, body: object
 ) -> None:
     """A start whose answer has no id is one like any other."""
-    await _check_unknown(STARTS[start](ScriptedTransport([reply(body)])))
+    await _check_unknown(start, reply(body))
 
 
 async def test_a_found_run_without_an_id_is_not_passed_over() -> None:
