@@ -7,12 +7,13 @@ typed results and the same errors.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
 
 import msgspec
 import pytest
 
-from asyncclient import SessionPool, Snapshot, TaskState, wait_until_done
+from asyncclient import Handle, SessionPool, Snapshot, TaskState, wait_until_done
 from asyncclient._http import Response, Transport
 from asyncclient.errors import (
     AsyncClientError,
@@ -27,6 +28,7 @@ from asyncclient.errors import (
     ServerError,
     TaskBlocked,
     TaskCancelled,
+    TaskError,
     TaskExpired,
     TaskFailed,
     TransportError,
@@ -35,15 +37,11 @@ from asyncclient.errors import (
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Chat, ChatMessage, Coze, ToolOutput, WorkflowRun
 from asyncclient.testing import Fault, ScriptedTransport, Simulator, reply
+from tests.providers.scripted import RECORDED
 
 _TOKEN = "pat_simulator"
 _KEY = "simulator-key"
 _EVENT = "7431/1"
-_CALL = {
-    "id": "BUJJF0dA0001",
-    "type": "function",
-    "function": {"name": "local_data_assistant", "arguments": '{"location":"Nanjing","type":0}'},
-}
 
 
 class _Stage:
@@ -165,10 +163,7 @@ async def test_a_copy_is_started_and_waited_for(stage: _Stage) -> None:
     assert (done.task_status, done.entity_type) == ("successful", "workflow")
     assert (str(done.task_id), done.source_entity_id) == (copy.task_id, "7530")
     assert done.target_entity_id
-
-
-async def test_a_copy_made_at_once_needs_no_poll(stage: _Stage) -> None:
-    """A bot within its workspace is copied by the start itself."""
+    # A bot within its workspace is copied by the start itself.
     stage.answers(_ok({"copied_entity_id": "7531"}))
     copy = await stage.coze().start_copy("7530", entity_type="bot")
     assert copy.task_id is None
@@ -221,52 +216,47 @@ async def test_a_copyai_run_is_started_and_waited_for(stage: _Stage) -> None:
 # --- ended badly --------------------------------------------------------------------------------
 
 
-async def test_a_failed_run_is_a_failed_task(stage: _Stage) -> None:
-    """The run's code and message are in the error, and its answer in the snapshot."""
-    stage.answers(
-        _RUN_STARTED,
-        _history("Fail", error_code="720701002", error_message="Workflow node execution failed"),
-    )
-    run = await stage.coze().start_workflow("7350", _ordered(seconds=1, outcome="fail"))
-    with pytest.raises(TaskFailed, match="720701002 Workflow node execution failed") as caught:
-        await wait_until_done(run)
-    assert caught.value.snapshot is not None
-    assert caught.value.snapshot.word == "Fail"
-    assert caught.value.ref == run.ref
-
-
-async def test_a_cancelled_run_is_a_cancelled_task(stage: _Stage) -> None:
-    """`Cancel` is an end of its own."""
-    stage.answers(_RUN_STARTED, _history("Cancel"))
-    run = await stage.coze().start_workflow("7350", _ordered(seconds=1, outcome="cancel"))
-    with pytest.raises(TaskCancelled):
-        await wait_until_done(run)
-
-
-async def test_a_failed_copy_is_a_failed_task(stage: _Stage) -> None:
-    """The reason for the copy's failure is in the error."""
-    reason = {
-        "entity_name": "Word helper",
-        "entity_type": "workflow",
-        "failed_reason": "The quota of the workspace does not suffice for the copy.",
-    }
-    stage.answers(
-        _ok({"task_id": "123e4"}), _ok({"task_status": "failed", "failed_reasons": [reason]})
-    )
-    copy = await stage.coze().start_copy("fail-7530", entity_type="workflow")
-    with pytest.raises(TaskFailed, match="Word helper: The quota"):
-        await wait_until_done(copy)
-
-
-async def test_a_failed_chat_is_a_failed_task(stage: _Stage) -> None:
-    """The chat's own error is in the message."""
-    error = {"code": 5000, "msg": "event interval error"}
-    stage.answers(_chat("created"), _chat("failed", last_error=error))
-    chat = await stage.coze().start_chat(
+_ENDS: dict[str, Callable[[_Stage], Awaitable[Handle[Any]]]] = {
+    "coze/workflow_run/Fail.json": lambda stage: stage.coze().start_workflow(
+        "7350", _ordered(seconds=1, outcome="fail")
+    ),
+    "coze/workflow_run/Cancel.json": lambda stage: stage.coze().start_workflow(
+        "7350", _ordered(seconds=1, outcome="cancel")
+    ),
+    "coze/copy_task/failed.json": lambda stage: stage.coze().start_copy(
+        "fail-7530", entity_type="workflow"
+    ),
+    "coze/chat/failed.json": lambda stage: stage.coze().start_chat(
         "7379", user_id="ann", custom_variables=_for_a_chat(seconds=1, outcome="fail")
-    )
-    with pytest.raises(TaskFailed, match="5000 event interval error"):
-        await wait_until_done(chat)
+    ),
+    "copyai/workflow_run/FAILED.json": lambda stage: stage.copyai().start_workflow(
+        "WCFG-1", _ordered(seconds=1, outcome="fail", shape="live")
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "kind", "words"),
+    [
+        ("coze/workflow_run/Fail.json", TaskFailed, "720701002 Workflow node execution failed"),
+        ("coze/workflow_run/Cancel.json", TaskCancelled, "'Cancel'"),
+        ("coze/copy_task/failed.json", TaskFailed, ": The quota"),
+        ("coze/chat/failed.json", TaskFailed, "5000 event interval error"),
+        ("copyai/workflow_run/FAILED.json", TaskFailed, "A step failed, and so did its retries."),
+    ],
+)
+async def test_a_task_that_ends_badly_is_an_error_with_its_reason(
+    stage: _Stage, recorded: str, kind: type[TaskError], words: str
+) -> None:
+    """The task's own words are in the error, and its last answer in the snapshot."""
+    ids = {"id": "1", "conversation_id": "2", "task_id": "3"}
+    stage.answers(reply({"execute_id": "7431", "data": ids}), reply(RECORDED[recorded]))
+    task = await _ENDS[recorded](stage)
+    with pytest.raises(kind, match=words) as caught:
+        await wait_until_done(task)
+    assert caught.value.snapshot is not None
+    assert str(caught.value.snapshot.word) == recorded.split("/")[2].partition(".")[0]
+    assert caught.value.ref == task.ref
 
 
 async def test_a_cancelled_chat_is_a_cancelled_task(stage: _Stage) -> None:
@@ -282,17 +272,6 @@ async def test_a_cancelled_chat_is_a_cancelled_task(stage: _Stage) -> None:
     with pytest.raises(InvalidRequest) as caught:
         await chat.cancel()
     assert caught.value.code == 4104
-
-
-async def test_a_failed_copyai_run_is_a_failed_task(stage: _Stage) -> None:
-    """The undocumented `error` is in the message."""
-    error = "A step failed, and so did its retries."
-    stage.answers(_COPYAI_STARTED, _copyai({"status": "FAILED", "error": error, "output": None}))
-    run = await stage.copyai().start_workflow(
-        "WCFG-1", _ordered(seconds=1, outcome="fail", shape="live")
-    )
-    with pytest.raises(TaskFailed, match=error):
-        await wait_until_done(run)
 
 
 async def test_a_start_without_credits_is_refused(stage: _Stage) -> None:
@@ -376,10 +355,9 @@ async def test_too_little_an_answer_interrupts_a_run_again(stage: _Stage) -> Non
 
 async def test_a_chat_that_requires_an_action_gets_it_and_ends(stage: _Stage) -> None:
     """Tool calls are typed; their outputs let the chat go on to its end."""
-    action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": [_CALL]}}
     stage.answers(
         _chat("in_progress"),
-        _chat("requires_action", required_action=action, completed_at=1),
+        reply(RECORDED["coze/chat/requires_action.json"]),
         _chat("in_progress"),
         _chat("completed"),
     )
@@ -400,33 +378,27 @@ async def test_a_chat_that_requires_an_action_gets_it_and_ends(stage: _Stage) ->
 
 
 async def test_a_task_that_does_not_exist_is_not_found(stage: _Stage) -> None:
-    """Each kind of task says so in its own way; all of them are `NotFound`."""
+    """Each kind of task or workflow says so in its own way; all of them are `NotFound`."""
     stage.answers(
         reply({"code": 4314, "msg": "no such execution"}),
         reply({"code": 4200, "msg": "no such task"}),
         reply({"code": 4001, "msg": "no such chat"}),
-        _COPYAI_MISSING,
-        _COPYAI_MISSING,
+        reply({"code": 4200, "msg": "not found or not published"}),
+        *[_COPYAI_MISSING] * 3,
     )
     coze, copyai = stage.coze(), stage.copyai()
     for call in (
         coze.workflow_run("7350", "1").poll,
         coze.copy_task("1").poll,
         coze.chat("1", "2").poll,
+        lambda: coze.start_workflow("missing-1"),
+        lambda: copyai.start_workflow("missing-1"),
         copyai.workflow_run("WCFG-1", "WRUN-0").poll,
         lambda: copyai.get_webhook("WHK-0"),
     ):
         with pytest.raises(NotFound) as caught:
             await call()
         assert caught.value.code is not None
-
-
-async def test_a_workflow_that_does_not_exist_is_not_found(stage: _Stage) -> None:
-    """Neither provider starts what it does not know."""
-    stage.answers(reply({"code": 4200, "msg": "not found or not published"}), _COPYAI_MISSING)
-    for start in (stage.coze().start_workflow, stage.copyai().start_workflow):
-        with pytest.raises(NotFound) as caught:
-            await start("missing-1")
         assert not caught.value.may_have_started
 
 
@@ -566,34 +538,22 @@ async def test_each_fault_of_a_poll_is_the_same_error(stage: _Stage, fault: Faul
         assert 0 <= caught.value.retry_after <= 2
 
 
-@pytest.mark.parametrize("fault", _PASSING)
-async def test_a_read_survives_each_fault_that_passes(stage: _Stage, fault: Fault) -> None:
-    """The fault costs a repeat; the caller gets the answer."""
+@pytest.mark.parametrize("fault", [*_PASSING, Fault.UNKNOWN_WORD])
+async def test_a_read_and_a_wait_survive_each_fault_that_passes(
+    stage: _Stage, fault: Fault
+) -> None:
+    """The fault costs a repeat or a poll, and the task's good end is seen."""
     stage.answers(_RUN_STARTED)
     coze = stage.coze()
     run = await coze.start_workflow("7350", _ordered(seconds=600))
     stage.fault(fault)
-    stage.answers(_history("Running"))
-    assert (await coze.get_workflow_run("7350", run.execute_id)).execute_status == "Running"
-
-
-@pytest.mark.parametrize("fault", _PASSING)
-async def test_a_wait_survives_each_fault_that_passes(stage: _Stage, fault: Fault) -> None:
-    """The wait goes on to the task's good end as if nothing had been."""
-    stage.answers(_RUN_STARTED)
-    run = await stage.coze().start_workflow("7350", _ordered(seconds=1))
+    if fault is not Fault.UNKNOWN_WORD:
+        stage.answers(_history("Running"))
+    word = (await coze.get_workflow_run("7350", run.execute_id)).execute_status
+    assert (word == "Running") == (fault is not Fault.UNKNOWN_WORD)
     stage.fault(fault)
     stage.answers(_history("Success"))
-    assert (await wait_until_done(run)).execute_status == "Success"
-
-
-async def test_an_unknown_word_is_waited_through(stage: _Stage) -> None:
-    """A word in no vocabulary is no end; the wait sees the next one."""
-    stage.answers(_RUN_STARTED)
-    run = await stage.coze().start_workflow("7350", _ordered(seconds=1))
-    stage.fault(Fault.UNKNOWN_WORD)
-    stage.answers(_history("Success"))
-    assert (await wait_until_done(run)).execute_status == "Success"
+    assert (await wait_until_done(run, timeout=3600)).execute_status == "Success"
 
 
 async def test_a_start_over_the_limit_is_sent_again(stage: _Stage) -> None:
@@ -651,15 +611,11 @@ async def test_a_server_that_is_down_started_nothing(stage: _Stage) -> None:
         assert stage.sim.starts["one"] == 1
 
 
-async def test_odd_answers_on_the_way_do_not_end_a_wait(stage: _Stage) -> None:
+async def test_answers_that_do_not_decode_end_no_wait(stage: _Stage) -> None:
     """An empty list and a body that is no JSON, as they are reported, are waited through."""
-    malformed = (
-        b'{"code":0,"data":[{"execute_status":"Running","output":'
-        b'"{\\"node_status\\":\\"{\\\\"N\\\\":{}}\\",\\"Output\\":\\"\\"}"}]}'
-    )
-    stage.answers(_RUN_STARTED, _ok([]), _history("Success"))
-    stage.answers(_RUN_STARTED, reply(malformed), _history("Success"))
-    for outcome in ("empty_list", "malformed"):
+    malformed = reply(RECORDED["coze/answers/get_workflow_run.malformed.txt"])
+    for outcome, answer in (("empty_list", _ok([])), ("malformed", malformed)):
+        stage.answers(_RUN_STARTED, answer, _history("Success"))
         run = await stage.coze().start_workflow("7350", _ordered(seconds=1, outcome=outcome))
         assert (await wait_until_done(run)).execute_status == "Success"
 
