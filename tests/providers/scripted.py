@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import msgspec
 import pytest
@@ -35,35 +35,28 @@ RUNS = {
 STARTED = reply({"execute_id": "7431", "data": {"id": "7431"}})
 
 
+class Options(TypedDict, total=False):
+    """Options that both clients have."""
+
+    base_url: str
+    max_retries: int
+    allow_http: bool
+    account: str | None
+
+
 def client_of(
     provider: str,
     transport: Transport,
     *,
     token: str | TokenSource | CozeJWT = TOKEN,
-    base_url: str = "https://proxy.example",
-    max_retries: int = 3,
-    allow_http: bool = False,
-    account: str | None = None,
+    **options: Unpack[Options],
 ) -> Client:
-    """Make a provider's client with options that both have."""
+    """Make a provider's client, by default at a place where both may be."""
+    options.setdefault("base_url", "https://proxy.example")
     if provider == "coze":
-        return Coze(
-            transport,
-            token=token,
-            base_url=base_url,
-            max_retries=max_retries,
-            allow_http=allow_http,
-            account=account,
-        )
+        return Coze(transport, token=token, **options)
     assert not isinstance(token, CozeJWT)
-    return CopyAI(
-        transport,
-        api_key=token,
-        base_url=base_url,
-        max_retries=max_retries,
-        allow_http=allow_http,
-        account=account,
-    )
+    return CopyAI(transport, api_key=token, **options)
 
 
 def coze(

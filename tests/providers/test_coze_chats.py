@@ -85,15 +85,6 @@ async def test_every_option_of_a_chat_travels_under_its_own_name() -> None:
     assert sent(transport.requests[0]) == ("POST", f"{_CHAT_URL}?conversation_id=7381", body)
 
 
-async def test_a_chat_that_comes_back_as_created_is_waited_for() -> None:
-    """`created` is not an end: the wait goes on to the completed chat."""
-    created = _chat(status="created")
-    client, transport = coze(created, created, _chat(status="completed"))
-    chat = await wait_until_done(await client.start_chat("7379", user_id="ann"))
-    assert chat.status == "completed"
-    assert len(transport.requests) == 3
-
-
 # --- reading ------------------------------------------------------------------------------------
 
 
@@ -241,23 +232,12 @@ async def test_messages_are_read_by_both_ids_and_typed() -> None:
     ]
 
 
-async def test_a_wait_submits_tool_outputs_and_goes_on_to_the_answer() -> None:
-    """The ids are in the query, and the results in the body; the same wait sees the chat end."""
-    client, transport = coze(_WAITING, _chat(), _chat(status="completed"))
-
-    async def answer() -> None:
-        outputs = [ToolOutput(tool_call_id="BUJJF0dA****", output="9 °C")]
-        chat = await client.submit_tool_outputs("7381", "7382", tool_outputs=outputs)
-        assert chat.status == "in_progress"
-
-    done = await wait_until_done(client.chat("7381", "7382"), on_blocked=lambda _: answer())
-    assert done.status == "completed"
-    outputs = [{"tool_call_id": "BUJJF0dA****", "output": "9 °C"}]
-    assert [sent(request) for request in transport.requests[1:]] == [
-        (
-            "POST",
-            f"{_CHAT_URL}/submit_tool_outputs{_QUERY}",
-            {"tool_outputs": outputs, "stream": False},
-        ),
-        ("GET", f"{_CHAT_URL}/retrieve{_QUERY}", None),
-    ]
+async def test_tool_outputs_are_sent_with_the_ids_in_the_query() -> None:
+    """The results of the calls travel in the body, and the chat that goes on comes back."""
+    client, transport = coze(_chat())
+    outputs = [ToolOutput(tool_call_id="B", output="9 °C")]
+    chat = await client.submit_tool_outputs("7381", "7382", tool_outputs=outputs)
+    body = {"tool_outputs": [{"tool_call_id": "B", "output": "9 °C"}], "stream": False}
+    url = f"{_CHAT_URL}/submit_tool_outputs{_QUERY}"
+    assert sent(transport.requests[0]) == ("POST", url, body)
+    assert chat.status == "in_progress"

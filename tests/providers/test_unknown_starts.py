@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
-import anyio
 import msgspec
 import pytest
 
@@ -345,19 +344,3 @@ async def test_a_start_whose_answer_was_lost_is_found_and_waited_for() -> None:
         assert sim.tasks[run.run_id].details["input"] == {"Input 1": "tea"}
         assert "tea" in str((await wait_until_done(run)).outputs)
         assert len(sim.tasks) == 241
-
-
-async def test_a_start_that_never_arrived_is_not_found() -> None:
-    """The request was lost on its way, so that starting it again is no second start."""
-    async with Simulator() as sim, SessionPool() as pool:
-        copyai = CopyAI(pool, api_key=sim.copyai_key, base_url=sim.copyai_url)
-        sim.order(Fault.RESET)
-        with pytest.raises(TransportError) as caught:
-            await copyai.start_workflow("WCFG-1", metadata=_WANTED)
-        assert caught.value.may_have_started
-        await anyio.sleep(5)
-        assert await copyai.find_started("WCFG-1", metadata=_WANTED) == []
-        run = await copyai.start_workflow("WCFG-1", metadata=_WANTED)
-        assert [one.key for one in await copyai.find_started("WCFG-1", metadata=_WANTED)] == [
-            run.key
-        ]
