@@ -8,7 +8,6 @@ them a source shows, and which we made, is said in `tests/fixtures/README.md`, a
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 import pkgutil
@@ -504,19 +503,3 @@ def test_a_reference_of_another_kind_or_provider_is_refused(kind: _Kind) -> None
     for reference in wrong:
         with pytest.raises(ValueError, match=r"reference|task|empty"):
             client.task(reference)
-
-
-# --- modules ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("module", [one.__name__ for one in _modules(_PACKAGE)])
-def test_a_provider_knows_no_sockets(module: str) -> None:
-    """No module of a provider imports aiohttp: it sees a transport, and nothing else."""
-    source = Path(importlib.import_module(module).__file__ or "").read_text(encoding="utf-8")
-    imported: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            imported.update(alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            imported.add((node.module or "").partition(".")[0])
-    assert "aiohttp" not in imported

@@ -24,30 +24,6 @@ from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport, reply
 from tests.providers.scripted import client_of
 
-# A value that will do for each argument that must be given.
-_GOOD: dict[str, object] = {
-    "body": b"{}",
-    "bot_id": "7379",
-    "chat_id": "7382",
-    "conversation_id": "7381",
-    "entity_id": "7530",
-    "entity_type": "bot",
-    "event_id": "7431/2769",
-    "event_type": "workflowRun.completed",
-    "execute_id": "7431",
-    "interrupt_type": 2,
-    "metadata": {"order": "17"},
-    "node_execute_uuid": "63c7f6d2",
-    "resume_data": "tea",
-    "run_id": "WRUN-1",
-    "task_id": "123e456700",
-    "tool_outputs": [{"tool_call_id": "BUJJF0dA", "output": "sunny"}],
-    "url": "https://example.com/hooks/5d6f",
-    "user_id": "ann",
-    "webhook_id": "WHK-1",
-    "workflow_id": "7350",
-    "workspace_id": "5123",
-}
 # Dots are no id and change a path; they are as good a text as any other.
 _DOTS = ".."
 _IDS = {
@@ -69,6 +45,19 @@ _IDS = {
 }
 _TEXTS = {"custom_variables", "ext", "extra_params", "meta_data"}
 _LINES = {"bot_version", "publish_status", "user_id", "workflow_version"}
+# A value that will do for each argument that must be given.
+_GOOD: dict[str, object] = {
+    "body": b"{}",
+    "entity_type": "bot",
+    "event_type": "workflowRun.completed",
+    "interrupt_type": 2,
+    "metadata": {"order": "17"},
+    "resume_data": "tea",
+    "tool_outputs": [{"tool_call_id": "BUJJF0dA", "output": "sunny"}],
+    "url": "https://example.com/hooks/5d6f",
+    "user_id": "ann",
+    **dict.fromkeys(_IDS, "7350"),
+}
 # A value for each argument that only its own check refuses: the nearest to those that will do.
 _BAD: dict[str, object] = {
     "additional_messages": ["hello"],
