@@ -23,7 +23,7 @@ import msgspec
 import pytest
 
 import asyncclient.providers
-from asyncclient import Task, TaskRef, TaskState, decode_ref, encode_ref, wait_until_done
+from asyncclient import TaskRef, TaskState, decode_ref, encode_ref, wait_until_done
 from asyncclient._http import Handle, Transport
 from asyncclient.errors import (
     ServerError,
@@ -447,17 +447,6 @@ async def test_every_field_of_the_recorded_answers_is_modelled_or_listed(provide
 
 
 @every_kind
-def test_a_handle_is_a_task(kind: _Kind) -> None:
-    """Type checkers and a look at it agree: a handle can be given to everything that waits."""
-    handle = _task(kind, ScriptedTransport())
-    task: Task[Any] = handle
-    assert hash(task.key) == hash(_task(kind, ScriptedTransport()).key)
-    assert task.kind.startswith(f"{kind.provider}.{kind.kind}")
-    assert inspect.iscoroutinefunction(task.observe)
-    assert inspect.iscoroutinefunction(handle.poll)
-
-
-@every_kind
 async def test_an_answer_without_a_known_word_is_no_end(kind: _Kind) -> None:
     """An answer with nothing in it has no word, and one with an unknown word no state."""
     task = _task(kind, ScriptedTransport())
@@ -481,6 +470,7 @@ def test_a_reference_leads_back_to_an_equal_task(kind: _Kind) -> None:
     again = decode_ref(text)
     assert again == task.ref == kind.ref
     assert (again.provider, again.kind) == (kind.provider, kind.kind)
+    assert task.kind.startswith(f"{kind.provider}.{kind.kind}")
     client = _client(_PACKAGE, kind.provider, transport, _SECRET)
     assert client.task(again).key == task.key
     assert type(client.task(again)) is type(task)

@@ -10,7 +10,7 @@ import pytest
 
 from asyncclient import Observation, wait_until_done
 from asyncclient._http import Response
-from asyncclient.errors import TaskFailed
+from asyncclient.errors import TaskFailed, UnknownStatus
 from asyncclient.providers.copyai import WorkflowRun, WorkflowRunHandle
 from asyncclient.testing import reply
 from tests.providers.scripted import RECORDED, copyai, sent
@@ -106,6 +106,11 @@ async def test_the_envelopes_status_is_not_the_runs() -> None:
     assert seen.result.outputs == {"text": "workflow run output"}
     handle = _handle(_WITHOUT_STATUS, _WITHOUT_STATUS, _run(status="COMPLETE"))
     assert (await wait_until_done(handle)).status == "COMPLETE"
+    # Where it never comes, the wait gives up, with the answer as evidence.
+    with pytest.raises(UnknownStatus) as caught:
+        await wait_until_done(_handle(_WITHOUT_STATUS, repeat=True))
+    assert caught.value.snapshot is not None
+    assert b"doublelyInterestingValue" in (caught.value.snapshot.raw or b"")
 
 
 @pytest.mark.parametrize(

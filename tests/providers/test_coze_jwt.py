@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import anyio
@@ -175,22 +176,22 @@ async def test_a_token_is_asked_for_as_the_page_says(
 
 
 @pytest.mark.parametrize(
-    ("server", "good", "renewed"),
+    ("make", "good", "renewed"),
     [
-        (_Server(), 800, 880),
-        (_Server(absolute=False), 800, 880),
-        (_Server(quoted=True), 800, 880),
+        (_Server, 800, 880),
+        (partial(_Server, absolute=False), 800, 880),
+        (partial(_Server, quoted=True), 800, 880),
         # The margin is a tenth of the token's life, and at most a minute.
-        (_Server(lives=86_000), 86_000 - 61, 86_000 - 59),
-        (_Server(lives=10), 8, 10),
+        (partial(_Server, lives=86_000), 86_000 - 61, 86_000 - 59),
+        (partial(_Server, lives=10), 8, 10),
     ],
     ids=["absolute", "relative", "in text", "long", "short"],
 )
 async def test_a_token_is_kept_until_shortly_before_its_end(
-    app: App, server: _Server, good: int, renewed: int
+    app: App, make: Callable[[], _Server], good: int, renewed: int
 ) -> None:
     """`expires_in` is a moment, or a duration, and is not added up wrongly either way."""
-    coze, _ = app(server)
+    coze, server = app(make())
     for moment in (0, good, renewed):
         server.now = _NOW + moment
         await coze.get_bot("1")
