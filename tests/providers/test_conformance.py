@@ -331,15 +331,16 @@ async def test_a_recorded_answer_reads_as_its_word_and_that_words_state(
     task = _task(recording, transport)
     seen = await task.observe()
     assert str(seen.word) == recording.word
-    assert seen.state is task.vocabulary.words[seen.word or ""]
+    state = task.vocabulary.words[seen.word or ""]
+    assert seen.state is state
     assert seen.result.response.body == seen.raw == recording.body
     assert _task(recording, transport).read(recording.body) == seen
     assert len(transport.requests) == 1
-    if seen.state is TaskState.SUCCEEDED:
+    if state is TaskState.SUCCEEDED:
         assert seen.reason is None
-    if not seen.state.is_terminal:
+    if not state.is_terminal:
         assert seen.took is None
-    if seen.state is not TaskState.BLOCKED:
+    if state is not TaskState.BLOCKED:
         assert seen.demand is None
 
 

@@ -123,8 +123,8 @@ _CASES = [
 ]
 _NAMES = {case.argument for case in _CASES}
 _IDS = {name for name in _NAMES if name.endswith(("_id", "_uuid"))} - _LINES
-_GOOD |= dict.fromkeys(_IDS, "7350")
-_BAD |= dict.fromkeys(_IDS, _DOTS)
+_GOOD.update(dict.fromkeys(_IDS, "7350"))
+_BAD.update(dict.fromkeys(_IDS, _DOTS))
 
 
 async def _call(

@@ -58,7 +58,7 @@ class _Runs:
 
 async def test_runs_are_found_by_their_metadata_the_newest_first() -> None:
     """All runs that have the marker, also with more metadata, and none that has another."""
-    runs = [
+    runs: list[dict[str, object]] = [
         _run(9, metadata={"order": "18"}),
         _run(6, metadata={"order": "17", "more": [1]}),
         _run(8, metadata=_WANTED),
