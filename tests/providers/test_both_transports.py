@@ -18,6 +18,7 @@ from asyncclient._http import Response, Transport
 from asyncclient.errors import (
     AsyncClientError,
     AuthenticationFailed,
+    ConnectFailed,
     DecodeError,
     InvalidRequest,
     NotFound,
@@ -429,6 +430,16 @@ async def test_a_wrong_token_is_refused(stage: _Stage) -> None:
         assert not caught.value.may_have_started
 
 
+async def test_a_path_that_does_not_exist_is_refused(stage: _Stage) -> None:
+    """A base URL with one folder too many is an error at once, not a task that is gone."""
+    stage.answers(reply({"code": 4000, "msg": "path not found"}, status=404))
+    url = f"{stage.coze_url}/nowhere"
+    coze = Coze(stage.transport, token=_TOKEN, base_url=url)
+    with pytest.raises(InvalidRequest) as caught:
+        await coze.get_bot("1")
+    assert (caught.value.status, caught.value.code) == (404, 4000)
+
+
 # --- lists --------------------------------------------------------------------------------------
 
 
@@ -577,3 +588,20 @@ async def test_answers_that_do_not_decode_end_no_wait(stage: _Stage) -> None:
         stage.answers(_RUN_STARTED, answer, _history("Success"))
         run = await stage.coze().start_workflow("7350", _ordered(seconds=1, outcome=outcome))
         assert (await wait_until_done(run)).execute_status == "Success"
+
+
+async def test_a_server_that_is_down_started_nothing(stage: _Stage) -> None:
+    """A refused connection is `ConnectFailed`, and when the server is back the start succeeds."""
+    stage.answers(*[ConnectFailed("refused")] * 4, _RUN_STARTED)
+    coze = stage.coze()
+    if stage.sim is not None:
+        await stage.sim.stop_listening()
+    with pytest.raises(ConnectFailed) as caught:
+        await coze.start_workflow("7350", _ordered(marker="one"))
+    assert not caught.value.sent
+    assert not caught.value.may_have_started
+    if stage.sim is not None:
+        await stage.sim.listen_again()
+    assert (await coze.start_workflow("7350", _ordered(marker="one"))).execute_id
+    if stage.sim is not None:
+        assert stage.sim.starts["one"] == 1

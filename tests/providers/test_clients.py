@@ -78,6 +78,8 @@ def test_what_makes_no_client_is_refused(provider: str) -> None:
         client_of(provider, transport, base_url="http://proxy.example")
     with pytest.raises(ValueError, match=r"^max_retries"):
         client_of(provider, transport, max_retries=-1)
+    with pytest.raises(TypeError, match=r"^max_retries"):
+        client_of(provider, transport, max_retries=cast("int", "3"))
 
 
 # --- credentials --------------------------------------------------------------------------------

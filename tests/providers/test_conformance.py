@@ -470,6 +470,7 @@ def test_a_reference_leads_back_to_an_equal_task(kind: _Kind) -> None:
     text = encode_ref(task.ref)
     again = decode_ref(text)
     assert again == task.ref == kind.ref
+    assert hash(again) == hash(task.ref)
     assert (again.provider, again.kind) == (kind.provider, kind.kind)
     assert task.kind.startswith(f"{kind.provider}.{kind.kind}")
     client = _client(_PACKAGE, kind.provider, transport, _SECRET)

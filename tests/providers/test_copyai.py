@@ -10,13 +10,12 @@ import pytest
 
 from asyncclient import Observation, wait_until_done
 from asyncclient._http import Response
-from asyncclient.errors import TaskFailed, UnknownStatus
+from asyncclient.errors import TaskExpired, TaskFailed, UnknownStatus
 from asyncclient.providers.copyai import WorkflowRun, WorkflowRunHandle
 from asyncclient.testing import reply
 from tests.providers.scripted import RECORDED, copyai, sent
 
 _STARTED = reply(RECORDED["copyai/answers/start_workflow.json"])
-_NOT_FOUND = reply(RECORDED["copyai/answers/error.not_found.json"], status=404)
 _WITHOUT_STATUS = reply(RECORDED["copyai/answers/get_workflow_run.without_status.json"])
 _RUNS_URL = "https://api.copy.ai/api/workflow/WCFG-1/run"
 
@@ -173,6 +172,13 @@ async def test_a_failed_run_gives_its_error_in_each_form(error: object, said: st
         await wait_until_done(_handle(_run(status="FAILED", error=error)))
     assert caught.value.snapshot is not None
     assert isinstance(caught.value.snapshot.result, WorkflowRun)
+
+
+async def test_a_run_that_is_gone_ends_a_wait_as_expired() -> None:
+    """After a good answer, "not found" is the end of the run, not of one poll."""
+    gone = reply(RECORDED["copyai/answers/error.not_found.json"], status=404)
+    with pytest.raises(TaskExpired):
+        await wait_until_done(_handle(_run(status="NEW"), gone))
 
 
 # --- lists --------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -469,6 +470,7 @@ def test_a_key_that_is_no_pem_text_is_refused_at_once(bad: str) -> None:
         {"account_id": ".."},
         {"scope": ["all"]},
         {"scope": {"a": object}},
+        {"scope": {"a": math.nan}},
         {"clock": 1721135859},
     ],
     ids=repr,

@@ -317,7 +317,7 @@ async def test_the_hint_of_a_refusal_is_in_its_error(
         reply("<html>", status=502),
         reply("", status=302, headers={"Location": "https://elsewhere.example"}),
     ],
-    ids=["200", "401", "502", "302"],
+    ids=repr,
 )
 @both
 async def test_an_error_never_shows_the_credential(provider: str, response: Response) -> None:
