@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import pytest
@@ -49,75 +49,51 @@ def test_a_reference_reads_back_as_it_was_written(ref: TaskRef) -> None:
     assert encode_ref(decode_ref(text)) == text
 
 
-def handles() -> dict[str, Handle[object]]:
-    """Make a handle of each kind of task, with ids as long as real ones are."""
+def handles(identity: str, account: str | None = None) -> list[Handle[object]]:
+    """Make a handle of each kind of task, with this one for each of its ids."""
     transport = ScriptedTransport([])
-    coze = Coze(transport, token="pat_s3cret")
-    copyai = CopyAI(transport, api_key="key_s3cret")
-    number = "7350" + "9" * 16
-    uuid = "6b1c3e2a-8d54-4c2f-9a3e-1f2d3c4b5a69"
-    made = {
-        "coze workflow": coze.workflow_run(number, number),
-        "coze copy": coze.copy_task(number),
-        "coze chat": coze.chat(number, number),
-        "copyai workflow": copyai.workflow_run(f"WCFG-{uuid}", f"WRUN-{uuid}"),
-    }
-    return cast("dict[str, Handle[object]]", made)
+    coze = Coze(transport, token="pat_s3cret", account=account)
+    copyai = CopyAI(transport, api_key="key_s3cret", account=account)
+    made = [
+        coze.workflow_run(identity, identity),
+        coze.copy_task(identity),
+        coze.task(TaskRef("coze", "copy_task", {"copied_entity_id": identity})),
+        coze.chat(identity, identity),
+        copyai.workflow_run(identity, identity),
+    ]
+    return cast("list[Handle[object]]", made)
 
 
-@pytest.mark.parametrize("name", list(handles()))
-def test_a_reference_is_small_and_holds_no_secret(name: str) -> None:
-    """With real ids a reference is under 300 bytes, and the credential is not in it."""
-    ref = handles()[name].ref
-    assert ref is not None
-    text = encode_ref(msgspec.structs.replace(ref, created=1_700_000_000))
-    assert len(text.encode()) < 300
-    assert "s3cret" not in text
-    assert decode_ref(text).ids == ref.ids
-
-
-LONGEST = ["7" * LONGEST_ID, '"' * LONGEST_ID, "\\" * LONGEST_ID, "\U0001f375" * LONGEST_ID]
-
-
-@pytest.mark.parametrize("identity", LONGEST, ids=["digits", "quotes", "backslashes", "four bytes"])
-@pytest.mark.parametrize("kind", ["workflow", "copy", "copy at once", "chat", "copyai"])
-def test_a_reference_is_bounded_by_its_ids(kind: str, identity: str) -> None:
-    """With the longest ids that are taken a handle's reference is 2300 bytes at most."""
-    transport = ScriptedTransport([])
-    coze, copyai = Coze(transport, token="pat_1"), CopyAI(transport, api_key="key-1")
-    made: dict[str, Callable[[], Handle[Any]]] = {
-        "workflow": lambda: coze.workflow_run(identity, identity),
-        "copy": lambda: coze.copy_task(identity),
-        "copy at once": lambda: coze.task(
-            TaskRef("coze", "copy_task", {"copied_entity_id": identity})
-        ),
-        "chat": lambda: coze.chat(identity, identity),
-        "copyai": lambda: copyai.workflow_run(identity, identity),
-    }
-    ref = made[kind]().ref
-    text = encode_ref(msgspec.structs.replace(ref, created=1_700_000_000))
-    ids = sum(len(msgspec.json.encode(one)) - 2 for one in ref.ids.values())
-    assert len(text.encode()) - ids <= 125
-    assert len(text.encode()) <= 2300
+# The longest that a provider gives.
+REAL_ID = "WRUN-6b1c3e2a-8d54-4c2f-9a3e-1f2d3c4b5a69"
+LETTERS = {"digit": "7", "quote": '"', "backslash": "\\", "four bytes": "\U0001f375"}
 
 
 @pytest.mark.parametrize(
-    "letter", ["a", '"', "\\", "\U0001f375"], ids=["a", "quote", "backslash", "tea"]
+    ("identity", "most"),
+    [(REAL_ID, 300), *((letter * LONGEST_ID, 2300) for letter in LETTERS.values())],
+    ids=["real", *LETTERS],
 )
-def test_a_reference_is_bounded_by_its_accounts_name(letter: str) -> None:
-    """A name, whose length is bounded, adds its own bytes to a reference, and nothing else."""
-    transport = ScriptedTransport([])
-    name = letter * 25
-    coze = Coze(transport, token="pat_1", account=name)
-    copyai = CopyAI(transport, api_key="key-1", account=name)
-    for ref in (coze.workflow_run("7", "7").ref, copyai.workflow_run("7", "7").ref):
-        text = encode_ref(msgspec.structs.replace(ref, created=1_700_000_000))
-        named = len(msgspec.json.encode(name)) - 2
-        assert len(text.encode()) - named - 2 <= 125
+@pytest.mark.parametrize(
+    "account", [None, "a" * 90, '"' * 25, "\\" * 25, "\U0001f375" * 22], ids=[None, *LETTERS]
+)
+def test_a_reference_is_as_small_as_its_ids_and_its_account(
+    identity: str, most: int, account: str | None
+) -> None:
+    """It adds 121 bytes at most to what they take as JSON, and nothing of the credential."""
+    for handle in handles(identity, account):
+        assert handle.ref is not None
+        ref = msgspec.structs.replace(handle.ref, created=1_700_000_000)
+        text = encode_ref(ref)
+        ids = sum(len(msgspec.json.encode(one)) - 2 for one in ref.ids.values())
+        assert len(text.encode()) <= ids + len(msgspec.json.encode(account)) + 121
+        assert len(text.encode()) < most
+        assert decode_ref(text) == ref
+        assert "s3cret" not in text + repr(handle)
 
 
 def test_a_longer_id_makes_no_reference() -> None:
-    """No handle has an id without bound, or its reference would have none."""
+    """Every id of a handle has a bound, or its reference would have none."""
     longer = "7" * (LONGEST_ID + 1)
     for make in (
         lambda: Coze(ScriptedTransport(), token="pat_1").chat("7350", longer),
@@ -127,33 +103,20 @@ def test_a_longer_id_makes_no_reference() -> None:
             make()
 
 
-def test_a_reference_is_written_by_provider_kind_and_ids() -> None:
-    """As text a reference is short enough for a log line."""
+def test_a_reference_reads_as_its_provider_kind_and_ids() -> None:
+    """As text it is short enough for a log line, and a handle's repr has it."""
     assert str(REF) == "coze chat 7350/7351"
+    for handle in handles("7350"):
+        assert repr(handle) == f"<{type(handle).__name__} {handle.ref}>"
 
 
-@pytest.mark.parametrize("name", list(handles()))
-def test_a_handle_reads_as_its_reference(name: str) -> None:
-    """A handle's repr has its class, provider, kind and ids, and no credential."""
-    handle = handles()[name]
-    assert repr(handle) == f"<{type(handle).__name__} {handle.ref}>"
-    assert "s3cret" not in repr(handle)
-
-
-def test_a_reference_can_be_a_key() -> None:
-    """Equal references are one key of a dict, and other ids make another key."""
+def test_equal_references_are_one_key() -> None:
+    """The ids may stand in any order, as PostgreSQL's jsonb gives them; other ids are another."""
     other = TaskRef("coze", "chat", {"conversation_id": "7350", "chat_id": "7352"}, 1_700_000_000)
-    again = decode_ref(encode_ref(REF))
-    assert {REF: "one", other: "two"} == {again: "one", other: "two"}
-    assert len({REF, again, other}) == 2
-
-
-def test_equal_references_are_one_key_in_whatever_order_their_ids_stand() -> None:
-    """A database may write an object's fields in another order (PostgreSQL's jsonb does)."""
     stored = TaskRef("coze", "chat", {"chat_id": "7351", "conversation_id": "7350"}, 1_700_000_000)
     assert stored == REF
-    assert hash(stored) == hash(REF)
-    assert len({stored, REF}) == 1
+    assert {REF: "one", other: "two"} == {stored: "one", other: "two"}
+    assert len({REF, stored, other}) == 2
 
 
 def test_references_are_found_quickly() -> None:
@@ -169,56 +132,45 @@ def test_a_reference_cannot_be_changed() -> None:
             setattr(REF, field, None)
 
 
-@pytest.mark.parametrize("wrong", [None, "{}", {"provider": "coze"}, 7], ids=repr)
-def test_only_a_reference_is_written(wrong: object) -> None:
-    """Anything else raises, says what it got, and where a reference is found."""
-    with pytest.raises(TypeError, match=r"takes a TaskRef \(a handle's \.ref\), not ") as refused:
-        encode_ref(wrong)
-    assert type(wrong).__name__ in str(refused.value)
-
-
-def test_a_handle_is_not_its_reference() -> None:
-    """A handle given in place of its reference raises the same, by the handle's name."""
-    with pytest.raises(TypeError, match="ChatHandle"):
-        encode_ref(handles()["coze chat"])
+def test_a_value_that_is_no_reference_is_refused_with_what_to_pass() -> None:
+    """The error says what it got: a handle is not its reference, and neither is a text."""
+    assert checked_ref(REF) is REF
+    for wrong in (None, "{}", {"provider": "coze"}, 7, handles("7350")[3]):
+        name = type(wrong).__name__
+        with pytest.raises(TypeError, match=rf"takes a TaskRef \(a handle's \.ref\), not {name}$"):
+            encode_ref(wrong)
+        with pytest.raises(
+            TypeError, match=rf"^task\(\) takes a TaskRef, not {name}: .* with decode_ref first$"
+        ):
+            checked_ref(wrong)
 
 
 @pytest.mark.parametrize("wrong", [None, 7, REF, {}, bytearray(b"{}")], ids=repr)
 def test_only_text_is_read(wrong: object) -> None:
     """Anything but text or bytes raises, and says what it got."""
-    with pytest.raises(TypeError, match="takes the text that encode_ref wrote, not ") as refused:
+    name = type(wrong).__name__
+    with pytest.raises(TypeError, match=f"takes the text that encode_ref wrote, not {name}$"):
         decode_ref(wrong)
-    assert type(wrong).__name__ in str(refused.value)
-
-
-@pytest.mark.parametrize("wrong", [None, '{"provider":"coze"}', {"provider": "coze"}, 7], ids=repr)
-def test_what_is_no_reference_is_refused_with_what_to_pass(wrong: object) -> None:
-    """A text must be read first; a reference is returned as it is."""
-    assert checked_ref(REF) is REF
-    with pytest.raises(
-        TypeError, match=r"^task\(\) takes a TaskRef, not .*decode_ref first$"
-    ) as caught:
-        checked_ref(wrong)
-    assert type(wrong).__name__ in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("version", "shown"),
-    [("0", "0"), ("3", "3"), ('"1"', "'1'"), ("null", "None"), ("[1]", r"\[1\]")],
+    ("text", "shown"),
+    [
+        ('{"v":0}', "0"),
+        ('{"v":"1"}', "'1'"),
+        ('{"v":null}', "None"),
+        ('{"v":[1]}', r"\[1\]"),
+        ('{"provider":"coze","kind":"chat","ids":{}}', "None"),
+        ('{"v":3,"job":["coze"],"account":7}', "3"),
+    ],
+    ids=["0", "text", "null", "list", "missing", "with other fields"],
 )
-def test_an_unknown_version_says_what_to_do(version: str, shown: str) -> None:
-    """A reference of another version raises with it, with what is read, and the way out."""
-    text = encode_ref(REF).replace('"v":2', f'"v":{version}')
+def test_an_unknown_version_says_what_to_do(text: str, shown: str) -> None:
+    """The version is read first, so that a newer form is not taken for garbage."""
     with pytest.raises(
         ValueError, match=f"of version {shown}: this library reads version 2; update it"
     ):
         decode_ref(text)
-
-
-def test_a_future_version_may_have_other_fields() -> None:
-    """The version is looked at first, so that a newer form is not taken for garbage."""
-    with pytest.raises(ValueError, match="of version 3"):
-        decode_ref('{"v":3,"job":["coze"],"account":7}')
 
 
 @given(REFS.map(lambda ref: msgspec.structs.replace(ref, account=None)))
@@ -234,47 +186,31 @@ def test_the_first_version_is_read_as_todays(ref: TaskRef) -> None:
 
 
 def test_the_text_of_the_first_version_is_read() -> None:
-    """A text as it lies in the tables of those who used the first release."""
+    """A text of the first release is today's reference, and so is one made as of that version."""
     old = (
         '{"provider":"coze","kind":"chat","ids":{"conversation_id":"7350","chat_id":"7351"},'
         '"created":1700000000,"v":1}'
     )
-    assert decode_ref(old) == REF
+    assert decode_ref(old) == REF == TaskRef(REF.provider, REF.kind, REF.ids, REF.created, v=1)
     assert encode_ref(REF) == old.replace('"v":1', '"account":null,"v":2')
 
 
-def test_a_reference_made_as_of_the_first_version_is_todays() -> None:
-    """A program that says the version itself gets a reference that equals the others."""
-    assert TaskRef(REF.provider, REF.kind, REF.ids, REF.created, v=1) == REF
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        (None, None, True),
-        ("acme", "acme", True),
-        ("acme", None, True),
-        (None, "acme", True),
-        ("acme", "zenith", False),
-    ],
-)
-def test_two_references_are_of_one_task_unless_they_name_two_accounts(
-    one: str | None,
-    other: str | None,
-    same: bool,  # noqa: FBT001  (a table's column)
-) -> None:
-    """A reference that names no account may be of any."""
-    mine, yours = (msgspec.structs.replace(REF, account=account) for account in (one, other))
-    assert is_same_task(mine, yours) is same
-    later = msgspec.structs.replace(yours, created=None)
-    assert is_same_task(mine, later) is same
-
-
-@pytest.mark.parametrize("field", ["provider", "kind", "ids"])
-def test_references_of_other_ids_are_of_other_tasks(field: str) -> None:
-    """Provider, kind and ids must all be equal."""
-    other = msgspec.structs.replace(REF, **{field: {"chat_id": "1"} if field == "ids" else "other"})
-    assert not is_same_task(REF, other)
+def test_references_are_of_one_task_unless_ids_or_two_named_accounts_differ() -> None:
+    """A reference that names no account may be of any; when it was made makes no difference."""
+    replace = msgspec.structs.replace
+    acme = replace(REF, account="acme")
+    for same in (acme, REF, replace(REF, created=None), replace(acme, created=None)):
+        assert is_same_task(acme, same)
+        assert is_same_task(same, acme)
+        assert is_same_task(REF, same)
+    for other in (
+        replace(REF, account="zenith"),
+        replace(REF, provider="other"),
+        replace(REF, kind="other"),
+        replace(REF, ids={"chat_id": "1"}),
+    ):
+        assert not is_same_task(acme, other)
+        assert not is_same_task(acme, replace(other, created=None))
 
 
 @given(st.permutations(["conversation_id", "chat_id", "section_id"]), REFS)
@@ -292,71 +228,37 @@ def test_a_key_is_the_account_the_kind_and_the_ids_in_any_order(
     assert hash(key) == hash(task_key("acme", msgspec.structs.replace(other, created=7)))
 
 
-def test_a_text_without_a_version_is_refused() -> None:
-    """A JSON object that has no version is no reference."""
-    with pytest.raises(ValueError, match="of version None"):
-        decode_ref('{"provider":"coze","kind":"chat","ids":{}}')
+WRITTEN = encode_ref(REF)
+# What any text at all does is shown in `tests/test_fuzz.py`.
+GARBAGE: dict[str, str | bytes] = {
+    "empty": "",
+    "blank": " ",
+    "words": "coze chat 7350/7351",
+    "array": "[]",
+    "null": "null",
+    "text": '"v"',
+    "cut off": WRITTEN[:-1],
+    "too long": WRITTEN + "x",
+    "unknown field": WRITTEN[:-1] + ',"token":"x"}',
+    "number as id": WRITTEN.replace('"7350"', "7350"),
+    "no provider": WRITTEN.replace('"coze"', "null"),
+    "created is a text": WRITTEN.replace("1700000000", '"today"'),
+    "created is a float": WRITTEN.replace("1700000000", "1.5"),
+    "account is a number": WRITTEN.replace('"account":null', '"account":7'),
+    "first version alone": '{"v":1}',
+    "version alone": '{"v":2}',
+    "version is a truth value": '{"v":true,"provider":"coze","kind":"chat","ids":{}}',
+    "nested": "[" * 100_000,
+    "nested inside": '{"v":1,"provider":' + "[" * 100_000,
+    "no UTF-8": b"\xff\xfe",
+    "half a letter": "\ud800",
+}
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        " ",
-        "coze chat 7350/7351",
-        "[]",
-        "null",
-        '"v"',
-        encode_ref(REF)[:-1],
-        encode_ref(REF) + "x",
-        encode_ref(REF)[:-1] + ',"token":"x"}',
-        encode_ref(REF).replace('"7350"', "7350"),
-        encode_ref(REF).replace('"coze"', "null"),
-        encode_ref(REF).replace("1700000000", '"today"'),
-        encode_ref(REF).replace("1700000000", "1.5"),
-        encode_ref(REF).replace('"account":null', '"account":7'),
-        '{"v":1}',
-        '{"v":2}',
-        '{"v":true,"provider":"coze","kind":"chat","ids":{}}',
-        "[" * 100_000,
-        '{"v":1,"provider":' + "[" * 100_000,
-        b"\xff\xfe",
-        "\ud800",
-    ],
-    ids=[
-        "empty",
-        "blank",
-        "words",
-        "array",
-        "null",
-        "text",
-        "cut off",
-        "too long",
-        "unknown field",
-        "number as id",
-        "no provider",
-        "created is a text",
-        "created is a float",
-        "account is a number",
-        "first version alone",
-        "version alone",
-        "version is a truth value",
-        "nested",
-        "nested inside",
-        "no UTF-8",
-        "half a letter",
-    ],
-)
+@pytest.mark.parametrize("text", GARBAGE.values(), ids=GARBAGE)
 def test_garbage_is_no_reference(text: str | bytes) -> None:
     """Any other text raises `ValueError` that says what is wrong and what to pass."""
     with pytest.raises(ValueError, match=r"^not a task reference: .+; pass the whole text"):
-        decode_ref(text)
-
-
-@given(st.binary() | st.text())
-def test_no_text_breaks_the_reading_of_references(text: str | bytes) -> None:
-    """From any text, a reference comes back or `ValueError` is raised."""
-    with pytest.raises(ValueError, match="task reference"):
         decode_ref(text)
 
 
@@ -373,5 +275,5 @@ def test_a_task_is_not_thought_older_than_it_may_be(created: int) -> None:
     "ref", [None, TaskRef("fake", "job", {"id": "7"}), TaskRef("fake", "job", {}, 2**60)], ids=repr
 )
 def test_a_task_whose_start_is_not_known_has_no_age(ref: TaskRef | None) -> None:
-    """Nor has one that a clock ahead of ours has started in our future."""
+    """A task has none either that a clock ahead of ours has started in our future."""
     assert age_of(ref) == 0
