@@ -43,11 +43,11 @@ def task_of(answer: object, **options: Hashable) -> PollingTask[object]:
     def status(found: object) -> str:
         return cast("dict[str, str]", found)["status"]
 
-    return unchecked(ask, vocabulary=WORDS, status=status, **options)
+    return unchecked(ask, vocabulary=WORDS, **{"status": status, **options})
 
 
-async def test_a_poll_calls_the_function_once() -> None:
-    """Each poll is one call, and its answer is returned itself."""
+async def test_each_look_is_one_call_whose_answer_is_the_result() -> None:
+    """`poll` returns the function's answer itself, and `observe` has it; no bytes are kept."""
     calls: list[Job] = []
 
     async def ask() -> Job:
@@ -57,10 +57,12 @@ async def test_a_poll_calls_the_function_once() -> None:
     task = polling_task(ask, vocabulary=WORDS, status=lambda job: job.status)
     assert calls == []
     first = await task.poll()
-    second = await task.poll()
+    seen = await task.observe()
     assert len(calls) == 2
-    assert (first, second) == (calls[0], calls[1])
     assert first is calls[0]
+    assert seen.result is calls[1]
+    assert seen == Observation(TaskState.RUNNING, "busy", calls[1])
+    assert (seen.raw, seen.demand) == (None, None)
 
 
 async def test_an_error_of_the_function_is_the_polls() -> None:
@@ -88,116 +90,24 @@ def test_an_observation_is_a_value() -> None:
             setattr(seen, field, None)
 
 
-async def test_a_look_is_one_call_whose_answer_is_the_result() -> None:
-    """`observe` calls the function once, and has its answer itself; no bytes are kept."""
-    calls: list[Job] = []
-
-    async def ask() -> Job:
-        calls.append(Job("busy"))
-        return calls[-1]
-
-    seen = await polling_task(ask, vocabulary=WORDS, status=lambda job: job.status).observe()
-    assert len(calls) == 1
-    assert seen.result is calls[0]
-    assert seen == Observation(TaskState.RUNNING, "busy", calls[0])
-    assert seen.raw is None
-    assert seen.demand is None
-
-
 @pytest.mark.parametrize(
-    ("word", "state"),
+    ("word", "state", "reason", "hint", "took"),
     [
-        ("busy", TaskState.RUNNING),
-        ("done", TaskState.SUCCEEDED),
-        ("error", TaskState.FAILED),
-        ("odd", None),
-        (None, None),
+        ("busy", TaskState.RUNNING, "no tea", 7, None),
+        ("new", None, "no tea", 7, None),
+        (None, None, "no tea", 7, None),
+        ("error", TaskState.FAILED, "no tea", None, 9),
+        ("done", TaskState.SUCCEEDED, None, None, 9),
     ],
 )
-async def test_a_word_is_read_by_status_and_meant_by_the_vocabulary(
-    word: str | None, state: TaskState | None
+async def test_what_the_callers_functions_find_is_what_is_seen_as_the_state_allows(
+    word: str | None,
+    state: TaskState | None,
+    reason: str | None,
+    hint: float | None,
+    took: float | None,
 ) -> None:
-    """An observation has the word that `status` finds, and the state that it means."""
-    seen = await task_of({"status": word}).observe()
-    assert seen.word == word
-    assert seen.state is state
-
-
-@pytest.mark.parametrize("answer", [{}, {"other": 1}], ids=repr)
-async def test_a_missing_field_is_a_missing_word(answer: object) -> None:
-    """A `KeyError` in `status` counts as an answer without a word."""
-    seen = await task_of(answer).observe()
-    assert seen.word is None
-    assert seen.state is None
-
-
-async def test_a_missing_item_or_attribute_is_a_missing_word_too() -> None:
-    """So do an `IndexError` and an `AttributeError`."""
-
-    async def empty() -> object:
-        return []
-
-    async def nothing() -> object:
-        return None
-
-    def first(found: object) -> str:
-        return cast("list[str]", found)[0]
-
-    def status(found: object) -> str:
-        return cast("str", cast("Job", found).status)
-
-    assert (await unchecked(empty, vocabulary=WORDS, status=first).observe()).word is None
-    assert (await unchecked(nothing, vocabulary=WORDS, status=status).observe()).word is None
-
-
-@pytest.mark.parametrize("word", ["busy", "error", "odd"])
-async def test_a_missing_field_is_nothing_to_find(word: str) -> None:
-    """Where the field for reason, progress, hint or duration is missing, there is none of it."""
-
-    async def ask() -> dict[str, str]:
-        return {"status": word}
-
-    seen = await polling_task(
-        ask,
-        vocabulary=WORDS,
-        status=lambda answer: answer["status"],
-        reason=lambda answer: answer["why"],
-        progress=lambda answer: float(answer["done"]),
-        hint=lambda answer: float(answer["wait"]),
-        duration=lambda answer: float(answer["took"]),
-    ).observe()
-    assert seen.word == word
-    assert (seen.reason, seen.progress, seen.hint, seen.took) == (None, None, None, None)
-
-
-async def test_any_other_error_of_status_is_the_callers() -> None:
-    """A mistake in `status` itself is not taken for an answer without a word."""
-
-    def status(_found: object) -> str:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        await unchecked(fetch, vocabulary=WORDS, status=status).observe()
-
-
-@pytest.mark.parametrize(
-    ("word", "reason", "hint", "took"),
-    [
-        ("busy", "no tea", 7, None),
-        ("odd", "no tea", 7, None),
-        (None, "no tea", 7, None),
-        ("error", "no tea", None, 9),
-        ("done", None, None, 9),
-    ],
-)
-async def test_reason_progress_hint_and_duration_are_the_callers_functions(
-    word: str | None, reason: str | None, hint: float | None, took: float | None
-) -> None:
-    """What the given functions find in an answer is what the wait gets, as its state allows.
-
-    Where all went well there is no reason, an ended task has no next look, and no other took its
-    time yet.
-    """
+    """A success has no reason, an ended task no next look, and no other took its time yet."""
 
     async def ask() -> Job:
         return Job(word, done=0.5, why="no tea", wait=7, took=9)
@@ -213,18 +123,52 @@ async def test_reason_progress_hint_and_duration_are_the_callers_functions(
         transient=(KeyError,),
     )
     seen = await task.observe()
+    assert (seen.word, seen.state) == (word, state)
     assert (seen.reason, seen.progress, seen.hint, seen.took) == (reason, 0.5, hint, took)
     assert task.transient == (KeyError,)
 
 
-@pytest.mark.parametrize("word", ["busy", "done", "error", "odd", None])
-async def test_without_those_functions_there_is_nothing_to_find(word: str | None) -> None:
-    """Reason, progress, hint and duration are None by default; no further error is transient."""
+@pytest.mark.parametrize("word", ["busy", "done", "error", "new", None])
+async def test_without_those_functions_or_their_fields_there_is_nothing_to_find(
+    word: str | None,
+) -> None:
+    """By default there is no reason, progress, hint or duration, and no other transient error."""
+
+    def find(answer: object) -> str:
+        return cast("dict[str, str]", answer)["why"]
+
     task = task_of({"status": word})
-    seen = await task.observe()
-    assert (seen.reason, seen.progress, seen.hint, seen.took) == (None, None, None, None)
     assert task.transient == ()
     assert ref_of(task) is None
+    functions = dict.fromkeys(("reason", "progress", "hint", "duration"), find)
+    for each in (task, task_of({"status": word}, **functions)):
+        seen = await each.observe()
+        assert seen.word == word
+        assert (seen.reason, seen.progress, seen.hint, seen.took) == (None, None, None, None)
+
+
+async def test_a_missing_field_item_or_attribute_is_a_missing_word() -> None:
+    """A `KeyError`, `IndexError` or `AttributeError` in `status` is an answer without a word."""
+
+    def first(found: object) -> str:
+        return cast("list[str]", found)[0]
+
+    def attribute(found: object) -> str | None:
+        return cast("Job", found).status
+
+    for task in (task_of({"other": 1}), task_of([], status=first), task_of(None, status=attribute)):
+        seen = await task.observe()
+        assert (seen.word, seen.state) == (None, None)
+
+
+async def test_any_other_error_of_status_is_the_callers() -> None:
+    """A mistake in `status` itself is not taken for an answer without a word."""
+
+    def status(_found: object) -> str:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await task_of({}, status=status).observe()
 
 
 def test_by_default_a_task_is_its_function() -> None:
@@ -287,42 +231,30 @@ def test_a_call_in_place_of_the_function_is_refused() -> None:
     assert inspect.getcoroutinestate(called) == inspect.CORO_CLOSED
 
 
+_NO_FETCH = "polling_task takes an async function of no arguments, not "
+_NO_TUPLE = "transient must be a tuple of exception classes, as "
+
+
 @pytest.mark.parametrize(
-    ("wrong", "words"),
+    ("name", "wrong", "words"),
     [
-        ({"fetch": None}, "takes an async function of no arguments, not NoneType"),
-        ({"fetch": "fetch"}, "takes an async function of no arguments, not str"),
-        ({"vocabulary": {"done": "succeeded"}}, "vocabulary must be a Vocabulary, not dict"),
-        ({"vocabulary": None}, "vocabulary must be a Vocabulary, not NoneType"),
-        ({"vocabulary": Vocabulary}, "vocabulary must be a Vocabulary, not type"),
-        ({"status": "status"}, "status must be a function from an answer.*, not str"),
-        ({"status": None}, "status must be a function from an answer.*, not NoneType"),
-        ({"reason": "why"}, "reason must be a function from an answer.*, not str"),
-        ({"progress": 7}, "progress must be a function from an answer.*, not int"),
-        ({"hint": "wait"}, "hint must be a function from an answer.*, not str"),
-        ({"transient": KeyError}, "transient must be a tuple of exception classes"),
-        ({"transient": [KeyError]}, "transient must be a tuple of exception classes"),
-        ({"transient": ("KeyError",)}, "transient must be a tuple of exception classes"),
-        ({"transient": (KeyError, BaseException)}, "transient must be a tuple of exception"),
-    ],
-    ids=[
-        "fetch is None",
-        "fetch is a text",
-        "vocabulary is a dict",
-        "vocabulary is None",
-        "vocabulary is the class",
-        "status is a text",
-        "status is None",
-        "reason is a text",
-        "progress is a number",
-        "hint is a text",
-        "transient is a class",
-        "transient is a list",
-        "transient holds a text",
-        "transient holds what is no Exception",
+        ("fetch", None, _NO_FETCH + "NoneType"),
+        ("fetch", "fetch", _NO_FETCH + "str"),
+        ("vocabulary", {"done": "succeeded"}, "vocabulary must be a Vocabulary, not dict"),
+        ("vocabulary", Vocabulary, "vocabulary must be a Vocabulary, not type"),
+        ("key", ["job"], "key must be a Hashable, not list"),
+        ("status", None, "status must be a function from an answer to its status, not NoneType"),
+        ("reason", "why", "reason must be a function from an answer to its reason, not str"),
+        ("progress", 7, "progress must be a function from an answer to its progress, not int"),
+        ("hint", "wait", "hint must be a function from an answer to its hint, not str"),
+        ("duration", 9, "duration must be a function from an answer to its duration, not int"),
+        ("transient", KeyError, _NO_TUPLE),
+        ("transient", [KeyError], _NO_TUPLE),
+        ("transient", ("KeyError",), _NO_TUPLE),
+        ("transient", (KeyError, BaseException), _NO_TUPLE),
     ],
 )
-def test_a_task_is_not_made_of_wrong_parts(wrong: dict[str, object], words: str) -> None:
+def test_a_task_is_not_made_of_wrong_parts(name: str, wrong: object, words: str) -> None:
     """A wrong argument raises at once, by its name, and not at the first poll."""
-    with pytest.raises(TypeError, match=words):
-        unchecked(**{"fetch": fetch, "vocabulary": WORDS, "status": len} | wrong)
+    with pytest.raises(TypeError, match=f"^{words}"):
+        unchecked(**{"fetch": fetch, "vocabulary": WORDS, "status": len, name: wrong})
