@@ -193,6 +193,8 @@ def test_the_text_of_the_first_version_is_read() -> None:
     )
     assert decode_ref(old) == REF == TaskRef(REF.provider, REF.kind, REF.ids, REF.created, v=1)
     assert encode_ref(REF) == old.replace('"v":1', '"account":null,"v":2')
+    with pytest.raises(ValueError, match=r"of version 3, and this library knows 2$"):
+        TaskRef(REF.provider, REF.kind, REF.ids, v=3)
 
 
 def test_references_are_of_one_task_unless_ids_or_two_named_accounts_differ() -> None:
