@@ -8,18 +8,20 @@ from binascii import crc32
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice, pairwise
 from random import Random
 from statistics import NormalDist, median
-from typing import cast
+from typing import TypeAlias, cast
 
 import msgspec
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from asyncclient._learning import LearnedSchedule
 from asyncclient._schedule import Schedule
+
+Sightings: TypeAlias = "list[tuple[str, float, float, int]]"
 
 SEEDS = st.integers(0, 2**32)
 _normal = NormalDist()
@@ -50,7 +52,7 @@ class Law:
         return self.name
 
     def stretched(self, factor: float) -> Law:
-        """Return the law of tasks that take so many times as long."""
+        """Return the law of tasks that take `factor` times as long."""
         return Law(
             f"{self.name} times {factor:g}",
             lambda age: self.ended(age / factor),
@@ -109,7 +111,8 @@ def bimodal() -> Law:
 LOGNORMAL = lognormal(30, 0.8)
 BIMODAL = bimodal()
 NARROW = normal(30, 0.03)
-LAWS = (LOGNORMAL, weibull(1.5, 30), weibull(0.7, 30), BIMODAL, NARROW, pareto(1.5, 30))
+THREE = (LOGNORMAL, NARROW, BIMODAL)
+LAWS = (*THREE, weibull(1.5, 30), weibull(0.7, 30), pareto(1.5, 30))
 
 
 @lru_cache(maxsize=64)
@@ -154,26 +157,26 @@ def drawer(rng: Random) -> Callable[[float], float]:
 
 
 def follow(
-    schedule: LearnedSchedule, duration: float, rng: Random, known: str, *, kind: str = ""
+    schedule: LearnedSchedule, duration: float, rng: Random, known: str
 ) -> tuple[int, float]:
-    """Poll one task to its end, and tell the schedule; return its polls and its delay."""
+    """Poll one task to its end, and let the schedule see it; return its polls and its delay."""
     draw = drawer(rng)
     age = before = 0.0
     polls = 0
     while True:
-        age += schedule.gap(age, polls, kind=kind, draw=draw)
+        age += schedule.gap(age, polls, draw=draw)
         polls += 1
         if age >= duration:
             break
-        schedule.survived(age, since=before, kind=kind)
+        schedule.survived(age, since=before)
         before = age
     stamped = {POLLS: None, STAMPS: duration, WHOLE_SECONDS: float(round(duration))}[known]
-    schedule.observe(age, since=before, stamped=stamped, told=before, kind=kind)
+    schedule.observe(age, since=before, stamped=stamped, told=before)
     return polls, age - duration
 
 
 def mean_cost(
-    schedule: LearnedSchedule, law: Law, rng: Random, known: str, *, tasks: int = 600
+    schedule: LearnedSchedule, law: Law, rng: Random, known: str, *, tasks: int = 300
 ) -> float:
     """Return what the next tasks cost on average; their durations are drawn in even shares."""
     shares = [(task + 0.5) / tasks for task in range(tasks)]
@@ -189,7 +192,7 @@ def learn(schedule: LearnedSchedule, law: Law, rng: Random, known: str, *, tasks
 
 
 def learned(law: Law, *, tasks: int = 400, seed: int = 1) -> LearnedSchedule:
-    """Return a schedule that has been told exactly how long so many tasks took."""
+    """Return a schedule that knows exactly how long some tasks took."""
     schedule = LearnedSchedule()
     rng = Random(seed)
     for _ in range(tasks):
@@ -202,32 +205,41 @@ def learned(law: Law, *, tasks: int = 400, seed: int = 1) -> LearnedSchedule:
 BOUNDS = {POLLS: 1.10, STAMPS: 1.08, WHOLE_SECONDS: 1.08}
 
 
+def over_the_optimum(
+    law: Law,
+    known: str = POLLS,
+    *,
+    price: float = 1.0,
+    longest_gap: float | None = None,
+    after: Law | None = None,
+) -> float:
+    """Return what a task costs after 400 tasks, over the least: the median of three runs.
+
+    With a law `after`, tasks follow that one then, and what a task costs 500 tasks later counts.
+    """
+    ratios: list[float] = []
+    for seed in range(3):
+        rng = Random(seed)
+        schedule = LearnedSchedule(price, longest_gap=longest_gap)
+        learn(schedule, law, rng, known, tasks=400)
+        if after is not None:
+            learn(schedule, after, rng, known, tasks=500)
+        cost = mean_cost(schedule, after or law, rng, known)
+        ratios.append(cost / least_cost(after or law, price, math.inf))
+    return median(ratios)
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("known", BOUNDS)
 @pytest.mark.parametrize("law", LAWS, ids=str)
 def test_after_400_tasks_it_costs_little_more_than_the_best_possible(law: Law, known: str) -> None:
     """It costs at most 10 % over the optimum when it learns from its polls, 8 % with stamps."""
-    ratios: list[float] = []
-    for seed in range(3):
-        rng = Random(seed)
-        schedule = LearnedSchedule()
-        learn(schedule, law, rng, known, tasks=400)
-        cost = mean_cost(schedule, law, rng, known)
-        ratios.append(cost / least_cost(law, 1.0, math.inf))
-    assert median(ratios) <= BOUNDS[known], ratios
+    assert over_the_optimum(law, known) <= BOUNDS[known]
 
 
-@pytest.mark.parametrize("known", [POLLS, STAMPS])
-def test_a_longer_bound_lets_it_be_silent_for_longer(known: str) -> None:
+def test_a_longer_bound_lets_it_be_silent_for_longer() -> None:
     """With room for the silence between two modes, it comes as near to the optimum without any."""
-    law = BIMODAL
-    ratios: list[float] = []
-    for seed in range(3):
-        rng = Random(seed)
-        schedule = LearnedSchedule(longest_gap=300)
-        learn(schedule, law, rng, known, tasks=400)
-        ratios.append(mean_cost(schedule, law, rng, known) / least_cost(law, 1.0, math.inf))
-    assert median(ratios) <= BOUNDS[known], ratios
+    assert over_the_optimum(BIMODAL, longest_gap=300) <= BOUNDS[POLLS]
 
 
 @pytest.mark.heavy
@@ -235,14 +247,7 @@ def test_a_longer_bound_lets_it_be_silent_for_longer(known: str) -> None:
 @pytest.mark.parametrize("law", [LOGNORMAL, BIMODAL], ids=str)
 def test_it_is_as_good_at_other_prices(law: Law, price: float) -> None:
     """Where a poll is worth a fifth of a second, or five, it keeps to the same bound."""
-    ratios: list[float] = []
-    for seed in range(3):
-        rng = Random(seed)
-        schedule = LearnedSchedule(price)
-        learn(schedule, law, rng, POLLS, tasks=400)
-        cost = mean_cost(schedule, law, rng, POLLS)
-        ratios.append(cost / least_cost(law, price, math.inf))
-    assert median(ratios) <= BOUNDS[POLLS], ratios
+    assert over_the_optimum(law, price=price) <= BOUNDS[POLLS]
 
 
 @pytest.mark.heavy
@@ -250,16 +255,7 @@ def test_it_is_as_good_at_other_prices(law: Law, price: float) -> None:
 @pytest.mark.parametrize("law", [law for law in LAWS if law.name != "Weibull 0.7"], ids=str)
 def test_500_tasks_after_a_jump_it_costs_as_little_again(law: Law, factor: float) -> None:
     """When tasks begin to take five times as long or as short, the bound holds 500 tasks later."""
-    after = law.stretched(factor)
-    ratios: list[float] = []
-    for seed in range(3):
-        rng = Random(seed)
-        schedule = LearnedSchedule()
-        learn(schedule, law, rng, POLLS, tasks=400)
-        learn(schedule, after, rng, POLLS, tasks=500)
-        cost = mean_cost(schedule, after, rng, POLLS, tasks=300)
-        ratios.append(cost / least_cost(after, 1.0, math.inf))
-    assert median(ratios) <= BOUNDS[POLLS], ratios
+    assert over_the_optimum(law, after=law.stretched(factor)) <= BOUNDS[POLLS]
 
 
 @pytest.mark.parametrize("factor", [5, 0.2])
@@ -298,7 +294,7 @@ def test_tasks_that_do_not_end_are_a_change_by_themselves() -> None:
 
 
 def test_a_mode_that_moves_into_a_silence_is_found() -> None:
-    """Half of the tasks begin to end where no poll was made, and are found by the odd early one."""
+    """Half of the tasks begin to end where no poll was made; a rare early poll finds them."""
     rng = Random(5)
     schedule = LearnedSchedule()
     learn(schedule, NARROW, rng, POLLS, tasks=400)
@@ -321,21 +317,15 @@ def fallbacks(draw: st.DrawFn) -> Schedule:
     return Schedule(first, draw(st.floats(1, 4)), cap, draw(st.floats(0, 0.9)))
 
 
-AGES = st.one_of(
-    st.just(0.0),
-    st.floats(0, 1e-3),
-    st.floats(0, 300),
-    st.floats(0, 1e9),
-    st.integers(0, 90).map(float),
-)
+AGES = st.integers(0, 90).map(float) | st.floats(0, 1e-3) | st.floats(0, 300) | st.floats(0, 1e9)
 SIGHTINGS = st.lists(
     st.tuples(st.sampled_from(["end", "exact", "stamp", "alive"]), AGES, AGES, st.integers(1, 40)),
     max_size=12,
 )
 
 
-def tell(schedule: LearnedSchedule, sightings: list[tuple[str, float, float, int]]) -> None:
-    """Tell a schedule of anything at all, and let it make plans in between."""
+def show(schedule: LearnedSchedule, sightings: Sightings) -> None:
+    """Let a schedule see anything at all, and make plans in between."""
     for what, one, other, times in sightings:
         low, high = sorted((one, other))
         for _ in range(times):
@@ -362,10 +352,19 @@ def polls_of(fallback: Schedule, until: float) -> int:
     return polls
 
 
-@given(fallbacks(), SIGHTINGS, st.floats(0.01, 100), st.floats(0.01, 100), SEEDS)
-def test_whatever_was_seen_it_keeps_its_promises(
+@settings(max_examples=40)  # each makes many plans
+@given(
+    fallbacks(),
+    SIGHTINGS,
+    st.lists(SIGHTINGS, max_size=2),
+    st.floats(0.01, 100),
+    st.floats(0.01, 100),
+    SEEDS,
+)
+def test_it_keeps_its_promises_whatever_it_has_seen_or_merged(
     fallback: Schedule,
-    sightings: list[tuple[str, float, float, int]],
+    own: Sightings,
+    others: list[Sightings],
     price: float,
     weight: float,
     seed: int,
@@ -376,7 +375,13 @@ def test_whatever_was_seen_it_keeps_its_promises(
     """
     longest = max(60.0, fallback.cap)
     schedule = LearnedSchedule(fallback=fallback, longest_gap=longest)
-    tell(schedule, sightings)
+    show(schedule, own)
+    states: list[bytes] = []
+    for sightings in others:
+        other = LearnedSchedule()
+        show(other, sightings)
+        states.append(other.to_bytes())
+    assert schedule.merge(states) == len(others)
     draw = drawer(Random(seed))
     # Prices are rounded to levels a fifth apart.
     more = max(1.0, math.sqrt(1.1 * weight / price))
@@ -387,46 +392,24 @@ def test_whatever_was_seen_it_keeps_its_promises(
         age += gap
         polls += 1
         assert polls <= (2 * polls_of(fallback, age + 1e-6) + 4) * more + 1
-
-
-@given(SIGHTINGS, SEEDS)
-def test_delays_keep_the_same_promises(
-    sightings: list[tuple[str, float, float, int]], seed: int
-) -> None:
-    """What `delays` yields is positive and within the longest gap, from the first one on."""
-    schedule = LearnedSchedule(longest_gap=60)
-    tell(schedule, sightings)
+    show(schedule, own)
     delays = list(islice(schedule.delays(Random(seed)), 40))
-    assert all(0 < delay <= 60 for delay in delays)
+    assert all(0 < delay <= longest for delay in delays)
     assert delays == list(islice(schedule.delays(Random(seed)), 40))
-
-
-@pytest.mark.parametrize("factor", [5, 0.2])
-def test_the_promises_hold_through_a_jump(factor: float) -> None:
-    """While the law changes under it, an end is seen within a minute, and polls stay bounded."""
-    rng = Random(6)
-    schedule = LearnedSchedule()
-    learn(schedule, NARROW, rng, POLLS, tasks=200)
-    for _ in range(200):
-        duration = NARROW.age(rng.uniform(1e-9, 1 - 1e-9)) * factor
-        polls, delay = follow(schedule, duration, rng, POLLS)
-        assert delay <= 60
-        assert polls <= 2 * polls_of(schedule.fallback, duration + delay) + 4
 
 
 @pytest.mark.parametrize(
     "durations",
     [
-        [30.0] * 1000,
-        [0.0] * 1000,
-        [1e12] * 1000,
-        [0.0, 1e12] * 500,
-        [30.0] * 999 + [1e9],
-        [task * 0.001 for task in range(1000)],
+        pytest.param([30.0] * 1000, id="equal"),
+        pytest.param([0.0] * 1000, id="none"),
+        pytest.param([1e12] * 1000, id="for ever"),
+        pytest.param([0.0, 1e12] * 500, id="none or for ever"),
+        pytest.param([30.0] * 999 + [1e9], id="one for ever"),
+        pytest.param([task * 0.001 for task in range(1000)], id="even"),
     ],
-    ids=["equal", "none", "for ever", "none or for ever", "one for ever", "even"],
 )
-def test_odd_samples_make_usable_gaps(durations: list[float]) -> None:
+def test_extreme_samples_make_usable_gaps(durations: list[float]) -> None:
     """Durations that are all alike, or as far apart as can be, are learned from as well."""
     schedule = LearnedSchedule(longest_gap=60)
     for duration in durations:
@@ -439,36 +422,15 @@ def test_odd_samples_make_usable_gaps(durations: list[float]) -> None:
     assert len(schedule.to_bytes()) < 500
 
 
-def test_tasks_that_were_all_given_up_leave_it_at_its_fallback() -> None:
-    """Where no task was ever seen to end, there is nothing to plan by."""
-    schedule = LearnedSchedule(fallback=Schedule(jitter=0))
-    for age in range(1, 2000):
-        schedule.survived(age)
-    assert schedule.gap(0, 0) == 0
-    assert list(islice(schedule.delays(), 8)) == list(islice(Schedule(jitter=0).delays(), 8))
-
-
-@pytest.mark.heavy
-def test_a_million_tasks_take_no_more_room_than_the_last_500() -> None:
-    """What counts, and what is saved of it, is bounded."""
+def test_many_tasks_take_no_more_room_than_the_last_500() -> None:
+    """What counts of 100,000 tasks, and what is saved of it, is bounded."""
     schedule = LearnedSchedule()
     rng = Random(7)
-    for _ in range(1_000_000):
+    for _ in range(100_000):
         schedule.observe(rng.lognormvariate(3, 1))
     assert 475 <= schedule.sample_size() <= 525
     assert schedule.quantile(0.5) == pytest.approx(math.exp(3), rel=0.15)
     assert len(schedule.to_bytes()) < 500
-
-
-@pytest.mark.parametrize("known", [POLLS, STAMPS])
-def test_the_same_seed_gives_the_same_trace(known: str) -> None:
-    """Two schedules that see the same tasks and draw from the same seed do the same."""
-    traces: list[list[tuple[int, float]]] = []
-    for _ in range(2):
-        rng = Random(8)
-        schedule = LearnedSchedule()
-        traces.append([follow(schedule, rng.uniform(1, 60), rng, known) for _ in range(150)])
-    assert traces[0] == traces[1]
 
 
 def test_a_herd_does_not_poll_in_step() -> None:
@@ -509,6 +471,8 @@ def test_before_eight_ends_it_is_its_fallback() -> None:
     """A kind of which too little is known is polled at once, and then as the fallback says."""
     fallback = Schedule(first=2, factor=3, cap=20)
     schedule = LearnedSchedule(fallback=fallback)
+    for age in range(1, 2000):
+        schedule.survived(age)
     for _ in range(7):
         schedule.observe(30)
     assert schedule.gap(0, 0) == 0
@@ -517,12 +481,16 @@ def test_before_eight_ends_it_is_its_fallback() -> None:
         assert list(delays) == list(islice(fallback.delays(Random(seed)), 9))
     assert schedule.quantile(0.5) is None
     assert schedule.efficiency() is None
-    schedule.observe(30)
-    assert schedule.gap(0, 0) > 15
+    for _ in range(8):
+        schedule.observe(30, kind="known")
+    assert schedule.gap(0, 0, kind="known") > 15
 
 
 def test_it_is_silent_until_it_pays() -> None:
-    """Before the first tasks end there is no poll, and then a few close together."""
+    """Before the first tasks end there is no poll, and then a few close together.
+
+    A task that is seen first when tasks are about to end, or later, is polled at once.
+    """
     schedule = learned(NARROW)
     silence = schedule.gap(0, 0, draw=middle)
     assert 28 < silence < 32
@@ -530,13 +498,8 @@ def test_it_is_silent_until_it_pays() -> None:
     delays = list(islice(schedule.delays(Random(1)), 3))
     assert 28 < delays[0] < 32
     assert max(delays[1:]) < 3
-
-
-def test_a_silence_that_has_passed_is_none() -> None:
-    """A task met when tasks are about to end, or later, is polled at once; one met early waits."""
-    schedule = learned(NARROW)
-    assert schedule.gap(40, 0) == 0
     assert schedule.gap(10, 0, draw=middle) + 10 == pytest.approx(30, abs=2)
+    assert schedule.gap(40, 0) == 0
 
 
 def test_between_two_modes_it_is_silent_again() -> None:
@@ -553,7 +516,7 @@ def test_between_two_modes_it_is_silent_again() -> None:
     assert max(gaps) > 35
 
 
-def test_what_happened_between_polls_is_spread_as_the_polls_tell() -> None:
+def test_ends_between_polls_are_spread_as_the_polls_show() -> None:
     """Ends seen by polls at random times give back the law behind them."""
     rng = Random(11)
     schedule = LearnedSchedule()
@@ -569,8 +532,8 @@ def test_what_happened_between_polls_is_spread_as_the_polls_tell() -> None:
         assert schedule.quantile(share) == pytest.approx(law.age(share), rel=0.1)
 
 
-def test_telling_of_polls_one_by_one_is_the_same_as_of_the_last() -> None:
-    """A task that was told of at each poll and one told of at its end count alike."""
+def test_polls_may_be_reported_one_by_one_or_at_the_end() -> None:
+    """A task that was reported at each poll and one reported at its end count alike."""
     one_by_one, at_the_end = LearnedSchedule(), LearnedSchedule()
     rng = Random(12)
     for _ in range(300):
@@ -602,8 +565,8 @@ def test_pending_tasks_count() -> None:
     assert cast("float", silent.quantile(0.99)) < 18
 
 
-def test_a_task_met_late_says_nothing_of_earlier_ages() -> None:
-    """Tasks that are met when they are a minute old do not make short ones look rare."""
+def test_a_task_seen_late_says_nothing_of_earlier_ages() -> None:
+    """Tasks that are a minute old when they are first seen do not make short ones look rare."""
     schedule = LearnedSchedule()
     for task in range(200):
         schedule.observe(5 + task % 3)
@@ -612,7 +575,7 @@ def test_a_task_met_late_says_nothing_of_earlier_ages() -> None:
     assert schedule.quantile(0.9) == pytest.approx(7, abs=1)
 
 
-def test_a_time_stamp_is_taken_into_what_the_polls_saw() -> None:
+def test_a_time_stamp_is_moved_into_what_the_polls_saw() -> None:
     """A stamp from before the last unfinished poll, or after the end was seen, is set right."""
     for stamped in (-1e9, 3.0, 41.0, 1e300):
         schedule = LearnedSchedule()
@@ -622,14 +585,15 @@ def test_a_time_stamp_is_taken_into_what_the_polls_saw() -> None:
         assert cast("float", schedule.quantile(0.98)) < 34
 
 
-@pytest.mark.parametrize("stamped", [None, math.nan, math.inf, -math.inf])
-def test_no_stamp_is_no_loss(stamped: float | None) -> None:
-    """Without a usable stamp the polls alone count."""
-    schedule, plain = LearnedSchedule(), LearnedSchedule()
-    for task in range(50):
-        schedule.observe(30 + task, since=28, stamped=stamped)
-        plain.observe(30 + task, since=28)
-    assert schedule.to_bytes() == plain.to_bytes()
+def test_without_a_usable_stamp_the_polls_alone_count() -> None:
+    """A stamp that is no number of seconds counts as none."""
+    states: set[bytes] = set()
+    for stamped in (None, math.nan, math.inf, -math.inf):
+        schedule = LearnedSchedule()
+        for task in range(50):
+            schedule.observe(30 + task, since=28, stamped=stamped)
+        states.add(schedule.to_bytes())
+    assert len(states) == 1
 
 
 def test_whole_seconds_are_taken_for_rounded() -> None:
@@ -654,7 +618,7 @@ def test_known_durations_give_known_quantiles() -> None:
 
 
 def test_only_where_ends_are_vague_is_a_silence_cut_short_now_and_then() -> None:
-    """One gap in about 32 looks into a silence, unless the provider's clock tells all."""
+    """One gap in about 32 looks into a silence, unless the provider's clock shows the ends."""
     vague, exact = LearnedSchedule(), LearnedSchedule()
     rng = Random(14)
     learn(vague, NARROW, rng, POLLS, tasks=300)
@@ -684,8 +648,8 @@ def test_kinds_do_not_mix() -> None:
     assert schedule.sample_size("unheard of") == 0
 
 
-def test_the_kinds_told_of_last_are_kept() -> None:
-    """However many kinds there are, 64 are kept; one that is still told of stays."""
+def test_the_64_kinds_seen_last_are_kept() -> None:
+    """A kind that is still seen stays; to ask for one does not keep it."""
     schedule = LearnedSchedule()
     for number in range(500):
         schedule.observe(1, kind=f"kind {number}")
@@ -710,20 +674,21 @@ def mean_polls(schedule: LearnedSchedule, *, price: float = 1.0, weight: float =
 
 
 def test_a_dear_poll_is_made_more_rarely() -> None:
-    """Polls fall with the price, and rise with the square root of the weight."""
+    """Polls fall with the square root of the price, and rise with that of the weight."""
     schedule = learned(LOGNORMAL)
-    polls = [mean_polls(schedule, price=price) for price in (0.3, 1.0, 3.0, 30.0)]
+    polls = [mean_polls(schedule, price=price) for price in (1 / 16, 0.3, 1.0, 3.0, 30.0)]
     assert polls == sorted(polls, reverse=True)
-    assert len(set(polls)) == 4
+    assert len(set(polls)) == 5
+    assert 3 * polls[2] <= polls[0] <= 5 * polls[2]
     assert mean_polls(schedule, weight=4.0) == pytest.approx(mean_polls(schedule, price=0.25))
-    assert mean_polls(schedule, weight=4.0) == pytest.approx(2 * mean_polls(schedule), rel=0.25)
+    assert mean_polls(schedule, weight=4.0) == pytest.approx(2 * polls[2], rel=0.25)
 
 
 def test_prices_may_come_and_go() -> None:
-    """However many prices are asked for, each gets the same again, and room for a few is enough."""
+    """A plan is kept for a few prices alone, and each price gets the same gap again."""
     schedule = learned(LOGNORMAL)
     schedule.gap(20, 3)
-    prices = [1.2**step for step in range(-40, 40)]
+    prices = [1.2**step for step in range(-16, 16)]
     tracemalloc.start()
     try:
         gaps = [schedule.gap(20, 3, price=price, draw=middle) for price in prices]
@@ -736,13 +701,10 @@ def test_prices_may_come_and_go() -> None:
 
 
 def test_poll_cost_is_the_price_by_default() -> None:
-    """A schedule made with another price plans by it."""
-    dear, cheap = LearnedSchedule(10), LearnedSchedule()
-    rng = Random(15)
-    for _ in range(300):
-        duration = rng.lognormvariate(3, 1)
-        dear.observe(duration)
-        cheap.observe(duration)
+    """A schedule that is made with another price plans by it."""
+    cheap = learned(LOGNORMAL)
+    dear = LearnedSchedule.from_bytes(cheap.to_bytes(), poll_cost=10)
+    cheap = LearnedSchedule.from_bytes(cheap.to_bytes())
     for age in (0, 10, 60):
         same = cheap.gap(age, 3, price=10.0, draw=middle)
         assert dear.gap(age, 3, draw=middle) == same
@@ -754,7 +716,7 @@ def test_poll_cost_is_the_price_by_default() -> None:
     [(weibull(1.0, 30), 1.0, 1.0), (BIMODAL, 1.7, 0.23), (NARROW, 2.5, 0.13)],
     ids=["exponential", "bimodal", "narrow"],
 )
-def test_it_tells_what_learning_is_worth(law: Law, worth: float, regularity: float) -> None:
+def test_it_says_what_learning_is_worth(law: Law, worth: float, regularity: float) -> None:
     """A fixed interval is best for a constant hazard, and the worse the plainer the modes are."""
     schedule = LearnedSchedule(longest_gap=300)
     for task in range(450):
@@ -770,7 +732,7 @@ def test_it_tells_what_learning_is_worth(law: Law, worth: float, regularity: flo
     assert dear.cost == pytest.approx(least_cost(law, 10.0, 300.0), rel=0.12)
 
 
-def test_its_text_tells_what_it_knows() -> None:
+def test_its_text_says_what_it_knows() -> None:
     """The repr names the kinds with the ends that count."""
     schedule = LearnedSchedule(2)
     assert repr(schedule) == "<LearnedSchedule poll_cost=2, ends: none>"
@@ -808,7 +770,7 @@ def test_tasks_that_outlived_all_ends_are_kept_too() -> None:
     assert restored.quantile(0.52) == pytest.approx(schedule.quantile(0.52), rel=0.1)
 
 
-def test_what_is_restored_is_forgotten_in_its_turn() -> None:
+def test_restored_tasks_are_forgotten_in_their_turn() -> None:
     """Old tasks leave a restored sample bit by bit as new ones come."""
     restored = LearnedSchedule.from_bytes(learned(LOGNORMAL, tasks=500).to_bytes())
     sizes: list[int] = []
@@ -836,6 +798,7 @@ def test_kinds_with_little_in_them_survive_too() -> None:
     assert LearnedSchedule.from_bytes(LearnedSchedule().to_bytes()).kinds == ()
 
 
+@cache
 def saved() -> bytes:
     """Return what one kind looks like when it is saved."""
     return learned(LOGNORMAL, tasks=30).to_bytes()
@@ -843,7 +806,7 @@ def saved() -> bytes:
 
 @given(st.binary(max_size=64))
 def test_garbage_is_refused(data: bytes) -> None:
-    """Bytes that were never saved raise, and say what to do."""
+    """Bytes that were never saved raise, and the error says what to do."""
     with pytest.raises(ValueError, match=r"^not a saved LearnedSchedule: .* or learn anew$"):
         LearnedSchedule.from_bytes(data)
 
@@ -851,8 +814,8 @@ def test_garbage_is_refused(data: bytes) -> None:
 @given(st.integers(0, len(saved()) - 1), st.integers(1, 255))
 def test_a_changed_byte_is_noticed(at: int, change: int) -> None:
     """Neither a changed byte nor a missing end is taken for what was saved."""
-    data = bytearray(saved())
-    for wrong in (bytes(data[:at]), bytes(data[:at]) + bytes([data[at] ^ change]) + data[at + 1 :]):
+    data = saved()
+    for wrong in (data[:at], data[:at] + bytes([data[at] ^ change]) + data[at + 1 :]):
         with pytest.raises(ValueError, match=r"^not a saved LearnedSchedule: "):
             LearnedSchedule.from_bytes(wrong)
 
@@ -860,17 +823,16 @@ def test_a_changed_byte_is_noticed(at: int, change: int) -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        ["k", 0, 0, [[5000, 1, 64]]],
-        ["k", 0, 0, [[-1, 1, 64]]],
-        ["k", 0, 0, [[1, 0, 64]]],
-        ["k", 0, 0, [[1, 1, 10**9]]],
-        ["k", -1, 0, [[1, 1, 64]]],
-        ["k", 10**9, 0, [[1, 1, 64]]],
-        ["k", 0, 5000, [[1, 1, 64]]],
-        [3, 0, 0, []],
-        ["k"],
+        pytest.param(["k", 0, 0, [[5000, 1, 64]]], id="late"),
+        pytest.param(["k", 0, 0, [[-1, 1, 64]]], id="early"),
+        pytest.param(["k", 0, 0, [[1, 0, 64]]], id="empty"),
+        pytest.param(["k", 0, 0, [[1, 1, 10**9]]], id="many"),
+        pytest.param(["k", -1, 0, [[1, 1, 64]]], id="negative"),
+        pytest.param(["k", 10**9, 0, [[1, 1, 64]]], id="left"),
+        pytest.param(["k", 0, 5000, [[1, 1, 64]]], id="until"),
+        pytest.param([3, 0, 0, [[1, 1, 64]]], id="unnamed"),
+        pytest.param(["k"], id="cut"),
     ],
-    ids=["late", "early", "empty", "many", "negative", "left", "until", "unnamed", "cut"],
 )
 def test_numbers_that_were_never_saved_are_refused(kind: object) -> None:
     """Bytes with a good checksum and numbers out of range are not taken in either."""
@@ -886,35 +848,23 @@ def test_another_version_is_named() -> None:
         LearnedSchedule.from_bytes(data[:4] + b"\x03" + data[5:])
 
 
-@pytest.mark.parametrize("data", [None, "ACLS", 3, [1]])
-def test_what_is_no_bytes_is_refused(data: object) -> None:
-    """Anything but bytes is a mistake of the caller."""
-    with pytest.raises(TypeError, match="from_bytes takes the bytes that to_bytes returned"):
-        unchecked_from_bytes(data)
+def test_only_bytes_are_read() -> None:
+    """Anything else is a mistake of the caller."""
+    for data in (None, "ACLS", 3, [1]):
+        with pytest.raises(TypeError, match="from_bytes takes the bytes that to_bytes returned"):
+            unchecked_from_bytes(data)
 
 
 # --- numbers that cannot be ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["poll_cost", "longest_gap"])
-@pytest.mark.parametrize(
-    ("value", "kind"),
-    [
-        (0, ValueError),
-        (-1, ValueError),
-        (math.nan, ValueError),
-        (math.inf, ValueError),
-        ("1", TypeError),
-        (True, TypeError),
-    ],
-    ids=["0", "negative", "nan", "inf", "text", "True"],
-)
-def test_settings_that_cannot_be_are_refused(
-    name: str, value: object, kind: type[Exception]
-) -> None:
+def test_each_setting_is_checked(name: str) -> None:
     """A setting that is no positive number raises at once, by its name."""
-    with pytest.raises(kind, match=rf"^LearnedSchedule: {name}\b"):
-        unchecked(**{name: value})
+    with pytest.raises(ValueError, match=rf"^LearnedSchedule: {name}=0 must be more than 0 second"):
+        unchecked(**{name: 0})
+    with pytest.raises(TypeError, match=rf"^LearnedSchedule: {name} must be a number of seconds"):
+        unchecked(**{name: "1"})
 
 
 def test_a_fallback_that_cannot_be_is_refused() -> None:
@@ -925,37 +875,29 @@ def test_a_fallback_that_cannot_be_is_refused() -> None:
         LearnedSchedule(longest_gap=10)
 
 
-@pytest.mark.parametrize(
-    ("since", "seconds"),
-    [(0, -1), (2, 1), (-1, 1), (0, math.nan), (math.nan, 1), (0, math.inf), (math.inf, math.inf)],
-    ids=["negative", "backwards", "since negative", "nan", "since nan", "inf", "both inf"],
-)
-def test_ages_that_cannot_be_are_refused(since: float, seconds: float) -> None:
+def test_ages_that_cannot_be_are_refused() -> None:
     """Ages that are no ages raise, and nothing is learned."""
     schedule = LearnedSchedule()
-    with pytest.raises(ValueError, match="ages are finite seconds"):
-        schedule.observe(seconds, since=since)
-    with pytest.raises(ValueError, match="ages are finite seconds"):
-        schedule.observe(seconds, told=since)
-    with pytest.raises(ValueError, match="ages are finite seconds"):
-        schedule.survived(seconds, since=since)
+    inf, nan = math.inf, math.nan
+    for since, seconds in ((0, -1), (2, 1), (-1, 1), (0, nan), (nan, 1), (0, inf), (inf, inf)):
+        with pytest.raises(ValueError, match="ages are finite seconds"):
+            schedule.observe(seconds, since=since)
+        with pytest.raises(ValueError, match="ages are finite seconds"):
+            schedule.observe(seconds, told=since)
+        with pytest.raises(ValueError, match="ages are finite seconds"):
+            schedule.survived(seconds, since=since)
     assert schedule.kinds == ()
 
 
-@pytest.mark.parametrize(
-    ("price", "weight"), [(-1, 1), (math.nan, 1), (1, 0), (1, -1), (1, math.inf), (1, math.nan)]
-)
-def test_prices_and_weights_that_cannot_be_are_refused(price: float, weight: float) -> None:
-    """A price or weight that is no such thing raises, whether or not anything is known."""
-    with pytest.raises(ValueError, match=r"price=.* must be 0 or more, and weight="):
-        LearnedSchedule().gap(1, 1, price=price, weight=weight)
-
-
-@pytest.mark.parametrize("share", [-0.1, 1, math.nan])
-def test_a_share_that_cannot_be_is_refused(share: float) -> None:
-    """A quantile is asked for by a share from 0 up to less than 1."""
-    with pytest.raises(ValueError, match="must be 0 or more and less than 1"):
-        LearnedSchedule().quantile(share)
+def test_a_price_weight_or_share_that_cannot_be_is_refused() -> None:
+    """It raises whether or not anything is known."""
+    nothing = LearnedSchedule()
+    for price, weight in ((-1, 1), (math.nan, 1), (1, 0), (1, -1), (1, math.inf), (1, math.nan)):
+        with pytest.raises(ValueError, match=r"price=.* must be 0 or more, and weight="):
+            nothing.gap(1, 1, price=price, weight=weight)
+    for share in (-0.1, 1, math.nan):
+        with pytest.raises(ValueError, match="must be 0 or more and less than 1"):
+            nothing.quantile(share)
 
 
 def test_by_default_the_longest_gap_follows_how_long_tasks_take() -> None:
@@ -969,18 +911,3 @@ def test_by_default_the_longest_gap_follows_how_long_tasks_take() -> None:
     assert slow.gap(1e5, 50) <= 660
     assert quick.gap(1e5, 50) <= 60
     assert LearnedSchedule(longest_gap=60).longest_gap == 60
-
-
-def test_cheaper_polls_may_be_more() -> None:
-    """At a sixteenth of the price, about four times as many polls are made of a task."""
-    schedule = LearnedSchedule()
-    rng = Random(12)
-    for _ in range(400):
-        schedule.observe(rng.lognormvariate(3, 0.8))
-    made: dict[float, int] = {}
-    for price in (1.0, 1 / 16):
-        age, made[price] = 0.0, 0
-        while age < 60:
-            age += schedule.gap(age, made[price], price=price, draw=drawer(Random(1)))
-            made[price] += 1
-    assert 3 * made[1.0] <= made[1 / 16] <= 5 * made[1.0]
