@@ -25,22 +25,14 @@ def test_the_seed_decides_the_jobs() -> None:
 def test_the_jobs_are_a_mixture() -> None:
     """Half are of Copy.ai, a few are chats and copies, and some fail or stop for their caller."""
     jobs = jobs_of(300, 0)
-    assert Counter(job.kind for job in jobs) == {
-        "copyai": 150,
-        "workflow": 130,
-        "chat": 10,
-        "copy": 10,
-    }
+    kinds = Counter(job.kind for job in jobs)
+    assert kinds == {"copyai": 150, "workflow": 130, "chat": 10, "copy": 10}
     assert Counter(job.outcome for job in jobs) == {"success": 276, "fail": 15, "interrupt": 9}
     assert all(job.kind in {"workflow", "chat"} for job in jobs if job.outcome == "interrupt")
-
-
-@pytest.mark.parametrize("tasks", [1, 2, 3, 40])
-def test_any_number_of_jobs_has_one_that_fails(tasks: int) -> None:
-    """However few there are, one is meant to fail."""
-    jobs = jobs_of(tasks, 0)
-    assert len(jobs) == tasks
-    assert any(job.outcome == "fail" for job in jobs)
+    for tasks in (1, 2, 3, 40):
+        few = jobs_of(tasks, 0)
+        assert len(few) == tasks
+        assert any(job.outcome == "fail" for job in few)
 
 
 def test_every_task_ends_as_it_should(capfd: pytest.CaptureFixture[str]) -> None:
@@ -102,36 +94,41 @@ def test_a_wait_that_ends_too_early_is_a_mismatch(
     assert "s before it ended" in err
 
 
-def test_a_wait_that_fails_is_a_mismatch(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "value", "field", "number", "complaint"),
+    [
+        (
+            "_demo.wait_until_done",
+            _lose_the_network,
+            "failed_as_intended",
+            0,
+            "its wait ended with ConnectFailed: no connection",
+        ),
+        (
+            "_demo.CopyAI.start_workflow",
+            _lose_the_network,
+            "started_twice",
+            0,
+            "task 1 (copyai) was never started: ConnectFailed: no connection",
+        ),
+        ("_demo_jobs.Job.marker", "the same", "started_twice", 1, "1 task started more than once"),
+    ],
+    ids=["a wait that fails", "a start that fails", "a second start"],
+)
+def test_anything_else_is_a_mismatch_too(
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: object,
+    field: str,
+    number: int,
+    complaint: str,
 ) -> None:
-    """A wait that ends without an end of its task is none of the intended failures."""
-    monkeypatch.setattr("asyncclient.cli._demo.wait_until_done", _lose_the_network)
+    """A failed wait is no intended failure, and two starts of one job would be paid for twice."""
+    monkeypatch.setattr(f"asyncclient.cli.{name}", value)
     assert main(["demo", "--tasks", "2", "--json"]) == 1
     out, err = capfd.readouterr()
-    assert json.loads(out)["failed_as_intended"] == 0
-    assert "its wait ended with ConnectFailed: no connection" in err
-
-
-def test_a_start_that_fails_is_a_mismatch(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A task that never began is named too."""
-    monkeypatch.setattr("asyncclient.cli._demo.CopyAI.start_workflow", _lose_the_network)
-    assert main(["demo", "--tasks", "2", "--json"]) == 1
-    out, err = capfd.readouterr()
-    assert json.loads(out)["mismatches"] == [
-        "task 1 (copyai) was never started: ConnectFailed: no connection"
-    ]
-    assert err.count("\n") == 1
-
-
-def test_a_second_start_is_a_mismatch(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two tasks at the provider for one job would be paid for twice."""
-    monkeypatch.setattr("asyncclient.cli._demo_jobs.Job.marker", "the same")
-    assert main(["demo", "--tasks", "2", "--json"]) == 1
-    out, err = capfd.readouterr()
-    assert json.loads(out)["started_twice"] == 1
-    assert "1 task started more than once" in err
+    summary = json.loads(out)
+    assert summary[field] == number
+    assert complaint in err
+    assert len(summary["mismatches"]) == err.count("\n")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 import signal
 import socket
 import subprocess
@@ -16,17 +15,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import anyio
 import pytest
-from anyio.from_thread import start_blocking_portal
 
-from asyncclient import TaskRef, decode_ref, encode_ref
-from asyncclient.testing import Simulator
+from asyncclient import TaskRef, encode_ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from anyio.from_thread import BlockingPortal
 
 # Seconds after which something hangs, however slow the machine is.
 PATIENCE = 60
@@ -36,7 +30,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[2]
-# So many tasks take minutes: no demo of them ends by itself before it is seen.
+# Tasks that take minutes: no demo of them ends by itself before it is seen.
 MANY = "20000"
 REF = encode_ref(TaskRef("coze", "workflow_run", {"workflow_id": "1", "execute_id": "2"}))
 
@@ -60,11 +54,6 @@ class Process(subprocess.Popen[str]):
         assert self.stdout is not None
         return self.stdout.readline()
 
-    def complaint(self) -> str:
-        """Wait for its next line on standard error."""
-        assert self.stderr is not None
-        return self.stderr.readline()
-
     def ended(self) -> tuple[int, str, str]:
         """Wait for its end, and return its exit code and the rest of what it wrote."""
         out, err = self.communicate(timeout=PATIENCE)
@@ -73,7 +62,7 @@ class Process(subprocess.Popen[str]):
 
 @pytest.fixture
 def spawn() -> Iterator[Callable[..., Process]]:
-    """Return a function that starts the command; whatever still runs at the end is killed."""
+    """Return a function that starts the command; what still runs at the end is killed."""
     processes: list[Process] = []
 
     def spawn(*arguments: str, stdout: int = subprocess.PIPE, **variables: str) -> Process:
@@ -125,7 +114,7 @@ def test_a_journal_outlives_a_killed_simulator(
     assert (code, err[:34]) == (2, "asyncclient: cannot keep the tasks")
 
 
-def test_simulate_tells_people_what_to_do(spawn: Callable[..., Process]) -> None:
+def test_simulate_shows_people_what_to_do(spawn: Callable[..., Process]) -> None:
     """Its lines go into another shell, a taken port is bad use, and Ctrl-C is its end."""
     sim = spawn("simulate")
     lines = [sim.line() for _ in range(5)]
@@ -137,15 +126,6 @@ def test_simulate_tells_people_what_to_do(spawn: Callable[..., Process]) -> None
     assert (code, err[:26]) == (2, "asyncclient: cannot listen")
     sim.send_signal(signal.SIGINT)
     assert sim.ended() == (0, "", "")
-
-
-def test_ctrl_c_stops_the_demo(spawn: Callable[..., Process]) -> None:
-    """In the middle of its tasks it stops at once, with 130 and one line."""
-    demo = spawn("demo", "--tasks", MANY)
-    assert "waiting" in demo.line()
-    demo.send_signal(signal.SIGINT)
-    code, _, err = demo.ended()
-    assert (code, err) == (130, "asyncclient: interrupted\n")
 
 
 def test_ctrl_c_stops_a_wait(spawn: Callable[..., Process]) -> None:
@@ -162,90 +142,6 @@ def test_ctrl_c_stops_a_wait(spawn: Callable[..., Process]) -> None:
     assert err == (
         "asyncclient: interrupted; the task itself goes on: wait again with its reference\n"
     )
-
-
-@pytest.fixture
-def portal() -> Iterator[BlockingPortal]:
-    """Run an event loop in a thread."""
-    with start_blocking_portal() as portal:
-        yield portal
-
-
-@pytest.fixture
-def sim(portal: BlockingPortal) -> Iterator[Simulator]:
-    """Run a simulator there."""
-    with portal.wrap_async_context_manager(Simulator()) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def asked(portal: BlockingPortal, sim: Simulator) -> Callable[[str], None]:
-    """Return a function that waits until the simulator has been asked for something."""
-
-    async def was_asked(operation: str) -> None:
-        with anyio.fail_after(PATIENCE):
-            while not sim.requests[operation]:  # noqa: ASYNC110  (the simulator sets no event)
-                await anyio.sleep(0.005)
-
-    return lambda operation: portal.call(was_asked, operation)
-
-
-def account(sim: Simulator) -> dict[str, str]:
-    """Return the environment of a shell that uses a simulator."""
-    return {
-        "COZE_API_BASE": sim.coze_url,
-        "COZE_API_TOKEN": sim.coze_token,
-        "COPYAI_API_BASE": sim.copyai_url,
-        "COPYAI_API_KEY": sim.copyai_key,
-    }
-
-
-@pytest.mark.parametrize(
-    ("line", "operation", "where"),
-    [
-        (("coze-workflow", "7350", "--wait"), "coze.run", "the workflow's runs on Coze's own site"),
-        (("copyai-workflow", "WCFG-1"), "copyai.run", "the workflow's runs at Copy.ai"),
-    ],
-    ids=["coze, start and wait", "copyai, start"],
-)
-def test_ctrl_c_before_a_start_is_answered_says_that_it_may_have_happened(
-    spawn: Callable[..., Process],
-    sim: Simulator,
-    asked: Callable[[str], None],
-    line: tuple[str, ...],
-    operation: str,
-    where: str,
-) -> None:
-    """There is no reference to wait with, so it says where to look, and ends with 130."""
-    sim.order("stall")
-    start = spawn("start", *line, **account(sim))
-    asked(operation)
-    start.send_signal(signal.SIGINT)
-    code, out, err = start.ended()
-    assert (code, out) == (130, "")
-    assert err == (
-        "asyncclient: interrupted before the start was answered: it may have happened all the "
-        f"same; look at {where} before you start it again\n"
-    )
-
-
-def test_ctrl_c_after_a_start_tells_the_line_that_waits_again(
-    spawn: Callable[..., Process], sim: Simulator, asked: Callable[[str], None], tmp_path: Path
-) -> None:
-    """The reference is out by then, and what to type is told; the task goes on."""
-    inputs = tmp_path / "inputs.json"
-    inputs.write_text('{"simulate": {"seconds": 100000}}')
-    line = ("start", "coze-workflow", "7350", "--wait", "--params-json", str(inputs))
-    start = spawn(*line, **account(sim))
-    ref = start.complaint().removeprefix("asyncclient: started ").strip()
-    asked("coze.run_histories")
-    start.send_signal(signal.SIGINT)
-    code, out, err = start.ended()
-    assert (code, out) == (130, "")
-    told, _, again = err.partition("; to wait again: ")
-    assert told == "asyncclient: interrupted; the task itself goes on"
-    assert shlex.split(again) == ["asyncclient", "wait", ref]
-    assert decode_ref(ref).ids["execute_id"] in sim.tasks
 
 
 def test_a_closed_pipe_ends_it_quietly(spawn: Callable[..., Process]) -> None:
