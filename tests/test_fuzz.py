@@ -1,4 +1,4 @@
-"""Whatever a server answers, only this library's errors come out, and what comes out can be read.
+"""From any answer of a server only this library's errors come out, and what comes out can be read.
 
 Every endpoint coroutine and every handle is fed any bytes, any JSON, and recorded answers in which
 something was changed. `nox -s fuzz` does the same for many more examples.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import json
 import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -26,37 +27,21 @@ from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
-Call: TypeAlias = Callable[[Coze, CopyAI], Awaitable[object]]
+Endpoint: TypeAlias = Callable[..., Awaitable[object]]
 
-CALLS: dict[str, Call] = {
-    "coze.start_workflow": lambda coze, _: coze.start_workflow("1", {}),
-    "coze.run_workflow": lambda coze, _: coze.run_workflow("1", {}),
-    "coze.resume_workflow": lambda coze, _: coze.resume_workflow(
-        "1", event_id="e", interrupt_type=2, resume_data="x"
-    ),
-    "coze.get_workflow_run": lambda coze, _: coze.get_workflow_run("1", "2"),
-    "coze.get_node_output": lambda coze, _: coze.get_node_output("1", "2", "3"),
-    "coze.list_bots": lambda coze, _: coze.list_bots("1"),
-    "coze.get_bot": lambda coze, _: coze.get_bot("1"),
-    "coze.start_copy": lambda coze, _: coze.start_copy("1", entity_type="workflow"),
-    "coze.get_copy_task": lambda coze, _: coze.get_copy_task("1"),
-    "coze.start_chat": lambda coze, _: coze.start_chat("1", user_id="u"),
-    "coze.get_chat": lambda coze, _: coze.get_chat("1", "2"),
-    "coze.cancel_chat": lambda coze, _: coze.cancel_chat("1", "2"),
-    "coze.list_chat_messages": lambda coze, _: coze.list_chat_messages("1", "2"),
-    "coze.submit_tool_outputs": lambda coze, _: coze.submit_tool_outputs(
-        "1", "2", tool_outputs=[{"tool_call_id": "t", "output": "o"}]
-    ),
-    "copyai.start_workflow": lambda _, copyai: copyai.start_workflow("1", {}),
-    "copyai.get_workflow_run": lambda _, copyai: copyai.get_workflow_run("1", "2"),
-    "copyai.list_workflow_runs": lambda _, copyai: copyai.list_workflow_runs("1"),
-    "copyai.find_started": lambda _, copyai: copyai.find_started("1", metadata={"order": "17"}),
-    "copyai.register_webhook": lambda _, copyai: copyai.register_webhook(
-        "https://example.com/hook", event_type="workflowRun.completed"
-    ),
-    "copyai.get_webhook": lambda _, copyai: copyai.get_webhook("1"),
-    "copyai.list_webhooks": lambda _, copyai: copyai.list_webhooks(),
-    "copyai.delete_webhook": lambda _, copyai: copyai.delete_webhook("1"),
+# A value for each argument that must be given, unless any text will do.
+GIVEN: dict[str, object] = {
+    "entity_type": "workflow",
+    "event_type": "workflowRun.completed",
+    "interrupt_type": 2,
+    "metadata": {"order": "17"},
+    "tool_outputs": [{"tool_call_id": "t", "output": "o"}],
+    "url": "https://example.com/hook",
+}
+CALLS: dict[str, tuple[int, str]] = {
+    f"{client.__name__}.{name}": (number, name)
+    for number, client in enumerate((Coze, CopyAI))
+    for name, _ in inspect.getmembers(client, inspect.iscoroutinefunction)
 }
 HANDLES: dict[str, Callable[[Coze, CopyAI], Handle[object]]] = {
     "coze.workflow_run": lambda coze, _: coze.workflow_run("1", "2"),
@@ -154,7 +139,7 @@ def read_whole(answer: object) -> None:
 
 
 def clients(answer: Response) -> tuple[Coze, CopyAI]:
-    """Return clients of a server that answers so, whatever it is asked."""
+    """Return clients of a server that gives one answer to every request."""
     transport = ScriptedTransport([answer], repeat=True)
     return (
         Coze(transport, token="pat_1", max_retries=0),
@@ -162,9 +147,10 @@ def clients(answer: Response) -> tuple[Coze, CopyAI]:
     )
 
 
-def test_every_recorded_answer_is_used() -> None:
-    """There is something to change."""
+def test_there_is_something_to_change_and_to_call() -> None:
+    """The recorded answers and the endpoints are found by looking."""
     assert len(RECORDED) > 50
+    assert len(CALLS) >= 22
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -174,10 +160,14 @@ def test_every_recorded_answer_is_used() -> None:
 @example(answer=Response(200, {}, b'{"code":1e400}'))
 def test_a_call_raises_only_our_errors(name: str, answer: Response) -> None:
     """An endpoint coroutine returns what can be read, or raises an `AsyncClientError`."""
+    number, method = CALLS[name]
+    endpoint: Endpoint = getattr(clients(answer)[number], method)
+    parameters = inspect.signature(endpoint).parameters.values()
+    needed = [each.name for each in parameters if each.default is each.empty]
 
     async def call() -> None:
         with contextlib.suppress(AsyncClientError):
-            read_whole(await CALLS[name](*clients(answer)))
+            read_whole(await endpoint(**{each: GIVEN.get(each, "1") for each in needed}))
 
     asyncio.run(call())
 
@@ -186,7 +176,7 @@ def test_a_call_raises_only_our_errors(name: str, answer: Response) -> None:
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(answer=answers)
 def test_a_look_raises_only_our_errors(name: str, answer: Response) -> None:
-    """A handle sees what the rules can use, or raises an `AsyncClientError`."""
+    """A handle sees what the rules can use, or raises an `AsyncClientError`, and so does a wait."""
 
     async def look() -> None:
         task = HANDLES[name](*clients(answer))
@@ -197,19 +187,7 @@ def test_a_look_raises_only_our_errors(name: str, answer: Response) -> None:
             assert seen.raw == answer.body
             assert task.read(answer.body).word == seen.word
             read_whole(seen.result)
-
-    asyncio.run(look())
-
-
-@pytest.mark.parametrize("name", HANDLES)
-@settings(suppress_health_check=[HealthCheck.too_slow])
-@given(answer=answers)
-def test_a_wait_raises_only_our_errors(name: str, answer: Response) -> None:
-    """After any answer a wait knows when to look again, has ended, or raises our error."""
-
-    async def look() -> None:
-        now = asyncio.get_running_loop().time()
-        record: Record[object] = Record(HANDLES[name](*clients(answer)), now)
+        record: Record[object] = Record(task, asyncio.get_running_loop().time())
         polling: Polling[Record[object]] = Polling(
             Report("tests"), gaps_of(Schedule(), None), lambda width: width
         )
@@ -222,20 +200,20 @@ def test_a_wait_raises_only_our_errors(name: str, answer: Response) -> None:
 
 @given(body=bodies)
 def test_a_webhook_raises_only_our_errors(body: bytes) -> None:
-    """Whatever is posted to a webhook's route, it is an event that can be read, or our error."""
+    """A body that is posted to a webhook's route is an event that can be read, or our error."""
     with contextlib.suppress(AsyncClientError):
         read_whole(CopyAI.parse_webhook(body))
 
 
 @given(text=st.text() | st.binary() | bodies)
 def test_a_reference_is_read_or_refused(text: str | bytes) -> None:
-    """A text that is no reference is a `ValueError`, whatever it is."""
+    """From any text a reference comes back, or `ValueError` is raised."""
     with contextlib.suppress(ValueError):
         assert isinstance(decode_ref(cast("str", text)), TaskRef)
 
 
 @given(fields=headers)
 def test_a_hint_is_seconds_or_nothing(fields: Mapping[str, str]) -> None:
-    """Whatever the headers say, a hint is a number of seconds that can be compared, or None."""
+    """From any headers, a hint is a number of seconds that can be compared, or None."""
     hint = seconds_asked(Response(200, fields, b"", 1.7e9))
     assert hint is None or not math.isnan(hint)
