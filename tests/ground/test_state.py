@@ -119,38 +119,17 @@ def test_only_a_text_or_a_whole_number_is_a_word(wrong: object) -> None:
             unchecked(**{"succeeded": "done", "failed": "error", state: wrong})
 
 
-def test_a_number_is_not_its_text() -> None:
-    """The number 1 and the text 1 are two words, and may mean different states."""
-    vocabulary = Vocabulary(running="1", succeeded=1, failed=[0, -1])
-    assert vocabulary.state_of("1") is TaskState.RUNNING
-    assert vocabulary.state_of(1) is TaskState.SUCCEEDED
-    assert vocabulary.state_of(0) is TaskState.FAILED
-    assert vocabulary.state_of("0") is None
-
-
 @pytest.mark.parametrize(
     "word",
-    [
-        "DONE",
-        "done ",
-        " done",
-        "dONE",
-        "don",
-        "d",
-        None,
-        "",
-        [],
-        ["done"],
-        {"done": 1},
-        1.5,
-        b"done",
-    ],
+    ["DONE", "done ", " done", "don", "2", None, "", [], ["done"], {}, 1.5, b"done"],
     ids=repr,
 )
 def test_any_other_value_of_a_status_field_is_only_unknown(word: object) -> None:
     """The provider's spelling is exact; a missing word or one of another type is no error."""
-    vocabulary = Vocabulary(succeeded=["done", 1], failed=["error", 2])
+    vocabulary = Vocabulary(running="1", succeeded=["done", 1], failed=["error", 2])
     assert vocabulary.state_of(cast("str", word)) is None
+    assert vocabulary.state_of("1") is TaskState.RUNNING
+    assert vocabulary.state_of(1) is TaskState.SUCCEEDED
 
 
 def test_a_state_takes_one_word_or_any_iterable_of_words() -> None:
@@ -172,19 +151,14 @@ def test_a_state_takes_one_word_or_any_iterable_of_words() -> None:
     }
 
 
-def test_a_vocabulary_keeps_its_own_words() -> None:
-    """Neither the caller's list nor `words` is a way to change a vocabulary afterwards."""
-    running = ["busy"]
+def test_a_vocabulary_keeps_and_shows_its_own_words() -> None:
+    """Neither the caller's list nor `words` changes it afterwards; the repr lists them by state."""
+    running: list[Word] = ["busy", 1]
     vocabulary = Vocabulary(running=running, succeeded="done", failed="error")
     running.append("queued")
     assert vocabulary.state_of("queued") is None
     with pytest.raises(TypeError):
         cast("dict[Word, TaskState]", vocabulary.words)["queued"] = TaskState.RUNNING
-
-
-def test_a_vocabulary_shows_its_words() -> None:
-    """The repr lists the words state by state."""
-    vocabulary = Vocabulary(running=["busy", 1], succeeded="done", failed="error")
     assert repr(vocabulary) == (
         "<Vocabulary running: ['busy', 1], succeeded: ['done'], failed: ['error']>"
     )

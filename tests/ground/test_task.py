@@ -65,16 +65,21 @@ async def test_each_look_is_one_call_whose_answer_is_the_result() -> None:
     assert (seen.raw, seen.demand) == (None, None)
 
 
-async def test_an_error_of_the_function_is_the_polls() -> None:
-    """What the function raises comes out of `poll` and `observe` as it is."""
+async def test_an_error_of_the_callers_functions_is_the_polls() -> None:
+    """It comes out as it is; a mistake in `status` is not taken for an answer without a word."""
 
     async def ask() -> Job:
         raise ConnectionResetError("gone")
+
+    def status(_found: object) -> str:
+        raise ZeroDivisionError
 
     task = polling_task(ask, vocabulary=WORDS, status=lambda job: job.status)
     for look in (task.poll, task.observe):
         with pytest.raises(ConnectionResetError, match="gone"):
             await look()
+    with pytest.raises(ZeroDivisionError):
+        await task_of({}, status=status).observe()
 
 
 def test_an_observation_is_a_value() -> None:
@@ -161,32 +166,17 @@ async def test_a_missing_field_item_or_attribute_is_a_missing_word() -> None:
         assert (seen.word, seen.state) == (None, None)
 
 
-async def test_any_other_error_of_status_is_the_callers() -> None:
-    """A mistake in `status` itself is not taken for an answer without a word."""
-
-    def status(_found: object) -> str:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        await task_of({}, status=status).observe()
-
-
 def test_by_default_a_task_is_its_function() -> None:
-    """The key is the function, so that two tasks of one function are one; its name is the kind."""
+    """Two tasks of one function are one; any key but None is the task's, a falsy one included."""
     task = polling_task(fetch, vocabulary=WORDS, status=lambda answer: answer["status"])
     again = polling_task(fetch, vocabulary=WORDS, status=lambda answer: answer["status"])
     assert task.key == again.key == fetch
     assert task.kind == "fetch"
     assert task_of({}).key != task_of({}).key
-
-
-@pytest.mark.parametrize("key", [0, "", ("job", 7), frozenset[int]()], ids=repr)
-def test_a_key_is_kept_as_given(key: Hashable) -> None:
-    """Any key but None is the task's, a falsy one included, and so is a kind."""
-    task = task_of({}, key=key, kind="tea")
-    assert task.key == key
-    assert task.kind == "tea"
-    assert repr(task) == f"<PollingTask tea {key!r}>"
+    for key in (0, "", ("job", 7), frozenset[int]()):
+        own = task_of({}, key=key, kind="tea")
+        assert (own.key, own.kind) == (key, "tea")
+        assert repr(own) == f"<PollingTask tea {key!r}>"
 
 
 async def test_any_callable_that_returns_an_awaitable_will_do() -> None:
