@@ -12,6 +12,7 @@ import inspect
 import json
 import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -84,20 +85,16 @@ def changed(value: Json, path: tuple[str | int, ...], new: Json, *, gone: bool) 
     """Return a copy in which one part is another one, or is gone."""
     if not path:
         return new
-    step, *rest = path
-    if isinstance(value, dict):
-        return {
-            name: changed(part, tuple(rest), new, gone=gone) if name == step else part
-            for name, part in value.items()
-            if not (gone and not rest and name == step)
-        }
-    if isinstance(value, list):
-        return [
-            changed(part, tuple(rest), new, gone=gone) if place == step else part
-            for place, part in enumerate(value)
-            if not (gone and not rest and place == step)
-        ]
-    return value
+    copy = deepcopy(value)
+    parent = copy
+    for step in path[:-1]:
+        parent = cast("dict[str | int, Json]", parent)[step]
+    parts = cast("dict[str | int, Json]", parent)  # or a list, which is used alike
+    if gone:
+        del parts[path[-1]]
+    else:
+        parts[path[-1]] = new
+    return copy
 
 
 @st.composite
