@@ -32,13 +32,9 @@ def test_each_code_block_runs_as_it_stands(
     assert capsys.readouterr().out.strip()
 
 
-def test_the_first_code_begins_by_line_ten() -> None:
-    """A reader sees runnable code within the first ten lines."""
+def test_a_reader_finds_code_by_line_ten_and_the_command_that_ci_runs() -> None:
+    """The command that the README gives for the tests is the one of `.ci/run`."""
     assert "```python" in "\n".join(README.splitlines()[:10])
-
-
-def test_ci_runs_the_test_command_of_the_readme() -> None:
-    """The command that the README gives for the tests is the one that CI runs."""
     blocks = re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL)
     commands = [line for block in blocks for line in block.splitlines()]
     test_command = next(line for line in commands if "nox" in line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import TYPE_CHECKING
 
 import anyio
@@ -30,3 +31,11 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Runner]:
 
         monkeypatch.setattr(anyio, "run", run)
         yield runner
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C do what it does in a shell, where it may have been ignored in a background job."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

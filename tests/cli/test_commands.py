@@ -12,6 +12,7 @@ import shlex
 import signal
 import socket
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
@@ -415,34 +416,21 @@ def test_a_defect_ends_with_70(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
     assert "break_down" in shell.err
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Let Ctrl-C do what it does in a shell, where it may have been ignored in a background job."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize(
-    ("number", "options"), [(signal.SIGINT, ()), (signal.SIGTERM, ("--json",))]
-)
-def test_a_signal_is_the_end_of_simulate(
-    shell: Shell,
-    monkeypatch: pytest.MonkeyPatch,
-    number: signal.Signals,
-    options: tuple[str, ...],
-) -> None:
+def test_a_signal_is_the_end_of_simulate(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C and SIGTERM are how it is meant to end, so its exit code is 0."""
 
     def serve_and_stop(sim: Simulator, *, as_json: bool) -> None:
         tell(sim, as_json=as_json)
-        signal.raise_signal(number)
+        signal.raise_signal(signal.SIGTERM if as_json else signal.SIGINT)
 
     monkeypatch.setattr("asyncclient.cli._simulate.tell", serve_and_stop)
-    assert shell("simulate", "--fail-share", "0.5", *options) == 0
+    assert shell("simulate", "--fail-share", "0.5") == 0
+    assert "export COZE_API_BASE=" in shell.out
     assert shell.err == ""
-    assert ("export COZE_API_BASE=" in shell.out) is not bool(options)
+    assert shell("simulate", "--json") == 0
+    assert "environment" in shell.json
+    assert shell.err == ""
 
 
 async def _interrupt(*_arguments: object, **_options: object) -> None:
@@ -511,26 +499,23 @@ def test_standard_input_may_be_interrupted_or_break(shell: Shell) -> None:
     assert "unexpected OSError: [Errno 5] Input/output error; --traceback" in shell.complaint
 
 
-@pytest.mark.parametrize("on_terminal", [True, False])
 def test_a_person_sees_that_polls_fail(
-    shell: Shell,
-    start: Callable[..., str],
-    sim: Simulator,
-    monkeypatch: pytest.MonkeyPatch,
-    on_terminal: bool,  # noqa: FBT001  (a parameter of the test)
+    shell: Shell, start: Callable[..., str], sim: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a terminal each row of failed polls is a line, as it happens; a script sees none."""
-    ref = start()
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: on_terminal)
-    sim.order("html_502", times=2)
-    sim.order("unknown_word")
-    assert shell("wait", ref) == 0
-    lines = shell.err.splitlines()
-    assert len(lines) == (2 if on_terminal else 0)
-    if lines:
-        assert "still waiting; a poll failed: coze.get_workflow_run: HTTP 502" in lines[0]
-        assert "asyncclient: still waiting; " in lines[1]
-        assert "'Hibernating' is in no vocabulary" in lines[1]
+    seen: list[list[str]] = []
+    for on_terminal in (False, True):
+        ref = start()
+        monkeypatch.setattr(sys.stderr, "isatty", partial(bool, on_terminal))
+        sim.order("html_502", times=2)
+        sim.order("unknown_word")
+        assert shell("wait", ref) == 0
+        seen.append(shell.err.splitlines())
+    nothing, (failed, unknown) = seen
+    assert nothing == []
+    assert "still waiting; a poll failed: coze.get_workflow_run: HTTP 502" in failed
+    assert "asyncclient: still waiting; " in unknown
+    assert "'Hibernating' is in no vocabulary" in unknown
 
 
 def test_a_lost_output_does_not_lose_what_was_started(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # Seconds after which something hangs, however slow the machine is.
 PATIENCE = 60
 pytestmark = [
+    pytest.mark.usefixtures("interruptible"),
     pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX"),
     pytest.mark.timeout(4 * PATIENCE),
 ]
@@ -69,10 +70,7 @@ def spawn() -> Iterator[Callable[..., Process]]:
         processes.append(Process(*arguments, stdout=stdout, **variables))
         return processes[-1]
 
-    # A child of a job in the background would inherit that Ctrl-C is ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield spawn
-    signal.signal(signal.SIGINT, before)
     for process in processes:
         with process:
             process.kill()

@@ -176,6 +176,16 @@ def test_the_first_version_is_read_as_todays(ref: TaskRef) -> None:
         TaskRef(ref.provider, ref.kind, ref.ids, v=3)
 
 
+def test_the_form_of_a_reference_is_fixed() -> None:
+    """It lies in the tables of users, as this release writes it or as the first one did."""
+    first = (
+        '{"provider":"coze","kind":"chat","ids":{"conversation_id":"7350","chat_id":"7351"},'
+        '"created":1700000000,"v":1}'
+    )
+    assert decode_ref(first) == REF
+    assert encode_ref(REF) == first.replace('"v":1', '"account":null,"v":2')
+
+
 def test_references_are_of_one_task_unless_ids_or_two_named_accounts_differ() -> None:
     """A reference that names no account may be of any; when it was made makes no difference."""
     replace = msgspec.structs.replace
