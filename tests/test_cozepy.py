@@ -94,18 +94,13 @@ async def test_the_synchronous_sdk_runs_a_workflow_to_its_end(sync_coze: Any) ->
     assert await anyio.to_thread.run_sync(run_twice) == ['{"output":{}}'] * 2
 
 
-async def test_the_sdk_reads_a_failed_run(coze: Any) -> None:
-    """A failed run is an answer to it, with the run's own code."""
-    ids = await run(coze, seconds=0, outcome="fail")
-    history = await coze.workflows.runs.run_histories.retrieve(**ids)
+async def test_the_sdk_reads_a_failed_run_but_not_the_pages_own_sample(coze: Any) -> None:
+    """A failed run is an answer to it; the page's shape lacks is_output_trimmed for its models."""
+    retrieve = coze.workflows.runs.run_histories.retrieve
+    history = await retrieve(**await run(coze, seconds=0, outcome="fail"))
     assert (history.execute_status.value, history.error_code) == ("Fail", 720701002)
-
-
-async def test_the_sdk_cannot_read_the_pages_own_sample(coze: Any) -> None:
-    """A run history in the page's shape fails in its models, for want of is_output_trimmed."""
-    ids = await run(coze, shape="doc")
     with pytest.raises(ValueError, match="is_output_trimmed"):
-        await coze.workflows.runs.run_histories.retrieve(**ids)
+        await retrieve(**await run(coze, shape="doc"))
 
 
 async def test_the_sdk_chats(coze: Any) -> None:

@@ -74,25 +74,34 @@ def test_a_factor_of_one_is_a_fixed_interval() -> None:
     assert set(islice(delays, 10_000)) == {2}
 
 
-@pytest.mark.parametrize("jitter", [0.05, 0.1, 0.5, 0.9])
-def test_jitter_does_not_vanish_at_the_cap(jitter: float) -> None:
-    """Where gaps are longest they still fill the whole window under the cap, evenly."""
-    schedule = Schedule(first=1, factor=2, cap=10, jitter=jitter)
-    delays = list(islice(schedule.delays(Random(5)), 10, 1010))
-    low = 10 * (1 - jitter) / (1 + jitter)
-    assert low <= min(delays) < low + (10 - low) * 0.05
-    assert 10 - (10 - low) * 0.05 < max(delays) <= 10
-    assert fmean(delays) == pytest.approx((low + 10) / 2, rel=0.05)
-    assert len(set(delays)) > 990
+def jittered(jitter: float) -> tuple[Schedule, int, float, float]:
+    """Return a row for the gaps at the cap."""
+    return Schedule(1, 2, 10, jitter), 10, 10 * (1 - jitter) / (1 + jitter), 10
 
 
-def test_first_phases_fill_their_whole_range() -> None:
-    """First gaps are drawn evenly from a tenth of `first` up to `first`."""
-    rng = Random(6)
-    phases = [next(Schedule(first=10, cap=60).delays(rng)) for _ in range(2000)]
-    assert 1 <= min(phases) < 1.1
-    assert 9.9 < max(phases) <= 10
-    assert fmean(phases) == pytest.approx(5.5, rel=0.05)
+@pytest.mark.parametrize(
+    ("pacing", "number", "low", "high"),
+    [
+        (Schedule(first=10, cap=60), 0, 1, 10),
+        *(jittered(jitter) for jitter in (0.05, 0.1, 0.5, 0.9)),
+        *((Backoff(), number, 0.1, min(2.0**number, 30)) for number in (0, 1, 2, 3, 4, 5, 9)),
+    ],
+    ids=str,
+)
+def test_chance_fills_the_whole_range_evenly(
+    pacing: Schedule | Backoff, number: int, low: float, high: float
+) -> None:
+    """A first gap has a tenth of `first` as its floor, a gap at the cap is still jittered.
+
+    After errors jitter is full: from a tenth of `first` up to a ceiling that doubles.
+    """
+    rng = Random(8)
+    drawn = [next(islice(pacing.delays(rng), number, None)) for _ in range(2000)]
+    assert low <= min(drawn) < low + (high - low) * 0.01
+    assert high - (high - low) * 0.01 < max(drawn) <= high
+    middle = high / 2 if isinstance(pacing, Backoff) else (low + high) / 2
+    assert fmean(drawn) == pytest.approx(middle, rel=0.05)
+    assert len(set(drawn)) > 1700
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -171,15 +180,3 @@ def test_pauses_stay_between_a_tenth_of_the_first_and_a_doubling_ceiling(
     assert pauses == list(islice(pacing.delays(Random(seed)), 40))
     for number, pause in enumerate(pauses):
         assert pacing.first * 0.1 <= pause <= min(pacing.first * 2**number, pacing.cap)
-
-
-@pytest.mark.parametrize(
-    ("number", "ceiling"), [(0, 1), (1, 2), (2, 4), (3, 8), (4, 16), (5, 30), (9, 30)]
-)
-def test_pauses_are_drawn_from_all_below_their_ceiling(number: int, ceiling: float) -> None:
-    """Jitter is full: pauses fill everything from the floor up to a ceiling that doubles."""
-    rng = Random(8)
-    pauses = [next(islice(Backoff().delays(rng), number, None)) for _ in range(2000)]
-    assert 0.1 <= min(pauses) < 0.1 + ceiling * 0.01
-    assert ceiling * 0.99 < max(pauses) <= ceiling
-    assert fmean(pauses) == pytest.approx(ceiling / 2, rel=0.05)
