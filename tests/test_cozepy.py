@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 with warnings.catch_warnings(record=True):
-    # Importing it warns of a dependency of its own, whatever the filters say.
+    # Importing it warns of a dependency of its own, past all filters.
     cozepy = pytest.importorskip("cozepy")
 
 # The SDK waits by itself: on the real clock.

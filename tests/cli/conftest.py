@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Runner]:
     """Give one event loop on virtual time, in which the command runs too.
 
-    Between two commands it stands still, and with it whatever listens in it.
+    Between two commands it stands still, and all that listens in it with it.
     """
     with asyncio.Runner(loop_factory=virtual_time_loop) as runner:
 

@@ -79,9 +79,9 @@ def spawn() -> Iterator[Callable[..., Process]]:
 def test_a_simulator_in_one_shell_serves_another(spawn: Callable[..., Process]) -> None:
     """What `simulate` writes is all that `start` and `wait` need, and SIGTERM ends it with 0."""
     sim = spawn("simulate", "--json", "--seed", "4", "--mean-seconds", "0.1", "--plan", "team")
-    told = json.loads(sim.line())
-    environment = told["environment"]
-    assert environment["COZE_API_BASE"] == told["coze_url"]
+    shown = json.loads(sim.line())
+    environment = shown["environment"]
+    assert environment["COZE_API_BASE"] == shown["coze_url"]
     code, ref, err = spawn("start", "coze-workflow", "7350", **environment).ended()
     assert (code, err) == (0, "")
     code, out, err = spawn("wait", ref, "--outputs", **environment).ended()

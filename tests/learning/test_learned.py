@@ -505,16 +505,16 @@ def test_ends_between_polls_are_spread_as_the_polls_show() -> None:
 def test_pending_tasks_count() -> None:
     """When a crowd was begun at once and few have ended, the others are not taken for as quick."""
     law = LOGNORMAL
-    told, silent = LearnedSchedule(), LearnedSchedule()
+    shown, silent = LearnedSchedule(), LearnedSchedule()
     for task in range(400):
         duration = law.age((task + 0.5) / 400)
-        for schedule in (told, silent):
+        for schedule in (shown, silent):
             if duration < 15:
                 schedule.observe(duration)
-            elif schedule is told:
+            elif schedule is shown:
                 schedule.survived(15)
-    assert told.quantile(0.25) == pytest.approx(law.age(0.25), rel=0.1)
-    assert cast("float", told.quantile(0.5)) > 18
+    assert shown.quantile(0.25) == pytest.approx(law.age(0.25), rel=0.1)
+    assert cast("float", shown.quantile(0.5)) > 18
     assert cast("float", silent.quantile(0.99)) < 18
 
 
@@ -559,7 +559,7 @@ def test_whole_seconds_are_taken_for_rounded() -> None:
 
 
 def test_known_durations_give_known_quantiles() -> None:
-    """What is known exactly is given back, whatever the scale."""
+    """What is known exactly is given back, at every scale."""
     for factor in (0.01, 1.0, 100.0):
         law = LOGNORMAL.stretched(factor)
         schedule = LearnedSchedule()
