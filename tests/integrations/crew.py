@@ -1,7 +1,7 @@
-"""Worker processes of one account, and the service that they ask: it writes down each poll.
+"""Worker processes of one account, and the service that they poll: it records each request.
 
-The service is a process of its own, so that what it sees is what a provider would see. All of them
-are this file, with the arguments of `_serve` or `_work`.
+The service is a process of its own, so it sees what a provider would see. Each process runs this
+file, with the arguments of `_serve` or `_work`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from asyncclient import (
     polling_task,
 )
 from asyncclient._durable import TicketExpired
+from tests.integrations.engines import waits_of
 
 _log = logging.getLogger(__name__)
 WORDS = Vocabulary(running="running", succeeded="done", failed="broken")
@@ -202,54 +203,24 @@ async def _work(name: str, service: str, text: str) -> None:
             _log.debug("%s: %s", key, end.state)
 
         with contextlib.suppress(asyncio.CancelledError):
-            if settings.engine == "docket":
-                from asyncclient.integrations.docket import DocketWaits  # noqa: PLC0415  (one is enough)
-
-                async with DocketWaits(settings.url, name=settings.name) as waits:
-                    await waits.work(
-                        poller,
-                        task_of,
-                        sink,
-                        hold=settings.hold,
-                        schedule=schedule,
-                        redelivery=settings.redelivery,
-                        share_rate=settings.share_rate,
-                        share_learned=settings.share_learned,
-                    )
-            else:
-                from asyncclient.integrations.procrastinate import (  # noqa: PLC0415  (as above)
-                    ProcrastinateWaits,
+            async with waits_of(settings.engine, settings.url, name=settings.name) as waits:
+                await waits.work(
+                    poller,
+                    task_of,
+                    sink,
+                    hold=settings.hold,
+                    schedule=schedule,
+                    redelivery=settings.redelivery,
+                    share_rate=settings.share_rate,
+                    share_learned=settings.share_learned,
                 )
-
-                async with ProcrastinateWaits(settings.url, queue=settings.name) as held:
-                    await held.work(
-                        poller,
-                        task_of,
-                        sink,
-                        hold=settings.hold,
-                        schedule=schedule,
-                        redelivery=settings.redelivery,
-                        share_rate=settings.share_rate,
-                        share_learned=settings.share_learned,
-                    )
 
 
 async def submit(settings: Settings, refs: Mapping[str, TaskRef]) -> None:
     """Keep waits, as any process may."""
-    if settings.engine == "docket":
-        from asyncclient.integrations.docket import DocketWaits  # noqa: PLC0415  (one is enough)
-
-        async with DocketWaits(settings.url, name=settings.name) as waits:
-            await waits.submit_many(refs)
-    else:
-        from asyncclient.integrations.procrastinate import (  # noqa: PLC0415  (as above)
-            ProcrastinateWaits,
-        )
-
-        async with ProcrastinateWaits(settings.url, queue=settings.name) as held:
-            if not await held.app.check_connection_async():
-                await held.app.schema_manager.apply_schema_async()
-            await held.submit_many(refs)
+    store = settings.engine, settings.url
+    async with waits_of(*store, name=settings.name, lay_out=True) as waits:
+        await waits.submit_many(refs)
 
 
 if __name__ == "__main__":

