@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
 import pytest
 
 from asyncclient import Done, Poller, Schedule
-from asyncclient._durable import Ticket, TicketExpired
-from asyncclient.integrations._holder import Holder, NextTurn
+from asyncclient._durable import TaskOf, Ticket, TicketExpired
+from asyncclient.integrations._holder import Holder, NextTurn, Sink
 from asyncclient.integrations._outcome import Outcome
 from tests.waiting.scenario import REF, Job, ends_at
 
@@ -25,11 +27,11 @@ class Shelf:
     recovered: int = 0
 
     async def outcome(self, key: str) -> Outcome | None:
-        """Return an outcome."""
+        """Read one."""
         return self.outcomes.get(key)
 
     async def keep(self, key: str, outcome: Outcome) -> None:
-        """Keep one, if it is up."""
+        """Write one down, where the store is up."""
         await self.ready()
         self.outcomes[key] = outcome
 
@@ -52,11 +54,17 @@ def ticket() -> str:
     return Ticket.begin(REF, timeout=3600).encode()
 
 
+@asynccontextmanager
+async def holding(shelf: Shelf, job: Job, *, hold: float = 60.0) -> AsyncGenerator[Holder]:
+    """Give the holder of a worker that has a poller of its own."""
+    async with Poller(schedule=Schedule()) as poller:
+        yield Holder(shelf, poller, lambda _: job, shelf.sink, hold=hold)
+
+
 async def test_an_end_is_reported_and_then_written_down() -> None:
     """After that a turn of the same wait, which an engine may give again, does nothing."""
     shelf, job = Shelf(), Job("running", "done")
-    async with Poller(schedule=Schedule()) as poller:
-        holder = Holder(shelf, poller, lambda _: job, shelf.sink, hold=60)
+    async with holding(shelf, job) as holder:
         assert await holder.take("order", ticket()) is None
         assert (shelf.reported, shelf.outcomes["order"].how) == (["order"], "done")
         polls = len(job.polls)
@@ -66,9 +74,8 @@ async def test_an_end_is_reported_and_then_written_down() -> None:
 
 async def test_a_wait_that_is_held_is_not_held_twice_in_one_worker() -> None:
     """An engine that takes a slow worker for dead gives it its own ticket again."""
-    shelf, job = Shelf(), Job(ends_at(30.0))
-    async with Poller(schedule=Schedule()) as poller:
-        holder = Holder(shelf, poller, lambda _: job, shelf.sink, hold=60)
+    shelf = Shelf()
+    async with holding(shelf, Job(ends_at(30.0))) as holder:
         first = asyncio.create_task(holder.take("order", ticket()))
         await anyio.sleep(5)
         text = ticket()
@@ -79,9 +86,8 @@ async def test_a_wait_that_is_held_is_not_held_twice_in_one_worker() -> None:
 
 async def test_a_wait_stays_while_its_store_is_down() -> None:
     """At the end of its slice no engine could take it back, so its polls go on until one can."""
-    shelf, job = Shelf(down_until=500.0), Job("running")
-    async with Poller(schedule=Schedule()) as poller:
-        holder = Holder(shelf, poller, lambda _: job, shelf.sink, hold=60)
+    job = Job("running")
+    async with holding(Shelf(down_until=500.0), job) as holder:
         following = await holder.take("order", ticket())
     assert 500 <= anyio.current_time() < 600
     assert following is not None
@@ -91,9 +97,8 @@ async def test_a_wait_stays_while_its_store_is_down() -> None:
 
 async def test_an_end_waits_for_its_store() -> None:
     """An end that was reported is written down when the store is back, not reported again."""
-    shelf, job = Shelf(down_until=100.0), Job(ends_at(10.0))
-    async with Poller(schedule=Schedule()) as poller:
-        holder = Holder(shelf, poller, lambda _: job, shelf.sink, hold=60)
+    shelf = Shelf(down_until=100.0)
+    async with holding(shelf, Job(ends_at(10.0))) as holder:
         assert await holder.take("order", ticket()) is None
     assert 100 <= anyio.current_time() < 105
     assert (shelf.reported, list(shelf.outcomes)) == (["order"], ["order"])
@@ -101,9 +106,8 @@ async def test_an_end_waits_for_its_store() -> None:
 
 async def test_an_engine_that_lost_its_store_gets_everything_back_with_it() -> None:
     """Where an engine waits for what it holds, slices end as soon as it can take them."""
-    shelf, job = Shelf(), Job("running")
-    async with Poller(schedule=Schedule()) as poller:
-        holder = Holder(shelf, poller, lambda _: job, shelf.sink, hold=3600)
+    shelf = Shelf()
+    async with holding(shelf, Job("running"), hold=3600) as holder:
         async with holder.session():
             held = asyncio.create_task(holder.take("order", ticket()))
             await anyio.sleep(10)
@@ -117,9 +121,8 @@ async def test_an_engine_that_lost_its_store_gets_everything_back_with_it() -> N
 
 async def test_a_stopped_engine_gets_everything_back_at_once() -> None:
     """What stops it is raised on, no slice goes on, and none begins."""
-    shelf, job = Shelf(), Job("running")
-    async with Poller(schedule=Schedule()) as poller:
-        holder = Holder(shelf, poller, lambda _: job, shelf.sink, hold=3600)
+    job = Job("running")
+    async with holding(Shelf(), job, hold=3600) as holder:
         text = ticket()
 
         async def stop() -> None:
@@ -140,18 +143,39 @@ async def test_a_stopped_engine_gets_everything_back_at_once() -> None:
 
 
 async def test_what_goes_wrong_in_a_worker_is_tried_again_later() -> None:
-    """A sink that raises, or a ticket that cannot be read, costs no wait."""
+    """A sink that raises, a client that is missing or a ticket that is unreadable costs no wait."""
 
     async def failing(_key: str, _end: Done[object] | TicketExpired) -> None:
         raise OSError("the sink's own trouble")
 
     shelf = Shelf()
+    job = Job("done")
+    cases: list[tuple[TaskOf, Sink, str]] = [
+        (lambda _: job, failing, ticket()),
+        ({}, shelf.sink, ticket()),
+        (lambda _: job, shelf.sink, '{"v":99}'),
+        (lambda _: job, shelf.sink, "nonsense"),
+    ]
     async with Poller(schedule=Schedule()) as poller:
-        holder = Holder(shelf, poller, lambda _: Job("done"), failing, hold=60)
-        text = ticket()
-        for given in (text, '{"v":99}', "nonsense"):
-            following = await holder.take("order", given)
+        for task_of, sink, text in cases:
+            holder = Holder(shelf, poller, task_of, sink, hold=60)
+            following = await holder.take("order", text)
             assert following is not None
-            assert following.ticket == given
+            assert following.ticket == text
             assert 15 <= following.delay <= 30
     assert not shelf.outcomes
+    assert not shelf.reported
+
+
+async def test_ends_are_reported_few_at_a_time() -> None:
+    """At most 32 ends are with the sink when a worker is killed, and then reported twice."""
+    began: list[float] = []
+
+    async def slow(_key: str, _end: Done[object] | TicketExpired) -> None:
+        began.append(anyio.current_time())
+        await anyio.sleep(1)
+
+    async with Poller(schedule=Schedule()) as poller:
+        holder = Holder(Shelf(), poller, lambda _: Job("done"), slow, hold=60)
+        await asyncio.gather(*(holder.take(f"order-{number}", ticket()) for number in range(100)))
+    assert [round(instant) for instant in began] == [0] * 32 + [1] * 32 + [2] * 32 + [3] * 4
