@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Generator
@@ -20,7 +19,7 @@ PATIENCE = 30.0  # seconds for a server to come up
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
+    """Return a port of loopback that is free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -51,15 +50,22 @@ class Server:
             start_new_session=True,
         )
         for _ in range(int(PATIENCE / 0.05)):
-            if self.process.poll() is not None:
-                message = f"{self.command[0]} ended with {self.process.returncode}"
-                raise RuntimeError(message)
+            assert self.process.poll() is None, f"{self.command} ended"
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
                 return
             time.sleep(0.05)
         self.kill()
-        message = f"{self.command[0]} does not listen on port {self.port}"
-        raise RuntimeError(message)
+        message = f"{self.command} does not listen on port {self.port}"
+        raise TimeoutError(message)
+
+    @contextlib.contextmanager
+    def running(self) -> Generator[Server]:
+        """Run it, and kill it in the end."""
+        self.start()
+        try:
+            yield self
+        finally:
+            self.kill()
 
     def kill(self) -> None:
         """Kill it and all its processes, as a power cut would."""
@@ -92,12 +98,8 @@ def redis_server() -> Generator[Server | None]:
         port = free_port()
         command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
         command += ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
-        server = Server(command, port)
-        server.start()
-        try:
+        with Server(command, port).running() as server:
             yield server
-        finally:
-            server.kill()
 
 
 def postgres_folder() -> Path | None:
@@ -117,8 +119,10 @@ def postgres_server() -> Generator[Server | None]:
     """
     programs = postgres_folder()
     # It refuses to be run by root.
-    user = None if os.geteuid() else next(filter(_exists, ("postgres", "nobody")), None)
-    if programs is None or (user is None and not os.geteuid()):
+    is_root = os.geteuid() == 0
+    known = {each.pw_name for each in pwd.getpwall()} if is_root else set[str]()
+    user = next((name for name in ("postgres", "nobody") if name in known), None)
+    if programs is None or (is_root and user is None):
         yield None
         return
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -135,21 +139,5 @@ def postgres_server() -> Generator[Server | None]:
         port = free_port()
         command = [str(programs / "postgres"), "-D", str(data), "-p", str(port)]
         command += ["-k", folder, "-h", "127.0.0.1", "-c", "max_connections=200"]
-        server = Server(command, port, user=user)
-        server.start()
-        try:
+        with Server(command, port, user=user).running() as server:
             yield server
-        finally:
-            server.kill()
-
-
-def _exists(user: str) -> bool:
-    try:
-        pwd.getpwnam(user)
-    except KeyError:
-        return False
-    return True
-
-
-if __name__ == "__main__":
-    sys.stdout.write(f"{redis_binary()} {postgres_folder()}\n")
