@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from asyncclient import LearnedSchedule, Poller, Schedule
+from asyncclient._schedule import Pacing
 from asyncclient.integrations._neighbours import LEARNED, SHARE, Neighbours, Shares
 from tests.many.service import Item, Service, items, most_within, start_all
 
@@ -29,26 +30,22 @@ CAME, LEFT, DIED = 3.1, 6.1, 12.1
 
 
 def test_a_notice_that_does_not_change_is_of_a_dead_worker() -> None:
-    """A worker counts while its notice changes, and until two counts find it 6 s old."""
+    """A worker counts while its notice changes, to and fro too, and until two counts find it old.
+
+    It is old after 6 s by the clock of who counts: no notice says anything of another clock.
+    """
     shares = Shares("me")
     counted: list[int] = []
     for beat in range(8):
         notices = {"me": str(beat), "other": str(min(beat, 2)), "dead before": "7"}
-        counted.append(shares.count(notices, 2.0 * beat))
+        counted.append(shares.count({**notices, "alive": str(beat % 2)}, 2.0 * beat))
     # "dead before" at 6 s, and "other", which changed at 4 s, at 10 s: each a count later.
-    assert counted == [3, 3, 3, 3, 2, 2, 1, 1]
+    assert counted == [4, 4, 4, 4, 3, 3, 2, 2]
     assert sorted(shares.dead) == ["dead before", "other"]
 
 
-def test_clocks_are_not_compared() -> None:
-    """What others write says nothing of their clocks: any change will do, back and forth too."""
-    shares = Shares("me")
-    for beat in range(20):
-        assert shares.count({"me": "", "other": str(beat % 2)}, 2.0 * beat) == 2
-
-
 def test_lost_notices_raise_no_share_at_once() -> None:
-    """A store that comes back empty is filled again before anybody takes more than its share."""
+    """A store that comes back empty is filled again before a worker takes more than its share."""
     shares = Shares("me")
     full = {"me": "1", "two": "1", "three": "1"}
     assert shares.count(full, 0) == 3
@@ -96,85 +93,84 @@ def test_shares_never_sum_to_more_than_one(
 
 @dataclass
 class FakeNotices:
-    """Keeps notices in memory, and can be out of reach."""
+    """One worker's way to notices in memory, which can be cut.
+
+    Args:
+        topics: the notices of all workers.
+        away: whether it is cut.
+    """
 
     topics: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     away: bool = False
 
     async def put(self, topic: str, name: str, text: str) -> None:
         """Put up a notice."""
-        self._reach()
-        self.topics.setdefault(topic, {})[name] = text
+        self._of(topic)[name] = text
 
     async def read(self, topic: str) -> Mapping[str, str]:
         """Return all notices."""
-        self._reach()
-        return dict(self.topics.get(topic, {}))
+        return dict(self._of(topic))
 
     async def remove(self, topic: str, names: Collection[str]) -> None:
         """Take notices away."""
-        self._reach()
         for name in names:
-            self.topics.get(topic, {}).pop(name, None)
+            self._of(topic).pop(name, None)
 
-    def _reach(self) -> None:
+    def _of(self, topic: str) -> dict[str, str]:
         if self.away:
             raise ConnectionError("the store is away")
+        return self.topics.setdefault(topic, {})
 
 
-@dataclass
-class Wire:
-    """One worker's way to the notices, which is cut when it is killed."""
-
-    notices: FakeNotices
-    cut: bool = False
-
-    async def put(self, topic: str, name: str, text: str) -> None:
-        """Put up a notice."""
-        await self._to().put(topic, name, text)
-
-    async def read(self, topic: str) -> Mapping[str, str]:
-        """Return all notices."""
-        return await self._to().read(topic)
-
-    async def remove(self, topic: str, names: Collection[str]) -> None:
-        """Take notices away."""
-        await self._to().remove(topic, names)
-
-    def _to(self) -> FakeNotices:
-        if self.cut:
-            raise ConnectionError("killed")
-        return self.notices
+@asynccontextmanager
+async def joined(
+    notices: FakeNotices,
+    poller: Poller,
+    hand_back: Callable[[float], None] = lambda _: None,
+    *,
+    share_rate: bool = False,
+    share_learned: bool = False,
+) -> AsyncGenerator[None]:
+    """Be a worker with such a poller."""
+    neighbours = Neighbours(
+        notices, poller, hand_back, share_rate=share_rate, share_learned=share_learned
+    )
+    async with neighbours.joined():
+        yield
 
 
 @dataclass
 class Crew:
     """Workers that all have more to ask than the rate allows, until they are ended."""
 
-    notices: FakeNotices = field(default_factory=FakeNotices)
+    topics: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     service: Service = field(default_factory=Service)
-    workers: dict[str, tuple[Wire, asyncio.Task[None]]] = field(
-        default_factory=dict[str, tuple[Wire, asyncio.Task[None]]]
+    workers: dict[str, tuple[FakeNotices, asyncio.Task[None]]] = field(
+        default_factory=dict[str, tuple[FakeNotices, asyncio.Task[None]]]
     )
     handed_back: dict[str, float] = field(default_factory=dict[str, float])
 
-    def start(self, name: str, *, share_rate: bool = True) -> None:
+    def start(self, name: str, *, share_rate: bool = True, away: bool = False) -> None:
         """Start a worker."""
-        wire = Wire(self.notices)
-        working = asyncio.ensure_future(self._work(name, wire, share_rate=share_rate))
-        self.workers[name] = wire, working
+        notices = FakeNotices(self.topics, away)
+        working = asyncio.ensure_future(self._work(name, notices, share_rate=share_rate))
+        self.workers[name] = notices, working
 
-    async def _work(self, name: str, wire: Wire, *, share_rate: bool) -> None:
+    async def _work(self, name: str, notices: FakeNotices, *, share_rate: bool) -> None:
         def hand_back(part: float) -> None:
             self.handed_back[name] = part
 
-        async with Poller(rate=RATE, schedule=EVERY_SECOND) as poller:
-            neighbours = Neighbours(
-                wire, poller, hand_back, share_rate=share_rate, share_learned=True
-            )
-            async with neighbours.joined():
-                start_all(poller, items(self.service, 200, prefix=name), timeout=math.inf)
-                await anyio.sleep_forever()
+        async with (
+            Poller(rate=RATE, schedule=EVERY_SECOND) as poller,
+            joined(notices, poller, hand_back, share_rate=share_rate, share_learned=True),
+        ):
+            start_all(poller, items(self.service, 100, prefix=name), timeout=math.inf)
+            await anyio.sleep_forever()
+
+    def set_away(self, *, away: bool) -> None:
+        """Let the store go away from all workers, or come back."""
+        for notices, _ in self.workers.values():
+            notices.away = away
 
     async def stop(self, name: str) -> None:
         """Stop a worker as a deploy does."""
@@ -184,7 +180,7 @@ class Crew:
 
     async def kill(self, name: str) -> None:
         """End a worker that can say nothing more."""
-        self.workers[name][0].cut = True
+        self.workers[name][0].away = True
         await self.stop(name)
 
     async def seconds(self, number: float) -> list[float]:
@@ -196,12 +192,12 @@ class Crew:
 
 @asynccontextmanager
 async def crew_of(*names: str) -> AsyncGenerator[Crew]:
-    """Give some workers that have found each other."""
+    """Give some workers that have found each other, and stop all in the end."""
     crew = Crew()
     try:
         for name in names:
             crew.start(name)
-        await asyncio.sleep(20)
+        await asyncio.sleep(20 if names else 0)
         yield crew
     finally:
         for name in list(crew.workers):
@@ -213,29 +209,38 @@ def keeps(sent: list[float], workers: int) -> None:
     assert most_within(sent, 1) <= RATE * 1.02 + workers + 1
 
 
-async def test_one_worker_has_the_whole_rate_at_once() -> None:
-    """Who is alone waits for no other."""
-    crew = Crew()
-    crew.start("one")
-    sent = await crew.seconds(10)
-    assert sent[0] < 0.1
-    assert len(sent) == pytest.approx(10 * RATE, rel=0.02)
-    await crew.stop("one")
-    assert crew.notices.topics[SHARE] == {}
+def uses(sent: list[float], begin: float, end: float, rate: float = RATE) -> None:
+    """Check that a rate was used between two instants, in seconds from the first poll."""
+    seconds = [instant - sent[0] for instant in sent]
+    used = sum(begin < second <= end for second in seconds)
+    assert used == pytest.approx((end - begin) * rate, rel=0.02 if rate == RATE else 0.05)
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_one_worker_has_the_whole_rate_at_once(*, away: bool) -> None:
+    """A worker alone, or without a store, waits for no other; it counts when the store is there."""
+    async with crew_of() as crew:
+        crew.start("one", away=away)
+        sent = await crew.seconds(10)
+        assert sent[0] < 0.1
+        assert len(sent) == pytest.approx(10 * RATE, rel=0.02)
+        crew.set_away(away=False)
+        await asyncio.sleep(5)
+        assert len(crew.topics[SHARE]) == 1
+        await crew.stop("one")
+        assert crew.topics[SHARE] == {}
 
 
 async def test_workers_that_begin_together_keep_one_rate() -> None:
     """Eight that come within half a second ask no more than one would, from the first second on."""
-    crew = Crew()
-    rng = Random(1)
-    for number in range(8):
-        crew.start(str(number))
-        await asyncio.sleep(rng.uniform(0, 0.1))
-    await asyncio.sleep(20)
-    keeps(crew.service.sent, 8)
-    assert len(await crew.seconds(10)) == pytest.approx(10 * RATE, rel=0.02)
-    for number in range(8):
-        await crew.stop(str(number))
+    async with crew_of() as crew:
+        rng = Random(1)
+        for number in range(8):
+            crew.start(str(number))
+            await asyncio.sleep(rng.uniform(0, 0.1))
+        await asyncio.sleep(20)
+        keeps(crew.service.sent, 8)
+        assert len(await crew.seconds(10)) == pytest.approx(10 * RATE, rel=0.02)
 
 
 async def test_a_newcomer_gets_its_part_when_the_others_have_made_room() -> None:
@@ -245,48 +250,40 @@ async def test_a_newcomer_gets_its_part_when_the_others_have_made_room() -> None
         crew.start("three")
         sent = await crew.seconds(20)
         keeps(sent, 3)
-        begin = sent[0] + CAME
-        late = [instant for instant in sent if instant > begin]
-        assert len(late) == pytest.approx((20 - CAME) * RATE, rel=0.02)
+        uses(sent, CAME, 20)
         assert crew.handed_back == {"one": pytest.approx(2 / 3)}
 
 
-async def test_what_a_stopped_worker_leaves_is_taken_soon() -> None:
-    """A worker that is stopped says so: the others have its part two counts later."""
+@pytest.mark.parametrize(
+    ("end", "silent", "taken"),
+    [(Crew.stop, 2, LEFT), (Crew.kill, 5, DIED)],
+    ids=["stopped", "killed"],
+)
+async def test_what_a_worker_leaves_is_taken_by_the_others(
+    end: Callable[[Crew, str], Awaitable[None]], silent: float, taken: float
+) -> None:
+    """Two counts after it has left, or its notice has not changed for 6 s, others have its part."""
     async with crew_of("one", "two", "three") as crew:
-        await crew.stop("three")
-        assert len(crew.notices.topics[SHARE]) == 2
-        sent = await crew.seconds(20)
-        keeps(sent, 3)
-        late = [instant for instant in sent if instant > sent[0] + LEFT]
-        assert len(late) == pytest.approx((20 - LEFT) * RATE, rel=0.02)
-
-
-async def test_what_a_killed_worker_leaves_is_taken_later() -> None:
-    """One that says nothing is missed when its notice has not changed for 6 s, and cleared away."""
-    async with crew_of("one", "two", "three") as crew:
-        await crew.kill("three")
-        assert len(crew.notices.topics[SHARE]) == 3
+        await end(crew, "three")
+        assert len(crew.topics[SHARE]) == (2 if end is Crew.stop else 3)
         sent = await crew.seconds(30)
         keeps(sent, 3)
-        early = [instant for instant in sent if instant <= sent[0] + 5]
-        assert len(early) == pytest.approx(5 * RATE * 2 / 3, rel=0.05)
-        late = [instant for instant in sent if instant > sent[0] + DIED]
-        assert len(late) == pytest.approx((30 - DIED) * RATE, rel=0.02)
-        assert len(crew.notices.topics[SHARE]) == 2
+        uses(sent, 0, silent, RATE * 2 / 3)
+        uses(sent, taken, 30)
+        assert len(crew.topics[SHARE]) == 2
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["kept", "lost"])
 async def test_an_outage_of_the_store_changes_no_share(
     caplog: pytest.LogCaptureFixture, *, lost: bool
 ) -> None:
-    """For as long as none hears of another all go on as they were, and afterwards as well."""
+    """While no worker hears of another, all go on as they were, and afterwards as well."""
     async with crew_of("one", "two", "three") as crew:
-        crew.notices.away = True
+        crew.set_away(away=True)
         before = await crew.seconds(30)
-        crew.notices.away = False
+        crew.set_away(away=False)
         if lost:
-            crew.notices.topics.clear()
+            crew.topics.clear()
         after = await crew.seconds(30)
         for sent in (before, after):
             keeps(sent, 3)
@@ -295,35 +292,20 @@ async def test_an_outage_of_the_store_changes_no_share(
     assert len(warnings) == 3  # one of each worker, though each has failed a dozen times
 
 
-async def test_who_begins_without_the_store_has_the_whole_rate() -> None:
-    """A worker that finds no store works, and counts when the store is there."""
-    crew = Crew()
-    crew.notices.away = True
-    crew.start("one")
-    assert len(await crew.seconds(10)) == pytest.approx(10 * RATE, rel=0.02)
-    crew.notices.away = False
-    await asyncio.sleep(5)
-    assert len(crew.notices.topics[SHARE]) == 1
-    await crew.stop("one")
-
-
 async def test_sharing_can_be_declined() -> None:
-    """Who does not share a rate has all of it, and takes nothing from those who do."""
+    """A worker that does not share a rate has all of it, and takes nothing from others."""
     async with crew_of("one") as crew:
         crew.start("apart", share_rate=False)
         sent = await crew.seconds(20)
         assert len(sent) == pytest.approx(2 * 20 * RATE, rel=0.02)
-        assert len(crew.notices.topics[SHARE]) == 1
+        assert len(crew.topics[SHARE]) == 1
 
 
 async def test_the_poller_is_given_back_whole() -> None:
-    """After its work a poller has its whole rate again, for whatever it is used for."""
-    async with crew_of("one"), Poller(rate=RATE, schedule=EVERY_SECOND) as poller:
-        notices = FakeNotices({SHARE: {"other": "1"}})
-        neighbours = Neighbours(
-            notices, poller, lambda _: None, share_rate=True, share_learned=False
-        )
-        async with neighbours.joined():
+    """After its work a poller has its whole rate again, for any other use."""
+    notices = FakeNotices({SHARE: {"other": "1"}})
+    async with Poller(rate=RATE, schedule=EVERY_SECOND) as poller:
+        async with joined(notices, poller, share_rate=True):
             assert await poller.wait(Item(Service(), ends=0)) == "done"
             assert poller.stats().budgets[0].rate == RATE / 2
         assert poller.stats().budgets[0].rate == RATE
@@ -342,14 +324,13 @@ def knowing(seconds: float = 30.0, times: int = 100) -> LearnedSchedule:
 
 
 @asynccontextmanager
-async def exchanging(notices: FakeNotices, schedule: LearnedSchedule) -> AsyncGenerator[None]:
+async def exchanging(notices: FakeNotices, schedule: Pacing) -> AsyncGenerator[None]:
     """Be a worker with such a schedule."""
-    async with Poller(schedule=schedule) as poller:
-        neighbours = Neighbours(
-            notices, poller, lambda _: None, share_rate=False, share_learned=True
-        )
-        async with neighbours.joined():
-            yield
+    async with (
+        Poller(schedule=schedule) as poller,
+        joined(notices, poller, share_learned=True),
+    ):
+        yield
 
 
 async def test_a_new_worker_knows_at_once_what_the_others_do() -> None:
@@ -378,15 +359,12 @@ async def test_what_was_learned_outlives_the_workers() -> None:
 
 
 async def test_one_poller_is_one_worker() -> None:
-    """Who works again with the same poller does not take its own state for another's."""
+    """A worker that works again with its poller does not take its own state for another's."""
     notices = FakeNotices()
     schedule = knowing()
     async with Poller(schedule=schedule) as poller:
         for _ in range(3):
-            neighbours = Neighbours(
-                notices, poller, lambda _: None, share_rate=True, share_learned=True
-            )
-            async with neighbours.joined():
+            async with joined(notices, poller, share_rate=True, share_learned=True):
                 assert schedule.sample_size("fake.item") == 100
     assert len(notices.topics[LEARNED]) == 1
 
@@ -404,7 +382,7 @@ async def test_the_notices_stay_small() -> None:
         assert all(len(text) < 512 for text in kept.values())
 
 
-async def test_what_cannot_be_read_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_cannot_be_read_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """Another version's state, or garbage, is one warning, and keeps none from the rest."""
     notices = FakeNotices()
     later = b"ACLS\x63" + knowing().to_bytes()[5:]
@@ -412,7 +390,7 @@ async def test_what_cannot_be_read_is_said_once(caplog: pytest.LogCaptureFixture
         now = next(iter(notices.topics[LEARNED].values())).split()[0]
         notices.topics[LEARNED] |= {
             "newer": f"{now} {b64encode(later).decode()}",
-            "odd": f"{now} ~~~",
+            "garbage": f"{now} ~~~",
             "none": "",
             "huge": "9" * 5000,
         }
@@ -420,18 +398,14 @@ async def test_what_cannot_be_read_is_said_once(caplog: pytest.LogCaptureFixture
         async with exchanging(notices, new):
             assert new.sample_size("fake.item") == 100
             await asyncio.sleep(300)
-    said = [record.getMessage() for record in caplog.records if "cannot be read" in record.msg]
-    assert said[0] == ("what 2 of 3 other workers have learned cannot be read: another version's?")
-    assert len(said) == 2  # each of the two workers once
+    logged = [record.getMessage() for record in caplog.records if "cannot be read" in record.msg]
+    assert logged[0] == "what 2 of 3 other workers have learned cannot be read: another version's?"
+    assert len(logged) == 2  # each of the two workers once
 
 
 async def test_a_schedule_that_does_not_learn_puts_up_nothing() -> None:
     """There is nothing to exchange where the poller's schedule is a plain one."""
     notices = FakeNotices()
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        neighbours = Neighbours(
-            notices, poller, lambda _: None, share_rate=False, share_learned=True
-        )
-        async with neighbours.joined():
-            await asyncio.sleep(100)
+    async with exchanging(notices, EVERY_SECOND):
+        await asyncio.sleep(100)
     assert notices.topics == {}
