@@ -30,6 +30,7 @@ HERE = Path(__file__).parent
 PAGE = (HERE.parent.parent / "docs" / "recipes.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, flags=re.DOTALL | re.MULTILINE))
 SHARED = "What all of them share"
+pytestmark = pytest.mark.timeout(180)
 FAST = "Schedule(first=0.02, cap=0.05)"
 WAITS = 20
 
@@ -40,7 +41,6 @@ class Recipe:
 
     Attributes:
         engine: its heading.
-        module: that its block is written to.
         needs: modules that must be installed beside this one, and the packages that bring them.
         programs: likewise, by their names.
         shorter: what is replaced in its block and commands; `PORT` is one that is free.
@@ -53,7 +53,6 @@ class Recipe:
     """
 
     engine: str
-    module: str
     needs: dict[str, str]
     programs: tuple[str, ...] = ()
     shorter: dict[str, str] = field(default_factory=dict[str, str])
@@ -64,21 +63,22 @@ class Recipe:
     played: str = ""
     ready: str = ""
 
+    @property
+    def module(self) -> str:
+        """The module that its block is written to."""
+        return f"waits_{self.engine.lower()}"
 
-STREAQ = Recipe(
-    "streaq", "waits_streaq", {"streaq": "streaq"}, shorter={"idle_timeout=30": "idle_timeout=4"}
-)
+
+STREAQ = Recipe("streaq", {"streaq": "streaq"}, shorter={"idle_timeout=30": "idle_timeout=4"})
 TASKIQ = Recipe(
     "taskiq",
-    "waits_taskiq",
     {"taskiq": "taskiq", "taskiq_redis": "taskiq-redis"},
     shorter={"idle_timeout=180_000": "idle_timeout=4_000", '"interval": 10': '"interval": 1'},
     one_wait=False,
 )
-ARQ = Recipe("arq", "waits_arq", {"arq": "arq"}, shorter={"timeout=160": "timeout=4"}, lease=14.0)
+ARQ = Recipe("arq", {"arq": "arq"}, shorter={"timeout=160": "timeout=4"}, lease=14.0)
 DBOS = Recipe(
     "DBOS",
-    "waits_dbos",
     {"dbos": "dbos"},
     redis=False,
     keeps_slices=False,
@@ -87,7 +87,6 @@ DBOS = Recipe(
 )
 RESTATE = Recipe(
     "Restate",
-    "waits_restate",
     {"restate": "restate-sdk", "hypercorn": "hypercorn"},
     programs=("restate-server", "curl"),
     redis=False,
@@ -95,7 +94,6 @@ RESTATE = Recipe(
 )
 AIRFLOW = Recipe(
     "Airflow",
-    "waits_airflow",
     {"airflow": "apache-airflow-core"},
     redis=False,
     one_wait=False,
@@ -105,7 +103,6 @@ AIRFLOW = Recipe(
 )
 TEMPORAL = Recipe(
     "Temporal",
-    "waits_temporal",
     {"temporalio": "temporalio"},
     redis=False,
     one_wait=False,
@@ -274,29 +271,29 @@ class Stage:
         lines = (line.split() for line in self.ledger.read_text().splitlines())
         return [rest for first, *rest in lines if first == word]
 
-    def told(self) -> Counter[tuple[str, str]]:
-        """Return how often each end was told."""
-        return Counter((key, state) for key, state, *_ in self.lines("told"))
+    def reported(self) -> Counter[tuple[str, str]]:
+        """Return how often each end was reported."""
+        return Counter((key, state) for key, state, *_ in self.lines("reported"))
 
     def polls(self, first: int = 0) -> Counter[str]:
         """Return how often each job was polled, the first polls left out."""
         return Counter(key for key, _ in self.lines("poll")[first:])
 
-    def polls_told(self) -> Counter[str]:
+    def polls_reported(self) -> Counter[str]:
         """Return how many polls each end said that it took, by its ticket."""
-        return Counter({key: int(polls) for key, _, polls, _ in self.lines("told")})
+        return Counter({key: int(polls) for key, _, polls, _ in self.lines("reported")})
 
     def until(self, condition: Callable[[], bool], patience: float = 60.0) -> None:
         """Wait until something is so."""
         give_up = time.monotonic() + patience
         while not condition():
             if time.monotonic() > give_up:
-                pytest.fail(f"{dict(self.told())}\n{self.output()[-4000:]}")
+                pytest.fail(f"{dict(self.reported())}\n{self.output()[-4000:]}")
             time.sleep(0.05)
 
-    def until_all_are_told(self) -> None:
+    def until_all_are_reported(self) -> None:
         """Wait for the last end."""
-        self.until(lambda: {key for key, _ in self.told()} == self.expected.keys())
+        self.until(lambda: {key for key, _ in self.reported()} == self.expected.keys())
 
     def kill_when_all_were_polled(self, later: float = 0.0) -> None:
         """Kill the worker so many seconds after it has polled every job, and start it again."""
@@ -319,11 +316,11 @@ class Stage:
 
     def report(self, what: str) -> None:
         """Print the figures."""
-        told = self.told()
-        right = sum(told[end] > 0 for end in self.expected.items())
+        reported = self.reported()
+        right = sum(reported[end] > 0 for end in self.expected.items())
         sys.stdout.write(
             f"\n{self.recipe.engine}, {what}: {right} of {len(self.expected)} right,"
-            f" {told.total() - len(told)} told again, {self.polls().total()} polls,"
+            f" {reported.total() - len(reported)} reported again, {self.polls().total()} polls,"
             f" worst gap {self.worst_gap():.1f} s\n"
         )
 
@@ -351,9 +348,11 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Stage]:
         yield stage
 
 
-each_recipe = pytest.mark.parametrize(
-    "stage", RECIPES, ids=[recipe.engine for recipe in RECIPES], indirect=True
-)
+def on(*recipes: Recipe) -> pytest.MarkDecorator:
+    """Run a test on the stage of each of some recipes."""
+    heavy = pytest.mark.heavy
+    stages = [pytest.param(recipe, id=recipe.engine, marks=heavy) for recipe in recipes]
+    return pytest.mark.parametrize("stage", stages, indirect=True)
 
 
 def test_every_block_of_the_page_is_a_recipe_that_is_run() -> None:
@@ -365,11 +364,9 @@ def test_every_block_of_the_page_is_a_recipe_that_is_run() -> None:
         compile(text, name, "exec")
 
 
-@pytest.mark.heavy
-@pytest.mark.timeout(180)
-@each_recipe
+@on(*RECIPES)
 def test_each_wait_ends_once_in_its_right_state(stage: Stage) -> None:
-    """Waits of one to ten slices are each told once, also if submitted twice, as the page says.
+    """Waits of one to ten slices are reported once each, also if submitted twice, as the page says.
 
     What a slice came to goes on to the next one: each end knows all polls that were made of its job
     but for the one whose sink made a turn fail.
@@ -379,19 +376,17 @@ def test_each_wait_ends_once_in_its_right_state(stage: Stage) -> None:
     stage.submit(3.0, timeout=2.0, times=2 if stage.recipe.one_wait else 1)
     stage.until(lambda: stage.expected.keys() - {"never"} <= stage.polls().keys())
     stage.release()
-    stage.until_all_are_told()
-    time.sleep(1.5)  # what is still told would be told twice
+    stage.until_all_are_reported()
+    time.sleep(1.5)  # what is still reported would be reported twice
     stage.report("undisturbed")
-    assert stage.told() == Counter(stage.expected.items())
-    polls, told = stage.polls(), stage.polls_told()
-    assert {key for key in polls if polls[key] != told[key]} <= {"stubborn"}
+    assert stage.reported() == Counter(stage.expected.items())
+    polls, reported = stage.polls(), stage.polls_reported()
+    assert {key for key in polls if polls[key] != reported[key]} <= {"stubborn"}
 
 
-@pytest.mark.heavy
-@pytest.mark.timeout(180)
-@each_recipe
+@on(*RECIPES)
 def test_a_killed_worker_loses_no_wait(stage: Stage) -> None:
-    """A `kill -9` while all waits are held, another amidst their turns: each ends as it should."""
+    """A `kill -9` while all waits are held, another during their turns: each ends as it should."""
     stage.lay(hold=1.5, bound=3.5)
     stage.begin()
     lease = stage.recipe.lease
@@ -400,17 +395,15 @@ def test_a_killed_worker_loses_no_wait(stage: Stage) -> None:
     stage.kill_when_all_were_polled(2.0)
     before = stage.polls().total()
     stage.release()
-    stage.until_all_are_told()
-    time.sleep(lease)  # what is still held twice would be told twice
+    stage.until_all_are_reported()
+    time.sleep(lease)  # what is still held twice would be reported twice
     stage.report("killed twice")
-    assert stage.told().keys() == set(stage.expected.items())
+    assert stage.reported().keys() == set(stage.expected.items())
     if stage.recipe.keeps_slices:
-        assert stage.polls_told().total() > stage.polls(before).total()
+        assert stage.polls_reported().total() > stage.polls(before).total()
 
 
-@pytest.mark.heavy
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize("stage", [TASKIQ], ids=["taskiq"], indirect=True)
+@on(TASKIQ)
 @pytest.mark.parametrize("heartbeat", [True, False])
 def test_taskiq_needs_its_heartbeat_on_a_quiet_queue(stage: Stage, *, heartbeat: bool) -> None:
     """Without it what a killed worker held is not lost, but looked for after another message."""
@@ -426,14 +419,12 @@ def test_taskiq_needs_its_heartbeat_on_a_quiet_queue(stage: Stage, *, heartbeat:
         assert stage.polls() == polls
         stage.expected["another"] = "succeeded"
         stage.order([(600.0, {"another": stage.job("another", 0.0)})])
-    stage.until_all_are_told()
+    stage.until_all_are_reported()
     stage.report(f"killed, {'with' if heartbeat else 'without'} a heartbeat")
-    assert stage.told().keys() == set(stage.expected.items())
+    assert stage.reported().keys() == set(stage.expected.items())
 
 
-@pytest.mark.heavy
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize("stage", [DBOS], ids=["DBOS"], indirect=True)
+@on(DBOS)
 def test_dbos_waits_for_the_executor_that_was_killed(stage: Stage) -> None:
     """Another executor takes none of its waits over; when it starts again, none is lost."""
     stage.lay(hold=1.5, bound=3.5)
@@ -453,13 +444,11 @@ def test_dbos_waits_for_the_executor_that_was_killed(stage: Stage) -> None:
     time.sleep(5.0)  # its queue is looked at once a second
     assert stage.polls() == polls
     stage.start(worker)
-    stage.until_all_are_told()
-    assert stage.told().keys() == set(stage.expected.items())
+    stage.until_all_are_reported()
+    assert stage.reported().keys() == set(stage.expected.items())
 
 
-@pytest.mark.heavy
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize("stage", [TEMPORAL], ids=["Temporal"], indirect=True)
+@on(TEMPORAL)
 def test_the_workflow_of_temporal_schedules_its_activity(stage: Stage) -> None:
     """The SDK's replayer runs the workflow along a written history, and not along another one."""
     stage.lay(hold=60, bound=90)

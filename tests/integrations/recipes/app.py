@@ -21,7 +21,7 @@ WORDS = Vocabulary(running="running", succeeded="done", failed="broken")
 
 
 def note(line: str) -> None:
-    """Add a line, whole, and for good whatever becomes of this process."""
+    """Add a line at once, which stays when this process is killed."""
     with LEDGER.open("ab", buffering=0) as ledger:
         ledger.write(f"{line} {time.time():.3f}\n".encode())
 
@@ -58,4 +58,4 @@ async def sink(key: str, end: Done[object] | TicketExpired) -> None:
     if refuses(key):
         note(f"refused {key}")
         raise OSError("the sink's own trouble")
-    note(f"told {key} {'expired' if isinstance(end, TicketExpired) else end.state} {end.polls}")
+    note(f"reported {key} {'expired' if isinstance(end, TicketExpired) else end.state} {end.polls}")

@@ -10,7 +10,7 @@ import asyncio
 import importlib
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -34,66 +34,28 @@ class Row(msgspec.Struct, frozen=True):
     arguments: dict[str, str]
 
 
-class Event(Protocol):
-    """What a trigger yields."""
-
+class _Event(Protocol):
     payload: dict[str, str]
 
 
-class Trigger(Protocol):
-    """What the triggerer runs."""
+class _Trigger(Protocol):
+    def serialize(self) -> tuple[str, dict[str, str]]: ...
 
-    def serialize(self) -> tuple[str, dict[str, str]]:
-        """Return its class and arguments."""
-        ...
-
-    def run(self) -> AsyncIterator[Event]:
-        """Wait."""
-        ...
+    def run(self) -> AsyncIterator[_Event]: ...
 
 
-class Deferral(Protocol):
-    """How a task says that it waits for a trigger."""
-
-    trigger: Trigger
+class _Deferral(Protocol):
+    trigger: _Trigger
     method_name: str
 
 
-class Operator(Protocol):
-    """What a worker executes."""
-
-    def execute(self, context: object) -> None:
-        """Defer."""
-        ...
+class _Operator(Protocol):
+    def execute(self, context: object) -> None: ...
 
 
-class MakesOperator(Protocol):
-    """The operator's class."""
-
-    def __call__(self, *, task_id: str, key: str, ref: str, timeout: float) -> Operator:
-        """Make one."""
-        ...
-
-
-class MakesTrigger(Protocol):
-    """The trigger's class."""
-
-    def __call__(self, *, key: str, text: str) -> Trigger:
-        """Make one of what was kept."""
-        ...
-
-
-class TakesEvent(Protocol):
-    """The method of an operator that takes an event."""
-
-    def __call__(self, context: object, event: dict[str, str]) -> str:
-        """Go on after it."""
-        ...
-
-
-def operator(module: str, key: str, ref: str, timeout: float) -> Operator:
+def operator(module: str, key: str, ref: str, timeout: float) -> _Operator:
     """Make the task of a DAG."""
-    make = cast("MakesOperator", importlib.import_module(module).Wait)
+    make = cast("Callable[..., _Operator]", importlib.import_module(module).Wait)
     return make(task_id=key, key=key, ref=ref, timeout=timeout)
 
 
@@ -104,7 +66,7 @@ def deferred(module: str, key: str, ref: str, timeout: float) -> Row:
     except BaseException as stop:
         if type(stop).__name__ != "TaskDeferred":
             raise
-        deferral = cast("Deferral", stop)
+        deferral = cast("_Deferral", stop)
     else:
         message = "the operator did not defer"
         raise AssertionError(message)
@@ -115,18 +77,18 @@ def deferred(module: str, key: str, ref: str, timeout: float) -> Row:
 async def fire(module: str, row: Row) -> None:
     """Run a trigger until its event, and go on with its task."""
     where, name = row.path.rsplit(".", 1)
-    make = cast("MakesTrigger", getattr(importlib.import_module(where), name))
+    make = cast("Callable[..., _Trigger]", getattr(importlib.import_module(where), name))
     async for event in make(key=row.arguments["key"], text=row.arguments["text"]).run():
         go_on(module, row, event)
         return
 
 
-def go_on(module: str, row: Row, event: Event) -> None:
+def go_on(module: str, row: Row, event: _Event) -> None:
     """Make the task again, and have it take the event."""
     task = operator(module, row.key, row.ref, row.timeout)
-    taken = cast("TakesEvent", getattr(task, row.method))({}, event.payload)
+    take = cast("Callable[[object, dict[str, str]], str]", getattr(task, row.method))
     with ENDED.open("a") as ended:
-        ended.write(f"{taken}\n")
+        ended.write(f"{take({}, event.payload)}\n")
 
 
 def rows(module: str) -> list[Row]:

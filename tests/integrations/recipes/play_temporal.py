@@ -27,27 +27,21 @@ TICKETS = Path("tickets")
 EVENTS = Path("events")
 
 
-class Info(Protocol):
-    """What an activity is told; a dataclass."""
-
+class _Info(Protocol):
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[object]]]
 
 
-class Environment(Protocol):
-    """The engine's own test environment."""
-
-    info: Info
+class _Environment(Protocol):
+    info: _Info
     on_heartbeat: Callable[[str], None]
 
-    async def run(self, activity: Activity, key: str, text: str) -> None:
-        """Run an activity."""
-        ...
+    async def run(self, activity: Activity, key: str, text: str) -> None: ...
 
 
 async def execute(activity: Activity, key: str, text: str, details: str | None) -> None:
     """Run an activity as the server would have it run, and note what it would keep."""
     make = cast(
-        "Callable[[], Environment]",
+        "Callable[[], _Environment]",
         importlib.import_module("temporalio.testing").ActivityEnvironment,
     )
     environment = make()

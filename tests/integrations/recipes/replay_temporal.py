@@ -8,47 +8,31 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol, cast
 
 
-class Result(Protocol):
-    """What a replay comes to."""
-
+class _Result(Protocol):
     replay_failure: Exception | None
 
 
-class Replayer(Protocol):
-    """The engine's own."""
-
+class _Replayer(Protocol):
     def replay_workflow(
         self, history: object, *, raise_on_replay_failure: bool
-    ) -> Awaitable[Result]:
-        """Replay one."""
-        ...
+    ) -> Awaitable[_Result]: ...
 
 
-class MakesReplayer(Protocol):
-    """The replayer's class."""
-
-    def __call__(self, *, workflows: list[object]) -> Replayer:
-        """Make one."""
-        ...
-
-
-class ReadsHistory(Protocol):
-    """The history's class."""
-
-    def from_json(self, workflow_id: str, history: str) -> object:
-        """Read one."""
-        ...
+class _ReadsHistory(Protocol):
+    def from_json(self, workflow_id: str, history: str) -> object: ...
 
 
 async def main(module: str, text: str) -> None:
     """Replay it."""
-    replayer = cast("MakesReplayer", importlib.import_module("temporalio.worker").Replayer)
-    reads = cast("ReadsHistory", importlib.import_module("temporalio.client").WorkflowHistory)
+    replayer = cast(
+        "Callable[..., _Replayer]", importlib.import_module("temporalio.worker").Replayer
+    )
+    reads = cast("_ReadsHistory", importlib.import_module("temporalio.client").WorkflowHistory)
     result = await replayer(workflows=[importlib.import_module(module).Wait]).replay_workflow(
         reads.from_json("order-17", text), raise_on_replay_failure=False
     )

@@ -14,17 +14,13 @@ import msgspec
 from asyncclient import TaskRef
 
 
-class Recipe(Protocol):
-    """What the module of every recipe has."""
-
-    async def submit(self, refs: Mapping[str, TaskRef], timeout: float = ...) -> None:
-        """Keep waits."""
-        ...
+class _Recipe(Protocol):
+    async def submit(self, refs: Mapping[str, TaskRef], timeout: float = ...) -> None: ...
 
 
 async def main(module: str, orders: list[tuple[float, dict[str, TaskRef]]]) -> None:
     """Submit them all."""
-    recipe = cast("Recipe", importlib.import_module(module))
+    recipe = cast("_Recipe", importlib.import_module(module))
     for timeout, refs in orders:
         await recipe.submit(refs, timeout)
 
