@@ -1,7 +1,7 @@
 """Worker processes of one account, and the service that they poll: it records each request.
 
 The service is a process of its own, so it sees what a provider would see. Each process runs this
-file, with the arguments of `_serve` or `_work`.
+file, with the arguments of `_serve` or `_work`. A worker holds waits on the simulator as well.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 import time
@@ -24,15 +25,17 @@ from asyncclient import (
     LearnedSchedule,
     Poller,
     Schedule,
+    SessionPool,
     Task,
     TaskRef,
     Vocabulary,
     polling_task,
 )
-from asyncclient._durable import TicketExpired
+from asyncclient._durable import Client, TicketExpired
+from asyncclient.providers.copyai import CopyAI
+from asyncclient.providers.coze import Coze
 from tests.integrations.engines import waits_of
 
-_log = logging.getLogger(__name__)
 WORDS = Vocabulary(running="running", succeeded="done", failed="broken")
 FOR_EVER = 1e9
 
@@ -61,11 +64,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         url: where it keeps its tickets.
         name: of docket, or of procrastinate's queue.
         rate: polls a second of the account; None for no limit.
-        interval: seconds between two polls of a job; None for what is learned.
+        interval: seconds between the first polls of a job; None for what is learned.
+        longest: seconds between its later ones, where they are more.
         hold: seconds of a slice.
         redelivery: seconds after which a dead worker's waits go to others.
         share_rate: as for `work`.
         share_learned: as for `work`.
+        simulator: the URLs of its Coze and its Copy.ai, where it takes part.
     """
 
     engine: str
@@ -73,10 +78,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     rate: float | None = None
     interval: float | None = None
+    longest: float = 0.0
     hold: float = 60.0
     redelivery: float = 30.0
     share_rate: bool = True
     share_learned: bool = True
+    simulator: tuple[str, str] | None = None
 
 
 def job(number: int | str, seconds: float = FOR_EVER) -> TaskRef:
@@ -99,13 +106,13 @@ class Crew:
     _service: str = ""
 
     @contextlib.asynccontextmanager
-    async def at_work(self) -> AsyncGenerator[None]:
+    async def at_work(self) -> AsyncGenerator[Crew]:
         """Run the service; kill it and all workers in the end."""
         service = await self._run("serve", str(self.folder / "polls"))
         assert service.stdout is not None
         self._service = (await service.stdout.readline()).decode().strip()
         try:
-            yield
+            yield self
         finally:
             for name in list(self.workers):
                 await self.end(name, signal.SIGKILL)
@@ -115,7 +122,8 @@ class Crew:
     async def start(self, name: str, settings: Settings) -> None:
         """Start a worker process."""
         text = msgspec.json.encode(settings).decode()
-        self.workers[name] = await self._run("work", name, self._service, text)
+        ledger = str(self.folder / "ledger")
+        self.workers[name] = await self._run("work", name, self._service, ledger, text)
 
     async def end(self, name: str, how: signal.Signals) -> None:
         """End a worker: SIGKILL as its machine might, SIGTERM as a deploy does."""
@@ -129,6 +137,15 @@ class Crew:
         path = self.folder / "polls"
         lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
         return [_decoder.decode(line) for line in lines if line.endswith(b"\n")]
+
+    def reported(self) -> dict[str, list[str]]:
+        """Return how each wait was reported, once or more, by any worker."""
+        path = self.folder / "ledger"
+        reported: dict[str, list[str]] = {}
+        for line in path.read_text().splitlines() if path.exists() else ():
+            key, state = line.split()
+            reported.setdefault(key, []).append(state)
+        return reported
 
     def trouble(self) -> str:
         """Return what the workers logged."""
@@ -172,7 +189,7 @@ async def _serve(path: str) -> None:
         await server.serve_forever()
 
 
-async def _work(name: str, service: str, text: str) -> None:
+async def _work(name: str, service: str, ledger: str, text: str) -> None:
     """Hold waits until ended."""
     settings = msgspec.json.decode(text, type=Settings)
     loop = asyncio.get_running_loop()
@@ -180,16 +197,28 @@ async def _work(name: str, service: str, text: str) -> None:
     assert working is not None
     loop.add_signal_handler(signal.SIGTERM, working.cancel)
     interval = settings.interval
-    schedule = None if interval is None else Schedule(first=interval, factor=1, cap=interval)
+    schedule = (
+        None if interval is None else Schedule(first=interval, cap=max(interval, settings.longest))
+    )
     poller = Poller(
         rate=settings.rate,
         schedule=LearnedSchedule() if schedule is None else schedule,
         concurrency=1000,
     )
 
-    async with aiohttp.ClientSession() as session, poller:
+    notes = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    async with SessionPool() as pool, aiohttp.ClientSession() as session, poller:
+        clients: dict[str, Client] = {}
+        if settings.simulator is not None:
+            coze_url, copyai_url = settings.simulator
+            clients["coze"] = Coze(pool, token="pat_simulator", base_url=coze_url)
+            clients["copyai"] = CopyAI(pool, api_key="simulator-key", base_url=copyai_url)
 
         def task_of(ref: TaskRef) -> Task[object]:
+            if ref.provider in clients:
+                return clients[ref.provider].task(ref)
+
             async def fetch() -> str:
                 url = f"{service}/{name}/{ref.ids['id']}/{ref.ids['ends']}"
                 async with session.get(url) as answer:
@@ -200,7 +229,7 @@ async def _work(name: str, service: str, text: str) -> None:
             )
 
         async def sink(key: str, end: Done[object] | TicketExpired) -> None:
-            _log.debug("%s: %s", key, end.state)
+            os.write(notes, f"{key} {end.state}\n".encode())
 
         with contextlib.suppress(asyncio.CancelledError):
             async with waits_of(settings.engine, settings.url, name=settings.name) as waits:

@@ -10,12 +10,7 @@ from asyncclient.integrations._engine import DurableWaits
 
 @contextlib.asynccontextmanager
 async def waits_of(
-    engine: str,
-    url: str,
-    *,
-    name: str = "asyncclient",
-    concurrency: int = 1000,
-    lay_out: bool = False,
+    engine: str, url: str, *, name: str, lay_out: bool = False
 ) -> AsyncGenerator[DurableWaits]:
     """Open the waits of an engine, whose module alone is imported.
 
@@ -23,20 +18,19 @@ async def waits_of(
         engine: `docket` or `procrastinate`.
         url: where it keeps its tickets.
         name: of docket, or of procrastinate's queue.
-        concurrency: waits that a worker holds at a time.
         lay_out: whether tables are made where there are none.
     """
     if engine == "docket":
         from asyncclient.integrations.docket import DocketWaits  # noqa: PLC0415  (one is enough)
 
-        async with DocketWaits(url, name=name, concurrency=concurrency) as waits:
+        async with DocketWaits(url, name=name) as waits:
             yield waits
     else:
         from asyncclient.integrations.procrastinate import (  # noqa: PLC0415  (as above)
             ProcrastinateWaits,
         )
 
-        async with ProcrastinateWaits(url, queue=name, concurrency=concurrency) as held:
+        async with ProcrastinateWaits(url, queue=name) as held:
             if lay_out and not await held.app.check_connection_async():
                 await held.app.schema_manager.apply_schema_async()
             yield held

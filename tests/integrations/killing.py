@@ -6,25 +6,23 @@ The remote tasks run in the test's own process, so that they outlive every worke
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import signal
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 
 import anyio
+import msgspec
 
 from asyncclient import SessionPool, TaskRef
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import Simulator
+from tests.integrations.crew import Crew, Settings
 from tests.integrations.engines import waits_of
 
-WORKER = Path(__file__).with_name("worker.py")
 REDELIVERY = 6.0  # seconds; the default of 30 would only make these tests longer
 
 
@@ -56,22 +54,17 @@ class Reckoning:
 
 @dataclass
 class Scene:
-    """A simulator full of tasks, workers, and the ledger that the workers write.
+    """A simulator full of tasks, and the crew that waits for them.
 
     Args:
-        engine: the adapter's name.
-        url: where it keeps its tickets.
-        folder: for the ledger.
+        settings: of all workers.
         sim: the providers.
+        crew: workers in a folder of their own.
     """
 
-    engine: str
-    url: str
-    folder: Path
+    settings: Settings
     sim: Simulator
-    workers: list[asyncio.subprocess.Process] = field(
-        default_factory=list[asyncio.subprocess.Process]
-    )
+    crew: Crew
     expected: dict[str, str] = field(default_factory=dict[str, str])
     refs: dict[str, TaskRef] = field(default_factory=dict[str, TaskRef])
     worst_gap: float = 0.0
@@ -84,7 +77,7 @@ class Scene:
             copyai = CopyAI(pool, api_key=self.sim.copyai_key, base_url=self.sim.copyai_url)
 
             async def start(index: int) -> None:
-                key = f"{self.folder.name}-{index}"
+                key = f"{self.settings.name}-{index}"
                 fails = index % 10 == 0
                 order: dict[str, object] = {
                     "seconds": rng.uniform(shortest, longest),
@@ -102,46 +95,23 @@ class Scene:
             for first in range(0, number, 50):
                 await asyncio.gather(*(start(index) for index in range(first, first + 50)))
 
-    async def start_worker(self) -> None:
+    async def start_worker(self, name: str) -> None:
         """Start one more worker process."""
-        urls = self.url, self.sim.coze_url, self.sim.copyai_url
-        with (self.folder / "stderr").open("ab") as errors:
-            worker = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *(str(WORKER), self.engine, *urls, str(self.folder / "ledger"), str(REDELIVERY)),
-                stderr=errors,
-                env={**os.environ, "PYTHONPATH": str(WORKER.parents[2])},
-            )
-        self.workers.append(worker)
+        urls = self.sim.coze_url, self.sim.copyai_url
+        await self.crew.start(name, msgspec.structs.replace(self.settings, simulator=urls))
 
     async def kill_worker(self) -> None:
-        """Kill the oldest worker, as the machine under it might be."""
-        worker = self.workers.pop(0)
-        with contextlib.suppress(ProcessLookupError):
-            worker.send_signal(signal.SIGKILL)
-        await worker.wait()
-
-    async def close(self) -> None:
-        """Kill all workers."""
-        while self.workers:
-            await self.kill_worker()
-
-    def reported(self) -> dict[str, list[str]]:
-        """Return what the ledger says of each wait."""
-        path = self.folder / "ledger"
-        reported: dict[str, list[str]] = {}
-        for line in path.read_text().splitlines() if path.exists() else ():
-            key, state, *_ = line.split()
-            reported.setdefault(key, []).append(state)
-        return reported
+        """Kill the first worker, as the machine under it might be."""
+        await self.crew.end("one", signal.SIGKILL)
 
     async def until(self, number: int, patience: float = 120.0) -> None:
         """Wait until that many waits have ended, and watch how often each task is polled."""
         last: dict[str, tuple[int, float]] = {}
         with anyio.fail_after(patience):
-            while len(self.reported()) < number:
+            while len(self.crew.reported()) < number:
                 self._watch(last)
-                assert all(worker.returncode is None for worker in self.workers), "a worker ended"
+                workers = self.crew.workers.values()
+                assert all(each.returncode is None for each in workers), "a worker ended"
                 await asyncio.sleep(0.2)
 
     def _watch(self, last: dict[str, tuple[int, float]]) -> None:
@@ -155,7 +125,7 @@ class Scene:
 
     def reckon(self) -> Reckoning:
         """Add it all up."""
-        reported = self.reported()
+        reported = self.crew.reported()
         assert reported.keys() <= self.expected.keys()
         return Reckoning(
             right=sum({self.expected[key]} == set(states) for key, states in reported.items()),
@@ -170,17 +140,17 @@ async def survive(
     scene: Scene, hit: Callable[[], Awaitable[None]], *, number: int, workers: int = 1
 ) -> Reckoning:
     """Hold many waits, let something happen before they end, and return what became of them."""
-    async with waits_of(scene.engine, scene.url, lay_out=True) as waits:
-        for _ in range(workers):
-            await scene.start_worker()
+    settings = scene.settings
+    async with waits_of(settings.engine, settings.url, name=settings.name, lay_out=True) as waits:
+        for name in ("one", "two")[:workers]:
+            await scene.start_worker(name)
         await scene.start_tasks(number, 10.0, 25.0)
-        new = await waits.submit_many(scene.refs, timeout=600)
-    assert len(new) == number
+        assert len(await waits.submit_many(scene.refs, timeout=600)) == number
     await scene.until(number // 5)
-    assert len(scene.reported()) < number * 4 // 5, "too late to hit anything"
+    assert len(scene.crew.reported()) < number * 4 // 5, "too late to hit anything"
     await hit()
     await scene.until(number)
     await asyncio.sleep(2 * REDELIVERY)  # what is still reported then would be twice
     reckoning = scene.reckon()
-    sys.stdout.write(f"\n{scene.engine}: {number} waits, {reckoning}\n")
+    sys.stdout.write(f"\n{settings.engine}: {number} waits, {reckoning}\n")
     return reckoning

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from bisect import bisect_left
 from collections.abc import AsyncGenerator, Generator
@@ -21,7 +22,7 @@ pytest.importorskip("psycopg")
 from asyncclient.testing import Simulator
 from tests.integrations import place as places
 from tests.integrations.crew import Crew, Settings, job, submit
-from tests.integrations.killing import Scene, eventually, survive
+from tests.integrations.killing import REDELIVERY, Scene, eventually, survive
 from tests.integrations.servers import Server, postgres_server, redis_server
 
 anyio_backend = places.anyio_backend
@@ -62,12 +63,17 @@ def store(request: pytest.FixtureRequest) -> Generator[Store]:
 @pytest.fixture
 async def scene(store: Store, tmp_path: Path) -> AsyncGenerator[Scene]:
     """Give a scene of its own on that server."""
-    async with Simulator() as sim:
-        scene = Scene(store.engine, store.url, tmp_path, sim)
-        try:
-            yield scene
-        finally:
-            await scene.close()
+    settings = Settings(
+        engine=store.engine,
+        url=store.url,
+        name=re.sub(r"\W", "-", tmp_path.name),
+        interval=0.5,
+        longest=2.0,
+        hold=5.0,
+        redelivery=REDELIVERY,
+    )
+    async with Simulator() as sim, Crew(tmp_path).at_work() as crew:
+        yield Scene(settings, sim, crew)
 
 
 async def test_a_killed_worker_loses_nothing(scene: Scene) -> None:
@@ -75,7 +81,7 @@ async def test_a_killed_worker_loses_nothing(scene: Scene) -> None:
 
     async def hit() -> None:
         await scene.kill_worker()
-        await scene.start_worker()
+        await scene.start_worker("two")
 
     reckoning = await survive(scene, hit, number=NUMBER)
     assert (reckoning.right, reckoning.started_twice) == (NUMBER, 0)
