@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
+from typing import cast
 
 import anyio
 import anyio.lowlevel
@@ -134,6 +135,8 @@ def test_what_is_no_ticket_is_refused_with_the_reason() -> None:
     for timeout in (0, math.inf):
         with pytest.raises(ValueError, match="timeout"):
             Ticket.begin(REF, timeout=timeout)
+    with pytest.raises(TypeError, match="timeout"):
+        Ticket.begin(REF, timeout=cast("float", "60"))
     with pytest.raises(ValueError, match="under 300"):
         Ticket.begin(TaskRef("coze", "chat", {"chat_id": "9" * 400}))
     good = AT_REST.encode()

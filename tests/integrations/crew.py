@@ -120,10 +120,13 @@ class Crew:
             await service.wait()
 
     async def start(self, name: str, settings: Settings) -> None:
-        """Start a worker process."""
+        """Start a worker process, and return when it begins to work."""
         text = msgspec.json.encode(settings).decode()
         ledger = str(self.folder / "ledger")
-        self.workers[name] = await self._run("work", name, self._service, ledger, text)
+        worker = await self._run("work", name, self._service, ledger, text)
+        self.workers[name] = worker
+        assert worker.stdout is not None
+        await worker.stdout.readline()
 
     async def end(self, name: str, how: signal.Signals) -> None:
         """End a worker: SIGKILL as its machine might, SIGTERM as a deploy does."""
@@ -233,6 +236,8 @@ async def _work(name: str, service: str, ledger: str, text: str) -> None:
 
         with contextlib.suppress(asyncio.CancelledError):
             async with waits_of(settings.engine, settings.url, name=settings.name) as waits:
+                sys.stdout.write("at work\n")
+                sys.stdout.flush()
                 await waits.work(
                     poller,
                     task_of,

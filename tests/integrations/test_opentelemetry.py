@@ -526,7 +526,8 @@ async def test_metrics_have_the_pages_units_and_buckets_of_seconds(collected: Co
 # --- secrets ---
 
 
-async def test_no_text_of_an_error_is_exported(collected: Collected) -> None:
+@each_way
+async def test_no_text_of_an_error_is_exported(collected: Collected, waits: Waits) -> None:
     """What an error or a reason says stays with the caller; it may repeat a secret."""
     caused = ValueError(f"https://x/?key={SECRET}")
     caused.__cause__ = RuntimeError(SECRET)
@@ -540,14 +541,15 @@ async def test_no_text_of_an_error_is_exported(collected: Collected) -> None:
     ]
     for failure in failures:
         for script in ((failure, "done"), (failure,)):
-            await outcome_of(by_wait(Job("running", *script), timeout=30))
+            await outcome_of(waits(Job("running", *script), timeout=30))
     reasons = Report("running", reason=SECRET), Report("broken", reason=SECRET)
-    await outcome_of(by_wait(Job(*reasons)))
+    await outcome_of(waits(Job(*reasons)))
     exported = collected.everything()
     assert SECRET not in exported
     assert all(type(failure).__name__ in exported for failure in failures)
 
 
+@each_way
 @pytest.mark.parametrize(
     "answer",
     [
@@ -560,7 +562,7 @@ async def test_no_text_of_an_error_is_exported(collected: Collected) -> None:
     ids=["401", "400", "500", "no JSON", "failed"],
 )
 async def test_a_credential_that_a_provider_repeats_is_not_exported(
-    collected: Collected, answer: Response
+    collected: Collected, waits: Waits, answer: Response
 ) -> None:
     """A token in use, even one that the provider shows in its answers, is in nothing."""
 
@@ -570,7 +572,7 @@ async def test_a_credential_that_a_provider_repeats_is_not_exported(
     for source in (SECRET, token):
         transport = ScriptedTransport([answer], repeat=True)
         run = Coze(transport, token=source).workflow_run("7350", "42")
-        await outcome_of(by_wait(run, timeout=30))
+        await outcome_of(waits(run, timeout=30))
         assert SECRET in transport.requests[0].headers["Authorization"]
     assert len(collected.spans) == 2
     assert SECRET not in collected.everything()
