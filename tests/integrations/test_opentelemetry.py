@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,7 +143,7 @@ class Collected:
 
 
 @contextmanager
-def collecting(sampler: Sampler | None = None) -> Iterator[Collected]:
+def collecting(sampler: Sampler | None = None) -> Generator[Collected]:
     """Collect what is exported meanwhile."""
     collected = Collected(sampler)
     collected.instrument()
