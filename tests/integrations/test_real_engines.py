@@ -150,10 +150,12 @@ async def test_a_new_worker_is_as_silent_as_one_that_knows(store: Store, tmp_pat
 
     async def first_polls(name: str, number: int, settings: Settings) -> list[float]:
         """Let a new worker see jobs to their ends; return how late the first poll of each was."""
+        await crew.start(name, settings)
+        await submit(settings, {f"{name}-ready": job(f"{name}-ready")})
+        await eventually(lambda: any(poll.worker == name for poll in crew.polls()), PATIENCE)
         refs = {
             f"{name}-{index}": job(f"{name}-{index}", rng.gauss(4, 0.1)) for index in range(number)
         }
-        await crew.start(name, settings)
         await submit(settings, refs)
         await eventually(
             lambda: sum(poll.late >= 0 and poll.job in refs for poll in crew.polls()) == number,
