@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 
 import pytest
 
@@ -153,17 +154,18 @@ class KeywordError(Exception):
 
 
 @pytest.mark.parametrize(
-    "error",
+    "make",
     [
-        InvalidRequest("no", status=400, code=4000, message="bad id"),
-        ValueError("strange"),
-        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "strange"),
-        KeywordError("strange", request="GET /"),
+        lambda: InvalidRequest("no", status=400, code=4000, message="bad id"),
+        lambda: ValueError("strange"),
+        lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "strange"),
+        lambda: KeywordError("strange", request="GET /"),
     ],
     ids=["refused", "builtin", "many-arguments", "keyword-arguments"],
 )
-def test_a_copy_of_an_error_is_an_error_of_its_own(error: Exception) -> None:
+def test_a_copy_of_an_error_is_an_error_of_its_own(make: Callable[[], Exception]) -> None:
     """It says the same and has the same cause; a note on one is on no other."""
+    error = make()
     error.__cause__ = cause = LookupError("cause")
     error.add_note("of both")
     other = copy_of_error(error)
