@@ -1,7 +1,7 @@
 """Real sockets on loopback: the real clock, servers that follow a script, and certificates.
 
 `serve` makes a bare TCP server whose every connection is handled by a script, so that a test can
-put any bytes, or none, on the wire. `site` makes an HTTP server with good manners.
+put any bytes, or none, on the wire.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Protocol
 import anyio
 import pytest
 import trustme
-from aiohttp import web
 
 from asyncclient import SessionPool
 from asyncclient._http import Request
@@ -97,31 +96,37 @@ class Peer(Wire):
         head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode()
         await self.send(head + headers + b"\r\n" + body)
 
-    async def break_off(self, vice: str) -> bool:
-        """Give what is no whole answer, in a way that has a name; return whether there is such."""
-        match vice:
-            case "reset":
-                self.reset()
-            case "close":
-                pass  # as the end of its script does
-            case "half":
-                await self.send(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{")
-            case "garbage":
-                await self.send(b"\x00\x01 what?\r\n\r\n")
-            case "stall":
-                await self.until_left()
-            case _:
-                return False
-        return True
-
-    async def good_manners(self) -> None:
-        """Answer every request with `{}` until the client leaves."""
-        while True:
-            await self.asked()
-            await self.answer()
-
 
 Script = Callable[[Peer], Awaitable[None]]
+
+
+async def good(peer: Peer) -> None:
+    """Answer every request with `{}` until the client leaves."""
+    while True:
+        await peer.asked()
+        await peer.answer()
+
+
+async def silent(peer: Peer) -> None:
+    """Read a request and never answer it."""
+    await peer.asked()
+    await peer.until_left()
+
+
+def request_to(
+    origin: str, target: str = "/task", *, body: bytes | None = None, timeout: float | None = None
+) -> Request:
+    """Make a request that may be repeated freely, or with a body, one that must not be repeated."""
+    return Request(
+        name="test.get" if body is None else "test.start",
+        method="GET" if body is None else "POST",
+        origin=origin,
+        target=target,
+        headers={"Authorization": "Bearer t"},
+        body=body,
+        timeout=timeout,
+        idempotent=body is None,
+    )
 
 
 class Server:
@@ -153,29 +158,13 @@ class Server:
 
     def get(self, target: str = "/task", *, timeout: float | None = None) -> Request:
         """Make a request that may be repeated freely."""
-        return Request(
-            name="test.get",
-            method="GET",
-            origin=self.origin,
-            target=target,
-            headers={"Authorization": "Bearer t"},
-            timeout=timeout,
-        )
+        return request_to(self.origin, target, timeout=timeout)
 
     def start(
         self, target: str = "/task", body: bytes = b"{}", *, timeout: float | None = None
     ) -> Request:
         """Make a request that starts something, and so must not be repeated."""
-        return Request(
-            name="test.start",
-            method="POST",
-            origin=self.origin,
-            target=target,
-            headers={"Authorization": "Bearer t"},
-            body=body,
-            timeout=timeout,
-            idempotent=False,
-        )
+        return request_to(self.origin, target, body=body, timeout=timeout)
 
     async def listen(self) -> None:
         """Listen on loopback: at first on a free port, later on the same."""
@@ -190,7 +179,7 @@ class Server:
             self._server.close()
 
     async def was_asked(self, times: int = 1) -> None:
-        """Wait until so many requests have come in."""
+        """Wait until a number of requests have come in."""
         with anyio.fail_after(PATIENCE):
             while len(self.asked) < times:  # noqa: ASYNC110  (scripts set no event)
                 await anyio.sleep(0.001)
@@ -247,34 +236,6 @@ async def serve() -> AsyncIterator[Serve]:
             return server
 
         yield open_server
-
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Site(Protocol):
-    """The fixture `site`."""
-
-    async def __call__(self, handler: Handler) -> str:
-        """Open an HTTP server whose every path has this handler, and return its origin."""
-        ...
-
-
-@pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    """Give what opens HTTP servers with good manners."""
-    async with contextlib.AsyncExitStack() as stack:
-
-        async def open_site(handler: Handler) -> str:
-            app = web.Application()
-            app.router.add_route("*", "/{path:.*}", handler)
-            runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            return f"http://127.0.0.1:{runner.addresses[0][1]}"
-
-        yield open_site
 
 
 @pytest.fixture

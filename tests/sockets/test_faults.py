@@ -1,18 +1,16 @@
-"""What can go wrong with a connection: each vice, how it shows, and that the pool outlives it."""
+"""Tests of faults of a connection: how each one shows, and that the pool outlives it."""
 
 from __future__ import annotations
 
 import asyncio
 import tracemalloc
 import zlib
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
 from asyncclient import SessionPool
-from asyncclient._http import Request
 from asyncclient.errors import (
     AsyncClientError,
     ConnectFailed,
@@ -22,26 +20,22 @@ from asyncclient.errors import (
 )
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
-from asyncclient.testing.pytest_plugin import virtual_time
+from tests.sockets.conftest import PATIENCE, Peer, Script, Server, good, request_to
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.sockets.conftest import Authority, Peer, Serve, Server
+    from tests.sockets.conftest import Authority, Serve
 
-# A bound on what takes milliseconds: only a hang breaks it.
-PATIENCE = 5.0
 MEBIBYTE = 1024 * 1024
-
-Vice = Callable[["Peer"], Awaitable[None]]
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 PROMISE = HEAD + b"Content-Length: 10\r\n\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
-def then_reset(*parts: bytes) -> Vice:
-    """Make a vice: send so much, then reset the connection."""
+def then_reset(*parts: bytes) -> Script:
+    """Send this much, then reset the connection."""
 
     async def vice(peer: Peer) -> None:
         await peer.send(b"".join(parts))
@@ -51,8 +45,8 @@ def then_reset(*parts: bytes) -> Vice:
     return vice
 
 
-def then_end(*parts: bytes) -> Vice:
-    """Make a vice: send so much, then close the connection."""
+def then_end(*parts: bytes) -> Script:
+    """Send this much, then close the connection."""
 
     async def vice(peer: Peer) -> None:
         await peer.send(b"".join(parts))
@@ -60,8 +54,8 @@ def then_end(*parts: bytes) -> Vice:
     return vice
 
 
-def then_stall(*parts: bytes) -> Vice:
-    """Make a vice: send so much, then nothing more."""
+def then_stall(*parts: bytes) -> Script:
+    """Send this much, then nothing more."""
 
     async def vice(peer: Peer) -> None:
         await peer.send(b"".join(parts))
@@ -70,18 +64,18 @@ def then_stall(*parts: bytes) -> Vice:
     return vice
 
 
-def then_go_on(*parts: bytes) -> Vice:
-    """Make no vice: send a whole answer, then answer what else comes on the connection."""
+def then_go_on(*parts: bytes) -> Script:
+    """Send a whole answer, then answer what else comes on the connection."""
 
     async def virtue(peer: Peer) -> None:
         await peer.send(b"".join(parts))
-        await peer.good_manners()
+        await good(peer)
 
     return virtue
 
 
-def flood(start: bytes, line: bytes) -> Vice:
-    """Make a vice: 100 MB of the same."""
+def flood(start: bytes, line: bytes) -> Script:
+    """Send 100 MB of the same line."""
 
     async def vice(peer: Peer) -> None:
         await peer.send(start)
@@ -92,7 +86,7 @@ def flood(start: bytes, line: bytes) -> Vice:
     return vice
 
 
-BROKEN: dict[str, Vice] = {
+BROKEN: dict[str, Script] = {
     "reset before the head": then_reset(),
     "reset inside the head": then_reset(HEAD, b"Content-Le"),
     "reset after the head": then_reset(PROMISE),
@@ -108,9 +102,7 @@ BROKEN: dict[str, Vice] = {
     "HTTP of another world": then_stall(b"HTTP/9.9 999999 ?\r\n\r\n"),
     "a chunk of no size": then_stall(CHUNKED, b"zz\r\n{}\r\n0\r\n\r\n"),
     "no gzip at all": then_stall(HEAD, b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}"),
-    "an encoding no one knows": then_end(
-        HEAD, b"Content-Encoding: br\r\nContent-Length: 2\r\n\r\n{}"
-    ),
+    "an unknown encoding": then_end(HEAD, b"Content-Encoding: br\r\nContent-Length: 2\r\n\r\n{}"),
     "two lengths": then_stall(HEAD, b"Content-Length: 2\r\nContent-Length: 9\r\n\r\n{}"),
     "a length and chunks": then_stall(
         HEAD, b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
@@ -126,8 +118,8 @@ BROKEN: dict[str, Vice] = {
 
 @pytest.fixture
 async def vicious(serve: Serve, request: pytest.FixtureRequest) -> Server:
-    """A server that meets `/vice` with the parameter's vice, and all else with `{}`."""
-    vice: Vice = request.param
+    """Serve the parameter's vice at `/vice`, and `{}` elsewhere."""
+    vice: Script = request.param
 
     async def script(peer: Peer) -> None:
         while (await peer.asked()).target != b"/vice":
@@ -137,7 +129,7 @@ async def vicious(serve: Serve, request: pytest.FixtureRequest) -> Server:
     return await serve(script)
 
 
-def vices(table: dict[str, Vice]) -> pytest.MarkDecorator:
+def vices(table: dict[str, Script]) -> pytest.MarkDecorator:
     """Run a test with each vice of a table."""
     return pytest.mark.parametrize("vicious", table.values(), ids=table.keys(), indirect=True)
 
@@ -151,7 +143,7 @@ async def outlives(pool: SessionPool, server: Server) -> bool:
 @pytest.mark.parametrize("starts", [False, True], ids=["get", "start"])
 @vices(BROKEN)
 async def test_a_broken_answer_is_a_transport_error(vicious: Server, *, starts: bool) -> None:
-    """Whatever breaks an answer, it fails soon as one of our errors, and the pool goes on."""
+    """A broken answer fails soon as our error, the pool goes on, and a start is sent once."""
     request = vicious.start("/vice") if starts else vicious.get("/vice")
     async with SessionPool(limit=1) as pool:
         with anyio.fail_after(PATIENCE), pytest.raises(TransportError) as caught:
@@ -162,6 +154,7 @@ async def test_a_broken_answer_is_a_transport_error(vicious: Server, *, starts: 
         assert str(error).startswith(f"{request.name} ({request.method} {vicious.origin}/vice): ")
         assert error.__cause__ is None
         assert error.__context__ is None
+        assert not starts or len(vicious.asked) == 1
         assert await outlives(pool, vicious)
 
 
@@ -232,12 +225,12 @@ async def one_byte_at_a_time(peer: Peer) -> None:
         "in chunks with remarks": then_go_on(
             CHUNKED, b'5;x=y\r\n"is a\r\n5\r\n tea"\r\n0\r\nX-Sum: 1\r\n\r\n'
         ),
-        "with odd headers": then_go_on(
+        "with strange headers": then_go_on(
             HEAD, b"Set-Cookie: \xff=\x80;;\r\nX: \xfe\r\nContent-Length: 10\r\n\r\n", b'"is a tea"'
         ),
     }
 )
-async def test_an_odd_but_whole_answer_is_read(vicious: Server, pool: SessionPool) -> None:
+async def test_a_strange_but_whole_answer_is_read(vicious: Server, pool: SessionPool) -> None:
     """An answer that is strange but complete arrives as it is."""
     with anyio.fail_after(PATIENCE):
         answer = await pool.exchange(vicious.get("/vice"))
@@ -263,7 +256,7 @@ async def test_bytes_beyond_the_promised_length_are_dropped(
 @pytest.mark.xfail(
     reason="aiohttp takes what comes on an idle connection for the answer to its next request"
 )
-async def test_an_answer_that_no_one_asked_for_is_dropped(serve: Serve, pool: SessionPool) -> None:
+async def test_an_unasked_answer_is_dropped(serve: Serve, pool: SessionPool) -> None:
     """A second answer to the same request is not taken for the answer to the next one."""
 
     async def twice(peer: Peer) -> None:
@@ -282,34 +275,50 @@ async def test_an_answer_that_no_one_asked_for_is_dropped(serve: Serve, pool: Se
 # --- no connection ----------------------------------------------------------------------------
 
 
-def request_to(origin: str, method: str = "POST") -> Request:
-    """Make a request to an origin that no scripted server has."""
-    return Request(name="test.start", method=method, origin=origin, target="/task", headers={})
+# The ends of a handshake of TLS, and what the error says.
+HANDSHAKES: dict[str, tuple[Script, str]] = {
+    "no answer": (then_stall(), "no connection in time"),
+    "closed": (then_end(), "no connection: "),
+    "reset": (then_reset(), "no connection: "),
+    "alert": (then_stall(b"\x15\x03\x03\x00\x02\x02\x50"), "TLS failed"),  # internal_error
+    "plain HTTP": (then_stall(HEAD, b"Content-Length: 2\r\n\r\n{}"), "TLS failed"),
+}
 
 
-async def test_a_refused_connection_was_sent_nothing(refusing: str, pool: SessionPool) -> None:
-    """Where nothing listens the request fails at once, was certainly not sent, may be repeated."""
-    with anyio.fail_after(PATIENCE), pytest.raises(ConnectFailed, match="no connection") as caught:
-        await pool.exchange(request_to(refusing))
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("refused", "no connection: "),
+        ("unknown host", r"does-not-exist\.invalid"),
+        ("not taken", "no connection in time"),
+        *((fault, words) for fault, (_, words) in HANDSHAKES.items()),
+    ],
+)
+async def test_a_request_without_a_connection_was_not_sent(
+    serve: Serve, authority: Authority, refusing: str, unreachable: str, fault: str, words: str
+) -> None:
+    """A request whose connection is not made was certainly not sent, and may be repeated."""
+
+    async def greeted(peer: Peer) -> None:
+        await peer.hello()
+        await HANDSHAKES[fault][0](peer)
+
+    origins = {
+        "refused": refusing,
+        "unknown host": "https://does-not-exist.invalid",
+        "not taken": unreachable,
+    }
+    if fault in HANDSHAKES:
+        origins[fault] = (await serve(greeted)).origin.replace("http:", "https:")
+    seconds = 0.1 if words.endswith("in time") else PATIENCE
+    async with SessionPool(connect_timeout=seconds, ssl_context=authority.trusting) as pool:
+        with anyio.fail_after(PATIENCE), pytest.raises(ConnectFailed, match=words) as caught:
+            await pool.exchange(request_to(origins[fault], body=b"{}"))
     assert (caught.value.sent, caught.value.permanent) == (False, False)
 
 
-async def test_an_unknown_host_was_sent_nothing(pool: SessionPool) -> None:
-    """A name that is in no register fails with its name, and was certainly not sent anything."""
-    with (
-        anyio.fail_after(PATIENCE),
-        pytest.raises(ConnectFailed, match=r"does-not-exist\.invalid") as caught,
-    ):
-        await pool.exchange(request_to("https://does-not-exist.invalid"))
-    assert (caught.value.sent, caught.value.permanent) == (False, False)
-
-
-async def test_the_pool_works_once_the_server_listens(serve: Serve, refusing: str) -> None:
-    """A refusal leaves the pool fit for use, of that origin and of others."""
-
-    async def good(peer: Peer) -> None:
-        await peer.good_manners()
-
+async def test_the_pool_works_after_a_refused_connection(serve: Serve, refusing: str) -> None:
+    """A refused connection leaves the pool fit for use, of that origin and of others."""
     server = await serve(good)
     async with SessionPool(limit=1) as pool:
         for _ in range(3):
@@ -329,7 +338,7 @@ async def closed_at_reuse(peer: Peer) -> None:
         await peer.asked()
         peer.reset()
     else:
-        await peer.good_manners()
+        await good(peer)
 
 
 async def closed_in_the_pool(peer: Peer) -> None:
@@ -341,9 +350,9 @@ async def closed_in_the_pool(peer: Peer) -> None:
 
 @pytest.mark.parametrize("script", [closed_at_reuse, closed_in_the_pool])
 async def test_a_get_recovers_from_a_closed_connection(
-    serve: Serve, pool: SessionPool, script: Vice
+    serve: Serve, pool: SessionPool, script: Script
 ) -> None:
-    """A GET that meets a kept connection which the server has closed is answered over a new one."""
+    """A GET on a kept connection that the server has closed is answered over a new one."""
     server = await serve(script)
     await pool.exchange(server.get())
     await anyio.sleep(0.02)
@@ -369,15 +378,10 @@ async def test_a_start_on_a_closed_connection_is_not_sent_twice(
 async def test_a_start_that_was_written_in_part_counts_as_sent(
     serve: Serve, pool: SessionPool
 ) -> None:
-    """A provider that takes in the beginning of a start, and then no more, may have acted on it."""
-
-    async def unreading(peer: Peer) -> None:
-        del peer
-        await anyio.sleep_forever()
-
-    server = await serve(unreading)
+    """A provider that takes in only the beginning of a start may have acted on it."""
+    server = await serve(lambda _: anyio.sleep_forever())
     with pytest.raises(RequestTimeout) as caught:
-        await pool.exchange(server.start(body=bytes(64 * 1024 * 1024), timeout=1))
+        await pool.exchange(server.start(body=bytes(64 * MEBIBYTE), timeout=0.3))
     assert caught.value.sent
 
 
@@ -385,27 +389,12 @@ async def test_a_start_that_was_written_in_part_counts_as_sent(
 
 
 def compressed(size: int) -> bytes:
-    """Return so many zeros, a thousand times smaller by gzip."""
+    """Return zeros of this size, a thousand times smaller by gzip."""
     squeeze = zlib.compressobj(9, wbits=31)
     return squeeze.compress(bytes(size)) + squeeze.flush()
 
 
 BOMB = compressed(64 * MEBIBYTE)
-
-
-async def too_long_as_promised(peer: Peer) -> None:
-    """Promise more than is taken, and send it."""
-    await flood(HEAD + b"Content-Length: 100000000\r\n\r\n", b" ")(peer)
-
-
-async def too_long_in_chunks(peer: Peer) -> None:
-    """Send without end in chunks."""
-    await flood(CHUNKED, b"1000\r\n" + b" " * 4096 + b"\r\n")(peer)
-
-
-async def too_long_until_the_end(peer: Peer) -> None:
-    """Send without a promised length, and without end."""
-    await flood(b"HTTP/1.0 200 OK\r\n\r\n", b" ")(peer)
 
 
 async def a_bomb(peer: Peer) -> None:
@@ -425,34 +414,31 @@ async def a_bomb_in_chunks(peer: Peer) -> None:
     await peer.until_left()
 
 
-@pytest.mark.parametrize("starts", [False, True], ids=["get", "start"])
 @vices(
     {
-        "by its own word": too_long_as_promised,
-        "by its word alone": then_stall(HEAD, b"Content-Length: 1048577\r\n\r\n"),
-        "in chunks": too_long_in_chunks,
-        "until the end": too_long_until_the_end,
+        "as promised": flood(HEAD + b"Content-Length: 100000000\r\n\r\n", b" "),
+        "promised and not sent": then_stall(HEAD, b"Content-Length: 1048577\r\n\r\n"),
+        "in chunks": flood(CHUNKED, b"1000\r\n" + b" " * 4096 + b"\r\n"),
+        "until the end": flood(b"HTTP/1.0 200 OK\r\n\r\n", b" "),
         "packed": a_bomb,
         "packed, in chunks": a_bomb_in_chunks,
     }
 )
-async def test_an_answer_over_max_body_is_refused(vicious: Server, *, starts: bool) -> None:
+async def test_an_answer_over_max_body_is_refused(vicious: Server) -> None:
     """An answer longer than `max_body` is refused as it comes, held only in small part."""
-    limit = MEBIBYTE
-    request = vicious.start("/vice") if starts else vicious.get("/vice")
-    async with SessionPool(limit=1, max_body=limit) as pool:
+    async with SessionPool(limit=1, max_body=MEBIBYTE) as pool:
         await pool.exchange(vicious.get("/good"))
         tracemalloc.start()
         try:
             before, _ = tracemalloc.get_traced_memory()
             with anyio.fail_after(PATIENCE), pytest.raises(TransportError) as caught:
-                await pool.exchange(request)
+                await pool.exchange(vicious.start("/vice"))
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
         assert "longer than max_body=1048576 bytes; pass SessionPool(max_body=" in str(caught.value)
         assert caught.value.sent
-        assert peak - before < 6 * limit
+        assert peak - before < 6 * MEBIBYTE
         assert await outlives(pool, vicious)
 
 
@@ -483,9 +469,8 @@ async def test_max_body_is_exact(serve: Serve, *, packed: bool, promised: bool) 
 async def test_by_default_an_answer_has_32_mebibytes_at_most(
     serve: Serve, pool: SessionPool
 ) -> None:
-    """An answer that promises a byte more is refused at once, one that promises as much is not."""
-    mebibyte = 1024 * 1024
-    lengths = iter([32 * mebibyte, 32 * mebibyte + 1])
+    """An answer that promises a byte more is refused at once; one that promises as much is not."""
+    lengths = iter([32 * MEBIBYTE, 32 * MEBIBYTE + 1])
 
     async def promising(peer: Peer) -> None:
         await peer.asked()
@@ -494,35 +479,18 @@ async def test_by_default_an_answer_has_32_mebibytes_at_most(
 
     server = await serve(promising)
     with pytest.raises(RequestTimeout):
-        await pool.exchange(server.get(timeout=1))
+        await pool.exchange(server.get(timeout=0.2))
     with pytest.raises(TransportError, match="longer than max_body=33554432 bytes"):
-        await pool.exchange(server.get(timeout=1))
+        await pool.exchange(server.get(timeout=PATIENCE))
 
 
 # --- redirects --------------------------------------------------------------------------------
 
 
-def clients(pool: SessionPool, origin: str) -> list[Callable[[], Awaitable[object]]]:
-    """Return a poll and a start of each provider."""
-    coze = Coze(pool, token="t", base_url=origin)
-    copyai = CopyAI(pool, api_key="k", base_url=origin)
-    return [
-        lambda: coze.get_workflow_run("1", "2"),
-        lambda: coze.start_workflow("1"),
-        lambda: copyai.get_workflow_run("1", "2"),
-        lambda: copyai.start_workflow("1"),
-    ]
-
-
-@virtual_time
-@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 Other", "307 Same", "308 Same"])
+@pytest.mark.parametrize("status", ["301 Moved", "303 Other", "308 Same"])
 async def test_a_redirect_is_not_followed(serve: Serve, pool: SessionPool, status: str) -> None:
     """A redirect is refused once, with its target's origin; no credential goes there."""
-
-    async def welcoming(peer: Peer) -> None:
-        await peer.good_manners()
-
-    target = await serve(welcoming)
+    target = await serve(good)
 
     async def redirecting(peer: Peer) -> None:
         location = f"Location: {target.origin}/secret-path?key=1\r\n".encode()
@@ -531,150 +499,32 @@ async def test_a_redirect_is_not_followed(serve: Serve, pool: SessionPool, statu
             await peer.answer(b"", status=status, headers=location)
 
     server = await serve(redirecting)
-    for number, asking in enumerate(clients(pool, server.origin)):
-        with pytest.raises(InvalidRequest) as caught:
-            await asking()
-        # "See other" is what is said when the thing was done (RFC 9110, 15.4.4).
-        done = status == "303 Other" and number % 2 == 1
-        assert caught.value.may_have_started == done
-        assert f"redirects to {target.origin}, which is not followed" in str(caught.value)
-        assert "secret-path" not in str(caught.value)
-    assert len(server.asked) == 4
+    coze = Coze(pool, token="t", base_url=server.origin)
+    for asking in (coze.get_workflow_run("1", "2"), coze.start_workflow("1")):
+        with pytest.raises(InvalidRequest, match=f"redirects to {target.origin}, which is not fol"):
+            await asking
+    assert [asked.method for asked in server.asked] == [b"GET", b"POST"]
     assert target.accepted == 0
-
-
-@virtual_time
-@pytest.mark.parametrize(
-    ("location", "said"),
-    [
-        (b"Location: https://api.example.com:8443/x\r\n", "https://api.example.com:8443"),
-        (b"Location: https://[2001:db8::1]/x\r\n", "https://[2001:db8::1]"),
-        (b"Location: //evil.example/x\r\n", "evil.example"),
-        (b"Location: /login\r\n", ""),
-        (b"Location: ?next\r\n", ""),
-        (b"Location: http://[::1/x\r\n", ""),
-        (b"Location: http://host:port/x\r\n", ""),
-        (b"Location: \xff\xfe\r\n", ""),
-        (b"Location: \r\n", ""),
-        (b"", ""),
-    ],
-)
-async def test_any_redirect_is_reported_in_words(
-    serve: Serve, pool: SessionPool, location: bytes, said: str
-) -> None:
-    """Wherever a redirect leads, or pretends to, it is one of our errors and says where."""
-
-    async def redirecting(peer: Peer) -> None:
-        while True:
-            await peer.asked()
-            await peer.answer(b"", status="302 Found", headers=location)
-
-    server = await serve(redirecting)
-    for asking in clients(pool, server.origin):
-        with pytest.raises(InvalidRequest) as caught:
-            await asking()
-        assert said in str(caught.value)
-        assert "://," not in str(caught.value)
-
-
-@virtual_time
-async def test_a_user_in_a_redirect_is_not_shown(serve: Serve, pool: SessionPool) -> None:
-    """A user name and password in a redirect's target are not repeated in the message."""
-
-    async def redirecting(peer: Peer) -> None:
-        await peer.asked()
-        location = b"Location: https://user:pass-word@api.example.com/\r\n"
-        await peer.answer(b"", status="302 Found", headers=location)
-
-    coze = Coze(pool, token="t", base_url=(await serve(redirecting)).origin)
-    with pytest.raises(InvalidRequest, match=r"api\.example\.com") as caught:
-        await coze.get_workflow_run("1", "2")
-    assert "pass-word" not in str(caught.value)
 
 
 # --- TLS --------------------------------------------------------------------------------------
 
 
-async def answering(peer: Peer) -> None:
-    """Answer every request."""
-    await peer.good_manners()
-
-
-@virtual_time
 @pytest.mark.parametrize("vice", ["wrong name", "expired", "unknown authority"])
 async def test_a_bad_certificate_is_permanent(
     serve: Serve, authority: Authority, vice: str
 ) -> None:
-    """A certificate that does not verify fails once, before anything of the request is sent."""
+    """A certificate that does not verify is a lasting fault, and nothing of the request is sent."""
     tls = authority.server(
         "example.com" if vice == "wrong name" else "127.0.0.1", expired=vice == "expired"
     )
-    server = await serve(answering, tls)
+    server = await serve(good, tls)
     trusting = None if vice == "unknown authority" else authority.trusting
     async with SessionPool(ssl_context=trusting) as pool:
-        for asking in clients(pool, server.origin):
-            began = anyio.current_time()
-            with pytest.raises(ConnectFailed, match=r"TLS failed.*ssl_context=") as caught:
-                await asking()
-            assert (caught.value.sent, caught.value.permanent) == (False, True)
-            assert not caught.value.may_have_started
-            assert anyio.current_time() == began  # it was not repeated
+        with pytest.raises(ConnectFailed, match=r"TLS failed.*ssl_context=") as caught:
+            await pool.exchange(server.start())
+    assert (caught.value.sent, caught.value.permanent) == (False, True)
     assert server.asked == []
-
-
-@pytest.mark.parametrize("rude", [True, False], ids=["reset", "closed"])
-async def test_a_broken_handshake_may_be_repeated(
-    serve: Serve, authority: Authority, *, rude: bool
-) -> None:
-    """A connection that breaks within the handshake was sent nothing, and is no lasting fault."""
-
-    async def breaking(peer: Peer) -> None:
-        await peer.hello()
-        if rude:
-            peer.reset()
-
-    server = await serve(breaking)
-    url = server.origin.replace("http:", "https:")
-    async with SessionPool(ssl_context=authority.trusting) as pool:
-        with anyio.fail_after(PATIENCE), pytest.raises(ConnectFailed) as caught:
-            await pool.exchange(request_to(url))
-    assert (caught.value.sent, caught.value.permanent) == (False, False)
-
-
-async def test_an_alert_in_the_handshake_may_be_repeated(
-    serve: Serve, authority: Authority
-) -> None:
-    """A balancer that is out of order answers the handshake with an alert: that may pass."""
-
-    async def alerting(peer: Peer) -> None:
-        await peer.hello()
-        await peer.send(b"\x15\x03\x03\x00\x02\x02\x50")  # fatal: internal_error
-        await peer.until_left()
-
-    server = await serve(alerting)
-    url = server.origin.replace("http:", "https:")
-    async with SessionPool(ssl_context=authority.trusting) as pool:
-        with anyio.fail_after(PATIENCE), pytest.raises(ConnectFailed, match="TLS") as caught:
-            await pool.exchange(request_to(url))
-    assert (caught.value.sent, caught.value.permanent) == (False, False)
-
-
-async def test_plain_http_behind_https_is_a_failed_connection(
-    serve: Serve, authority: Authority
-) -> None:
-    """A server that answers the handshake in plain HTTP was certainly not sent the request."""
-
-    async def plain(peer: Peer) -> None:
-        await peer.hello()
-        await peer.answer(status="400 Bad Request")
-        await peer.until_left()
-
-    server = await serve(plain)
-    url = server.origin.replace("http:", "https:")
-    async with SessionPool(ssl_context=authority.trusting) as pool:
-        with anyio.fail_after(PATIENCE), pytest.raises(ConnectFailed, match="TLS") as caught:
-            await pool.exchange(request_to(url))
-    assert not caught.value.sent
 
 
 async def test_a_cut_in_tls_is_seen(serve: Serve, authority: Authority) -> None:
@@ -695,65 +545,25 @@ async def test_a_cut_in_tls_is_seen(serve: Serve, authority: Authority) -> None:
 # --- where a credential must not go -----------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://api.coze.com",
-        "http://192.168.0.1:8888",
-        "http://127.0.0.1.example.com",
-        "http://localhost.example.com",
-        "http://127.1",
-        "http://2130706433",
-        "http://0.0.0.0",
-        "http://[2001:db8::1]",
-        "HTTP://EXAMPLE.COM",
-    ],
-)
-def test_plain_http_to_another_machine_is_refused(url: str) -> None:
-    """A credential never goes to another machine in the clear, unless that is asked for."""
-    pool = SessionPool()
-    with pytest.raises(ValueError, match="allow_http=True"):
-        Coze(pool, token="t", base_url=url)
-    with pytest.raises(ValueError, match="allow_http=True"):
-        CopyAI(pool, api_key="k", base_url=url)
-    Coze(pool, token="t", base_url=url, allow_http=True)
-
-
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:1", "http://127.8.8.8", "http://localhost:1", "http://[::1]:1"]
-)
-def test_plain_http_within_the_machine_is_fine(url: str) -> None:
-    """Loopback needs no certificate."""
-    assert url in repr(Coze(SessionPool(), token="t", base_url=url))
-
-
-async def test_proxies_of_the_environment_are_ignored(
-    serve: Serve, pool: SessionPool, monkeypatch: pytest.MonkeyPatch
+async def test_the_environment_does_not_change_a_request(
+    serve: Serve, pool: SessionPool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A proxy that the environment names sees nothing: it would see the credential."""
-    server, proxy = await serve(answering), await serve(answering)
+    """A proxy of the environment sees no credential, and `.netrc` replaces none."""
+    server, proxy = await serve(good), await serve(good)
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, proxy.origin)
     monkeypatch.setenv("NO_PROXY", "")
-    assert (await pool.exchange(server.get())).status == 200
-    assert server.asked[0].target == b"/task"
-    assert proxy.accepted == 0
-
-
-async def test_a_netrc_file_is_ignored(
-    serve: Serve, pool: SessionPool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A password that `.netrc` has for the host does not replace the caller's credential."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    server = await serve(answering)
     await pool.exchange(server.get())
+    assert server.asked[0].target == b"/task"
     assert server.asked[0].headers[b"authorization"] == b"Bearer t"
+    assert proxy.accepted == 0
 
 
 async def test_vices_all_at_once_leave_the_pool_fit(serve: Serve, pool: SessionPool) -> None:
-    """Many requests, each with another fault, end as good answers or our errors, all of them."""
+    """Of many requests at once, half with a fault, each ends as a good answer or as our error."""
     table = list(BROKEN.values())
 
     async def any_vice(peer: Peer) -> None:
