@@ -58,6 +58,7 @@ def misfit(read: Callable[[], object]) -> DecodeError | None:
 @example(b"\xff\xfe")
 @example(b'{"data": [{"execute_id": "\\ud800"}]}')
 @example(b'{"data": [{"execute_id": 1e999}]}')
+@example("编".encode() * 120)
 def test_any_bytes_are_decoded_or_refused_with_an_excerpt(body: bytes) -> None:
     """From any bytes of a server, only `DecodeError` is raised, with status, path and beginning."""
     response = answer(201, body)
@@ -68,24 +69,23 @@ def test_any_bytes_are_decoded_or_refused_with_an_excerpt(body: bytes) -> None:
         if refused is not None:
             assert str(refused).startswith("coze.list: HTTP 201 with an unexpected body: ")
             assert refused.status == 201
-            assert len(refused.excerpt) <= 200
+            assert min(1, len(body)) <= len(refused.excerpt) <= 200
             assert body.decode("utf-8", "replace").startswith(refused.excerpt.rstrip("\ufffd"))
             assert refused.path == "" or refused.path.startswith("$")
 
 
-@pytest.mark.parametrize(
-    ("body", "path", "words"),
-    [
-        (b'{"data": [{"execute_id": 5}]}', "$.data[0].execute_id", "got `int`"),
-        (b'{"data": [{"execute_id": "a"}, {}]}', "$.data[1]", "missing required field"),
-        (b'{"data": 1}', "$.data", "got `int`"),
-        (b"[]", "", "got `array`"),
-        (b"<html>no</html>", "", "malformed"),
-        (b'{"data": [', "", "truncated"),
-        (b"", "", "truncated"),
-    ],
-    ids=["field", "missing", "list", "top", "html", "cut off", "empty"],
-)
+MISFITS = {
+    "field": (b'{"data": [{"execute_id": 5}]}', "$.data[0].execute_id", "got `int`"),
+    "missing": (b'{"data": [{"execute_id": "a"}, {}]}', "$.data[1]", "missing required field"),
+    "list": (b'{"data": 1}', "$.data", "got `int`"),
+    "top": (b"[]", "", "got `array`"),
+    "html": (b"<html>no</html>", "", "malformed"),
+    "cut off": (b'{"data": [', "", "truncated"),
+    "empty": (b"", "", "truncated"),
+}
+
+
+@pytest.mark.parametrize(("body", "path", "words"), MISFITS.values(), ids=MISFITS.keys())
 def test_a_misfit_is_named_by_its_place(body: bytes, path: str, words: str) -> None:
     """The path leads to the field that does not fit; what is no JSON has none."""
     with pytest.raises(DecodeError, match=words) as refused:
@@ -95,21 +95,12 @@ def test_a_misfit_is_named_by_its_place(body: bytes, path: str, words: str) -> N
     assert repr(body.decode()) in str(refused.value)
 
 
-@pytest.mark.parametrize("depth", [2_000, 200_000])
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'], ids=["arrays", "objects"])
-def test_deep_nesting_is_refused(opening: bytes, depth: int) -> None:
+def test_deep_nesting_is_refused(opening: bytes) -> None:
     """An answer nested without end is a `DecodeError` too, and its excerpt is short."""
     with pytest.raises(DecodeError) as refused:
-        decode(ANYTHING, answer(200, opening * depth), "n")
+        decode(ANYTHING, answer(200, opening * 200_000), "n")
     assert len(str(refused.value)) < 500
-
-
-@given(st.text(st.characters(codec="utf-8", min_codepoint=0x80), min_size=100, max_size=300))
-def test_an_excerpt_is_short_whatever_the_letters(text: str) -> None:
-    """An excerpt has at most 200 characters, letters of several bytes included."""
-    with pytest.raises(DecodeError) as refused:
-        decode(LISTING, answer(200, text.encode()), "n")
-    assert 1 <= len(refused.value.excerpt) <= 200
 
 
 # --- answers and refusals ---------------------------------------------------------------------
@@ -185,37 +176,23 @@ def test_an_answer_that_says_nothing_of_itself_is_no_refusal(body: bytes) -> Non
 # --- numbers and objects ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("value", "number"),
-    [
-        (None, None),
-        (7, 7),
-        ("7", 7),
-        ("0", 0),
-        ("", None),
-        ("-7", None),
-        ("7.5", None),
-        (" 7", None),
-        ("seven", None),
-        ("\u0667", None),
-        ("²", None),
-        ("9" * 5000, None),
-    ],
-    ids=[
-        "None",
-        "number",
-        "quoted",
-        "quoted 0",
-        "empty",
-        "negative",
-        "float",
-        "space",
-        "word",
-        "other digits",
-        "superscript",
-        "longer than Python reads",
-    ],
-)
+NUMBERS = {
+    "None": (None, None),
+    "number": (7, 7),
+    "quoted": ("7", 7),
+    "quoted 0": ("0", 0),
+    "empty": ("", None),
+    "negative": ("-7", None),
+    "float": ("7.5", None),
+    "space": (" 7", None),
+    "word": ("seven", None),
+    "other digits": ("\u0667", None),
+    "superscript": ("²", None),
+    "longer than Python reads": ("9" * 5000, None),
+}
+
+
+@pytest.mark.parametrize(("value", "number"), NUMBERS.values(), ids=NUMBERS.keys())
 def test_a_number_may_come_quoted(value: int | str | None, number: int | None) -> None:
     """A number in text is a number, and any other text is none, without an error."""
     assert as_int(value) == number
@@ -272,21 +249,7 @@ def test_a_text_that_is_no_json_stays_as_it_is(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "7",
-        "12345678901234567890123",
-        "-1.5",
-        "1e5",
-        "true",
-        "false",
-        '"text"',
-        '"{}"',
-        "",
-        " ",
-        "NaN",
-        "None",
-    ],
-    ids=repr,
+    ["", " ", *'7 12345678901234567890123 -1.5 1e5 true false "text" "{}" NaN None'.split()],
 )
 def test_a_lone_value_in_text_stays_text(text: str) -> None:
     """A number, a truth value or a quoted text may be an id or an answer: it stays text."""
@@ -295,7 +258,7 @@ def test_a_lone_value_in_text_stays_text(text: str) -> None:
 
 @given(VALUES)
 def test_a_value_without_json_in_it_stays_as_it_is(value: object) -> None:
-    """Nothing else than JSON in text is changed."""
+    """Only JSON in text is changed."""
     assert open_json(value) == value
 
 
@@ -317,7 +280,7 @@ def test_a_null_in_text_is_none(text: str) -> None:
 
 
 def layers(number: int) -> str:
-    """Write JSON in JSON in JSON, as deep as asked."""
+    """Write JSON in JSON in JSON, of this depth."""
     text = "core"
     for _ in range(number):
         text = json.dumps({"in": text})
@@ -328,7 +291,7 @@ def layers(number: int) -> str:
     ("written", "bound", "opened"),
     [(1, 8, 1), (8, 8, 8), (9, 8, 8), (12, 8, 8), (3, 1, 1), (3, 0, 0), (3, 3, 3)],
 )
-def test_only_so_many_layers_are_opened(written: int, bound: int, opened: int) -> None:
+def test_a_bounded_number_of_layers_is_opened(written: int, bound: int, opened: int) -> None:
     """Opening stops at the bound of layers, eight by default, and leaves the rest as text."""
     value = open_json(layers(written), bound)
     if bound == 8:
@@ -347,17 +310,17 @@ def test_the_caller_keeps_its_own_value() -> None:
     assert value == {"a": ["[1]"], "b": "null"}
 
 
-@pytest.mark.parametrize("depth", [100, 400, 600, 900, 5_000, 100_000])
+@pytest.mark.parametrize("depth", [100, 600, 5_000, 100_000])
 @pytest.mark.parametrize(
     ("opening", "closing"), [("[", "]"), ('{"a":', "}")], ids=["arrays", "objects"]
 )
 def test_deep_nesting_in_text_is_opened_or_left(opening: str, closing: str, depth: int) -> None:
-    """Text nested deeper than Python can follow stays text, and raises nothing."""
+    """Text nested deeper than Python can follow stays text; what stands beside it is opened."""
     text = opening * depth + "1" + closing * depth
-    value = open_json({"output": text})
-    inside = as_object(value)
-    assert inside is not None
-    assert inside["output"] == text or isinstance(inside["output"], list | dict)
+    opened = as_object(open_json({"deep": text, "plain": '{"a": 1}'}))
+    assert opened is not None
+    assert opened["deep"] == text or isinstance(opened["deep"], list | dict)
+    assert opened["plain"] == {"a": 1}
 
 
 @pytest.mark.parametrize("depth", [600, 5_000])
@@ -367,12 +330,3 @@ def test_a_value_nested_too_deeply_to_follow_is_left(depth: int) -> None:
     for _ in range(depth):
         value = [value]
     assert isinstance(open_json(value), list)
-
-
-@pytest.mark.parametrize("depth", [600, 5_000])
-def test_one_deep_text_does_not_keep_the_others_closed(depth: int) -> None:
-    """What can be opened is, beside a text that is nested too deeply."""
-    value = {"deep": "[" * depth + "]" * depth, "plain": '{"a": 1}'}
-    opened = as_object(open_json(value))
-    assert opened is not None
-    assert opened["plain"] == {"a": 1}

@@ -68,20 +68,11 @@ def test_an_accepted_id_stays_one_segment(value: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "segment"),
-    [
-        ("a/b", "a%2Fb"),
-        ("../b", "..%2Fb"),
-        ("a?b", "a%3Fb"),
-        ("a#b", "a%23b"),
-        ("a%2Fb", "a%252Fb"),
-        ("a b", "a%20b"),
-        ("WCFG-1_x.y~z", "WCFG-1_x.y~z"),
-    ],
+    [("../b?c#d%2F e", "..%2Fb%3Fc%23d%252F%20e"), ("WCFG-1_x.y~z", "WCFG-1_x.y~z")],
 )
 def test_an_id_is_quoted(value: str, segment: str) -> None:
     """What has a meaning in a URL is quoted, and real ids stay as they are."""
     assert path_segment("id", value) == segment
-    assert id_text("id", value) == value
 
 
 @pytest.mark.parametrize("letter", ["a", "/", "编"])
@@ -92,7 +83,7 @@ def test_a_path_has_ids_of_a_bounded_length(letter: str) -> None:
         path_segment("id", letter * (LONGEST_ID + 1))
 
 
-@pytest.mark.parametrize("value", [7350, None, "", "..", " 7350", "7\n"], ids=repr)
+@pytest.mark.parametrize("value", [7350, "", ".."], ids=repr)
 def test_what_is_no_id_gets_into_no_path(value: object) -> None:
     """A path's ids are checked as `id_text` checks them."""
     with pytest.raises((TypeError, ValueError), match="bot_id"):
@@ -123,19 +114,20 @@ def test_a_query_reads_back_as_it_was_given(values: dict[str, str | int | bool |
     assert query.isascii()
 
 
-@pytest.mark.parametrize(
-    ("values", "query"),
-    [
-        ({}, ""),
-        ({"a": None}, ""),
-        ({"a": 1, "b": None, "c": "x y&z"}, "?a=1&c=x+y%26z"),
-        ({"on": True, "off": False}, "?on=true&off=false"),
-        ({"empty": "", "zero": 0}, "?empty=&zero=0"),
-    ],
-    ids=["nothing", "None", "some", "truth", "falsy"],
-)
-def test_a_query_is_written_so(values: dict[str, str | int | bool | None], query: str) -> None:
-    """A query is empty or begins with its question mark; falsy values are values."""
+QUERIES: dict[str, tuple[dict[str, str | int | bool | None], str]] = {
+    "nothing": ({}, ""),
+    "None": ({"a": None}, ""),
+    "some": ({"a": 1, "b": None, "c": "x y&z"}, "?a=1&c=x+y%26z"),
+    "truth": ({"on": True, "off": False}, "?on=true&off=false"),
+    "falsy": ({"empty": "", "zero": 0}, "?empty=&zero=0"),
+}
+
+
+@pytest.mark.parametrize(("values", "query"), QUERIES.values(), ids=QUERIES.keys())
+def test_a_query_is_empty_or_begins_with_its_mark(
+    values: dict[str, str | int | bool | None], query: str
+) -> None:
+    """Only None is left out of a query: other falsy values are values."""
     assert query_of(**values) == query
 
 
@@ -153,21 +145,20 @@ def test_a_credential_is_refused_or_fits_one_header_line(value: str) -> None:
     assert len(value.strip()) < 4 or value not in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("value", "kind", "words"),
-    [
-        (None, TypeError, "token must be a text, not NoneType"),
-        (b"s3cret-token", TypeError, "token must be a text, not bytes"),
-        ("", ValueError, "token is empty: pass the text"),
-        ("  ", ValueError, "token is empty: pass the text"),
-        (SECRET + "\n", ValueError, "strip what the file or the environment added"),
-        (" " + SECRET, ValueError, "strip what the file or the environment added"),
-        (SECRET + "\r\nx: y", ValueError, "strip what"),
-        (SECRET + "\x00", ValueError, "strip what"),
-        (SECRET + "–", ValueError, "not ASCII: copy it again"),
-    ],
-    ids=["None", "bytes", "empty", "blank", "newline", "space", "injected", "null", "dash"],
-)
+CREDENTIALS: dict[str, tuple[object, type[Exception], str]] = {
+    "None": (None, TypeError, "token must be a text, not NoneType"),
+    "bytes": (b"s3cret-token", TypeError, "token must be a text, not bytes"),
+    "empty": ("", ValueError, "token is empty: pass the text"),
+    "blank": ("  ", ValueError, "token is empty: pass the text"),
+    "newline": (SECRET + "\n", ValueError, "strip what the file or the environment added"),
+    "space": (" " + SECRET, ValueError, "strip what the file or the environment added"),
+    "injected": (SECRET + "\r\nx: y", ValueError, "strip what"),
+    "null": (SECRET + "\x00", ValueError, "strip what"),
+    "dash": (SECRET + "–", ValueError, "not ASCII: copy it again"),
+}
+
+
+@pytest.mark.parametrize(("value", "kind", "words"), CREDENTIALS.values(), ids=CREDENTIALS.keys())
 def test_a_credential_that_cannot_be_sent_is_never_shown(
     value: object, kind: type[Exception], words: str
 ) -> None:
@@ -196,12 +187,10 @@ def test_an_accepted_credential_is_hidden_in_a_repr() -> None:
         ("https://api.copy.ai/api/", "https://api.copy.ai", "/api"),
         ("HTTPS://API.Coze.CN/Api", "https://api.coze.cn", "/Api"),
         ("https://h:8443/a/b//", "https://h:8443", "/a/b"),
+        ("https://h//", "https://h", ""),
         ("https://[2001:db8::1]:8443/x", "https://[2001:db8::1]:8443", "/x"),
         ("http://localhost", "http://localhost", ""),
         ("http://localhost:8080/x", "http://localhost:8080", "/x"),
-        ("http://coze.localhost", "http://coze.localhost", ""),
-        ("http://127.0.0.1:1", "http://127.0.0.1:1", ""),
-        ("http://127.1.2.3", "http://127.1.2.3", ""),
         ("http://[::1]:8080", "http://[::1]:8080", ""),
         ("http://LOCALHOST", "http://localhost", ""),
     ],
@@ -211,44 +200,36 @@ def test_a_base_url_is_split_into_origin_and_path(base_url: str, origin: str, pa
     assert base_of(base_url) == (origin, path)
 
 
-PLAIN = [
-    "http://api.coze.cn",
-    "http://10.0.0.1",
-    "http://0.0.0.0",
-    "http://128.0.0.1",
-    "http://[2001:db8::1]",
-    "http://localhost.evil.example",
-    "http://notlocalhost",
-    "http://127.0.0.1.evil.example",
+HERE = ["127.0.0.1", "127.8.9.10", "[::1]", "localhost", "app.localhost"]
+ELSEWHERE = [
+    "api.coze.cn",
+    "10.0.0.1",
+    "192.168.0.1:8888",
+    "0.0.0.0",
+    "128.0.0.1",
+    "127.1",
+    "2130706433",
+    "[2001:db8::1]",
+    "localhost.evil.example",
+    "notlocalhost",
+    "127.0.0.1.evil.example",
 ]
 
 
-@pytest.mark.parametrize(
-    ("host", "here"),
-    [
-        ("127.0.0.1", True),
-        ("127.8.9.10", True),
-        ("::1", True),
-        ("localhost", True),
-        ("app.localhost", True),
-        ("localhost.example.com", False),
-        ("127.0.0.1.example.com", False),
-        ("0.0.0.0", False),  # noqa: S104  (asked about, not listened on)
-        ("10.0.0.1", False),
-        ("", False),
-    ],
-)
-def test_loopback_is_no_other_machine(host: str, here: bool) -> None:  # noqa: FBT001  (a table's column)
-    """Addresses and names of this very machine, and nothing that only looks like them."""
-    assert is_loopback(host) is here
+@pytest.mark.parametrize("host", HERE)
+def test_plain_http_within_the_machine_is_taken(host: str) -> None:
+    """Addresses and names of this very machine need no certificate."""
+    assert is_loopback(host.strip("[]"))
+    assert base_of(f"http://{host}") == (f"http://{host}", "")
 
 
-@pytest.mark.parametrize("base_url", PLAIN)
-def test_plain_http_to_another_machine_must_be_meant(base_url: str) -> None:
+@pytest.mark.parametrize("host", ELSEWHERE)
+def test_plain_http_to_another_machine_must_be_meant(host: str) -> None:
     """Plain http off loopback is refused with both ways out, and taken with `allow_http`."""
+    assert not is_loopback(host.strip("[]"))
     with pytest.raises(ValueError, match="in the clear: use https, or pass allow_http=True"):
-        base_of(base_url)
-    assert base_of(base_url, allow_http=True) == (base_url, "")
+        base_of(f"http://{host}")
+    assert base_of(f"http://{host}", allow_http=True) == (f"http://{host}", "")
 
 
 @pytest.mark.parametrize("allow_http", [False, True])
@@ -268,6 +249,8 @@ def test_plain_http_to_another_machine_must_be_meant(base_url: str) -> None:
         ("https://api\t.coze.cn", "is not"),
         ("https://api.coze.cn ", "is not"),
         ("https://api coze.cn", "is not"),
+        ("https://h/a b", "is not"),
+        ("https://h/a\u2028b", "is not"),
         ("https://api.coze.cn\\.evil.example", "is not"),
         ("https://api.coze.cn\u00a0", "is not"),
         ("https://h:99999", "is not a URL"),
@@ -288,18 +271,17 @@ def test_what_is_no_base_url_is_refused(base_url: str, words: str, *, allow_http
     assert "base_url" in str(refused.value)
 
 
-@pytest.mark.parametrize("path", ["/ä", "/a{b}", '/a"b', "/a<b>", "/a\\b", "/a|b", "/a^b", "/a`b"])
-def test_a_base_url_needs_no_quoting(path: str) -> None:
+@pytest.mark.parametrize("letter", 'ä茶{}"<>\\|^`')
+def test_a_base_url_needs_no_quoting(letter: str) -> None:
     """A letter that no path may have is refused when the client is made, and not sent as it is."""
     with pytest.raises(ValueError, match="must be quoted"):
-        base_of(f"https://api.example.com{path}")
+        base_of(f"https://api.example.com/a{letter}b")
 
 
-@pytest.mark.parametrize("wrong", [None, 443, b"https://api.coze.cn", URL("https://h")], ids=repr)
-def test_a_base_url_is_a_text(wrong: object) -> None:
+def test_a_base_url_is_a_text() -> None:
     """Anything but a text raises with the argument's name and what it is."""
-    with pytest.raises(TypeError, match=f"base_url must be a text, not {type(wrong).__name__}"):
-        base_of(wrong)
+    with pytest.raises(TypeError, match="base_url must be a text, not URL"):
+        base_of(URL("https://h"))
 
 
 @pytest.mark.parametrize(
@@ -368,21 +350,20 @@ def nested(depth: int) -> object:
     return value
 
 
-@pytest.mark.parametrize(
-    ("value", "written"),
-    [
-        ("", '""'),
-        ({"a": [1, 2.5, None, True]}, '{"a":[1,2.5,null,true]}'),
-        (MappingProxyType({"a": MappingProxyType({"b": 1})}), '{"a":{"b":1}}'),
-        (Amount(2.5), '{"euros":2.5}'),
-        (Weight(2.5), '{"kilograms":2.5}'),
-        ({2.5}, "[2.5]"),
-        ({2.5: date(2026, 1, 31)}, '{"2.5":"2026-01-31"}'),
-        ({"a": msgspec.Raw(b"[1]")}, '{"a":[1]}'),
-        (2**70, "1180591620717411303424"),
-    ],
-    ids=["empty", "nested", "mappings", "struct", "dataclass", "set", "date", "raw", "large"],
-)
+WRITTEN: dict[str, tuple[object, str]] = {
+    "empty": ("", '""'),
+    "nested": ({"a": [1, 2.5, None, True]}, '{"a":[1,2.5,null,true]}'),
+    "mappings": (MappingProxyType({"a": MappingProxyType({"b": 1})}), '{"a":{"b":1}}'),
+    "struct": (Amount(2.5), '{"euros":2.5}'),
+    "dataclass": (Weight(2.5), '{"kilograms":2.5}'),
+    "set": ({2.5}, "[2.5]"),
+    "date": ({2.5: date(2026, 1, 31)}, '{"2.5":"2026-01-31"}'),
+    "raw": ({"a": msgspec.Raw(b"[1]")}, '{"a":[1]}'),
+    "large": (2**70, "1180591620717411303424"),
+}
+
+
+@pytest.mark.parametrize(("value", "written"), WRITTEN.values(), ids=WRITTEN.keys())
 def test_an_argument_is_written_as_json(value: object, written: str) -> None:
     """Texts, numbers, lists, mappings of any type and msgspec's structs have a form in JSON."""
     assert bytes(encode_argument("parameters", value)).decode() == written
@@ -408,31 +389,20 @@ def test_what_has_no_form_in_json_is_refused_by_name(value: object) -> None:
         encode_argument("ext", value)
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        math.nan,
-        {"x": math.nan},
-        {"x": [1.0, math.inf]},
-        {"x": {"y": (-math.inf,)}},
-        [Amount(math.nan)],
-        [Weight(math.nan)],
-        MappingProxyType({"x": math.inf}),
-        {math.inf},
-        {math.nan: "x"},
-    ],
-    ids=[
-        "alone",
-        "nan",
-        "infinity in a list",
-        "further down",
-        "in a struct",
-        "in a dataclass",
-        "other mapping",
-        "in a set",
-        "key",
-    ],
-)
+LOST: dict[str, object] = {
+    "alone": math.nan,
+    "nan": {"x": math.nan},
+    "infinity in a list": {"x": [1.0, math.inf]},
+    "further down": {"x": {"y": (-math.inf,)}},
+    "in a struct": [Amount(math.nan)],
+    "in a dataclass": [Weight(math.nan)],
+    "other mapping": MappingProxyType({"x": math.inf}),
+    "in a set": {math.inf},
+    "key": {math.nan: "x"},
+}
+
+
+@pytest.mark.parametrize("value", LOST.values(), ids=LOST.keys())
 def test_numbers_that_json_would_lose_are_refused_by_name(value: object) -> None:
     """NaN and infinity, which would arrive as null, are an error."""
     with pytest.raises(ValueError, match=r"^parameters: NaN and infinity have no form in JSON"):

@@ -46,38 +46,22 @@ def answer(
 # --- what a refusal says ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [
-        (100, APIError),
-        (200, APIError),
-        (300, InvalidRequest),
-        (302, InvalidRequest),
-        (400, InvalidRequest),
-        (401, AuthenticationFailed),
-        (402, QuotaExceeded),
-        (403, PermissionDenied),
-        (404, NotFound),
-        (405, InvalidRequest),
-        (408, ServerError),
-        (409, InvalidRequest),
-        (410, NotFound),
-        (413, InvalidRequest),
-        (422, InvalidRequest),
-        (425, ServerError),
-        (429, RateLimited),
-        (451, InvalidRequest),
-        (500, ServerError),
-        (502, ServerError),
-        (503, ServerError),
-        (504, ServerError),
-        (529, ServerError),
-        (599, ServerError),
-    ],
-)
-def test_a_status_alone_stands_for_an_error(status: int, kind: type[APIError]) -> None:
+STATUSES: dict[type[APIError], list[int]] = {
+    APIError: [100, 200],
+    InvalidRequest: [300, 302, 400, 405, 409, 413, 422, 451],
+    AuthenticationFailed: [401],
+    QuotaExceeded: [402],
+    PermissionDenied: [403],
+    NotFound: [404, 410],
+    RateLimited: [429],
+    ServerError: [408, 425, 500, 502, 503, 504, 529, 599],
+}
+
+
+@pytest.mark.parametrize("kind", STATUSES, ids=lambda kind: kind.__name__)
+def test_a_status_alone_stands_for_an_error(kind: type[APIError]) -> None:
     """Each HTTP status has its error, where the provider says nothing better."""
-    assert error_type(status) is kind
+    assert {error_type(status) for status in STATUSES[kind]} == {kind}
 
 
 def test_a_refusal_carries_what_the_provider_said() -> None:
@@ -122,7 +106,6 @@ def test_a_refusal_without_words_shows_how_the_body_begins() -> None:
         ({"retry-after": "0"}, 3.0, 0.0),
         ({"retry-after": "soon"}, 3.0, 3.0),
     ],
-    ids=["none", "body only", "both", "header 0", "header garbage"],
 )
 def test_a_header_goes_before_the_hint_of_a_body(
     headers: dict[str, str], given_seconds: float | None, expected: float | None
@@ -142,131 +125,81 @@ def test_a_header_goes_before_the_hint_of_a_body(
         ("http://127.0.0.1:8080/", "http://127.0.0.1:8080,"),
         (f"https://{SECRET}@api.coze.com/", "https://api.coze.com,"),
         (f"https://user:{SECRET}@api.coze.com:8443/", "https://api.coze.com:8443,"),
+        ("https://[2001:db8::1]/x", "https://[2001:db8::1],"),
+        ("//evil.example/x", "evil.example,"),
+        (f"/login?token={SECRET}", "'/login',"),
+        (f"login?token={SECRET}", "'login',"),
+        (f"/login#t={SECRET}", "'/login',"),
+        (f"?token={SECRET}", "another page,"),
+        ("", "another page,"),
+        # No URL at all.
+        ("https://[", "another page,"),
+        ("https://[::1", "another page,"),
+        ("//", "another page,"),
+        ("\x00", "another page,"),
+        ("https://h:port/", "another page,"),
+        ("\udcff\udcfe", "another page,"),
     ],
-    ids=["plain", "query and fragment", "port", "user", "password"],
 )
 def test_a_redirect_is_reported_with_its_place_and_no_credential(location: str, place: str) -> None:
-    """The error says where the redirect leads and what to set, and shows origin alone."""
+    """The error says where the redirect leads and what to set, and shows origin or path alone."""
     error = refusal_error(InvalidRequest, answer(307, b"moved", {"location": location}), name="n")
     text = str(error)
-    assert f"it redirects to {place}" in text
-    assert "not followed" in text
+    assert f"it redirects to {place} which is not followed" in text
     assert "set base_url" in text
-    assert SECRET not in text
-    assert SECRET not in repr(error)
-
-
-@pytest.mark.parametrize(
-    "location",
-    ["https://[", "https://[::1", "//", "https://h:port/", "\x00", "[" * 50],
-    ids=repr,
-)
-def test_a_redirect_to_nonsense_is_a_refusal_like_any_other(location: str) -> None:
-    """A `Location` that is no URL does not raise anything else than the refusal."""
-    error = refusal_error(InvalidRequest, answer(302, b"", {"location": location}), name="n")
-    assert "not followed" in str(error)
-
-
-@pytest.mark.parametrize("headers", [{}, {"location": ""}, {"location": "/login"}], ids=repr)
-def test_a_redirect_without_an_origin_names_none(headers: dict[str, str]) -> None:
-    """A missing or relative `Location` leaves no bare `://` in the message."""
-    text = str(refusal_error(InvalidRequest, answer(302, b"", headers), name="n"))
-    assert "set base_url" in text
-    assert "://" not in text
-
-
-@pytest.mark.parametrize(
-    "location",
-    [f"/login?token={SECRET}", f"login?token={SECRET}", f"?token={SECRET}", f"/login#t={SECRET}"],
-    ids=["path", "name", "query", "fragment"],
-)
-def test_a_redirect_within_the_server_is_reported_without_its_query(location: str) -> None:
-    """What stands behind the path of a redirect may be a credential, and is not shown."""
-    error = refusal_error(error_type(302), answer(302, b"", {"location": location}), name="n")
-    assert "redirects to" in str(error)
     assert SECRET not in f"{error} {error!r} {vars(error)!r}"
+
+
+def test_a_redirect_without_a_place_is_reported() -> None:
+    """A missing `Location` is another page."""
+    assert "it redirects to another page," in str(
+        refusal_error(InvalidRequest, answer(302), name="n")
+    )
 
 
 # --- how long the server asks to wait ---------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("headers", "received", "expected"),
-    [
-        ({}, NOW, None),
-        ({"retry-after": "30"}, 0, 30),
-        ({"retry-after": " 30 "}, 0, 30),
-        ({"retry-after": "1.5"}, 0, 1.5),
-        ({"retry-after": "0"}, 0, 0),
-        ({"retry-after": "-1"}, 0, 0),
-        ({"retry-after": "1000000000"}, 0, 1e9),
-        ({"retry-after": "1e9"}, 0, 1e9),
-        ({"retry-after": "nan"}, 0, None),
-        ({"retry-after": "inf"}, 0, None),
-        ({"retry-after": "-Infinity"}, 0, None),
-        ({"retry-after": "1e999"}, 0, None),
-        ({"retry-after": ""}, NOW, None),
-        ({"retry-after": "soon"}, NOW, None),
-        ({"retry-after": "5, 6"}, NOW, None),
-        ({"retry-after": IN_A_MINUTE}, NOW, 60),
-        ({"retry-after": "Wed, 21 Oct 2015 16:28:00 +0900"}, NOW, 60),
-        ({"retry-after": IN_A_MINUTE}, 0, None),
-        ({"retry-after": IN_A_MINUTE, "date": NOW_TEXT}, 0, 60),
-        ({"retry-after": IN_A_MINUTE, "date": NOW_TEXT}, NOW + 3600, 60),
-        ({"retry-after": IN_A_MINUTE, "date": "today"}, NOW, 60),
-        ({"retry-after": NOW_TEXT, "date": IN_A_MINUTE}, NOW, 0),
-        ({"retry-after": NOW_TEXT}, NOW + 1, 0),
-        ({"retry-after": "Wed, 99 Oct 2015 07:28:00 GMT"}, NOW, None),
-        ({"retry-after": "Wed, 21 Oct 99999 07:28:00 GMT"}, NOW, None),
-        ({"retry-after-ms": "1500"}, 0, 1.5),
-        ({"retry-after-ms": "0"}, 0, 0),
-        ({"retry-after-ms": "-5"}, 0, 0),
-        ({"retry-after-ms": "2.5"}, 0, 0.0025),
-        ({"retry-after-ms": "1500", "retry-after": "9"}, 0, 1.5),
-        ({"retry-after-ms": "0", "retry-after": "9"}, 0, 0),
-        ({"retry-after-ms": "nan", "retry-after": "9"}, 0, 9),
-        ({"retry-after-ms": "soon", "retry-after": "9"}, 0, 9),
-        ({"retry-after-ms": "soon"}, 0, None),
-        ({"date": NOW_TEXT}, NOW, None),
-    ],
-    ids=[
-        "no hint",
-        "seconds",
-        "seconds in spaces",
-        "float",
-        "zero",
-        "negative",
-        "31 years",
-        "31 years as a float",
-        "NaN",
-        "infinity",
-        "minus infinity",
-        "too large a float",
-        "empty",
-        "a word",
-        "two values",
-        "date against received",
-        "date of another zone",
-        "date against nothing",
-        "date against Date",
-        "Date goes before received",
-        "Date is garbage",
-        "date before Date",
-        "date before received",
-        "no such day",
-        "no such year",
-        "milliseconds",
-        "zero milliseconds",
-        "negative milliseconds",
-        "float milliseconds",
-        "milliseconds go first",
-        "zero milliseconds go first",
-        "milliseconds are NaN",
-        "milliseconds are garbage",
-        "only garbage milliseconds",
-        "only a Date",
-    ],
-)
+HINTS: dict[str, tuple[dict[str, str], float, float | None]] = {
+    "no hint": ({}, NOW, None),
+    "seconds": ({"retry-after": "30"}, 0, 30),
+    "seconds in spaces": ({"retry-after": " 30 "}, 0, 30),
+    "float": ({"retry-after": "1.5"}, 0, 1.5),
+    "zero": ({"retry-after": "0"}, 0, 0),
+    "negative": ({"retry-after": "-1"}, 0, 0),
+    "31 years": ({"retry-after": "1000000000"}, 0, 1e9),
+    "31 years as a float": ({"retry-after": "1e9"}, 0, 1e9),
+    "NaN": ({"retry-after": "nan"}, 0, None),
+    "infinity": ({"retry-after": "inf"}, 0, None),
+    "minus infinity": ({"retry-after": "-Infinity"}, 0, None),
+    "too large a float": ({"retry-after": "1e999"}, 0, None),
+    "empty": ({"retry-after": ""}, NOW, None),
+    "a word": ({"retry-after": "soon"}, NOW, None),
+    "two values": ({"retry-after": "5, 6"}, NOW, None),
+    "date against received": ({"retry-after": IN_A_MINUTE}, NOW, 60),
+    "date of another zone": ({"retry-after": "Wed, 21 Oct 2015 16:28:00 +0900"}, NOW, 60),
+    "date against nothing": ({"retry-after": IN_A_MINUTE}, 0, None),
+    "date against Date": ({"retry-after": IN_A_MINUTE, "date": NOW_TEXT}, 0, 60),
+    "Date goes before received": ({"retry-after": IN_A_MINUTE, "date": NOW_TEXT}, NOW + 3600, 60),
+    "Date is garbage": ({"retry-after": IN_A_MINUTE, "date": "today"}, NOW, 60),
+    "date before Date": ({"retry-after": NOW_TEXT, "date": IN_A_MINUTE}, NOW, 0),
+    "date before received": ({"retry-after": NOW_TEXT}, NOW + 1, 0),
+    "no such day": ({"retry-after": "Wed, 99 Oct 2015 07:28:00 GMT"}, NOW, None),
+    "no such year": ({"retry-after": "Wed, 21 Oct 99999 07:28:00 GMT"}, NOW, None),
+    "milliseconds": ({"retry-after-ms": "1500"}, 0, 1.5),
+    "zero milliseconds": ({"retry-after-ms": "0"}, 0, 0),
+    "negative milliseconds": ({"retry-after-ms": "-5"}, 0, 0),
+    "float milliseconds": ({"retry-after-ms": "2.5"}, 0, 0.0025),
+    "milliseconds go first": ({"retry-after-ms": "1500", "retry-after": "9"}, 0, 1.5),
+    "zero milliseconds go first": ({"retry-after-ms": "0", "retry-after": "9"}, 0, 0),
+    "milliseconds are NaN": ({"retry-after-ms": "nan", "retry-after": "9"}, 0, 9),
+    "milliseconds are garbage": ({"retry-after-ms": "soon", "retry-after": "9"}, 0, 9),
+    "only garbage milliseconds": ({"retry-after-ms": "soon"}, 0, None),
+    "only a Date": ({"date": NOW_TEXT}, NOW, None),
+}
+
+
+@pytest.mark.parametrize(("headers", "received", "expected"), HINTS.values(), ids=HINTS.keys())
 def test_a_hint_is_read_from_the_headers(
     headers: dict[str, str], received: float, expected: float | None
 ) -> None:

@@ -69,31 +69,20 @@ def test_a_clear_no_is_not_repeated(error: AsyncClientError, *, idempotent: bool
     assert seconds is None
 
 
-@pytest.mark.parametrize(
-    ("error", "again"),
-    [
-        (ConnectFailed("refused"), True),
-        (RateLimited("too many", status=429), True),
-        (ConnectFailed("lost", sent=True), False),
-        (TransportError("lost"), False),
-        (TransportError("lost", sent=False), False),
-        (RequestTimeout("slow"), False),
-        (ServerError("down", status=503), False),
-        (ServerError("down", status=503, retry_after=1), False),
-        (DecodeError("html"), False),
-    ],
-    ids=[
-        "no connection",
-        "refused for too many",
-        "connection lost",
-        "broken off",
-        "broken off before it was sent",
-        "timeout",
-        "server error",
-        "server error with a hint",
-        "no JSON",
-    ],
-)
+STARTS: dict[str, tuple[AsyncClientError, bool]] = {
+    "no connection": (ConnectFailed("refused"), True),
+    "refused for too many": (RateLimited("too many", status=429), True),
+    "connection lost": (ConnectFailed("lost", sent=True), False),
+    "broken off": (TransportError("lost"), False),
+    "broken off before it was sent": (TransportError("lost", sent=False), False),
+    "timeout": (RequestTimeout("slow"), False),
+    "server error": (ServerError("down", status=503), False),
+    "server error with a hint": (ServerError("down", status=503, retry_after=1), False),
+    "no JSON": (DecodeError("html"), False),
+}
+
+
+@pytest.mark.parametrize(("error", "again"), STARTS.values(), ids=STARTS.keys())
 def test_a_start_is_repeated_only_when_nothing_started(
     error: AsyncClientError, *, again: bool
 ) -> None:
@@ -102,70 +91,48 @@ def test_a_start_is_repeated_only_when_nothing_started(
     assert (seconds is not None) == again
 
 
+# The hint, the repeats and seconds that are left, and what follows from a backoff of 1 s:
+# the seconds to wait with the hint that they follow, or no repeat.
+WAITS: dict[str, tuple[float | None, int, float, tuple[float, float | None] | None]] = {
+    "no hint": (None, 1, 30.0, (1.0, None)),
+    "no repeat left": (None, 0, 30.0, None),
+    "less than none left": (None, -1, 30.0, None),
+    "just in time": (None, 1, 1.0, (1.0, None)),
+    "too late": (None, 1, 0.99, None),
+    "long too late": (None, 1, -5.0, None),
+    "hint 0": (0.0, 1, 30.0, (1.0, None)),
+    "shorter hint": (0.99, 1, 30.0, (1.0, None)),
+    "hint as long as the backoff": (1.0, 1, 30.0, (1.1, 1.0)),
+    "hint, stretched by a tenth": (5.0, 1, 30.0, (5.5, 5.0)),
+    "hint, stretched by the backoff": (20.0, 1, 30.0, (21.0, 20.0)),
+    "hint, just in time": (20.0, 1, 21.0, (21.0, 20.0)),
+    "hint, too late with its stretch": (20.0, 1, 20.9, None),
+    "hint of 31 years": (1e9, 1, 30.0, None),
+    "hint of 31 years is not cut to the longest": (1e9, 1, 4000.0, None),
+    "hint without end is none": (math.inf, 1, 30.0, (1.0, None)),
+    "negative hint": (-3.0, 1, 30.0, (1.0, None)),
+    "hint that is no number": (math.nan, 1, 30.0, (1.0, None)),
+}
+
+
 @pytest.mark.parametrize(
-    ("hint", "repeats_left", "backoff", "seconds_left", "expected"),
-    [
-        (None, 1, 1.0, 30.0, (1.0, None)),
-        (None, 0, 1.0, 30.0, None),
-        (None, -1, 1.0, 30.0, None),
-        (None, 1, 1.0, 1.0, (1.0, None)),
-        (None, 1, 1.0, 0.99, None),
-        (None, 1, 1.0, -5.0, None),
-        (0.0, 1, 1.0, 30.0, (1.0, None)),
-        (0.99, 1, 1.0, 30.0, (1.0, None)),
-        (1.0, 1, 1.0, 30.0, (1.1, 1.0)),
-        (5.0, 1, 1.0, 30.0, (5.5, 5.0)),
-        (20.0, 1, 1.0, 30.0, (21.0, 20.0)),
-        (20.0, 1, 1.0, 21.0, (21.0, 20.0)),
-        (20.0, 1, 1.0, 20.9, None),
-        (1e9, 1, 1.0, 30.0, None),
-        (1e9, 1, 1.0, 4000.0, None),
-        (math.inf, 1, 1.0, 30.0, (1.0, None)),
-        (-3.0, 1, 1.0, 30.0, (1.0, None)),
-        (math.nan, 1, 1.0, 30.0, (1.0, None)),
-    ],
-    ids=[
-        "no hint",
-        "no repeat left",
-        "less than none left",
-        "just in time",
-        "too late",
-        "long too late",
-        "hint 0",
-        "shorter hint",
-        "hint as long as the backoff",
-        "hint, stretched by a tenth",
-        "hint, stretched by the backoff",
-        "hint, just in time",
-        "hint, too late with its stretch",
-        "hint of 31 years",
-        "hint of 31 years is not cut to the longest",
-        "hint without end is none",
-        "negative hint",
-        "hint that is no number",
-    ],
+    ("hint", "repeats_left", "seconds_left", "expected"),
+    WAITS.values(),
+    ids=WAITS.keys(),
 )
 def test_a_repeat_waits_for_backoff_and_hint(
     hint: float | None,
     repeats_left: int,
-    backoff: float,
     seconds_left: float,
     expected: tuple[float, float | None] | None,
 ) -> None:
-    """A repeat waits for the longer of both, if it is within the budget; else there is none.
-
-    `expected` is the seconds, and the hint that they follow.
-    """
+    """A repeat waits for the longer of both, if that is within the budget; else there is none."""
     error = RateLimited("too many", status=429, retry_after=hint)
     seconds = seconds_to_repeat(
-        error,
-        idempotent=True,
-        repeats_left=repeats_left,
-        backoff=backoff,
-        seconds_left=seconds_left,
+        error, idempotent=True, repeats_left=repeats_left, backoff=1, seconds_left=seconds_left
     )
     if expected is None:
         assert seconds is None
         return
     assert seconds == expected[0]
-    assert delay_after(error, backoff) == expected
+    assert delay_after(error, 1) == expected
