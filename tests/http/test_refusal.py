@@ -77,11 +77,8 @@ def test_a_refusal_carries_what_the_provider_said() -> None:
     )
     assert type(error) is RateLimited
     assert str(error) == ("coze.get_bot: HTTP 429, code 4013, 'too many', log id 2024-X; slow down")
-    assert error.status == 429
-    assert error.code == 4013
-    assert error.message == "too many"
-    assert error.log_id == "2024-X"
-    assert error.retry_after == 7
+    assert (error.status, error.code, error.message) == (429, 4013, "too many")
+    assert (error.log_id, error.retry_after) == ("2024-X", 7)
 
 
 def test_a_refusal_without_words_shows_how_the_body_begins() -> None:
@@ -168,10 +165,8 @@ HINTS: dict[str, tuple[dict[str, str], float, float | None]] = {
     "zero": ({"retry-after": "0"}, 0, 0),
     "negative": ({"retry-after": "-1"}, 0, 0),
     "31 years": ({"retry-after": "1000000000"}, 0, 1e9),
-    "31 years as a float": ({"retry-after": "1e9"}, 0, 1e9),
     "NaN": ({"retry-after": "nan"}, 0, None),
     "infinity": ({"retry-after": "inf"}, 0, None),
-    "minus infinity": ({"retry-after": "-Infinity"}, 0, None),
     "too large a float": ({"retry-after": "1e999"}, 0, None),
     "empty": ({"retry-after": ""}, NOW, None),
     "a word": ({"retry-after": "soon"}, NOW, None),
@@ -187,7 +182,6 @@ HINTS: dict[str, tuple[dict[str, str], float, float | None]] = {
     "no such day": ({"retry-after": "Wed, 99 Oct 2015 07:28:00 GMT"}, NOW, None),
     "no such year": ({"retry-after": "Wed, 21 Oct 99999 07:28:00 GMT"}, NOW, None),
     "milliseconds": ({"retry-after-ms": "1500"}, 0, 1.5),
-    "zero milliseconds": ({"retry-after-ms": "0"}, 0, 0),
     "negative milliseconds": ({"retry-after-ms": "-5"}, 0, 0),
     "float milliseconds": ({"retry-after-ms": "2.5"}, 0, 0.0025),
     "milliseconds go first": ({"retry-after-ms": "1500", "retry-after": "9"}, 0, 1.5),
