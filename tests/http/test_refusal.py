@@ -129,8 +129,8 @@ def test_a_header_goes_before_the_hint_of_a_body(
         (f"/login#t={SECRET}", "'/login',"),
         (f"?token={SECRET}", "another page,"),
         ("", "another page,"),
+        (None, "another page,"),
         # No URL at all.
-        ("https://[", "another page,"),
         ("https://[::1", "another page,"),
         ("//", "another page,"),
         ("\x00", "another page,"),
@@ -138,20 +138,16 @@ def test_a_header_goes_before_the_hint_of_a_body(
         ("\udcff\udcfe", "another page,"),
     ],
 )
-def test_a_redirect_is_reported_with_its_place_and_no_credential(location: str, place: str) -> None:
+def test_a_redirect_is_reported_with_its_place_and_no_credential(
+    location: str | None, place: str
+) -> None:
     """The error says where the redirect leads and what to set, and shows origin or path alone."""
-    error = refusal_error(InvalidRequest, answer(307, b"moved", {"location": location}), name="n")
+    headers = {} if location is None else {"location": location}
+    error = refusal_error(InvalidRequest, answer(307, b"moved", headers), name="n")
     text = str(error)
     assert f"it redirects to {place} which is not followed" in text
     assert "set base_url" in text
     assert SECRET not in f"{error} {error!r} {vars(error)!r}"
-
-
-def test_a_redirect_without_a_place_is_reported() -> None:
-    """A missing `Location` is another page."""
-    assert "it redirects to another page," in str(
-        refusal_error(InvalidRequest, answer(302), name="n")
-    )
 
 
 # --- how long the server asks to wait ---------------------------------------------------------
@@ -167,7 +163,6 @@ HINTS: dict[str, tuple[dict[str, str], float, float | None]] = {
     "31 years": ({"retry-after": "1000000000"}, 0, 1e9),
     "NaN": ({"retry-after": "nan"}, 0, None),
     "infinity": ({"retry-after": "inf"}, 0, None),
-    "too large a float": ({"retry-after": "1e999"}, 0, None),
     "empty": ({"retry-after": ""}, NOW, None),
     "a word": ({"retry-after": "soon"}, NOW, None),
     "two values": ({"retry-after": "5, 6"}, NOW, None),

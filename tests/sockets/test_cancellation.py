@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,6 @@ import anyio.lowlevel
 import pytest
 
 from asyncclient import SessionPool
-from asyncclient.providers.copyai import CopyAI
 from tests.sockets.conftest import PATIENCE, Peer, good
 
 if TYPE_CHECKING:
@@ -203,25 +201,3 @@ async def test_a_cancelled_request_frees_its_connection_at_once(serve: Serve) ->
             await asking
         assert (await pool.exchange(server.get(timeout=2))).body == b"{}"
         assert kept.value is not None
-
-
-@pytest.mark.parametrize("seed", range(2))
-async def test_cancelling_at_drawn_times_leaks_nothing(serve: Serve, seed: int) -> None:
-    """After a crowd of requests, many of them cancelled anywhere, every connection is free."""
-    rng = random.Random(seed)
-    server = await serve(rng.choice([in_parts, in_chunks]))
-    before = asyncio.all_tasks()
-    async with SessionPool(limit=3) as pool:
-        client = CopyAI(pool, api_key="k", base_url=server.origin)
-
-        async def asking(seconds: float) -> None:
-            with anyio.move_on_after(seconds):
-                await client.get_workflow_run("W", "R")
-
-        with anyio.fail_after(PATIENCE):
-            draws = [rng.choice([0, rng.uniform(0, 0.05), 60]) for _ in range(150)]
-            await asyncio.gather(*map(asking, draws))
-            # All connections at once: no cancelled request holds one.
-            await asyncio.gather(*(pool.exchange(server.get()) for _ in range(3)))
-        assert await is_fit(pool, server)
-    assert await no_task_is_left(before, server)

@@ -70,6 +70,18 @@ def flood(start: bytes, line: bytes) -> Script:
     return vice
 
 
+def drip(start: bytes, part: bytes) -> Script:
+    """Send the start, then the part again and again without end."""
+
+    async def vice(peer: Peer) -> None:
+        await peer.send(start)
+        while True:
+            await peer.send(part)
+            await anyio.sleep(0.001)
+
+    return vice
+
+
 BROKEN: dict[str, Script] = {
     "reset before the head": then_reset(),
     "reset inside the head": then_reset(HEAD, b"Content-Le"),
@@ -151,10 +163,12 @@ async def test_a_broken_answer_is_a_transport_error(vicious: Server, *, starts: 
         "inside the body": then_stall(PROMISE, b"half"),
         "inside a chunk": then_stall(CHUNKED, b"10\r\nhalf"),
         "before the last chunk": then_stall(CHUNKED, b"4\r\nhalf\r\n"),
+        "interim answers": drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
+        "a trickle": drip(CHUNKED, b"1\r\nx\r\n"),
     }
 )
-async def test_a_stall_is_a_timeout(vicious: Server, *, starts: bool) -> None:
-    """Wherever an answer stops coming, the request's timeout ends it, and the pool goes on."""
+async def test_an_answer_without_an_end_is_a_timeout(vicious: Server, *, starts: bool) -> None:
+    """The request's timeout ends a stall, and progress does not extend it; the pool goes on."""
     make = vicious.start if starts else vicious.get
     async with SessionPool(limit=1) as pool:
         with anyio.fail_after(PATIENCE), pytest.raises(RequestTimeout) as caught:
@@ -163,45 +177,11 @@ async def test_a_stall_is_a_timeout(vicious: Server, *, starts: bool) -> None:
         assert await outlives(pool, vicious)
 
 
-def drip(start: bytes, part: bytes) -> Script:
-    """Send the start, then the part again and again without end."""
-
-    async def vice(peer: Peer) -> None:
-        await peer.send(start)
-        while True:
-            await peer.send(part)
-            await anyio.sleep(0.001)
-
-    return vice
-
-
-@vices(
-    {
-        "interim answers": drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
-        "a trickle": drip(CHUNKED, b"1\r\nx\r\n"),
-    }
-)
-async def test_progress_does_not_extend_the_timeout(vicious: Server) -> None:
-    """The timeout is for the whole exchange: a server that goes on talking does not escape it."""
-    async with SessionPool(limit=1) as pool:
-        with anyio.fail_after(PATIENCE), pytest.raises(RequestTimeout):
-            await pool.exchange(vicious.get("/vice", timeout=0.1))
-        assert await outlives(pool, vicious)
-
-
 # --- what looks bad and is good ---------------------------------------------------------------
 
 
-async def one_byte_at_a_time(peer: Peer) -> None:
-    """Send a good answer byte by byte."""
-    for byte in PROMISE + b'"is a tea"':
-        await peer.send(bytes([byte]))
-        await anyio.lowlevel.checkpoint()
-
-
 @vices(
     {
-        "byte by byte": one_byte_at_a_time,
         "after an interim answer": then_go_on(
             b"HTTP/1.1 103 Early Hints\r\n\r\n", PROMISE, b'"is a tea"'
         ),
@@ -279,7 +259,7 @@ HANDSHAKES: dict[str, tuple[Script, str]] = {
 async def test_a_request_without_a_connection_was_not_sent(
     serve: Serve, authority: Authority, refusing: str, unreachable: str, fault: str, words: str
 ) -> None:
-    """A request whose connection is not made was certainly not sent, and may be repeated."""
+    """A request whose connection is not made was certainly not sent; the pool goes on."""
 
     async def greeted(peer: Peer) -> None:
         await peer.hello()
@@ -293,20 +273,12 @@ async def test_a_request_without_a_connection_was_not_sent(
     if fault in HANDSHAKES:
         origins[fault] = (await serve(greeted)).origin.replace("http:", "https:")
     seconds = 0.1 if words.endswith("in time") else PATIENCE
-    async with SessionPool(connect_timeout=seconds, ssl_context=authority.trusting) as pool:
+    context = authority.trusting
+    async with SessionPool(limit=1, connect_timeout=seconds, ssl_context=context) as pool:
         with anyio.fail_after(PATIENCE), pytest.raises(ConnectFailed, match=words) as caught:
             await pool.exchange(request_to(origins[fault], body=b"{}"))
-    assert (caught.value.sent, caught.value.permanent) == (False, False)
-
-
-async def test_the_pool_works_after_a_refused_connection(serve: Serve, refusing: str) -> None:
-    """A refused connection leaves the pool fit for use, of that origin and of others."""
-    server = await serve(good)
-    async with SessionPool(limit=1) as pool:
-        for _ in range(3):
-            with pytest.raises(ConnectFailed):
-                await pool.exchange(request_to(refusing))
-            assert await outlives(pool, server)
+        assert (caught.value.sent, caught.value.permanent) == (False, False)
+        assert await outlives(pool, await serve(good))
 
 
 # --- keep-alive -------------------------------------------------------------------------------

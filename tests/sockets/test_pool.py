@@ -422,22 +422,6 @@ async def test_a_cancelled_closing_closes_all_sockets(serve: Serve, steps: int |
         await server.was_left()
 
 
-async def test_a_cancelled_user_closes_its_pool(serve: Serve) -> None:
-    """A task that is cancelled in a request leaves its `async with` with all sockets closed."""
-    server = await serve(silent)
-
-    async def use() -> None:
-        async with SessionPool() as pool:
-            await pool.exchange(server.get())
-
-    task = asyncio.create_task(use())
-    await server.was_asked()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await server.was_left()
-
-
 async def test_closing_does_not_wait_for_a_peers_farewell(
     serve: Serve, authority: Authority
 ) -> None:
