@@ -236,7 +236,6 @@ def test_plain_http_to_another_machine_must_be_meant(host: str) -> None:
         ("api.coze.cn", "is not an http.* pass one like 'https://"),
         ("//api.coze.cn", "is not an http"),
         ("ftp://api.coze.cn", "is not an http"),
-        ("https://", "is not an http"),
         ("https://api.coze.cn/\r\nx", "is not"),
         ("https://api\t.coze.cn", "is not"),
         ("https://api coze.cn", "is not"),
@@ -338,7 +337,6 @@ def nested(depth: int) -> object:
 
 
 WRITTEN: dict[str, tuple[object, str]] = {
-    "empty": ("", '""'),
     "nested": ({"a": [1, 2.5, None, True]}, '{"a":[1,2.5,null,true]}'),
     "mappings": (MappingProxyType({"a": MappingProxyType({"b": 1})}), '{"a":{"b":1}}'),
     "struct": (Amount(2.5), '{"euros":2.5}'),
@@ -378,7 +376,6 @@ def test_what_has_no_form_in_json_is_refused_by_name(value: object) -> None:
 
 LOST: dict[str, object] = {
     "alone": math.nan,
-    "nan": {"x": math.nan},
     "infinity in a list": {"x": [1.0, math.inf]},
     "further down": {"x": {"y": (-math.inf,)}},
     "in a struct": [Amount(math.nan)],

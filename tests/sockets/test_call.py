@@ -148,9 +148,7 @@ STARTS: dict[str, tuple[Response | Exception, int, bool]] = {
     "429": (status(429), 4, False),
     # It did not happen, and would fail again.
     "bad certificate": (ConnectFailed("certificate", permanent=True), 1, False),
-    "302": (status(302), 1, False),
     "401": (status(401), 1, False),
-    "404": (status(404), 1, False),
     # The provider may have acted.
     "broken": (TransportError("broken"), 1, True),
     "timeout": (RequestTimeout("slow"), 1, True),

@@ -17,7 +17,7 @@ import pytest
 from rich.pretty import pretty_repr
 
 from asyncclient import Poller, SessionPool, Task, encode_ref, wait_until_done
-from asyncclient.errors import AsyncClientError, AuthenticationFailed
+from asyncclient.errors import AsyncClientError, AuthenticationFailed, TransportError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze, CozeJWT
 from asyncclient.testing import ScriptedTransport, reply
@@ -236,10 +236,12 @@ async def test_no_repr_shows_a_credential(serve: Serve) -> None:
     async def good(peer: Peer) -> None:
         while True:
             coze = (await peer.asked()).target.startswith(b"/v1/")
+            ends = len(server.asked) % 2
+            word = ((b"NEW", b"COMPLETE"), (b"Running", b"Success"))[coze][ends]
             await peer.answer(
-                b'{"code": 0, "execute_id": "9", "data": [{"execute_status": "Success"}]}'
+                b'{"code": 0, "execute_id": "9", "data": [{"execute_status": "%s"}]}' % word
                 if coze
-                else b'{"data": {"id": "R", "status": "COMPLETE"}}'
+                else b'{"data": {"id": "R", "status": "%s"}}' % word
             )
 
     server = await serve(good)
@@ -275,6 +277,15 @@ async def test_a_credential_that_an_answer_repeats_is_in_no_error(
         with pytest.raises(AsyncClientError) as caught:
             await ask
         check_error(caught.value)
+
+
+async def test_a_credential_in_a_note_is_hidden() -> None:
+    """A transport's own error may quote the credential in its message and in its notes."""
+    error = TransportError(f"broken: {SECRETS['token']}")
+    error.add_note(f"Bearer {SECRETS['token']}")
+    with pytest.raises(TransportError) as caught:
+        await Coze(ScriptedTransport([error]), token=SECRETS["token"]).start_workflow("1")
+    check_error(caught.value)
 
 
 async def test_a_short_word_is_not_taken_for_a_credential() -> None:
