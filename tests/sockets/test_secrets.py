@@ -139,6 +139,7 @@ BROKEN_OR_BAD = {
     "down": b"HTTP/1.1 503 Service Unavailable\r\n\r\n{}",
     "html": b"HTTP/1.1 200 OK\r\n\r\n<html>",
     "another shape": b'HTTP/1.1 200 OK\r\n\r\n{"code": 0, "data": "?", "status": 1}',
+    "strange word": b'HTTP/1.1 200 OK\r\n\r\n{"code": 0, "data": [{"execute_status": "?"}]}',
     "too long": b"HTTP/1.1 200 OK\r\n\r\n" + bytes(5000),
 }
 NOT_SENT = ["refused", "unknown host", "bad certificate", "no TLS"]
@@ -152,9 +153,6 @@ async def test_no_failure_shows_a_credential(
     was_sent = vice not in NOT_SENT
 
     async def vicious(peer: Peer) -> None:
-        if vice == "no TLS":
-            await peer.hello()
-            return
         await peer.asked()
         if vice == "reset":
             peer.reset()
@@ -171,7 +169,8 @@ async def test_no_failure_shows_a_credential(
     }
     async with SessionPool(max_body=4096) as pool:
         for client in clients(pool, origins.get(vice, server.origin)):
-            for ask in every_way(client)[: None if was_sent else 1]:
+            ways = every_way(client)
+            for ask in ways[2:] if vice == "strange word" else ways if was_sent else ways[:1]:
                 with pytest.raises(AsyncClientError) as caught:
                     await ask()
                 check_error(caught.value)
