@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.pretty import pretty_repr
 
 from asyncclient._http.message import Answer, Endpoint, Request, Response
-from asyncclient.providers._reading import enveloped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -107,21 +106,3 @@ def test_an_answer_remembers_its_response_apart_from_its_fields() -> None:
     assert received == Listing([])
     assert msgspec.json.encode(received) == b'{"data":[]}'
     assert all(SECRET not in text and "Response" not in text for text in shown(received))
-
-
-class Wrapped(msgspec.Struct):
-    """An envelope."""
-
-    data: Listing | int
-
-
-def test_an_endpoint_opens_its_envelope() -> None:
-    """What stands in the envelope is the answer, and remembers the response if it can."""
-    wrapped = msgspec.json.Decoder(Wrapped)
-    response = answer(200, b'{"data": {"data": []}}')
-    endpoint = enveloped("n", "POST", lambda one: wrapped.decode(one.body), idempotent=False)
-    assert (endpoint.name, endpoint.method, endpoint.idempotent) == ("n", "POST", False)
-    opened = endpoint.read(response)
-    assert isinstance(opened, Listing)
-    assert opened.response is response
-    assert endpoint.read(answer(200, b'{"data": 5}')) == 5

@@ -1,0 +1,285 @@
+"""Reading what a provider answers: refusals and envelopes, quoted numbers, JSON in text."""
+
+from __future__ import annotations
+
+import json
+from typing import cast
+
+import msgspec
+import pytest
+from hypothesis import assume, given, strategies as st
+
+from asyncclient._http import Answer, Response, error_type, refusal_error
+from asyncclient.errors import APIError, DecodeError, QuotaExceeded
+from asyncclient.providers._reading import (
+    as_int,
+    as_object,
+    decode_or_none,
+    enveloped,
+    open_json,
+    read_answer,
+)
+
+
+class Item(msgspec.Struct):
+    """A member of a list in an answer."""
+
+    execute_id: str
+
+
+class Listing(Answer):
+    """An answer with a list in it."""
+
+    data: list[Item]
+
+
+LISTING = msgspec.json.Decoder(Listing)
+ANYTHING = msgspec.json.Decoder(object)
+
+
+def answer(status: int, body: bytes) -> Response:
+    """Return an HTTP answer."""
+    return Response(status, {}, body)
+
+
+# --- answers and refusals ---------------------------------------------------------------------
+
+
+def no_refusal(_response: Response, _name: str) -> None:
+    """Say of any answer that it is no refusal."""
+
+
+def quota(response: Response, name: str) -> APIError:
+    """Say of any answer that it is one."""
+    return refusal_error(QuotaExceeded, response, name=name, code=4028)
+
+
+def never(_answer: object) -> bool:
+    """Say of no answer that it is a refusal."""
+    return False
+
+
+def has_no_items(listing: Listing) -> bool:
+    """Say of an empty list that it is a refusal."""
+    return not listing.data
+
+
+def test_a_good_answer_is_decoded() -> None:
+    """An answer of the declared shape is returned, if it is no refusal."""
+    good = answer(200, b'{"data": [{"execute_id": "7"}]}')
+    assert read_answer("n", LISTING, good, quota, never) == Listing([Item("7")])
+    assert read_answer("n", LISTING, good, quota, has_no_items) == Listing([Item("7")])
+
+
+def test_a_refusal_of_another_shape_goes_before_its_shape() -> None:
+    """A 2xx that does not decode is the provider's refusal if it is one, else a misfit."""
+    misfit = answer(200, b'{"code": 4028, "data": null}')
+    with pytest.raises(QuotaExceeded) as refused:
+        read_answer("n", LISTING, misfit, quota, never)
+    assert isinstance(refused.value.__cause__, DecodeError)
+    with pytest.raises(DecodeError):
+        read_answer("n", LISTING, misfit, no_refusal, never)
+
+
+def test_an_answer_of_the_declared_shape_may_be_a_refusal() -> None:
+    """What says no is an error, the provider's own or else one of no special kind."""
+    no = answer(200, b'{"data": []}')
+    with pytest.raises(QuotaExceeded):
+        read_answer("n", LISTING, no, quota, has_no_items)
+    with pytest.raises(APIError, match="n: HTTP 200") as refused:
+        read_answer("n", LISTING, no, no_refusal, has_no_items)
+    assert type(refused.value) is APIError
+
+
+@pytest.mark.parametrize("status", [199, 302, 404, 500])
+def test_a_status_that_is_no_success_is_never_decoded(status: int) -> None:
+    """Outside 2xx the answer is an error: the provider's own, else that of the status."""
+    response = answer(status, b'{"data": []}')
+    with pytest.raises(QuotaExceeded):
+        read_answer("n", LISTING, response, quota, never)
+    with pytest.raises(APIError) as refused:
+        read_answer("n", LISTING, response, no_refusal, never)
+    assert type(refused.value) is error_type(status)
+    assert refused.value.status == status
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b"\xff", b"[" * 100_000])
+def test_an_answer_that_says_nothing_of_itself_is_no_refusal(body: bytes) -> None:
+    """A gateway's page, an empty body or nested garbage is no refusal in the provider's words."""
+    assert decode_or_none(msgspec.json.Decoder(Item), answer(502, body)) is None
+    assert decode_or_none(msgspec.json.Decoder(Item), answer(502, b'{"execute_id":"7"}')) == Item(
+        "7"
+    )
+
+
+# --- numbers and objects ----------------------------------------------------------------------
+
+
+NUMBERS = {
+    "None": (None, None),
+    "number": (7, 7),
+    "quoted": ("7", 7),
+    "empty": ("", None),
+    "negative": ("-7", None),
+    "float": ("7.5", None),
+    "space": (" 7", None),
+    "other digits": ("\u0667", None),
+    "superscript": ("²", None),
+    "longer than Python reads": ("9" * 5000, None),
+}
+
+
+@pytest.mark.parametrize(("value", "number"), NUMBERS.values(), ids=NUMBERS.keys())
+def test_a_number_may_come_quoted(value: int | str | None, number: int | None) -> None:
+    """A number in text is a number, and any other text is none, without an error."""
+    assert as_int(value) == number
+
+
+@pytest.mark.parametrize("value", [None, [], "{}", 1], ids=repr)
+def test_only_an_object_is_an_object(value: object) -> None:
+    """A decoded JSON object is returned itself, and any other value is None."""
+    assert as_object(value) is None
+    decoded: dict[str, object] = {}
+    assert as_object(decoded) is decoded
+
+
+# --- JSON in text -----------------------------------------------------------------------------
+
+
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**60), 2**60), st.text("abc 123-é", max_size=8)
+)
+
+
+def containers(inner: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    """Draw arrays and objects of what is given."""
+    return st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+
+
+# Any JSON value without JSON in its texts.
+VALUES = st.recursive(cast("st.SearchStrategy[object]", LEAVES), containers, max_leaves=12)
+
+
+def is_open(text: str) -> bool:
+    """Return whether a text is JSON of a kind that is opened."""
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return value is None or isinstance(value, dict | list)
+
+
+@given(st.text())
+def test_a_text_that_is_no_json_stays_as_it_is(text: str) -> None:
+    """Plain text comes back untouched, spaces around it included."""
+    assume(not is_open(text))
+    assert open_json(text) == text
+    assert open_json({"a": [text]}) == {"a": [text]}
+
+
+LONE = ["", " ", "7", "1" * 23, "-1.5", "1e5", "true", "false", '"text"', '"{}"', "NaN", "None"]
+NO_JSON = ["{not json}", "[1, 2", "{'a': 1}", "nul", "nullnull", "[1] [2]", "["]
+
+
+@pytest.mark.parametrize("text", [*LONE, *NO_JSON])
+def test_a_lone_value_in_text_stays_text(text: str) -> None:
+    """A number, a truth value or a quoted text may be an id or an answer: it stays text."""
+    assert open_json(text) == text
+    assert open_json({"a": [text]}) == {"a": [text]}
+
+
+@given(VALUES)
+def test_a_value_without_json_in_it_stays_as_it_is(value: object) -> None:
+    """Only JSON in text is changed."""
+    assert open_json(value) == value
+
+
+@given(st.lists(VALUES) | st.dictionaries(st.text(max_size=5), VALUES), st.integers(0, 3))
+def test_an_array_or_object_in_text_is_opened(value: object, spaces: int) -> None:
+    """JSON in text, and in texts inside it, is opened to the value that was written."""
+    once = " " * spaces + json.dumps(value) + "\n" * spaces
+    assert open_json(once) == value
+    twice = json.dumps({"output": once, "plain": "words"})
+    assert open_json(twice) == {"output": value, "plain": "words"}
+    assert open_json([{"data": twice}]) == [{"data": {"output": value, "plain": "words"}}]
+
+
+@pytest.mark.parametrize("text", ["null", " null\n"], ids=repr)
+def test_a_null_in_text_is_none(text: str) -> None:
+    """The text `null` means that there is nothing, at the top and inside."""
+    assert open_json(text) is None
+    assert open_json({"output": text}) == {"output": None}
+
+
+def layers(number: int) -> str:
+    """Write JSON in JSON in JSON, of this depth."""
+    text = "core"
+    for _ in range(number):
+        text = json.dumps({"in": text})
+    return text
+
+
+@pytest.mark.parametrize(
+    ("written", "bound", "opened"),
+    [(1, 8, 1), (8, 8, 8), (9, 8, 8), (12, 8, 8), (3, 1, 1), (3, 0, 0), (3, 3, 3)],
+)
+def test_a_bounded_number_of_layers_is_opened(written: int, bound: int, opened: int) -> None:
+    """Opening stops at the bound of layers, eight by default, and leaves the rest as text."""
+    value = open_json(layers(written), bound)
+    if bound == 8:
+        assert value == open_json(layers(written))
+    for _ in range(opened):
+        inside = as_object(value)
+        assert inside is not None
+        value = inside["in"]
+    assert value == layers(written - opened)
+
+
+def test_the_caller_keeps_its_own_value() -> None:
+    """Opening makes a new value, and leaves the given one alone."""
+    value: dict[str, object] = {"a": ["[1]"], "b": "null"}
+    assert open_json(value) == {"a": [[1]], "b": None}
+    assert value == {"a": ["[1]"], "b": "null"}
+
+
+@pytest.mark.parametrize("depth", [100, 600, 5_000, 100_000])
+@pytest.mark.parametrize(
+    ("opening", "closing"), [("[", "]"), ('{"a":', "}")], ids=["arrays", "objects"]
+)
+def test_deep_nesting_in_text_is_opened_or_left(opening: str, closing: str, depth: int) -> None:
+    """Text nested deeper than Python can follow stays text; what stands beside it is opened."""
+    text = opening * depth + "1" + closing * depth
+    opened = as_object(open_json({"deep": text, "plain": '{"a": 1}'}))
+    assert opened is not None
+    assert opened["deep"] == text or isinstance(opened["deep"], list | dict)
+    assert opened["plain"] == {"a": 1}
+
+
+@pytest.mark.parametrize("depth", [600, 5_000])
+def test_a_value_nested_too_deeply_to_follow_is_left(depth: int) -> None:
+    """A value that is nested deeper than Python can follow comes back, and raises nothing."""
+    value: object = "core"
+    for _ in range(depth):
+        value = [value]
+    assert isinstance(open_json(value), list)
+
+
+# --- envelopes ---
+
+
+class Wrapped(msgspec.Struct):
+    """An envelope."""
+
+    data: Listing | int
+
+
+def test_an_endpoint_opens_its_envelope() -> None:
+    """What stands in the envelope is the answer, and remembers the response if it can."""
+    wrapped = msgspec.json.Decoder(Wrapped)
+    response = answer(200, b'{"data": {"data": []}}')
+    endpoint = enveloped("n", "POST", lambda one: wrapped.decode(one.body), idempotent=False)
+    assert (endpoint.name, endpoint.method, endpoint.idempotent) == ("n", "POST", False)
+    opened = endpoint.read(response)
+    assert isinstance(opened, Listing)
+    assert opened.response is response
+    assert endpoint.read(answer(200, b'{"data": 5}')) == 5
