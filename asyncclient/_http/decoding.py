@@ -21,7 +21,7 @@ def decode(decoder: msgspec.json.Decoder[T], response: Response, name: str) -> T
     try:
         return decoder.decode(response.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = str(error) or type(error).__name__
+        reason = str(error)
     excerpt = response.body[:_EXCERPT].decode("utf-8", "replace")
     where = _PATH_IN_MESSAGE.search(reason)
     msg = f"{name}: HTTP {response.status} with an unexpected body: {reason}; it begins {excerpt!r}"

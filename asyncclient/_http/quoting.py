@@ -108,8 +108,7 @@ def encode_argument(name: str, value: object) -> msgspec.Raw:
         plain: object = msgspec.to_builtins(value, builtin_types=[msgspec.Raw], enc_hook=_as_dict)
         encoded, finite = msgspec.json.encode(plain), _is_finite(plain)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        reason = str(error) or type(error).__name__
-        msg = f"{name} cannot be written as JSON: {reason}; pass texts, numbers, lists and mappings"
+        msg = f"{name} cannot be written as JSON: {error}; pass texts, numbers, lists and mappings"
         raise TypeError(msg) from None
     if not finite:
         msg = f"{name}: NaN and infinity have no form in JSON: leave them out, or send a text"

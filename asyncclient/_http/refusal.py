@@ -130,9 +130,7 @@ def _number(text: str | None) -> float | None:
 def _unix_time(text: str | None) -> float:
     """Return the Unix time of an HTTP date; 0 when it is none."""
     try:
-        moment = parsedate_to_datetime(text) if text else None
-        if moment is None:
-            return 0.0
+        moment = parsedate_to_datetime(text or "")
         # A date without a zone is in GMT (RFC 9110, section 5.6.7), not in this machine's.
         return moment.timestamp() if moment.tzinfo else float(timegm(moment.timetuple()))
     except (ValueError, OverflowError):
