@@ -57,7 +57,7 @@ _COLUMNS = ("Fault", "Reaches the provider", "Time", *OPERATIONS)
 def row(fault: Fault, outcomes: Mapping[Operation, str]) -> str:
     """Write one fault's line of the table."""
     name = f"{fault.name} ({fault.what})" if fault.what else fault.name
-    time = "" if fault.takes == "no time" else f"`{fault.takes}`"
+    time = f"`{fault.takes}`" if fault.takes else ""
     cells = (
         name,
         "yes" if fault.reaches_provider else "no",

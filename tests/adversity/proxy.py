@@ -1,8 +1,8 @@
-"""A proxy on real TCP that stands between a pool and a provider, and spoils what it is told to.
+"""A proxy on real TCP that stands between a pool and a provider, and spoils what is ordered.
 
 It reads whole requests, passes each on over a connection of its own, and sends the whole answer
-back: so long as nothing is ordered, nobody notices it. What is ordered is a coroutine function
-that does with its `Wire` (a connection) or its `Exchange` (a request) what it likes.
+back. What is ordered is a function that does with its `Wire` (a connection) or its `Exchange` (a
+request) what it likes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Self, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 from tests.wire import Wire
 
@@ -36,11 +36,6 @@ class Message:
         """All of its bytes."""
         return self.head + self.body
 
-    @property
-    def first_line(self) -> str:
-        """The request line, or the status line."""
-        return self.head.partition(b"\r\n")[0].decode("latin-1")
-
 
 def promised(head: bytes) -> int:
     """Return how long a body is by its head's `Content-Length`."""
@@ -54,6 +49,20 @@ async def read_message(reader: asyncio.StreamReader) -> Message:
     """Read a head, and the body that it promises."""
     head = await reader.readuntil(BLANK_LINE)
     return Message(head, await reader.readexactly(promised(head)))
+
+
+How: TypeAlias = Literal["close", "reset", "drop"]
+
+
+async def hang_up(link: Wire, how: How) -> None:
+    """Give a connection up: by an orderly close, a reset, or a close without TLS's farewell."""
+    match how:
+        case "close":
+            await link.end()
+        case "reset":
+            link.reset()
+        case "drop":
+            link.drop()
 
 
 class Exchange:
@@ -103,7 +112,7 @@ class FaultProxy:
     ) -> None:
         self._provider_port = provider_port
         self._tls = tls
-        # Bound from the first, so that nobody else gets the port while connections are refused.
+        # Bound from the first, so that no one else gets the port while connections are refused.
         # With its protocol said, or asyncio would leave Nagle's algorithm on.
         self._listener = socket.socket(proto=socket.IPPROTO_TCP)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

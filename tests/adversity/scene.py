@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, repeat
 from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 import anyio
 import trustme
@@ -39,11 +40,12 @@ PROVIDERS: tuple[Provider, ...] = ("coze", "copyai")
 
 WAIT_TIMEOUT = 20.0
 NAME = "provider.invalid"
-SECRET = "not-to-be-told"
+SECRET = "not-to-be-shown"
 MARKER = "the start"
 WORKFLOW = "7350583675492311040"
-# So many connections, or requests, of one operation meet the fault.
+# How many connections, or requests, of one operation meet the fault.
 TIMES: dict[Operation, int] = {"start": 1, "poll": 1, "wait": 2, "list": 1}
+EVERY = 1_000_000
 
 # --- the clock and the names ------------------------------------------------------------------
 
@@ -57,7 +59,7 @@ class Names(asyncio.SelectorEventLoop):
     """A loop in which one name is looked up here: no server is asked for it.
 
     Attributes:
-        misses: so many lookups of it fail, then it is found on loopback.
+        misses: how many lookups of it fail before it is found on loopback.
     """
 
     misses = math.inf
@@ -115,35 +117,26 @@ def trusting() -> ssl.SSLContext:
 
 
 @functools.cache
-def certificate(
-    *, by: str = "friend", name: str = "127.0.0.1", expired: bool = False
-) -> ssl.SSLContext:
-    """Make a server's context."""
+def certificate_at(place: Place | None) -> ssl.SSLContext | None:
+    """Make the server's context at a place; None where it speaks no TLS."""
     past = datetime(2001, 1, 1, tzinfo=UTC)
-    issued = (
-        authority(by).issue_cert(name, not_before=past, not_after=past.replace(year=2002))
-        if expired
-        else authority(by).issue_cert(name)
-    )
+    friend = authority("friend")
+    match place:
+        case "good certificate":
+            issued = friend.issue_cert("127.0.0.1")
+        case "certificate for another name":
+            issued = friend.issue_cert("example.com")
+        case "expired certificate":
+            then = past.replace(year=2002)
+            issued = friend.issue_cert("127.0.0.1", not_before=past, not_after=then)
+        case "certificate of a stranger":
+            issued = authority("stranger").issue_cert("127.0.0.1")
+        case _:
+            return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with issued.private_key_and_cert_chain_pem.tempfile() as path:
         context.load_cert_chain(path)
     return context
-
-
-def certificate_at(place: Place | None) -> ssl.SSLContext | None:
-    """Return what the proxy shows at a place; None where it speaks no TLS."""
-    match place:
-        case "good certificate":
-            return certificate()
-        case "certificate for another name":
-            return certificate(name="example.com")
-        case "expired certificate":
-            return certificate(expired=True)
-        case "certificate of a stranger":
-            return certificate(by="stranger")
-        case _:
-            return None
 
 
 # --- what is done through it ------------------------------------------------------------------
@@ -202,29 +195,25 @@ class Scene:
                 "list": lambda: copyai.list_workflow_runs("WCFG-1"),
             }
 
-    def befall(self, times: int) -> None:
-        """Let the fault come: to the next connections and requests, or for ever at its place."""
+    def spoil(self, times: int) -> None:
+        """Let as many of the next connections and requests meet the fault, and then none."""
         fault, proxy = self.fault, self.proxy
-        proxy.connection_faults = (
-            repeat(fault.on_connect)
-            if fault.place == "plain http on a TLS port"
-            else chain(repeat(fault.on_connect, times), repeat(None))
-        )
+        proxy.connection_faults = chain(repeat(fault.on_connect, times), repeat(None))
         proxy.request_faults = chain(repeat(fault.on_request, times), repeat(None))
 
-    def pass_by(self) -> None:
-        """Let nothing go wrong any longer."""
-        self.proxy.connection_faults = repeat(None)
-        self.proxy.request_faults = repeat(None)
+
+def port_of(url: str) -> int:
+    """Return the port in a URL."""
+    return urlsplit(url).port or 0
 
 
 async def set_scene(fault: Fault, provider: Provider, stack: AsyncExitStack) -> tuple[Scene, str]:
     """Build a scene, and return it with the origin that its client is sent to."""
     sim = await stack.enter_async_context(Simulator())
-    port = int((sim.coze_url if provider == "coze" else sim.copyai_url).split(":")[2].split("/")[0])
+    port = port_of(sim.coze_url if provider == "coze" else sim.copyai_url)
     proxy = FaultProxy(port, certificate_at(fault.place))
     stack.push_async_callback(proxy.close)
-    if fault.place not in {"nobody listens", "nobody listens at first"}:
+    if fault.place not in {"no listener", "no listener at first"}:
         await proxy.listen()
     origin = proxy.origin
     match fault.place:
@@ -233,9 +222,9 @@ async def set_scene(fault: Fault, provider: Provider, stack: AsyncExitStack) -> 
             loop = asyncio.get_running_loop()
             assert isinstance(loop, Names)
             loop.misses = 1 if fault.place == "unknown name at first" else math.inf
-        case "nobody accepts":
+        case "full queue":
             origin = stack.enter_context(full_queue())
-        case "plain http on a TLS port":
+        case "no TLS":
             origin = origin.replace("http:", "https:")
         case _:
             pass
@@ -305,13 +294,13 @@ async def observe(fault: Fault, operation: Operation, provider: Provider) -> Obs
             await anyio.sleep(0.02)
             proxy.requests.clear()
             proxy.passed_on.clear()
-        scene.befall(TIMES[operation])
+        scene.spoil(EVERY if fault.place == "no TLS" else TIMES[operation])
         began = anyio.current_time()
         error = await end_of(through[operation](), fault, proxy)
         elapsed = anyio.current_time() - began
         idle = ", 0 requests active," in repr(scene.pool)
         requests, passed_on = len(proxy.requests), len(proxy.passed_on)
-        scene.pass_by()
+        scene.spoil(0)
         # At a place that is bad for good, the pool must still serve another one.
         if fault.place not in {None, "good certificate"}:
             through = await scene.operations(scene.direct)
@@ -328,11 +317,11 @@ async def observe(fault: Fault, operation: Operation, provider: Provider) -> Obs
 async def end_of(doing: Awaitable[object], fault: Fault, proxy: FaultProxy) -> Exception | None:
     """Return how an operation ends: its error, or None for a good answer."""
     async with asyncio.TaskGroup() as group:
-        if fault.place == "nobody listens at first":
+        if fault.place == "no listener at first":
             group.create_task(listen_soon(proxy))
         try:
             await doing
-        except Exception as error:  # noqa: BLE001  (the test looks at whatever it is)
+        except Exception as error:  # noqa: BLE001  (the test looks at it)
             return error
     return None
 
