@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from itertools import repeat
 from typing import Literal, NoReturn
 
 import anyio
@@ -14,6 +15,7 @@ from asyncclient import SessionPool
 from asyncclient._http import Request
 from asyncclient.errors import TransportError
 from asyncclient.providers.copyai import CopyAI
+from tests.adversity.proxy import FaultProxy
 from tests.adversity.scene import NAME, VirtualTimeNames, virtual_loop
 from tests.wire import Wire, full_queue
 
@@ -25,7 +27,7 @@ class SlowNames(VirtualTimeNames):
     """A loop in which a name is neither found nor missed."""
 
     async def getaddrinfo(self, *_: object, **__: object) -> NoReturn:
-        """Take for ever."""
+        """Never answer."""
         await anyio.sleep_forever()
         raise AssertionError
 
@@ -33,22 +35,19 @@ class SlowNames(VirtualTimeNames):
 @contextlib.asynccontextmanager
 async def stuck_at(where: Where, heard: list[bytes]) -> AsyncGenerator[str]:
     """Give an origin at which a start gets so far and no further; note what is heard there."""
-    with contextlib.ExitStack() as stack:
-        if where == "connection":
-            yield stack.enter_context(full_queue())
-            return
+    if where == "connection":
+        with full_queue() as origin:
+            yield origin
+        return
 
-        async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            link = Wire(reader, writer, 0)
-            with contextlib.suppress(OSError):
-                while data := await reader.read(65536):
-                    heard.append(data)
-            await link.end()
+    async def listen(link: Wire) -> None:
+        while data := await link.reader.read(65536):
+            heard.append(data)
 
-        async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            host = NAME if where == "name" else "127.0.0.1"
-            yield f"{'https' if where == 'handshake' else 'http'}://{host}:{port}"
+    async with FaultProxy(0) as server:
+        server.connection_faults = repeat(listen)
+        host = NAME if where == "name" else "127.0.0.1"
+        yield f"{'https' if where == 'handshake' else 'http'}://{host}:{server.port}"
 
 
 async def start(where: Where, *, closing: bool) -> tuple[object, bytes, float]:
@@ -80,27 +79,16 @@ async def start(where: Where, *, closing: bool) -> tuple[object, bytes, float]:
     return starting.exception(), b"".join(heard), elapsed
 
 
-def run(where: Where, *, closing: bool) -> tuple[object, bytes, float]:
-    """Do the same in a loop of its own."""
+@pytest.mark.parametrize("closing", [False, True], ids=["out of time", "pool closed"])
+@pytest.mark.parametrize("where", WHERE)
+def test_a_start_that_never_left_ends_in_time_and_has_not_started(
+    where: Where, *, closing: bool
+) -> None:
+    """Its time or the closing of its pool ends it; nothing was sent, and its error says so."""
     with asyncio.Runner(loop_factory=SlowNames if where == "name" else virtual_loop) as runner:
-        return runner.run(start(where, closing=closing))
-
-
-@pytest.mark.parametrize("closing", [False, True], ids=["out of time", "pool closed"])
-@pytest.mark.parametrize("where", WHERE)
-def test_a_stuck_start_ends_in_time(where: Where, *, closing: bool) -> None:
-    """Wherever it is stuck, its time or the closing of its pool ends it, and nothing was heard."""
-    error, heard, elapsed = run(where, closing=closing)
-    assert isinstance(error, TransportError)
-    assert b"POST" not in heard
-    assert elapsed == pytest.approx(0.5 if closing else 2, abs=0.2)
-
-
-@pytest.mark.parametrize("closing", [False, True], ids=["out of time", "pool closed"])
-@pytest.mark.parametrize("where", WHERE)
-def test_a_start_that_never_left_has_not_started(where: Where, *, closing: bool) -> None:
-    """Ended before it had a connection, it was not sent, and its error says so."""
-    error, _, _ = run(where, closing=closing)
+        error, heard, elapsed = runner.run(start(where, closing=closing))
     assert isinstance(error, TransportError)
     assert not error.sent
     assert not error.may_have_started
+    assert b"POST" not in heard
+    assert elapsed == pytest.approx(0.5 if closing else 2, abs=0.2)

@@ -1,11 +1,11 @@
-"""A start is sent once: wherever its connection is cut, and whatever its error then says."""
+"""A start is sent once, wherever its connection is cut and however its answer is spoilt."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import repeat
 from typing import Literal
 
 import anyio
@@ -15,12 +15,17 @@ from asyncclient import SessionPool
 from asyncclient.errors import APIError, AsyncClientError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
-from tests.adversity.proxy import BLANK_LINE, Message, promised, read_message
+from tests.adversity.proxy import (
+    BLANK_LINE,
+    FaultProxy,
+    How,
+    OnConnect,
+    hang_up,
+    promised,
+    read_message,
+)
 from tests.adversity.scene import PROVIDERS, Provider, virtual_loop
 from tests.wire import Wire
-
-How = Literal["close", "reset", "drop"]
-Call = Callable[[], Awaitable[object]]
 
 ANSWERS: dict[Provider, bytes] = {
     "coze": b'{"code":0,"msg":"","execute_id":"7","debug_url":"https://www.coze.cn/work_flow?e=7"}',
@@ -38,8 +43,8 @@ class Cut:
 
     Attributes:
         within: the request that starts something, or the answer to it.
-        at: after so many bytes of it, all of it where it is shorter; so many before its end where
-            it is negative.
+        at: how many bytes of it come, all of it where it is shorter; how many before its end are
+            left out where it is negative.
         how: an orderly close, a reset, or a close that leaves what has come unread.
         kept: whether the start goes over a connection that has served a request before.
         every: whether later connections are cut alike.
@@ -54,59 +59,45 @@ class Cut:
 
 @dataclass
 class CuttingProvider:
-    """A provider on real TCP that cuts its connections, and counts the starts that came whole."""
+    """Cuts its connections, and counts the starts that came whole."""
 
     cut: Cut
     answer: bytes
     whole_starts: int = 0
     cuts: int = 0
-    serving: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
-    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, link: Wire) -> None:
         """Serve one connection."""
-        task = asyncio.get_running_loop().create_task(self._serve(Wire(reader, writer, 0)))
-        self.serving.add(task)
-        task.add_done_callback(self.serving.discard)
-
-    async def _serve(self, link: Wire) -> None:
-        try:
-            if self.cut.kept and not self.cuts:
-                await read_message(link.reader)
-                await link.send(self._whole(b"{}"))
-            while self.cut.every or not self.cuts:
-                await self._serve_and_cut(link)
-            while True:
-                await read_message(link.reader)
-                self.whole_starts += 1
-                await link.send(self._whole(self.answer))
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            await link.end()
+        if self.cut.kept and not self.cuts:
+            await read_message(link.reader)
+            await link.send(whole(b"{}"))
+        if self.cut.every or not self.cuts:
+            await self._serve_and_cut(link)
+            return
+        while True:
+            await read_message(link.reader)
+            self.whole_starts += 1
+            await link.send(whole(self.answer))
 
     async def _serve_and_cut(self, link: Wire) -> None:
         self.cuts += 1
         if self.cut.within == "request":
-            self.whole_starts += await _receive(link.reader, self.cut.at)
+            self.whole_starts += await receive(link.reader, self.cut.at)
         else:
             await read_message(link.reader)
             self.whole_starts += 1
-            await link.send(self._whole(self.answer)[: self.cut.at])
-        match self.cut.how:
-            case "close":
-                await link.end()
-            case "drop":
-                link.drop()
-            case "reset":
-                await anyio.sleep(0.005)
-                link.reset()
-        raise asyncio.IncompleteReadError(b"", None)
-
-    def _whole(self, body: bytes) -> bytes:
-        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+            await link.send(whole(self.answer)[: self.cut.at])
+        if self.cut.how == "reset":
+            await anyio.sleep(0.005)
+        await hang_up(link, self.cut.how)
 
 
-async def _receive(reader: asyncio.StreamReader, at: int) -> bool:
+def whole(body: bytes) -> bytes:
+    """Return a whole answer."""
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+async def receive(reader: asyncio.StreamReader, at: int) -> bool:
     """Read a request up to a point; return whether that was all of it."""
     if at < 0:
         head = await reader.readuntil(BLANK_LINE)
@@ -121,49 +112,29 @@ async def _receive(reader: asyncio.StreamReader, at: int) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What came of one start: starts that came whole, and what the client was told."""
-
-    whole_starts: int
-    handle: object
-    error: AsyncClientError | None
-
-
-def calls(
-    provider: Provider, pool: SessionPool, origin: str, inputs: dict[str, object]
-) -> tuple[Call, Call]:
-    """Return a poll and a start."""
-    if provider == "coze":
-        coze = Coze(pool, token="t", base_url=origin)
-        return coze.workflow_run("1", "2").poll, lambda: coze.start_workflow("1", inputs)
-    copyai = CopyAI(pool, api_key="k", base_url=origin)
-    return copyai.workflow_run("1", "2").poll, lambda: copyai.start_workflow("1", inputs)
-
-
-async def start_once(cut: Cut, provider: Provider, padding: int) -> Seen:
-    """Start something at a provider that cuts connections."""
-    cutting = CuttingProvider(cut, ANSWERS[provider])
-    server = await asyncio.start_server(cutting.accept, "127.0.0.1", 0)
-    origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    handle: object = None
-    error: AsyncClientError | None = None
-    try:
-        async with SessionPool(limit=1, request_timeout=3, connect_timeout=1) as pool:
-            poll, start = calls(provider, pool, origin, {"text": "x" * padding})
-            if cut.kept:
-                with contextlib.suppress(AsyncClientError):
-                    await poll()
-            try:
-                handle = await start()
-            except AsyncClientError as caught:
-                error = caught
-    finally:
-        server.close()
-        for task in cutting.serving:
-            task.cancel()
-        await asyncio.gather(*cutting.serving, return_exceptions=True)
-    return Seen(cutting.whole_starts, handle, error)
+async def start(
+    serve: OnConnect, provider: Provider, *, padding: int = 0, kept: bool = False
+) -> AsyncClientError | None:
+    """Start something at a provider that serves connections so; return its error, if any."""
+    inputs = {"text": "x" * padding}
+    async with (
+        FaultProxy(0) as server,
+        SessionPool(limit=1, request_timeout=3, connect_timeout=1) as pool,
+    ):
+        server.connection_faults = repeat(serve)
+        client = (
+            Coze(pool, token="t", base_url=server.origin)
+            if provider == "coze"
+            else CopyAI(pool, api_key="k", base_url=server.origin)
+        )
+        if kept:
+            with contextlib.suppress(AsyncClientError):
+                await client.workflow_run("1", "2").poll()
+        try:
+            await client.start_workflow("1", inputs)
+        except AsyncClientError as error:
+            return error
+    return None
 
 
 CUTS = st.builds(
@@ -179,17 +150,15 @@ CUTS = st.builds(
 @settings(max_examples=150)
 @given(cut=CUTS, provider=st.sampled_from(PROVIDERS), padding=st.sampled_from(PADDINGS))
 def test_a_start_is_never_doubled_or_denied(cut: Cut, provider: Provider, padding: int) -> None:
-    """Whole starts are one at most; one without a handle is owned up to, "not started" is true."""
+    """At most one start comes whole; an error for one says so, and its "not started" is true."""
+    cutting = CuttingProvider(cut, ANSWERS[provider])
     with asyncio.Runner(loop_factory=virtual_loop) as runner:
-        seen = runner.run(start_once(cut, provider, padding))
-    assert seen.whole_starts <= 1
-    assert (seen.handle is None) == (seen.error is not None)
-    if seen.handle is not None:
-        assert seen.whole_starts == 1
-    if seen.error is not None and seen.whole_starts:
-        assert seen.error.may_have_started
-    if seen.error is not None and not seen.error.may_have_started:
-        assert not seen.whole_starts
+        error = runner.run(start(cutting.serve, provider, padding=padding, kept=cut.kept))
+    assert cutting.whole_starts <= 1
+    if error is None:
+        assert cutting.whole_starts == 1
+    else:
+        assert error.may_have_started or not cutting.whole_starts
 
 
 # --- any bytes for an answer ------------------------------------------------------------------
@@ -219,35 +188,19 @@ PARTS = (
 BYTES = st.lists(st.sampled_from(PARTS) | st.binary(max_size=20), max_size=8).map(b"".join)
 
 
-async def answered_with(data: bytes) -> Seen:
-    """Start something where the answer is so many bytes, whatever they are."""
-    starts: list[Message] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = Wire(reader, writer, 0)
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            starts.append(await read_message(reader))
-            await link.send(data)
-        await link.end()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with SessionPool(limit=1, request_timeout=3) as pool:
-            _, start = calls("coze", pool, origin, {})
-            try:
-                handle = await start()
-            except AsyncClientError as error:
-                return Seen(len(starts), None, error)
-    return Seen(len(starts), handle, None)
-
-
 @settings(max_examples=200)
 @given(data=BYTES)
-def test_whatever_the_answer_is_it_is_one_start(data: bytes) -> None:
+def test_any_answer_is_to_one_start(data: bytes) -> None:
     """Any bytes for an answer end a start as one of our errors, and it is not sent again."""
+    starts: list[object] = []
+
+    async def serve(link: Wire) -> None:
+        starts.append(await read_message(link.reader))
+        await link.send(data)
+        await link.end()
+
     with asyncio.Runner(loop_factory=virtual_loop) as runner:
-        seen = runner.run(answered_with(data))
-    error = seen.error
-    assert seen.whole_starts == 1
+        error = runner.run(start(serve, "coze"))
+    assert len(starts) == 1
     assert error is not None
     assert error.may_have_started or isinstance(error, APIError)
