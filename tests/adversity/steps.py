@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Generator
 from types import coroutine
 from typing import Any, TypeVar, cast
 
-from tests.adversity.scene import virtual_loop
+from tests.adversity.scene import settled, virtual_loop
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class Canceller:
             except GeneratorExit:
                 work.close()
                 raise
-            except BaseException as caught:  # noqa: BLE001  (whatever it is goes to the work)
+            except BaseException as caught:  # noqa: BLE001  (it goes to the work)
                 error = caught
 
     def _count(self, waiting: object) -> None:
@@ -86,8 +86,17 @@ class Canceller:
 Scenario = Callable[[Canceller], Coroutine[object, object, None]]
 
 
+async def _leaving_nothing(scenario: Scenario, canceller: Canceller) -> None:
+    before = asyncio.all_tasks()
+    await scenario(canceller)
+    assert await settled(lambda: len(asyncio.all_tasks() - before)) == 0, "tasks are left behind"
+
+
 def at_every_step(scenario: Scenario) -> int:
-    """Run a scenario, each time cancelled a step later, until it ends before; return its steps."""
+    """Run a scenario, each time cancelled a step later, until it ends before; return its steps.
+
+    No run may leave a task behind, or anything that complains when it is collected.
+    """
     complaints: list[str] = []
     steps = 0
     for late in (False, True):
@@ -96,12 +105,12 @@ def at_every_step(scenario: Scenario) -> int:
             with asyncio.Runner(loop_factory=virtual_loop) as runner:
                 loop = runner.get_loop()
                 loop.set_exception_handler(lambda _, context: complaints.append(str(context)))
-                runner.run(scenario(canceller))
+                runner.run(_leaving_nothing(scenario, canceller))
             steps = max(steps, canceller.steps)
             if not canceller.reached:
                 break
         else:
             raise AssertionError(f"not over after {MOST_STEPS} steps")
-    gc.collect()  # what was not closed, or not retrieved, tells of itself here
+    gc.collect()  # what was not closed, or not retrieved, complains here
     assert not complaints, complaints
     return steps

@@ -1,12 +1,11 @@
-"""Cancelled at any step, early or late, whatever waits leaves nothing behind and loses nothing."""
+"""Cancelled at any step, early or late, what waits leaves nothing behind and loses nothing."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import itertools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Literal
@@ -30,17 +29,15 @@ from asyncclient.errors import TransportError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze, CozeJWT
 from asyncclient.testing import ScriptedTransport, Simulator, reply
+from tests.adversity.faults import points
 from tests.adversity.proxy import Exchange, FaultProxy
-from tests.adversity.scene import settled
+from tests.adversity.scene import port_of, settled
 from tests.adversity.steps import Canceller, at_every_step
 
 FATE = {"simulate": {"seconds": 0.0, "outcome": "success", "marker": "m"}}
 EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)
 
-
-async def nothing_is_left(before: set[asyncio.Task[object]]) -> bool:
-    """Return whether only those tasks are alive that were so before."""
-    return await settled(lambda: len(asyncio.all_tasks() - before)) == 0
+either_connection = pytest.mark.parametrize("kept", [False, True], ids=["new", "kept"])
 
 
 async def ended(task: asyncio.Task[Any]) -> BaseException | None:
@@ -50,15 +47,20 @@ async def ended(task: asyncio.Task[Any]) -> BaseException | None:
     return asyncio.CancelledError() if task.cancelled() else task.exception()
 
 
+async def was_cancelled(task: asyncio.Task[Any]) -> bool:
+    """Return whether a task ended by being cancelled; it may not end by another error."""
+    error = await ended(task)
+    assert error is None or isinstance(error, asyncio.CancelledError), repr(error)
+    return error is not None
+
+
 # --- one request, over real sockets -----------------------------------------------------------
 
 
 async def in_parts(exchange: Exchange) -> None:
     """Send the answer in four parts, each of which the client reads by itself."""
     answer = await exchange.pass_on()
-    head, body = len(answer.head), len(answer.body)
-    points = [0, head // 2, head, head + body // 2, head + body]
-    for start, end in itertools.pairwise(points):
+    for start, end in itertools.pairwise(points(answer).values()):
         await anyio.sleep(0.001)
         await exchange.link.send(answer.raw[start:end])
 
@@ -85,21 +87,17 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def stage() -> AsyncGenerator[Stage]:
-    """Set one up; afterwards nothing of it may be left."""
-    before = asyncio.all_tasks()
-    async with Simulator() as sim:
-        port = int(sim.copyai_url.split(":")[2].partition("/")[0])
-        async with FaultProxy(port) as proxy:
-            proxy.request_faults = repeat(in_parts)
-            async with SessionPool(limit=1) as pool:
-                copyai = CopyAI(pool, api_key="k", base_url=f"{proxy.origin}/api")
-                stage = Stage(sim, proxy, pool, copyai)
-                yield stage
-            assert await stage.is_shut()
-    assert await nothing_is_left(before)
+    """Set one up; afterwards no connection of it may be left."""
+    async with Simulator() as sim, FaultProxy(port_of(sim.copyai_url)) as proxy:
+        proxy.request_faults = repeat(in_parts)
+        async with SessionPool(limit=1) as pool:
+            copyai = CopyAI(pool, api_key="k", base_url=f"{proxy.origin}/api")
+            stage = Stage(sim, proxy, pool, copyai)
+            yield stage
+        assert await stage.is_shut()
 
 
-@pytest.mark.parametrize("kept", [False, True], ids=["new", "kept"])
+@either_connection
 @pytest.mark.parametrize("operation", ["start", "poll"])
 def test_a_cancelled_request_leaves_the_pool_fit(
     operation: Literal["start", "poll"], *, kept: bool
@@ -109,9 +107,11 @@ def test_a_cancelled_request_leaves_the_pool_fit(
     async def scenario(canceller: Canceller) -> None:
         async with stage() as on:
             run = await on.copyai.start_workflow("W") if kept else on.copyai.workflow_run("W", "R")
-            work = {"start": on.copyai.start_workflow("W", FATE), "poll": run.poll()}
-            task = canceller.task(work.pop(operation))
-            work.popitem()[1].close()
+            task: asyncio.Task[Any] = (
+                canceller.task(run.poll())
+                if operation == "poll"
+                else canceller.task(on.copyai.start_workflow("W", FATE))
+            )
             error = await ended(task)
             if canceller.reached:
                 assert isinstance(error, asyncio.CancelledError)
@@ -121,7 +121,7 @@ def test_a_cancelled_request_leaves_the_pool_fit(
     assert at_every_step(scenario) >= 3
 
 
-@pytest.mark.parametrize("kept", [False, True], ids=["new", "kept"])
+@either_connection
 def test_a_pool_may_be_closed_at_any_step_of_a_start(*, kept: bool) -> None:
     """A start whose pool is closed ends well or as our error, and its task is not cancelled."""
 
@@ -163,9 +163,7 @@ def test_a_cancelled_close_closes_all_the_same() -> None:
             )
             under_way = asyncio.ensure_future(on.pool.exchange(hanging))
             assert await settled(lambda: on.sim.faults_served["stall"] == 0) == 0
-            closing = canceller.task(on.pool.aclose())
-            error = await ended(closing)
-            assert canceller.reached == isinstance(error, asyncio.CancelledError)
+            assert await was_cancelled(canceller.task(on.pool.aclose())) == canceller.reached
             assert await on.is_shut()
             assert isinstance(await ended(under_way), TransportError)
             with pytest.raises(RuntimeError, match="closed"):
@@ -183,7 +181,7 @@ def chat(status: str) -> Response:
 
 
 class Chats(ScriptedTransport):
-    """Shows a chat at work, two faults of it, and its end; counts who asks to cancel it."""
+    """Shows a chat at work, two faults of it, and its end; counts requests to cancel it."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -214,10 +212,9 @@ class Chats(ScriptedTransport):
 def test_a_cancelled_wait_cancels_the_remote_job_only_if_asked(
     on_cancel: Literal["leave", "cancel"], way: Literal["once", "twice", "by its scope"]
 ) -> None:
-    """One remote cancel with `on_cancel="cancel"`, none else; nothing is polled afterwards."""
+    """One remote cancel with `on_cancel="cancel"`, none else; polling ends until a new wait."""
 
     async def scenario(canceller: Canceller) -> None:
-        before = asyncio.all_tasks()
         transport = Chats()
         chat = Coze(transport, token="t").chat("1", "2")
         scope = anyio.CancelScope()
@@ -238,36 +235,23 @@ def test_a_cancelled_wait_cancels_the_remote_job_only_if_asked(
                 asyncio.get_running_loop().call_later(0.01, task.cancel)
 
         canceller.act = cancel
-        error = await ended(canceller.task(wait()))
+        is_cut = await was_cancelled(canceller.task(wait()))
         if way == "by its scope":
-            assert error is None
+            assert not is_cut
             # A scope that is cancelled as its work ends lets the work have ended.
-            cut = scope.cancelled_caught
+            is_cut = scope.cancelled_caught
         else:
-            assert canceller.reached == isinstance(error, asyncio.CancelledError)
-            cut = canceller.reached
-        asked = cut and on_cancel == "cancel"
-        assert transport.cancels_asked == (1 if asked else 0)
+            assert is_cut == canceller.reached
+        assert transport.cancels_asked == (is_cut and on_cancel == "cancel")
         if way != "twice":
             assert transport.cancels_done == transport.cancels_asked
         sent = len(transport.requests)
         await anyio.sleep(60)
         assert len(transport.requests) == sent
-        assert await nothing_is_left(before)
+        with anyio.fail_after(60):
+            assert (await wait_until_done(chat)).status == "completed"
 
     assert at_every_step(scenario) >= 10
-
-
-def test_a_cancelled_wait_can_be_made_again() -> None:
-    """A task whose wait was cancelled at any step is waited for anew, to its end."""
-
-    async def scenario(canceller: Canceller) -> None:
-        run = Coze(Chats(), token="t").chat("1", "2")
-        await ended(canceller.task(wait_until_done(run)))
-        with anyio.fail_after(60):
-            assert (await wait_until_done(run)).status == "completed"
-
-    assert at_every_step(scenario) >= 8
 
 
 # --- many waits, over a script ----------------------------------------------------------------
@@ -278,9 +262,9 @@ class Stepped:
 
     kind = "stepped"
 
-    def __init__(self, canceller: Canceller, key: str = "job") -> None:
+    def __init__(self, canceller: Canceller | None = None, key: str = "job") -> None:
         self.key = key
-        self._canceller = canceller
+        self._canceller = canceller or Canceller(0, late=False)
         self.polls = self.answered = 0
 
     async def observe(self) -> Observation[str]:
@@ -300,53 +284,44 @@ class Stepped:
         return Observation(TaskState.RUNNING, "running", "running")
 
 
-def is_idle(poller: Poller) -> bool:
-    """Return whether a poller waits for nothing and has nothing under way."""
+async def is_over(poller: Poller, jobs: Sequence[Stepped]) -> bool:
+    """Return whether a poller waits for nothing, and polls nothing for a minute."""
     stats = poller.stats()
-    return (stats.pending, stats.waiters, stats.in_flight) == (0, 0, 0)
+    assert (stats.pending, stats.waiters, stats.in_flight) == (0, 0, 0)
+    seen = [(job.polls, job.answered) for job in jobs]
+    await anyio.sleep(60)
+    return seen == [(job.polls, job.answered) for job in jobs]
 
 
 @pytest.mark.parametrize("others", [0, 1], ids=["alone", "with another"])
-def test_a_cancelled_wait_leaves_the_poller_fit(others: int) -> None:
-    """Whatever step a poll is at, the last one out stops it, and another's wait goes on."""
+@pytest.mark.parametrize("counting", ["wait", "polls"])
+def test_a_cancelled_wait_leaves_the_poller_fit(
+    counting: Literal["wait", "polls"], others: int
+) -> None:
+    """At any step of a wait or a poll, the last waiter ends the polling; another's wait goes on."""
 
     async def scenario(canceller: Canceller) -> None:
-        before = asyncio.all_tasks()
         async with Poller(schedule=EVERY_SECOND) as poller:
-            job = Stepped(canceller)
-            canceller.target = asyncio.ensure_future(poller.wait(job))
+            if counting == "polls":
+                job = Stepped(canceller)
+                first = canceller.target = asyncio.ensure_future(poller.wait(job))
+            else:
+                job = Stepped()
+                first = canceller.task(poller.wait(job))
             waits = [asyncio.ensure_future(poller.wait(job)) for _ in range(others)]
-            error = await ended(canceller.target)
-            # A poll's last step is late for its own wait: that may have its answer already.
-            assert error is None or (
-                canceller.reached and isinstance(error, asyncio.CancelledError)
-            )
+            is_cut = await was_cancelled(first)
+            if counting == "wait":
+                assert is_cut == canceller.reached
+            else:
+                # A poll's last step is late for its own wait: that may have its answer already.
+                assert canceller.reached or not is_cut
             for wait in waits:
                 assert await ended(wait) is None
-            seen = (job.polls, job.answered)
-            assert is_idle(poller)
-            await anyio.sleep(60)
-            assert (job.polls, job.answered) == seen
+            assert await is_over(poller, [job])
             with anyio.fail_after(60):
-                assert await poller.wait(Stepped(Canceller(0, late=False))) == "done"
-        assert await nothing_is_left(before)
+                assert await poller.wait(Stepped()) == "done"
 
-    assert at_every_step(scenario) >= 5
-
-
-def test_a_wait_that_is_cancelled_at_its_own_step_leaves_the_poller_fit() -> None:
-    """Cancelled before its first poll, or with the answer in hand, it leaves nothing behind."""
-
-    async def scenario(canceller: Canceller) -> None:
-        before = asyncio.all_tasks()
-        async with Poller(schedule=EVERY_SECOND) as poller:
-            job = Stepped(Canceller(0, late=False))
-            error = await ended(canceller.task(poller.wait(job)))
-            assert canceller.reached == isinstance(error, asyncio.CancelledError)
-            assert is_idle(poller)
-        assert await nothing_is_left(before)
-
-    assert at_every_step(scenario) >= 1
+    assert at_every_step(scenario) >= (1 if counting == "wait" else 5)
 
 
 @pytest.mark.parametrize("counting", ["loop", "polls"])
@@ -354,9 +329,7 @@ def test_a_cancelled_step_over_many_loses_no_end(counting: Literal["loop", "poll
     """Each task's end is read exactly once, though a step of the iteration was cancelled."""
 
     async def scenario(canceller: Canceller) -> None:
-        before = asyncio.all_tasks()
-        quiet = Canceller(0, late=False)
-        jobs = [Stepped(canceller if counting == "polls" else quiet, key) for key in "abc"]
+        jobs = [Stepped(canceller if counting == "polls" else None, key) for key in "abc"]
         async with Poller(schedule=EVERY_SECOND) as poller:
             ends = poller.as_done(jobs)
             keys: list[str] = []
@@ -370,13 +343,11 @@ def test_a_cancelled_step_over_many_loses_no_end(counting: Literal["loop", "poll
                 canceller.task(read()) if counting == "loop" else asyncio.ensure_future(read())
             )
             canceller.target = reading
-            error = await ended(reading)
-            assert error is None or isinstance(error, asyncio.CancelledError)
+            await was_cancelled(reading)
             with anyio.fail_after(60):
                 await read()
             assert sorted(keys) == ["a", "b", "c"]
-            assert is_idle(poller)
-        assert await nothing_is_left(before)
+            assert await is_over(poller, jobs)
 
     assert at_every_step(scenario) >= 3
 
@@ -386,7 +357,6 @@ def test_a_cancelled_loop_over_many_stops_the_polling(how: Literal["context", "d
     """A loop that was cancelled at any step of any poll leaves no poll, no task and no waiter."""
 
     async def scenario(canceller: Canceller) -> None:
-        before = asyncio.all_tasks()
         jobs = [Stepped(canceller, key) for key in "abc"]
         async with Poller(schedule=EVERY_SECOND) as poller:
 
@@ -400,14 +370,10 @@ def test_a_cancelled_loop_over_many_stops_the_polling(how: Literal["context", "d
                         pass
 
             canceller.target = asyncio.ensure_future(read())
-            error = await ended(canceller.target)
+            await ended(canceller.target)
+            # The traceback of its error holds the loop's frame, and so the iterator.
             canceller.target = None
-            del error  # its traceback holds the loop's frame, and so the iterator
-            assert is_idle(poller)
-            seen = [(job.polls, job.answered) for job in jobs]
-            await anyio.sleep(60)
-            assert [(job.polls, job.answered) for job in jobs] == seen
-        assert await nothing_is_left(before)
+            assert await is_over(poller, jobs)
 
     assert at_every_step(scenario) >= 10
 
@@ -417,15 +383,11 @@ def test_a_poller_may_be_closed_at_any_step(counting: Literal["close", "polls"])
     """Closed at any step of a poll, or cancelled while it closes, it ends every wait and poll."""
 
     async def scenario(canceller: Canceller) -> None:
-        before = asyncio.all_tasks()
         poller = Poller(schedule=EVERY_SECOND)
         closing: list[asyncio.Task[None]] = []
-        quiet = Canceller(0, late=False)
         if counting == "polls":
             canceller.act = lambda _: closing.append(asyncio.ensure_future(poller.aclose()))
-            jobs = [Stepped(canceller, key) for key in "ab"]
-        else:
-            jobs = [Stepped(quiet, key) for key in "ab"]
+        jobs = [Stepped(canceller if counting == "polls" else None, key) for key in "ab"]
         waits = [asyncio.ensure_future(poller.wait(job)) for job in jobs]
         if counting == "close":
             await anyio.sleep(0.05)
@@ -434,14 +396,9 @@ def test_a_poller_may_be_closed_at_any_step(counting: Literal["close", "polls"])
             error = await ended(wait)
             assert error is None or (isinstance(error, RuntimeError) and "closed" in str(error))
         for task in closing:
-            error = await ended(task)
-            assert error is None or isinstance(error, asyncio.CancelledError)
+            await was_cancelled(task)
         await poller.aclose()
-        seen = [(job.polls, job.answered) for job in jobs]
-        await anyio.sleep(60)
-        assert [(job.polls, job.answered) for job in jobs] == seen
-        assert is_idle(poller)
-        assert await nothing_is_left(before)
+        assert await is_over(poller, jobs)
 
     assert at_every_step(scenario) >= (1 if counting == "close" else 5)
 
@@ -449,13 +406,20 @@ def test_a_poller_may_be_closed_at_any_step(counting: Literal["close", "polls"])
 # --- a token's renewal, over a script ---------------------------------------------------------
 
 
-def test_a_cancelled_renewal_of_a_token_holds_nobody_up() -> None:
+def test_a_cancelled_renewal_of_a_token_holds_up_no_other_request() -> None:
     """Cancelled at any step of fetching a token, the next request fetches one, and only one."""
     pytest.importorskip("jwt")
-    pem = private_key()
+    pem = (
+        rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        .private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        .decode()
+    )
 
     async def scenario(canceller: Canceller) -> None:
-        before = asyncio.all_tasks()
         tokens: list[Request] = []
 
         def answer(request: Request) -> Response:
@@ -470,25 +434,11 @@ def test_a_cancelled_renewal_of_a_token_holds_nobody_up() -> None:
         coze = Coze(transport, token=CozeJWT("1117", "key-1", pem))
         first = canceller.task(coze.get_bot("1"))
         await anyio.sleep(0.01)
-        second = asyncio.ensure_future(coze.get_bot("1"))
-        assert await ended(second) is None
-        error = await ended(first)
-        assert canceller.reached == isinstance(error, asyncio.CancelledError)
+        assert await ended(asyncio.ensure_future(coze.get_bot("1"))) is None
+        assert await was_cancelled(first) == canceller.reached
         bought = len(tokens)
         assert bought <= 3
         await coze.get_bot("1")
         assert len(tokens) == bought
-        assert await nothing_is_left(before)
 
     assert at_every_step(scenario) >= 4
-
-
-@functools.cache
-def private_key() -> str:
-    """Make a private key, once: making one takes a while."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    ).decode()
