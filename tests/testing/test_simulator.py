@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
@@ -13,293 +12,254 @@ import pytest
 
 from asyncclient.testing import Fault, Simulator
 from asyncclient.testing.simulator.tasks import usual_duration
-
-pytestmark = pytest.mark.anyio
-
-_GOOD = {"Authorization": "Bearer pat_simulator", "x-copy-ai-api-key": "simulator-key"}
+from tests.testing.clients import CopyAIClient, CozeClient, asking
 
 
-class _Answer(NamedTuple):
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return msgspec.json.decode(self.body)
+async def until_served(sim: Simulator, times: int) -> None:
+    """Wait until as many faults were met."""
+    while sim.faults_served.total() < times:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
 
 
-async def _ask(
-    method: str,
-    url: str,
-    json: object = None,
-    headers: dict[str, str] = _GOOD,
-    seconds: float = 100,
-) -> _Answer:
-    timeout = aiohttp.ClientTimeout(total=seconds)
-    async with (
-        aiohttp.ClientSession(headers=headers, timeout=timeout) as session,
-        session.request(method, url, json=json) as response,
-    ):
-        return _Answer(response.status, dict(response.headers), await response.read())
-
-
-async def _start(sim: Simulator, **simulate: object) -> str:
-    """Start a Coze run and return the URL of its history."""
-    body = {"workflow_id": "7350", "is_async": True, "parameters": {"simulate": simulate}}
-    answer = await _ask("POST", f"{sim.coze_url}/v1/workflow/run", body)
-    return f"{sim.coze_url}/v1/workflows/7350/run_histories/{answer.json['execute_id']}"
-
-
-async def _start_copyai(sim: Simulator, **simulate: object) -> str:
-    """Start a Copy.ai run and return its URL."""
-    url = f"{sim.copyai_url}workflow/WCFG-1/run"
-    answer = await _ask("POST", url, {"startVariables": {"simulate": simulate}})
-    return f"{url}/{answer.json['data']['id']}"
-
-
-async def test_a_task_ends_when_its_seconds_have_passed() -> None:
+async def test_a_task_ends_when_its_seconds_have_passed(coze: CozeClient) -> None:
     """A task is running just before its end and done at it, by the loop's clock alone."""
-    async with Simulator() as sim:
-        url = await _start(sim, seconds=3600)
-        (task,) = sim.tasks.values()
-        await asyncio.sleep(3599)
-        assert (await _ask("GET", url)).json["data"][0]["execute_status"] == "Running"
-        assert task.finished_at is None
-        await asyncio.sleep(1)
-        record = (await _ask("GET", url)).json["data"][0]
-        assert record["execute_status"] == "Success"
-        assert record["update_time"] - record["create_time"] == 3600
-        assert task.finished_at == task.ends_at == task.started + 3600
-        assert (task.polls, task.polled_done_at) == (2, task.started + 3600)
+    path = await coze.started(seconds=3600)
+    (task,) = coze.sim.tasks.values()
+    await asyncio.sleep(3599)
+    assert (await coze.record(path))["execute_status"] == "Running"
+    assert task.finished_at is None
+    await asyncio.sleep(1)
+    record = await coze.record(path)
+    assert record["execute_status"] == "Success"
+    assert record["update_time"] - record["create_time"] == 3600
+    assert task.finished_at == task.ends_at == task.started + 3600
+    assert (task.polls, task.polled_done_at) == (2, task.started + 3600)
 
 
-async def test_the_seed_decides_durations_and_outcomes() -> None:
-    """Two simulators with the same seed draw the same fates, another seed draws others."""
+async def test_chance_comes_from_the_seed_alone() -> None:
+    """The seed decides durations and outcomes; what is ordered for a task changes no other's."""
 
-    async def fates(seed: int) -> list[tuple[float, str]]:
-        async with Simulator(seed=seed, fail_share=0.3, interrupt_share=0.3) as sim:
-            for _ in range(20):
-                await _start(sim)
+    async def fates(sim: Simulator, *orders: dict[str, object]) -> list[tuple[float, str]]:
+        async with asking(sim) as (coze, _):
+            for order in orders:
+                await coze.start(**order)
             return [(task.seconds, task.outcome) for task in sim.tasks.values()]
 
-    first = await fates(1)
-    assert first == await fates(1)
-    assert first != await fates(2)
+    def of(seed: int) -> Simulator:
+        return Simulator(seed=seed, fail_share=0.3, interrupt_share=0.3)
+
+    first = await fates(of(1), *[{}] * 20)
+    assert first == await fates(of(1), *[{}] * 20)
+    assert first != await fates(of(2), *[{}] * 20)
     assert {outcome for _, outcome in first} == {"success", "fail", "interrupt"}
+    assert first[1:] == (await fates(of(1), {"seconds": 1, "outcome": "fail"}, *[{}] * 19))[1:]
+    assert await fates(Simulator(durations=lambda _: 7.0), {}) == [(7.0, "success")]
 
 
-async def test_an_order_leaves_the_fates_of_other_tasks_as_they_were() -> None:
-    """A task with an ordered fate does not change what the next task draws."""
-
-    async def second(**simulate: object) -> float:
-        async with Simulator() as sim:
-            await _start(sim, **simulate)
-            await _start(sim)
-            return list(sim.tasks.values())[1].seconds
-
-    assert await second() == await second(seconds=1, outcome="fail")
-
-
-async def test_usual_durations_have_a_mean_of_two_seconds() -> None:
-    """The default durations are log-normal with a mean of about 2 s, and a caller's are used."""
+def test_usual_durations_have_a_mean_of_two_seconds() -> None:
+    """The default durations are log-normal with a mean of about 2 s."""
     rng = random.Random(0)
     drawn = [usual_duration(rng) for _ in range(20_000)]
     assert sum(drawn) / len(drawn) == pytest.approx(2.0, rel=0.02)
-    async with Simulator(durations=lambda _: 7.0) as sim:
-        await _start(sim)
-        assert [task.seconds for task in sim.tasks.values()] == [7.0]
 
 
-async def test_ordered_words_are_shown_first_one_a_poll() -> None:
+async def test_ordered_words_are_shown_first_one_a_poll(
+    coze: CozeClient, copyai: CopyAIClient
+) -> None:
     """Ordered words replace the status in turn, null leaves it out, then the real one shows."""
-    async with Simulator() as sim:
-        url = await _start(sim, seconds=0, words=["Queued", None])
-        shown = [(await _ask("GET", url)).json["data"][0].get("execute_status") for _ in range(3)]
-        assert shown == ["Queued", None, "Success"]
+    order = {"seconds": 0, "words": ["Queued", None]}
+    run, job, chat = (
+        await coze.started(**order),
+        await copyai.started(**order),
+        await coze.chat(**order),
+    )
+    for word in ("Queued", None, "Success"):
+        assert (await coze.record(run)).get("execute_status") == word
+    for word in ("Queued", None, "COMPLETE"):
+        assert (await copyai.record(job)).get("status") == word
+    for word in ("Queued", None, "completed"):
+        assert (await coze.retrieve(chat)).get("status") == word
 
 
-async def test_a_misspelt_order_is_refused() -> None:
+async def test_a_misspelt_order_is_refused(coze: CozeClient) -> None:
     """An order that is not understood is an error of the request, not silently dropped."""
-    async with Simulator() as sim:
-        body = {"workflow_id": "1", "parameters": {"simulate": {"secnods": 1}}}
-        answer = await _ask("POST", f"{sim.coze_url}/v1/workflow/run", body)
-        assert answer.json["code"] == 4000
-        assert "secnods" in answer.json["msg"]
-        assert not sim.tasks
+    answer = await coze.start(secnods=1)
+    assert answer["code"] == 4000
+    assert "secnods" in answer["msg"]
+    assert not coze.sim.tasks
 
 
-async def test_starts_are_counted_by_marker() -> None:
+async def test_starts_are_counted_by_marker(coze: CozeClient, copyai: CopyAIClient) -> None:
     """A marker given at two starts counts two, and the task keeps what the caller gave."""
-    async with Simulator() as sim:
-        await _start(sim, marker="abc")
-        await _start(sim, marker="abc")
-        await _start_copyai(sim, marker="xyz")
-        assert sim.starts == {"abc": 2, "xyz": 1}
-        assert next(iter(sim.tasks.values())).start_marker == {"simulate": {"marker": "abc"}}
+    await coze.start(marker="abc")
+    await coze.start(marker="abc")
+    await copyai.started(marker="xyz")
+    assert coze.sim.starts == {"abc": 2, "xyz": 1}
+    (task, *_) = coze.sim.tasks.values()
+    assert task.start_marker == {"topic": "tea", "simulate": {"marker": "abc"}}
 
 
 async def test_a_fresh_task_is_not_to_be_found_yet() -> None:
     """Within the lag after its start a task answers as an unknown one does."""
-    async with Simulator(not_found_seconds=5.0) as sim:
-        coze, copyai = await _start(sim, seconds=60), await _start_copyai(sim, seconds=60)
-        assert (await _ask("GET", coze)).json["code"] == 4314
-        late = await _ask("GET", copyai)
-        assert (late.status, late.json) == (404, {"status": "error", "errorCode": "NOT_FOUND"})
+    async with asking(Simulator(not_found_seconds=5.0)) as (coze, copyai):
+        run, job = await coze.started(seconds=60), await copyai.started(seconds=60)
+        assert (await coze.get(run))["code"] == 4314
+        assert await copyai.get(job) == {"status": "error", "errorCode": "NOT_FOUND"}
+        assert copyai.status == 404
         await asyncio.sleep(5)
-        assert (await _ask("GET", coze)).json["code"] == 0
-        assert (await _ask("GET", copyai)).status == 200
+        await coze.record(run)
+        await copyai.record(job)
 
 
-@pytest.mark.parametrize("start", [_start, _start_copyai])
 @pytest.mark.parametrize("fault", [Fault.RESET, Fault.RESET_MID_BODY, Fault.TRUNCATE])
-async def test_a_broken_connection_is_broken_on_the_socket(fault: Fault, start: Any) -> None:
+async def test_a_broken_connection_is_broken_on_the_socket(
+    fault: Fault, clients: tuple[CozeClient, CopyAIClient]
+) -> None:
     """Faults of the connection reach the client as such, and only as often as ordered."""
-    async with Simulator() as sim:
-        url = await start(sim)
-        # A GET that is reset before any answer is repeated by aiohttp itself, once.
-        times, error = (
-            (2, aiohttp.ClientOSError) if fault is Fault.RESET else (1, aiohttp.ClientPayloadError)
-        )
-        sim.order(fault, times=times)
+    # A GET that is reset before any answer is repeated by aiohttp itself, once.
+    times, error = (
+        (2, aiohttp.ClientOSError) if fault is Fault.RESET else (1, aiohttp.ClientPayloadError)
+    )
+    for number, client in enumerate(clients, 1):
+        path = await client.started()
+        client.sim.order(fault, times=times)
         with pytest.raises(error):
-            await _ask("GET", url)
-        assert (await _ask("GET", url)).status == 200
-        assert sim.faults_served == {fault.value: times}
+            await client.get(path)
+        await client.record(path)
+        assert client.sim.faults_served == {fault.value: number * times}
+
+
+JSON, TEXT, HTML = "application/json", "text/plain", "text/html"
 
 
 @pytest.mark.parametrize(
-    ("fault", "coze", "copyai"),
+    ("fault", "of_coze", "of_copyai"),
     [
-        (Fault.HTML_502, (502, "text/html"), (502, "text/html")),
-        (Fault.HTML_504, (504, "text/html"), (504, "text/html")),
-        (Fault.RATE_LIMITED, (429, "application/json"), (429, "text/plain")),
-        (Fault.UNAVAILABLE, (503, "text/plain"), (503, "text/plain")),
-        (Fault.NOT_FOUND, (200, "application/json"), (404, "application/json")),
-        (Fault.UNAUTHORIZED, (401, "application/json"), (401, "")),
-        (Fault.BUSY, (200, "application/json"), (503, "text/plain")),
-        (Fault.EMPTY_200, (200, "application/json"), (200, "application/json")),
-        (Fault.UNDECODABLE, (200, "application/json"), (200, "application/json")),
+        (Fault.HTML_502, (502, HTML), (502, HTML)),
+        (Fault.HTML_504, (504, HTML), (504, HTML)),
+        (Fault.RATE_LIMITED, (429, JSON), (429, TEXT)),
+        (Fault.UNAVAILABLE, (503, TEXT), (503, TEXT)),
+        (Fault.NOT_FOUND, (200, JSON), (404, JSON)),
+        (Fault.UNAUTHORIZED, (401, JSON), (401, "")),
+        (Fault.BUSY, (200, JSON), (503, TEXT)),
+        (Fault.EMPTY_200, (200, JSON), (200, JSON)),
     ],
 )
 async def test_a_fault_answers_as_the_provider_would(
-    fault: Fault, coze: tuple[int, str], copyai: tuple[int, str]
+    fault: Fault,
+    of_coze: tuple[int, str],
+    of_copyai: tuple[int, str],
+    clients: tuple[CozeClient, CopyAIClient],
 ) -> None:
     """Each fault that answers has the status and the kind of body of its provider."""
-    async with Simulator() as sim:
-        for url, expected in ((await _start(sim), coze), (await _start_copyai(sim), copyai)):
-            sim.order(fault.value)
-            answer = await _ask("GET", url)
-            kind = answer.headers.get("Content-Type", "").partition(";")[0]
-            assert (answer.status, kind) == expected
-            assert ("X-Tt-Logid" in answer.headers) == (b'"logid"' in answer.body)
+    for client, expected in zip(clients, (of_coze, of_copyai), strict=True):
+        path = await client.started()
+        client.sim.order(fault.value)
+        await client.get(path)
+        assert (client.status, client.kind) == expected
+        assert ("X-Tt-Logid" in client.headers) == (b'"logid"' in client.body)
 
 
-async def test_bodies_of_faults_say_what_is_wrong() -> None:
+async def test_bodies_of_faults_say_what_is_wrong(coze: CozeClient) -> None:
     """Coze's codes, an empty and a cut body, and a gateway's page are what they say they are."""
-    async with Simulator() as sim:
-        url = await _start(sim)
-        for fault, code in (("not_found", 4314), ("unauthorized", 700012006), ("busy", 4009)):
-            sim.order(fault)
-            assert (await _ask("GET", url)).json["code"] == code
-        sim.order("empty_200")
-        assert (await _ask("GET", url)).body == b""
-        sim.order("html_504")
-        assert b"Powered by Tengine" in (await _ask("GET", url)).body
-        sim.order("undecodable")
-        with pytest.raises(msgspec.DecodeError):
-            _ = (await _ask("GET", url)).json
+    path = await coze.started()
+    for fault, code in (("not_found", 4314), ("unauthorized", 700012006), ("busy", 4009)):
+        coze.sim.order(fault)
+        assert (await coze.get(path))["code"] == code
+    for fault, page in (("empty_200", b""), ("html_504", b"Powered by Tengine")):
+        coze.sim.order(fault)
+        await coze.get(path)
+        assert page in coze.body
+        assert bool(coze.body) == bool(page)
+    coze.sim.order("undecodable")
+    with pytest.raises(msgspec.DecodeError):
+        await coze.get(path)
+    assert (coze.status, coze.kind) == (200, JSON)
 
 
-async def test_a_limit_says_when_to_come_back() -> None:
+async def test_a_limit_says_when_to_come_back(coze: CozeClient) -> None:
     """A 429 says so in seconds or as a date shortly after the answer's own."""
-    async with Simulator() as sim:
-        url = await _start(sim)
-        sim.order(Fault.RATE_LIMITED)
-        assert (await _ask("GET", url)).headers["Retry-After"] == "1"
-        sim.order(Fault.RATE_LIMITED_DATE)
-        headers = (await _ask("GET", url)).headers
-        until, sent = (parsedate_to_datetime(headers[name]) for name in ("Retry-After", "Date"))
-        assert 1 <= (until - sent).total_seconds() <= 2
+    path = await coze.started()
+    coze.sim.order(Fault.RATE_LIMITED)
+    await coze.get(path)
+    assert coze.headers["Retry-After"] == "1"
+    coze.sim.order(Fault.RATE_LIMITED_DATE)
+    await coze.get(path)
+    until, sent = (parsedate_to_datetime(coze.headers[name]) for name in ("Retry-After", "Date"))
+    assert 1 <= (until - sent).total_seconds() <= 2
 
 
 async def test_a_stall_lasts_until_the_client_leaves_and_holds_up_no_one() -> None:
     """A stalled request gets nothing, other requests are served, and closing does not wait."""
     loop = asyncio.get_running_loop()
-    async with Simulator() as sim:
-        url = await _start(sim)
+    sim = Simulator()
+    async with asking(sim) as (coze, _):
+        path = await coze.started()
         sim.order(Fault.STALL, times=2)
         with pytest.raises(TimeoutError):
-            await _ask("GET", url, seconds=50)
-        stalled = asyncio.create_task(_ask("GET", url))
-        while sim.faults_served["stall"] < 2:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        assert (await _ask("GET", url)).status == 200
+            await coze.ask("GET", path, seconds=50)
+        stalled = asyncio.create_task(coze.get(path))
+        await until_served(sim, 2)
+        await coze.record(path)
         before = loop.time()
-    assert loop.time() == before
-    with pytest.raises(aiohttp.ClientError):
-        await stalled
+        await sim.close()
+        assert loop.time() == before
+        with pytest.raises(aiohttp.ClientError):
+            await stalled
 
 
-async def test_an_unknown_word_spoils_only_the_status() -> None:
+async def test_an_unknown_word_spoils_only_the_status(coze: CozeClient) -> None:
     """The word is in no vocabulary, the rest is a good answer, and it does not count as shown."""
-    async with Simulator() as sim:
-        url = await _start(sim, seconds=0)
-        sim.order(Fault.UNKNOWN_WORD)
-        (record,) = (await _ask("GET", url)).json["data"]
-        assert record["execute_status"] not in {"Running", "Success", "Fail", "Cancel"}
-        assert record["output"] == '{"Output":"null"}'
-        (task,) = sim.tasks.values()
-        assert task.polled_done_at is None
-        assert (await _ask("GET", url)).json["data"][0]["execute_status"] == "Success"
-        assert task.polled_done_at is not None
+    path = await coze.started(seconds=0)
+    coze.sim.order(Fault.UNKNOWN_WORD)
+    record = await coze.record(path)
+    assert record["execute_status"] not in {"Running", "Success", "Fail", "Cancel"}
+    assert record["output"] == '{"Output":"null"}'
+    (task,) = coze.sim.tasks.values()
+    assert task.polled_done_at is None
+    assert (await coze.record(path))["execute_status"] == "Success"
+    assert task.polled_done_at is not None
 
 
-async def test_the_last_word_counts_as_shown_only_if_it_left_whole() -> None:
+async def test_the_last_word_counts_as_shown_only_if_it_left_whole(coze: CozeClient) -> None:
     """An answer that was cut off has not shown anyone that the task is done."""
-    async with Simulator() as sim:
-        url = await _start(sim, seconds=0)
-        sim.order(Fault.TRUNCATE)
-        with pytest.raises(aiohttp.ClientPayloadError):
-            await _ask("GET", url)
-        sim.order(Fault.UNDECODABLE)
-        await _ask("GET", url)
-        (task,) = sim.tasks.values()
-        assert (task.polls, task.polled_done_at) == (2, None)
+    path = await coze.started(seconds=0)
+    for fault in (Fault.TRUNCATE, Fault.UNDECODABLE):
+        coze.sim.order(fault)
+        with pytest.raises((aiohttp.ClientPayloadError, msgspec.DecodeError)):
+            await coze.get(path)
+    (task,) = coze.sim.tasks.values()
+    assert (task.polls, task.polled_done_at) == (2, None)
 
 
 @pytest.mark.parametrize(
     ("fault", "started"), [(Fault.RESET, 0), (Fault.RESET_AFTER_START, 1), (Fault.TRUNCATE, 1)]
 )
-async def test_a_start_is_lost_before_or_after_it_happened(fault: Fault, started: int) -> None:
+async def test_a_start_is_lost_before_or_after_it_happened(
+    fault: Fault, started: int, coze: CozeClient
+) -> None:
     """The answer to a start is lost either way; whether it started is up to the fault."""
-    async with Simulator() as sim:
-        sim.order(fault)
-        with pytest.raises(aiohttp.ClientError):
-            await _start(sim, marker="abc")
-        assert sim.starts["abc"] == started
+    path = await coze.started()
+    coze.sim.order(fault)
+    if fault is Fault.RESET_AFTER_START:
+        await coze.record(path)  # it only makes sense for starts, and lets polls pass
+    with pytest.raises(aiohttp.ClientError):
+        await coze.start(marker="abc")
+    assert coze.sim.starts["abc"] == started
 
 
-async def test_a_reset_after_start_waits_for_a_start() -> None:
-    """A fault that only makes sense for starts lets polls pass."""
-    async with Simulator() as sim:
-        url = await _start(sim)
-        sim.order(Fault.RESET_AFTER_START)
-        assert (await _ask("GET", url)).status == 200
-        with pytest.raises(aiohttp.ClientOSError):
-            await _start(sim)
-
-
-async def test_an_order_for_a_path_meets_only_that_path() -> None:
+async def test_an_order_for_a_path_meets_only_that_path(
+    coze: CozeClient, copyai: CopyAIClient
+) -> None:
     """Faults ordered for a path come in their order, and leave the others alone."""
-    async with Simulator() as sim:
-        coze, copyai = await _start(sim), await _start_copyai(sim)
-        sim.order("html_502", path="/run_histories/")
-        sim.order("unavailable", times=2)
-        assert (await _ask("GET", copyai)).status == 503
-        assert (await _ask("GET", coze)).status == 502
-        assert (await _ask("GET", coze)).status == 503
-        assert (await _ask("GET", coze)).status == 200
+    run, job = await coze.started(), await copyai.started()
+    coze.sim.order("html_502", path="/run_histories/")
+    coze.sim.order("unavailable", times=2)
+    await copyai.get(job)
+    assert copyai.status == 503
+    for status in (502, 503, 200):
+        await coze.get(run)
+        assert coze.status == status
 
 
 @pytest.mark.parametrize(("fault", "times"), [("no_such_fault", 1), ("reset", 0)])
@@ -311,11 +271,12 @@ def test_an_impossible_order_is_refused(fault: str, times: int) -> None:
 
 async def test_random_faults_meet_polls_and_never_starts() -> None:
     """About the given share of polls goes wrong in transient ways, every start goes well."""
-    async with Simulator(fault_share=0.3, durations=lambda _: 1e6) as sim:
-        urls = [await _start(sim) for _ in range(30)]
+    sim = Simulator(fault_share=0.3, durations=lambda _: 1e6)
+    async with asking(sim) as (coze, _):
+        paths = [await coze.started() for _ in range(30)]
         assert not sim.faults_served
         results = await asyncio.gather(
-            *(_ask("GET", url) for url in urls * 5), return_exceptions=True
+            *(coze.get(path) for path in paths * 5), return_exceptions=True
         )
         assert 25 <= sim.faults_served.total() <= 70
         assert not sim.faults_served.keys() & {"stall", "not_found", "unauthorized"}
@@ -324,68 +285,67 @@ async def test_random_faults_meet_polls_and_never_starts() -> None:
 
 async def test_a_plan_limits_starts_and_polls_together() -> None:
     """Past 100 requests within a second the group gets 429s, and another group none."""
-    async with Simulator(plan="personal") as sim:
-        url = await _start(sim, seconds=60)
-        statuses = [(await _ask("GET", url)).status for _ in range(102)]
+    async with asking(Simulator(plan="personal")) as (coze, _):
+        path = await coze.started(seconds=60)
+        statuses: list[int] = []
+        for _ in range(102):
+            await coze.get(path)
+            statuses.append(coze.status)
         assert statuses == [200] * 99 + [429] * 3
-        assert sim.requests["coze.429"] == 3
-        chat = {"bot_id": "1", "user_id": "u"}
-        assert (await _ask("POST", f"{sim.coze_url}/v3/chat", chat)).json["code"] == 0
+        assert coze.sim.requests["coze.429"] == 3
+        await coze.chat()
         await asyncio.sleep(1)
-        assert (await _ask("GET", url)).status == 200
+        await coze.record(path)
 
 
-async def test_the_server_goes_down_and_comes_back_with_its_state() -> None:
+async def test_the_server_goes_down_and_comes_back_with_its_state(coze: CozeClient) -> None:
     """Down, connections are reset and refused; up again, the same URL knows the same task."""
-    async with Simulator() as sim:
-        url = await _start(sim, seconds=5)
-        sim.order(Fault.STALL)
-        pending = asyncio.create_task(_start(sim))
-        while not sim.faults_served:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        await sim.stop_listening()
-        with pytest.raises(aiohttp.ClientOSError, match="reset by peer"):
-            await pending
-        with pytest.raises(aiohttp.ClientConnectorError):
-            await _ask("GET", url)
-        await sim.stop_listening()
-        await asyncio.sleep(5)
-        await sim.listen_again()
-        await sim.listen_again()
-        assert (await _ask("GET", url)).json["data"][0]["execute_status"] == "Success"
+    sim = coze.sim
+    path = await coze.started(seconds=5)
+    sim.order(Fault.STALL)
+    pending = asyncio.create_task(coze.start())
+    await until_served(sim, 1)
+    await sim.stop_listening()
+    with pytest.raises(aiohttp.ClientOSError, match="reset by peer"):
+        await pending
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await coze.get(path)
+    await sim.stop_listening()
+    await asyncio.sleep(5)
+    await sim.listen_again()
+    await sim.listen_again()
+    assert (await coze.record(path))["execute_status"] == "Success"
 
 
 async def test_closing_leaves_nothing_behind() -> None:
     """After closing no task of the loop is pending, even with requests under way."""
     before = asyncio.all_tasks()
-    async with Simulator() as sim:
-        body = {"workflow_id": "1", "parameters": {"simulate": {"seconds": 80}}}
-        runs = [
-            asyncio.create_task(_ask("POST", f"{sim.coze_url}/v1/workflow/run", body))
-            for _ in range(5)
-        ]
+    sim = Simulator()
+    async with asking(sim) as (coze, _):
+        starts = (coze.start(is_async=False, seconds=80) for _ in range(5))
+        runs = [asyncio.create_task(start) for start in starts]
         while len(sim.tasks) < 5:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    lost = await asyncio.gather(*runs, return_exceptions=True)
+        await sim.close()
+        lost = await asyncio.gather(*runs, return_exceptions=True)
     assert all(isinstance(error, aiohttp.ClientError) for error in lost)
     assert asyncio.all_tasks() == before
 
 
-async def test_requests_are_counted_by_operation() -> None:
+async def test_requests_are_counted_by_operation(coze: CozeClient, copyai: CopyAIClient) -> None:
     """Every request counts for its operation, and one to nowhere as such."""
-    async with Simulator() as sim:
-        await _ask("GET", await _start(sim))
-        await _ask("GET", await _start_copyai(sim))
-        lost = await _ask("GET", f"{sim.coze_url}/v1/nowhere")
-        assert (lost.status, lost.json["code"]) == (404, 4000)
-        assert (await _ask("GET", f"{sim.copyai_url}nowhere")).status == 404
-        assert sim.requests == {
-            "coze.run": 1,
-            "coze.run_histories": 1,
-            "copyai.run": 1,
-            "copyai.get_run": 1,
-            "unknown_path": 2,
-        }
+    await coze.get(await coze.started())
+    await copyai.get(await copyai.started())
+    assert (await coze.get("/v1/nowhere"))["code"] == 4000
+    await copyai.get("nowhere")
+    assert (coze.status, copyai.status) == (404, 404)
+    assert coze.sim.requests == {
+        "coze.run": 1,
+        "coze.run_histories": 1,
+        "copyai.run": 1,
+        "copyai.get_run": 1,
+        "unknown_path": 2,
+    }
 
 
 async def test_a_simulator_says_where_it_is() -> None:
