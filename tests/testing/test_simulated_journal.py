@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio.subprocess import PIPE
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,6 @@ from asyncclient.testing.pytest_plugin import real_time
 
 # Both lives go by the wall clock.
 pytestmark = real_time
-
 
 FAST = Schedule(first=0.1, cap=0.1)
 
@@ -34,101 +35,78 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "journal"
 
 
-def cut_off(path: Path, number: int) -> None:
-    """Take the last bytes away."""
-    path.write_bytes(path.read_bytes()[:-number])
-
-
-def put(path: Path, text: str) -> None:
-    """Write a file."""
-    path.write_text(text, "utf-8")
-
-
-def text_of(path: Path) -> str:
-    """Read a file."""
-    return path.read_text("utf-8")
+@asynccontextmanager
+async def life_of(path: Path) -> AsyncGenerator[tuple[Simulator, Coze, CopyAI]]:
+    """Run a simulator with a journal; give it with a client of each provider."""
+    async with SessionPool() as pool, Simulator(seed=1, journal=path) as sim:
+        yield (
+            sim,
+            Coze(pool, token="t", base_url=sim.coze_url),
+            CopyAI(pool, api_key="k", base_url=sim.copyai_url),
+        )
 
 
 async def test_tasks_of_both_providers_outlive_a_restart(path: Path) -> None:
     """Runs, chats and copies go on where they were, and end as they were ordered to."""
-    async with SessionPool() as pool:
-        async with Simulator(journal=path) as sim:
-            coze = Coze(pool, token="t", base_url=sim.coze_url)
-            copyai = CopyAI(pool, api_key="k", base_url=sim.copyai_url)
-            good = {"simulate": {"seconds": 1.5, "marker": "good"}}
-            bad = {"simulate": {"seconds": 1.5, "outcome": "fail"}}
-            run = await coze.start_workflow("7", {**good, "topic": "tea"})
-            failing = await copyai.start_workflow("W", bad)
-            listed = await copyai.start_workflow("W", good, metadata={"order": 7})
-            copied = await coze.start_copy("1", entity_type="workflow", to_workspace_id="2")
-            chat = await coze.start_chat("3", user_id="u", parameters={"simulate": {"seconds": 9}})
-            refs = [encode_ref(task.ref) for task in (run, failing, listed, copied, chat)]
-            await asyncio.sleep(0.5)
-            ends = [task.ends_at for task in sim.tasks.values()]
-        async with Simulator(journal=path) as sim:
-            coze = Coze(pool, token="t", base_url=sim.coze_url)
-            copyai = CopyAI(pool, api_key="k", base_url=sim.copyai_url)
-            # Their clocks go on: both lives report the same moments, as far as the wall clock does.
-            again_ends = [task.ends_at for task in sim.tasks.values()]
-            assert again_ends == pytest.approx(ends, abs=0.1)
-            assert sim.starts == {"good": 2, "1": 1}
-            again = [decode_ref(ref) for ref in refs]
-            history = await wait_until_done(coze.task(again[0]), schedule=FAST)
-            assert isinstance(history, WorkflowRun)
-            assert "tea" in str(history.outputs)
-            with pytest.raises(TaskFailed):
-                await wait_until_done(copyai.task(again[1]), schedule=FAST)
-            done = await wait_until_done(copyai.task(again[2]), schedule=FAST)
-            assert done.metadata == {"order": 7}
-            await wait_until_done(coze.task(again[3]), schedule=FAST)
-            await coze.cancel_chat(chat.ref.ids["conversation_id"], chat.ref.ids["chat_id"])
-        async with Simulator(journal=path) as sim:
-            coze = Coze(pool, token="t", base_url=sim.coze_url)
-            with pytest.raises(TaskCancelled):
-                await wait_until_done(coze.task(again[4]))
+    async with life_of(path) as (sim, coze, copyai):
+        good = {"simulate": {"seconds": 1.0, "marker": "good"}}
+        bad = {"simulate": {"seconds": 1.0, "outcome": "fail"}}
+        run = await coze.start_workflow("7", {**good, "topic": "tea"})
+        failing = await copyai.start_workflow("W", bad)
+        listed = await copyai.start_workflow("W", good, metadata={"order": 7})
+        copied = await coze.start_copy("1", entity_type="workflow", to_workspace_id="2")
+        chat = await coze.start_chat("3", user_id="u", parameters={"simulate": {"seconds": 9}})
+        refs = [encode_ref(task.ref) for task in (run, failing, listed, copied, chat)]
+        await asyncio.sleep(0.3)
+        ends = [task.ends_at for task in sim.tasks.values()]
+    again = [decode_ref(ref) for ref in refs]
+    async with life_of(path) as (sim, coze, copyai):
+        # Their clocks go on: both lives report the same moments, as far as the wall clock does.
+        assert [task.ends_at for task in sim.tasks.values()] == pytest.approx(ends, abs=0.1)
+        assert sim.starts == {"good": 2, "1": 1}
+        history = await wait_until_done(coze.task(again[0]), schedule=FAST)
+        assert isinstance(history, WorkflowRun)
+        assert "tea" in str(history.outputs)
+        with pytest.raises(TaskFailed):
+            await wait_until_done(copyai.task(again[1]), schedule=FAST)
+        done = await wait_until_done(copyai.task(again[2]), schedule=FAST)
+        assert done.metadata == {"order": 7}
+        await wait_until_done(coze.task(again[3]), schedule=FAST)
+        await coze.cancel_chat(chat.ref.ids["conversation_id"], chat.ref.ids["chat_id"])
+    async with life_of(path) as (_, coze, _):
+        with pytest.raises(TaskCancelled):
+            await wait_until_done(coze.task(again[4]))
 
 
 async def test_what_waits_for_input_can_be_given_it_after_a_restart(path: Path) -> None:
     """An interrupted run is resumed with the event that was reported before."""
-    async with SessionPool() as pool:
-        async with Simulator(journal=path) as sim:
-            coze = Coze(pool, token="t", base_url=sim.coze_url)
-            order = {"simulate": {"seconds": 0.2, "outcome": "interrupt"}}
-            run = await coze.start_workflow("7", order)
-            await asyncio.sleep(0.3)
-        async with Simulator(journal=path) as sim:
-            coze = Coze(pool, token="t", base_url=sim.coze_url)
-            run = coze.workflow_run("7", run.ref.ids["execute_id"])
-            interrupt = (await run.poll()).interrupt
-            assert interrupt is not None
-            await coze.resume_workflow(
-                "7",
-                event_id=interrupt.event_id,
-                interrupt_type=interrupt.type,
-                resume_data="my name is Ada",
-            )
-        async with Simulator(journal=path) as sim:
-            coze = Coze(pool, token="t", base_url=sim.coze_url)
-            run = coze.workflow_run("7", run.ref.ids["execute_id"])
-            assert (await wait_until_done(run, schedule=FAST)).execute_status == "Success"
+    async with life_of(path) as (_, coze, _):
+        order = {"simulate": {"seconds": 0.2, "outcome": "interrupt"}}
+        execute_id = (await coze.start_workflow("7", order)).execute_id
+        await asyncio.sleep(0.3)
+    async with life_of(path) as (_, coze, _):
+        interrupt = (await coze.workflow_run("7", execute_id).poll()).interrupt
+        assert interrupt is not None
+        await coze.resume_workflow(
+            "7",
+            event_id=interrupt.event_id,
+            interrupt_type=interrupt.type,
+            resume_data="my name is Ada",
+        )
+    async with life_of(path) as (_, coze, _):
+        run = coze.workflow_run("7", execute_id)
+        assert (await wait_until_done(run, schedule=FAST)).execute_status == "Success"
 
 
 async def test_no_id_comes_twice(path: Path) -> None:
     """With the same seed, each life draws ids that the lives before it did not."""
-    seen: set[str] = set()
-    async with SessionPool() as pool:
-        for _ in range(3):
-            async with Simulator(seed=1, journal=path) as sim:
-                coze = Coze(pool, token="t", base_url=sim.coze_url)
-                copyai = CopyAI(pool, api_key="k", base_url=sim.copyai_url)
-                for _ in range(3):
-                    await coze.start_workflow("7")
-                    await coze.start_copy("1", entity_type="workflow", to_workspace_id="2")
-                    await copyai.start_workflow("W")
-                fresh = {*sim.tasks} - seen
-                assert len(fresh) == 9
-                seen |= fresh
-    assert len(seen) == 27
+    for number in range(1, 4):
+        async with life_of(path) as (sim, coze, copyai):
+            for _ in range(3):
+                await coze.start_workflow("7")
+                await coze.start_copy("1", entity_type="workflow", to_workspace_id="2")
+                await copyai.start_workflow("W")
+            assert len(sim.tasks) == 9 * number
 
 
 async def test_a_killed_simulator_has_lost_no_task_that_it_answered_for(path: Path) -> None:
@@ -169,26 +147,33 @@ async def test_a_killed_simulator_has_lost_no_task_that_it_answered_for(path: Pa
 
 async def test_a_line_that_a_kill_cut_off_is_forgotten(path: Path) -> None:
     """Half a line is no task, and what is written after it is read again."""
-    async with SessionPool() as pool:
-        async with Simulator(journal=path) as sim:
-            copyai = CopyAI(pool, api_key="k", base_url=sim.copyai_url)
-            kept = await copyai.start_workflow("W")
-            cut = await copyai.start_workflow("W")
-        cut_off(path, 20)
-        for _ in range(2):
-            async with Simulator(journal=path) as sim:
-                copyai = CopyAI(pool, api_key="k", base_url=sim.copyai_url)
-                await copyai.get_workflow_run("W", kept.ref.ids["run_id"])
-                with pytest.raises(NotFound):
-                    await copyai.get_workflow_run("W", cut.ref.ids["run_id"])
-                await copyai.start_workflow("W")
+    async with life_of(path) as (_, _, copyai):
+        kept = await copyai.start_workflow("W")
+        cut = await copyai.start_workflow("W")
+    rewrite(path, text_of(path)[:-20])
+    for _ in range(2):
+        async with life_of(path) as (_, _, copyai):
+            await copyai.get_workflow_run("W", kept.run_id)
+            with pytest.raises(NotFound):
+                await copyai.get_workflow_run("W", cut.run_id)
+            await copyai.start_workflow("W")
     assert len(text_of(path).splitlines()) == 3
 
 
 @pytest.mark.parametrize("text", ["notes\n", "notes", '{"id": 7}\n', "\xff\n"])
 async def test_another_file_is_not_taken_for_a_journal(path: Path, text: str) -> None:
     """A file that is something else is named in the error, and left as it is."""
-    put(path, text)
+    rewrite(path, text)
     with pytest.raises(ValueError, match="name another file"):
         await Simulator(journal=path).start()
     assert text_of(path) == text
+
+
+def rewrite(path: Path, text: str) -> None:
+    """Write a file."""
+    path.write_text(text, "utf-8")
+
+
+def text_of(path: Path) -> str:
+    """Read a file."""
+    return path.read_text("utf-8")
