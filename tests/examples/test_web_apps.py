@@ -14,10 +14,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, cast
 from urllib.parse import quote
 
 import aiohttp
@@ -31,7 +31,6 @@ from asyncclient import Schedule, TaskRef, encode_ref
 from asyncclient.testing import SimulatedTask, Simulator
 from asyncclient.testing.pytest_plugin import real_time
 
-T = TypeVar("T")
 Provider = Literal["coze", "copyai"]
 
 FAST = Schedule(first=0.02, factor=1.0, cap=0.02)
@@ -46,7 +45,7 @@ POLLS = {"coze": "coze.run_histories", "copyai": "copyai.get_run"}
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait until a condition holds, of which no event tells."""
+    """Wait until a condition holds that sets no event."""
     async with asyncio.timeout(PATIENCE):
         while not holds():  # noqa: ASYNC110  (the apps set no event)
             await asyncio.sleep(0.005)
@@ -89,7 +88,7 @@ class Site:
         seconds: float = 0,
         outcome: str = "success",
     ) -> Answer:
-        """Start a run whose fate is ordered."""
+        """Order a run, and its fate."""
         inputs = {"topic": "tea", "simulate": {"seconds": seconds, "outcome": outcome}}
         order = {"provider": provider, "workflow_id": workflow_id, "inputs": inputs}
         return await self.ask("POST", "/runs", json.dumps(order).encode())
@@ -103,7 +102,7 @@ class Site:
         return answer.body["result"], list(self.sim.tasks.values())[-1]
 
     async def waiters(self, count: int) -> None:
-        """Wait until so many clients wait, and no poll is under way."""
+        """Wait until this is the number of clients that wait, and no poll is under way."""
 
         def calm() -> bool:
             stats = self.runs.poller.stats()
@@ -117,10 +116,10 @@ class Site:
         """Begin to wait for a result."""
         return tasks.create_task(self.ask("GET", f"{path}?timeout={timeout}"))
 
-
-async def in_a_task(work: Coroutine[object, object, T]) -> T:
-    """Run a coroutine in an asyncio task of its own."""
-    return await asyncio.create_task(work)
+    async def deliver(self, body: object) -> int:
+        """Post a webhook's body, as JSON unless it is bytes; return the status of the answer."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return (await self.ask("POST", "/webhooks/copyai", raw)).status
 
 
 Running = tuple[int, Callable[[], Runs], Callable[[], Awaitable[None]]]
@@ -148,10 +147,10 @@ async def run_aiohttp(schedule: Schedule) -> Running:
     """Run the aiohttp app, set up and cleaned up in tasks of their own, as some runners do."""
     app = aiohttp_app.make_app(schedule=schedule)
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None)
-    await in_a_task(runner.setup())
+    await asyncio.create_task(runner.setup())
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]
-    return port, lambda: app[aiohttp_app.RUNS], lambda: in_a_task(runner.cleanup())
+    return port, lambda: app[aiohttp_app.RUNS], lambda: asyncio.create_task(runner.cleanup())
 
 
 RUNNERS = {"fastapi": run_fastapi, "aiohttp": run_aiohttp}
@@ -195,7 +194,7 @@ async def test_a_run_is_started_and_its_result_waited_for(opened: Open, provider
 
 
 async def test_ten_clients_cost_the_polls_of_one(opened: Open) -> None:
-    """However many clients wait for a run, each poll of it is made once."""
+    """Each poll of a run is made once for all clients that wait for it."""
     async with opened(SLOW) as site, asyncio.TaskGroup() as tasks:
         path, task = await site.started("coze", seconds=60)
         asked = [site.asking(tasks, path) for _ in range(10)]
@@ -233,9 +232,8 @@ async def test_a_client_that_leaves_takes_only_its_own_wait_along(opened: Open) 
 async def test_a_webhook_makes_the_end_known_at_once(opened: Open) -> None:
     """The provider's own delivery has the run polled long before its schedule would."""
     async with opened(SLOW) as site:
-        await site.runs.copyai.register_webhook(
-            f"{site.url}/webhooks/copyai", event_type="workflowRun.completed"
-        )
+        url = f"{site.url}/webhooks/copyai"
+        await site.runs.copyai.register_webhook(url, event_type="workflowRun.completed")
         path, _ = await site.started("copyai", seconds=0.2)
         async with asyncio.timeout(PATIENCE):
             answer = await site.ask("GET", f"{path}?timeout=60")
@@ -257,36 +255,29 @@ async def test_a_forged_or_doubled_webhook_changes_nothing_but_the_next_poll(ope
             "result": {"Output 1": "forged"},
         }
         for polls in (2, 3):
-            answer = await site.ask("POST", "/webhooks/copyai", json.dumps(forged).encode())
-            assert answer.status == 204
+            assert await site.deliver(forged) == 204
             await until(lambda: task.polls >= polls)  # noqa: B023  (awaited within the turn)
             await site.waiters(1)
-        strange = json.dumps(forged | {"workflowRunId": "WRUN-of-nobody"}).encode()
-        assert (await site.ask("POST", "/webhooks/copyai", strange)).status == 204
-        for body in (b"", b"[]", b"{}", b'{"type": "x", "workflowId": ".", "id": ".."}'):
-            assert (await site.ask("POST", "/webhooks/copyai", body)).status == 400
+        assert await site.deliver(forged | {"workflowRunId": "WRUN-unknown"}) == 204
+        for body in (b"", [], {}, {"type": "x", "workflowId": ".", "id": ".."}):
+            assert await site.deliver(body) == 400
         assert not waiting.done()
         assert site.sim.requests[POLLS["copyai"]] == 3
         task.ends_at = task.clock()
-        await site.ask("POST", "/webhooks/copyai", json.dumps(forged).encode())
+        await site.deliver(forged)
         async with asyncio.timeout(PATIENCE):
             outputs = (await waiting).body["outputs"]
         assert "forged" not in str(outputs)
 
 
-async def test_a_run_that_goes_on_is_told_as_accepted(opened: Open) -> None:
-    """A wait that times out is no error: 202, the state, and when to ask again."""
+async def test_the_end_of_a_wait_has_its_status(opened: Open) -> None:
+    """202 for a run that goes on, 502 for a failed one, 409 for one that asks, 404 for no run."""
     async with opened(FAST) as site:
         path, _ = await site.started("coze", seconds=60)
         answer = await site.ask("GET", f"{path}?timeout=0.1")
         assert answer.status == 202
         assert int(answer.headers["Retry-After"]) >= 1
         assert answer.body["state"] == "running"
-
-
-async def test_a_run_that_ends_badly_is_told_with_its_reason(opened: Open) -> None:
-    """A failed run is a bad gateway with the provider's reason; one that asks is a conflict."""
-    async with opened(FAST) as site:
         path, _ = await site.started("copyai", seconds=0, outcome="fail")
         answer = await site.ask("GET", path)
         assert (answer.status, answer.body["state"]) == (502, "failed")
@@ -294,11 +285,6 @@ async def test_a_run_that_ends_badly_is_told_with_its_reason(opened: Open) -> No
         assert ".snapshot" not in answer.body["detail"]  # advice for the app, not for its clients
         path, _ = await site.started("coze", seconds=0, outcome="interrupt")
         assert (await site.ask("GET", path)).status == 409
-
-
-async def test_what_is_not_known_is_not_found(opened: Open) -> None:
-    """An unknown workflow and a forgotten run are 404."""
-    async with opened(FAST) as site:
         assert (await site.start("copyai", "missing-1")).status == 404
         forgotten = TaskRef("coze", "workflow_run", {"workflow_id": "1", "execute_id": "2"}, 1)
         path = f"/runs/{quote(encode_ref(forgotten), safe='')}/result"
@@ -322,7 +308,7 @@ async def test_bad_requests_are_refused_before_anything_is_sent(opened: Open) ->
 
 
 async def test_refused_credentials_are_no_business_of_the_client(opened: Open) -> None:
-    """Credentials that the provider does not take are 500, and nothing of them is told."""
+    """Credentials that the provider does not take are 500, and the answer says no more."""
     async with opened(FAST) as site:
         path, _ = await site.started("coze", seconds=60)
         site.sim.order("unauthorized", times=2)
@@ -332,7 +318,7 @@ async def test_refused_credentials_are_no_business_of_the_client(opened: Open) -
 
 
 async def test_a_start_of_unknown_outcome_says_so(opened: Open) -> None:
-    """A start that broke off is not repeated, and the client is told that it may have happened."""
+    """A start that broke off is not repeated, and the answer says that it may have happened."""
     async with opened(FAST) as site:
         site.sim.order("html_502")
         answer = await site.start("coze")
@@ -357,7 +343,7 @@ async def test_a_start_outlives_the_client_that_asked_for_it(
 
 
 async def test_a_shutdown_ends_pending_waits_with_an_answer(opened: Open) -> None:
-    """A server that stops tells those who wait to ask again, and does not wait for their runs."""
+    """A server that stops answers each wait with "ask again", and does not wait for the runs."""
     async with opened(SLOW) as site, asyncio.TaskGroup() as tasks:
         path, _ = await site.started("coze", seconds=60)
         asked = [site.asking(tasks, path, timeout=60) for _ in range(3)]
@@ -395,7 +381,12 @@ async def test_each_script_runs_with_no_account(script: str) -> None:
     order = {"provider": "copyai", "workflow_id": "WCFG-1", "inputs": {"simulate": {"seconds": 1}}}
     try:
         async with asyncio.timeout(PROCESS_PATIENCE), aiohttp.ClientSession() as client:
-            output = await said(process, f"unning on {url}")
+            assert process.stdout is not None
+            output = b""
+            while f"unning on {url}".encode() not in output:
+                line = await process.stdout.readline()
+                assert line, f"it ended with {output.decode()}"
+                output += line
             runs = [started_and_ended(client, url, order) for _ in range(20)]
             assert await asyncio.gather(*runs) == [200] * 20
         process.send_signal(signal.SIGINT)
@@ -416,14 +407,3 @@ async def started_and_ended(client: aiohttp.ClientSession, url: str, order: obje
         path = (await response.json())["result"]
     async with client.get(URL(url + path, encoded=True)) as response:
         return response.status
-
-
-async def said(process: asyncio.subprocess.Process, words: str) -> bytes:
-    """Wait until a process has written a line with these words; return all that it wrote so far."""
-    assert process.stdout is not None
-    output = b""
-    while words.encode() not in output:
-        line = await process.stdout.readline()
-        assert line, f"it ended with {output.decode()}"
-        output += line
-    return output
