@@ -20,6 +20,7 @@ import anyio
 import trustme
 
 from asyncclient import SessionPool, wait_until_done
+from asyncclient._http import Handle
 from asyncclient.errors import AsyncClientError, WaitTimeout
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
@@ -170,36 +171,33 @@ class Scene:
 
     async def operations(self, origin: str) -> Operations:
         """Return the operations at an origin, about a task that is done already."""
-        done = {"simulate": {"seconds": 0.0, "outcome": "success"}}
-        fresh = {"simulate": {"seconds": 0.0, "outcome": "success", "marker": MARKER}}
+        fate = {"seconds": 0.0, "outcome": "success"}
         async with SessionPool() as other:
-            if self.provider == "coze":
-                beside = Coze(other, token=SECRET, base_url=self.direct)
-                run = await beside.start_workflow(WORKFLOW, done)
-                coze = Coze(self.pool, token=SECRET, base_url=origin, allow_http=True)
-                handle = coze.workflow_run(WORKFLOW, run.execute_id)
-                return {
-                    "start": lambda: coze.start_workflow(WORKFLOW, fresh),
-                    "poll": handle.poll,
-                    "wait": lambda: wait_until_done(handle, timeout=WAIT_TIMEOUT),
-                    "list": lambda: coze.list_bots("7301"),
-                }
-            before = CopyAI(other, api_key=SECRET, base_url=f"{self.direct}/api")
-            begun = await before.start_workflow("WCFG-1", done)
-            copyai = CopyAI(self.pool, api_key=SECRET, base_url=f"{origin}/api", allow_http=True)
-            job = copyai.workflow_run("WCFG-1", begun.run_id)
-            return {
-                "start": lambda: copyai.start_workflow("WCFG-1", fresh),
-                "poll": job.poll,
-                "wait": lambda: wait_until_done(job, timeout=WAIT_TIMEOUT),
-                "list": lambda: copyai.list_workflow_runs("WCFG-1"),
-            }
+            beside = client_of(self.provider, other, self.direct)
+            ref = (await beside.start_workflow(WORKFLOW, {"simulate": fate})).ref
+        client = client_of(self.provider, self.pool, origin)
+        run: Handle[object] = client.task(ref)
+        listing = client.list_bots if isinstance(client, Coze) else client.list_workflow_runs
+        fresh = {"simulate": fate | {"marker": MARKER}}
+        return {
+            "start": lambda: client.start_workflow(WORKFLOW, fresh),
+            "poll": run.poll,
+            "wait": lambda: wait_until_done(run, timeout=WAIT_TIMEOUT),
+            "list": lambda: listing(WORKFLOW),
+        }
 
     def spoil(self, times: int) -> None:
         """Let as many of the next connections and requests meet the fault, and then none."""
         fault, proxy = self.fault, self.proxy
         proxy.connection_faults = chain(repeat(fault.on_connect, times), repeat(None))
         proxy.request_faults = chain(repeat(fault.on_request, times), repeat(None))
+
+
+def client_of(provider: Provider, pool: SessionPool, origin: str) -> Coze | CopyAI:
+    """Make a client of a provider that is at an origin."""
+    if provider == "coze":
+        return Coze(pool, token=SECRET, base_url=origin, allow_http=True)
+    return CopyAI(pool, api_key=SECRET, base_url=f"{origin}/api", allow_http=True)
 
 
 def port_of(url: str) -> int:

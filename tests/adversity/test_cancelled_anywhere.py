@@ -13,8 +13,6 @@ from typing import Any, Literal
 import anyio
 import anyio.lowlevel
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from asyncclient import (
     Observation,
@@ -33,6 +31,7 @@ from tests.adversity.faults import points
 from tests.adversity.proxy import Exchange, FaultProxy
 from tests.adversity.scene import port_of, settled
 from tests.adversity.steps import Canceller, at_every_step
+from tests.testing.clients import new_key
 
 FATE = {"simulate": {"seconds": 0.0, "outcome": "success", "marker": "m"}}
 EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)
@@ -409,15 +408,7 @@ def test_a_poller_may_be_closed_at_any_step(counting: Literal["close", "polls"])
 def test_a_cancelled_renewal_of_a_token_holds_up_no_other_request() -> None:
     """Cancelled at any step of fetching a token, the next request fetches one, and only one."""
     pytest.importorskip("jwt")
-    pem = (
-        rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        .private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        .decode()
-    )
+    pem, _ = new_key()
 
     async def scenario(canceller: Canceller) -> None:
         tokens: list[Request] = []

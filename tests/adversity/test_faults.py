@@ -14,7 +14,6 @@ from tests.adversity.faults import (
     Fault,
     Operation,
 )
-from tests.adversity.page import HOW_TO_WRITE, PAGE, read, write
 from tests.adversity.scene import (
     PROVIDERS,
     REAL_TIME,
@@ -25,13 +24,14 @@ from tests.adversity.scene import (
     Provider,
     observe,
 )
+from tests.adversity.write_table import HOW_TO_WRITE, PAGE, introduction, read, write
 
 # Repeats and the gaps between them: a request is tried four times at most, within half a minute.
 MOST_SECONDS = {"start": 45.0, "poll": REQUEST_TIMEOUT, "wait": WAIT_TIMEOUT + 5, "list": 45.0}
 # A real clock runs on while a busy machine does something else.
 SLACK = 10.0 if REAL_TIME else 0.1
 
-text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+text = PAGE.read_text(encoding="utf-8")
 documented = read(text)
 
 
@@ -89,10 +89,10 @@ def check_time(seen: Observed, fault: Fault, operation: Operation) -> None:
 
 
 def test_the_page_is_that_of_the_table() -> None:
-    """The page has the faults of the table in their order and words, and nothing else."""
-    assert text == write(documented), f"docs/faults.md is of another table: run {HOW_TO_WRITE}"
-
-
-def test_no_two_faults_have_one_name() -> None:
-    """Each fault is met, since none hides another one."""
+    """The page has the faults of the table in their order and words, each of another name."""
+    above = introduction(text)
+    assert text == write(above, documented), f"it is of another table: run {HOW_TO_WRITE}"
+    assert f"timeout={WAIT_TIMEOUT:.0f})" in above
+    assert f"`connect_timeout`\n({CONNECT_TIMEOUT:g} s here)" in above
+    assert f"`request_timeout` ({REQUEST_TIMEOUT:g} s here)" in above
     assert len(FAULTS) == sum(len(faults) for faults in TABLE.values())

@@ -13,8 +13,6 @@ from hypothesis import given, settings, strategies as st
 
 from asyncclient import SessionPool
 from asyncclient.errors import APIError, AsyncClientError
-from asyncclient.providers.copyai import CopyAI
-from asyncclient.providers.coze import Coze
 from tests.adversity.proxy import (
     BLANK_LINE,
     FaultProxy,
@@ -24,7 +22,7 @@ from tests.adversity.proxy import (
     promised,
     read_message,
 )
-from tests.adversity.scene import PROVIDERS, Provider, virtual_loop
+from tests.adversity.scene import PROVIDERS, Provider, client_of, virtual_loop
 from tests.wire import Wire
 
 ANSWERS: dict[Provider, bytes] = {
@@ -122,11 +120,7 @@ async def start(
         SessionPool(limit=1, request_timeout=3, connect_timeout=1) as pool,
     ):
         server.connection_faults = repeat(serve)
-        client = (
-            Coze(pool, token="t", base_url=server.origin)
-            if provider == "coze"
-            else CopyAI(pool, api_key="k", base_url=server.origin)
-        )
+        client = client_of(provider, pool, server.origin)
         if kept:
             with contextlib.suppress(AsyncClientError):
                 await client.workflow_run("1", "2").poll()

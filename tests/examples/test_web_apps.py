@@ -259,7 +259,8 @@ async def test_a_forged_or_doubled_webhook_changes_nothing_but_the_next_poll(ope
             await until(lambda: task.polls >= polls)  # noqa: B023  (awaited within the turn)
             await site.waiters(1)
         assert await site.deliver(forged | {"workflowRunId": "WRUN-unknown"}) == 204
-        for body in (b"", [], {}, {"type": "x", "workflowId": ".", "id": ".."}):
+        bodies: tuple[object, ...] = (b"", [], {}, {"type": "x", "workflowId": ".", "id": ".."})
+        for body in bodies:
             assert await site.deliver(body) == 400
         assert not waiting.done()
         assert site.sim.requests[POLLS["copyai"]] == 3

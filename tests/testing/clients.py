@@ -8,6 +8,8 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from asyncclient.testing import Simulator
 
@@ -66,8 +68,15 @@ class Client:
 class CozeClient(Client):
     """Asks Coze."""
 
-    async def start(self, *, is_async: bool = True, **simulate: object) -> Any:
+    async def start(self, **simulate: object) -> Any:
         """Start a run whose fate is ordered."""
+        return await self._start(simulate, is_async=True)
+
+    async def run(self, **simulate: object) -> Any:
+        """Start a run whose fate is ordered, and wait for the answer at its end."""
+        return await self._start(simulate, is_async=False)
+
+    async def _start(self, simulate: object, *, is_async: bool) -> Any:
         parameters = {"topic": "tea", "simulate": simulate}
         body = {"workflow_id": "7350", "is_async": is_async, "parameters": parameters}
         return await self.post("/v1/workflow/run", body)
@@ -94,11 +103,11 @@ class CozeClient(Client):
         }
         return await self.post("/v1/workflows/resume", body)
 
-    async def chat(self, query: str = "", **simulate: object) -> Any:
+    async def chat(self, **simulate: object) -> Any:
         """Start a chat whose fate is ordered."""
         variables = {"simulate": msgspec.json.encode(simulate).decode()}
         body = {"bot_id": "1", "user_id": "u", "custom_variables": variables}
-        return (await self.post(f"/v3/chat{query}", body))["data"]
+        return (await self.post("/v3/chat", body))["data"]
 
     async def retrieve(self, chat: Any, method: str = "GET") -> Any:
         """Look a chat up."""
@@ -132,6 +141,18 @@ class CopyAIClient(Client):
         """Register a webhook for an event of runs."""
         body = {"url": url, "eventType": f"workflowRun.{event}"}
         return await self.post("webhook", body | more)
+
+
+def new_key() -> tuple[str, str]:
+    """Make a private and a public key in PEM."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = serialization.Encoding.PEM
+    form, bare = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    spki = serialization.PublicFormat.SubjectPublicKeyInfo
+    return (
+        private.private_bytes(pem, form, bare).decode(),
+        private.public_key().public_bytes(pem, spki).decode(),
+    )
 
 
 @contextlib.asynccontextmanager

@@ -9,11 +9,9 @@ from typing import Any
 import jwt
 import msgspec
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from asyncclient.testing import Simulator
-from tests.testing.clients import CozeClient, asking, of
+from tests.testing.clients import CozeClient, asking, new_key, of
 
 _GRANT = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer"}
 _TOKEN = "/api/permission/oauth2/token"
@@ -97,22 +95,22 @@ async def test_a_sync_run_answers_its_output_as_text_when_it_ends(coze: CozeClie
     """The answer takes as long as the run and holds JSON text, or plain text if ordered."""
     loop = asyncio.get_running_loop()
     before = loop.time()
-    answer = await coze.start(is_async=False, seconds=20)
+    answer = await coze.run(seconds=20)
     assert loop.time() - before == 20
     assert msgspec.json.decode(answer["data"]) == {"output": {"topic": "tea"}}
     assert answer["usage"].keys() == {"input_count", "output_count", "token_count"}
     assert "execute_id" not in answer
-    assert not _is_json((await coze.start(is_async=False, outcome="plain_text"))["data"])
+    assert not _is_json((await coze.run(outcome="plain_text"))["data"])
 
 
 async def test_a_sync_run_that_goes_wrong_answers_a_code(coze: CozeClient) -> None:
     """A failed run has its code in HTTP 200; one over 90 s meets the gateway's page at 90 s."""
     loop = asyncio.get_running_loop()
-    assert (await coze.start(is_async=False, outcome="fail"))["code"] == 720701002
-    assert (await coze.start(is_async=False, outcome="cancel"))["code"] == 777777777
+    assert (await coze.run(outcome="fail"))["code"] == 720701002
+    assert (await coze.run(outcome="cancel"))["code"] == 777777777
     assert coze.status == 200
     before = loop.time()
-    await coze.start(is_async=False, seconds=100)
+    await coze.run(seconds=100)
     assert (coze.status, loop.time() - before) == (504, 90)
     assert b"Tengine" in coze.body
     assert "X-Tt-Logid" not in coze.headers
@@ -149,7 +147,7 @@ async def test_loose_fields_of_a_history_differ_from_poll_to_poll(coze: CozeClie
 
 async def test_a_history_in_the_pages_shape_lacks_fields(coze: CozeClient) -> None:
     """A synchronous run, as in the page's sample, and one ordered so lack two fields."""
-    await coze.start(is_async=False, seconds=0)
+    await coze.run(seconds=0)
     await coze.start(seconds=0, shape="doc")
     for execute_id in coze.sim.tasks:
         record = await coze.record(f"/v1/workflows/7350/run_histories/{execute_id}")
@@ -264,7 +262,7 @@ async def test_input_that_lacks_something_interrupts_again(coze: CozeClient) -> 
 
 async def test_a_sync_run_that_waits_for_input_stays_synchronous(coze: CozeClient) -> None:
     """Its answer holds the interrupt and no data; resuming it answers the output at the end."""
-    answer = await coze.start(is_async=False, seconds=2, outcome="interrupt")
+    answer = await coze.run(seconds=2, outcome="interrupt")
     assert (answer["code"], "data" in answer) == (0, False)
     resumed = await coze.resume(answer["interrupt_data"], "Ada")
     assert msgspec.json.decode(resumed["data"]) == {"output": {"topic": "tea"}}
@@ -458,21 +456,10 @@ def _bearing(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def _new_key() -> tuple[str, str]:
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = serialization.Encoding.PEM
-    form, bare = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    spki = serialization.PublicFormat.SubjectPublicKeyInfo
-    return (
-        private.private_bytes(pem, form, bare).decode(),
-        private.public_key().public_bytes(pem, spki).decode(),
-    )
-
-
 @pytest.fixture(scope="module")
 def keys() -> tuple[str, str]:
     """Make a private and a public key in PEM."""
-    return _new_key()
+    return new_key()
 
 
 def _assertion(coze: CozeClient, private_key: str, **changes: object) -> str:
@@ -516,7 +503,7 @@ async def test_without_a_public_key_signatures_are_not_checked(
 
 async def test_a_bad_assertion_buys_nothing(keys: tuple[str, str]) -> None:
     """A wrong audience, an expired, foreign or broken assertion, a wrong grant are refused."""
-    foreign, _ = _new_key()
+    foreign, _ = new_key()
     async with asking(Simulator(jwt_public_key=keys[1])) as (coze, _):
         for assertion in (
             _assertion(coze, keys[0], aud="api.coze.cn"),

@@ -67,7 +67,7 @@ async def test_ordered_words_are_shown_first_one_a_poll(
     coze: CozeClient, copyai: CopyAIClient
 ) -> None:
     """Ordered words replace the status in turn, null leaves it out, then the real one shows."""
-    order = {"seconds": 0, "words": ["Queued", None]}
+    order: dict[str, object] = {"seconds": 0, "words": ["Queued", None]}
     run, job, chat = (
         await coze.started(**order),
         await copyai.started(**order),
@@ -113,7 +113,7 @@ async def test_a_fresh_task_is_not_to_be_found_yet() -> None:
 
 @pytest.mark.parametrize("fault", [Fault.RESET, Fault.RESET_MID_BODY, Fault.TRUNCATE])
 async def test_a_broken_connection_is_broken_on_the_socket(
-    fault: Fault, clients: tuple[CozeClient, CopyAIClient]
+    fault: Fault, clients: tuple[CozeClient | CopyAIClient, ...]
 ) -> None:
     """Faults of the connection reach the client as such, and only as often as ordered."""
     # A GET that is reset before any answer is repeated by aiohttp itself, once.
@@ -149,7 +149,7 @@ async def test_a_fault_answers_as_the_provider_would(
     fault: Fault,
     of_coze: tuple[int, str],
     of_copyai: tuple[int, str],
-    clients: tuple[CozeClient, CopyAIClient],
+    clients: tuple[CozeClient | CopyAIClient, ...],
 ) -> None:
     """Each fault that answers has the status and the kind of body of its provider."""
     for client, expected in zip(clients, (of_coze, of_copyai), strict=True):
@@ -322,7 +322,7 @@ async def test_closing_leaves_nothing_behind() -> None:
     before = asyncio.all_tasks()
     sim = Simulator()
     async with asking(sim) as (coze, _):
-        starts = (coze.start(is_async=False, seconds=80) for _ in range(5))
+        starts = (coze.run(seconds=80) for _ in range(5))
         runs = [asyncio.create_task(start) for start in starts]
         while len(sim.tasks) < 5:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

@@ -113,7 +113,8 @@ async def server() -> AsyncGenerator[TestServer]:
 
     app = web.Application()
     app.router.add_get("/{page}", answer)
-    async with TestServer(app) as server:
+    server = TestServer(app)
+    async with server:
         yield server
 
 
