@@ -157,9 +157,8 @@ def new_key() -> tuple[str, str]:
 
 @contextlib.asynccontextmanager
 async def asking(sim: Simulator) -> AsyncGenerator[tuple[CozeClient, CopyAIClient]]:
-    """Run a simulator; give a client of each provider, with a connection for each request."""
-    connector = aiohttp.TCPConnector(force_close=True)
-    async with sim, aiohttp.ClientSession(connector=connector) as session:
+    """Run a simulator; give a client of each provider."""
+    async with sim, aiohttp.ClientSession() as session:
         token = {"Authorization": "Bearer pat_simulator"}
         key = {"x-copy-ai-api-key": "simulator-key"}
         yield (
