@@ -116,15 +116,8 @@ async def test_a_sync_run_that_goes_wrong_answers_a_code(coze: CozeClient) -> No
     assert "X-Tt-Logid" not in coze.headers
 
 
-async def test_parameters_may_be_json_text(coze: CozeClient) -> None:
-    """The page's table calls parameters a string; both ways start the same run."""
-    body = {"workflow_id": "1", "parameters": '{"simulate":{"marker":"abc","seconds":0}}'}
-    await coze.post(_RUN, body)
-    assert coze.sim.starts == {"abc": 1}
-
-
 async def test_a_finished_run_holds_json_in_json_in_json(coze: CozeClient) -> None:
-    """The output is text of an object whose Output is text of an object, with node_status aside."""
+    """The output is text of an object whose Output is text of an object; each second has a node."""
     path = await coze.started(seconds=10)
     running = await coze.record(path)
     assert (running["execute_status"], running["output"]) == ("Running", '{"Output":"null"}')
@@ -135,6 +128,11 @@ async def test_a_finished_run_holds_json_in_json_in_json(coze: CozeClient) -> No
     assert output["node_status"] == "{}"
     assert record["run_mode"] == 2
     assert "interrupt_data" not in record
+    (node,) = record["node_execute_status"].values()
+    text = (await coze.get(f"{path}/execute_nodes/{node['node_execute_uuid']}"))["data"]
+    assert text == {"is_finish": True, "node_output": f"Run {record['execute_id']} wrote a text."}
+    other = await coze.record(await coze.started(seconds=0))
+    assert not other["node_execute_status"]
 
 
 async def test_loose_fields_of_a_history_differ_from_poll_to_poll(coze: CozeClient) -> None:
@@ -192,16 +190,6 @@ async def test_a_trimmed_run_has_its_whole_text_at_the_node(coze: CozeClient) ->
     assert len(part["node_output"]) < len(whole["node_output"])
 
 
-async def test_runs_that_are_not_trimmed_list_a_node_in_turn(coze: CozeClient) -> None:
-    """Every other run that has ended lists a node, which gives its text."""
-    paths = [await coze.started(seconds=0) for _ in range(2)]
-    one, other = [(await coze.record(path))["node_execute_status"] for path in paths]
-    (node,) = one.values()
-    assert not other
-    whole = await coze.get(f"{paths[0]}/execute_nodes/{node['node_execute_uuid']}")
-    assert whole["data"]["is_finish"] is True
-
-
 async def test_an_empty_list_and_a_malformed_body_last_until_the_end(coze: CozeClient) -> None:
     """Until such a run ends its answers hold no record, or are not quite JSON."""
     empty = await coze.started(seconds=10, outcome="empty_list")
@@ -214,12 +202,6 @@ async def test_an_empty_list_and_a_malformed_body_last_until_the_end(coze: CozeC
     await asyncio.sleep(10)
     for path in (empty, malformed):
         assert (await coze.record(path))["execute_status"] == "Success"
-
-
-async def test_a_record_is_found_only_under_its_own_workflow(coze: CozeClient) -> None:
-    """A run of another workflow is as unknown as one that is not there."""
-    path = await coze.started()
-    assert (await coze.get(path.replace("7350", "7351")))["code"] == 4314
 
 
 @pytest.mark.parametrize(("outcome", "word"), [("interrupt", "Running"), ("unset", "<UNSET>")])
@@ -400,8 +382,10 @@ async def test_a_running_chat_can_be_cancelled_once(coze: CozeClient) -> None:
     assert (await coze.post("/v3/chat/cancel", _ids(chat)))["code"] == 4104
 
 
-async def test_a_chat_of_another_conversation_answers_4001_everywhere(coze: CozeClient) -> None:
-    """Looking up, cancelling, listing and answering tools need a chat of that conversation."""
+async def test_a_task_is_found_only_where_it_belongs(coze: CozeClient) -> None:
+    """A run of another workflow and a chat of another conversation are unknown everywhere."""
+    path = await coze.started()
+    assert (await coze.get(path.replace("7350", "7351")))["code"] == 4314
     chat = await coze.chat() | {"conversation_id": "1"}
     for method, path, body in (
         ("GET", "/v3/chat/retrieve" + of(chat), None),
