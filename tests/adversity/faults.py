@@ -159,7 +159,7 @@ async def lost_after_a_while(exchange: Exchange) -> None:
 
 
 def byte_by_byte(gap: float) -> OnRequest:
-    """Send the answer one byte at a time, with so many seconds between two of them."""
+    """Send the answer one byte at a time, with a gap in seconds between two of them."""
 
     async def meet(exchange: Exchange) -> None:
         answer = await exchange.pass_on()

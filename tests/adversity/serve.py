@@ -1,9 +1,10 @@
 """A provider, or a proxy that spoils its answers, in a process of its own.
 
 `python -m tests.adversity.serve provider JOURNAL PORT` runs the simulator's Copy.ai on a port (0: a
-free one) until standard input ends, then tells what it has seen, in this life and in those before
-it that had the same journal. `python -m tests.adversity.serve proxy PROVIDER_PORT PORT SEED SHARE`
-runs until it is killed, and names each fault as it comes.
+free one) until standard input ends, then reports what it has seen, in this life and in those
+before it that had the same journal.
+`python -m tests.adversity.serve proxy PROVIDER_PORT PORT SEED SHARE` runs until it is killed, and
+names each fault as it comes.
 """
 
 from __future__ import annotations
@@ -32,28 +33,28 @@ class Report(msgspec.Struct):
     ends: dict[str, float]
 
 
-def tell(line: str) -> None:
+def say(line: str) -> None:
     """Write a line at once: the process may be killed after it."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 async def provider(journal: str, port: int) -> None:
-    """Run the simulator until standard input ends, then tell what it has seen."""
+    """Run the simulator until standard input ends, then report what it has seen."""
     sim = Simulator(journal=journal)
     await sim.start(copyai_port=port)
-    tell(sim.copyai_url)
+    say(sim.copyai_url)
     await anyio.to_thread.run_sync(sys.stdin.read)
     ends = {task.marker: task.ends_at for task in sim.tasks.values()}
-    tell(msgspec.json.encode(Report(dict(sim.starts), ends)).decode())
+    say(msgspec.json.encode(Report(dict(sim.starts), ends)).decode())
     await sim.close()
 
 
 async def proxy(provider_port: int, port: int, seed: int, share: float) -> None:
     """Run a proxy of whose answers a share is spoilt, until it is killed."""
     async with FaultProxy(provider_port, port=port) as proxy:
-        proxy.request_faults = drawn(Random(seed), share, tell)
-        tell("listening")
+        proxy.request_faults = drawn(Random(seed), share, say)
+        say("listening")
         await anyio.sleep_forever()
 
 

@@ -83,7 +83,7 @@ async def test_many_tasks_survive_faults_of_every_kind() -> None:
     assert {*sim.starts.values()} == {1}
     assert {*sim.starts} <= {*runs.values()} | unknown
     assert {*runs.values()} <= {*sim.starts}
-    # It did meet what it is to survive.
+    # Every kind of fault came.
     assert {*served} == {*TRANSIENT}
     assert len(runs) + len(unknown) > TASKS * 0.9
     assert await settled(lambda: len(asyncio.all_tasks() - before)) == 0

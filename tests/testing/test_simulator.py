@@ -16,7 +16,7 @@ from tests.testing.clients import CopyAIClient, CozeClient, asking
 
 
 async def until_served(sim: Simulator, times: int) -> None:
-    """Wait until as many faults were met."""
+    """Wait until this many faults were served."""
     while sim.faults_served.total() < times:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 
@@ -48,12 +48,13 @@ async def test_chance_comes_from_the_seed_alone() -> None:
     def of(seed: int) -> Simulator:
         return Simulator(seed=seed, fail_share=0.3, interrupt_share=0.3)
 
-    first = await fates(of(1), *[{}] * 20)
-    assert first == await fates(of(1), *[{}] * 20)
-    assert first != await fates(of(2), *[{}] * 20)
+    free: dict[str, object] = {}
+    first = await fates(of(1), *[free] * 20)
+    assert first == await fates(of(1), *[free] * 20)
+    assert first != await fates(of(2), *[free] * 20)
     assert {outcome for _, outcome in first} == {"success", "fail", "interrupt"}
-    assert first[1:] == (await fates(of(1), {"seconds": 1, "outcome": "fail"}, *[{}] * 19))[1:]
-    assert await fates(Simulator(durations=lambda _: 7.0), {}) == [(7.0, "success")]
+    assert first[1:] == (await fates(of(1), {"seconds": 1, "outcome": "fail"}, *[free] * 19))[1:]
+    assert await fates(Simulator(durations=lambda _: 7.0), free) == [(7.0, "success")]
     rng = random.Random(0)
     drawn = [usual_duration(rng) for _ in range(20_000)]
     assert sum(drawn) / len(drawn) == pytest.approx(2.0, rel=0.02)
