@@ -309,3 +309,72 @@ def test_it_always_goes_on(events: list[tuple[float, str, float | None]], ceilin
         assert 0 < budget.rate <= ceiling
         assert 0 <= budget.wait(now) < 60.001
         assert 0 <= budget.sending(now) < math.inf
+
+
+def test_what_was_sent_is_a_mean_over_two_seconds() -> None:
+    """One request counts over the time since it came, and over 0.1 s at least."""
+    budget = Budget()
+    budget.spend(10.0)
+    at_once = 0.5 / (1 - math.exp(-0.05))
+    assert budget.sending(10.0) == pytest.approx(at_once)
+    assert budget.sending(12.0) == pytest.approx(0.5 / (math.e - 1))
+    budget.spend(12.0)
+    assert budget.sending(12.0) == pytest.approx(0.5 * (1 + 1 / math.e) / (1 - 1 / math.e))
+    budget.spend(20.0)  # after more than two seconds, the earlier ones are forgotten
+    assert budget.sending(20.0) == pytest.approx(at_once)
+
+
+def test_it_is_idle_since_its_last_request() -> None:
+    """The seconds since the last request; before the first it has been idle for ever."""
+    budget = Budget()
+    assert budget.idle(5.0) == math.inf
+    budget.spend(5.0)
+    assert budget.idle(7.5) == 2.5
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "kept", "paused"),
+    [(None, 0.95, 0.0), (0.0, 0.95, 0.0), (math.inf, 0.95, 0.0), (0.5, 0.85, 0.5), (90, 0.85, 60)],
+)
+def test_a_refusal_keeps_a_share_of_what_was_accepted(
+    retry_after: float | None, kept: float, paused: float
+) -> None:
+    """One in 200 of the last two seconds was refused; a pause of up to 60 s costs more."""
+    budget = Budget()
+    drain(budget, 0, 10, 100)
+    sending = budget.sending(10.0)
+    budget.refused(10.0, retry_after)
+    assert budget.rate / sending == pytest.approx(kept * 0.995, abs=0.001)
+    assert budget.wait(10.0) == pytest.approx(paused)
+
+
+def test_a_first_refusal_halves_what_was_sent() -> None:
+    """Where all was refused, half of it counts as accepted, and at least two a second are sent."""
+    budget = Budget()
+    budget.spend(0.0)
+    sending = budget.sending(0.0)
+    budget.refused(0.0, None)
+    assert budget.rate == pytest.approx(sending * 0.5 * 0.95)
+    unused = Budget()
+    unused.refused(0.0, None)
+    assert unused.rate == 2.0
+
+
+def test_a_found_rate_rises_by_a_share_a_second() -> None:
+    """By 5 % for a second without a refusal, and by no more for a longer silence."""
+    for silence, risen in ((0.5, 1.025), (1.0, 1.05), (1.5, 1.05)):
+        budget = Budget(100.0)
+        drain(budget, 0, 5, 50)
+        budget.refused(5.0, None)
+        low, last = budget.rate, 5.0 - budget.idle(5.0)
+        budget.spend(last + silence)
+        assert budget.rate == pytest.approx(low * risen)
+
+
+def test_a_share_changes_the_gap_that_has_begun() -> None:
+    """At half of the rate, what is left of the gap is twice as long, from this instant on."""
+    budget = Budget(10.0)
+    budget.spend(0.0)
+    left = budget.wait(0.0)
+    budget.take_share(0.5, 0.0)
+    assert budget.wait(0.0) == pytest.approx(2 * left)

@@ -125,3 +125,12 @@ def test_it_is_bounded_for_any_demand(
         assert floor <= price.now <= HIGHEST
         assert 0.25 - 1e-9 <= price.now / before <= 4 + 1e-9
         assert rate < math.inf or price.now == floor
+
+
+def test_it_falls_by_a_bounded_step() -> None:
+    """Without demand it counts as four times too dear, from half a second on."""
+    price = Price(FLOOR)
+    price.move(0.0, rate=RATE, waiting=0)
+    price.now = start = 100.0
+    price.move(STEP, rate=RATE, waiting=0)
+    assert price.now / start == pytest.approx(0.25 ** (2 * STEP / 10))
