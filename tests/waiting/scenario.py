@@ -15,10 +15,10 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 import anyio
 import anyio.lowlevel
 
-from asyncclient import Observation, Snapshot, Task, TaskRef, Vocabulary
+from asyncclient import Observation, Schedule, Snapshot, Task, TaskRef, Vocabulary
 from asyncclient._http import Response
 from asyncclient._schedule import Pacing
-from asyncclient.errors import AsyncClientError
+from asyncclient.errors import AsyncClientError, ServerError
 from asyncclient.providers.coze import Coze, WorkflowRunHandle
 from asyncclient.testing import ScriptedTransport, reply
 
@@ -34,6 +34,10 @@ WORDS = Vocabulary(
     expired="gone",
 )
 REF = TaskRef("fake", "job", {"id": "7"})
+
+EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)
+EVERY_4 = Schedule(first=4, factor=1, cap=4, jitter=0)
+FAULT = ServerError("HTTP 503", status=503)
 
 # Two instants that are this near to each other differ by the rounding of their sums only.
 TICK = 1e-6
@@ -211,13 +215,13 @@ class Outcome(Generic[T]):
 
 
 async def outcome_of(waiting: Awaitable[T]) -> Outcome[T]:
-    """Await something to its end, whichever it is, but not an assertion's."""
+    """Await something to its end, good or bad; a failed assertion comes out."""
     began = anyio.current_time()
     try:
         result = await waiting
     except AssertionError:
         raise
-    except Exception as error:  # noqa: BLE001  (the test looks at whatever it is)
+    except Exception as error:  # noqa: BLE001  (the test looks at it)
         return Outcome(anyio.current_time() - began, error=error)
     return Outcome(anyio.current_time() - began, result=result)
 

@@ -1,0 +1,739 @@
+"""Tests of the rules of waiting, without a loop: truth tables, then properties of any wait."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from copy import copy
+from typing import Literal, NamedTuple
+
+import pytest
+from hypothesis import given, settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from asyncclient import Observation, TaskState
+from asyncclient._waiting import (
+    AskCaller,
+    Sleep,
+    TimeLimit,
+    evidence,
+    first_silence,
+    last_look_grace,
+)
+from asyncclient._waiting.rules import Limits, fit
+from asyncclient.errors import (
+    APIError,
+    AsyncClientError,
+    DecodeError,
+    NotFound,
+    RateLimited,
+    RequestTimeout,
+    ServerError,
+    TaskBlocked,
+    TaskCancelled,
+    TaskExpired,
+    TaskFailed,
+    UnknownStatus,
+    WaitTimeout,
+)
+from tests.http.test_repeat import FINAL, TRANSIENT, name_of
+from tests.waiting.looks import BEGAN, DOWN, REF, Step, Wait, raised, seen_of
+from tests.waiting.scenario import TICK
+
+PENDING, RUNNING, BLOCKED, SUCCEEDED, FAILED, CANCELLED, EXPIRED = TaskState
+
+# --- after a good answer ----------------------------------------------------------------------
+
+# The look's seconds, the provider's hint, and what follows where the schedule proposes 10 s.
+RESTS: dict[str, tuple[float, float | None, Sleep]] = {
+    "the look's time comes off": (2.0, None, Sleep(8.0, "schedule")),
+    "a look that took no time": (0.0, None, Sleep(10.0, "schedule")),
+    "a slow look leaves a tenth": (9.5, None, Sleep(1.0, "schedule")),
+    "a look slower than its gap leaves a tenth": (60.0, None, Sleep(1.0, "schedule")),
+    "hint 0": (2.0, 0.0, Sleep(8.0, "schedule")),
+    "negative hint": (2.0, -7.0, Sleep(8.0, "schedule")),
+    "hint that is no number": (2.0, math.nan, Sleep(8.0, "schedule")),
+    "hint as long as the rest": (2.0, 8.0, Sleep(8.0, "schedule")),
+    "longer hint": (2.0, 8.1, Sleep(8.1, "hint", hint=8.1)),
+    "hint counts from the answer": (2.0, 9.0, Sleep(9.0, "hint", hint=9.0)),
+    "hint after a slow look": (60.0, 1.5, Sleep(1.5, "hint", hint=1.5)),
+    "hint of an hour": (2.0, 3600.0, Sleep(3600.0, "hint", hint=3600.0)),
+    "hint of 31 years is cut to an hour": (2.0, 1e9, Sleep(3600.0, "hint", hint=1e9)),
+    "hint without end is none": (2.0, math.inf, Sleep(8.0, "schedule")),
+}
+
+
+@pytest.mark.parametrize("state", [PENDING, RUNNING, None])
+@pytest.mark.parametrize(("took", "hint", "expected"), RESTS.values(), ids=RESTS)
+def test_a_task_at_work_is_looked_at_again(
+    state: TaskState | None, took: float, hint: float | None, expected: Sleep
+) -> None:
+    """The gap is the longer of schedule and hint, in every state that is no end."""
+    assert Wait().answered(seen_of(state, hint=hint), took=took) == expected
+
+
+def test_a_hint_never_shortens_a_gap() -> None:
+    """Where the schedule itself waits for more than an hour, a hint does not cut that down."""
+    step = Wait().answered(seen_of(hint=9000.0), delay=7200.0, took=0.0)
+    assert type(step) is Sleep
+    assert step.seconds >= 7200
+
+
+@pytest.mark.parametrize("delay", [0.0, -5.0, float("-inf"), float("nan")])
+@pytest.mark.parametrize("took", [0.0, 3.0])
+def test_a_gap_is_never_nothing(delay: float, took: float) -> None:
+    """Under any schedule of the caller's own, a service gets a rest between two looks."""
+    step = Wait().answered(at=took, delay=delay, took=took)
+    assert type(step) is Sleep
+    assert 0.001 <= step.seconds < 1
+
+
+# --- a task that waits for its caller ---------------------------------------------------------
+
+# The demand that was answered and when, the demand that shows and when, and if it is put.
+DEMANDS_SHOWN: dict[str, tuple[str | None, float, str | None, float, bool]] = {
+    "nothing was answered": (None, 0.0, "a", 5.0, True),
+    "at once": ("a", 5.0, "a", 5.0, False),
+    "still within its time": ("a", 5.0, "a", 35.0, False),
+    "after its time": ("a", 5.0, "a", 35.1, True),
+    "another demand": ("a", 5.0, "b", 5.1, True),
+    "a demand without a name": ("a", 5.0, None, 5.1, True),
+    "demands without names": (None, 5.0, None, 5.1, True),
+}
+
+
+@pytest.mark.parametrize(
+    ("first", "answered_at", "shown", "shown_at", "asked"),
+    DEMANDS_SHOWN.values(),
+    ids=DEMANDS_SHOWN,
+)
+def test_a_demand_may_show_for_a_moment_after_its_answer(
+    first: str | None, answered_at: float, shown: str | None, shown_at: float, *, asked: bool
+) -> None:
+    """The same demand is not put again for 30 s after its answer; any other is at once."""
+    wait = Wait()
+    wait.answered(seen_of(BLOCKED, demand=first), at=answered_at)
+    wait.demand_answered(first, answered_at)
+    step = wait.answered(seen_of(BLOCKED, demand=shown, hint=9.0), at=shown_at)
+    demanded = AskCaller(9.0, "hint", hint=9.0, demand=shown)
+    assert step == (demanded if asked else Sleep(9.0, "hint", hint=9.0))
+
+
+# --- unknown words ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("unknown", ["wait", "raise"])
+@pytest.mark.parametrize("word", ["strange", 7, "", None])
+def test_an_unknown_word_is_tolerated_or_raised(
+    word: str | int | None, unknown: Literal["wait", "raise"]
+) -> None:
+    """An unknown word is no end: the wait goes on, unless it is a strict one."""
+    step = Wait(Limits(unknown=unknown)).answered(seen_of(None, word))
+    if unknown == "wait":
+        assert step == Sleep(8.0, "schedule")
+    else:
+        raised(step, UnknownStatus)
+
+
+def test_each_unknown_word_is_kept_once_and_20_at_most() -> None:
+    """They are kept in their order; a provider that never repeats a word fills no memory."""
+    wait = Wait()
+    for word in ("strange", 7, "strange", "stranger"):
+        wait.answered(seen_of(None, word))
+    assert wait.record.rare.unknown_words == ("strange", 7, "stranger")
+    for number in range(1000):
+        assert type(wait.answered(seen_of(None, f"{number} %"))) is Sleep
+    kept = wait.record.rare.unknown_words
+    assert kept == ("strange", 7, "stranger", *(f"{number} %" for number in range(17)))
+    assert len(str(wait.out_of_time())) < 500
+
+
+BETWEEN = {
+    "pending": seen_of(PENDING),
+    "running": seen_of(RUNNING),
+    "blocked": seen_of(BLOCKED, "interrupted", demand="a"),
+    "blocked without a word": seen_of(BLOCKED, None, demand="a"),
+    "unknown": seen_of(None, "strange"),
+}
+
+
+@pytest.mark.parametrize("between", BETWEEN.values(), ids=BETWEEN)
+def test_five_answers_in_a_row_without_a_word_are_tolerated(between: Observation[str]) -> None:
+    """An answer with a word or a state breaks the row; the sixth in a row is raised."""
+    wait = Wait()
+    wait.demand_answered("a", 0)
+    for seen in [*[seen_of(None, None)] * 5, between, *[seen_of(None, None)] * 5]:
+        assert type(wait.answered(seen)) is Sleep
+    assert raised(wait.answered(seen_of(None, None)), UnknownStatus).polls == 12
+
+
+# --- after a failed look ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [*TRANSIENT, TimeoutError(), ConnectionResetError()], ids=name_of)
+def test_a_failed_look_is_tolerated(error: Exception) -> None:
+    """A failure of a look is no failure of the task: the next one follows after the backoff."""
+    wait = Wait()
+    assert wait.failed(error) == Sleep(1.0, "error")
+    assert wait.record.last_error is error
+    assert (wait.record.polls, wait.record.failures) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "error", [*FINAL, ValueError("bug"), KeyError("bug"), OSError("disk")], ids=name_of
+)
+def test_an_error_that_asking_again_cannot_mend_ends_the_wait(error: Exception) -> None:
+    """It is raised itself, at its first showing."""
+    assert Wait().failed(error) is error
+
+
+@pytest.mark.parametrize(
+    ("transient", "tolerated"),
+    [((), False), ((KeyError,), True), ((LookupError,), True), ((OSError, ValueError), False)],
+    ids=["none", "it", "its parent", "others"],
+)
+def test_a_task_may_declare_more_errors_transient(
+    transient: tuple[type[Exception], ...], *, tolerated: bool
+) -> None:
+    """What a task declares worth repeating is tolerated like the rest."""
+    wait, error = Wait(transient=transient), KeyError("x")
+    assert wait.failed(error) == (Sleep(1.0, "error") if tolerated else error)
+    assert wait.failed(DOWN) == Sleep(1.0, "error")
+
+
+REFUSALS: dict[str, tuple[float | None, Sleep]] = {
+    "none": (None, Sleep(1.0, "error")),
+    "0": (0.0, Sleep(1.0, "error")),
+    "negative": (-5.0, Sleep(1.0, "error")),
+    "shorter": (0.9, Sleep(1.0, "error")),
+    "equal": (1.0, Sleep(1.1, "refused", hint=1.0)),
+    "longer": (5.0, Sleep(5.5, "refused", hint=5.0)),
+    "much longer": (100.0, Sleep(101.0, "refused", hint=100.0)),
+    "31 years": (1e9, Sleep(3600.0, "refused", hint=1e9)),
+    "without end": (math.inf, Sleep(1.0, "error")),
+    "no number": (math.nan, Sleep(1.0, "error")),
+}
+
+
+@pytest.mark.parametrize(("hint", "expected"), REFUSALS.values(), ids=REFUSALS)
+@pytest.mark.parametrize("kind", [RateLimited, ServerError])
+def test_a_refusals_hint_is_obeyed(
+    kind: type[APIError], hint: float | None, expected: Sleep
+) -> None:
+    """The longer of backoff and hint counts; a hint is stretched, so that a crowd parts."""
+    assert Wait().failed(kind("no", status=503, retry_after=hint)) == expected
+
+
+def test_the_backoff_doubles_until_an_answer_comes() -> None:
+    """Gaps after failures are drawn under 1 s, doubled up to 30 s, and under 1 s again."""
+    wait = Wait()
+    for _ in range(7):
+        wait.failed(DOWN)
+    wait.answered()
+    wait.failed(DOWN)
+    assert wait.ceilings == [1, 2, 4, 8, 16, 30, 30, 1]
+
+
+# Failures in a row, the seconds from the first to the last, and if the wait ends.
+BUDGETS: dict[str, tuple[int, float, bool]] = {
+    "few at once": (10, 0.0, False),
+    "few over a long time": (10, 500.0, False),
+    "many at once": (11, 0.0, False),
+    "many in just the time": (11, 120.0, False),
+    "very many in just the time": (50, 120.0, False),
+    "many over a long time": (11, 120.1, True),
+    "two over a long time": (2, 120.1, False),
+}
+
+
+@pytest.mark.parametrize(("failures", "seconds", "ends"), BUDGETS.values(), ids=BUDGETS)
+def test_a_wait_gives_up_when_both_budgets_are_exceeded(
+    failures: int, seconds: float, *, ends: bool
+) -> None:
+    """Neither a burst of quick failures nor a few slow ones end a wait: only many and long do."""
+    wait = Wait()
+    for _ in range(failures - 1):
+        assert isinstance(wait.failed(DOWN, at=1), Sleep)
+    last = ServerError("down at last", status=502)
+    step = wait.failed(last, at=1 + seconds)
+    assert step is last if ends else isinstance(step, Sleep)
+    assert wait.record.polls == failures
+
+
+def test_a_good_answer_resets_both_budgets() -> None:
+    """After a good answer, failures and their time are counted from 0; the last error is kept."""
+    wait = Wait(Limits(failed_polls=1, failing_seconds=10))
+    wait.failed(DOWN, at=1)
+    wait.failed(DOWN, at=11)
+    wait.answered(at=12)
+    assert wait.record.failures == 0
+    assert wait.record.last_error is DOWN
+    assert isinstance(wait.failed(DOWN, at=13), Sleep)
+    assert isinstance(wait.failed(DOWN, at=23), Sleep)
+    assert wait.failed(DOWN, at=23.1) is DOWN
+
+
+OWN, PAGE = NotFound("no such chat", status=404), NotFound("<html>", status=404, foreign=True)
+# How old the task was when the wait began, how its looks failed after 1 s (None for an answer),
+# how the next one fails and when, and if that is tolerated.
+NOT_FOUND: dict[str, tuple[float, Sequence[Exception | None], NotFound, float, bool]] = {
+    "at once": (0, [], OWN, 0.0, True),
+    "in the grace": (0, [], OWN, 9.9, True),
+    "at its end": (0, [], OWN, 10.0, False),
+    "later": (0, [], OWN, 60.0, False),
+    "in the grace after another failure": (0, [DOWN], OWN, 9.0, True),
+    "in the grace of a young task": (5, [], OWN, 4.9, True),
+    "after the grace of a young task": (5, [], OWN, 5.0, False),
+    "an old task": (3600, [], OWN, 0.0, False),
+    "after a good answer": (0, [None], OWN, 1.0, False),
+    "a gateway": (0, [], PAGE, 60.0, True),
+    "a gateway three times in a row": (0, [PAGE, PAGE], PAGE, 60.0, False),
+    "a gateway three times in a row, in the grace": (0, [PAGE, PAGE], PAGE, 9.9, True),
+    "a gateway three times, not in a row": (0, [PAGE, DOWN, PAGE], PAGE, 60.0, True),
+    "a gateway for two minutes after a good answer": (0, [None, *[PAGE] * 10], PAGE, 121.0, True),
+    "a gateway for longer after a good answer": (0, [None, *[PAGE] * 10], PAGE, 121.1, False),
+}
+
+
+@pytest.mark.parametrize(
+    ("age", "earlier", "error", "at", "tolerated"), NOT_FOUND.values(), ids=NOT_FOUND
+)
+def test_a_task_that_is_not_found_may_be_too_new(
+    age: float,
+    earlier: Sequence[Exception | None],
+    error: NotFound,
+    at: float,
+    *,
+    tolerated: bool,
+) -> None:
+    """For 10 s "no such task" is tolerated if there was no answer yet; later it has expired.
+
+    A gateway that says so is an outage, unless it says so three times in a row before any answer.
+    """
+    wait = Wait()
+    wait.record.age = age
+    for failure in earlier:
+        step = wait.answered(at=1) if failure is None else wait.failed(failure, at=1)
+        assert isinstance(step, Sleep)
+    step = wait.failed(error, at=at)
+    if tolerated:
+        assert step == Sleep(1.0, "error")
+    else:
+        assert raised(step, TaskExpired).__cause__ is error
+
+
+# --- the first look, and the last -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("silence", "timeout", "first"), [(0, 10, 0), (7, 10, 7), (8, 10, 7.5), (30, math.inf, 30)]
+)
+def test_the_first_look_comes_in_the_first_three_quarters(
+    silence: float, timeout: float, first: float
+) -> None:
+    """Silence is cut, so that the last look knows how long answers take."""
+    assert first_silence(silence, timeout) == first
+
+
+SOON = Sleep(10.0, "schedule")
+ADVISED = Sleep(10.0, "hint", hint=10.0)
+REFUSED = Sleep(11.0, "refused", hint=10.0)
+
+
+def last(seconds: float, hint: float | None = None) -> Sleep:
+    """Return the wait for the last look."""
+    return Sleep(seconds, "deadline", last=True, hint=hint)
+
+
+# The gap, what remains, the seconds since the last look was sent, the slowest look, the fitted gap.
+FITS: dict[str, tuple[Sleep, float, float, float, Sleep | None]] = {
+    "time enough": (SOON, 100.0, 1.0, 0.0, SOON),
+    "no deadline": (SOON, math.inf, 1.0, 0.0, SOON),
+    "just time enough": (SOON, 10.1, 1.0, 0.0, SOON),
+    "on the deadline": (SOON, 10.0, 1.0, 0.0, last(10.0)),
+    "cut": (SOON, 3.0, 1.0, 0.0, last(3.0)),
+    "31 years are cut": (Sleep(1e9, "schedule"), 3.0, 1.0, 0.0, last(3.0)),
+    "a slow look has time": (SOON, 13.0, 1.0, 2.9, SOON),
+    "a slow look would be under way at the deadline": (SOON, 13.0, 1.0, 3.0, last(13.0)),
+    "a very slow look puts it off by 5 s": (SOON, 15.0, 1.0, 60.0, last(15.0)),
+    "and no more": (SOON, 15.1, 1.0, 60.0, SOON),
+    "advice with time enough": (ADVISED, 100.0, 1.0, 0.0, ADVISED),
+    "advice is cut": (ADVISED, 3.0, 1.0, 0.0, last(3.0, hint=10.0)),
+    "a refusal with time enough": (REFUSED, 100.0, 1.0, 0.0, REFUSED),
+    "a refusal's stretch is cut": (REFUSED, 10.5, 1.0, 0.0, last(10.5, hint=10.0)),
+    "a refusal up to the deadline": (REFUSED, 10.0, 1.0, 0.0, last(10.0, hint=10.0)),
+    "a refusal past the deadline": (REFUSED, 9.9, 1.0, 0.0, None),
+    "a refusal of 31 years": (Sleep(3600.0, "refused", hint=1e9), 4000.0, 1.0, 0.0, None),
+    "answered on the deadline": (SOON, 0.0, 1.0, 0.0, last(0.05)),
+    "answered after it": (SOON, -3.0, 4.0, 0.0, last(0.05)),
+    "answered after it, short gap": (Sleep(0.01, "schedule"), -3.0, 4.0, 0.0, last(0.01)),
+    "asked on the deadline": (SOON, 0.0, 0.0, 0.0, None),
+    "asked on it, answered after it": (SOON, -3.0, 3.0, 0.0, None),
+    "asked after it": (SOON, -3.0, 1.0, 9.0, None),
+}
+
+
+@pytest.mark.parametrize(
+    ("sleep", "remaining", "asked_before", "slowest", "expected"), FITS.values(), ids=FITS
+)
+def test_a_gap_is_fitted_into_what_remains(
+    sleep: Sleep, remaining: float, asked_before: float, slowest: float, expected: Sleep | None
+) -> None:
+    """A gap stays as it is, or ends on the deadline; past it there is one more look or none."""
+    now = 1024.0
+    asked = now - asked_before
+    fitted = fit(sleep, now=now, deadline=now + remaining, asked=asked, slowest=slowest)
+    if expected is None or fitted is None:
+        assert fitted == expected
+        return
+    assert fitted.seconds == pytest.approx(expected.seconds, rel=1e-9)
+    assert (fitted.why, fitted.last, fitted.hint) == (expected.why, expected.last, expected.hint)
+
+
+TIMES = st.floats(0, 1e6)
+
+
+@given(st.floats(1e-3, 1e6), TIMES, TIMES, TIMES, st.floats(0, 100))
+def test_a_fitted_gap_never_exceeds_what_remains(
+    gap: float, now: float, remaining: float, since: float, slowest: float
+) -> None:
+    """Before the deadline there always is a next look; the last one falls on the deadline."""
+    deadline = now + remaining
+    sleep = Sleep(gap, "schedule")
+    fitted = fit(sleep, now=now, deadline=deadline, asked=now - since, slowest=slowest)
+    if deadline <= now:
+        assert fitted is None or (fitted.last and 0 < fitted.seconds <= 0.05)
+        return
+    assert fitted is not None
+    assert 0 < fitted.seconds <= deadline - now
+    if fitted.last:
+        assert fitted.seconds == deadline - now
+        assert fitted.seconds <= gap + min(slowest, 5.0)
+    else:
+        assert fitted is sleep
+        assert fitted.seconds + min(slowest, 5.0) < deadline - now
+
+
+@pytest.mark.parametrize(
+    ("slowest", "grace"),
+    [
+        (None, 0.0),
+        (0.0, 0.25),
+        (0.125, 0.25),
+        (0.2, 0.4),
+        (2.5, 5.0),
+        (2.6, 5.0),
+        (600.0, 5.0),
+    ],
+)
+def test_the_last_look_has_time_to_be_answered(slowest: float | None, grace: float) -> None:
+    """It gets twice the slowest answer, 0.25 s up to 5 s; nothing if no look has come back."""
+    assert last_look_grace(slowest) == grace
+    assert TimeLimit(BEGAN, 10.0).limit(slowest) == BEGAN + 10 + grace
+
+
+def test_a_first_look_that_was_held_up_has_time_to_be_answered_too() -> None:
+    """Where the first look is also the last, a budget delayed it and not the service."""
+    term = TimeLimit(BEGAN, 10.0, final=BEGAN + 12)
+    assert term.limit(None) == BEGAN + 12.25
+
+
+# --- any wait at all --------------------------------------------------------------------------
+
+SECONDS = st.floats(0.01, 60)
+# Seconds. The backoff never proposes less, at any draw.
+LEAST_BACKOFF = 0.1
+HINTS = st.one_of(st.none(), st.floats(0.01, 120), st.sampled_from([0.0, -1.0, 1e9, math.inf]))
+DEMANDS = st.sampled_from([None, "a", "b"])
+ENDS = st.sampled_from([SUCCEEDED, FAILED, CANCELLED, EXPIRED])
+# What an answer that is no end may show; an answer without a word most often.
+LIVING = st.sampled_from(
+    [
+        (None, None),
+        (None, None),
+        (None, "strange"),
+        (PENDING, 1),
+        (RUNNING, "busy"),
+        (BLOCKED, "interrupted"),
+        (BLOCKED, None),
+    ]
+)
+
+
+def finite(hint: float | None) -> float:
+    """Return the seconds of a hint; 0 for one that is none."""
+    return hint if hint is not None and math.isfinite(hint) else 0.0
+
+
+class Failure(NamedTuple):
+    """What is known of one failed look."""
+
+    at: float
+    error: Exception
+
+
+class AnyWait(RuleBasedStateMachine):
+    """A wait that meets any answers and errors at any times, as a loop would make it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.over = True
+        self.begin("wait", 0, 0.0, 0.0, 0, math.inf)
+        self.over = True  # the first wait that counts is begun by a rule
+
+    @precondition(lambda self: self.over)
+    @rule(
+        unknown=st.sampled_from(["wait", "wait", "raise"]),
+        failed_polls=st.integers(0, 4),
+        failing_seconds=st.floats(0, 60),
+        not_found_seconds=st.floats(0, 30),
+        wordless=st.integers(0, 4),
+        timeout=st.floats(1, 3600) | st.just(math.inf),
+    )
+    def begin(
+        self,
+        unknown: Literal["wait", "raise"],
+        failed_polls: int,
+        failing_seconds: float,
+        not_found_seconds: float,
+        wordless: int,
+        timeout: float,
+    ) -> None:
+        """Begin a wait with any settings, when the one before it is over."""
+        self.limits = Limits(
+            unknown=unknown,
+            failed_polls=failed_polls,
+            failing_seconds=failing_seconds,
+            not_found_seconds=not_found_seconds,
+            wordless=wordless,
+        )
+        self.wait = Wait(self.limits)
+        self.term = TimeLimit(BEGAN, timeout)
+        self.at = 0.0
+        self.now = self.asked = BEGAN
+        self.slowest = 0.0
+        self.polls = self.wordless = 0
+        self.over = self.seen = False
+        self.row: list[Failure] = []
+        self.latest: Exception | None = None
+        self.last_demand: tuple[str | None, float] = (None, -math.inf)
+
+    @precondition(lambda self: not self.over)
+    @rule(
+        living=LIVING,
+        hint=HINTS,
+        demand=DEMANDS,
+        delay=SECONDS,
+        took=st.floats(0, 30),
+    )
+    def go_on(
+        self,
+        living: tuple[TaskState | None, str | int | None],
+        hint: float | None,
+        demand: str | None,
+        delay: float,
+        took: float,
+    ) -> None:
+        """Get an answer that is no end: it is never taken for one."""
+        state, word = living
+        self.ask(took)
+        step = self.answer(seen_of(state, word, hint=hint, demand=demand), delay)
+        self.wordless = self.wordless + 1 if state is None and word is None else 0
+        if isinstance(step, Exception):
+            error = self.check(step, UnknownStatus)
+            assert state is None
+            assert self.limits.unknown == "raise" or self.wordless > self.limits.wordless
+            assert "coze chat 7" in str(error)
+            self.over = True
+            return
+        assert step is not None
+        if isinstance(step, AskCaller):
+            assert state is BLOCKED
+            assert step.demand == demand
+            self.check(evidence.blocked(self.wait.record, self.now - BEGAN), TaskBlocked)
+        elif state is BLOCKED:
+            assert demand is not None
+            assert self.last_demand[0] == demand
+            assert self.now - self.last_demand[1] <= self.limits.same_demand_seconds
+        assert step.why in {"schedule", "hint"}
+        assert delay * 0.1 <= step.seconds
+        assert step.seconds <= max(delay, finite(hint))
+        self.rest(step, hint)
+
+    # An end may come at any time; here it comes late, so that most waits grow long.
+    @precondition(lambda self: not self.over and self.polls > 4)
+    @rule(state=ENDS)
+    def end(self, state: TaskState) -> None:
+        """Get an answer that is an end: it is taken for the end that it is."""
+        self.ask(0.1)
+        step = self.answer(seen_of(state, "ended", hint=60.0), 1.0)
+        if state is SUCCEEDED:
+            assert step is None
+        else:
+            assert isinstance(step, Exception)
+            kind = {FAILED: TaskFailed, CANCELLED: TaskCancelled, EXPIRED: TaskExpired}[state]
+            self.check(step, kind)
+        self.over = True
+
+    @precondition(lambda self: not self.over)
+    @rule(hint=HINTS, number=st.integers(0, 4), backoff=SECONDS, took=st.floats(0, 30))
+    def fail(self, hint: float | None, number: int, backoff: float, took: float) -> None:
+        """Get a transient error: it is tolerated until both budgets are exceeded."""
+        error = [
+            ServerError("down", status=503, retry_after=hint),
+            RateLimited("too many", status=429, retry_after=hint),
+            RequestTimeout("slow"),
+            DecodeError("html"),
+            TimeoutError("slow"),
+        ][number]
+        self.ask(took)
+        step = self.get_error(error, backoff)
+        spent = self.spent()
+        if isinstance(step, Exception):
+            assert spent
+            assert step is error
+            self.check(step, type(error))
+            self.over = True
+            return
+        assert not spent
+        assert type(step) is Sleep
+        obeyed = error.retry_after if isinstance(error, APIError) else None
+        least = max(backoff, LEAST_BACKOFF)
+        assert step.seconds >= least
+        assert step.seconds <= max(least, finite(obeyed) * 1.1)
+        self.rest(step, obeyed)
+
+    @precondition(lambda self: not self.over)
+    @rule(backoff=SECONDS, foreign=st.booleans())
+    def miss(self, backoff: float, foreign: bool) -> None:  # noqa: FBT001  (a draw)
+        """Get no such task: that is tolerated only early, before the first good answer.
+
+        When it is a gateway that says so, it is later tolerated as any other failure.
+        """
+        error = NotFound("no such chat", status=404, foreign=foreign)
+        self.ask(0.1)
+        step = self.get_error(error, backoff)
+        if self.seen:
+            tolerated = foreign and not self.spent()
+        else:
+            missed = 0
+            while missed < len(self.row) and isinstance(self.row[-1 - missed].error, NotFound):
+                missed += 1
+            early = self.now - BEGAN < self.limits.not_found_seconds
+            tolerated = early or (foreign and missed < 3)
+        if isinstance(step, Exception):
+            assert not tolerated
+            assert self.check(step, TaskExpired).__cause__ is error
+            self.over = True
+            return
+        assert tolerated
+        assert type(step) is Sleep
+        self.rest(step, None)
+
+    @precondition(lambda self: not self.over and self.polls > 4)
+    @rule(number=st.integers(0, len(FINAL) - 1))
+    def be_refused(self, number: int) -> None:
+        """Get an error that is clear: it ends the wait at once."""
+        error = copy(FINAL[number])
+        self.ask(0.1)
+        step = self.get_error(error, 1.0)
+        assert step is error
+        self.check(error, type(error))
+        self.over = True
+
+    @precondition(lambda self: not self.over and self.seen)
+    @rule(demand=DEMANDS)
+    def answer_demand(self, demand: str | None) -> None:
+        """Let the caller answer a demand."""
+        self.wait.demand_answered(demand, self.at)
+        self.last_demand = (demand, BEGAN + self.at)
+
+    @invariant()
+    def everything_is_counted(self) -> None:
+        """Polls and failures are counted, and the snapshot is that of the last good answer."""
+        record = self.wait.record
+        assert record.polls == self.polls
+        assert record.failures == len(self.row)
+        assert (record.snapshot is not None) == self.seen
+        assert record.last_error is self.latest
+        assert (record.slowest or 0.0) == self.slowest
+        assert record.snapshot is None or record.snapshot.polls <= self.polls
+
+    def ask(self, took: float) -> None:
+        """Send a look whose outcome comes after these seconds."""
+        self.took = took
+        self.at += took
+        self.now = BEGAN + self.at
+        self.asked = self.now - took
+        self.polls += 1
+
+    def answer(self, seen: Observation[str], delay: float) -> Step:
+        """Let the look be answered."""
+        step = self.wait.answered(seen, at=self.at, took=self.took, delay=delay)
+        self.slowest = max(self.slowest, self.now - self.asked)
+        self.seen = True
+        self.row = []
+        snapshot = self.wait.record.snapshot
+        assert snapshot is not None
+        assert (snapshot.state, snapshot.word) == (seen.state, seen.word)
+        assert (snapshot.polls, snapshot.elapsed) == (self.polls, self.now - BEGAN)
+        return step
+
+    def get_error(self, error: Exception, backoff: float) -> Step:
+        """Let the look fail."""
+        self.row.append(Failure(self.now, error))
+        self.latest = error
+        if not isinstance(error, TimeoutError):  # it says nothing of how long answers take
+            self.slowest = max(self.slowest, self.now - self.asked)
+        return self.wait.failed(error, at=self.at, took=self.took, backoff=backoff)
+
+    def spent(self) -> bool:
+        """Return whether both budgets of failures in a row are exceeded."""
+        failing = self.now - self.row[0].at
+        return len(self.row) > self.limits.failed_polls and failing > self.limits.failing_seconds
+
+    def rest(self, sleep: Sleep, hint: float | None) -> None:
+        """Wait as long as the rules say, or run out of time."""
+        least = min(finite(hint), 3600.0)
+        assert sleep.seconds > 0
+        assert not sleep.last
+        assert sleep.seconds >= least
+        assert sleep.hint is None or sleep.hint == hint
+        remaining = self.term.deadline - self.now
+        was_last = self.term.final is not None
+        due = self.term.due_after(sleep, self.wait.record, self.now)
+        if due is None:
+            refused = self.term.refused_for(sleep, self.now)
+            assert remaining <= 0 or was_last or (sleep.why == "refused" and refused == hint)
+            assert refused is None or refused > remaining
+            elapsed = self.now - BEGAN
+            error = self.wait.out_of_time(elapsed, timeout=60.0, retry_after=refused)
+            self.check(error, WaitTimeout)
+            assert error.retry_after == refused
+            self.over = True
+            return
+        assert not was_last
+        assert due > self.now
+        is_last = self.term.final is not None
+        if remaining > 0:
+            assert self.now + min(least, remaining) - TICK <= due <= self.term.deadline + TICK
+            assert is_last == (due >= self.term.deadline)
+        else:
+            assert is_last
+        self.at = due - BEGAN
+
+    def check(self, error: Exception, kind: type[Exception]) -> Exception:
+        """Check that an error is of its class and, if it is ours, carries all the evidence."""
+        assert type(error) is kind
+        if isinstance(error, AsyncClientError):
+            assert error.ref is REF
+            assert error.polls == self.polls
+            assert error.elapsed == pytest.approx(self.now - BEGAN)
+            assert error.snapshot is self.wait.record.snapshot
+            assert error.last_error is self.latest
+        return error
+
+
+AnyWait.TestCase.settings = settings(stateful_step_count=30)
+# A failure takes its time: the run that led to it is cut down to its shortest form.
+TestAnyWait = pytest.mark.timeout(120)(AnyWait.TestCase)
