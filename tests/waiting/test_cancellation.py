@@ -12,11 +12,10 @@ from typing import TypeAlias
 import anyio
 import pytest
 
-from asyncclient import Schedule, Snapshot, wait_until_done, watch
+from asyncclient import Snapshot, wait_until_done, watch
 from asyncclient.errors import ServerError, WaitTimeout
-from asyncclient.providers.coze import Coze
-from asyncclient.testing import ScriptedTransport, reply
 from tests.waiting.scenario import (
+    EVERY_4,
     CancellableJob,
     Driver,
     Job,
@@ -26,8 +25,6 @@ from tests.waiting.scenario import (
 )
 
 ANYIO = tuple(int(part) for part in importlib.metadata.version("anyio").split(".")[:2])
-
-EVERY_4 = Schedule(first=4, factor=1, cap=4, jitter=0)
 
 Waiting: TypeAlias = Callable[[], Coroutine[object, object, object]]
 Way: TypeAlias = Callable[[Waiting, float], Awaitable[None]]
@@ -75,69 +72,47 @@ async def hang(_snapshot: Snapshot[Report]) -> None:
 # --- at once, everywhere ----------------------------------------------------------------------
 
 
-def in_first_poll() -> tuple[CancellableJob, Waiting]:
-    """Wait in a first request that is never answered."""
-    job = CancellableJob("done", latency=math.inf)
-    return job, functools.partial(wait_until_done, job)
+async def paced(job: Job) -> Report:
+    """Wait with a poll every 4 s."""
+    return await wait_until_done(job, schedule=EVERY_4)
 
 
-def in_later_poll() -> tuple[CancellableJob, Waiting]:
-    """Wait in a request that takes 3 s, 2 s after it was sent."""
-    job = CancellableJob("running", latency=3)
-    return job, functools.partial(wait_until_done, job, schedule=EVERY_4)
+async def follow(job: Job) -> None:
+    """Watch a job with a poll every 4 s."""
+    async for _ in watch(job, schedule=EVERY_4):
+        pass
 
 
-def in_sleep() -> tuple[CancellableJob, Waiting]:
-    """Wait between two polls."""
-    job = CancellableJob("running")
-    return job, functools.partial(wait_until_done, job, schedule=EVERY_4)
-
-
-def in_backoff() -> tuple[CancellableJob, Waiting]:
-    """Wait after a refusal for five minutes."""
-    job = CancellableJob(ServerError("503", status=503, retry_after=300))
-    return job, functools.partial(wait_until_done, job)
-
-
-def in_on_change() -> tuple[CancellableJob, Waiting]:
-    """Wait in a callback that hangs."""
-    job = CancellableJob("running")
-    return job, functools.partial(wait_until_done, job, on_change=hang)
-
-
-def in_on_blocked() -> tuple[CancellableJob, Waiting]:
-    """Wait in a handler that hangs."""
-    job = CancellableJob("asks")
-    return job, functools.partial(wait_until_done, job, on_blocked=hang)
-
-
-def in_watch() -> tuple[CancellableJob, Waiting]:
-    """Wait for a watch's next change."""
-    job = CancellableJob("running")
-
-    async def follow() -> None:
-        async for _ in watch(job, schedule=EVERY_4):
-            pass
-
-    return job, follow
-
-
-PLACES = pytest.mark.parametrize(
-    "place",
-    [in_first_poll, in_later_poll, in_sleep, in_backoff, in_on_change, in_on_blocked, in_watch],
-    ids=lambda place: place.__name__,
-)
+Begin: TypeAlias = Callable[[Job], Coroutine[object, object, object]]
+PLACES: dict[str, tuple[Callable[[], CancellableJob], Begin]] = {
+    "in the first poll": (lambda: CancellableJob("done", latency=math.inf), wait_until_done),
+    "in a later poll": (lambda: CancellableJob("running", latency=3), paced),
+    "between two polls": (lambda: CancellableJob("running"), paced),
+    "after a refusal": (
+        lambda: CancellableJob(ServerError("503", status=503, retry_after=300)),
+        wait_until_done,
+    ),
+    "in on_change": (
+        lambda: CancellableJob("running"),
+        lambda job: wait_until_done(job, on_change=hang),
+    ),
+    "in on_blocked": (
+        lambda: CancellableJob("asks"),
+        lambda job: wait_until_done(job, on_blocked=hang),
+    ),
+    "in a watch": (lambda: CancellableJob("running"), follow),
+}
 
 
 @WAYS
-@PLACES
+@pytest.mark.parametrize(("make", "waiting"), PLACES.values(), ids=PLACES)
 async def test_cancellation_is_honoured_at_once(
-    place: Callable[[], tuple[CancellableJob, Waiting]], cancelled: Way
+    make: Callable[[], CancellableJob], waiting: Begin, cancelled: Way
 ) -> None:
-    """Wherever a wait is, it ends at the instant of its cancellation, and leaves nothing behind."""
+    """In each place a wait ends at the instant of its cancellation, and leaves nothing behind."""
     before = other_tasks()
-    job, waiting = place()
-    await cancelled(waiting, 6)
+    job = make()
+    await cancelled(functools.partial(waiting, job), 6)
     assert anyio.current_time() == 6
     polls = len(job.polls)
     await anyio.sleep(1000)
@@ -146,11 +121,24 @@ async def test_cancellation_is_honoured_at_once(
     assert job.cancels == []
 
 
+@pytest.mark.parametrize("latency", [0.0, math.inf], ids=["in sleep", "in poll"])
+async def test_both_loops_honour_it_at_once(driver: Driver, latency: float) -> None:
+    """While a poll is under way or the wait sleeps, cancellation ends it at that instant."""
+    job = Job("running", latency=[0.5, latency])
+    await by_scope(functools.partial(_drive, driver, job), 5.25)
+    assert anyio.current_time() == 5.25
+    assert job.sent == [0, 4]
+
+
+async def _drive(driver: Driver, job: Job) -> None:
+    await driver(job, schedule=EVERY_4)
+
+
 @WAYS
 async def test_a_wait_can_be_taken_up_after_its_cancellation(cancelled: Way) -> None:
     """The same task can be waited for again, in the same asyncio task."""
     job = Job("running", "running", "done")
-    await cancelled(functools.partial(wait_until_done, job, schedule=EVERY_4), 2)
+    await cancelled(functools.partial(paced, job), 2)
     assert await wait_until_done(job) == Report("done")
 
 
@@ -162,6 +150,7 @@ async def test_a_cancellation_before_the_first_step_sends_nothing(driver: Driver
         await driver(job)
     assert scope.cancelled_caught
     assert anyio.current_time() == 0
+    assert job.polls == []
 
 
 @pytest.mark.xfail(
@@ -174,7 +163,7 @@ async def test_a_cancellation_before_the_first_step_sends_nothing(driver: Driver
 async def test_a_cancellation_at_the_very_deadline_gets_out(
     driver: Driver, first: str, latency: float
 ) -> None:
-    """When cancellation and deadline strike at one instant, a granted cancellation is kept."""
+    """When both come at one instant, a cancellation that was granted is kept."""
     loop = asyncio.get_running_loop()
     granted: list[bool] = []
 
@@ -212,49 +201,33 @@ async def test_a_timeout_leaves_its_asyncio_task_fit_for_use(
     await by_scope(functools.partial(anyio.sleep, 10), 1)
 
 
-@WAYS
-async def test_a_hundred_waits_are_cancelled_together(cancelled: Way) -> None:
-    """Cancelling a crowd ends all of it at once, without an orphan."""
-    before = other_tasks()
-    jobs = [Job("running", latency=number / 10) for number in range(100)]
-
-    async def crowd() -> None:
-        await asyncio.gather(*(wait_until_done(job) for job in jobs))
-
-    await cancelled(crowd, 30)
-    assert anyio.current_time() == 30
-    assert other_tasks() == before
-    polls = sum(len(job.polls) for job in jobs)
-    await anyio.sleep(1000)
-    assert sum(len(job.polls) for job in jobs) == polls
-
-
 # --- on_cancel="cancel" -----------------------------------------------------------------------
+
+
+def stopping(job: Job) -> Coroutine[object, object, object]:
+    """Wait for a job, and have it cancelled if the wait is."""
+    return wait_until_done(job, on_cancel="cancel")
+
+
+async def stopping_watch(job: Job) -> None:
+    """Watch a job, and have it cancelled if the watch is."""
+    async for _ in watch(job, on_cancel="cancel"):
+        pass
 
 
 @WAYS
 @pytest.mark.parametrize("latency", [0.0, math.inf], ids=["in sleep", "in poll"])
-async def test_the_remote_job_is_cancelled_on_request(cancelled: Way, latency: float) -> None:
+@pytest.mark.parametrize("waiting", [stopping, stopping_watch])
+async def test_the_remote_job_is_cancelled_on_request(
+    cancelled: Way, waiting: Begin, latency: float
+) -> None:
     """With `on_cancel="cancel"` the provider is asked to stop the job, to the end of that call."""
     job = CancellableJob("running", latency=latency)
     job.cancel_takes = 2
-    await cancelled(functools.partial(wait_until_done, job, on_cancel="cancel"), 6)
+    await cancelled(functools.partial(waiting, job), 6)
     assert job.cancels == [6]
     assert job.cancelled == [8]
     assert anyio.current_time() == 8
-
-
-@WAYS
-async def test_a_watch_cancels_the_remote_job_too(cancelled: Way) -> None:
-    """The same holds for a watch that is cancelled within a step."""
-    job = CancellableJob("running")
-
-    async def follow() -> None:
-        async for _ in watch(job, on_cancel="cancel"):
-            pass
-
-    await cancelled(follow, 6)
-    assert job.cancelled == [6]
 
 
 @WAYS
@@ -263,7 +236,7 @@ async def test_a_remote_cancel_that_hangs_is_given_up(cancelled: Way) -> None:
     before = other_tasks()
     job = CancellableJob("running")
     job.cancel_takes = math.inf
-    await cancelled(functools.partial(wait_until_done, job, on_cancel="cancel"), 6)
+    await cancelled(functools.partial(stopping, job), 6)
     assert anyio.current_time() == 11
     assert job.cancels == [6]
     assert other_tasks() == before
@@ -277,7 +250,7 @@ async def test_a_remote_cancel_that_fails_does_not_hide_the_cancellation(
     """What goes wrong with it is a warning in the log; the cancellation gets out."""
     job = CancellableJob("running")
     job.cancel_fails = fault
-    await cancelled(functools.partial(wait_until_done, job, on_cancel="cancel"), 6)
+    await cancelled(functools.partial(stopping, job), 6)
     assert anyio.current_time() == 6
     assert job.cancels == [6]
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
@@ -297,16 +270,16 @@ async def test_a_provider_without_a_cancel_is_left_alone(
     cancelled: Way, kind: type[Job], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where the provider cannot cancel, the wait just ends, and nothing went wrong."""
-    await cancelled(functools.partial(wait_until_done, kind("running"), on_cancel="cancel"), 6)
+    await cancelled(functools.partial(stopping, kind("running")), 6)
     assert anyio.current_time() == 6
     assert caplog.records == []
 
 
 async def test_a_second_cancellation_is_not_held_up() -> None:
-    """Who cancels twice does not wait for the provider."""
+    """To cancel twice is not to wait for the provider."""
     job = CancellableJob("running")
     job.cancel_takes = 4
-    task = asyncio.create_task(wait_until_done(job, on_cancel="cancel"))
+    task = asyncio.create_task(stopping(job))
     await anyio.sleep(6)
     task.cancel()
     await anyio.sleep(1)
@@ -333,17 +306,3 @@ async def test_leaving_a_watch_does_not_cancel_the_remote_job() -> None:
     async for _ in watch(job, on_cancel="cancel"):
         break
     assert job.cancels == []
-
-
-@WAYS
-async def test_a_chat_of_coze_is_cancelled(cancelled: Way) -> None:
-    """A chat is stopped by Coze's own call for it."""
-    at_work = reply({"code": 0, "data": {"id": "2", "status": "in_progress"}})
-    stopped = reply({"code": 0, "data": {"id": "2", "status": "canceled"}})
-    transport = ScriptedTransport([at_work, stopped], latency=0.5)
-    chat = Coze(transport, token="pat_fake").chat("1", "2")
-    await cancelled(
-        functools.partial(wait_until_done, chat, schedule=EVERY_4, on_cancel="cancel"), 2
-    )
-    assert [request.name for request in transport.requests] == ["coze.get_chat", "coze.cancel_chat"]
-    assert anyio.current_time() == 2.5
