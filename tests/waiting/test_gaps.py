@@ -1,4 +1,4 @@
-"""Tests of the gap before each look: by a plain schedule, or by what is learned of such tasks."""
+"""Tests of the gap before each look: by a plain schedule, or by what was learned of such tasks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from random import Random
 
+import anyio
 import pytest
 
-from asyncclient import LearnedSchedule, Schedule, Snapshot, TaskState
+from asyncclient import LearnedSchedule, Schedule, Snapshot, TaskState, watch
 from asyncclient._waiting import Record
 from asyncclient._waiting.gaps import LearnedGaps, PlainGaps, gaps_of
-from tests.waiting.scenario import Job, Report
+from asyncclient.errors import WaitTimeout
+from tests.waiting.scenario import Driver, Job, Report, ends_at, outcome_of
 
 BEGAN = 1000.0
 
@@ -95,7 +97,10 @@ def test_a_record_may_draw_its_gap_again() -> None:
 
 
 def test_an_iterator_that_ends_goes_on_with_its_last_gap() -> None:
-    """A schedule of the caller's own is asked once for each task, with the wait's generator."""
+    """A schedule of the caller's own is asked once for each task, with the wait's generator.
+
+    One without any gap gives a second.
+    """
     rng = Random(1)
     schedule = Listed([2.0, 7.0])
     gaps = PlainGaps(schedule, rng)
@@ -105,10 +110,6 @@ def test_an_iterator_that_ends_goes_on_with_its_last_gap() -> None:
     assert schedule.drawn_from == [rng, rng]
     assert gaps.typical(one, BEGAN) is None
     assert one.gap_number == 0
-
-
-def test_an_iterator_without_any_gap_gives_a_second() -> None:
-    """There is a rest between two looks all the same."""
     assert after(PlainGaps(Listed([]), None), record(), 3) == [1, 1, 1]
 
 
@@ -124,16 +125,15 @@ def test_a_plain_schedule_learns_nothing() -> None:
     assert after(gaps, of, 1)[0] <= 1
 
 
-@pytest.mark.parametrize(
-    ("schedule", "seconds"),
-    [
-        (Schedule(first=5, cap=5, jitter=0), 5),
-        (Schedule(first=5.5, cap=6, jitter=0.1), 5),
-        (Listed([9.0]), 1),
-        (LearnedSchedule(fallback=Schedule(first=3, cap=9, jitter=0)), 3),
-    ],
-    ids=["plain", "jittered", "of the caller's own", "learned"],
-)
+SPREADS: dict[str, tuple[Schedule | Listed | LearnedSchedule, float]] = {
+    "plain": (Schedule(first=5, cap=5, jitter=0), 5),
+    "jittered": (Schedule(first=5.5, cap=6, jitter=0.1), 5),
+    "of the caller's own": (Listed([9.0]), 1),
+    "learned": (LearnedSchedule(fallback=Schedule(first=3, cap=9, jitter=0)), 3),
+}
+
+
+@pytest.mark.parametrize(("schedule", "seconds"), SPREADS.values(), ids=SPREADS)
 def test_a_crowd_is_spread_over_the_first_gap(
     schedule: Schedule | Listed | LearnedSchedule, seconds: float
 ) -> None:
@@ -178,21 +178,19 @@ def look(gaps: LearnedGaps, of: Record[Report], state: TaskState, elapsed: float
 
 
 def test_of_a_kind_that_is_known_the_first_look_waits() -> None:
-    """It comes shortly before such tasks end; of a kind that is not known it is made at once."""
+    """It comes shortly before such tasks end; of a kind that is not known it is made at once.
+
+    What counts is how long a task has been at work, and not how long it was waited for.
+    """
     gaps = learned_gaps(taught("fake.job", 30))
+    aged = record()
+    aged.age = 20.0
     assert 26 < gaps.first(record()) < 32
+    assert 6 < gaps.first(aged) < 12
     assert gaps.knows("fake.job")
     other = learned_gaps(taught("fake.other", 30))
     assert other.first(record()) == 0
     assert not other.knows("fake.job")
-
-
-def test_an_older_task_is_looked_at_sooner() -> None:
-    """What counts is how long it has been at work, and not how long it was waited for."""
-    gaps = learned_gaps(taught("fake.job", 30))
-    aged = record()
-    aged.age = 20.0
-    assert 6 < gaps.first(aged) < 12
 
 
 @pytest.mark.parametrize("age", [0.0, 500.0])
@@ -210,7 +208,7 @@ def test_an_end_is_learned_by_the_age_of_its_task(age: float) -> None:
     assert schedule.quantile(0.9, "fake.job") == pytest.approx(age + 11, rel=0.15)
 
 
-def test_an_end_that_no_one_saw_come_teaches_nothing() -> None:
+def test_an_end_before_the_first_look_teaches_nothing() -> None:
     """A task that was old and over at the first look may have ended at any time before it."""
     schedule = LearnedSchedule()
     of = record()
@@ -259,3 +257,63 @@ def test_a_task_that_was_not_seen_to_leave_its_queue_has_none(state: TaskState) 
     look(gaps, of, state, 60)
     look(gaps, of, TaskState.SUCCEEDED, 90)
     assert schedule.kinds == ("fake.job",)
+
+
+# --- whole waits --------------------------------------------------------------------------------
+
+
+async def test_a_wait_is_silent_until_a_job_can_be_done(driver: Driver) -> None:
+    """The first poll comes shortly before such jobs end, few follow it, and its end is learned."""
+    schedule = taught("fake.job", 30)
+    job = Job(ends_at(30))
+    outcome = await outcome_of(driver(job, schedule=schedule, rng=Random(1)))
+    assert outcome.result == Report("done")
+    assert 25 < job.sent[0] < 33
+    assert len(job.sent) <= 3
+    assert outcome.elapsed < 34
+    assert schedule.sample_size("fake.job") == 101
+
+
+async def test_a_watch_is_silent_too() -> None:
+    """It makes its first poll as late as a wait does, and teaches as much."""
+    schedule = taught("fake.job", 30)
+    job = Job(ends_at(30))
+    words = [snapshot.word async for snapshot in watch(job, schedule=schedule, rng=Random(1))]
+    assert words[-1] == "done"
+    assert job.sent[0] > 25
+    assert schedule.sample_size("fake.job") == 101
+
+
+@pytest.mark.parametrize(("end", "in_time"), [(30, False), (9.9, True)])
+async def test_a_short_timeout_does_not_wait_for_the_silence_to_end(
+    driver: Driver, end: float, *, in_time: bool
+) -> None:
+    """With less time than such jobs take, it still looks in time, and on the deadline again."""
+    job = Job(ends_at(end))
+    schedule = taught("fake.job", 30)
+    outcome = await outcome_of(driver(job, timeout=10, schedule=schedule, rng=Random(1)))
+    assert (outcome.result == Report("done")) == in_time
+    assert isinstance(outcome.error, WaitTimeout) != in_time
+    assert job.sent[0] <= 7.5
+    assert job.sent[-1] == outcome.elapsed == pytest.approx(10)
+
+
+async def test_waits_teach_each_other(driver: Driver) -> None:
+    """After some jobs of a kind have failed, the next one's first poll is not wasted.
+
+    A job that is given up does not count as ended.
+    """
+    schedule = LearnedSchedule()
+    rng = Random(2)
+    first: list[float] = []
+    for number in range(30):
+        began = anyio.current_time()
+        job = Job(ends_at(began + 30 + rng.gauss(0, 0.5), "broken"))
+        job.key = f"job-{number}"
+        await outcome_of(driver(job, schedule=schedule, rng=rng))
+        first.append(job.sent[0] - began)
+    assert first[0] == 0
+    assert all(gap > 20 for gap in first[-5:])
+    assert schedule.sample_size("fake.job") == 30
+    await outcome_of(driver(Job("running"), timeout=5, schedule=schedule))
+    assert schedule.sample_size("fake.job") == 30
