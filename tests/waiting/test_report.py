@@ -1,0 +1,395 @@
+"""Tests of what is reported of a wait: to the log, and to the one listener of all waits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import math
+import weakref
+from collections.abc import Generator, Iterator
+from contextvars import ContextVar
+from typing import TypeVar
+
+import pytest
+
+from asyncclient import Poller, Snapshot, Vocabulary, polling_task, wait_until_done, watch
+from asyncclient._waiting import Record, listen
+from asyncclient.errors import NotFound, RateLimited, WaitTimeout
+from tests.waiting.scenario import EVERY_SECOND, FAULT, Driver, Job, Report, outcome_of
+
+T = TypeVar("T")
+
+FIELDS = ("task", "polls", "word", "state", "error")
+around: ContextVar[str] = ContextVar("around", default="nothing")
+user: ContextVar[str] = ContextVar("user", default="none")
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Let all levels through."""
+    with caplog.at_level(logging.DEBUG, "asyncclient"):
+        yield caplog
+
+
+@pytest.fixture(autouse=True)
+def nothing_listens_afterwards() -> Iterator[None]:
+    """Take the listener away."""
+    yield
+    listen(None)
+
+
+def messages(log: pytest.LogCaptureFixture, level: int) -> list[str]:
+    """Return what was logged at a level."""
+    return [record.getMessage() for record in log.records if record.levelno == level]
+
+
+# --- the log ----------------------------------------------------------------------------------
+
+
+async def test_polls_are_debug_and_changes_are_info(log: pytest.LogCaptureFixture) -> None:
+    """Each has its line with the task; a change also has the snapshot, for handlers to read."""
+    await wait_until_done(Job("queued", "running", "running", "done"), schedule=EVERY_SECOND)
+    assert messages(log, logging.DEBUG) == [
+        "fake job 7: poll 1: 'queued'",
+        "fake job 7: poll 2: 'running'",
+        "fake job 7: poll 3: 'running'",
+        "fake job 7: poll 4: 'done'",
+    ]
+    assert messages(log, logging.INFO) == [
+        "fake job 7: <Snapshot pending ('queued') after 1 poll, 0.0 s>",
+        "fake job 7: <Snapshot running ('running') after 2 polls, 1.0 s>",
+        "fake job 7: <Snapshot succeeded ('done') after 4 polls, 3.0 s>",
+    ]
+    changes = [record for record in log.records if record.levelno == logging.INFO]
+    assert all(isinstance(vars(record)["snapshot"], Snapshot) for record in changes)
+    assert {record.name for record in log.records} == {"asyncclient.wait"}
+
+
+@pytest.mark.parametrize("word", ["broken", "stopped", "gone"])
+async def test_a_bad_end_is_a_change_too(log: pytest.LogCaptureFixture, word: str) -> None:
+    """A log at INFO shows how a task ended, not only that it once ran."""
+    await outcome_of(wait_until_done(Job("running", word)))
+    assert repr(word) in messages(log, logging.INFO)[-1]
+
+
+async def test_the_first_fault_of_a_row_is_a_warning(log: pytest.LogCaptureFixture) -> None:
+    """A row of faults is one WARNING, the rest of it at DEBUG, and the next row one more."""
+    job = Job("running", FAULT, FAULT, FAULT, "running", FAULT, FAULT, "done")
+    await wait_until_done(job)
+    line = "fake job 7: a poll failed: ServerError('HTTP 503')"
+    assert messages(log, logging.WARNING) == [line] * 2
+    assert messages(log, logging.DEBUG).count(line) == 3
+
+
+@pytest.mark.parametrize(
+    "fault", [NotFound("404", status=404), RateLimited("429", status=429), TimeoutError("slow")]
+)
+async def test_every_kind_of_tolerated_fault_is_logged(
+    log: pytest.LogCaptureFixture, fault: Exception
+) -> None:
+    """A lag, a refusal and an outage are all reported, by the error itself."""
+    await wait_until_done(Job(fault, "done"))
+    (warning,) = messages(log, logging.WARNING)
+    assert repr(fault) in warning
+
+
+async def test_an_error_that_is_raised_is_not_logged(log: pytest.LogCaptureFixture) -> None:
+    """What the caller gets is the caller's to report: no WARNING, no ERROR beside it."""
+    await outcome_of(wait_until_done(Job("running", ValueError("bug"))))
+    await outcome_of(wait_until_done(Job("running", "broken")))
+    await outcome_of(wait_until_done(Job("running"), timeout=5))
+    assert [record for record in log.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_an_unknown_word_is_one_warning(
+    log: pytest.LogCaptureFixture, driver: Driver
+) -> None:
+    """Each unknown word is reported once in a wait, however often it comes."""
+    await driver(Job("new", "new", "running", "new", "newer", "new", "newer", "done"))
+    assert messages(log, logging.WARNING) == [
+        "fake job 7: status 'new' is in no vocabulary",
+        "fake job 7: status 'newer' is in no vocabulary",
+    ]
+
+
+async def watched(job: Job) -> None:
+    """Watch a job to its end."""
+    async for _ in watch(job):
+        pass
+
+
+@pytest.mark.parametrize("watching", [False, True], ids=["wait", "watch"])
+async def test_log_records_have_fields(
+    log: pytest.LogCaptureFixture, driver: Driver, *, watching: bool
+) -> None:
+    """Handlers read the task, the word, the state, the polls and the error without parsing."""
+    job = Job("queued", FAULT, "new", "done")
+    await (watched(job) if watching else driver(job))
+    fields = [(each.levelname, *(vars(each).get(name) for name in FIELDS)) for each in log.records]
+    task = "fake job 7"
+    assert fields == [
+        ("DEBUG", task, 1, "queued", "pending", None),
+        ("INFO", task, 1, "queued", "pending", None),
+        ("WARNING", task, 2, "queued", "pending", "ServerError"),
+        ("WARNING", task, 3, "new", None, None),
+        ("DEBUG", task, 3, "new", None, None),
+        ("INFO", task, 3, "new", None, None),
+        ("DEBUG", task, 4, "done", "succeeded", None),
+        ("INFO", task, 4, "done", "succeeded", None),
+    ]
+
+
+async def test_an_outage_is_one_warning_for_an_account(log: pytest.LogCaptureFixture) -> None:
+    """A hundred tasks that meet the same outage are one WARNING, and one more a minute later."""
+
+    def fails_from_five(now: float) -> Report | Exception:
+        return Report("running") if now < 5 else FAULT
+
+    jobs = [Job(fails_from_five) for _ in range(100)]
+    for number, each in enumerate(jobs):
+        each.key = number
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        waits = [asyncio.ensure_future(poller.wait(each)) for each in jobs]
+        await asyncio.sleep(45)
+        assert len(messages(log, logging.WARNING)) == 1
+        await asyncio.sleep(40)
+        assert len(messages(log, logging.WARNING)) == 2
+        for wait in waits:
+            wait.cancel()
+
+
+async def test_a_long_wait_is_quiet(log: pytest.LogCaptureFixture) -> None:
+    """An hour without a change is one line at INFO, and nothing above."""
+    await outcome_of(wait_until_done(Job("running"), timeout=3600))
+    assert len(messages(log, logging.INFO)) == 1
+    assert [record for record in log.records if record.levelno > logging.INFO] == []
+
+
+async def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    """A wait writes neither to the output nor to the error stream, whatever happens."""
+    await outcome_of(wait_until_done(Job("queued", "new", FAULT, "broken")))
+    await outcome_of(wait_until_done(Job("running"), timeout=5))
+    await wait_until_done(Job("running", Report("asks", demand="a"), "done"), on_blocked=repr)
+    assert capfd.readouterr() == ("", "")
+
+
+# --- the listener -----------------------------------------------------------------------------
+
+
+class Notes:
+    """A listener that keeps what it gets.
+
+    Args:
+        raises: the call in which it raises.
+    """
+
+    def __init__(self, raises: str = "") -> None:
+        self.got: list[str] = []
+        self._raises = raises
+
+    def began(self, record: Record[T]) -> object:
+        """Note a beginning."""
+        self._get("began")
+        return f"memo of {record}"
+
+    @contextlib.contextmanager
+    def _set(self) -> Generator[None]:
+        token = around.set("a wait")
+        try:
+            yield
+        finally:
+            around.reset(token)
+
+    def around(self, memo: object) -> contextlib.AbstractContextManager[object]:
+        """Set a variable."""
+        assert memo == "memo of fake job 7"
+        if self._raises == "around":
+            raise ValueError(self._raises)
+        return self._set()
+
+    def polled(
+        self, memo: object, record: Record[T], *, seconds: float, error: Exception | None
+    ) -> None:
+        """Note a poll."""
+        assert memo == f"memo of {record}"
+        assert seconds >= 0
+        self._get("polled" if error is None else "failed")
+
+    def changed(self, memo: object, record: Record[T], snapshot: Snapshot[T]) -> None:
+        """Note a change."""
+        assert memo == f"memo of {record}"
+        self._get(f"changed to {snapshot.word}")
+
+    def ended(self, memo: object, record: Record[T], error: BaseException | None) -> None:
+        """Note an end."""
+        assert memo == f"memo of {record}"
+        self._get(f"ended with {type(error).__name__}")
+
+    def _get(self, what: str) -> None:
+        self.got.append(what)
+        if self._raises == what.partition(" ")[0]:
+            raise ValueError(what)
+
+
+# What a listener gets of a wait that sees both words, one after the other.
+QUEUED_THEN_DONE = [
+    "began",
+    "polled",
+    "changed to queued",
+    "polled",
+    "changed to done",
+    "ended with NoneType",
+]
+
+
+async def test_a_listener_gets_a_call_for_all_that_happens(driver: Driver) -> None:
+    """It gets the beginning, each poll and change, and the end, in this order."""
+    notes = Notes()
+    listen(notes)
+    await driver(Job("queued", FAULT, "queued", "done"))
+    assert notes.got == [
+        "began",
+        "polled",
+        "changed to queued",
+        "failed",
+        "polled",
+        "polled",
+        "changed to done",
+        "ended with NoneType",
+    ]
+
+
+async def test_a_poll_that_the_deadline_cuts_off_is_a_failed_poll(driver: Driver) -> None:
+    """A request that hangs until the wait ends is reported before the end."""
+    notes = Notes()
+    listen(notes)
+    await outcome_of(driver(Job("queued", latency=[0, math.inf]), timeout=5))
+    assert notes.got[2:] == ["changed to queued", "failed", "ended with WaitTimeout"]
+
+
+async def test_a_poll_that_goes_on_for_others_is_not_cut_off() -> None:
+    """Where one of two waiters of a task runs out of time, the poll is reported once."""
+    notes = Notes()
+    listen(notes)
+    job = Job("queued", "done", latency=[0, 20])
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        short = asyncio.ensure_future(outcome_of(poller.wait(job, timeout=5)))
+        await poller.wait(job, timeout=60)
+        assert isinstance((await short).error, WaitTimeout)
+    assert notes.got == QUEUED_THEN_DONE
+
+
+@pytest.mark.parametrize("method", ["began", "around", "polled", "failed", "changed", "ended"])
+async def test_a_listener_that_raises_breaks_no_wait(
+    driver: Driver, method: str, log: pytest.LogCaptureFixture
+) -> None:
+    """Waits go on however often it raises, and the log shows it once."""
+    listen(Notes(raises=method))
+    for _ in range(3):
+        job = Job("queued", FAULT, "running", "done")
+        result = await driver(job, schedule=EVERY_SECOND)
+        assert (result.word, len(job.polls)) == ("done", 4)
+        assert (await outcome_of(driver(Job("broken")))).evidence.polls == 1
+    (complaint,) = [record for record in log.records if record.levelno == logging.ERROR]
+    assert complaint.getMessage() == "Notes, the listener of all waits, raised; they go on"
+    assert complaint.exc_info is not None
+    assert complaint.name in {"asyncclient.wait", "asyncclient.poller"}
+
+
+async def test_a_wait_is_reported_to_the_listener_it_began_with(driver: Driver) -> None:
+    """One that was taken away gets the rest of it; a new one gets what begins from then on."""
+    first, second = Notes(), Notes()
+    silent = asyncio.ensure_future(driver(Job("queued", "done"), schedule=EVERY_SECOND))
+    await asyncio.sleep(0.3)
+    listen(first)
+    wait = asyncio.ensure_future(driver(Job("queued", "done"), schedule=EVERY_SECOND))
+    await asyncio.sleep(0.3)
+    listen(second)
+    await driver(Job("done"))
+    await asyncio.gather(silent, wait)
+    assert first.got == QUEUED_THEN_DONE
+    assert second.got == ["began", "polled", "changed to done", "ended with NoneType"]
+
+
+async def test_polls_and_callbacks_are_within_what_a_listener_sets() -> None:
+    """A poll, `on_change` and `on_blocked` run within `around`, and nothing else does."""
+    seen: list[str] = []
+
+    def see(now: float) -> Report:
+        seen.append(f"poll within {around.get()}")
+        return Report("asks", demand="a") if now == 0 else Report("done")
+
+    listen(Notes())
+    await wait_until_done(
+        Job(see),
+        schedule=EVERY_SECOND,
+        on_change=lambda _: seen.append(f"change within {around.get()}"),
+        on_blocked=lambda _: seen.append(f"demand within {around.get()}"),
+    )
+    assert around.get() == "nothing"
+    assert seen == [
+        "poll within a wait",
+        "change within a wait",
+        "demand within a wait",
+        "poll within a wait",
+        "change within a wait",
+    ]
+
+
+# --- the context of a poll --------------------------------------------------------------------
+
+
+async def test_each_poll_is_made_for_its_own_waiter() -> None:
+    """What a poll reads of its context, such as the current user, is its own waiter's."""
+    seen: dict[str, set[str]] = {}
+    words = Vocabulary(running="running", succeeded="done", failed="broken")
+
+    async def request(poller: Poller, name: str, begins: float) -> None:
+        user.set(name)
+        answers = iter(["running"] * 9 + ["done"])
+
+        async def fetch() -> str:
+            seen.setdefault(name, set()).add(user.get())
+            return next(answers)
+
+        await asyncio.sleep(begins)
+        await poller.wait(polling_task(fetch, vocabulary=words, status=str, key=name))
+
+    async with Poller(schedule=EVERY_SECOND, rate=5) as poller:
+        names = [f"user-{number}" for number in range(20)]
+        await asyncio.gather(
+            *(request(poller, name, 0.1 * number) for number, name in enumerate(names))
+        )
+    assert seen == {name: {name} for name in names}
+
+
+async def test_a_poller_lets_go_of_the_context_of_a_waiter_that_has_left() -> None:
+    """A web request's context is not kept for as long as its Poller has anything to do."""
+
+    class Session:
+        """What a request might keep in its context."""
+
+    held: ContextVar[Session] = ContextVar("held")
+    sessions: list[weakref.ref[Session]] = []
+
+    async def request(poller: Poller) -> None:
+        session = Session()
+        held.set(session)
+        sessions.append(weakref.ref(session))
+        await poller.wait(Job("running", "running", "done"))
+
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        others: list[asyncio.Future[Report]] = []
+        for number in range(5):
+            other = Job("running")
+            other.key = number
+            others.append(asyncio.ensure_future(poller.wait(other)))
+            await asyncio.sleep(0.1)
+        await asyncio.create_task(request(poller))
+        await asyncio.sleep(10)
+        gc.collect()
+        assert [session() for session in sessions] == [None]
+        for wait in others:
+            wait.cancel()
