@@ -77,14 +77,6 @@ async def test_an_on_change_that_cannot_be_called_is_refused(value: object) -> N
     assert job.polls == []
 
 
-@ENTRANCES
-@pytest.mark.parametrize("timeout", [1, 0.001, math.inf])
-async def test_any_positive_number_is_a_timeout(enter: Entrance, timeout: float) -> None:
-    """Whole numbers, fractions and infinity are seconds."""
-    outcome = await outcome_of(enter(Job("done"), timeout=timeout))
-    assert outcome.error is None
-
-
 def test_a_watch_is_refused_where_it_is_made() -> None:
     """A wrong argument of `watch` is refused by the call, not by the first step."""
     make = cast("Callable[..., object]", watch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import cast
 
 import pytest
@@ -50,20 +50,19 @@ def ask() -> None:
     """Stand for the function that a task is made of, which is its key by default."""
 
 
-@pytest.mark.parametrize(
-    ("task", "text"),
-    [
-        (Job("done"), "fake job 7"),
-        (Job("done", ref=None), "fake.job 'job-7'"),
-        (Bare(7), "tea 7"),
-        (Bare(("job", 7)), "tea ('job', 7)"),
-        (Bare(""), "tea ''"),
-        (Bare(None), "tea"),
-        (Bare(ask), "tea"),
-        (Kindless(), "Kindless"),
-    ],
-    ids=["reference", "key", "number", "tuple", "empty", "no key", "function", "no kind"],
-)
+TEXTS: dict[str, tuple[object, str]] = {
+    "reference": (Job("done"), "fake job 7"),
+    "key": (Job("done", ref=None), "fake.job 'job-7'"),
+    "number": (Bare(7), "tea 7"),
+    "tuple": (Bare(("job", 7)), "tea ('job', 7)"),
+    "empty": (Bare(""), "tea ''"),
+    "no key": (Bare(None), "tea"),
+    "function": (Bare(ask), "tea"),
+    "no kind": (Kindless(), "Kindless"),
+}
+
+
+@pytest.mark.parametrize(("task", "text"), TEXTS.values(), ids=TEXTS)
 def test_its_text_is_the_reference_or_the_kind_and_the_key(task: object, text: str) -> None:
     """A function for a key is no name for a reader; a task without a kind is called by its type."""
     assert str(record_of(task)) == text
@@ -80,7 +79,7 @@ def test_it_begins_with_what_is_known_of_its_task() -> None:
         assert record_of(task).age == 0
 
 
-def test_what_seldom_happens_is_shared_until_it_does() -> None:
+def test_rare_facts_are_shared_until_there_are_some() -> None:
     """A million records of tasks to which nothing has happened have one object for that."""
     assert record_of(Kindless()).rare is record_of(Job("done")).rare
 
@@ -115,28 +114,22 @@ def seen(
     )
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: seen("busier"),
-        lambda: seen(state=TaskState.PENDING),
-        lambda: seen(state=None),
-        lambda: seen(None),
-        lambda: seen(progress=0.0),
-    ],
-    ids=["word", "state", "state is lost", "word is lost", "progress"],
-)
-def test_another_state_word_or_progress_is_a_change(make: Callable[[], Snapshot[object]]) -> None:
-    """The newer snapshot is what shows it, whichever way it goes."""
-    before, after = seen(), make()
+CHANGED = {
+    "word": seen("busier"),
+    "state": seen(state=TaskState.PENDING),
+    "state is lost": seen(state=None),
+    "word is lost": seen(None),
+    "progress": seen(progress=0.0),
+}
+
+
+@pytest.mark.parametrize("after", CHANGED.values(), ids=CHANGED)
+def test_another_state_word_or_progress_is_a_change(after: Snapshot[object]) -> None:
+    """The newer snapshot is what shows it, in both directions; before the first there was none."""
+    before = seen()
     assert change_between(before, after) is after
     assert change_between(after, before) is before
-
-
-def test_the_first_answer_is_a_change() -> None:
-    """Before it nothing was known."""
-    first = seen()
-    assert change_between(None, first) is first
+    assert change_between(None, after) is after
 
 
 def test_an_answer_that_says_the_same_is_no_change() -> None:

@@ -14,10 +14,10 @@ from typing import TypeVar
 
 import pytest
 
-from asyncclient import Poller, Snapshot, Vocabulary, polling_task, wait_until_done, watch
+from asyncclient import Poller, Snapshot, polling_task, wait_until_done, watch
 from asyncclient._waiting import Record, listen
 from asyncclient.errors import NotFound, RateLimited, WaitTimeout
-from tests.waiting.scenario import EVERY_SECOND, FAULT, Driver, Job, Report, outcome_of
+from tests.waiting.scenario import EVERY_SECOND, FAULT, WORDS, Driver, Job, Report, outcome_of
 
 T = TypeVar("T")
 
@@ -344,7 +344,6 @@ async def test_polls_and_callbacks_are_within_what_a_listener_sets() -> None:
 async def test_each_poll_is_made_for_its_own_waiter() -> None:
     """What a poll reads of its context, such as the current user, is its own waiter's."""
     seen: dict[str, set[str]] = {}
-    words = Vocabulary(running="running", succeeded="done", failed="broken")
 
     async def request(poller: Poller, name: str, begins: float) -> None:
         user.set(name)
@@ -355,7 +354,7 @@ async def test_each_poll_is_made_for_its_own_waiter() -> None:
             return next(answers)
 
         await asyncio.sleep(begins)
-        await poller.wait(polling_task(fetch, vocabulary=words, status=str, key=name))
+        await poller.wait(polling_task(fetch, vocabulary=WORDS, status=str, key=name))
 
     async with Poller(schedule=EVERY_SECOND, rate=5) as poller:
         names = [f"user-{number}" for number in range(20)]
