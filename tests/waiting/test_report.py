@@ -168,7 +168,7 @@ async def test_a_long_wait_is_quiet(log: pytest.LogCaptureFixture) -> None:
 
 
 async def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
-    """A wait writes neither to the output nor to the error stream, whatever happens."""
+    """A wait writes neither to the output nor to the error stream."""
     await outcome_of(wait_until_done(Job("queued", "new", FAULT, "broken")))
     await outcome_of(wait_until_done(Job("running"), timeout=5))
     await wait_until_done(Job("running", Report("asks", demand="a"), "done"), on_blocked=repr)

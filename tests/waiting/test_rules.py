@@ -473,7 +473,7 @@ class Failure(NamedTuple):
 
 
 class AnyWait(RuleBasedStateMachine):
-    """A wait that meets any answers and errors at any times, as a loop would make it."""
+    """A wait that gets any answers and errors at any times, as a loop would make it."""
 
     def __init__(self) -> None:
         super().__init__()
