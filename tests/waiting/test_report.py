@@ -142,7 +142,7 @@ async def test_log_records_have_fields(
 
 
 async def test_an_outage_is_one_warning_for_an_account(log: pytest.LogCaptureFixture) -> None:
-    """A hundred tasks that meet the same outage are one WARNING, and one more a minute later."""
+    """A hundred tasks in the same outage are one WARNING, and one more a minute later."""
 
     def fails_from_five(now: float) -> Report | Exception:
         return Report("running") if now < 5 else FAULT
