@@ -438,6 +438,13 @@ def test_a_first_look_that_was_held_up_has_time_to_be_answered_too() -> None:
     assert term.limit(None) == BEGAN + 12.25
 
 
+@pytest.mark.parametrize(("hint", "named"), [(None, None), (3.0, None), (4.0, None), (4.5, 4.5)])
+def test_only_a_hint_past_the_deadline_is_named(hint: float | None, named: float | None) -> None:
+    """A timeout says what the provider asked for where that is more than what remained."""
+    term = TimeLimit(BEGAN, 10.0)
+    assert term.refused_for(Sleep(1.0, "refused", hint=hint), BEGAN + 6) == named
+
+
 # --- any wait at all --------------------------------------------------------------------------
 
 SECONDS = st.floats(0.01, 60)
