@@ -20,9 +20,8 @@ async def test_what_has_left_is_not_kept_until_it_is_due() -> None:
         waits = start_all(poller, jobs, timeout=36_000)
         await anyio.sleep(60)
         kept = [weakref.ref(each) for each in jobs]
-        for wait in waits:
-            wait.cancel()
+        _ = [wait.cancel() for wait in waits]
         await asyncio.wait(waits)
-        del jobs, waits, wait
+        del jobs, waits
         gc.collect()
         assert sum(each() is not None for each in kept) < 300
