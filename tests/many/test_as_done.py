@@ -121,34 +121,26 @@ async def test_what_has_ended_is_never_a_timeout() -> None:
     assert [done.error for done in ends] == [None] * 300
 
 
-async def test_the_given_object_comes_back_as_often_as_it_was_given() -> None:
-    """`Done.task` is the object that was given, also where another of its key is waited for."""
-    service = Service()
-    mine, theirs = Item(service, "same", 3), Item(service, "same", 3)
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        other = start(poller.wait(theirs))
-        await turns()
-        ends = await read(poller, [mine] * 3)
-        assert (await other).result == "done"
-    assert [done.task for done in ends] == [mine] * 3
-    assert service.sent == pytest.approx([0, 1, 2, 3])
-
-
 async def test_leaving_one_loop_leaves_the_other() -> None:
-    """Loops and waits over the same tasks share polls; one that is left takes its waits only."""
-    tasks = [Item(Service(), number, ends=4) for number in range(4)]
+    """Loops and waits for one key share polls, and each loop gives back the objects it was given.
+
+    A loop that is left takes its own waits only.
+    """
+    service = Service()
+    mine, theirs = Item(service, "same", 4), Item(service, "same", 4)
     async with Poller(schedule=EVERY_SECOND) as poller:
-        first = poller.as_done(tasks)
-        reading = start(anext(first))
-        whole, single = start(read(poller, tasks)), start(poller.wait(tasks[0]))
+        left = poller.as_done([theirs])
+        reading = start(anext(left))
+        single = start(poller.wait(theirs))
+        await turns()
+        whole = start(read(poller, [mine] * 3))
         await asyncio.sleep(2)
         reading.cancel()
-        first.leave()
-        ends = (await whole).result
-    assert ends is not None
-    assert [done.result for done in ends] == ["done"] * 4
+        left.leave()
+        ends = (await whole).result or []
+    assert [(done.task, done.result) for done in ends] == [(mine, "done")] * 3
     assert (await single).result == "done"
-    assert tasks[0].sent == pytest.approx([0, 1, 2, 3, 4])
+    assert service.sent == pytest.approx([0, 1, 2, 3, 4])
 
 
 async def test_a_generator_is_taken_in_as_it_is_read() -> None:
@@ -228,40 +220,42 @@ def mistaken() -> Iterator[Item]:
     yield cast("Item", 3)
 
 
+async def failing_later() -> AsyncIterator[Item]:
+    """Give one task, and fail after its end."""
+    for task in failing():
+        yield task
+        await asyncio.sleep(5)
+
+
 @pytest.mark.parametrize(
-    ("source", "kind", "says"),
-    [(failing, LookupError, "database"), (mistaken, TypeError, "cannot wait for int")],
+    ("source", "kind", "says", "at"),
+    [
+        (failing, LookupError, "database", 0),
+        (failing_later, LookupError, "database", 1),
+        (mistaken, TypeError, "cannot wait for int", 0),
+    ],
 )
 async def test_an_exception_of_the_iterable_reaches_the_reader(
-    source: Callable[[], Iterator[Item]], kind: type[Exception], says: str
+    source: Callable[[], Iterator[Item] | AsyncIterator[Item]],
+    kind: type[Exception],
+    says: str,
+    at: int,
 ) -> None:
     """What the source raises is raised to the reader, who may read on what was taken in before."""
     before = other_tasks()
     async with Poller() as poller:
         ends = poller.as_done(source())
+        if at:
+            assert (await anext(ends)).result == "done"
         with pytest.raises(kind, match=says):
             await anext(ends)
-        assert (await anext(ends)).result == "done"
+        if not at:
+            assert (await anext(ends)).result == "done"
+        assert anyio.current_time() == 5 * at
         ends.leave()
         await turns()
         assert poller.stats().pending == 0
         assert other_tasks() == before
-
-
-async def test_an_exception_of_an_async_iterable_reaches_the_reader() -> None:
-    """The same where the source is async and raises later."""
-
-    async def stream() -> AsyncIterator[Item]:
-        for task in failing():
-            yield task
-            await asyncio.sleep(5)
-
-    async with Poller() as poller:
-        ends = poller.as_done(stream())
-        assert (await anext(ends)).result == "done"
-        with pytest.raises(LookupError, match="database"):
-            await anext(ends)
-        assert anyio.current_time() == 5
 
 
 @pytest.mark.parametrize("how", ["break", "exception", "cancellation", "context"])

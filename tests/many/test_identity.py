@@ -14,11 +14,7 @@ from asyncclient.errors import PermissionDenied, TransportError
 from asyncclient.providers.coze import Coze, WorkflowRun
 from asyncclient.testing import reply
 from tests.many.service import EVERY_SECOND, start, start_all, turns
-
-
-def run_says(word: str) -> Response:
-    """Make Coze's answer about a run."""
-    return reply({"code": 0, "data": [{"execute_id": "42", "execute_status": word}]})
+from tests.waiting.scenario import run_says
 
 
 @dataclass

@@ -243,19 +243,6 @@ async def test_an_end_says_that_it_came_with_the_recovery() -> None:
     assert max(task.sent[-1] for task in left) <= 70
 
 
-async def test_one_task_that_fails_alone_keeps_its_backoff() -> None:
-    """Answers to others are no news for a task that fails between them."""
-    lone = job("lone", "running", *[DOWN] * 12, "done")
-    others = [job(f"other-{number}") for number in range(5)]
-    async with Poller(schedule=Schedule(first=0.5, factor=1, cap=0.5), rng=Random(3)) as poller:
-        waits = start_all(poller, others, timeout=math.inf)
-        await poller.wait(lone, timeout=math.inf)
-        assert not any(wait.done() for wait in waits)
-    fails = lone.sent[1:]
-    # Full jitter around 15 s each, once it has grown: at the usual pace it would be 6 s in all.
-    assert fails[-1] - fails[0] > 40
-
-
 async def test_what_a_provider_has_put_off_is_not_brought_forward() -> None:
     """A 503 with a hint holds for its task, also when others are answered meanwhile."""
     asked = ServerError("maintenance", status=503, retry_after=40)

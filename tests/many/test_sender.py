@@ -19,7 +19,6 @@ from tests.many.service import (
     job,
     most_within,
     number_between,
-    start,
     start_all,
     turns,
 )
@@ -141,20 +140,6 @@ async def test_weight_shares_a_short_budget(
         await asyncio.sleep(seconds)
     shares = [sum(len(item.sent) for item in some) for some in (other, usual)]
     assert shares[0] / shares[1] == pytest.approx(ratio, rel=noise)
-
-
-async def test_a_last_poll_goes_before_hundreds_that_are_merely_due() -> None:
-    """Where each poll waits half a minute for its turn, one on a deadline is made at once."""
-    service = Service()
-    hasty = Item(service, "hasty", ends=19)
-    half_a_minute = Schedule(first=30, factor=1, cap=30, jitter=0)
-    async with Poller(rate=10, schedule=half_a_minute) as poller:
-        hurried = start(poller.wait(hasty, timeout=20))
-        start_all(poller, items(service, 600))
-        outcome = await hurried
-        assert poller.stats().budgets[0].ready > 100
-    assert outcome.result == "done"
-    assert hasty.sent == pytest.approx([0, 20], abs=0.11)
 
 
 @pytest.mark.parametrize("crowd", [0, 100, 300])

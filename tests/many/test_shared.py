@@ -12,10 +12,8 @@ from asyncclient import Poller, Schedule
 from asyncclient._many.shared import copy_of_error
 from asyncclient.errors import (
     InvalidRequest,
-    NotFound,
     RateLimited,
     TaskBlocked,
-    TaskExpired,
     TaskFailed,
     WaitTimeout,
 )
@@ -39,42 +37,19 @@ async def test_equal_keys_are_one_task() -> None:
     assert service.sent == lone.sent == pytest.approx([0, 1, 2, 3, 4, 5])
 
 
-async def test_each_wait_has_its_own_timeout() -> None:
-    """Waits for one task end each on its own deadline, and the others go on."""
-    task = Item(Service(), ends=30)
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        waits = [start(poller.wait(task, timeout=timeout)) for timeout in (2.25, 7.75, 100)]
-        short, middle, long = await asyncio.gather(*waits)
-    assert isinstance(short.error, WaitTimeout)
-    assert isinstance(middle.error, WaitTimeout)
-    assert (short.elapsed, middle.elapsed) == pytest.approx((2.25, 7.75))
-    assert long.result == "done"
-
-
-async def test_each_wait_has_its_own_cancellation() -> None:
-    """One wait that is cancelled takes neither the others nor a poll under way with it."""
-    task = Item(Service(latency=0.5), ends=5)
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        doomed, other = start_all(poller, [task, task])
-        await asyncio.sleep(0.25)
-        doomed.cancel()
-        await turns()
-        assert doomed.cancelled()
-        assert poller.stats().in_flight == 1
-        assert (await other).result == "done"
-    assert task.sent == pytest.approx([0, 1, 2, 3, 4, 5])
-
-
 async def test_the_last_waiter_to_leave_stops_the_polling() -> None:
-    """Its poll under way is cut short, its place is free again, and there is no other poll."""
+    """One that leaves takes no poll with it; the last cuts its poll short and frees its place."""
     service = Service(latency=0.5)
     task = Item(service)
     before = other_tasks()
     async with Poller(schedule=EVERY_SECOND, concurrency=1) as poller:
         waits = start_all(poller, [task, task])
-        await asyncio.sleep(2.75)
+        await asyncio.sleep(2.25)
         waits[0].cancel()
-        await asyncio.sleep(1.5)
+        await turns()
+        assert waits[0].cancelled()
+        assert poller.stats().in_flight == service.in_flight == 1
+        await asyncio.sleep(2)
         assert service.in_flight == 1
         waits[1].cancel()
         await turns()
@@ -196,15 +171,6 @@ async def test_each_wait_gets_an_error_of_its_own(word: str, kind: type[Exceptio
         assert "no tea" in str(outcome.error)
         assert (outcome.evidence.polls, outcome.evidence.ref) == (2, task.ref)
         assert outcome.evidence.snapshot is not None
-
-
-async def test_each_error_has_its_cause() -> None:
-    """The cause of an end is given to all, not to the first only."""
-    cause = NotFound("no such run", status=404)
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        outcomes = await asyncio.gather(*start_all(poller, [Job(cause)] * 2))
-    assert [type(outcome.error) for outcome in outcomes] == [TaskExpired] * 2
-    assert [outcome.evidence.__cause__ for outcome in outcomes] == [cause] * 2
 
 
 async def test_a_poll_that_one_wait_gave_up_on_is_no_failed_poll_of_the_others() -> None:

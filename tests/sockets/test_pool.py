@@ -79,12 +79,21 @@ async def test_a_stalled_origin_does_not_delay_another(serve: Serve) -> None:
         await asyncio.gather(*waiting)
 
 
-async def test_the_limit_holds_for_each_origin(serve: Serve) -> None:
-    """With `limit=2`, twenty requests at once go over two connections and all are answered."""
-    server = await serve(good)
+async def test_many_tasks_and_clients_share_the_connections(serve: Serve) -> None:
+    """Two hundred requests of two clients go over `limit` connections, each to its own answer."""
+
+    async def echo(peer: Peer) -> None:
+        while True:
+            run = (await peer.asked()).target.rpartition(b"/")[2]
+            await peer.answer(b'{"status": "success", "data": {"id": "%s"}}' % run)
+
+    server = await serve(echo)
     async with SessionPool(limit=2) as pool:
-        answers = await asyncio.gather(*(pool.exchange(server.get()) for _ in range(20)))
-    assert [answer.status for answer in answers] == [200] * 20
+        clients = [CopyAI(pool, api_key="k", base_url=server.origin) for _ in range(2)]
+        runs = await asyncio.gather(
+            *(clients[n % 2].get_workflow_run("W", f"R{n}") for n in range(200))
+        )
+    assert [run.id for run in runs] == [f"R{n}" for n in range(200)]
     assert server.accepted == 2
 
 
@@ -312,16 +321,39 @@ def test_a_pool_that_opened_nothing_may_be_forgotten() -> None:
 # --- closing ----------------------------------------------------------------------------------
 
 
-async def test_closing_fails_what_is_under_way(serve: Serve) -> None:
-    """Requests that wait for their answer, or for a connection, fail at once with the reason."""
-    server = await serve(silent)
-    pool = SessionPool(limit=2)
+@pytest.mark.parametrize("stage", ["lookup", "connecting", "handshake", "answer", "body"])
+async def test_closing_fails_what_is_under_way(
+    serve: Serve, authority: Authority, unreachable: str, stage: str
+) -> None:
+    """A request at any stage, or in the queue, fails at once with the reason; its socket closes."""
+
+    async def stalling(peer: Peer) -> None:
+        if stage in ("answer", "body"):
+            await peer.asked()
+        if stage == "body":
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        await peer.until_left()
+
+    server = await serve(stalling)
+    origins = {
+        "lookup": "https://does-not-exist.invalid",
+        "connecting": unreachable,
+        "handshake": server.origin.replace("http:", "https:"),
+    }
+    origin = origins.get(stage, server.origin)
+    pool = SessionPool(limit=2, connect_timeout=PATIENCE * 2, ssl_context=authority.trusting)
     tasks = [
-        asyncio.create_task(failure_of(pool.exchange(request)))
-        for request in [server.get(), server.start()] * 3
+        asyncio.create_task(failure_of(pool.exchange(request_to(origin, body=body))))
+        for body in (None, b"{}") * 2
     ]
-    await server.was_asked(2)
-    with anyio.fail_after(PATIENCE):
+    if stage == "lookup":
+        for _ in range(3):
+            await anyio.lowlevel.checkpoint()
+    else:
+        while stage != "connecting" and server.accepted < 2:  # noqa: ASYNC110  (it sets no event)
+            await anyio.sleep(0.001)
+        await anyio.sleep(0.01)
+    with anyio.fail_after(PATIENCE / 2):
         await pool.aclose()
         errors = await asyncio.gather(*tasks)
         await server.was_left()
@@ -329,50 +361,6 @@ async def test_closing_fails_what_is_under_way(serve: Serve) -> None:
         assert type(error) is TransportError
         assert "the SessionPool was closed while the request was under way" in str(error)
     assert "0 requests active" in repr(pool)
-
-
-@pytest.mark.parametrize("stage", ["connecting", "handshake", "body"])
-async def test_closing_fails_a_request_at_any_stage(
-    serve: Serve, authority: Authority, unreachable: str, stage: str
-) -> None:
-    """A request fails at once and with the reason, and its socket is closed."""
-
-    async def stalling(peer: Peer) -> None:
-        if stage == "body":
-            await peer.asked()
-            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
-        await peer.until_left()
-
-    server = await serve(stalling)
-    origins = {"connecting": unreachable, "handshake": server.origin.replace("http:", "https:")}
-    pool = SessionPool(connect_timeout=PATIENCE * 2, ssl_context=authority.trusting)
-    request = request_to(origins.get(stage, server.origin))
-    task = asyncio.create_task(failure_of(pool.exchange(request)))
-    while stage != "connecting" and not server.accepted:  # noqa: ASYNC110  (it sets no event)
-        await anyio.sleep(0.001)
-    await anyio.sleep(0.01)
-    try:
-        await pool.aclose()
-        with anyio.fail_after(1):
-            error = await asyncio.shield(task)
-            await server.was_left()
-        assert "the SessionPool was closed" in str(error)
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def test_closing_fails_what_is_being_looked_up() -> None:
-    """A request whose host's name is being looked up fails with the reason, not as cancelled."""
-    pool = SessionPool()
-    task = asyncio.create_task(
-        failure_of(pool.exchange(request_to("https://does-not-exist.invalid")))
-    )
-    for _ in range(3):
-        await anyio.lowlevel.checkpoint()
-    await pool.aclose()
-    with anyio.fail_after(PATIENCE):
-        assert isinstance(await task, TransportError)
 
 
 async def test_closing_fails_the_clean_up_of_a_cancelled_task(serve: Serve) -> None:
@@ -488,19 +476,3 @@ async def test_entering_and_leaving_may_be_in_different_tasks(serve: Serve) -> N
     await asyncio.create_task(pool.__aexit__(None, None, None))
     assert answer.status == 200
     await server.was_left()
-
-
-async def test_a_pool_is_shared_by_many_tasks_and_clients(serve: Serve, pool: SessionPool) -> None:
-    """Two hundred requests at once of two clients each get their own answer."""
-
-    async def echo(peer: Peer) -> None:
-        while True:
-            run = (await peer.asked()).target.rpartition(b"/")[2]
-            await peer.answer(b'{"status": "success", "data": {"id": "%s"}}' % run)
-
-    origin = (await serve(echo)).origin
-    clients = [CopyAI(pool, api_key="k", base_url=origin) for _ in range(2)]
-    runs = await asyncio.gather(
-        *(clients[n % 2].get_workflow_run("W", f"R{n}") for n in range(200))
-    )
-    assert [run.id for run in runs] == [f"R{n}" for n in range(200)]
