@@ -10,7 +10,7 @@ import pytest
 
 from asyncclient import Poller, Schedule
 from asyncclient._many.crowd import Arrivals, DueTimes
-from tests.many.service import Item, Service, items, most_within, start_all
+from tests.many.service import Service, items, most_within, start_all
 
 EVERY_FIVE = Schedule(first=5, factor=1, cap=5)
 
@@ -85,17 +85,3 @@ async def test_a_crowd_is_spread(number: int, seconds: int, most: int, seed: int
         await asyncio.sleep(seconds)
     assert len(service.sent) >= number * seconds / 5
     assert most_within(service.sent, 0.1) <= most
-
-
-async def test_a_crowd_does_not_hold_up_what_comes_later() -> None:
-    """Its first polls all come within the first gap, and a lone task is polled at once again."""
-    tasks = items(Service(), 100)
-    late = Item(Service(), "late", 0)
-    async with Poller(schedule=EVERY_FIVE) as poller:
-        start_all(poller, tasks)
-        await asyncio.sleep(1)
-        assert [task.sent[:1] for task in tasks].count([0.0]) == 10
-        assert await poller.wait(late) == "done"
-        assert late.sent == [1.0]
-        await asyncio.sleep(4)
-        assert all(task.sent for task in tasks)

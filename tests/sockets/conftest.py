@@ -85,10 +85,6 @@ class Peer(Wire):
         self._asked.append(request)
         return request
 
-    async def hello(self) -> None:
-        """Read whatever comes first: a client's greeting in TLS."""
-        await self.reader.read(65536)
-
     async def answer(
         self, body: bytes = b"{}", *, status: str = "200 OK", headers: bytes = b""
     ) -> None:
@@ -167,16 +163,10 @@ class Server:
         return request_to(self.origin, target, body=body, timeout=timeout)
 
     async def listen(self) -> None:
-        """Listen on loopback: at first on a free port, later on the same."""
-        port = int(self.origin.rpartition(":")[2] or 0)
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", port, ssl=self._tls)
+        """Listen on a free port of loopback."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         port = self._server.sockets[0].getsockname()[1]
         self.origin = f"{'https' if self._tls else 'http'}://127.0.0.1:{port}"
-
-    def stop_listening(self) -> None:
-        """Refuse connections until `listen` is called again."""
-        if self._server is not None:
-            self._server.close()
 
     async def was_asked(self, times: int = 1) -> None:
         """Wait until a number of requests have come in."""
@@ -192,7 +182,8 @@ class Server:
 
     async def close(self) -> None:
         """Stop listening, and every script."""
-        self.stop_listening()
+        if self._server is not None:
+            self._server.close()
         for peer in self._peers:
             peer.drop()
         for task in self._tasks:

@@ -262,7 +262,7 @@ async def test_a_request_without_a_connection_was_not_sent(
     """A request whose connection is not made was certainly not sent; the pool goes on."""
 
     async def greeted(peer: Peer) -> None:
-        await peer.hello()
+        await peer.reader.read(65536)  # a greeting
         await HANDSHAKES[fault][0](peer)
 
     origins = {
