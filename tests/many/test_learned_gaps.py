@@ -1,89 +1,25 @@
-"""The Poller learns when to look: near the optimum for each kind of duration, and under a budget.
-
-The optimum is by dynamic programming on the true distribution, written here in the plainest way.
-"""
+"""The Poller learns when to look: near the optimum for each law of duration, and under a budget."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from itertools import chain, pairwise
+from itertools import chain
 from random import Random
-from statistics import NormalDist, mean, median
+from statistics import mean, median
 
 import anyio
 import pytest
 
 from asyncclient import LearnedSchedule, Observation, Poller, Schedule
+from tests.learning.test_learned import LAWS, LOGNORMAL, NARROW, Law, least_cost, lognormal
 from tests.many.service import most_within, number_between, start_all
 from tests.waiting.scenario import WORDS, Outcome
 
-STANDARD = NormalDist()
 # Tasks to learn from, and tasks to measure.
 LEARNING, MEASURED = 400, 500
-
-
-@dataclass
-class Law:
-    """How long tasks take."""
-
-    age_by: Callable[[float], float]  # from a share of tasks to the seconds in which it ends
-
-    def times(self, factor: float) -> Law:
-        """Return the same law for tasks that take a number of times as long."""
-        return Law(lambda share: factor * self.age_by(share))
-
-
-def lognormal(mean_seconds: float, sigma: float) -> Law:
-    """Return a lognormal law by its mean."""
-    centre = math.log(mean_seconds) - sigma**2 / 2
-    return Law(lambda share: math.exp(centre + sigma * STANDARD.inv_cdf(share)))
-
-
-def _bimodal(share: float) -> float:
-    if share < 0.7:
-        return max(0.1, 5 + 0.75 * STANDARD.inv_cdf(share / 0.7))
-    return 120 + 18 * STANDARD.inv_cdf(max(share - 0.7, 1e-4) / 0.3)
-
-
-LAWS = {
-    "lognormal": lognormal(30, 0.8),
-    "weibull": Law(lambda share: 30 / math.gamma(1 + 1 / 1.5) * (-math.log1p(-share)) ** (1 / 1.5)),
-    "bimodal": Law(_bimodal),
-    "narrow": Law(lambda share: 30 + 0.9 * STANDARD.inv_cdf(share)),
-    "pareto": Law(lambda share: 10 * (1 - share) ** (-1 / 1.5)),
-}
-
-
-@cache
-def optimum(name: str, factor: float = 1.0) -> float:
-    """Return the least mean cost of a task: its polls, at 1 s each, and its delay.
-
-    Polls are tried at enough ages that more would not change it: at even shares of tasks, and
-    closer and closer in the tail. Within a step tasks are taken to end evenly.
-    """
-    law = LAWS[name].times(factor)
-    shares = {each / 400 for each in range(1, 400)} | {
-        1 - 10 ** (-each / 60) for each in range(300)
-    }
-    shares |= {1e-5, 1e-4, 1e-3}
-    ages = [0.0, *(law.age_by(share) for share in sorted(shares - {0.0}))]
-    left = [1.0, *(1 - share for share in sorted(shares - {0.0}))]
-    last = len(ages) - 1
-    area = [0.0]  # of the share that has ended, under the ages
-    for (age, alive), (later, fewer) in pairwise(zip(ages, left, strict=True)):
-        area.append(area[-1] + (later - age) * (2 - alive - fewer) / 2)
-    cost = [0.0] * (last + 1)
-    for start in range(last - 1, -1, -1):
-        ended = 1 - left[start]
-        cost[start] = left[start] + min(
-            area[end] - area[start] - ended * (ages[end] - ages[start]) + cost[end]
-            for end in range(start + 1, min(last, start + 400) + 1)
-        )
-    return cost[0]
 
 
 @dataclass(eq=False)
@@ -130,12 +66,12 @@ async def run(
 
 def drawn(law: Law, number: int, rng: Random) -> list[float]:
     """Draw durations at random."""
-    return [law.age_by(rng.random()) for _ in range(number)]
+    return [law.age(rng.random()) for _ in range(number)]
 
 
 def even(law: Law, number: int, rng: Random) -> list[float]:
     """Return durations that stand for the whole law, in a random order: their noise is small."""
-    durations = [law.age_by((each + 0.5) / number) for each in range(number)]
+    durations = [law.age((each + 0.5) / number) for each in range(number)]
     rng.shuffle(durations)
     return durations
 
@@ -156,22 +92,22 @@ def polls_of(tasks: Iterable[Timed]) -> list[float]:
     [(1.0, False, 1.15), (1.0, True, 1.10), (5.0, False, 1.15), (0.2, False, 1.15)],
     ids=["by its own polls", "by timestamps", "slower", "faster"],
 )
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("law", LAWS, ids=str)
 async def test_after_400_tasks_it_costs_little_more_than_the_optimum(
-    name: str, factor: float, *, stamped: bool, bound: float
+    law: Law, factor: float, *, stamped: bool, bound: float
 ) -> None:
     """What it learned is near the best, also 500 tasks after a change of how long they take."""
-    law = LAWS[name].times(factor)
+    changed = law.stretched(factor)
     ratios: list[float] = []
     for seed in range(3):
         rng = Random(seed)
         async with Poller(schedule=LearnedSchedule(), rng=Random(seed)) as poller:
-            await run(poller, drawn(LAWS[name], LEARNING, rng), rng, stamped=stamped)
+            await run(poller, drawn(law, LEARNING, rng), rng, stamped=stamped)
             if factor != 1:
-                await run(poller, drawn(law, 500, rng), rng)
+                await run(poller, drawn(changed, 500, rng), rng)
             number = MEASURED if factor == 1 else 300
-            seen = await run(poller, even(law, number, rng), rng, stamped=stamped)
-        ratios.append(cost_of(seen) / optimum(name, factor))
+            seen = await run(poller, even(changed, number, rng), rng, stamped=stamped)
+        ratios.append(cost_of(seen) / least_cost(changed, 1.0, math.inf))
     assert median(ratios) <= bound
 
 
@@ -215,7 +151,7 @@ async def share(poller: Poller, rng: Random) -> list[Timed]:
 
     async def arrive(law: Law, rate: float) -> None:
         while anyio.current_time() < end:
-            tasks.append(Timed(law.age_by(rng.random()), kind=str(rate)))
+            tasks.append(Timed(law.age(rng.random()), kind=str(rate)))
             start_all(poller, tasks[-1:], timeout=1e6)
             await asyncio.sleep(rng.expovariate(rate))
 
@@ -245,16 +181,16 @@ async def test_the_stats_show_what_a_poll_is_worth_and_what_was_learned() -> Non
         assert (kind.kind, kind.samples > 400) == ("fake.timed", True)
         assert 29 < kind.p10 < kind.p50 < kind.p90 < 41
         assert kind.cost < 0.6 * kind.fixed_cost
-        await run(poller, drawn(LAWS["lognormal"], 100, rng), rng)
+        await run(poller, drawn(LOGNORMAL, 100, rng), rng)
         assert poller.stats().budgets[0].price == pytest.approx(0.1)
 
 
 async def test_weight_buys_polls() -> None:
     """Of tasks that are alike, those that weigh 16 are polled oftener and seen sooner."""
     rng = Random(4)
-    learned = learned_from(LAWS["lognormal"], LEARNING, rng)
+    learned = learned_from(LOGNORMAL, LEARNING, rng)
     async with Poller(schedule=learned, rng=Random(4)) as poller:
-        durations = even(LAWS["lognormal"], 100, rng)
+        durations = even(LOGNORMAL, 100, rng)
         light, heavy = ([Timed(seconds) for seconds in durations] for _ in range(2))
         waits = start_all(poller, light) + start_all(poller, heavy, weight=16)
         await asyncio.gather(*waits)
@@ -284,7 +220,7 @@ async def test_a_done_says_why_and_how_late(
     number: int, durations: list[float], reasons: list[set[str]]
 ) -> None:
     """An end says what decided its last gap and for how long it went unseen."""
-    learned = learned_from(LAWS["narrow"], number, Random(7))
+    learned = learned_from(NARROW, number, Random(7))
     async with Poller(schedule=learned, rng=Random(7)) as poller:
         tasks = [Timed(seconds) for seconds in durations]
         ends = [done async for done in poller.as_done(tasks)]
