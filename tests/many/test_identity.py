@@ -11,7 +11,7 @@ import pytest
 from asyncclient import Poller, Schedule
 from asyncclient._http import Request, Response
 from asyncclient.errors import PermissionDenied, TransportError
-from asyncclient.providers.coze import Coze, WorkflowRun
+from asyncclient.providers.coze import Coze, WorkflowRun, WorkflowRunHandle
 from asyncclient.testing import reply
 from tests.many.service import EVERY_SECOND, start, start_all, turns
 from tests.waiting.scenario import run_says
@@ -27,6 +27,10 @@ class Coze42:
     asked: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
     closed: bool = False  # whether the pool of this transport is closed
     is_down: bool = False  # whether each request fails
+
+    def run(self, who: str = "t") -> WorkflowRunHandle:
+        """Return the run as a client with a token sees it."""
+        return Coze(self, token=who).workflow_run("7350", "42")
 
     async def exchange(self, request: Request, /) -> Response:
         """Answer about the run, if the token may know of it."""
@@ -48,7 +52,7 @@ async def test_a_stranger_gets_no_answer_and_the_owner_no_refusal(order: int) ->
     transport = Coze42()
     tokens = ["owner", "stranger"][::order]
     async with Poller(schedule=EVERY_SECOND) as waits:
-        runs = [Coze(transport, token=token).workflow_run("7350", "42") for token in tokens]
+        runs = [transport.run(token) for token in tokens]
         got, refused = [await wait for wait in start_all(waits, runs)][::order]
     assert isinstance(got.result, WorkflowRun)
     assert got.result.execute_status == "Success"
@@ -65,7 +69,7 @@ async def test_a_reference_wakes_the_job_of_each_account_that_asks() -> None:
         start_all(waits, [each.workflow_run("7350", "42") for each in clients])
         await asyncio.sleep(1)
         transport.asked.clear()
-        plain = Coze(transport, token="x").workflow_run("7350", "42").ref
+        plain = transport.run("x").ref
         assert waits.wake(plain)
         await asyncio.sleep(1)
         assert [token for token, _ in transport.asked] == ["a", "b"]
@@ -81,8 +85,8 @@ async def test_when_the_first_waiter_has_left_the_others_ask_through_their_own_p
     """The first waiter leaves, and its pool is closed: the job is asked about through another's."""
     one, other = Coze42(), Coze42()
     async with Poller(schedule=EVERY_SECOND) as waits:
-        leaver = start(waits.wait(Coze(one, token="t").workflow_run("7350", "42")))
-        stayer = start(waits.wait(Coze(other, token="t").workflow_run("7350", "42")))
+        leaver = start(waits.wait(one.run()))
+        stayer = start(waits.wait(other.run()))
         await asyncio.sleep(1.5)
         assert not other.asked
         leaver.cancel()
@@ -96,8 +100,8 @@ async def test_a_look_of_a_waiter_that_has_left_is_no_failed_look_of_the_others(
     """It breaks off since its pool is closed: the others ask again at once, and count nothing."""
     one, other = Coze42(latency=0.5), Coze42(ends=1.2)
     async with Poller(schedule=EVERY_SECOND) as waits:
-        leaver = start(waits.wait(Coze(one, token="t").workflow_run("7350", "42")))
-        ends = waits.as_done([Coze(other, token="t").workflow_run("7350", "42")])
+        leaver = start(waits.wait(one.run()))
+        ends = waits.as_done([other.run()])
         stayer = asyncio.ensure_future(anext(ends))
         await asyncio.sleep(0.2)
         one.is_down = True
@@ -112,10 +116,9 @@ async def test_a_pool_that_is_closed_ends_the_waits_of_its_own_clients_alone() -
     """An error of one waiter's own client does not reach waiters with another client."""
     one, other = Coze42(), Coze42()
     async with Poller(schedule=EVERY_SECOND) as waits:
-        client = Coze(one, token="t")
-        run = client.workflow_run("7350", "42")
+        run = one.run()
         first, again = start(waits.wait(run)), start(waits.wait(run))
-        second = start(waits.wait(Coze(other, token="t").workflow_run("7350", "42")))
+        second = start(waits.wait(other.run()))
         await asyncio.sleep(0.5)
         one.closed = True
         assert (await second).result is not None

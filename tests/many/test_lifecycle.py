@@ -12,13 +12,11 @@ from typing import cast
 import anyio
 import pytest
 
-from asyncclient import Observation, Poller, SessionPool, Task, TaskState
+from asyncclient import Observation, Poller, Task, TaskState
 from asyncclient._many import Receiver
-from asyncclient.providers.copyai import CopyAI
-from asyncclient.providers.coze import Coze
-from asyncclient.testing import ScriptedTransport, run_virtual
+from asyncclient.testing import run_virtual
 from tests.many.service import EVERY_SECOND, Item, Service, items, job, start, start_all, turns
-from tests.waiting.scenario import Job, Report, other_tasks, outcome_of, run_says
+from tests.waiting.scenario import Job, Report, other_tasks, outcome_of
 
 
 async def read(poller: Poller, tasks: list[Item] | AsyncIterator[Item]) -> list[Exception | None]:
@@ -192,28 +190,6 @@ async def test_what_it_says_is_so() -> None:
         await asyncio.sleep(1.5)
         assert poller.stats().errors >= 3
     assert "closed: 0 pending" in repr(poller)
-
-
-TOKEN = "s3cret-token-7f3a9c"
-
-
-@pytest.mark.parametrize("kind", ["text", "function"])
-async def test_the_stats_show_no_credential(kind: str) -> None:
-    """Two tokens are two budgets, and neither the stats nor the repr shows them."""
-
-    async def source() -> str:
-        return TOKEN
-
-    token = TOKEN if kind == "text" else source
-    transport = ScriptedTransport([run_says("Success")], repeat=True)
-    async with SessionPool() as pool, Poller() as poller:
-        for each in (token, "other"):
-            await poller.wait(Coze(transport, token=each).workflow_run("7350", "42"))
-        stats = poller.stats()
-        assert len(stats.budgets) == 2
-        assert TOKEN in transport.requests[0].headers["Authorization"]
-        held = CopyAI(pool, api_key=token).workflow_run("W", "R")
-        assert TOKEN not in f"{stats!r} {stats} {poller!r} {held.budget} {held.budget!r}"
 
 
 async def test_a_schedule_that_fails_is_reported() -> None:

@@ -26,7 +26,15 @@ EVERY_MINUTE = Schedule(first=60, factor=1, cap=60, jitter=0)
 
 
 async def test_a_signal_makes_the_next_poll_immediate() -> None:
-    """A task is polled at that moment; a key or reference without a wait is reported as such."""
+    """A task is polled at that moment, also for the first time; what has no wait is reported."""
+    tasks = items(Service(), 20)
+    async with Poller(schedule=EVERY_MINUTE) as poller:
+        start_all(poller, tasks)
+        await asyncio.sleep(0.5)
+        late = next(each for each in tasks if not each.sent)
+        assert poller.wake(late.key)
+        await turns()
+        assert late.sent == [0.5]
     task = Item(Service(), "job", ends=10)
     async with Poller(schedule=EVERY_MINUTE) as poller:
         waiting = start(poller.wait(task))
@@ -37,19 +45,7 @@ async def test_a_signal_makes_the_next_poll_immediate() -> None:
         assert (await waiting).elapsed == pytest.approx(12.5)
         assert poller.wake("job") is False
     assert poller.wake("job") is False
-    assert task.sent == pytest.approx([0, 12.5])
-
-
-async def test_a_signal_before_the_first_poll() -> None:
-    """One of a crowd whose first poll was put off is polled at once when it is woken."""
-    tasks = items(Service(), 20)
-    async with Poller(schedule=EVERY_MINUTE) as poller:
-        start_all(poller, tasks)
-        await asyncio.sleep(0.5)
-        late = next(task for task in tasks if not task.sent)
-        assert poller.wake(late.key)
-        await turns()
-        assert late.sent == [0.5]
+    assert task.sent == pytest.approx([0.5, 13])
 
 
 async def test_a_signal_during_a_poll_makes_one_more() -> None:

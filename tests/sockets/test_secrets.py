@@ -245,15 +245,18 @@ async def test_no_repr_shows_a_credential(serve: Serve) -> None:
             )
 
     server = await serve(good)
-    async with SessionPool() as pool:
-        held: list[object] = [pool]
+    async with SessionPool() as pool, Poller() as poller:
+        held: list[object] = [pool, poller]
         for client in clients(pool, server.origin):
             run = await client.start_workflow("1")
-            held += [client, client.get_workflow_run, run, run.poll, run.key, run.kind]
+            held += [client, client.get_workflow_run, run, run.poll, run.key, run.kind, run.budget]
             assert run.ref is not None
             held += [run.ref, encode_ref(run.ref), client.task(run.ref)]
             held += [await way() for way in every_way(client)]
-        for each in held:
+            held.append(await poller.wait(run))
+        stats = poller.stats()
+        assert len(stats.budgets) == 4  # one for each credential
+        for each in (*held, stats, *stats.budgets):
             check("a repr", f"{each!r} {each!s} {pretty_repr(each)}")
 
 
