@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -67,4 +66,3 @@ async def test_the_plan_for_ten_million_waits_holds() -> None:
     gaps = sorted(after - before for item in items for before, after in pairwise(item.sent))
     assert gaps[len(gaps) // 2] == pytest.approx(planned("seconds between two polls"), rel=0.25)
     assert gaps[-1] < 3 * planned("seconds between two polls")
-    assert not any(math.isnan(gap) for gap in gaps)

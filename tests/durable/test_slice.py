@@ -11,14 +11,12 @@ from random import Random
 from typing import cast
 
 import anyio
-import anyio.lowlevel
 import msgspec
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from asyncclient import Done, Observation, Poller, Schedule, TaskRef, TaskState
 from asyncclient._durable import Handover, Ticket, TicketExpired, poll_slice
-from asyncclient._http import Request, Response
 from asyncclient.errors import (
     AuthenticationFailed,
     ServerError,
@@ -27,11 +25,10 @@ from asyncclient.errors import (
     WaitTimeout,
 )
 from asyncclient.integrations._outcome import Outcome, outcome_of
-from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
-from asyncclient.testing import ScriptedTransport, reply, run_virtual
+from asyncclient.testing import ScriptedTransport, run_virtual
 from tests.many.service import Item, Service
-from tests.waiting.scenario import REF, Job, Report, ends_at
+from tests.waiting.scenario import REF, Job, Report, ends_at, run_says
 
 DOWN = ServerError("the provider is down", status=502)
 EPOCH = 1_763_780_000.0  # Unix time at which the loop's clock shows 0
@@ -118,16 +115,6 @@ def test_a_clock_that_is_behind_does_not_stretch_a_wait() -> None:
     """A worker whose clock shows a time before the wait began has no more of it than all."""
     assert AT_REST.left(EPOCH + 100) == 500
     assert AT_REST.left(EPOCH - 10_000) == 600
-
-
-def test_a_ticket_has_no_secret() -> None:
-    """A ticket made of a provider's handle has neither its token nor its key in it."""
-    coze = Coze(ScriptedTransport(), token="pat_SECRET")
-    copyai = CopyAI(ScriptedTransport(), api_key="key_SECRET")
-    for ref in (coze.workflow_run("7350", "42").ref, copyai.workflow_run("WCFG-1", "WRUN-1").ref):
-        ticket = Ticket.begin(ref)
-        assert "SECRET" not in ticket.encode()
-        assert "SECRET" not in repr(ticket)
 
 
 def test_what_is_no_ticket_is_refused_with_the_reason() -> None:
@@ -281,31 +268,22 @@ class BrokenOff(Job):
 async def test_a_ticket_left_past_its_deadline_gets_one_look() -> None:
     """After a long outage of all workers, what ended in time is not reported as expired.
 
-    A look that fails, or breaks off, is made again.
+    A look that fails, or breaks off, is made again while there is time for it.
     """
-    for job, kind, polls in (
-        (Job("done", latency=20), Done, 1),
-        (Job("running"), TicketExpired, 1),
-        (Job(DOWN, "done"), Done, 2),
-        (BrokenOff("done"), Done, 1),
+    for job, kind, polls, last_error in (
+        (Job("done", latency=20), Done, 1, None),
+        (Job("running"), TicketExpired, 1, None),
+        (Job(DOWN, "done"), Done, 2, None),
+        (BrokenOff("done"), Done, 1, None),
+        (Job(DOWN), TicketExpired, 9, DOWN),
     ):
         ticket = begin(timeout=100)
         await anyio.sleep(5000)
         end = await Engine().slice(job, ticket)
         assert isinstance(end, Done | TicketExpired)
         assert (type(end), end.polls) == (kind, polls)
-        assert isinstance(end, TicketExpired) or end.error is None
-
-
-async def test_a_provider_that_is_down_at_the_end_is_the_expirys_last_error() -> None:
-    """The last look is made again until there is no more time for it."""
-    ticket = begin(timeout=100)
-    await anyio.sleep(200)
-    down = Job(DOWN)
-    end = await Engine().slice(down, ticket)
-    assert isinstance(end, TicketExpired)
-    assert end.error.last_error is DOWN
-    assert len(down.polls) > 1
+        error = end.error.last_error if isinstance(end, TicketExpired) else end.error
+        assert error is last_error
 
 
 async def test_an_outage_ends_no_ticket() -> None:
@@ -397,15 +375,8 @@ async def test_a_worker_finds_the_client_of_a_ticket_or_says_what_it_lacks() -> 
 
     A ticket that none can hold is no end of its wait: the worker's set-up is wrong.
     """
-    asked: list[str] = []
-
-    class ByToken:
-        async def exchange(self, request: Request, /) -> Response:
-            await anyio.lowlevel.checkpoint()
-            asked.append(request.headers["Authorization"])
-            return reply({"code": 0, "data": [{"execute_status": "Success", "output": "{}"}]})
-
-    clients = {name: Coze(ByToken(), token=f"pat_{name}", account=name) for name in ("a", "b")}
+    transport = ScriptedTransport([run_says("Success", {"output": "{}"})], repeat=True)
+    clients = {name: Coze(transport, token=f"pat_{name}", account=name) for name in ("a", "b")}
     tickets = [begin(ref=client.workflow_run("7350", "42").ref) for client in clients.values()]
     async with Poller() as poller:
         for ticket in tickets:
@@ -417,6 +388,7 @@ async def test_a_worker_finds_the_client_of_a_ticket_or_says_what_it_lacks() -> 
             )
             assert isinstance(end, Done)
             assert end.error is None
+        asked = [request.headers["Authorization"] for request in transport.requests]
         assert asked == ["Bearer pat_a", "Bearer pat_b"]
         for ticket, error, reason in (
             (tickets[0], ValueError, "of the account 'a', and this client asks as 'b'"),
@@ -441,14 +413,14 @@ ENDS = {
 
 @settings(max_examples=50)
 @given(
-    ends=st.floats(0, 5000),
+    ends=st.floats(0, 2000),
     word=st.sampled_from(sorted(ENDS)),
     hold=st.floats(1, 600),
     latency=st.floats(0, 5),
     seed=st.integers(0, 1000),
     cap=st.sampled_from([2.0, 15.0, 300.0]),
 )
-@example(ends=4000.0, word="done", hold=1.0, latency=0.0, seed=0, cap=15.0)
+@example(ends=1500.0, word="done", hold=1.0, latency=0.0, seed=0, cap=15.0)
 def test_any_number_of_hand_overs_gives_the_same_end(
     ends: float, word: str, hold: float, latency: float, seed: int, cap: float
 ) -> None:
@@ -461,7 +433,7 @@ def test_any_number_of_hand_overs_gives_the_same_end(
     async def run() -> None:
         job, rng = Job(ends_at(ends, word)), Random(seed)
         engine = Engine(hold=hold, schedule=schedule, latency=latency, rng=rng)
-        end = await engine.run(job, begin(timeout=6000))
+        end = await engine.run(job, begin(timeout=3000))
         assert isinstance(end, Done)
         assert end.state is ENDS[word]
         # Seen within a gap of the schedule after it ended, and what the engine and a slice add.
@@ -470,7 +442,7 @@ def test_any_number_of_hand_overs_gives_the_same_end(
         if hold >= 20:
             alone = Job(ends_at(elapsed + ends))
             async with Poller(schedule=schedule, rng=Random(seed)) as poller:
-                await poller.wait(alone, timeout=6000)
+                await poller.wait(alone, timeout=3000)
             assert len(job.polls) <= 1.05 * len(alone.polls) + 3
 
     run_virtual(run)

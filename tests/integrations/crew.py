@@ -32,9 +32,9 @@ from asyncclient import (
     polling_task,
 )
 from asyncclient._durable import Client, TicketExpired
+from asyncclient.integrations._engine import DurableWaits
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
-from tests.integrations.engines import waits_of
 
 WORDS = Vocabulary(running="running", succeeded="done", failed="broken")
 FOR_EVER = 1e9
@@ -248,6 +248,34 @@ async def _work(name: str, service: str, ledger: str, text: str) -> None:
                     share_rate=settings.share_rate,
                     share_learned=settings.share_learned,
                 )
+
+
+@contextlib.asynccontextmanager
+async def waits_of(
+    engine: str, url: str, *, name: str, lay_out: bool = False
+) -> AsyncGenerator[DurableWaits]:
+    """Open the waits of an engine, whose module alone is imported.
+
+    Args:
+        engine: `docket` or `procrastinate`.
+        url: where it keeps its tickets.
+        name: of docket, or of procrastinate's queue.
+        lay_out: whether tables are made where there are none.
+    """
+    if engine == "docket":
+        from asyncclient.integrations.docket import DocketWaits  # noqa: PLC0415  (one is enough)
+
+        async with DocketWaits(url, name=name) as waits:
+            yield waits
+    else:
+        from asyncclient.integrations.procrastinate import (  # noqa: PLC0415  (as above)
+            ProcrastinateWaits,
+        )
+
+        async with ProcrastinateWaits(url, queue=name) as held:
+            if lay_out and not await held.app.check_connection_async():
+                await held.app.schema_manager.apply_schema_async()
+            yield held
 
 
 async def submit(settings: Settings, refs: Mapping[str, TaskRef]) -> None:

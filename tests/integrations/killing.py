@@ -20,8 +20,7 @@ from asyncclient import SessionPool, TaskRef
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import Simulator
-from tests.integrations.crew import Crew, Settings
-from tests.integrations.engines import waits_of
+from tests.integrations.crew import Crew, Settings, waits_of
 
 REDELIVERY = 6.0  # seconds; the default of 30 would only make these tests longer
 

@@ -7,11 +7,22 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from random import Random
 from typing import Generic, TypeVar
 
 import pytest
 
-from asyncclient import Done, Poller, Schedule, Task, TaskRef, TaskState, Vocabulary, polling_task
+from asyncclient import (
+    Done,
+    LearnedSchedule,
+    Poller,
+    Schedule,
+    Task,
+    TaskRef,
+    TaskState,
+    Vocabulary,
+    polling_task,
+)
 from asyncclient._durable import TicketExpired
 from asyncclient.integrations import _neighbours
 from asyncclient.integrations._engine import DurableWaits
@@ -38,6 +49,14 @@ def ref_of(number: int, seconds: float = 0.0, word: str = "done") -> TaskRef:
     """Make the reference of a job that ends in so many seconds, as the fake service reads it."""
     ids = {"id": str(number), "ends": f"{time.time() + seconds:.3f}", "word": word}
     return TaskRef("fake", "job", ids)
+
+
+def knowing(times: int = 100) -> LearnedSchedule:
+    """Return a schedule that has seen so many items, of 30 s each."""
+    schedule, rng = LearnedSchedule(), Random(0)
+    for _ in range(times):
+        schedule.observe(30 * rng.uniform(0.95, 1.05), kind="fake.item")
+    return schedule
 
 
 def quicken(monkeypatch: pytest.MonkeyPatch) -> None:

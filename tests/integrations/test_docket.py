@@ -14,11 +14,11 @@ pytest.importorskip("docket")
 
 from docket import Docket, Worker
 
-from asyncclient import LearnedSchedule, Poller
+from asyncclient import Poller
 from asyncclient._durable import Ticket
 from asyncclient.integrations.docket import DocketWaits, with_connections
 from tests.integrations import place as places
-from tests.integrations.place import FAST, Place, ref_of
+from tests.integrations.place import FAST, Place, knowing, ref_of
 
 OnDocket: TypeAlias = Place[DocketWaits]
 PATIENCE = 15.0
@@ -105,12 +105,9 @@ def test_a_password_is_not_shown() -> None:
 
 async def test_what_workers_leave_for_each_other_is_small(place: OnDocket) -> None:
     """Two fields for a worker while it works, one after it; both are forgotten in a day."""
-    learned = LearnedSchedule()
-    for seconds in range(100):
-        learned.observe(20 + seconds / 10, kind="fake.job")
     docket = place.waits.docket
     share, known = docket.key("asyncclient-share"), docket.key("asyncclient-learned")
-    async with Poller(schedule=learned) as poller, docket.redis() as redis:
+    async with Poller(schedule=knowing()) as poller, docket.redis() as redis:
         place.poller = poller
         async with place.worker():
             await asyncio.sleep(0.3)

@@ -15,12 +15,12 @@ import anyio
 import pytest
 from hypothesis import given, strategies as st
 
-from asyncclient import LearnedSchedule, Poller, Schedule
+from asyncclient import LearnedSchedule, Poller
 from asyncclient._schedule import Pacing
 from asyncclient.integrations._neighbours import LEARNED, SHARE, Neighbours, Shares
-from tests.many.service import Item, Service, items, most_within, start_all
+from tests.integrations.place import knowing
+from tests.many.service import EVERY_SECOND, Item, Service, items, most_within, start_all
 
-EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)
 RATE = 60.0
 # Seconds within which all know of a worker that has come, has left, or has died.
 CAME, LEFT, DIED = 3.1, 6.1, 12.1
@@ -150,19 +150,18 @@ class Crew:
     )
     handed_back: dict[str, float] = field(default_factory=dict[str, float])
 
-    def start(self, name: str, *, share_rate: bool = True, away: bool = False) -> None:
+    def start(self, name: str, *, away: bool = False) -> None:
         """Start a worker."""
         notices = FakeNotices(self.topics, away)
-        working = asyncio.ensure_future(self._work(name, notices, share_rate=share_rate))
-        self.workers[name] = notices, working
+        self.workers[name] = notices, asyncio.ensure_future(self._work(name, notices))
 
-    async def _work(self, name: str, notices: FakeNotices, *, share_rate: bool) -> None:
+    async def _work(self, name: str, notices: FakeNotices) -> None:
         def hand_back(part: float) -> None:
             self.handed_back[name] = part
 
         async with (
             Poller(rate=RATE, schedule=EVERY_SECOND) as poller,
-            joined(notices, poller, hand_back, share_rate=share_rate, share_learned=True),
+            joined(notices, poller, hand_back, share_rate=True, share_learned=True),
         ):
             start_all(poller, items(self.service, 100, prefix=name), timeout=math.inf)
             await anyio.sleep_forever()
@@ -292,15 +291,6 @@ async def test_an_outage_of_the_store_changes_no_share(
     assert len(warnings) == 3  # one of each worker, though each has failed a dozen times
 
 
-async def test_sharing_can_be_declined() -> None:
-    """A worker that does not share a rate has all of it, and takes nothing from others."""
-    async with crew_of("one") as crew:
-        crew.start("apart", share_rate=False)
-        sent = await crew.seconds(20)
-        assert len(sent) == pytest.approx(2 * 20 * RATE, rel=0.02)
-        assert len(crew.topics[SHARE]) == 1
-
-
 async def test_the_poller_is_given_back_whole() -> None:
     """After its work a poller has its whole rate again, for any other use."""
     notices = FakeNotices({SHARE: {"other": "1"}})
@@ -312,15 +302,6 @@ async def test_the_poller_is_given_back_whole() -> None:
 
 
 # --- what was learned ---------------------------------------------------------------------------
-
-
-def knowing(seconds: float = 30.0, times: int = 100) -> LearnedSchedule:
-    """Return a schedule that has seen that many tasks."""
-    schedule = LearnedSchedule()
-    rng = Random(0)
-    for _ in range(times):
-        schedule.observe(seconds * rng.uniform(0.95, 1.05), kind="fake.item")
-    return schedule
 
 
 @asynccontextmanager

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import logging
 import math
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, cast
 
+import aiohttp
 import anyio
 import pytest
 from opentelemetry import trace
@@ -27,7 +28,7 @@ from opentelemetry.sdk.metrics.export import (
     Metric,
     NumberDataPoint,
 )
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
@@ -35,9 +36,7 @@ from opentelemetry.trace import NoOpTracerProvider, SpanKind, StatusCode
 
 from asyncclient import (
     Poller,
-    Schedule,
     SessionPool,
-    Snapshot,
     Task,
     Vocabulary,
     Watch,
@@ -45,12 +44,12 @@ from asyncclient import (
     wait_until_done,
     watch,
 )
-from asyncclient._http import Response
 from asyncclient.errors import AuthenticationFailed, DecodeError, RateLimited, ServerError
 from asyncclient.integrations.opentelemetry import instrument, uninstrument
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import Fault, ScriptedTransport, Simulator, reply, virtual_time_loop
+from tests.many.service import EVERY_SECOND
 from tests.waiting.scenario import Job, Report, outcome_of, run_of, run_says
 
 T = TypeVar("T")
@@ -60,7 +59,6 @@ Waits: TypeAlias = Callable[..., Awaitable[object]]
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "observability.md").read_text()
-EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)
 FAULT = ServerError("HTTP 503", status=503)
 REFUSAL = AuthenticationFailed("no", status=401, code=4100, log_id="2026LOG")
 REFUSED = {
@@ -95,6 +93,10 @@ class Collected:
         """Collect from now on."""
         instrument(tracer_provider=self.tracers, meter_provider=self.meters)
 
+    def trace_config(self) -> aiohttp.TraceConfig:
+        """Return aiohttp's own instrumentation, whose spans are collected too."""
+        return create_trace_config(tracer_provider=self.tracers, meter_provider=self.meters)
+
     @property
     def spans(self) -> list[ReadableSpan]:
         """The spans that have ended."""
@@ -118,19 +120,20 @@ class Collected:
         }
 
     def histograms(self, name: str) -> list[HistogramDataPoint]:
-        """Return a histogram for each set of attributes; an unknown metric has none."""
-        metric = self.metrics.get(name)
-        points = metric.data.data_points if metric else ()
+        """Return a histogram for each set of attributes."""
+        points = self.metrics[name].data.data_points
         return [point for point in points if isinstance(point, HistogramDataPoint)]
 
     def sums(self, name: str) -> Points:
-        """Return a metric's sum for each set of attributes."""
-        if found := self.histograms(name):
-            return [(dict(point.attributes or {}), point.sum) for point in found]
+        """Return a metric's sum for each set of attributes; an unknown metric has none."""
         metric = self.metrics.get(name)
-        points = metric.data.data_points if metric else ()
-        numbers = [point for point in points if isinstance(point, NumberDataPoint)]
-        return [(dict(point.attributes or {}), point.value) for point in numbers]
+        return [
+            (
+                dict(point.attributes or {}),
+                point.value if isinstance(point, NumberDataPoint) else point.sum,
+            )
+            for point in (metric.data.data_points if metric else ())
+        ]
 
     def counts(self, name: str) -> Points:
         """Return how many values a histogram has for each set of attributes."""
@@ -142,24 +145,15 @@ class Collected:
         return "\n".join([*(span.to_json() for span in self.spans), data.to_json() if data else ""])
 
 
-@contextmanager
-def collecting(sampler: Sampler | None = None) -> Generator[Collected]:
-    """Collect what is exported meanwhile."""
-    collected = Collected(sampler)
-    collected.instrument()
-    try:
-        yield collected
-    finally:
-        uninstrument()
-        collected.tracers.shutdown()
-        collected.meters.shutdown()
-
-
 @pytest.fixture
-def collected() -> Iterator[Collected]:
-    """Collect until the end of the test."""
-    with collecting() as collected:
-        yield collected
+def collected(request: pytest.FixtureRequest) -> Iterator[Collected]:
+    """Collect until the end of the test; a parameter is the sampler of spans."""
+    collected = Collected(cast("Sampler | None", getattr(request, "param", None)))
+    collected.instrument()
+    yield collected
+    uninstrument()
+    collected.tracers.shutdown()
+    collected.meters.shutdown()
 
 
 def attributes(span: ReadableSpan) -> dict[str, object]:
@@ -170,6 +164,11 @@ def attributes(span: ReadableSpan) -> dict[str, object]:
 def events(span: ReadableSpan) -> list[tuple[str, dict[str, object]]]:
     """Return a span's events."""
     return [(event.name, dict(event.attributes or {})) for event in span.events]
+
+
+async def secret() -> str:
+    """Give a secret, as a source of tokens does."""
+    return SECRET
 
 
 def cancelled(*, polls: int, failed_polls: int) -> dict[str, object]:
@@ -368,10 +367,8 @@ async def test_a_span_is_a_child_of_the_callers(collected: Collected, waits: Wai
     wait, caller = collected.spans
     assert wait.parent == caller.context
     assert wait.context is not None
-    metrics = collected.metrics
     for name in ("poll", "wait", "task.unseen"):
-        (histogram,) = metrics[f"asyncclient.{name}.duration"].data.data_points
-        assert isinstance(histogram, HistogramDataPoint)
+        (histogram,) = collected.histograms(f"asyncclient.{name}.duration")
         assert {exemplar.span_id for exemplar in histogram.exemplars} == {wait.context.span_id}
 
 
@@ -439,14 +436,14 @@ async def test_a_providers_run_has_its_ids(collected: Collected) -> None:
         assert [found for found, _ in collected.sums(name)] == [labels]
 
 
-async def test_what_is_not_sampled_is_still_measured() -> None:
+@pytest.mark.parametrize("collected", [ALWAYS_OFF], indirect=True)
+async def test_what_is_not_sampled_is_still_measured(collected: Collected) -> None:
     """A sampler may drop every span; the metrics are the same."""
-    with collecting(ALWAYS_OFF) as collected:
-        await outcome_of(by_wait(Job("running", FAULT, "broken")))
-        assert collected.spans == []
-        assert [count for _, count in collected.counts("asyncclient.poll.duration")] == [2, 1]
-        ((ended, count),) = collected.counts("asyncclient.wait.duration")
-        assert (ended["error.type"], count) == ("TaskFailed", 1)
+    await outcome_of(by_wait(Job("running", FAULT, "broken")))
+    assert collected.spans == []
+    assert [count for _, count in collected.counts("asyncclient.poll.duration")] == [2, 1]
+    ((ended, count),) = collected.counts("asyncclient.wait.duration")
+    assert (ended["error.type"], count) == ("TaskFailed", 1)
 
 
 # --- metrics ---
@@ -550,31 +547,23 @@ async def test_no_text_of_an_error_is_exported(collected: Collected, waits: Wait
 
 
 @each_way
-@pytest.mark.parametrize(
-    "answer",
-    [
+async def test_a_credential_that_a_provider_repeats_is_not_exported(
+    collected: Collected, waits: Waits
+) -> None:
+    """A token in use, even one that the provider shows in its answers, is in nothing."""
+    answers = [
         reply({"code": 4100, "msg": f"the token {SECRET} is invalid"}, status=401),
         reply({"code": 4000, "msg": SECRET}, status=400),
         reply({"code": 5000, "msg": SECRET}, status=500),
         reply(SECRET),
         run_says("Fail", {"error_message": SECRET}),
-    ],
-    ids=["401", "400", "500", "no JSON", "failed"],
-)
-async def test_a_credential_that_a_provider_repeats_is_not_exported(
-    collected: Collected, waits: Waits, answer: Response
-) -> None:
-    """A token in use, even one that the provider shows in its answers, is in nothing."""
-
-    async def token() -> str:
-        return SECRET
-
-    for source in (SECRET, token):
+    ]
+    for answer, source in itertools.product(answers, (SECRET, secret)):
         transport = ScriptedTransport([answer], repeat=True)
         run = Coze(transport, token=source).workflow_run("7350", "42")
         await outcome_of(waits(run, timeout=30))
         assert SECRET in transport.requests[0].headers["Authorization"]
-    assert len(collected.spans) == 2
+    assert len(collected.spans) == 10
     assert SECRET not in collected.everything()
 
 
@@ -584,14 +573,10 @@ async def test_a_credential_that_a_provider_repeats_is_not_exported(
 @pytest.mark.parametrize("fault", [each for each in Fault if each.may_meet("poll")])
 async def test_spans_of_requests_show_no_credential(collected: Collected, fault: Fault) -> None:
     """However a request ends, aiohttp's own instrumentation exports ids, and no secret."""
-
-    async def source() -> str:
-        return SECRET
-
-    config = create_trace_config(tracer_provider=collected.tracers, meter_provider=collected.meters)
-    async with Simulator() as sim, SessionPool(request_timeout=5, trace_configs=[config]) as pool:
+    configs = [collected.trace_config()]
+    async with Simulator() as sim, SessionPool(request_timeout=5, trace_configs=configs) as pool:
         copyai = CopyAI(pool, api_key=SECRET, base_url=sim.copyai_url)
-        one, other = (Coze(pool, token=each, base_url=sim.coze_url) for each in (SECRET, source))
+        one, other = (Coze(pool, token=each, base_url=sim.coze_url) for each in (SECRET, secret))
         for client in (one, other, copyai):
             run = await client.start_workflow("7350")
             sim.order(fault)
@@ -605,7 +590,6 @@ async def test_spans_of_requests_show_no_credential(collected: Collected, fault:
 
 async def test_requests_are_children_of_their_wait(collected: Collected) -> None:
     """In a Poller too, where one loop polls for all, each request is in its waiter's trace."""
-    config = create_trace_config(tracer_provider=collected.tracers, meter_provider=collected.meters)
     tracer = collected.tracers.get_tracer("caller")
 
     async def request(poller: Poller, coze: Coze, number: int) -> None:
@@ -616,7 +600,7 @@ async def test_requests_are_children_of_their_wait(collected: Collected) -> None
 
     async with (
         Simulator() as sim,
-        SessionPool(trace_configs=[config]) as pool,
+        SessionPool(trace_configs=[collected.trace_config()]) as pool,
         Poller(schedule=EVERY_SECOND) as poller,
     ):
         coze = Coze(pool, token=sim.coze_token, base_url=sim.coze_url)
@@ -633,19 +617,6 @@ async def test_requests_are_children_of_their_wait(collected: Collected) -> None
     for poll in polls:
         assert poll.parent is not None
         assert str(attributes(poll)["http.url"]).endswith(f"/{waits[poll.parent.span_id]}")
-
-
-async def test_what_a_callback_does_is_in_the_waits_trace(collected: Collected) -> None:
-    """Spans of `on_change` are children of the wait's; the caller's own span is untouched."""
-    tracer = collected.tracers.get_tracer("caller")
-
-    def save(_: Snapshot[Report]) -> None:
-        tracer.start_span("save").end()
-
-    await wait_until_done(Job("running", "done"), on_change=save)
-    assert not trace.get_current_span().get_span_context().is_valid
-    *saved, wait = collected.spans
-    assert [span.parent for span in saved] == [wait.context] * 2
 
 
 # --- turning it on and off ---
@@ -685,25 +656,6 @@ async def test_a_second_call_changes_nothing(
         uninstrument()
     assert "not instrumented" in caplog.text
     assert (len(collected.spans), other.spans) == (1, [])
-
-
-class Failing(SpanProcessor):
-    """An exporter gone wrong."""
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Fail."""
-        raise ConnectionError(span.name)
-
-
-@each_way
-async def test_a_failing_exporter_breaks_no_wait(
-    collected: Collected, waits: Waits, caplog: pytest.LogCaptureFixture
-) -> None:
-    """What a processor of spans raises is logged once; the wait goes on."""
-    collected.tracers.add_span_processor(Failing())
-    for _ in range(3):
-        assert (await outcome_of(waits(Job("running", FAULT, "done")))).error is None
-    assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
 
 
 async def test_without_a_provider_nothing_happens() -> None:

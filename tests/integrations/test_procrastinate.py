@@ -14,11 +14,11 @@ pytest.importorskip("procrastinate")
 from procrastinate import App
 from procrastinate.testing import InMemoryConnector
 
-from asyncclient import LearnedSchedule, Poller, TaskState
+from asyncclient import Poller, TaskState
 from asyncclient._durable import Ticket
 from asyncclient.integrations.procrastinate import ProcrastinateWaits
 from tests.integrations import place as places
-from tests.integrations.place import FAST, Place, quicken, ref_of
+from tests.integrations.place import FAST, Place, knowing, quicken, ref_of
 
 OnProcrastinate: TypeAlias = Place[ProcrastinateWaits]
 
@@ -67,16 +67,13 @@ async def test_what_workers_leave_for_each_other_is_small_and_apart(
 ) -> None:
     """Two jobs for a worker while it works, one after it, in queues from which none is taken."""
     quicken(monkeypatch)  # the count is put up again and again
-    learned = LearnedSchedule()
-    for seconds in range(100):
-        learned.observe(20 + seconds / 10, kind="fake.job")
     connector = cast("InMemoryConnector", place.waits.app.connector)
 
     def jobs(topic: str) -> list[dict[str, object]]:
         rows = cast("list[dict[str, object]]", list(connector.jobs.values()))
         return [row for row in rows if row["queue_name"] == f"asyncclient-{topic}"]
 
-    async with Poller(schedule=learned) as poller:
+    async with Poller(schedule=knowing()) as poller:
         place.poller = poller
         async with place.worker():
             await asyncio.sleep(1)

@@ -6,11 +6,11 @@ import asyncio
 import re
 import signal
 from bisect import bisect_left
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import cast
+from typing import TypeAlias, cast
 
 import msgspec
 import pytest
@@ -29,6 +29,7 @@ anyio_backend = places.anyio_backend
 no_blocking_calls = places.no_blocking_calls
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(240)]
 NUMBER = 1000
+Hit: TypeAlias = Callable[[Scene, Server], Awaitable[None]]
 RATE = 50.0
 PATIENCE = 60.0
 
@@ -76,32 +77,32 @@ async def scene(store: Store, tmp_path: Path) -> AsyncGenerator[Scene]:
         yield Scene(settings, sim, crew)
 
 
-async def test_a_killed_worker_loses_nothing(scene: Scene) -> None:
-    """A `kill -9` with 1,000 waits in flight, and a restart: each ends in its right state."""
-
-    async def hit() -> None:
-        await scene.kill_worker()
-        await scene.start_worker("two")
-
-    reckoning = await survive(scene, hit, number=NUMBER)
-    assert (reckoning.right, reckoning.started_twice) == (NUMBER, 0)
+async def replace_the_worker(scene: Scene, _: Server) -> None:
+    """Kill the only worker, and start another one."""
+    await scene.kill_worker()
+    await scene.start_worker("two")
 
 
-async def test_a_worker_that_never_comes_back_loses_nothing(scene: Scene) -> None:
-    """One of two workers is killed for good: the other takes its waits over."""
-    reckoning = await survive(scene, scene.kill_worker, number=NUMBER, workers=2)
-    assert (reckoning.right, reckoning.started_twice) == (NUMBER, 0)
+async def kill_one_of_two(scene: Scene, _: Server) -> None:
+    """Kill a worker for good: the other one takes its waits over."""
+    await scene.kill_worker()
 
 
-async def test_a_killed_server_loses_nothing(scene: Scene, store: Store) -> None:
-    """The server is killed and back after 2 s; the waits are polled on meanwhile."""
+async def restart_the_server(_: Scene, server: Server) -> None:
+    """Kill the server, and start it after 2 s; the waits are polled on meanwhile."""
+    server.kill()
+    await asyncio.sleep(2)
+    await asyncio.to_thread(server.start)
 
-    async def hit() -> None:
-        store.server.kill()
-        await asyncio.sleep(2)
-        await asyncio.to_thread(store.server.start)
 
-    reckoning = await survive(scene, hit, number=NUMBER)
+@pytest.mark.parametrize(
+    ("hit", "workers"), [(replace_the_worker, 1), (kill_one_of_two, 2), (restart_the_server, 1)]
+)
+async def test_a_kill_loses_nothing(scene: Scene, store: Store, hit: Hit, workers: int) -> None:
+    """A `kill -9` with 1,000 waits in flight: each ends in its right state."""
+    reckoning = await survive(
+        scene, lambda: hit(scene, store.server), number=NUMBER, workers=workers
+    )
     assert (reckoning.right, reckoning.started_twice) == (NUMBER, 0)
 
 

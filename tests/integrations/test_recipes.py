@@ -48,7 +48,7 @@ class Recipe:
         one_wait: whether a key that is submitted twice is one wait.
         keeps_slices: whether what is known of a wait after each slice outlives a worker.
         lease: seconds, as made shorter, after which a dead worker's waits come back.
-        played: the script in `recipes` that plays the engine; empty where its own commands are run.
+        played: the part of `play.py` that is the engine; empty where its own commands are run.
         ready: what a worker writes when it is ready for waits; empty where that does not matter.
     """
 
@@ -99,7 +99,7 @@ AIRFLOW = Recipe(
     one_wait=False,
     keeps_slices=False,
     lease=1.0,
-    played="play_airflow.py",
+    played="airflow",
 )
 TEMPORAL = Recipe(
     "Temporal",
@@ -107,7 +107,7 @@ TEMPORAL = Recipe(
     redis=False,
     one_wait=False,
     lease=1.0,
-    played="play_temporal.py",
+    played="temporal",
 )
 RECIPES = (STREAQ, TASKIQ, ARQ, DBOS, RESTATE, AIRFLOW, TEMPORAL)
 
@@ -211,9 +211,8 @@ class Stage:
 
     def begin(self) -> None:
         """Run all that the recipe says to type."""
-        played = HERE / "recipes" / self.recipe.played
-        script = shlex.join([sys.executable, str(played), self.recipe.module])
-        for command in [script] if self.recipe.played else commands(self.recipe.engine):
+        played = shlex.join(self.script(self.recipe.played))
+        for command in [played] if self.recipe.played else commands(self.recipe.engine):
             self.start(command)
         self.until(lambda: self.recipe.ready in self.output(), 30.0)
 
@@ -257,14 +256,24 @@ class Stage:
         """Submit waits through the recipe."""
         (self.folder / "written").write_bytes(msgspec.json.encode(orders))
         (self.folder / "written").rename(self.folder / "orders")
-        if self.recipe.played:
-            return
-        subprocess.run(  # noqa: S603  (a script of ours)
-            [sys.executable, HERE / "recipes" / "submit.py", self.recipe.module, "orders"],
+        if not self.recipe.played:
+            self.play("submit")
+
+    def script(self, part: str) -> list[str]:
+        """Return the command of a part that `play.py` plays."""
+        return [sys.executable, str(HERE / "recipes" / "play.py"), part, self.recipe.module]
+
+    def play(self, part: str) -> str:
+        """Play a part to its end, and return what it printed."""
+        played = subprocess.run(  # noqa: S603  (a script of ours)
+            self.script(part),
             check=True,
             cwd=self.folder,
             env=self.environment(),
+            stdout=subprocess.PIPE,
+            text=True,
         )
+        return played.stdout
 
     def lines(self, word: str) -> list[list[str]]:
         """Return what the ledger says of polls, or of ends."""
@@ -456,19 +465,6 @@ def test_the_workflow_of_temporal_schedules_its_activity(stage: Stage) -> None:
     another = history.replace("ACTIVITY_TASK_SCHEDULED", "TIMER_STARTED").replace(
         "activityTaskScheduled", "timerStarted"
     )
-    assert [replays(stage, each) for each in (history, another)] == [True, False]
-
-
-def replays(stage: Stage, history: str) -> bool:
-    """Return whether the recipe's workflow does what a history says."""
-    (stage.folder / "history").write_text(history)
-    script = HERE / "recipes" / "replay_temporal.py"
-    replayed = subprocess.run(  # noqa: S603  (a script of ours)
-        [sys.executable, script, stage.recipe.module, "history"],
-        check=True,
-        cwd=stage.folder,
-        env=stage.environment(),
-        capture_output=True,
-        text=True,
-    )
-    return replayed.stdout.splitlines()[-1] == "replayed"
+    for events, replayed in ((history, True), (another, False)):
+        (stage.folder / "history").write_text(events)
+        assert (stage.play("replay").splitlines()[-1] == "replayed") == replayed
