@@ -366,8 +366,10 @@ async def test_a_span_is_a_child_of_the_callers(collected: Collected, waits: Wai
     wait, caller = collected.spans
     assert wait.parent == caller.context
     assert wait.context is not None
+    metrics = collected.metrics
     for name in ("poll", "wait", "task.unseen"):
-        (histogram,) = collected.histograms(f"asyncclient.{name}.duration")
+        (histogram,) = metrics[f"asyncclient.{name}.duration"].data.data_points
+        assert isinstance(histogram, HistogramDataPoint)
         assert {exemplar.span_id for exemplar in histogram.exemplars} == {wait.context.span_id}
 
 
