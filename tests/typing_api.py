@@ -89,8 +89,10 @@ class Job:
         return Observation(TaskState.RUNNING, 1, [1], progress=0.5)
 
 
-async def handles_know_what_they_end_with(pool: SessionPool) -> None:
-    """Waiting for a provider's task gives that task's typed answer."""
+async def handles_know_what_they_end_with() -> None:
+    """Waiting for a provider's task gives that task's typed answer, and a pool is its context."""
+    async with SessionPool() as pool:
+        assert_type(pool, SessionPool)
     coze = Coze(pool, token="pat_x", base_url=Coze.CN)
     copyai = CopyAI(pool, api_key="x")
 
@@ -120,14 +122,8 @@ async def handles_know_what_they_end_with(pool: SessionPool) -> None:
     assert_type((await wait_until_done(job)).outputs, dict[str, object])
 
 
-async def a_pool_is_its_own_context() -> None:
-    """`async with` gives the pool itself."""
-    async with SessionPool() as pool:
-        assert_type(pool, SessionPool)
-
-
 async def functions_know_what_they_return() -> None:
-    """Waiting for an async function gives what the function returns."""
+    """Waiting for a function, or for a class with the right methods, gives its answer."""
     done = await wait_until_done(fetch, vocabulary=WORDS, status=lambda answer: answer["status"])
     assert_type(done, dict[str, str])
 
@@ -137,12 +133,9 @@ async def functions_know_what_they_return() -> None:
     assert_type(await task.observe(), Observation[dict[str, str]])
     assert_type(task.key, Hashable)
 
-
-async def anything_with_the_right_methods_is_a_task() -> None:
-    """A class of the user's own is a task by its shape alone."""
-    task: Task[list[int]] = Job()
+    job: Task[list[int]] = Job()
     assert_type(await wait_until_done(Job()), list[int])
-    assert_type(await wait_until_done(task), list[int])
+    assert_type(await wait_until_done(job), list[int])
 
 
 async def looks_are_typed(run: Task[WorkflowRun]) -> None:
@@ -161,39 +154,28 @@ async def looks_are_typed(run: Task[WorkflowRun]) -> None:
     assert_type(Observation(None, None, 7), Observation[int])
 
 
-def a_task_of_something_is_a_task_of_anything(run: Task[WorkflowRun]) -> Task[object]:
-    """Tasks are covariant: their answers are read, and never passed in."""
-    return run
+def what_is_read_is_covariant(
+    run: Task[WorkflowRun], handle: WorkflowRunHandle, seen: Observation[bool], kept: Snapshot[bool]
+) -> tuple[
+    Task[object],
+    Task[WorkflowRun | CopyRun],
+    Task[object],
+    Handle[object],
+    Task[Mapping[str, str]],
+    Observation[int],
+    Snapshot[int],
+]:
+    """Answers are read and never passed in: tasks, handles, looks and snapshots may be wider."""
+    made = polling_task(fetch, vocabulary=WORDS, status=lambda answer: answer["status"])
+    return run, run, handle, handle, made, seen, kept
 
 
-def a_task_of_one_answer_is_a_task_of_either(run: Task[WorkflowRun]) -> Task[WorkflowRun | CopyRun]:
-    """A union of answers is wider than each of them."""
-    return run
-
-
-def a_handle_is_a_wider_task(run: WorkflowRunHandle) -> tuple[Task[object], Handle[object]]:
-    """A handle is a task by its class, and covariant as tasks are."""
-    return run, run
-
-
-def a_function_makes_a_wider_task() -> Task[Mapping[str, str]]:
-    """So is a task that is made of a function."""
-    return polling_task(fetch, vocabulary=WORDS, status=lambda answer: answer["status"])
-
-
-def a_look_can_be_handed_to_who_expects_less(seen: Observation[bool]) -> Observation[int]:
-    """And so is what a look saw."""
-    return seen
-
-
-def a_task_of_anything_is_no_task_of_something(anything: Task[object]) -> Task[WorkflowRun]:
-    """The other way round it is a mistake."""
-    return anything  # type: ignore[return-value]
-
-
-def a_task_of_one_provider_is_no_task_of_another(run: Task[CopyRun]) -> Task[WorkflowRun]:
-    """Both answers have the same name, and are two types all the same."""
-    return run  # type: ignore[return-value]
+def a_task_of_another_answer_is_a_mistake(
+    anything: Task[object], other: Task[CopyRun]
+) -> Iterator[Task[WorkflowRun]]:
+    """A wider answer does not fit, nor another provider's, though it has the same name."""
+    yield anything  # type: ignore[misc]
+    yield other  # type: ignore[misc]
 
 
 async def changes_are_typed(run: WorkflowRunHandle) -> None:
@@ -223,22 +205,13 @@ async def changes_are_typed(run: WorkflowRunHandle) -> None:
     assert_type(await wait_until_done(run, on_change=show, on_blocked=resume), WorkflowRun)
 
 
-def a_snapshot_can_be_handed_to_who_expects_less(snapshot: Snapshot[bool]) -> Snapshot[int]:
-    """Snapshots are covariant: they are read, and never written."""
-    return snapshot
-
-
-def states_and_words_are_typed(state: TaskState, word: str | None) -> None:
-    """States are texts, and a vocabulary may not know a word."""
+def states_and_words_are_typed(state: TaskState, word: str | None) -> str:
+    """States are texts, a vocabulary may not know a word, and a `match` needs no default."""
     assert_type(state.is_terminal, bool)
     text: str = state
     assert_type(WORDS.state_of(word), TaskState | None)
     assert_type(WORDS.state_of(text), TaskState | None)
     assert_type(WORDS.words, Mapping[str | int, TaskState])
-
-
-def every_state_can_be_matched(state: TaskState) -> str:
-    """The set of states is closed: a `match` over the seven needs no default."""
     match state:
         case TaskState.PENDING | TaskState.RUNNING:
             return "wait"
@@ -250,17 +223,13 @@ def every_state_can_be_matched(state: TaskState) -> str:
             return "mourn"
 
 
-def references_are_typed(ref: TaskRef) -> None:
-    """A reference is written as text and read back, and holds texts."""
+def references_are_typed(coze: Coze, copyai: CopyAI, ref: TaskRef) -> None:
+    """A reference is written as text and read back; it leads to the very handle that ids do."""
     assert_type(encode_ref(ref), str)
     assert_type(decode_ref(encode_ref(ref)), TaskRef)
     assert_type(ref.ids, dict[str, str])
     assert_type(ref.created, int | None)
     assert_type(ref.account, str | None)
-
-
-def a_reference_is_as_good_as_ids(coze: Coze, copyai: CopyAI, ref: TaskRef) -> None:
-    """Where the kind is known, a reference leads to the very handle that its ids do."""
     assert_type(coze.workflow_run(ref), WorkflowRunHandle)
     assert_type(coze.workflow_run("1", "2"), WorkflowRunHandle)
     assert_type(coze.workflow_run(workflow_id="1", execute_id="2"), WorkflowRunHandle)
@@ -274,7 +243,7 @@ def a_reference_is_as_good_as_ids(coze: Coze, copyai: CopyAI, ref: TaskRef) -> N
 
 
 def a_reference_stands_alone(coze: Coze, copyai: CopyAI, ref: TaskRef) -> None:
-    """Ids come in twos, and a reference brings all of them: half of either is a mistake."""
+    """Ids come in pairs, and a reference brings all of them: half of either is a mistake."""
     coze.workflow_run("1")  # type: ignore[call-overload]
     coze.workflow_run(ref, "2")  # type: ignore[call-overload]
     coze.workflow_run("1", ref)  # type: ignore[call-overload]
@@ -286,11 +255,6 @@ def a_reference_stands_alone(coze: Coze, copyai: CopyAI, ref: TaskRef) -> None:
     coze.chat(ref, "2")  # type: ignore[call-overload]
     copyai.workflow_run("1")  # type: ignore[call-overload]
     copyai.workflow_run(ref, "2")  # type: ignore[call-overload]
-
-
-def delays_are_seconds(schedule: Schedule) -> None:
-    """A schedule yields floats."""
-    assert_type(schedule.delays(Random(1)), Iterator[float])
 
 
 async def errors_carry_typed_evidence(wait: Callable[[], Awaitable[object]]) -> None:
@@ -324,28 +288,24 @@ async def errors_carry_typed_evidence(wait: Callable[[], Awaitable[object]]) -> 
         assert_type(error.last_error, BaseException | None)
 
 
-def evidence_is_given(
-    error: AsyncClientError, failed: TaskFailed, snapshot: Snapshot[WorkflowRun] | None
-) -> None:
-    """A wait may give any error its snapshot, a narrower one too, and nothing else."""
+def evidence_is_given_and_may_be_missing(
+    error: AsyncClientError,
+    failed: TaskFailed,
+    expired: TaskExpired,
+    snapshot: Snapshot[WorkflowRun] | None,
+) -> Iterator[object]:
+    """A wait gives an error its snapshot, which is looked at before it is used."""
+    yield error.snapshot.result  # type: ignore[union-attr]
+    yield expired.snapshot.result  # type: ignore[union-attr]
+    yield failed.snapshot.result
     error.snapshot = snapshot
     failed.snapshot = snapshot
     failed.snapshot = "done"  # type: ignore[assignment]
 
 
-def an_end_that_was_not_seen_has_no_answer(
-    error: AsyncClientError, expired: TaskExpired, failed: TaskFailed
-) -> object:
-    """What may be missing is looked at before it is used."""
-    return (
-        error.snapshot.result,  # type: ignore[union-attr]
-        expired.snapshot.result,  # type: ignore[union-attr]
-        failed.snapshot.result,
-    )
-
-
 async def options_are_words(run: WorkflowRunHandle, unknown: Literal["wait", "raise"]) -> None:
-    """What can only be one of a few words is typed so, and a schedule is one by its shape."""
+    """An option of a few words is typed so, and a schedule, of seconds, is one by its shape."""
+    assert_type(Schedule().delays(Random(1)), Iterator[float])
 
     class EverySecond:
         def delays(self, rng: Random | None = None) -> Iterator[float]:
@@ -355,48 +315,31 @@ async def options_are_words(run: WorkflowRunHandle, unknown: Literal["wait", "ra
     await wait_until_done(run, unknown=unknown, on_cancel="leave", schedule=EverySecond())
 
 
-async def many_waits(coze: Coze, copyai: CopyAI) -> None:
+async def many_waits(poller: Poller, run: WorkflowRunHandle, copied: CopyRunHandle) -> None:
     """A Poller gives what the task's own answer is, alone and in a crowd."""
-    run = coze.workflow_run("1", "2")
-    async with Poller(rate={"coze": 50}, concurrency=10, schedule=Schedule()) as poller:
-        assert_type(poller, Poller)
-        assert_type(await poller.wait(run, timeout=60.0, weight=2.0), WorkflowRun)
-        assert_type(await poller.wait(Job()), list[int])
-        ends = poller.as_done([run])
-        assert_type(ends, AsDone[WorkflowRun])
-        async with poller.as_done([copyai.workflow_run("WCFG-1", "2")], timeout=5) as copied:
-            async for done in copied:
-                assert_type(done, Done[CopyRun])
-                assert_type(done.result, CopyRun | None)
-                assert_type(done.value, CopyRun)
-                assert_type(done.value.outputs, dict[str, object])
-                assert_type(done.error, Exception | None)
-                assert_type(done.state, TaskState | None)
-        assert_type(poller.wake(run.key), bool)
-        assert_type(poller.wake(run.ref), bool)
-        assert_type(poller.stats(), PollerStats)
+    async with Poller(rate={"coze": 50}, concurrency=10, schedule=Schedule()) as made:
+        assert_type(made, Poller)
+    assert_type(await poller.wait(run, timeout=60.0, weight=2.0), WorkflowRun)
+    assert_type(await poller.wait(Job()), list[int])
+    assert_type(poller.as_done([run]), AsDone[WorkflowRun])
+    async with poller.as_done([copied], timeout=5) as ends:
+        async for done in ends:
+            assert_type(done, Done[CopyRun])
+            assert_type(done.result, CopyRun | None)
+            assert_type(done.value, CopyRun)
+            assert_type(done.value.outputs, dict[str, object])
+            assert_type(done.error, Exception | None)
+            assert_type(done.state, TaskState | None)
+    assert_type(poller.wake(run.key), bool)
+    assert_type(poller.wake(run.ref), bool)
+    assert_type(poller.stats(), PollerStats)
 
 
-async def tasks_of_several_providers(poller: Poller, coze: Coze, copyai: CopyAI) -> None:
-    """Tasks of different answers wait in one crowd, and each end has any of these answers."""
-    run, copied = coze.workflow_run("1", "2"), copyai.workflow_run("WCFG-1", "WRUN-2")
-    async for done in poller.as_done([run, copied]):
-        assert_type(done.task.key, Hashable)
-        assert_type(done.error, Exception | None)
-        if isinstance(done.result, CopyRun):
-            assert_type(done.result.outputs, dict[str, object])
-    mixed: list[Task[WorkflowRun | CopyRun]] = [run, copied]
-    assert_type(poller.as_done(mixed), AsDone[WorkflowRun | CopyRun])
-    every: list[Task[object]] = [run, copied, coze.chat("1", "2"), Job()]
-    async for end in poller.as_done(every):
-        assert_type(end, Done[object])
-    assert_type(await poller.wait(mixed[0]), WorkflowRun | CopyRun)
-    assert_type(await wait_until_done(every[0]), object)
-
-
-async def a_tuple_keeps_the_types_of_its_tasks(poller: Poller, coze: Coze, copyai: CopyAI) -> None:
-    """Two or three tasks of different answers end with one of these, for both checkers."""
-    run, copied, job = coze.workflow_run("1", "2"), copyai.workflow_run("1", "2"), Job()
+async def tasks_of_several_answers(
+    poller: Poller, run: WorkflowRunHandle, copied: CopyRunHandle, chat: ChatHandle
+) -> None:
+    """Each end of a tuple has any of its answers; of a list, mypy takes what all have in common."""
+    job = Job()
     made = polling_task(fetch, vocabulary=WORDS, status=lambda answer: answer["status"])
     assert_type(poller.as_done((run, copied)), AsDone[WorkflowRun | CopyRun])
     assert_type(poller.as_done(tasks=(run, copied)), AsDone[WorkflowRun | CopyRun])
@@ -410,11 +353,6 @@ async def a_tuple_keeps_the_types_of_its_tasks(poller: Poller, coze: Coze, copya
         if isinstance(answer := done.value, CopyRun):
             assert_type(answer.outputs, dict[str, object])
 
-
-async def a_list_of_a_mix(poller: Poller, coze: Coze, copyai: CopyAI) -> None:
-    """Pyright makes a union of what a list mixes, mypy what all of it has in common."""
-    run, copied, job = coze.workflow_run("1", "2"), copyai.workflow_run("1", "2"), Job()
-    made = polling_task(fetch, vocabulary=WORDS, status=lambda answer: answer["status"])
     runs, mixed = poller.as_done([run, copied]), poller.as_done([run, made, job])
     assert_type(mixed, AsDone[object])  # pyright: ignore[reportAssertTypeFailure]
     if not MYPY:
@@ -422,11 +360,23 @@ async def a_list_of_a_mix(poller: Poller, coze: Coze, copyai: CopyAI) -> None:
         assert_type(mixed, AsDone[WorkflowRun | dict[str, str] | list[int]])
         assert_type(poller.as_done(tasks=[run, job]), AsDone[WorkflowRun | list[int]])
     wider: list[AsDone[object]] = [runs, mixed]
-    for ends in wider:
-        async for done in ends:
-            assert_type(done.value, object)
+    async for other in wider[0]:
+        assert_type(other.value, object)
+    async for each in poller.as_done([run, copied]):
+        assert_type(each.task.key, Hashable)
+        assert_type(each.error, Exception | None)
+        if isinstance(each.result, CopyRun):
+            assert_type(each.result.outputs, dict[str, object])
     assert_type(poller.as_done([run, run]), AsDone[WorkflowRun])
     assert_type(poller.as_done(tasks=[job, job]), AsDone[list[int]])
+
+    either: list[Task[WorkflowRun | CopyRun]] = [run, copied]
+    every: list[Task[object]] = [run, copied, chat, job]
+    assert_type(poller.as_done(either), AsDone[WorkflowRun | CopyRun])
+    async for end in poller.as_done(every):
+        assert_type(end, Done[object])
+    assert_type(await poller.wait(either[0]), WorkflowRun | CopyRun)
+    assert_type(await wait_until_done(every[0]), object)
 
 
 def tasks_alone_can_be_waited_for(poller: Poller, run: WorkflowRunHandle) -> None:
@@ -437,16 +387,14 @@ def tasks_alone_can_be_waited_for(poller: Poller, run: WorkflowRunHandle) -> Non
     poller.as_done([run], 5.0)  # type: ignore[call-overload]
 
 
-def who_waits_for_many_can_wait_for_more(
-    poller: Poller, tasks: Iterable[Task[CopyRun]] | AsyncIterable[Task[CopyRun]]
+async def many_are_handed_on(
+    poller: Poller,
+    tasks: Iterable[Task[CopyRun]] | AsyncIterable[Task[CopyRun]],
+    jobs: AsyncIterator[Job],
 ) -> AsDone[object]:
-    """A function that hands its tasks on keeps their type, and ends are covariant as tasks are."""
+    """Tasks keep their type, from an async iterable too, and ends are covariant as tasks are."""
+    async for done in poller.as_done(jobs):
+        assert_type(done, Done[list[int]])
     assert_type(poller.as_done(tasks), AsDone[CopyRun])
     assert_type(poller.as_done(tasks=tasks), AsDone[CopyRun])
     return poller.as_done(tasks)
-
-
-async def many_from_a_generator(poller: Poller, jobs: AsyncIterator[Job]) -> None:
-    """An async iterable of tasks is as good as a list."""
-    async for done in poller.as_done(jobs):
-        assert_type(done, Done[list[int]])
