@@ -10,8 +10,7 @@ import asyncio
 import contextlib
 import inspect
 import json
-import math
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -20,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from asyncclient import Handle, Schedule, TaskRef, TaskState, decode_ref
-from asyncclient._http import Response, seconds_asked
+from asyncclient._http import Response
 from asyncclient._waiting import Polling, Record, Report, gaps_of
 from asyncclient.errors import AsyncClientError
 from asyncclient.providers.copyai import CopyAI
@@ -208,10 +207,3 @@ def test_a_reference_is_read_or_refused(text: str | bytes) -> None:
     """From any text a reference comes back, or `ValueError` is raised."""
     with contextlib.suppress(ValueError):
         assert isinstance(decode_ref(cast("str", text)), TaskRef)
-
-
-@given(fields=headers)
-def test_a_hint_is_seconds_or_nothing(fields: Mapping[str, str]) -> None:
-    """From any headers, a hint is a number of seconds that can be compared, or None."""
-    hint = seconds_asked(Response(200, fields, b"", 1.7e9))
-    assert hint is None or not math.isnan(hint)

@@ -9,7 +9,6 @@ from statistics import mean
 from typing import cast
 
 import pytest
-from hypothesis import given, settings, strategies as st
 
 from asyncclient._learning import LearnedSchedule
 from tests.learning.test_learned import (
@@ -260,14 +259,12 @@ def test_the_same_sightings_and_the_same_seed_give_the_same_gaps() -> None:
 # --- what is no state ---------------------------------------------------------------------------
 
 
-@settings(max_examples=25)
-@given(st.lists(st.binary(max_size=40), max_size=4))
-def test_a_state_that_cannot_be_read_is_skipped(garbage: list[bytes]) -> None:
+def test_a_state_that_cannot_be_read_is_skipped() -> None:
     """Garbage and other versions leave the rest as good as it was, and are not counted."""
     good = saved()
     later = good[:4] + b"\x03" + good[5:]
     fresh = LearnedSchedule()
-    assert fresh.merge([*garbage, later, good, good[:-1]]) == 1
+    assert fresh.merge([b"", b"garbage", later, good, good[:-1]]) == 1
     assert fresh.sample_size() == 30
 
 
