@@ -103,8 +103,8 @@ async def test_the_sdk_reads_a_failed_run_but_not_the_pages_own_sample(coze: Any
         await retrieve(**await run(coze, shape="doc"))
 
 
-async def test_the_sdk_chats(coze: Any) -> None:
-    """It creates a chat, retrieves it until completed, and lists its messages."""
+async def test_the_sdk_chats_and_cancels(coze: Any) -> None:
+    """It follows a chat and lists its messages; to cancel twice is its error with the code."""
     chat, ids = await start_chat(coze, '{"seconds":0.03}')
     while chat.status == cozepy.ChatStatus.IN_PROGRESS:
         await anyio.sleep(0.005)
@@ -113,9 +113,6 @@ async def test_the_sdk_chats(coze: Any) -> None:
     messages = await coze.chat.messages.list(**ids)
     assert [message.type.value for message in messages] == ["answer", "verbose"]
 
-
-async def test_the_sdk_cancels_a_chat(coze: Any) -> None:
-    """Cancelling answers a chat that it can read, and a second time its error with the code."""
     _, ids = await start_chat(coze)
     assert (await coze.chat.cancel(**ids)).status.value == "canceled"
     with pytest.raises(cozepy.CozeAPIError) as caught:

@@ -16,15 +16,10 @@ from asyncclient.errors import ConnectFailed
 pytestmark = pytest.mark.usefixtures("loop")
 
 
-def test_the_seed_decides_the_jobs() -> None:
-    """The same seed draws the same jobs, another one draws others."""
-    assert jobs_of(300, 7) == jobs_of(300, 7)
-    assert jobs_of(300, 7) != jobs_of(300, 8)
-
-
-def test_the_jobs_are_a_mixture() -> None:
+def test_the_seed_decides_the_mixture_of_jobs() -> None:
     """Half are of Copy.ai, a few are chats and copies, and some fail or stop for their caller."""
     jobs = jobs_of(300, 0)
+    assert jobs == jobs_of(300, 0) != jobs_of(300, 8)
     kinds = Counter(job.kind for job in jobs)
     assert kinds == {"copyai": 150, "workflow": 130, "chat": 10, "copy": 10}
     assert Counter(job.outcome for job in jobs) == {"success": 276, "fail": 15, "interrupt": 9}
