@@ -225,19 +225,22 @@ async def test_a_hundred_first_requests_fetch_one_token(app: App) -> None:
 
 
 @pytest.mark.parametrize(
-    ("moment", "with_the_old"), [(880, 99), (901, 0)], ids=["early renewal", "past its end"]
+    ("moment", "is_refused", "old", "new"),
+    [(880, False, 99, 1), (901, False, 0, 100), (10, True, 100, 100)],
+    ids=["early renewal", "past its end", "refused"],
 )
-async def test_the_old_token_serves_while_it_is_good(
-    app: App, moment: int, with_the_old: int
+async def test_a_hundred_requests_fetch_one_new_token(
+    app: App, moment: int, old: int, new: int, *, is_refused: bool
 ) -> None:
-    """At an early renewal one request waits for the new token; once the old ended, all do."""
+    """The old one serves while it is good, but for one request; late refusals cost no new one."""
     coze, server = app(_Server(latency=0.5))
     await coze.get_bot("1")
     server.now = _NOW + moment
+    if is_refused:
+        server.refused.add("Bearer tok-1")
     await _hundred_requests(coze)
     assert len(server.tokens) == 2
-    new = 100 - with_the_old
-    assert sorted(server.bearers[1:]) == ["tok-1"] * with_the_old + ["tok-2"] * new
+    assert sorted(server.bearers[1:]) == ["tok-1"] * old + ["tok-2"] * new
 
 
 async def test_a_cancelled_request_does_not_keep_the_others_from_their_token(app: App) -> None:
@@ -260,14 +263,28 @@ async def test_a_cancelled_request_does_not_keep_the_others_from_their_token(app
 # --- refusals and faults ------------------------------------------------------------------------
 
 
-async def test_each_request_for_a_token_is_signed_again(app: App, pem: str) -> None:
-    """Coze takes a JWT once: a repeat after a fault has another `jti`."""
+_INTERNAL = {"error_code": "internal_error", "error_message": "x"}
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [reply("<html>", status=502), reply("", status=429)],
+        [reply(_INTERNAL, status=200), reply(_INTERNAL, status=400)],
+        [reply(_INTERNAL, status=500)],
+    ],
+    ids=["transient", "internal", "internal, 500"],
+)
+async def test_each_repeat_of_a_request_for_a_token_is_signed_again(
+    app: App, pem: str, faults: list[Response]
+) -> None:
+    """Coze takes a JWT once; `internal_error` is its own fault, which may pass at any status."""
     coze, server = app()
-    server.faults = [reply("<html>", status=502), reply("", status=429)]
+    server.faults = [*faults]
     await coze.get_bot("1")
-    assert len(server.tokens) == 3
-    assert len({_claims(request, pem)["jti"] for request in server.tokens}) == 3
-    assert server.bearers == ["tok-3"]
+    count = len(faults) + 1
+    assert len({_claims(request, pem)["jti"] for request in server.tokens}) == count
+    assert server.bearers == [f"tok-{count}"]
 
 
 async def test_a_refused_token_is_forgotten_and_renewed_once(app: App) -> None:
@@ -282,16 +299,6 @@ async def test_a_refused_token_is_forgotten_and_renewed_once(app: App) -> None:
     with pytest.raises(AuthenticationFailed):
         await coze.get_bot("1")
     assert server.bearers[3:] == ["tok-2", "tok-3"]
-
-
-async def test_a_hundred_requests_with_a_refused_token_fetch_one(app: App) -> None:
-    """The late ones among them do not throw away the new token."""
-    coze, server = app(_Server(latency=0.5))
-    await coze.get_bot("1")
-    server.refused.add("Bearer tok-1")
-    await _hundred_requests(coze)
-    assert len(server.tokens) == 2
-    assert server.bearers[1:].count("tok-2") == 100
 
 
 async def test_a_late_refusal_of_an_old_token_leaves_the_new_one_alone(app: App) -> None:
@@ -374,15 +381,6 @@ async def test_a_token_in_an_unexpected_answer_is_not_shown(app: App, body: obje
     assert "s3cret" not in f"{error} {error!r} {vars(error)} {error.__cause__} {error.__context__}"
 
 
-@pytest.mark.parametrize("status", [200, 400, 500])
-async def test_an_internal_error_of_the_token_endpoint_is_repeated(app: App, status: int) -> None:
-    """`internal_error` is the endpoint's own fault, worth another try at any status."""
-    coze, server = app()
-    server.faults = [reply({"error_code": "internal_error", "error_message": "x"}, status=status)]
-    await coze.get_bot("1")
-    assert server.bearers == ["tok-2"]
-
-
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
@@ -451,20 +449,15 @@ async def test_a_key_that_cannot_be_used_is_an_error_without_its_text(text: str)
             assert secret not in repr(frame.f_locals)
 
 
-@pytest.mark.parametrize("bad", ["", "key.pem", "secret-7f3a9c"])
-def test_a_key_that_is_no_pem_text_is_refused_at_once(bad: str) -> None:
-    """A path or a bare text is no key, and is not shown."""
-    with pytest.raises(ValueError, match="PEM") as caught:
-        CozeJWT("1117", "key-1", bad)
-    assert "secret" not in str(caught.value)
-
-
 @pytest.mark.parametrize(
     "options",
     [
         {"app_id": " 1117"},
         {"key_id": "key-1\n"},
         {"private_key": b"-----BEGIN PRIVATE KEY-----"},
+        {"private_key": ""},
+        {"private_key": "key.pem"},
+        {"private_key": "secret-7f3a9c"},
         {"duration_seconds": 0},
         {"duration_seconds": 86_400},
         {"account_id": ".."},
@@ -476,12 +469,15 @@ def test_a_key_that_is_no_pem_text_is_refused_at_once(bad: str) -> None:
     ids=repr,
 )
 def test_credentials_that_cannot_be_are_refused_by_name(options: dict[str, Any]) -> None:
-    """Each argument is checked where it is given."""
+    """Each argument is checked where it is given, and no text in the place of a key is shown."""
     key = "-----BEGIN PRIVATE KEY-----"
     given: dict[str, Any] = {"app_id": "1117", "key_id": "key-1", "private_key": key} | options
     (argument,) = options
-    with pytest.raises((TypeError, ValueError), match=f"^{argument}"):
+    words = "private_key must be (the text of a PEM|a text, not bytes)"
+    expected = words if argument == "private_key" else argument
+    with pytest.raises((TypeError, ValueError), match=f"^{expected}") as caught:
         CozeJWT(**given)
+    assert "secret" not in str(caught.value)
 
 
 async def test_nothing_shows_the_key_the_jwt_or_the_token(app: App, pem: str) -> None:
@@ -499,6 +495,7 @@ async def test_nothing_shows_the_key_the_jwt_or_the_token(app: App, pem: str) ->
         for thing in (
             credentials,
             source,
+            Token("tok-9", 900),
             coze,
             coze.copy_task("1"),
             coze.copy_task("1").key,
@@ -508,12 +505,13 @@ async def test_nothing_shows_the_key_the_jwt_or_the_token(app: App, pem: str) ->
             vars(caught.value),
         )
     )
-    secrets = [pem.splitlines()[1], "tok-1", held, "tok-3", *map(_assertion, server.tokens)]
+    secrets = [
+        pem.splitlines()[1],
+        "tok-1",
+        "tok-9",
+        held,
+        "tok-3",
+        *map(_assertion, server.tokens),
+    ]
     assert [secret for secret in secrets if secret in shown] == []
     assert pem not in shown
-
-
-def test_a_fetched_token_is_not_shown() -> None:
-    """The answer that has a token prints without it, to rich too."""
-    token = Token("s3cret-token", 900)
-    assert "s3cret" not in f"{token!r} {token} {pretty_repr(token)} {[token]!r}"
