@@ -117,6 +117,12 @@ def test_a_clock_that_is_behind_does_not_stretch_a_wait() -> None:
     assert AT_REST.left(EPOCH - 10_000) == 600
 
 
+def test_a_ticket_has_no_secret() -> None:
+    """A ticket made of a provider's handle has no credential in it."""
+    ticket = Ticket.begin(Coze(ScriptedTransport(), token="pat_SECRET").workflow_run("7", "42").ref)
+    assert "SECRET" not in ticket.encode() + repr(ticket)
+
+
 def test_what_is_no_ticket_is_refused_with_the_reason() -> None:
     """A timeout or a reference that cannot be kept, or a text that cannot be read, says why."""
     for timeout in (0, math.inf):

@@ -185,9 +185,8 @@ def learn(schedule: LearnedSchedule, law: Law, rng: Random, known: str, *, tasks
         follow(schedule, law.age(rng.uniform(1e-9, 1 - 1e-9)), rng, known)
 
 
-def sampled(law: Law) -> LearnedSchedule:
-    """Return a schedule that knows exactly how long tasks of even shares of a law took."""
-    schedule = LearnedSchedule(longest_gap=300)
+def sampled(law: Law, schedule: LearnedSchedule) -> LearnedSchedule:
+    """Let a schedule know exactly how long tasks of even shares of a law took."""
     for task in range(450):
         schedule.observe(law.age(task * 0.618034 % 1 + 1e-9))
     return schedule
@@ -564,7 +563,7 @@ def test_known_durations_give_known_quantiles() -> None:
     """What is known exactly is given back, at every scale."""
     for factor in (0.01, 1.0, 100.0):
         law = LOGNORMAL.stretched(factor)
-        schedule = sampled(law)
+        schedule = sampled(law, LearnedSchedule())
         for share in (0.1, 0.25, 0.5, 0.75, 0.9):
             assert schedule.quantile(share) == pytest.approx(law.age(share), rel=0.06)
 
@@ -670,7 +669,7 @@ def test_prices_may_come_and_go() -> None:
 )
 def test_it_says_what_learning_is_worth(law: Law, worth: float, regularity: float) -> None:
     """A fixed interval is best for a constant hazard, and the worse the plainer the modes are."""
-    schedule = sampled(law)
+    schedule = sampled(law, LearnedSchedule(longest_gap=300))
     found = schedule.efficiency()
     assert found is not None
     assert found.cost == pytest.approx(least_cost(law, 1.0, 300.0), rel=0.08)
