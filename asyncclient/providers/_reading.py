@@ -20,8 +20,8 @@ _NUMBER = re.compile(r"[0-9]{1,30}")
 def decode_or_none(decoder: msgspec.json.Decoder[T], response: Response) -> T | None:
     """Return what an answer says of itself; None where nothing of it can be read."""
     try:
-        return decoder.decode(response.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return decode(decoder, response, "")
+    except DecodeError:
         return None
 
 

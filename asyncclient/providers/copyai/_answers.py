@@ -6,11 +6,11 @@ but the id are optional, and numbers may come quoted.
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
-from asyncclient._http import JSON, Answer
+from asyncclient._http import JSON, STRICT, Answer, Word
 from asyncclient.providers._reading import as_int, as_object, open_json
 
 T = TypeVar("T")
@@ -31,12 +31,12 @@ class WorkflowRun(Answer, rename="camel"):
     id: str | None = None
     workflow_run_id: str | None = None
     workflow_id: str | None = None
-    status: str | None = None
+    status: Word = None
     input: dict[str, object] | None = None
     output: JSON = None
     metadata: dict[str, object] | None = None
     created_at: str | None = None
-    credits: int | str | None = None
+    credits: int | float | str | None = None
     error: object = None
 
     @property
@@ -52,9 +52,9 @@ class WorkflowRun(Answer, rename="camel"):
         return {"output": opened} if (named := as_object(opened)) is None else named
 
     @property
-    def credits_used(self) -> int | None:
+    def credits_used(self) -> float | None:
         """`credits` as a number, whichever way it came."""
-        return as_int(self.credits)
+        return self.credits if isinstance(self.credits, float) else as_int(self.credits)
 
 
 class WorkflowRunPage(Answer):
@@ -92,7 +92,7 @@ class WebhookEvent(msgspec.Struct, rename="camel"):
         status: the run's status word, in the shape that has one.
     """
 
-    type: str = ""
+    type: Annotated[str, STRICT] = ""
     id: str | None = None
     workflow_run_id: str | None = None
     workflow_id: str | None = None
@@ -102,7 +102,7 @@ class WebhookEvent(msgspec.Struct, rename="camel"):
     status: str | None = None
     error: object = None
     created_at: str | None = None
-    credits: int | str | None = None
+    credits: int | float | str | None = None
 
     @property
     def run_id(self) -> str | None:

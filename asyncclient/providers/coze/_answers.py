@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from asyncclient._http import JSON, Answer
+from asyncclient._http import JSON, Answer, Word
 from asyncclient.providers._reading import as_int, as_object, open_json
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class InterruptData(msgspec.Struct):
 
     event_id: str | None = None
     type: int | None = None
-    data: str | None = None
+    data: JSON = None
     required_parameters: dict[str, Parameter] | None = None
 
     @property
@@ -64,7 +64,10 @@ class InterruptData(msgspec.Struct):
         """The interrupt, if it is one."""
         if not self.event_id:
             return None
-        return Interrupt(self.event_id, self.type or 0, self.data, self.required_parameters)
+        data = self.data
+        if data is not None and not isinstance(data, str):
+            data = msgspec.json.encode(data).decode()
+        return Interrupt(self.event_id, self.type or 0, data, self.required_parameters)
 
 
 class NodeExecuteStatus(msgspec.Struct):
@@ -90,7 +93,7 @@ class WorkflowRun(Answer):
     """
 
     execute_id: str | int | None = None
-    execute_status: str | None = None
+    execute_status: Word = None
     output: JSON = None
     create_time: int | None = None
     update_time: int | None = None
@@ -202,7 +205,7 @@ class CopyTask(Answer):
     """
 
     task_id: str | int | None = None
-    task_status: str | None = None
+    task_status: Word = None
     entity_type: str | None = None
     source_entity_id: str | int | None = None
     target_entity_id: str | int | None = None
@@ -271,7 +274,7 @@ class Chat(Answer):
     id: str = ""
     conversation_id: str = ""
     bot_id: str | int | None = None
-    status: str | None = None
+    status: Word = None
     created_at: int | None = None
     completed_at: int | None = None
     failed_at: int | None = None

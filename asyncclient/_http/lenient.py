@@ -1,0 +1,195 @@
+"""The second way to read an answer, taken when the strict one failed: as far as it goes.
+
+What decides is read strictly: a status word is a text, or it is missing. All else that cannot be
+read is None, since a finished and paid task must not be lost to what stands beside its status.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Callable
+from typing import Annotated, Final, TypeAlias, TypeGuard, cast
+
+import msgspec
+from msgspec import inspect
+
+# Marks a field that is read as it is declared or not at all: the whole answer is refused then.
+STRICT: Final = msgspec.Meta(extra={"is_strict": True})
+Word: TypeAlias = Annotated[str | None, STRICT]  # a status word
+
+# A number with more digits than this is no id, no time and no amount.
+_MOST_DIGITS = 40
+_BOM = "\ufeff"
+
+
+class _Unreadable:
+    """Stands for a value that does not fit its type."""
+
+
+_NO: Final = _Unreadable()
+
+
+def decode_leniently(body: bytes, kind: object) -> object:
+    """Read JSON that is not quite as declared.
+
+    A byte order mark is skipped; a lone surrogate, or a byte that is no UTF-8, becomes U+FFFD; a
+    list that is null or absent is empty; a number where a text is declared is converted, and the
+    other way round; what cannot be read is None.
+
+    Args:
+        body: the answer.
+        kind: the type of what is returned.
+
+    Raises:
+        ValueError: it is no JSON, or a required field or a status word cannot be read.
+    """
+    text = body.decode("utf-8", "replace").removeprefix(_BOM)
+    try:
+        plain = json.loads(text, strict=False, parse_constant=_no_number, parse_int=_whole)
+        found = _fit(_mended(plain), _type_info(kind))
+    except RecursionError:
+        found = _NO
+    if found is _NO:
+        msg = "it does not have the form that was declared"
+        raise ValueError(msg)
+    return found
+
+
+@functools.cache
+def _type_info(kind: object) -> inspect.Type:
+    return inspect.type_info(kind)
+
+
+def _no_number(_name: str) -> None:
+    """Read NaN and Infinity, which are no JSON, as null."""
+
+
+def _whole(digits: str) -> int | None:
+    return int(digits) if len(digits) <= _MOST_DIGITS else None
+
+
+def _mended(plain: object) -> object:
+    """Return a decoded value without half letters."""
+    if isinstance(plain, str):
+        return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(plain, list):
+        return [_mended(each) for each in cast("list[object]", plain)]
+    if isinstance(plain, dict):
+        items = cast("dict[str, object]", plain).items()
+        return {str(_mended(name)): _mended(each) for name, each in items}
+    return plain
+
+
+def _fit(value: object, kind: inspect.Type) -> object:
+    """Return a value in its declared form, converted if need be."""
+    if isinstance(kind, inspect.Metadata):
+        return value if isinstance(value, str | None) else _NO  # marked as strict
+    if isinstance(kind, inspect.UnionType):
+        return _fit_any(value, kind)
+    for form, fit in _FORMS:
+        if isinstance(kind, form):
+            return fit(value, kind)
+    return value  # of any type
+
+
+def _fit_any(value: object, kind: inspect.UnionType) -> object:
+    """Return a value as one of several types: as it is where it can be, else converted."""
+    if any(isinstance(each, _PLAIN.get(type(value), ())) for each in kind.types):
+        return value
+    forms = [each for each in kind.types if not isinstance(each, inspect.NoneType)]
+    if _is_number(value) and any(isinstance(each, _NUMBERS) for each in forms):
+        forms = [each for each in forms if isinstance(each, _NUMBERS)]
+    for each in forms:
+        fitted = _fit(value, each)
+        if fitted is not _NO:
+            return fitted
+    return _NO
+
+
+def _fit_struct(value: object, kind: inspect.Type) -> object:
+    if not isinstance(value, dict) or not isinstance(kind, inspect.StructType):
+        return _NO
+    given = cast("dict[str, object]", value)
+    found: dict[str, object] = {}
+    for field in kind.fields:
+        fitted = _fit(given.get(field.encode_name), field.type)
+        decides = field.required or isinstance(field.type, inspect.Metadata)
+        if fitted is _NO and decides:
+            return _NO
+        if fitted is not _NO and (field.required or field.encode_name in given):
+            found[field.name] = fitted
+    return kind.cls(**found)  # what is not found is as it is by default
+
+
+def _fit_list(value: object, kind: inspect.Type) -> object:
+    if value is None:
+        return []
+    if not isinstance(value, list) or not isinstance(kind, inspect.ListType):
+        return _NO
+    found = (_fit(each, kind.item_type) for each in cast("list[object]", value))
+    return [each for each in found if each is not _NO]
+
+
+def _fit_dict(value: object, kind: inspect.Type) -> object:
+    if not isinstance(value, dict) or not isinstance(kind, inspect.DictType):
+        return _NO
+    items = cast("dict[str, object]", value).items()
+    found = {name: _fit(each, kind.value_type) for name, each in items}
+    return {name: each for name, each in found.items() if each is not _NO}
+
+
+def _fit_text(value: object, _kind: inspect.Type) -> object:
+    return str(value) if isinstance(value, str) or _is_number(value) else _NO
+
+
+def _fit_int(value: object, _kind: inspect.Type) -> object:
+    if isinstance(value, str) and value.isdecimal() and len(value) <= _MOST_DIGITS:
+        return int(value)
+    number = _number_of(value)
+    return int(number) if number is not None and number.is_integer() else _NO
+
+
+def _fit_float(value: object, _kind: inspect.Type) -> object:
+    number = _number_of(value)
+    return _NO if number is None else number
+
+
+def _fit_bool(value: object, _kind: inspect.Type) -> object:
+    return value if isinstance(value, bool) else _NO
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number_of(value: object) -> float | None:
+    """Return a finite number, also one in a text; None where it is none."""
+    if not _is_number(value) and not isinstance(value, str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+_FORMS: tuple[tuple[type[inspect.Type], Callable[[object, inspect.Type], object]], ...] = (
+    (inspect.StructType, _fit_struct),
+    (inspect.ListType, _fit_list),
+    (inspect.DictType, _fit_dict),
+    (inspect.StrType, _fit_text),
+    (inspect.IntType, _fit_int),
+    (inspect.FloatType, _fit_float),
+    (inspect.BoolType, _fit_bool),
+)
+_NUMBERS = (inspect.IntType, inspect.FloatType)
+# The types of JSON that need no conversion.
+_PLAIN: dict[type, tuple[type[inspect.Type], ...]] = {
+    str: (inspect.StrType,),
+    int: (inspect.IntType,),
+    float: (inspect.FloatType,),
+    bool: (inspect.BoolType,),
+    type(None): (inspect.NoneType,),
+}

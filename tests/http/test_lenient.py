@@ -1,0 +1,154 @@
+"""Reading an answer as far as it goes, where it is not quite as it was declared."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+import pytest
+from hypothesis import given, strategies as st
+
+from asyncclient._http.lenient import STRICT, Word, decode_leniently
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+
+
+class Part(msgspec.Struct):
+    """What may stand in a list or under a name."""
+
+    id: str | None = None
+    size: int = 7
+
+
+class Whole(msgspec.Struct, rename="camel"):
+    """One field of each form."""
+
+    status: Word = None
+    kind: Annotated[str, STRICT] = ""
+    text: str | None = None
+    count: int | None = None
+    share: float | None = None
+    is_done: bool | None = None
+    amount: int | float | str | None = None
+    code: int | str | None = 0
+    parts: list[Part] = msgspec.field(default_factory=list[Part])
+    named: dict[str, Part] | None = None
+    any: object = None
+
+
+class Required(msgspec.Struct):
+    """What cannot be left out."""
+
+    data: list[Part]
+    id: str
+
+
+def _read(body: str) -> Whole:
+    found = decode_leniently(body.encode(), Whole)
+    assert isinstance(found, Whole)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "value"),
+    [
+        ('{"text": "cut \\ud83d"}', "text", "cut \ufffd"),
+        ('{"any": {"cut \\udc00": ["\\ud83d"]}}', "any", {"cut \ufffd": ["\ufffd"]}),
+        ('{"text": "\\ud83d\\ude00"}', "text", "\U0001f600"),
+        ('\ufeff{"text": "a"}', "text", "a"),
+        ('{"text": "a\tb"}', "text", "a\tb"),
+        ('{"text": 12345678901234567890}', "text", "12345678901234567890"),
+        ('{"text": 1.5}', "text", "1.5"),
+        ('{"text": true}', "text", None),
+        ('{"text": {"a": 1}}', "text", None),
+        ('{"count": "12"}', "count", 12),
+        ('{"count": 12.0}', "count", 12),
+        ('{"count": "12.5"}', "count", None),
+        ('{"count": 1e999}', "count", None),
+        (f'{{"count": {"9" * 41}}}', "count", None),
+        (f'{{"count": "{"9" * 41}"}}', "count", int(float("9" * 41))),
+        (f'{{"any": {"9" * 5000}}}', "any", None),
+        ('{"count": ""}', "count", None),
+        ('{"count": true}', "count", None),
+        ('{"share": "0.5"}', "share", 0.5),
+        ('{"share": "nan"}', "share", None),
+        ('{"share": NaN}', "share", None),
+        ('{"isDone": 1}', "is_done", None),
+        ('{"isDone": false}', "is_done", False),
+        ('{"amount": 1.5}', "amount", 1.5),
+        ('{"code": 4.1}', "code", 0),
+        ('{"code": "x"}', "code", "x"),
+        ('{"parts": null}', "parts", []),
+        ('{"parts": {}}', "parts", []),
+        ('{"parts": [1, {"size": "8"}, null, {"size": []}]}', "parts", [Part(size=8), Part()]),
+        ('{"named": [1]}', "named", None),
+        ('{"named": {"a": 1, "b": {"id": 5}}}', "named", {"b": Part("5")}),
+        ('{"status": "Success", "count": ""}', "status", "Success"),
+        ('{"status": null, "count": ""}', "status", None),
+    ],
+)
+def test_a_field_is_read_as_far_as_it_goes(body: str, field: str, value: object) -> None:
+    """What cannot be read is as it is by default; what can is converted."""
+    found = getattr(_read(body), field)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_a_byte_that_is_no_letter_becomes_a_mark() -> None:
+    """A body with bytes that are no UTF-8 is read all the same."""
+    assert decode_leniently(b'{"text": "a\xff"}', Whole) == Whole(text="a\ufffd")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"status": 5}',
+        '{"status": ["Success"]}',
+        '{"status": {}}',
+        '{"status": true}',
+        '{"kind": 5}',
+        "[]",
+        "null",
+        "<html>",
+        "",
+        '{"text": ',
+        '{"any": ' + "[" * 200_000,
+    ],
+)
+def test_what_decides_is_read_strictly(body: str) -> None:
+    """A status word of another type, or a body of another form, is refused."""
+    with pytest.raises(ValueError, match=r".+"):
+        _read(body)
+
+
+def test_a_required_field_is_not_made_up() -> None:
+    """Only a list that is missing is empty: an id that is missing is refused."""
+    assert decode_leniently(b'{"id": 5}', Required) == Required([], "5")
+    for body in (b'{"data": []}', b'{"data": 5, "id": "a"}', b'{"id": null}'):
+        with pytest.raises(ValueError, match="form"):
+            decode_leniently(body, Required)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                field.encode_name
+                for field in msgspec.structs.fields(Whole)
+                if field.name not in {"status", "kind"}
+            ]
+        ),
+        _JSON,
+    )
+)
+def test_no_value_beside_the_status_hides_it(others: dict[str, object]) -> None:
+    """Whatever stands in all other fields, the word is read, and each field has its type."""
+    body = msgspec.json.encode({"status": "Success", **others})
+    found = decode_leniently(body, Whole)
+    assert isinstance(found, Whole)
+    assert found.status == "Success"
+    assert msgspec.convert(msgspec.to_builtins(found), Whole) == found
