@@ -1,4 +1,4 @@
-"""The event loop that an object belongs to, from its first use to its end."""
+"""The event loop that an object belongs to, and what its tasks are asked."""
 
 from __future__ import annotations
 
@@ -24,3 +24,28 @@ def running_loop(
         )
         raise RuntimeError(msg)
     return loop
+
+
+def failure_of(error: BaseException, what: str) -> Exception:
+    """Return what a caller's code has raised as an error that stops no more than it should.
+
+    A CancelledError that nobody asked this asyncio task for says that something inside was
+    cancelled, an inner future of an HTTP library, say: it is a broken connection. An end of
+    iteration would end the loop of whoever iterates over the wait.
+
+    Raises:
+        CancelledError: somebody did ask this task to stop.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise error
+        failure: Exception = ConnectionAbortedError(f"{what} was cancelled from inside")
+    elif isinstance(error, StopIteration | StopAsyncIteration):
+        failure = RuntimeError(f"{what} raised {type(error).__name__}")
+    elif isinstance(error, Exception):
+        return error
+    else:
+        raise error
+    failure.__cause__ = error
+    return failure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from inspect import isawaitable
@@ -11,6 +12,7 @@ import anyio
 import msgspec
 
 from asyncclient._arguments import optional_line, whole_number
+from asyncclient._event_loop import failure_of
 from asyncclient._http.message import Endpoint, Request, Secret, Transport
 from asyncclient._http.quoting import base_of, header_value
 from asyncclient._http.repeat import seconds_to_repeat
@@ -208,7 +210,10 @@ class Account:
         if not isawaitable(token):
             msg = f"{self._argument} must be a text or an async function that returns one"
             raise TypeError(msg)
-        return header_value(self._argument, await token)
+        try:
+            return header_value(self._argument, await token)
+        except asyncio.CancelledError as error:
+            raise failure_of(error, f"{self._argument}()") from error
 
 
 class _Source:

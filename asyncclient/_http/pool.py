@@ -159,9 +159,10 @@ class SessionPool:
             failure = _failure(error, request, sent=_is_sent(content), closed=True)
         except asyncio.CancelledError as error:
             # By `aclose`, and not by the caller too: as asyncio.timeout distinguishes them.
-            if task not in self._cut or task.uncancel() > self._cut[task]:
+            closed = task in self._cut and task.uncancel() <= self._cut[task]
+            if not closed and task.cancelling():
                 raise
-            failure = _failure(error, request, sent=_is_sent(content), closed=True)
+            failure = _failure(error, request, sent=_is_sent(content), closed=closed)
         finally:
             self._active.discard(task)
             if self._cut:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
 
+from asyncclient._event_loop import failure_of
 from asyncclient._many.loop import PollLoop
 from asyncclient._many.shared import Done, Receiver, Waiter
 from asyncclient._task import Task
@@ -118,8 +119,8 @@ class Group(Receiver):
                     await self._take_in(task)
                     if number % _BATCH == 0:
                         await asyncio.sleep(0)  # noqa: TID251  (gives the event loop its turn)
-        except Exception as error:  # noqa: BLE001  (the reader gets it)
-            self.error = error
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  (the reader gets it)
+            self.error = failure_of(error, "the source of tasks")
 
     async def _take_in(self, task: Task[T]) -> None:
         waiter = self._poll_loop.submit(task, self, timeout=self._timeout)

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar, cast
 
+from asyncclient._event_loop import failure_of
 from asyncclient._http import Answer, seconds_asked
 from asyncclient._schedule import Backoff
 from asyncclient._state import Snapshot, TaskState
@@ -50,8 +51,8 @@ class Polling(Generic[R]):
         try:
             with self._report.around(record):
                 seen = _checked(await record.task.observe(), record)
-        except Exception as error:  # noqa: BLE001  (which ones end the wait is a rule, not a clause)
-            return self.failed(record, error, now())
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  (a rule says which end it)
+            return self.failed(record, failure_of(error, "a look"), now())
         return self.answered(record, seen, now())
 
     def answered(self, record: R, seen: Observation[object], now: float) -> Sleep | None:

@@ -115,7 +115,7 @@ class Report:
             self._log.info("%s: %r", record, snapshot, extra=fields)
         self._report(record, lambda listener, memo: listener.changed(memo, record, snapshot))
 
-    def not_cancelled(self, record: Record[T], error: Exception) -> None:
+    def not_cancelled(self, record: Record[T], error: BaseException) -> None:
         """Report that a remote task could not be cancelled on the way out."""
         fields = {**_fields(record), "error": type(error).__name__}
         self._log.warning("%s: could not cancel it: %r", record, error, extra=fields)

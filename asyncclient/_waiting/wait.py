@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import math
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable, iscoroutine
@@ -12,6 +14,7 @@ import anyio
 import msgspec
 
 from asyncclient._arguments import one_of, optional_function, seconds
+from asyncclient._event_loop import failure_of
 from asyncclient._ref import TaskRef
 from asyncclient._schedule import Pacing, checked_rng, checked_schedule, drawing
 from asyncclient._state import Snapshot, Vocabulary
@@ -326,18 +329,31 @@ class _Wait(Generic[T]):
         cancel: Callable[[], Awaitable[object]] | None = getattr(self._task, "cancel", None)
         if cancel is None:
             return
-        with anyio.move_on_after(_CANCEL_SECONDS, shield=True):
-            try:
+
+        async def send() -> None:
+            with anyio.move_on_after(_CANCEL_SECONDS):
                 await cancel()
-            except Exception as error:  # noqa: BLE001  (the caller's cancellation goes on regardless)
-                _report.not_cancelled(record, error)
+
+        # A task of its own, since a second cancellation of the caller would break it off here.
+        sending = asyncio.ensure_future(send())
+        with anyio.CancelScope(shield=True):
+            while not sending.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait({sending})
+        error = None if sending.cancelled() else sending.exception()
+        if error is not None:
+            _report.not_cancelled(record, error)
 
 
 async def _call(callback: Callable[[Snapshot[T]], object] | None, snapshot: Snapshot[T]) -> None:
-    if callback is not None:
+    if callback is None:
+        return
+    try:
         outcome = callback(snapshot)
         if isawaitable(outcome):
             await outcome
+    except (StopAsyncIteration, asyncio.CancelledError) as error:
+        raise failure_of(error, "a callback") from error
 
 
 def _task_of(

@@ -15,6 +15,7 @@ import msgspec
 
 from asyncclient._arguments import seconds
 from asyncclient._durable import Handover, TaskOf, Ticket, TicketExpired, poll_slice
+from asyncclient._event_loop import failure_of
 from asyncclient._many import Done, Poller
 from asyncclient._schedule import Pacing, drawing
 from asyncclient.integrations._outcome import Outcome, outcome_of
@@ -201,7 +202,8 @@ class Holder:
         self._keys.add(key)
         try:
             return await self._take(key, text)
-        except Exception:  # noqa: BLE001  (the ticket outlives whatever it was)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  (the ticket outlives it)
+            failure_of(error, "its turn")
             delay = 0.0 if self._closing else _TROUBLE + self._draw(_TROUBLE)
             _log.exception("%s: its turn failed, and comes again in %.0f s", key, delay)
             return NextTurn(delay, text)

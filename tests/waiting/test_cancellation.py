@@ -275,19 +275,19 @@ async def test_a_provider_without_a_cancel_is_left_alone(
     assert caplog.records == []
 
 
-async def test_a_second_cancellation_is_not_held_up() -> None:
-    """To cancel twice is not to wait for the provider."""
+async def test_a_second_cancellation_does_not_break_off_the_remote_cancel() -> None:
+    """The remote cancel is bounded by itself, and is waited for."""
     job = CancellableJob("running")
     job.cancel_takes = 4
-    task = asyncio.create_task(stopping(job))
+    task = asyncio.create_task(wait_until_done(job, on_cancel="cancel"))
     await anyio.sleep(6)
     task.cancel()
     await anyio.sleep(1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert anyio.current_time() == 7
-    assert job.cancelled == []
+    assert anyio.current_time() == 10
+    assert len(job.cancelled) == 1
 
 
 @pytest.mark.parametrize(
