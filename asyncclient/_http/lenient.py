@@ -128,8 +128,14 @@ def _fit_list(value: object, kind: inspect.Type) -> object:
         return []
     if not isinstance(value, list) or not isinstance(kind, inspect.ListType):
         return _NO
-    found = (_fit(each, kind.item_type) for each in cast("list[object]", value))
-    return [each for each in found if each is not _NO]
+    found: list[object] = []
+    for each in cast("list[object]", value):
+        fitted = _fit(each, kind.item_type)
+        if fitted is not _NO:
+            found.append(fitted)
+        elif isinstance(each, dict):
+            return _NO  # what decides in it cannot be read: it must not be passed over
+    return found
 
 
 def _fit_dict(value: object, kind: inspect.Type) -> object:

@@ -66,7 +66,7 @@ def test_any_bytes_are_decoded_or_refused_with_an_excerpt(body: bytes) -> None:
 
 
 MISFITS = {
-    "field": (b'{"data": [{"execute_id": 5}]}', "$.data[0].execute_id", "got `int`"),
+    "field": (b'{"data": [{"execute_id": {}}]}', "$.data[0].execute_id", "got `object`"),
     "missing": (b'{"data": [{"execute_id": "a"}, {}]}', "$.data[1]", "missing required field"),
     "list": (b'{"data": 1}', "$.data", "got `int`"),
     "top": (b"[]", "", "got `array`"),

@@ -152,3 +152,10 @@ def test_no_value_beside_the_status_hides_it(others: dict[str, object]) -> None:
     assert isinstance(found, Whole)
     assert found.status == "Success"
     assert msgspec.convert(msgspec.to_builtins(found), Whole) == found
+
+
+def test_an_item_whose_status_cannot_be_read_is_not_passed_over() -> None:
+    """What is no item is left out of a list; an item that cannot be read refuses the answer."""
+    assert decode_leniently(b'[{"status": "a"}, 5, null]', list[Whole]) == [Whole(status="a")]
+    with pytest.raises(ValueError, match="form"):
+        decode_leniently(b'[{"status": "a"}, {"status": 5}]', list[Whole])

@@ -137,7 +137,6 @@ def test_deliveries_of_unknown_kinds_are_read_as_far_as_they_go(body: bytes) -> 
         b'{"workflowRunId":{}}',
         b'{"status":"COMPLETE"}',
         b"[" * 100_000,
-        '{"type":"\ud800"}',
     ],
     ids=lambda body: repr(body)[:30],
 )

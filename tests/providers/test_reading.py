@@ -73,7 +73,7 @@ def test_a_good_answer_is_decoded() -> None:
 
 def test_a_refusal_of_another_shape_goes_before_its_shape() -> None:
     """A 2xx that does not decode is the provider's refusal if it is one, else a misfit."""
-    misfit = answer(200, b'{"code": 4028, "data": null}')
+    misfit = answer(200, b'{"code": 4028, "data": 5}')
     with pytest.raises(QuotaExceeded) as refused:
         read_answer("n", LISTING, misfit, quota, never)
     assert isinstance(refused.value.__cause__, DecodeError)
