@@ -280,7 +280,7 @@ async def test_a_ticket_left_past_its_deadline_gets_one_look() -> None:
         (Job("done", latency=20), Done, 1, None),
         (Job("running"), TicketExpired, 1, None),
         (Job(DOWN, "done"), Done, 2, None),
-        (BrokenOff("done"), Done, 1, None),
+        (BrokenOff("done"), Done, 2, None),
         (Job(DOWN), TicketExpired, 9, DOWN),
     ):
         ticket = begin(timeout=100)

@@ -148,10 +148,14 @@ async def test_what_goes_wrong_in_a_worker_is_tried_again_later() -> None:
     async def failing(_key: str, _end: Done[object] | TicketExpired) -> None:
         raise OSError("the sink's own trouble")
 
+    async def cancelled(_key: str, _end: Done[object] | TicketExpired) -> None:
+        raise asyncio.CancelledError
+
     shelf = Shelf()
     job = Job("done")
     cases: list[tuple[TaskOf, Sink, str]] = [
         (lambda _: job, failing, ticket()),
+        (lambda _: job, cancelled, ticket()),
         ({}, shelf.sink, ticket()),
         (lambda _: job, shelf.sink, '{"v":99}'),
         (lambda _: job, shelf.sink, "nonsense"),
