@@ -144,9 +144,34 @@ def test_a_redirect_is_reported_with_its_place_and_no_credential(
     headers = {} if location is None else {"location": location}
     error = refusal_error(InvalidRequest, answer(307, b"moved", headers), name="n")
     text = str(error)
-    assert f"it redirects to {place} which is not followed" in text
-    assert "set base_url" in text
+    assert text == (
+        f"n: HTTP 307; it redirects to {place} which is not followed, because the credential "
+        "would go there too; set base_url to the right place"
+    )
     assert SECRET not in f"{error} {error!r} {vars(error)!r}"
+
+
+@pytest.mark.parametrize(
+    ("status", "redirects"), [(299, False), (300, True), (399, True), (400, False)]
+)
+def test_only_the_class_of_redirects_redirects(status: int, *, redirects: bool) -> None:
+    """A status of 3xx says where it leads, and no other does."""
+    error = refusal_error(InvalidRequest, answer(status, b"moved"), name="n")
+    assert ("redirects" in str(error)) is redirects
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "foreign"),
+    [(None, None, True), (None, "no", False), (0, None, False), (0, "no", False)],
+)
+def test_what_has_neither_code_nor_words_is_foreign(
+    code: int | None, message: str | None, *, foreign: bool
+) -> None:
+    """A page of a gateway is not in the provider's own form, and its bad letters are marked."""
+    page = answer(502, b"bad \xff")
+    error = refusal_error(ServerError, page, name="n", code=code, message=message)
+    assert error.foreign is foreign
+    assert ("'bad \ufffd'" in str(error)) is foreign
 
 
 # --- how long the server asks to wait ---------------------------------------------------------
