@@ -1,4 +1,4 @@
-"""The event loop that an object belongs to, and what its tasks are asked."""
+"""The event loop that an object belongs to, and what its tasks raise."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def running_loop(
 def failure_of(error: BaseException, what: str) -> Exception:
     """Return what a caller's code has raised as an error that stops no more than it should.
 
-    A CancelledError that nobody asked this asyncio task for says that something inside was
+    A CancelledError without a request to cancel this asyncio task says that something inside was
     cancelled, an inner future of an HTTP library, say: it is a broken connection. An end of
-    iteration would end the loop of whoever iterates over the wait.
+    iteration would end, in silence, the loop that iterates over the wait.
 
     Raises:
-        CancelledError: somebody did ask this task to stop.
+        CancelledError: this task was asked to stop.
     """
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()

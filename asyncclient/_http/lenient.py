@@ -84,8 +84,8 @@ def _mended(plain: object) -> object:
 
 def _fit(value: object, kind: inspect.Type) -> object:
     """Return a value in its declared form, converted if need be."""
-    if isinstance(kind, inspect.Metadata):
-        return value if isinstance(value, str | None) else _NO  # marked as strict
+    if isinstance(kind, inspect.Metadata):  # marked as strict
+        return value if _is_plain(value, kind.type) else _NO
     if isinstance(kind, inspect.UnionType):
         return _fit_any(value, kind)
     for form, fit in _FORMS:
@@ -94,9 +94,15 @@ def _fit(value: object, kind: inspect.Type) -> object:
     return value  # of any type
 
 
+def _is_plain(value: object, kind: inspect.Type) -> bool:
+    """Return whether a value is of a declared type, or of one of several, as it is."""
+    forms = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    return any(isinstance(each, _PLAIN.get(type(value), ())) for each in forms)
+
+
 def _fit_any(value: object, kind: inspect.UnionType) -> object:
     """Return a value as one of several types: as it is where it can be, else converted."""
-    if any(isinstance(each, _PLAIN.get(type(value), ())) for each in kind.types):
+    if _is_plain(value, kind):
         return value
     forms = [each for each in kind.types if not isinstance(each, inspect.NoneType)]
     if _is_number(value) and any(isinstance(each, _NUMBERS) for each in forms):
@@ -114,12 +120,13 @@ def _fit_struct(value: object, kind: inspect.Type) -> object:
     given = cast("dict[str, object]", value)
     found: dict[str, object] = {}
     for field in kind.fields:
+        if field.encode_name not in given and not field.required:
+            continue
         fitted = _fit(given.get(field.encode_name), field.type)
-        decides = field.required or isinstance(field.type, inspect.Metadata)
-        if fitted is _NO and decides:
-            return _NO
-        if fitted is not _NO and (field.required or field.encode_name in given):
+        if fitted is not _NO:
             found[field.name] = fitted
+        elif field.required or isinstance(field.type, inspect.Metadata):
+            return _NO
     return kind.cls(**found)  # what is not found is as it is by default
 
 

@@ -573,7 +573,7 @@ def _efficiency(curve: _Curve, cost: float, price: float) -> Efficiency:
 
 # Fewer ends are no ground for a plan.
 LEAST_ENDS = 8
-# A curve is made anew when so large a share of its sample is new.
+# A curve is made again when this share of its sample is new.
 _GROWTH = 0.15
 # So many new ends are looked at together for a change; a poll that was survived counts less.
 _REVIEW = 10.0
@@ -767,7 +767,7 @@ def _unpacked(data: object, reader: str) -> list[tuple[str, _Block]]:
             return [(each.kind, _block_of(each)) for each in saved[:_KINDS]]
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             reason = str(error)
-    msg = f"not a saved LearnedSchedule: {reason}; pass what to_bytes returned, or learn anew"
+    msg = f"not a saved LearnedSchedule: {reason}; pass what to_bytes returned, or learn again"
     raise ValueError(msg)
 
 

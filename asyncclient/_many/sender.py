@@ -16,7 +16,7 @@ from asyncclient._waiting import Polling, Sleep
 _LAGS = 1024
 # Seconds. A look that ignores its cancellation must not hold up the end.
 _CLOSE_SECONDS = 5.0
-# A look that something of its own has cancelled is repeated after a second.
+# A look whose asyncio task was cancelled from outside this library is repeated after a second.
 _CANCELLED = Sleep(1.0, "error")
 
 # Does what follows a look: takes the record, the step (None for a good end) and the failure, and

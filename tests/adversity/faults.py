@@ -274,7 +274,7 @@ TABLE: dict[str, tuple[Fault, ...]] = {
             what="found from the second try on",
             place="unknown name at first",
         ),
-        Fault("connection refused", what="nobody listens, for ever", place="no listener"),
+        Fault("connection refused", what="the port stays closed", place="no listener"),
         Fault(
             "connection refused at first",
             what="somebody listens from the second try on",
@@ -435,7 +435,7 @@ TABLE: dict[str, tuple[Fault, ...]] = {
         ),
         Fault("401", refusal("401 Unauthorized"), passed_on=False),
         Fault("403", refusal("403 Forbidden"), passed_on=False),
-        Fault("404", refusal("404 Not Found"), "a wait bears it for 10 s", passed_on=False),
+        Fault("404", refusal("404 Not Found"), "a wait tolerates it for 10 s", passed_on=False),
         Fault(
             "a redirect",
             redirect,

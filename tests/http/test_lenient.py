@@ -111,6 +111,7 @@ def test_a_byte_that_is_no_letter_becomes_a_mark() -> None:
         '{"status": {}}',
         '{"status": true}',
         '{"kind": 5}',
+        '{"kind": null}',
         "[]",
         "null",
         "<html>",
@@ -146,7 +147,7 @@ def test_a_required_field_is_not_made_up() -> None:
     )
 )
 def test_no_value_beside_the_status_hides_it(others: dict[str, object]) -> None:
-    """Whatever stands in all other fields, the word is read, and each field has its type."""
+    """With any JSON in all other fields the word is read, and each field has its type."""
     body = msgspec.json.encode({"status": "Success", **others})
     found = decode_leniently(body, Whole)
     assert isinstance(found, Whole)

@@ -46,13 +46,13 @@ def no_blocking_calls() -> None:
 
 
 def ref_of(number: int, seconds: float = 0.0, word: str = "done") -> TaskRef:
-    """Make the reference of a job that ends in so many seconds, as the fake service reads it."""
+    """Make the reference of a job that ends after some seconds, as the fake service reads it."""
     ids = {"id": str(number), "ends": f"{time.time() + seconds:.3f}", "word": word}
     return TaskRef("fake", "job", ids)
 
 
 def knowing(times: int = 100) -> LearnedSchedule:
-    """Return a schedule that has seen so many items, of 30 s each."""
+    """Return a schedule that has seen some items, of 30 s each."""
     schedule, rng = LearnedSchedule(), Random(0)
     for _ in range(times):
         schedule.observe(30 * rng.uniform(0.95, 1.05), kind="fake.item")

@@ -151,7 +151,7 @@ class Stage:
         return self.folder / "ledger"
 
     def lay(self, *, hold: float, bound: float, changes: dict[str, str] | None = None) -> None:
-        """Write the modules, with slices of so many seconds, each turn within so many."""
+        """Write the modules, with the length of slices and turns in seconds."""
         self.ledger.touch()
         shutil.copy(HERE / "recipes" / "app.py", self.folder)
         shorter = {
@@ -231,7 +231,7 @@ class Stage:
         return command
 
     def submit(self, longest: float, *, timeout: float, times: int = 1) -> None:
-        """Submit waits whose jobs end within so many seconds of the release; one never ends."""
+        """Submit waits whose jobs end within some seconds of the release; one never ends."""
         refs: dict[str, TaskRef] = {}
         for index in range(WAITS):
             word = "done" if index % 5 else "broken"
@@ -244,7 +244,7 @@ class Stage:
 
     @staticmethod
     def job(key: str, seconds: float, word: str = "done") -> TaskRef:
-        """Make the reference of a job that ends so many seconds after the release."""
+        """Make the reference of a job that ends some seconds after the release."""
         return TaskRef("fake", "job", {"id": key, "ends": f"{seconds:.3f}", "word": word})
 
     def release(self) -> None:
@@ -305,7 +305,7 @@ class Stage:
         self.until(lambda: {key for key, _ in self.reported()} == self.expected.keys())
 
     def kill_when_all_were_polled(self, later: float = 0.0) -> None:
-        """Kill the worker so many seconds after it has polled every job, and start it again."""
+        """Kill the worker some seconds after it has polled every job, and start it again."""
         first = self.polls().total()
         self.until(lambda: self.expected.keys() - {"never"} <= self.polls(first).keys())
         time.sleep(later)

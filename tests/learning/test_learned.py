@@ -750,7 +750,7 @@ def test_changed_bytes_are_refused(garbage: bytes, at: int, change: int) -> None
     """Garbage, a changed byte or a missing end raises, and the error says what to do."""
     data = saved()
     for wrong in (garbage, data[:at], data[:at] + bytes([data[at] ^ change]) + data[at + 1 :]):
-        with pytest.raises(ValueError, match=r"^not a saved LearnedSchedule: .* or learn anew$"):
+        with pytest.raises(ValueError, match=r"^not a saved LearnedSchedule: .* or learn again$"):
             LearnedSchedule.from_bytes(wrong)
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from asyncclient._http import Answer, Response, error_type, refusal_error
+from asyncclient._http import Response, error_type, refusal_error
 from asyncclient.errors import APIError, DecodeError, QuotaExceeded
 from asyncclient.providers._reading import (
     as_int,
@@ -19,22 +19,7 @@ from asyncclient.providers._reading import (
     open_json,
     read_answer,
 )
-
-
-class Item(msgspec.Struct):
-    """A member of a list in an answer."""
-
-    execute_id: str
-
-
-class Listing(Answer):
-    """An answer with a list in it."""
-
-    data: list[Item]
-
-
-LISTING = msgspec.json.Decoder(Listing)
-ANYTHING = msgspec.json.Decoder(object)
+from tests.http.test_decoding import LISTING, Item, Listing
 
 
 def answer(status: int, body: bytes) -> Response:

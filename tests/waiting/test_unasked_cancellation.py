@@ -1,4 +1,4 @@
-"""A CancelledError that nobody asked for is a failed look, a failed callback or a broken source."""
+"""A CancelledError without a request to cancel: a failed look or callback, a broken source."""
 
 from __future__ import annotations
 
