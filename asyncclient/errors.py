@@ -150,6 +150,8 @@ class APIError(AsyncClientError):
         retry_after: seconds that the provider asks to wait before the next request, if it did.
         foreign: true when the answer is not in the provider's own form, as the page of a gateway
             before it: then it may say nothing about what was asked for.
+        known: false when it is not known what the answer means: it is foreign, or its code is in no
+            table of this library. A wait tolerates a few of those.
     """
 
     def __init__(
@@ -162,6 +164,7 @@ class APIError(AsyncClientError):
         log_id: str | None = None,
         retry_after: float | None = None,
         foreign: bool = False,
+        known: bool = True,
         advice: str = "",
     ) -> None:
         super().__init__(text, advice=advice)
@@ -171,6 +174,7 @@ class APIError(AsyncClientError):
         self.log_id = log_id
         self.retry_after = retry_after
         self.foreign = foreign
+        self.known = known and not foreign
 
 
 class AuthenticationFailed(APIError):

@@ -111,7 +111,7 @@ _NOTHING = dict.fromkeys(("code", "log_id", "retry_after"))
         (TransportError(), {"sent": True, "permanent": False}),
         (ConnectFailed(), {"sent": False, "permanent": False}),
         (RequestTimeout(), {"sent": True, "permanent": False}),
-        (APIError(), {**_NOTHING, "status": 0, "message": "", "foreign": False}),
+        (APIError(), {**_NOTHING, "status": 0, "message": "", "foreign": False, "known": True}),
         (DecodeError(), {"path": "", "excerpt": "", "status": 0}),
         (WaitTimeout(), {"retry_after": None}),
     ],

@@ -53,8 +53,13 @@ def refusal_error(
     log_id: str | None = None,
     advice: str = "",
     retry_after: float | None = None,
+    known: bool = True,
 ) -> APIError:
-    """Make the error for an answer that says no."""
+    """Make the error for an answer that says no.
+
+    A provider gives a code or words only where they are in its own form; `known` is whether its
+    code is in a table.
+    """
     hint = seconds_asked(response)
     words = message or ""
     turned = ""
@@ -78,6 +83,7 @@ def refusal_error(
         log_id=log_id,
         retry_after=retry_after if hint is None else hint,
         foreign=code is None and not message,
+        known=known,
         advice=advice,
     )
 

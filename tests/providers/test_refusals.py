@@ -295,3 +295,47 @@ async def test_an_error_never_shows_the_credential(provider: str, response: Resp
         await client.start_workflow("7350")
     error = caught.value
     assert TOKEN not in f"{error} {error!r} {notes(error)} {vars(error)}"
+
+
+_KNOWN = {
+    "coze": [
+        *(reply({"code": code}) for code in (4200, "4100", 6023, 720712023)),
+        reply({"error_code": "access_deny"}, status=403),
+        reply({"code": 4000, "msg": "path not found"}, status=404),
+    ],
+    "copyai": [
+        reply(RECORDED["copyai/answers/error.not_found.json"], status=404),
+        reply(RECORDED["copyai/answers/error.credits.json"], status=400),
+    ],
+}
+_UNKNOWN = {
+    "coze": [
+        *(reply({"code": code, "msg": "busy"}) for code in (700000, "700000", -5, "E_BUSY")),
+        *(reply({"code": 700000, "msg": "busy"}, status=status) for status in (400, 401, 403)),
+    ],
+    "copyai": [
+        *(reply({"status": "error", "errorCode": code}) for code in ("BUSY", 7)),
+        reply({"status": "error", "errorCode": "BUSY"}, status=403),
+    ],
+}
+_PAGES = ["", "<html>Forbidden</html>", "[]", {}, {"message": "Forbidden"}, {"error": "forbidden"}]
+
+
+@both
+async def test_a_refusal_is_known_when_its_code_is_in_a_table(provider: str) -> None:
+    """A wait can tell what the provider surely means from a code that is in no table."""
+    for expected, responses in ((True, _KNOWN), (False, _UNKNOWN)):
+        for response in responses[provider]:
+            error = await _error(response, provider)
+            assert (error.known, error.foreign) == (expected, False), response.body
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=repr)
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 407, 409, 423, 451])
+@both
+async def test_what_is_not_in_the_providers_own_form_is_foreign(
+    provider: str, status: int, page: object
+) -> None:
+    """The page of a gateway, also one in JSON, is foreign with any status, and so not known."""
+    error = await _error(reply(page, status=status), provider)
+    assert (error.known, error.foreign, error.code, error.message) == (False, True, None, "")

@@ -62,13 +62,16 @@ def refused_by(response: Response, name: str) -> APIError | None:
     kind = InvalidRequest if response.is_good else error_type(response.status)
     if isinstance(code, str):
         kind = _ERRORS.get(code, kind)
+    words = " ".join(filter(None, (_as_text(said.message), _as_text(said.details))))
+    is_own = said.status == "error" or code is not None  # else it is the form of a gateway
     return refusal_error(
         kind,
         response,
         name=name,
         code=code,
-        message=" ".join(filter(None, (_as_text(said.message), _as_text(said.details)))),
+        message=words if is_own else "",
         advice=_ADVICE.get(kind, ""),
+        known=code in _ERRORS,
     )
 
 

@@ -129,15 +129,17 @@ def refused_by(response: Response, name: str) -> APIError | None:
     if response.is_good and not code:
         return None
     kind = _kind_of(response, code, said.words)
+    known = code in _ERRORS or code in _OAUTH_ERRORS or _is_of_a_node(code)
     error = refusal_error(
         kind,
         response,
         name=name,
         code=code,
-        message=said.words,
+        message="" if code is None else said.words,  # Coze's own form has a code
         log_id=response.headers.get("x-tt-logid") or said.log_id,
         advice=_ADVICE_OF.get(as_int(code) or 0) or _ADVICE.get(kind, ""),
         retry_after=_A_MINUTE if code in _SLOWLY else None,
+        known=known,
     )
     if isinstance(said.debug_url, str) and _URL.fullmatch(said.debug_url):
         error.add_note(f"Coze shows what happened, for 7 days: {said.debug_url}")
@@ -149,10 +151,13 @@ def _kind_of(response: Response, code: int | str | None, words: str) -> type[API
     if isinstance(code, str):
         kind = _OAUTH_ERRORS.get(code, kind)
     elif code is not None and kind is not RateLimited:
-        node = InvalidRequest if code // 1000 == _FAULTS_OF_NODES else kind
-        kind = _ERRORS.get(code, node)
+        kind = _ERRORS.get(code, InvalidRequest if _is_of_a_node(code) else kind)
     about_the_token = _WRONG_TOKEN.get(code)
     return AuthenticationFailed if about_the_token and about_the_token.search(words) else kind
+
+
+def _is_of_a_node(code: int | str | None) -> bool:
+    return isinstance(code, int) and code // 1000 == _FAULTS_OF_NODES
 
 
 class _HasCode(Protocol):
