@@ -1,12 +1,24 @@
-"""The server's end of a connection on loopback, for tests that put any bytes on the wire."""
+"""Servers on loopback for tests that put any bytes on the wire, and their certificates."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
+import ssl
 import struct
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
+from datetime import UTC, datetime
+from typing import Generic, Self, TypeVar
+
+import trustme
+
+L = TypeVar("L", bound="Wire")
+
+# Thousands of waits may all connect at once.
+_BACKLOG = 4096
+_SEND_BUFFER = 64 * 1024
 
 
 class Wire:
@@ -60,6 +72,127 @@ class Wire:
         self._writer.close()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
+
+
+class Listener(Generic[L]):
+    """A TCP server on loopback; it refuses connections until it listens, and ends each at last.
+
+    Args:
+        link: makes what a connection is to its server, from its streams and its number.
+        serve: what is done with each connection.
+        tls: speak TLS with the client, with this certificate.
+        port: where it listens; 0 for a free port.
+
+    Attributes:
+        port: where it listens.
+        accepted: connections so far.
+        offered: the most bytes that were written to one connection before its end.
+    """
+
+    def __init__(
+        self,
+        link: Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], L],
+        serve: Callable[[L], Awaitable[None]],
+        tls: ssl.SSLContext | None = None,
+        *,
+        port: int = 0,
+    ) -> None:
+        self._link = link
+        self._serve = serve
+        self._tls = tls
+        # Bound from the first, so that no one else gets the port while connections are refused.
+        # With its protocol said, or asyncio would leave Nagle's algorithm on.
+        self._listener = socket.socket(proto=socket.IPPROTO_TCP)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", port))
+        # Accepted connections inherit it: what is offered is then nearly what the client has read.
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
+        self._links: set[L] = set()
+        self.port: int = self._listener.getsockname()[1]
+        self.accepted = self.offered = 0
+
+    @property
+    def origin(self) -> str:
+        """Its URL without a path."""
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def connected(self) -> int:
+        """Connections that neither end has given up."""
+        return sum(not link.has_left for link in self._links)
+
+    async def listen(self) -> None:
+        """Take connections."""
+        self._server = await asyncio.start_server(
+            self._accept, sock=self._listener, ssl=self._tls, backlog=_BACKLOG
+        )
+
+    async def close(self) -> None:
+        """Stop listening, and give every connection up."""
+        if self._server is not None:
+            self._server.close()
+        self._listener.close()
+        for link in self._links:
+            link.drop()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    async def __aenter__(self) -> Self:
+        await self.listen()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # Not a coroutine function: asyncio would report each connection that is cancelled.
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        link = self._link(reader, writer, self.accepted)
+        self._links.add(link)
+        task = asyncio.get_running_loop().create_task(self._serve_and_end(link))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve_and_end(self, link: L) -> None:
+        try:
+            # The client may leave at any point.
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                await self._serve(link)
+        finally:
+            self.offered = max(self.offered, link.offered)
+            await link.end()
+            self._links.discard(link)
+
+
+@functools.cache
+def authority(name: str) -> trustme.CA:
+    """Make a certificate authority."""
+    return trustme.CA(organization_name=name)
+
+
+@functools.cache
+def trusting() -> ssl.SSLContext:
+    """Make a client's context that trusts the authority `friend` alone."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(cadata=authority("friend").cert_pem.bytes().decode())
+    return context
+
+
+@functools.cache
+def certificate(
+    name: str = "127.0.0.1", *, expired: bool = False, by: str = "friend"
+) -> ssl.SSLContext:
+    """Make a server's context with a certificate for a name."""
+    end = datetime(2002, 1, 1, tzinfo=UTC) if expired else None
+    begin = datetime(2001, 1, 1, tzinfo=UTC) if expired else None
+    issued = authority(by).issue_cert(name, not_before=begin, not_after=end)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with issued.private_key_and_cert_chain_pem.tempfile() as path:
+        context.load_cert_chain(path)
+    return context
 
 
 @contextlib.contextmanager

@@ -8,20 +8,15 @@ request) what it likes.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Literal, Self, TypeAlias
+from typing import Literal, TypeAlias
 
-from tests.wire import Wire
+from tests.wire import Listener, Wire
 
 BLANK_LINE = b"\r\n\r\n"
-# Thousands of waits may all connect at once.
-_BACKLOG = 4096
-_SEND_BUFFER = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -88,7 +83,7 @@ OnConnect: TypeAlias = Callable[[Wire], Awaitable[None]]
 OnRequest: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
 
-class FaultProxy:
+class FaultProxy(Listener[Wire]):
     """A TCP server on loopback in front of a provider; connections are refused until it listens.
 
     Args:
@@ -97,71 +92,22 @@ class FaultProxy:
         port: where it listens itself; 0 for a free port.
 
     Attributes:
-        port: where it listens.
         connection_faults: what the next connections meet before anything is read from them; None
             for nothing.
         request_faults: what the next requests meet once they have come in whole; the same.
-        accepted: connections so far.
         requests: the requests that came in whole, in order.
         passed_on: those of them that the provider got.
-        offered: the most bytes that were written to one connection before its end.
     """
 
     def __init__(
         self, provider_port: int, tls: ssl.SSLContext | None = None, *, port: int = 0
     ) -> None:
+        super().__init__(Wire, self._meet, tls, port=port)
         self._provider_port = provider_port
-        self._tls = tls
-        # Bound from the first, so that no one else gets the port while connections are refused.
-        # With its protocol said, or asyncio would leave Nagle's algorithm on.
-        self._listener = socket.socket(proto=socket.IPPROTO_TCP)
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", port))
-        # Accepted connections inherit it: what is offered is then nearly what the client has read.
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        self._server: asyncio.Server | None = None
-        self._serving: set[asyncio.Task[None]] = set()
-        self._links: set[Wire] = set()
-        self.port: int = self._listener.getsockname()[1]
         self.connection_faults: Iterator[OnConnect | None] = repeat(None)
         self.request_faults: Iterator[OnRequest | None] = repeat(None)
-        self.accepted = self.offered = 0
         self.requests: list[Message] = []
         self.passed_on: list[Message] = []
-
-    @property
-    def origin(self) -> str:
-        """Its URL without a path."""
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
-
-    @property
-    def connected(self) -> int:
-        """Connections that neither end has given up."""
-        return sum(not link.has_left for link in self._links)
-
-    async def listen(self) -> None:
-        """Take connections."""
-        self._server = await asyncio.start_server(
-            self._accept, sock=self._listener, ssl=self._tls, backlog=_BACKLOG
-        )
-
-    async def close(self) -> None:
-        """Stop listening, and give every connection up."""
-        if self._server is not None:
-            self._server.close()
-        self._listener.close()
-        for link in self._links:
-            link.drop()
-        for task in self._serving:
-            task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
-
-    async def __aenter__(self) -> Self:
-        await self.listen()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
 
     async def ask_provider(self, request: Message) -> Message:
         """Pass a request on over a connection of its own, and return the answer."""
@@ -173,30 +119,14 @@ class FaultProxy:
         finally:
             writer.close()
 
-    # Not a coroutine function: asyncio would report each connection that is cancelled.
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
-        link = Wire(reader, writer, self.accepted)
-        self._links.add(link)
-        task = asyncio.get_running_loop().create_task(self._serve(link))
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
-
-    async def _serve(self, link: Wire) -> None:
-        try:
-            # The client may leave at any point.
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-                if (meet_link := next(self.connection_faults)) is not None:
-                    await meet_link(link)
-                while not link.has_left:
-                    exchange = Exchange(link, await read_message(link.reader), self)
-                    self.requests.append(exchange.request)
-                    meet_request = next(self.request_faults) or all_is_well
-                    await meet_request(exchange)
-        finally:
-            self.offered = max(self.offered, link.offered)
-            await link.end()
-            self._links.discard(link)
+    async def _meet(self, link: Wire) -> None:
+        if (meet_link := next(self.connection_faults)) is not None:
+            await meet_link(link)
+        while not link.has_left:
+            exchange = Exchange(link, await read_message(link.reader), self)
+            self.requests.append(exchange.request)
+            meet_request = next(self.request_faults) or all_is_well
+            await meet_request(exchange)
 
 
 async def all_is_well(exchange: Exchange) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import math
 import os
 import socket
@@ -11,13 +10,11 @@ import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import chain, repeat
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import anyio
-import trustme
 
 from asyncclient import SessionPool, wait_until_done
 from asyncclient._http import Handle
@@ -34,7 +31,7 @@ from tests.adversity.faults import (
     Place,
 )
 from tests.adversity.proxy import FaultProxy
-from tests.wire import full_queue
+from tests.wire import certificate, full_queue, trusting
 
 Provider: TypeAlias = Literal["coze", "copyai"]
 PROVIDERS: tuple[Provider, ...] = ("coze", "copyai")
@@ -100,44 +97,12 @@ def scene_loop() -> Names:
     return Names() if REAL_TIME else virtual_loop()
 
 
-# --- certificates -----------------------------------------------------------------------------
-
-
-@functools.cache
-def authority(name: str) -> trustme.CA:
-    """Make a certificate authority."""
-    return trustme.CA(organization_name=name)
-
-
-@functools.cache
-def trusting() -> ssl.SSLContext:
-    """Make a client's context that trusts one authority alone."""
-    context = ssl.create_default_context()
-    context.load_verify_locations(cadata=authority("friend").cert_pem.bytes().decode())
-    return context
-
-
-@functools.cache
-def certificate_at(place: Place | None) -> ssl.SSLContext | None:
-    """Make the server's context at a place; None where it speaks no TLS."""
-    past = datetime(2001, 1, 1, tzinfo=UTC)
-    friend = authority("friend")
-    match place:
-        case "good certificate":
-            issued = friend.issue_cert("127.0.0.1")
-        case "certificate for another name":
-            issued = friend.issue_cert("example.com")
-        case "expired certificate":
-            then = past.replace(year=2002)
-            issued = friend.issue_cert("127.0.0.1", not_before=past, not_after=then)
-        case "certificate of a stranger":
-            issued = authority("stranger").issue_cert("127.0.0.1")
-        case _:
-            return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with issued.private_key_and_cert_chain_pem.tempfile() as path:
-        context.load_cert_chain(path)
-    return context
+CERTIFICATES: dict[Place | None, Callable[[], ssl.SSLContext]] = {
+    "good certificate": certificate,
+    "certificate for another name": lambda: certificate("example.com"),
+    "expired certificate": lambda: certificate(expired=True),
+    "certificate of a stranger": lambda: certificate(by="stranger"),
+}
 
 
 # --- what is done through it ------------------------------------------------------------------
@@ -209,7 +174,7 @@ async def set_scene(fault: Fault, provider: Provider, stack: AsyncExitStack) -> 
     """Build a scene, and return it with the origin that its client is sent to."""
     sim = await stack.enter_async_context(Simulator())
     port = port_of(sim.coze_url if provider == "coze" else sim.copyai_url)
-    proxy = FaultProxy(port, certificate_at(fault.place))
+    proxy = FaultProxy(port, CERTIFICATES.get(fault.place, lambda: None)())
     stack.push_async_callback(proxy.close)
     if fault.place not in {"no listener", "no listener at first"}:
         await proxy.listen()

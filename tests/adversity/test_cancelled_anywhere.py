@@ -36,8 +36,6 @@ from tests.testing.clients import new_key
 FATE = {"simulate": {"seconds": 0.0, "outcome": "success", "marker": "m"}}
 EVERY_SECOND = Schedule(first=1, factor=1, cap=1, jitter=0)
 
-either_connection = pytest.mark.parametrize("kept", [False, True], ids=["new", "kept"])
-
 
 async def ended(task: asyncio.Task[Any]) -> BaseException | None:
     """Return how a task ended: its error, or None."""
@@ -96,31 +94,7 @@ async def stage() -> AsyncGenerator[Stage]:
         assert await stage.is_shut()
 
 
-@either_connection
-@pytest.mark.parametrize("operation", ["start", "poll"])
-def test_a_cancelled_request_leaves_the_pool_fit(
-    operation: Literal["start", "poll"], *, kept: bool
-) -> None:
-    """A cancelled start or poll gives its connection back or closes it; no start is doubled."""
-
-    async def scenario(canceller: Canceller) -> None:
-        async with stage() as on:
-            run = await on.copyai.start_workflow("W") if kept else on.copyai.workflow_run("W", "R")
-            task: asyncio.Task[Any] = (
-                canceller.task(run.poll())
-                if operation == "poll"
-                else canceller.task(on.copyai.start_workflow("W", FATE))
-            )
-            error = await ended(task)
-            if canceller.reached:
-                assert isinstance(error, asyncio.CancelledError)
-            assert await on.is_fit()
-            assert on.sim.starts["m"] <= 1
-
-    assert at_every_step(scenario) >= 3
-
-
-@either_connection
+@pytest.mark.parametrize("kept", [False, True], ids=["new", "kept"])
 def test_a_pool_may_be_closed_at_any_step_of_a_start(*, kept: bool) -> None:
     """A start whose pool is closed ends well or as our error, and its task is not cancelled."""
 
@@ -148,27 +122,6 @@ def test_a_pool_may_be_closed_at_any_step_of_a_start(*, kept: bool) -> None:
                 assert error.may_have_started
 
     assert at_every_step(scenario) >= 3
-
-
-def test_a_cancelled_close_closes_all_the_same() -> None:
-    """Closing a pool that is cancelled still closes what is idle and what is under way."""
-
-    async def scenario(canceller: Canceller) -> None:
-        async with stage() as on:
-            await on.copyai.list_workflow_runs("W")
-            on.sim.order("stall")
-            hanging = Request(
-                name="hanging", method="GET", origin=on.sim.coze_url, target="/v1/bots", headers={}
-            )
-            under_way = asyncio.ensure_future(on.pool.exchange(hanging))
-            assert await settled(lambda: on.sim.faults_served["stall"] == 0) == 0
-            assert await was_cancelled(canceller.task(on.pool.aclose())) == canceller.reached
-            assert await on.is_shut()
-            assert isinstance(await ended(under_way), TransportError)
-            with pytest.raises(RuntimeError, match="closed"):
-                await on.copyai.list_workflow_runs("W")
-
-    assert at_every_step(scenario) >= 1
 
 
 # --- one wait, over a script ------------------------------------------------------------------

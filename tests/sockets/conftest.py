@@ -1,4 +1,4 @@
-"""Real sockets on loopback: the real clock, servers that follow a script, and certificates.
+"""Real sockets on loopback: the real clock, and servers that follow a script.
 
 `serve` makes a bare TCP server whose every connection is handled by a script, so that a test can
 put any bytes, or none, on the wire.
@@ -12,17 +12,16 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 import anyio
 import pytest
-import trustme
 
 from asyncclient import SessionPool
 from asyncclient._http import Request
 from tests.loops import Backend, real_backend
-from tests.wire import Wire, full_queue
+from tests.wire import Listener, Wire, full_queue
 
 # A bound on what takes milliseconds: only a hang breaks it.
 PATIENCE = 5.0
@@ -125,32 +124,23 @@ def request_to(
     )
 
 
-class Server:
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until a condition holds that sets no event; fails if it never does."""
+    with anyio.fail_after(PATIENCE):
+        while not holds():  # noqa: ASYNC110  (it sets no event)
+            await anyio.sleep(0.001)
+
+
+class Server(Listener[Peer]):
     """A TCP server on loopback whose every connection follows one script, then ends.
 
     Attributes:
-        origin: its URL without a path.
         asked: the requests that scripts have read, in order.
     """
 
     def __init__(self, script: Script, tls: ssl.SSLContext | None) -> None:
-        self._script = script
-        self._tls = tls
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._peers: list[Peer] = []
-        self.origin = ""
         self.asked: list[Asked] = []
-
-    @property
-    def accepted(self) -> int:
-        """Connections so far."""
-        return len(self._peers)
-
-    @property
-    def connected(self) -> int:
-        """Connections whose client's end is still open."""
-        return sum(not peer.has_left for peer in self._peers)
+        super().__init__(partial(Peer, asked=self.asked), script, tls)
 
     def get(self, target: str = "/task", *, timeout: float | None = None) -> Request:
         """Make a request that may be repeated freely."""
@@ -162,49 +152,13 @@ class Server:
         """Make a request that starts something, and so must not be repeated."""
         return request_to(self.origin, target, body=body, timeout=timeout)
 
-    async def listen(self) -> None:
-        """Listen on a free port of loopback."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
-        port = self._server.sockets[0].getsockname()[1]
-        self.origin = f"{'https' if self._tls else 'http'}://127.0.0.1:{port}"
-
     async def was_asked(self, times: int = 1) -> None:
         """Wait until a number of requests have come in."""
-        with anyio.fail_after(PATIENCE):
-            while len(self.asked) < times:  # noqa: ASYNC110  (scripts set no event)
-                await anyio.sleep(0.001)
+        await until(lambda: len(self.asked) >= times)
 
     async def was_left(self) -> None:
         """Wait until every client has closed its end; fails if one does not."""
-        with anyio.fail_after(PATIENCE):
-            while self.connected:  # noqa: ASYNC110  (as above)
-                await anyio.sleep(0.001)
-
-    async def close(self) -> None:
-        """Stop listening, and every script."""
-        if self._server is not None:
-            self._server.close()
-        for peer in self._peers:
-            peer.drop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    # Not a coroutine function: asyncio would report each script that is cancelled.
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = Peer(reader, writer, self.accepted + 1, self.asked)
-        self._peers.append(peer)
-        task = asyncio.get_running_loop().create_task(self._follow_script(peer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _follow_script(self, peer: Peer) -> None:
-        try:
-            # The client may leave at any point of a script.
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-                await self._script(peer)
-        finally:
-            await peer.end()
+        await until(lambda: not self.connected)
 
 
 class Serve(Protocol):
@@ -221,10 +175,7 @@ async def serve() -> AsyncIterator[Serve]:
     async with contextlib.AsyncExitStack() as stack:
 
         async def open_server(script: Script, tls: ssl.SSLContext | None = None) -> Server:
-            server = Server(script, tls)
-            stack.push_async_callback(server.close)
-            await server.listen()
-            return server
+            return await stack.enter_async_context(Server(script, tls))
 
         yield open_server
 
@@ -249,36 +200,3 @@ def unreachable() -> Iterator[str]:
     """Give an origin on loopback that neither takes nor refuses a connection: its queue is full."""
     with full_queue() as origin:
         yield origin
-
-
-class Authority:
-    """A certificate authority, and what it vouches for."""
-
-    def __init__(self) -> None:
-        self._authority = trustme.CA()
-
-    @property
-    def trusting(self) -> ssl.SSLContext:
-        """A client's context that trusts this authority and no other."""
-        context = ssl.create_default_context()
-        context.load_verify_locations(cadata=self._authority.cert_pem.bytes().decode())
-        return context
-
-    def server(self, name: str = "127.0.0.1", *, expired: bool = False) -> ssl.SSLContext:
-        """Make a server's context with a certificate for a name."""
-        past = datetime(2001, 1, 1, tzinfo=UTC)
-        certificate = (
-            self._authority.issue_cert(name, not_before=past, not_after=past.replace(year=2002))
-            if expired
-            else self._authority.issue_cert(name)
-        )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        with certificate.private_key_and_cert_chain_pem.tempfile() as path:
-            context.load_cert_chain(path)
-        return context
-
-
-@pytest.fixture(scope="session")
-def authority() -> Authority:
-    """Give a certificate authority that only a test's own context trusts."""
-    return Authority()

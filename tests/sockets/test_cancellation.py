@@ -11,10 +11,11 @@ import anyio.lowlevel
 import pytest
 
 from asyncclient import SessionPool
-from tests.sockets.conftest import PATIENCE, Peer, good
+from tests.sockets.conftest import PATIENCE, Peer, good, until
+from tests.wire import certificate, trusting
 
 if TYPE_CHECKING:
-    from tests.sockets.conftest import Authority, Script, Serve, Server
+    from tests.sockets.conftest import Script, Serve, Server
 
 # More steps of the loop than any exchange here takes; most are over after some twenty.
 MOST_STEPS = 400
@@ -89,43 +90,40 @@ async def is_fit(pool: SessionPool, server: Server) -> bool:
     return answer.body == RUN and "0 requests active" in repr(pool)
 
 
-async def no_task_is_left(before: set[asyncio.Task[object]], server: Server) -> bool:
-    """Return whether no task is alive but those of before and the server's own."""
-    await server.was_left()
-    with anyio.fail_after(PATIENCE):
-        while asyncio.all_tasks() - before:  # noqa: ASYNC110  (a task that ends sets no event)
-            await anyio.sleep(0.001)
-    return True
-
-
-@pytest.mark.parametrize("warm", [False, True], ids=["new", "kept"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("way", "warm", "starts"),
+    [("task", False, True), ("scope", True, True), ("task", True, False)],
+    ids=["a start", "a start on a kept connection, by scope", "a get on a kept connection"],
+)
 @pytest.mark.parametrize(
     ("script", "tls"),
     [(in_parts, False), (in_chunks, False), (then_closing, False), (in_parts, True)],
     ids=["in parts", "in chunks", "then closing", "over TLS"],
 )
 async def test_cancelling_at_any_step_leaks_nothing(
-    serve: Serve, authority: Authority, script: Script, way: str, *, warm: bool, tls: bool
+    serve: Serve, script: Script, way: str, *, warm: bool, starts: bool, tls: bool
 ) -> None:
     """Cancelled at each step in turn, a request gives its connection back or closes it."""
-    server = await serve(script, authority.server() if tls else None)
+    server = await serve(script, certificate() if tls else None)
+    request = server.start() if starts else server.get()
     before = asyncio.all_tasks()
-    context = authority.trusting if tls else None
     reached = 0
     for steps in range(MOST_STEPS):
-        async with SessionPool(limit=1, ssl_context=context) as pool:
+        server.asked.clear()
+        async with SessionPool(limit=1, ssl_context=trusting() if tls else None) as pool:
             if warm:
                 await pool.exchange(server.get())
-            over = await cancelled_after(steps, lambda: pool.exchange(server.get()), WAYS[way])
+            over = await cancelled_after(steps, lambda: pool.exchange(request), WAYS[way])
             assert await is_fit(pool, server)
+        assert [asked.method for asked in server.asked].count(b"POST") <= 1
         if over:
             break
         reached = steps
     else:
         pytest.fail(f"not over after {MOST_STEPS} steps")
     assert reached >= 5
-    assert await no_task_is_left(before, server)
+    await server.was_left()
+    await until(lambda: asyncio.all_tasks() <= before)
 
 
 async def test_cancelling_a_large_start_leaks_nothing(serve: Serve) -> None:
@@ -140,8 +138,7 @@ async def test_cancelling_a_large_start_leaks_nothing(serve: Serve) -> None:
     async with SessionPool(limit=1) as pool:
         start = server.start(body=b" " * 900_000)
         task = asyncio.create_task(pool.exchange(start))
-        while not server.accepted:  # noqa: ASYNC110  (the server has no event for it)
-            await anyio.sleep(0.001)
+        await until(lambda: bool(server.accepted))
         await anyio.sleep(0.01)
         task.cancel()
         with anyio.fail_after(PATIENCE):

@@ -22,10 +22,11 @@ from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import run_virtual
 from asyncclient.testing.pytest_plugin import virtual_time
-from tests.sockets.conftest import PATIENCE, Peer, good, request_to, silent
+from tests.sockets.conftest import PATIENCE, Peer, good, request_to, silent, until
+from tests.wire import certificate, trusting
 
 if TYPE_CHECKING:
-    from tests.sockets.conftest import Authority, Serve
+    from tests.sockets.conftest import Serve
 
 
 async def failure_of(asked: Coroutine[Any, Any, Response]) -> BaseException:
@@ -120,9 +121,17 @@ async def test_an_idle_connection_is_kept_for_keepalive_seconds(serve: Serve) ->
 
 @virtual_time
 async def test_a_requests_own_timeout_goes_before_the_pools(serve: Serve) -> None:
-    """`Request.timeout` bounds its request exactly, be it shorter or longer than the pool's."""
-    server = await serve(silent)
-    async with SessionPool(request_timeout=3) as pool:
+    """`Request.timeout` bounds its request exactly, and progress of the answer does not move it."""
+
+    async def trickling(peer: Peer) -> None:
+        await peer.asked()
+        await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            await peer.send(b"1\r\nx\r\n")
+            await anyio.sleep(0.1)
+
+    server = await serve(trickling)
+    async with SessionPool(limit=1, request_timeout=3) as pool:
         for timeout, seconds in [(None, 3), (0.5, 0.5), (4.5, 4.5)]:
             began = anyio.current_time()
             with pytest.raises(RequestTimeout):
@@ -317,10 +326,11 @@ def test_a_forgotten_pool_warns(refusing: str) -> None:
 
 
 @pytest.mark.parametrize("stage", ["lookup", "connecting", "handshake", "answer", "body"])
-async def test_closing_fails_what_is_under_way(
-    serve: Serve, authority: Authority, unreachable: str, stage: str
-) -> None:
-    """A request at any stage, or in the queue, fails at once with the reason; its socket closes."""
+async def test_closing_fails_what_is_under_way(serve: Serve, unreachable: str, stage: str) -> None:
+    """A request at any stage, or in the queue, fails at once with the reason; its socket closes.
+
+    A start that had no connection was not sent.
+    """
 
     async def stalling(peer: Peer) -> None:
         if stage in ("answer", "body"):
@@ -336,7 +346,7 @@ async def test_closing_fails_what_is_under_way(
         "handshake": server.origin.replace("http:", "https:"),
     }
     origin = origins.get(stage, server.origin)
-    pool = SessionPool(limit=2, connect_timeout=PATIENCE * 2, ssl_context=authority.trusting)
+    pool = SessionPool(limit=2, connect_timeout=PATIENCE * 2, ssl_context=trusting())
     tasks = [
         asyncio.create_task(failure_of(pool.exchange(request_to(origin, body=body))))
         for body in (None, b"{}") * 2
@@ -345,8 +355,7 @@ async def test_closing_fails_what_is_under_way(
         for _ in range(3):
             await anyio.lowlevel.checkpoint()
     else:
-        while stage != "connecting" and server.accepted < 2:  # noqa: ASYNC110  (it sets no event)
-            await anyio.sleep(0.001)
+        await until(lambda: stage == "connecting" or server.accepted == 2)
         await anyio.sleep(0.01)
     with anyio.fail_after(PATIENCE / 2):
         await pool.aclose()
@@ -355,6 +364,8 @@ async def test_closing_fails_what_is_under_way(
     for error in errors:
         assert type(error) is TransportError
         assert "the SessionPool was closed while the request was under way" in str(error)
+    starts_sent = [error.sent for error in errors[1::2] if isinstance(error, TransportError)]
+    assert starts_sent == [stage in ("answer", "body"), False]
     assert "0 requests active" in repr(pool)
 
 
@@ -385,10 +396,13 @@ async def test_closing_fails_the_clean_up_of_a_cancelled_task(serve: Serve) -> N
 async def test_a_cancelled_closing_closes_all_sockets(serve: Serve, steps: int | None) -> None:
     """A cancelled scope, or a cancellation after some steps, keeps no socket from closing."""
     servers = [await serve(good) for _ in range(3)]
+    stalled = await serve(silent)
     pool = SessionPool()
     for server in servers:
         await pool.exchange(server.get())
     before = asyncio.all_tasks()
+    under_way = asyncio.create_task(failure_of(pool.exchange(stalled.get())))
+    await stalled.was_asked()
     if steps is None:
         with anyio.move_on_after(0):
             await pool.aclose()
@@ -400,14 +414,13 @@ async def test_a_cancelled_closing_closes_all_sockets(serve: Serve, steps: int |
         await asyncio.wait([closing])
         if not steps:
             await pool.aclose()  # it had not begun
-    assert asyncio.all_tasks() <= before
-    for server in servers:
+    assert isinstance(await under_way, TransportError)
+    for server in (*servers, stalled):
         await server.was_left()
+    await until(lambda: asyncio.all_tasks() <= before)
 
 
-async def test_closing_does_not_wait_for_a_peers_farewell(
-    serve: Serve, authority: Authority
-) -> None:
+async def test_closing_does_not_wait_for_a_peers_farewell(serve: Serve) -> None:
     """A TLS server, of the caller's own authority, cannot hold up the closing by its silence."""
     gone_deaf = asyncio.Event()
 
@@ -416,8 +429,8 @@ async def test_closing_does_not_wait_for_a_peers_farewell(
         await peer.answer()
         await gone_deaf.wait()
 
-    server = await serve(deaf, authority.server())
-    pool = SessionPool(ssl_context=authority.trusting)
+    server = await serve(deaf, certificate())
+    pool = SessionPool(ssl_context=trusting())
     assert (await pool.exchange(server.get())).body == b"{}"
     with anyio.fail_after(PATIENCE):
         await pool.aclose()

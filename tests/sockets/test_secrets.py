@@ -24,9 +24,10 @@ from asyncclient.providers.coze import Coze, CozeJWT
 from asyncclient.testing import ScriptedTransport, reply
 from asyncclient.testing.pytest_plugin import virtual_time
 from tests.sockets.conftest import Peer, silent
+from tests.wire import certificate
 
 if TYPE_CHECKING:
-    from tests.sockets.conftest import Authority, Serve
+    from tests.sockets.conftest import Serve
 
 pytestmark = virtual_time
 
@@ -148,7 +149,7 @@ NOT_SENT = ["refused", "unknown host", "bad certificate", "no TLS"]
 
 @pytest.mark.parametrize("vice", [*NOT_SENT, "reset", "stall", *BROKEN_OR_BAD])
 async def test_no_failure_shows_a_credential(
-    serve: Serve, authority: Authority, refusing: str, caplog: pytest.LogCaptureFixture, vice: str
+    serve: Serve, refusing: str, caplog: pytest.LogCaptureFixture, vice: str
 ) -> None:
     """However a request fails, no credential is in its error or in a log."""
     was_sent = vice not in NOT_SENT
@@ -162,7 +163,7 @@ async def test_no_failure_shows_a_credential(
         else:
             await peer.send(BROKEN_OR_BAD[vice])
 
-    server = await serve(vicious, authority.server() if vice == "bad certificate" else None)
+    server = await serve(vicious, certificate() if vice == "bad certificate" else None)
     origins = {
         "refused": refusing,
         "unknown host": "https://does-not-exist.invalid",
