@@ -43,10 +43,11 @@ class Limits(msgspec.Struct, frozen=True):
     # slow ones end it: failed looks in a row, and the seconds since the first of them.
     failed_polls: int = 10
     failing_seconds: float = 120.0
-    # "No such task" is tolerated for this long after the task began (or the wait, where that is not
-    # known), if there was no good answer yet: several providers are read-after-write inconsistent
-    # for 1 to 3 s. After a good answer, only a "not found" that is not in the provider's own form
-    # is tolerated, as any failure is; before one, this many in a row count as the provider's own.
+    # "No such task" is tolerated for this long after the wait began, if there was no good answer
+    # yet: several providers are read-after-write inconsistent for 1 to 3 s. The age that a
+    # reference gives does not count: the machine that made it may have another time. After a good
+    # answer, only a "not found" that is not in the provider's own form is tolerated, as any failure
+    # is; before one, this many in a row count as the provider's own.
     not_found_seconds: float = 10.0
     foreign_not_found: int = 3
     wordless: int = 5  # answers in a row without any status word
@@ -118,9 +119,8 @@ def tolerates(
     if record.snapshot is not None:
         # It was there: a gateway that has lost its way to the provider is an outage.
         return error.foreign and patient
-    age = record.age + now - record.began
     maybe_gateway = error.foreign and record.rare.not_found < limits.foreign_not_found
-    return maybe_gateway or age < limits.not_found_seconds
+    return maybe_gateway or now - record.began < limits.not_found_seconds
 
 
 def tolerates_word(record: Record[T], word: str | int | None, limits: Limits) -> bool:

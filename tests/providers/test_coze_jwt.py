@@ -450,6 +450,18 @@ async def test_a_key_that_cannot_be_used_is_an_error_without_its_text(text: str)
 
 
 @pytest.mark.parametrize(
+    "line_break", [r"\n", r"\r\n", r"\\n", "\\n\n  "], ids=["n", "rn", "twice", "both"]
+)
+async def test_a_line_break_of_a_key_may_be_two_characters(pem: str, line_break: str) -> None:
+    """So it comes from an environment variable or a JSON file; the credentials are the same."""
+    server = _Server()
+    one_line = CozeJWT("1117", "key-1", pem.replace("\n", line_break), clock=server.clock)
+    await Coze(server, token=one_line).get_bot("1")
+    assert _claims(server.tokens[0], pem)["iss"] == "1117"
+    assert one_line.credential == CozeJWT("1117", "key-1", pem).credential
+
+
+@pytest.mark.parametrize(
     "options",
     [
         {"app_id": " 1117"},

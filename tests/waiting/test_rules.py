@@ -274,7 +274,7 @@ def test_a_good_answer_resets_both_budgets() -> None:
 
 
 OWN, PAGE = NotFound("no such chat", status=404), NotFound("<html>", status=404, foreign=True)
-# How old the task was when the wait began, how its looks failed after 1 s (None for an answer),
+# How old a task is by its reference, how its looks failed after 1 s (None for an answer),
 # how the next one fails and when, and if that is tolerated.
 NOT_FOUND: dict[str, tuple[float, Sequence[Exception | None], NotFound, float, bool]] = {
     "at once": (0, [], OWN, 0.0, True),
@@ -282,9 +282,8 @@ NOT_FOUND: dict[str, tuple[float, Sequence[Exception | None], NotFound, float, b
     "at its end": (0, [], OWN, 10.0, False),
     "later": (0, [], OWN, 60.0, False),
     "in the grace after another failure": (0, [DOWN], OWN, 9.0, True),
-    "in the grace of a young task": (5, [], OWN, 4.9, True),
-    "after the grace of a young task": (5, [], OWN, 5.0, False),
-    "an old task": (3600, [], OWN, 0.0, False),
+    "in the grace, whatever its reference says": (3600, [], OWN, 9.9, True),
+    "after the grace, whatever its reference says": (3600, [], OWN, 10.0, False),
     "after a good answer": (0, [None], OWN, 1.0, False),
     "a gateway": (0, [], PAGE, 60.0, True),
     "a gateway three times in a row": (0, [PAGE, PAGE], PAGE, 60.0, False),

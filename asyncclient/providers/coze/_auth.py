@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,6 +28,8 @@ from asyncclient.errors import RateLimited, ServerError, TransportError
 from asyncclient.providers._reading import as_int
 from asyncclient.providers.coze._endpoints import GET_TOKEN, Token, headers_of
 
+_LINE_BREAK = re.compile(r"(\\+r)?\\+n\s*")  # as text; no PEM has a backslash
+
 
 class CozeJWT:
     """Credentials of a Coze service app (page `oauth_jwt`): signs its own way to short tokens.
@@ -38,7 +41,8 @@ class CozeJWT:
     Args:
         app_id: the app's id.
         key_id: the public key's fingerprint, as Coze shows it.
-        private_key: the private key, as the text of a PEM file.
+        private_key: the private key, as the text of a PEM file; its line breaks may be the two
+            characters backslash and n.
         duration_seconds: how long a token shall live, 1 to 86399. Default 900.
         account_id: for a token of another account of the organisation.
         scope: Coze's `scope` object, to narrow the token's rights.
@@ -68,7 +72,8 @@ class CozeJWT:
         if not 1 <= duration_seconds <= 86399:  # noqa: PLR2004  (page `oauth_jwt`)
             msg = f"duration_seconds={duration_seconds!r} must be 1 to 86399 seconds"
             raise ValueError(msg)
-        self._private_key = Secret(private_key)
+        # An environment variable or a JSON file may hold each line break as two characters.
+        self._private_key = Secret(_LINE_BREAK.sub("\n", private_key))
         self._duration = duration_seconds
         self._account_id = None if account_id is None else path_segment("account_id", account_id)
         if scope is not None:

@@ -61,14 +61,30 @@ CHAT_WORDS = Vocabulary(
     cancelled=("canceled", "cancelled"),
 )
 
+_REGION = (
+    "check the token or the app's key, and that base_url is its region (Coze.CN for coze.cn, "
+    "Coze.COM for coze.com: tokens, keys and ids of one are unknown in the other)"
+)
+# The open-source server wants its own site's cookie at each path that it does not have for tokens
+# (its backend/api/middleware/openapi_auth.go; coze-studio#1950).
+_REGION_OR_SERVER = (
+    f"{_REGION}. A self-hosted coze-studio also answers so where it does not have the endpoint: it "
+    "has none for the history of workflow runs, for resuming, for lists of bots and for copies"
+)
+
 # Page `coze_error_codes`, and codes seen outside of it.
 _ERRORS: dict[int, type[APIError]] = {
+    # The open-source server repeats the HTTP status (its backend/api/internal/httputil).
+    400: InvalidRequest,
+    401: AuthenticationFailed,
+    500: ServerError,
     4000: InvalidRequest,
     **dict.fromkeys((4001, 4002, 4005, 4006), NotFound),
     **dict.fromkeys((4003, 4004, 4007, 4010, 4012, 4014, 4015, 4016, 4021), InvalidRequest),
     4008: QuotaExceeded,  # the bot's daily allowance: waiting within a task does not help
     4009: RateLimited,  # the whole system is at its cap
-    **dict.fromkeys((4011, 4019, 4022), QuotaExceeded),
+    # 4028 is reported in coze-py#203.
+    **dict.fromkeys((4011, 4019, 4022, 4028), QuotaExceeded),
     4013: ServerError,  # the model's service failed
     4020: RateLimited,  # over the purchased requests a minute
     4100: AuthenticationFailed,
@@ -88,6 +104,7 @@ _ERRORS: dict[int, type[APIError]] = {
     **dict.fromkeys((6023, 777777776, 777777777), APIError),
 }
 _ADVICE_OF: dict[int, str] = {
+    **dict.fromkeys((401, 700012006), _REGION_OR_SERVER),
     6023: "the workflow ran out of its time: 10 minutes for run_workflow, 24 h for start_workflow",
     777777776: "a node of the workflow ran out of time: look at its settings",
     777777777: "somebody cancelled the run",
@@ -102,10 +119,7 @@ _OAUTH_ERRORS: dict[str, type[APIError]] = {
     "internal_error": ServerError,
 }
 _ADVICE: dict[type[APIError], str] = {
-    AuthenticationFailed: (
-        "check the token or the app's key, and that base_url is its region (Coze.CN for coze.cn, "
-        "Coze.COM for coze.com: tokens, keys and ids of one are unknown in the other)"
-    ),
+    AuthenticationFailed: _REGION,
     PermissionDenied: "check the token's permissions, and the plan of its account",
     NotFound: "check the id, that it is published, and that it is of this account and region",
     QuotaExceeded: "waiting does not help: look at the account's plan and balance",
