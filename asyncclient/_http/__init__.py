@@ -28,6 +28,7 @@ from asyncclient._http.refusal import (
     error_type as error_type,
     refusal_error as refusal_error,
     seconds_asked as seconds_asked,
+    unix_time_of as unix_time_of,
 )
 from asyncclient._http.repeat import (
     LONGEST_HINT as LONGEST_HINT,

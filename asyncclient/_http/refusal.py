@@ -120,9 +120,14 @@ def seconds_asked(response: Response) -> float | None:
     seconds = _number(text)
     if seconds is None:
         until = _unix_time(text)
-        now = _unix_time(headers.get("date")) or response.received
+        now = unix_time_of(response)
         seconds = until - now if until and now else None
     return None if seconds is None else max(0.0, seconds)
+
+
+def unix_time_of(response: Response) -> float:
+    """Return the Unix time of an answer: by its own `Date`, else by our clock; 0 without both."""
+    return _unix_time(response.headers.get("date")) or response.received
 
 
 def _number(text: str | None) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Callable
+from email.utils import formatdate
 from functools import partial
 from typing import Any, cast
 
@@ -40,7 +41,10 @@ class _Server:
     def __init__(
         self, *, lives: int = 900, absolute: bool = True, quoted: bool = False, latency: float = 0.0
     ) -> None:
-        self.now = _NOW
+        self.ahead = 0.0  # seconds by which the client's clock is ahead of the server's
+        self.dated = False
+        self.says: dict[str, object] = {}  # fields of the token's answer
+        self.began = anyio.current_time()
         self.lives = lives
         self.absolute = absolute
         self.quoted = quoted
@@ -51,8 +55,12 @@ class _Server:
         self.faults: list[Response] = []
         self.delays: list[float] = []
 
+    @property
+    def now(self) -> float:
+        return _NOW + anyio.current_time() - self.began
+
     def clock(self) -> float:
-        return self.now
+        return self.now + self.ahead
 
     async def exchange(self, request: Request, /) -> Response:
         is_token = request.target.endswith("/token")
@@ -69,7 +77,9 @@ class _Server:
             return self.faults.pop(0)
         expires = self.lives + (int(self.now) if self.absolute else 0)
         form = str if self.quoted else int
-        return reply({"access_token": f"tok-{number}", "expires_in": form(expires)})
+        headers = {"Date": formatdate(self.now, usegmt=True)} if self.dated else None
+        said = {"access_token": f"tok-{number}", "expires_in": form(expires)}
+        return reply(said | self.says, headers=headers)
 
     @property
     def bearers(self) -> list[str]:
@@ -138,7 +148,8 @@ async def test_the_signed_claims_are_those_that_coze_asks_for(pem: str) -> None:
         claims = _claims(request, pem)
         assert claims.keys() == {"iss", "aud", "iat", "exp", "jti"}
         assert f"https://{claims['aud']}" == region
-        assert (claims["iss"], claims["iat"]) == ("1117", int(_NOW))
+        # Our clock may be 30 s ahead of Coze's, which takes nothing from the future.
+        assert (claims["iss"], claims["iat"]) == ("1117", int(_NOW) - 30)
         assert _NOW < claims["exp"] <= _NOW + 3600
         assert len(claims["jti"].encode()) > 32
 
@@ -184,9 +195,12 @@ async def test_a_token_is_asked_for_as_the_page_says(
         (partial(_Server, quoted=True), 800, 880),
         # The margin is a tenth of the token's life, and at most a minute.
         (partial(_Server, lives=86_000), 86_000 - 61, 86_000 - 59),
-        (partial(_Server, lives=10), 8, 10),
+        (partial(_Server, lives=10), 8, 9.5),
+        # The whole life counts from the answer's arrival.
+        (partial(_Server, latency=300.0), 300 + 800, 300 + 880),
+        (partial(_Server, latency=300.0, absolute=False), 300 + 800, 300 + 880),
     ],
-    ids=["absolute", "relative", "in text", "long", "short"],
+    ids=["absolute", "relative", "in text", "long", "short", "slow", "slow, relative"],
 )
 async def test_a_token_is_kept_until_shortly_before_its_end(
     app: App, make: Callable[[], _Server], good: int, renewed: int
@@ -194,17 +208,61 @@ async def test_a_token_is_kept_until_shortly_before_its_end(
     """`expires_in` is a moment, or a duration, and is not added up wrongly either way."""
     coze, server = app(make())
     for moment in (0, good, renewed):
-        server.now = _NOW + moment
+        await anyio.sleep(max(0, server.began + moment - anyio.current_time()))
         await coze.get_bot("1")
     assert server.bearers == ["tok-1", "tok-1", "tok-2"]
 
 
-async def test_a_clock_that_runs_ahead_costs_requests_and_not_the_calls(app: App) -> None:
-    """A token that seems to have ended when it comes is used once, and fetched again next time."""
-    coze, server = app(_Server(lives=-100))
+_NO_LIVES: dict[str, object] = {
+    **{repr(life): int(_NOW) + life for life in (-100, 0, -(10**9))},
+    **{
+        repr(given): given
+        for given in (0, -1, "0", "-900", "soon", "", None, True, [900], {"a": 1})
+    },
+    **{repr(given): given for given in ("nan", "inf", "-inf", "1e999", 86_401, 999_999_999, 1e300)},
+    "of 2100": 4_102_444_800,
+    "400 digits": 10**400,
+    "400 digits in text": str(10**400),
+}
+
+
+@pytest.mark.parametrize("given", _NO_LIVES.values(), ids=_NO_LIVES)
+async def test_a_life_that_cannot_be_is_not_known(app: App, given: object) -> None:
+    """A token that is over when it comes, or never, is used until it is refused."""
+    coze, server = app()
+    server.says = {"expires_in": given}
+    for _ in range(3):
+        await coze.get_bot("1")
+        await anyio.sleep(86_400)
+    server.refused.add("Bearer tok-1")
     await coze.get_bot("1")
+    assert server.bearers == [*["tok-1"] * 4, "tok-2"]
+
+
+@pytest.mark.parametrize("ahead", [1200.0, -1200.0, 1e9, -1e9], ids=repr)
+@pytest.mark.parametrize("dated", [True, False], ids=["dated", "undated"])
+async def test_a_wrong_clock_costs_no_token_a_request(
+    app: App, ahead: float, *, dated: bool
+) -> None:
+    """The answer's own `Date` says how long a token lives; without one a refusal ends it."""
+    coze, server = app()
+    server.ahead, server.dated = ahead, dated
+    for moment in (0, 100, 700):
+        await anyio.sleep(moment)
+        await coze.get_bot("1")
+    assert server.bearers == ["tok-1"] * 3
+    await anyio.sleep(80)
+    server.refused.add("Bearer tok-1")
     await coze.get_bot("1")
-    assert server.bearers == ["tok-1", "tok-2"]
+    assert server.bearers[3:] == (["tok-2"] if dated else ["tok-1", "tok-2"])
+
+
+async def test_a_clock_that_jumps_ends_no_token(app: App) -> None:
+    """What counts is the loop's clock: the machine's may be set while a token is in use."""
+    coze, server = app()
+    for server.ahead in (0.0, 1e6, -1e6):
+        await coze.get_bot("1")
+    assert server.bearers == ["tok-1"] * 3
 
 
 # --- many requests at once ----------------------------------------------------------------------
@@ -235,7 +293,7 @@ async def test_a_hundred_requests_fetch_one_new_token(
     """The old one serves while it is good, but for one request; late refusals cost no new one."""
     coze, server = app(_Server(latency=0.5))
     await coze.get_bot("1")
-    server.now = _NOW + moment
+    await anyio.sleep(moment)
     if is_refused:
         server.refused.add("Bearer tok-1")
     await _hundred_requests(coze)
@@ -365,11 +423,11 @@ async def test_the_token_endpoints_own_refusals_are_read(
 @pytest.mark.parametrize(
     "body",
     [
-        {"access_token": "czs_s3cret", "expires_in": None},
-        {"access_token": "czs_s3cret", "expires_in": "soon"},
         {"access_token": ["czs_s3cret"], "expires_in": 900},
+        {"access_token": None, "token": "czs_s3cret", "expires_in": 900},
+        {"data": {"access_token": "czs_s3cret", "expires_in": 900}},
     ],
-    ids=["no expiry", "expiry in words", "token in a list"],
+    ids=["token in a list", "null", "token in another place"],
 )
 async def test_a_token_in_an_unexpected_answer_is_not_shown(app: App, body: object) -> None:
     """An answer of another shape than declared is an error that shows nothing of the token."""
@@ -406,7 +464,7 @@ async def test_an_early_renewal_that_fails_costs_nothing(app: App) -> None:
     """Renewing early is for this: a token that is still good serves while its endpoint is down."""
     coze, server = app()
     await coze.get_bot("1")
-    server.now = _NOW + 880
+    await anyio.sleep(850)
     server.faults = [reply("", status=503)] * 99
     await coze.get_bot("1")
     assert server.bearers == ["tok-1", "tok-1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 import time
 import uuid
@@ -25,7 +26,6 @@ from asyncclient._http import (
     path_segment,
 )
 from asyncclient.errors import RateLimited, ServerError, TransportError
-from asyncclient.providers._reading import as_int
 from asyncclient.providers.coze._endpoints import GET_TOKEN, Token, headers_of
 
 _LINE_BREAK = re.compile(r"(\\+r)?\\+n\s*")  # as text; no PEM has a backslash
@@ -46,7 +46,7 @@ class CozeJWT:
         duration_seconds: how long a token shall live, 1 to 86399. Default 900.
         account_id: for a token of another account of the organisation.
         scope: Coze's `scope` object, to narrow the token's rights.
-        clock: Unix time in seconds; for tests.
+        clock: Unix time in seconds; for tests. It dates what is signed, and measures no duration.
 
     Raises:
         TypeError, ValueError: an argument cannot be.
@@ -61,7 +61,7 @@ class CozeJWT:
         duration_seconds: int = 900,
         account_id: str | None = None,
         scope: Mapping[str, object] | None = None,
-        clock: Callable[[], float] = time.time,  # noqa: TID251  (JWTs and `expires_in` are wall-clock times)
+        clock: Callable[[], float] = time.time,  # noqa: TID251  (a JWT is dated)
     ) -> None:
         self._app_id = id_text("app_id", app_id)
         self._key_id = id_text("key_id", key_id)
@@ -124,7 +124,7 @@ class CozeJWT:
             {
                 "iss": self._app_id,
                 "aud": audience,
-                "iat": now,
+                "iat": now - _CLOCKS_DIFFER,
                 "exp": now + 600,
                 "jti": f"{uuid.uuid4().hex}{uuid.uuid4().hex}",
             }
@@ -150,12 +150,33 @@ class CozeJWT:
         return f"<CozeJWT app {self._app_id}, key {self._key_id}>"
 
 
-# More than thirty years: a moment, never how long a token lives.
+# Seconds by which our clock may be ahead of Coze's: what is signed must not be of the future.
+_CLOCKS_DIFFER = 30
+# Seconds: more than thirty years are a moment, never how long a token lives.
 _NO_DURATION = 1_000_000_000
+_LONGEST_LIFE = 86_400  # seconds (page `oauth_jwt`)
+
+
+def _life(token: Token, now: float) -> float:
+    """Return for how many seconds a token is good from its answer on; infinite when not known.
+
+    `expires_in` is an absolute Unix time here (page `oauth_jwt`, sample 1721135859), against its
+    name; a small number can only be a duration. It is not known where the two clocks disagree.
+    """
+    given = token.expires_in
+    if not isinstance(given, int | float | str) or isinstance(given, bool):
+        return math.inf
+    try:
+        life = float(given)
+    except (ValueError, OverflowError):
+        return math.inf
+    if life > _NO_DURATION:
+        life -= token.answered or now
+    return life if 0 < life <= _LONGEST_LIFE else math.inf
 
 
 class _Grant:
-    """The token in use at one base URL."""
+    """The token in use at one base URL; `expires` is on the loop's clock."""
 
     __slots__ = ("expires", "lock", "margin", "token")
 
@@ -178,28 +199,25 @@ class _JWTSource:
 
     async def __call__(self) -> str:
         grant = self._grant
-        left = grant.expires - self._clock()
+        left = grant.expires - anyio.current_time()
         if grant.token is not None and left > grant.margin:
             return grant.token
         if grant.token is not None and left > 0 and grant.lock.locked():
             return grant.token  # still good, and its successor is on its way
         async with grant.lock:
-            if grant.token is not None and grant.expires - self._clock() > grant.margin:
+            if grant.token is not None and grant.expires - anyio.current_time() > grant.margin:
                 return grant.token
             try:
                 fetched = await self._fetch()
             except (TransportError, ServerError, RateLimited):
-                left = grant.expires - self._clock()
+                left = grant.expires - anyio.current_time()
                 if grant.token is None or left <= 0:
                     raise
                 grant.margin = left / 2  # still good: the next try comes when half of that is gone
                 return grant.token
-            now = self._clock()
-            # `expires_in` is an absolute Unix time here (page `oauth_jwt`, sample 1721135859),
-            # against its name; a small number can only be a duration.
-            expires_in = as_int(fetched.expires_in) or 0
-            grant.expires = expires_in if expires_in > _NO_DURATION else now + expires_in
-            grant.margin = min(60.0, max(0.0, grant.expires - now) / 10)
+            life = _life(fetched, self._clock())
+            grant.expires = anyio.current_time() + life
+            grant.margin = min(60.0, life / 10)
             grant.token = fetched.access_token
             return grant.token
 

@@ -9,7 +9,15 @@ from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
-from asyncclient._http import Endpoint, Response, Secret, decode, error_type, refusal_error
+from asyncclient._http import (
+    Endpoint,
+    Response,
+    Secret,
+    decode,
+    error_type,
+    refusal_error,
+    unix_time_of,
+)
 from asyncclient._state import Vocabulary
 from asyncclient.errors import (
     APIError,
@@ -271,7 +279,10 @@ class Token(msgspec.Struct):
     """An access token; never shown."""
 
     access_token: str
-    expires_in: int | str
+    expires_in: object = None
+    answered: float = (
+        0.0  # Unix time of the answer, by the server's clock if it says so; 0: unknown
+    )
 
     def __repr__(self) -> str:
         return "<Token>"
@@ -290,9 +301,8 @@ def _read_token(response: Response) -> Token:
     except DecodeError as error:
         reason = error.path or "not JSON"
     else:
-        if as_int(token.expires_in) is not None:
-            return token
-        reason = "$.expires_in"
+        token.answered = unix_time_of(response)
+        return token
     # Without the excerpt, the cause and the context, which may hold the token.
     raise DecodeError(
         f"{name}: HTTP {response.status} with an unexpected body ({reason})",
