@@ -35,20 +35,21 @@ FLOOD = 100_000_000
 Operation: TypeAlias = Literal["start", "poll", "wait", "list"]
 OPERATIONS: tuple[Operation, ...] = ("start", "poll", "wait", "list")
 
+# Named as its fault, but for the last two.
 Place: TypeAlias = Literal[
     "unknown name",
     "unknown name at first",
-    "no listener",
-    "no listener at first",
-    "full queue",
+    "connection refused",
+    "connection refused at first",
+    "connection not taken",
+    "certificate for another name",
+    "certificate that has expired",
+    "certificate of an unknown authority",
     "no TLS",
     "good certificate",
-    "certificate for another name",
-    "expired certificate",
-    "certificate of a stranger",
 ]
 # Where requests do arrive, at last.
-GOOD_PLACES = (None, "unknown name at first", "no listener at first", "good certificate")
+GOOD_PLACES = (None, "unknown name at first", "connection refused at first", "good certificate")
 
 
 @dataclass(frozen=True)
@@ -205,9 +206,20 @@ def spoilt(
     return meet
 
 
-def refusal(status: str, body: bytes = b"", headers: str = "Content-Type: text/html") -> OnRequest:
-    """Answer in the provider's place."""
-    return lambda exchange: exchange.link.send(answer_of(status, headers, body, len(body)))
+def packed(spoil: Callable[[bytes], bytes]) -> OnRequest:
+    """Send the provider's answer packed, then spoilt."""
+    return spoilt(lambda body: spoil(gzip.compress(body)), headers=GZIP)
+
+
+def page(status: str) -> OnRequest:
+    """Send a gateway's page instead of the provider's answer."""
+    body = PAGE % status[:3].encode()
+    return spoilt(lambda _: body, status=status, headers="Content-Type: text/html")
+
+
+def refusal(status: str, headers: str = "Content-Type: text/html") -> OnRequest:
+    """Answer in the provider's place, without a body."""
+    return lambda exchange: exchange.link.send(answer_of(status, headers, b"", 0))
 
 
 def answer_of(status: str, headers: str, body: bytes, promised: int) -> bytes:
@@ -219,7 +231,7 @@ def answer_of(status: str, headers: str, body: bytes, promised: int) -> bytes:
 async def redirect(exchange: Exchange) -> None:
     """Send the client to another origin, where the same proxy would see it come."""
     location = f"Location: http://localhost:{exchange.proxy.port}/elsewhere"
-    await refusal("307 Temporary Redirect", headers=location)(exchange)
+    await refusal("307 Temporary Redirect", location)(exchange)
 
 
 def first_half(body: bytes) -> bytes:
@@ -259,51 +271,61 @@ def flood(name: str, start: bytes, block: bytes, what: str = "") -> Fault:
     return Fault(name, meet, what, most_offered=FLOOD // 10)
 
 
+def at(place: Place, what: str = "", takes: Literal["", "connect_timeout"] = "") -> Fault:
+    """Send the client to a place."""
+    return Fault(place, what=what, place=place, takes=takes)
+
+
+def handshake(name: str, on_connect: OnConnect) -> Fault:
+    """Spoil the handshake of TLS."""
+    takes: Literal["", "connect_timeout"] = "connect_timeout" if on_connect is never_answers else ""
+    return Fault(f"handshake {name}", place="no TLS", on_connect=on_connect, takes=takes)
+
+
+def kept(name: str, first: OnRequest) -> Fault:
+    """Spoil a kept connection after an earlier request."""
+    return Fault(f"{name} while idle", kept=first)
+
+
+def lost(name: str, how: How, first: OnRequest | None = None) -> Fault:
+    """Lose the request; `first` is what an earlier one meets, whose connection is kept."""
+    return Fault(name, lose(how), kept=first, passed_on=False)
+
+
+def refused(name: str, *answer: str, what: str = "") -> Fault:
+    """Answer in the provider's place, by a status and headers."""
+    return Fault(name, refusal(*answer), what, passed_on=False)
+
+
 def stalled(name: str, on_request: OnRequest, what: str = "") -> Fault:
     """Never come to the end of the answer."""
     return Fault(name, on_request, what, takes="request_timeout")
 
 
 CLOSED = cuts("closed", "close")
+ELSEWHERE = "to another origin, which would get the credential"
+IN_PART = "after 40 bytes of it"
 
 TABLE: dict[str, tuple[Fault, ...]] = {
     "No connection": (
-        Fault("unknown name", what="for ever", place="unknown name"),
-        Fault(
-            "unknown name at first",
-            what="found from the second try on",
-            place="unknown name at first",
-        ),
-        Fault("connection refused", what="the port stays closed", place="no listener"),
-        Fault(
-            "connection refused at first",
-            what="somebody listens from the second try on",
-            place="no listener at first",
-        ),
-        Fault(
-            "connection not taken",
-            what="the queue of connections is full, for ever",
-            place="full queue",
-            takes="connect_timeout",
-        ),
+        at("unknown name", "for ever"),
+        at("unknown name at first", "found from the second try on"),
+        at("connection refused", "the port stays closed"),
+        at("connection refused at first", "somebody listens from the second try on"),
+        at("connection not taken", "the queue of connections is full, for ever", "connect_timeout"),
         Fault("accepted, then closed", on_connect=ends_after(0, "close")),
         Fault("accepted, then reset", on_connect=ends_after(0, "reset")),
         Fault("accepted, then silent", on_connect=never_answers, takes="request_timeout"),
     ),
     "TLS": (
-        Fault("certificate for another name", place="certificate for another name"),
-        Fault("certificate that has expired", place="expired certificate"),
-        Fault("certificate of an unknown authority", place="certificate of a stranger"),
+        at("certificate for another name"),
+        at("certificate that has expired"),
+        at("certificate of an unknown authority"),
         Fault("plain http on a TLS port", place="no TLS"),
-        Fault("handshake closed", place="no TLS", on_connect=ends_after(40, "close")),
-        Fault("handshake reset", place="no TLS", on_connect=ends_after(40, "reset")),
-        Fault("handshake answered with an alert", place="no TLS", on_connect=alerts_handshake),
-        Fault(
-            "handshake not answered",
-            place="no TLS",
-            on_connect=never_answers,
-            takes="connect_timeout",
-        ),
+        handshake("closed", ends_after(40, "close")),
+        handshake("reset", ends_after(40, "reset")),
+        handshake("answered with an alert", alerts_handshake),
+        handshake("not answered", never_answers),
         Fault(
             "TLS cut inside the body",
             cut("inside the body", "drop"),
@@ -312,42 +334,22 @@ TABLE: dict[str, tuple[Fault, ...]] = {
         ),
     ),
     "The request is lost": (
-        Fault(
-            "closed inside the request",
-            what="after 40 bytes of it",
-            on_connect=ends_after(40, "close"),
-        ),
-        Fault(
-            "reset inside the request",
-            what="after 40 bytes of it",
-            on_connect=ends_after(40, "reset"),
-        ),
-        Fault("request lost, closed", lose("close"), passed_on=False),
-        Fault("request lost, reset", lose("reset"), passed_on=False),
-        Fault(
-            "closed at the reuse of a kept connection",
-            lose("close"),
-            kept=all_is_well,
-            passed_on=False,
-        ),
-        Fault(
-            "reset at the reuse of a kept connection",
-            lose("reset"),
-            kept=all_is_well,
-            passed_on=False,
-        ),
+        Fault("closed inside the request", None, IN_PART, on_connect=ends_after(40, "close")),
+        Fault("reset inside the request", None, IN_PART, on_connect=ends_after(40, "reset")),
+        lost("request lost, closed", "close"),
+        lost("request lost, reset", "reset"),
+        lost("closed at the reuse of a kept connection", "close", all_is_well),
+        lost("reset at the reuse of a kept connection", "reset", all_is_well),
     ),
     "A kept connection": (
-        Fault("closed while idle", kept=cut("after the body", "close")),
-        Fault("reset while idle", kept=cut("after the body", "reset")),
-        Fault("garbage while idle", kept=then_garbage),
+        kept("closed", cut("after the body", "close")),
+        kept("reset", cut("after the body", "reset")),
+        kept("garbage", then_garbage),
     ),
     "The answer is cut": (
         CLOSED[0],
         Fault(
-            "closed before the head, a second later",
-            lost_after_a_while,
-            "as a balancer that gives up",
+            f"{CLOSED[0].name}, a second later", lost_after_a_while, "as a balancer that gives up"
         ),
         *CLOSED[1:],
         *cuts("reset", "reset"),
@@ -384,16 +386,10 @@ TABLE: dict[str, tuple[Fault, ...]] = {
     ),
     "The answer cannot be read": (
         Fault("gzip that is none", spoilt(headers=GZIP)),
-        Fault(
-            "gzip broken at its beginning",
-            spoilt(lambda body: gzip.compress(body)[:10] + b"\xff" * 20, headers=GZIP),
-        ),
-        Fault(
-            "gzip with a wrong checksum",
-            spoilt(lambda body: gzip.compress(body)[:-8] + bytes(8), headers=GZIP),
-        ),
-        Fault("half of a gzip", spoilt(lambda body: first_half(gzip.compress(body)), headers=GZIP)),
-        Fault("good gzip", spoilt(gzip.compress, headers=GZIP)),
+        Fault("gzip broken at its beginning", packed(lambda sent: sent[:10] + b"\xff" * 20)),
+        Fault("gzip with a wrong checksum", packed(lambda sent: sent[:-8] + bytes(8))),
+        Fault("half of a gzip", packed(first_half)),
+        Fault("good gzip", packed(lambda sent: sent)),
         Fault("200 without a body", spoilt(lambda _: b"")),
         Fault("204", spoilt(lambda _: b"", status="204 No Content")),
         Fault("200 with a page", spoilt(lambda _: PAGE % b"Welcome"), "HTML of a gateway"),
@@ -412,36 +408,14 @@ TABLE: dict[str, tuple[Fault, ...]] = {
     ),
     "The answer is a refusal, or no answer at all": (
         Fault("500", spoilt(lambda _: b"{}", status="500 Internal Server Error")),
-        Fault(
-            "502 with a page",
-            spoilt(
-                lambda _: PAGE % b"502", status="502 Bad Gateway", headers="Content-Type: text/html"
-            ),
-        ),
-        Fault("503", refusal("503 Service Unavailable", b"busy"), passed_on=False),
-        Fault(
-            "504 with a page",
-            spoilt(
-                lambda _: PAGE % b"504",
-                status="504 Gateway Time-out",
-                headers="Content-Type: text/html",
-            ),
-        ),
-        Fault(
-            "429",
-            refusal("429 Too Many Requests", headers="Retry-After: 1"),
-            "`Retry-After: 1`",
-            passed_on=False,
-        ),
-        Fault("401", refusal("401 Unauthorized"), passed_on=False),
-        Fault("403", refusal("403 Forbidden"), passed_on=False),
-        Fault("404", refusal("404 Not Found"), "a wait tolerates it for 10 s", passed_on=False),
-        Fault(
-            "a redirect",
-            redirect,
-            "to another origin, which would get the credential",
-            passed_on=False,
-        ),
+        Fault("502 with a page", page("502 Bad Gateway")),
+        refused("503", "503 Service Unavailable"),
+        Fault("504 with a page", page("504 Gateway Time-out")),
+        refused("429", "429 Too Many Requests", "Retry-After: 1", what="`Retry-After: 1`"),
+        refused("401", "401 Unauthorized"),
+        refused("403", "403 Forbidden"),
+        refused("404", "404 Not Found", what="a wait tolerates it for 10 s"),
+        Fault("a redirect", redirect, ELSEWHERE, passed_on=False),
     ),
 }
 

@@ -100,8 +100,8 @@ def scene_loop() -> Names:
 CERTIFICATES: dict[Place | None, Callable[[], ssl.SSLContext]] = {
     "good certificate": certificate,
     "certificate for another name": lambda: certificate("example.com"),
-    "expired certificate": lambda: certificate(expired=True),
-    "certificate of a stranger": lambda: certificate(by="stranger"),
+    "certificate that has expired": lambda: certificate(expired=True),
+    "certificate of an unknown authority": lambda: certificate(by="stranger"),
 }
 
 
@@ -176,7 +176,7 @@ async def set_scene(fault: Fault, provider: Provider, stack: AsyncExitStack) -> 
     port = port_of(sim.coze_url if provider == "coze" else sim.copyai_url)
     proxy = FaultProxy(port, CERTIFICATES.get(fault.place, lambda: None)())
     stack.push_async_callback(proxy.close)
-    if fault.place not in {"no listener", "no listener at first"}:
+    if fault.place not in {"connection refused", "connection refused at first"}:
         await proxy.listen()
     origin = proxy.origin
     match fault.place:
@@ -185,7 +185,7 @@ async def set_scene(fault: Fault, provider: Provider, stack: AsyncExitStack) -> 
             loop = asyncio.get_running_loop()
             assert isinstance(loop, Names)
             loop.misses = 1 if fault.place == "unknown name at first" else math.inf
-        case "full queue":
+        case "connection not taken":
             origin = stack.enter_context(full_queue())
         case "no TLS":
             origin = origin.replace("http:", "https:")
@@ -280,7 +280,7 @@ async def observe(fault: Fault, operation: Operation, provider: Provider) -> Obs
 async def end_of(doing: Awaitable[object], fault: Fault, proxy: FaultProxy) -> Exception | None:
     """Return how an operation ends: its error, or None for a good answer."""
     async with asyncio.TaskGroup() as group:
-        if fault.place == "no listener at first":
+        if fault.place == "connection refused at first":
             group.create_task(listen_soon(proxy))
         try:
             await doing
