@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import anyio
 import pytest
@@ -21,10 +20,6 @@ from asyncclient.providers.copyai import CopyAI
 from asyncclient.testing import ScriptedTransport, reply
 from asyncclient.testing.pytest_plugin import virtual_time
 from tests.many.service import gaps
-
-if TYPE_CHECKING:
-    from asyncclient import SessionPool
-    from tests.sockets.conftest import Peer, Serve
 
 pytestmark = virtual_time
 
@@ -104,14 +99,6 @@ async def test_repeats_share_a_budget_of_time() -> None:
     assert len(slow.requests) == 2  # the first one's own time does not count
 
 
-async def test_a_hint_is_obeyed() -> None:
-    """A provider's `Retry-After` is waited for, and at most a tenth longer."""
-    transport = ScriptedTransport([status(429, retry_after="7"), RUN])
-    await copyai(transport).get_workflow_run("W", "R")
-    (gap,) = gaps(transport.times)
-    assert 7 <= gap <= 7.7
-
-
 # --- starts -----------------------------------------------------------------------------------
 
 STARTS: dict[str, tuple[Response | Exception, int, bool]] = {
@@ -179,27 +166,3 @@ async def test_a_programming_error_is_not_repeated() -> None:
     with pytest.raises(KeyError):
         await copyai(transport).get_workflow_run("W", "R")
     assert len(transport.requests) == 1
-
-
-# --- the same over sockets --------------------------------------------------------------------
-
-
-async def test_a_get_survives_a_bad_minute_of_a_server(serve: Serve, pool: SessionPool) -> None:
-    """Over real sockets a GET outlives a reset, garbage and a gateway's page, in this order."""
-
-    async def bad_minute(peer: Peer) -> None:
-        await peer.asked()
-        if peer.number <= 2:  # aiohttp itself asks once more after a reset
-            peer.reset()
-        elif peer.number == 3:
-            await peer.send(b"what?\r\n\r\n")
-        elif peer.number == 4:
-            await peer.answer(b"<html>", status="502 Bad Gateway")
-        else:
-            await peer.answer(RUN.body)
-
-    server = await serve(bad_minute)
-    client = CopyAI(pool, api_key="k", base_url=server.origin)
-    assert (await client.get_workflow_run("W", "R")).id == "R"
-    assert server.accepted == 5
-    assert 0 < anyio.current_time() <= 0.5 + 1 + 2

@@ -312,23 +312,6 @@ async def test_clients_and_credentials_are_not_pickled() -> None:
         assert token.encode() not in pickle.dumps(run.ref)
 
 
-async def test_a_bad_credential_is_neither_sent_nor_shown() -> None:
-    """A credential that no header can have is refused, from a source of tokens as well."""
-    token = f"{SECRETS['token']}\n"
-    transport = ScriptedTransport()
-
-    async def source() -> str:
-        return token
-
-    with pytest.raises(ValueError, match="api_key") as caught:
-        CopyAI(transport, api_key=token)
-    check_error(caught.value)
-    with pytest.raises(ValueError, match="token") as caught:
-        await Coze(transport, token=source).get_workflow_run("1", "2")
-    check_error(caught.value)
-    assert transport.requests == []
-
-
 async def test_a_failing_source_of_tokens_shows_no_other_token() -> None:
     """When a token is refused and its source then fails, the old token is not shown."""
     given: list[str] = []
