@@ -91,6 +91,7 @@ def assert_documented(docstring: str | None) -> None:
 
 # What only some users have, and what only some need.
 EXTRAS = {"click", "docket", "pytest", "rich"}
+ENGINES = {"opentelemetry", "docket", "redis", "procrastinate"}
 CLIENTS = {*EXTRAS, "aiohttp.web", "asyncclient.testing", "jwt"}
 
 
@@ -99,9 +100,9 @@ CLIENTS = {*EXTRAS, "aiohttp.web", "asyncclient.testing", "jwt"}
     [
         ("import asyncclient", CLIENTS | {"asyncclient.cli", "asyncclient.providers"}),
         ("import asyncclient.providers.coze, asyncclient.providers.copyai", CLIENTS),
-        ("import asyncclient.testing", EXTRAS),
+        ("import asyncclient.testing, asyncclient.integrations", EXTRAS | ENGINES),
     ],
-    ids=["root", "providers", "testing"],
+    ids=["root", "providers", "testing and integrations"],
 )
 def test_an_import_brings_no_more_than_it_needs(statement: str, absent: set[str]) -> None:
     """A module is imported where it is needed, and not before."""

@@ -20,15 +20,13 @@ import pytest
 
 from asyncclient import (
     Observation,
-    Schedule,
     SessionPool,
     TaskRef,
     TaskState,
     decode_ref,
     encode_ref,
+    wait_until_done,
 )
-from asyncclient._waiting import AskCaller, Polling, Record, Report, evidence, gaps_of
-from asyncclient._waiting.rules import Limits
 from asyncclient.cli import main
 from asyncclient.cli._exits import code_of, first_of, line_of
 from asyncclient.cli._output import clean
@@ -43,7 +41,7 @@ from asyncclient.errors import (
     TransportError,
 )
 from asyncclient.providers.coze import Coze
-from asyncclient.testing import ScriptedTransport, Simulator
+from asyncclient.testing import Simulator, run_virtual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -540,25 +538,21 @@ ENDS: dict[str, tuple[Observation[str] | Exception, str]] = {
 }
 
 
-def end_of(last: Observation[str] | Exception) -> Exception:
-    """Return the error of a wait of a minute whose last look saw that, or failed so."""
-    record: Record[object] = Record(
-        Coze(ScriptedTransport([]), token=TOKEN).task(decode_ref(NOWHERE)), 0.0
-    )
-    record.age = record.sent = 60.0
-    polling: Polling[Record[object]] = Polling(
-        Report("tests"), gaps_of(Schedule(), None), lambda width: width, Limits(wordless=0)
-    )
-    try:
-        step = (
-            polling.failed(record, last, 60.0)
-            if isinstance(last, Exception)
-            else polling.answered(record, last, 60.0)
-        )
-    except AsyncClientError as error:
-        return error
-    assert isinstance(step, AskCaller)
-    return evidence.blocked(record, 60.0)
+class Ended:
+    """A task whose every look ends so."""
+
+    key = "key"
+    kind = "coze.workflow_run"
+    ref = decode_ref(NOWHERE)
+
+    def __init__(self, last: Observation[str] | Exception) -> None:
+        self._last = last
+
+    async def observe(self) -> Observation[str]:
+        """See the end, or fail."""
+        if isinstance(self._last, Exception):
+            raise self._last
+        return self._last
 
 
 @pytest.mark.parametrize(("last", "advice"), ENDS.values(), ids=ENDS)
@@ -566,7 +560,9 @@ def test_each_end_of_a_wait_has_a_next_step_for_a_shell(
     last: Observation[str] | Exception, advice: str
 ) -> None:
     """The advice can be followed at a shell, also where the library advises a program otherwise."""
-    line = line_of(end_of(last))
+    with pytest.raises(AsyncClientError) as caught:
+        run_virtual(wait_until_done, Ended(last))
+    line = line_of(caught.value)
     assert advice in line
     assert re.search(PYTHON, line) is None
 

@@ -36,74 +36,61 @@ unchecked_from_bytes = cast("Callable[..., LearnedSchedule]", LearnedSchedule.fr
 
 @dataclass(frozen=True)
 class Law:
-    """How long tasks take: the share that has ended by an age, and the age of a share."""
+    """How long tasks take.
+
+    Args:
+        name: what it is called in the tests' ids.
+        age: from a share of the tasks to the age by which it has ended.
+    """
 
     name: str
-    ended: Callable[[float], float]
     age: Callable[[float], float]
 
     def __str__(self) -> str:
         return self.name
 
+    def ended(self, age: float) -> float:
+        """Return the share that has ended by an age, to a millionth."""
+        shares = range(1, 10**6)
+        return bisect_right(shares, age, key=lambda number: self.age(number / 10**6)) / 10**6
+
     def stretched(self, factor: float) -> Law:
         """Return the law of tasks that take `factor` times as long."""
-        return Law(
-            f"{self.name} times {factor:g}",
-            lambda age: self.ended(age / factor),
-            lambda share: self.age(share) * factor,
-        )
+        return Law(f"{self.name} times {factor:g}", lambda share: self.age(share) * factor)
 
 
 def lognormal(mean: float, sigma: float) -> Law:
     """Return a smooth law with one mode."""
     mu = math.log(mean) - sigma**2 / 2
-    return Law(
-        "lognormal",
-        lambda age: _normal.cdf((math.log(age) - mu) / sigma) if age > 0 else 0.0,
-        lambda share: math.exp(mu + sigma * _normal.inv_cdf(share)),
-    )
+    return Law("lognormal", lambda share: math.exp(mu + sigma * _normal.inv_cdf(share)))
 
 
 def weibull(shape: float, mean: float) -> Law:
     """Return a law whose hazard grows (shape over 1) or falls."""
     scale = mean / math.gamma(1 + 1 / shape)
-    return Law(
-        f"Weibull {shape:g}",
-        lambda age: -math.expm1(-((age / scale) ** shape)) if age > 0 else 0.0,
-        lambda share: scale * math.pow(-math.log1p(-share), 1 / shape),
-    )
+    return Law(f"Weibull {shape:g}", lambda share: scale * math.pow(-math.log1p(-share), 1 / shape))
 
 
 def pareto(alpha: float, mean: float) -> Law:
     """Return a law with a heavy tail, and nothing before its least age."""
     least = mean * (alpha - 1) / alpha
-    return Law(
-        "Pareto",
-        lambda age: 1 - math.pow(least / age, alpha) if age > least else 0.0,
-        lambda share: least * math.pow(1 - share, -1 / alpha),
-    )
+    return Law("Pareto", lambda share: least * math.pow(1 - share, -1 / alpha))
 
 
 def normal(mean: float, spread: float) -> Law:
     """Return a law of tasks that all take about the same time; `spread` is a share of it."""
-    law = NormalDist(mean, mean * spread)
-    return Law("narrow", law.cdf, law.inv_cdf)
+    return Law("narrow", NormalDist(mean, mean * spread).inv_cdf)
 
 
-def bimodal() -> Law:
-    """Return the law of tasks of which 70 % take 5 s and the others 120 s, ±15 %."""
-    short, long = NormalDist(5, 0.75), NormalDist(120, 18)
-    return Law(
-        "bimodal",
-        lambda age: 0.7 * short.cdf(age) + 0.3 * long.cdf(age),
-        lambda share: (
-            short.inv_cdf(share / 0.7) if share < 0.7 else long.inv_cdf((share - 0.7) / 0.3)
-        ),
-    )
+def bimodal(share: float) -> float:
+    """Return the age of a share of tasks of which 70 % take 5 s and the others 120 s, ±15 %."""
+    if share < 0.7:
+        return NormalDist(5, 0.75).inv_cdf(share / 0.7)
+    return NormalDist(120, 18).inv_cdf((share - 0.7) / 0.3) if share > 0.7 else 10.0
 
 
 LOGNORMAL = lognormal(30, 0.8)
-BIMODAL = bimodal()
+BIMODAL = Law("bimodal", bimodal)
 NARROW = normal(30, 0.03)
 THREE = (LOGNORMAL, NARROW, BIMODAL)
 LAWS = (*THREE, weibull(1.5, 30), weibull(0.7, 30), pareto(1.5, 30))
@@ -185,19 +172,13 @@ def learn(schedule: LearnedSchedule, law: Law, rng: Random, known: str, *, tasks
         follow(schedule, law.age(rng.uniform(1e-9, 1 - 1e-9)), rng, known)
 
 
-def sampled(law: Law, schedule: LearnedSchedule) -> LearnedSchedule:
-    """Let a schedule know exactly how long tasks of even shares of a law took."""
-    for task in range(450):
-        schedule.observe(law.age(task * 0.618034 % 1 + 1e-9))
-    return schedule
-
-
-def learned(law: Law, *, tasks: int = 400, seed: int = 1) -> LearnedSchedule:
-    """Return a schedule that knows exactly how long some tasks took."""
-    schedule = LearnedSchedule()
-    rng = Random(seed)
-    for _ in range(tasks):
-        schedule.observe(law.age(rng.uniform(1e-9, 1 - 1e-9)))
+def learned(
+    law: Law, *, tasks: int = 400, seed: int = 1, schedule: LearnedSchedule | None = None
+) -> LearnedSchedule:
+    """Return a schedule that knows exactly how long some tasks, of even shares of a law, took."""
+    schedule = schedule or LearnedSchedule()
+    for task in range(tasks):
+        schedule.observe(law.age((seed + task) * 0.618034 % 1 + 1e-9))
     return schedule
 
 
@@ -563,7 +544,7 @@ def test_known_durations_give_known_quantiles() -> None:
     """What is known exactly is given back, at every scale."""
     for factor in (0.01, 1.0, 100.0):
         law = LOGNORMAL.stretched(factor)
-        schedule = sampled(law, LearnedSchedule())
+        schedule = learned(law)
         for share in (0.1, 0.25, 0.5, 0.75, 0.9):
             assert schedule.quantile(share) == pytest.approx(law.age(share), rel=0.06)
 
@@ -669,7 +650,7 @@ def test_prices_may_come_and_go() -> None:
 )
 def test_it_says_what_learning_is_worth(law: Law, worth: float, regularity: float) -> None:
     """A fixed interval is best for a constant hazard, and the worse the plainer the modes are."""
-    schedule = sampled(law, LearnedSchedule(longest_gap=300))
+    schedule = learned(law, schedule=LearnedSchedule(longest_gap=300))
     found = schedule.efficiency()
     assert found is not None
     assert found.cost == pytest.approx(least_cost(law, 1.0, 300.0), rel=0.08)
