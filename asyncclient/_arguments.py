@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from asyncclient._text import shown, text_of, type_name
+
 Choice = TypeVar("Choice", bound=str)
 Function = TypeVar("Function", bound=Callable[..., object])
 
 # Characters. A provider's ids have some 40; two of this length, quoted, still fit into the 8000
 # octets of a request line that every server takes (RFC 9112, section 3).
 LONGEST_ID = 256
-_SHOWN = 80
 NO_LINE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and halves of letters
 
 
@@ -21,7 +22,7 @@ def text(name: str, value: object, advice: str = "") -> str:
     """Check an argument that must be a text, and return it; never show it, it may be secret."""
     if not isinstance(value, str):
         decode = ": decode it first" if isinstance(value, bytes | bytearray) else advice
-        msg = f"{name} must be a text, not {type(value).__name__}{decode}"
+        msg = f"{name} must be a text, not {type_name(value)}{decode}"
         raise TypeError(msg)
     return value
 
@@ -29,7 +30,7 @@ def text(name: str, value: object, advice: str = "") -> str:
 def text_line(name: str, value: object, what: str = "text") -> str:
     """Check a word or a name on one line, and return it."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    line = text(name, value, f": pass {shown(str(value))} if that is it" if is_number else "")
+    line = text(name, value, f": pass {shown(text_of(value))} if that is it" if is_number else "")
     if len(line) > LONGEST_ID:
         msg = f"{name} has {len(line)} characters, and no {what} has more than {LONGEST_ID}"
         raise ValueError(msg)
@@ -37,10 +38,12 @@ def text_line(name: str, value: object, what: str = "text") -> str:
         msg = f"{name} is empty: pass the {what}"
         raise ValueError(msg)
     if NO_LINE.search(line):
-        msg = f"{name}={line!r} has a line break or a control character: it is no {what}"
+        seen = shown(line, LONGEST_ID)
+        msg = f"{name}={seen} has a line break or a control character: it is no {what}"
         raise ValueError(msg)
     if line != line.strip():
-        msg = f"{name}={line!r} has spaces around it: pass {line.strip()!r}"
+        seen, good = shown(line, LONGEST_ID), shown(line.strip(), LONGEST_ID)
+        msg = f"{name}={seen} has spaces around it: pass {good}"
         raise ValueError(msg)
     return line
 
@@ -54,7 +57,7 @@ def id_text(name: str, value: object) -> str:
     """Check an id that travels in a path, a query or a body, and return it."""
     identity = text_line(name, value, "id")
     if identity in {".", ".."}:
-        msg = f"{name}={identity!r} is not an id: it would change the request's path"
+        msg = f"{name}={shown(identity)} is not an id: it would change the request's path"
         raise ValueError(msg)
     return identity
 
@@ -70,7 +73,7 @@ def whole_number(name: str, value: object, *, least: int) -> None:
         msg = f"{name} must be a whole number, not {shown(value)}"
         raise TypeError(msg)
     if value < least:
-        msg = f"{name}={value} must be {least} or more"
+        msg = f"{name}={shown(value)} must be {least} or more"
         raise ValueError(msg)
 
 
@@ -96,7 +99,7 @@ def number(
     if math.isnan(given) or too_small or (finite and math.isinf(given)):
         bounds = [] if above is None else [f"more than {above:g}{unit and f' {unit}'}"]
         bounds += ["finite"] if finite else []
-        msg = f"{name}={value!r} must be {' and '.join(bounds) or 'a number'}{advice}"
+        msg = f"{name}={shown(value)} must be {' and '.join(bounds) or 'a number'}{advice}"
         raise ValueError(msg)
     return given
 
@@ -110,7 +113,7 @@ def seconds(name: str, value: object) -> float:
 def optional_function(name: str, value: Function | None, of: str) -> Function | None:
     """Check a function that may be left out, and return it; None stays None."""
     if value is not None and not callable(value):
-        msg = f"{name} must be a function of {of}, not {type(value).__name__}"
+        msg = f"{name} must be a function of {of}, not {type_name(value)}"
         raise TypeError(msg)
     return value
 
@@ -126,13 +129,5 @@ def one_of(name: str, value: Choice, allowed: tuple[Choice, ...]) -> Choice:
 def mapping(name: str, value: object) -> None:
     """Check inputs given by name."""
     if not isinstance(value, Mapping):
-        msg = f"{name} must be a mapping of names to values, not {type(value).__name__}"
+        msg = f"{name} must be a mapping of names to values, not {type_name(value)}"
         raise TypeError(msg)
-
-
-def shown(value: object) -> str:
-    """Return what a caller passed as it would write it, cut to a length that fits a message."""
-    if isinstance(value, str | bytes | bytearray):
-        value = value[:_SHOWN]
-    shown = repr(value)
-    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from asyncclient._text import type_name
+
 
 def running_loop(
     owner: str, bound: asyncio.AbstractEventLoop | None, *, closed: bool
@@ -42,7 +44,7 @@ def failure_of(error: BaseException, what: str) -> Exception:
             raise error
         failure: Exception = ConnectionAbortedError(f"{what} was cancelled from inside")
     elif isinstance(error, StopIteration | StopAsyncIteration):
-        failure = RuntimeError(f"{what} raised {type(error).__name__}")
+        failure = RuntimeError(f"{what} raised {type_name(error)}")
     elif isinstance(error, Exception):
         return error
     else:

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import msgspec
 
+from asyncclient._text import shown, text_of, type_name
+
 T = TypeVar("T")
 
 REF_VERSION = 2  # 1 had no account
@@ -44,7 +46,8 @@ class TaskRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return hash((self.provider, self.kind, frozenset(self.ids.items())))
 
     def __str__(self) -> str:
-        return f"{self.provider} {self.kind} {'/'.join(self.ids.values())}"
+        ids = "/".join(text_of(each) for each in self.ids.values())
+        return f"{text_of(self.provider)} {text_of(self.kind)} {ids}"
 
 
 _ref_encoder = msgspec.json.Encoder()
@@ -63,7 +66,7 @@ def encode_ref(ref: object) -> str:
         TypeError: it is not a `TaskRef`.
     """
     if not isinstance(ref, TaskRef):
-        msg = f"encode_ref takes a TaskRef (a handle's .ref), not {type(ref).__name__}"
+        msg = f"encode_ref takes a TaskRef (a handle's .ref), not {type_name(ref)}"
         raise TypeError(msg)
     return _ref_encoder.encode(ref).decode()
 
@@ -98,7 +101,7 @@ def read_versioned(
 ) -> T:
     """Read JSON that another process wrote, and that says of which version it is."""
     if not isinstance(text, str | bytes):
-        msg = f"{reader} takes the text that {writer} wrote, not {type(text).__name__}"
+        msg = f"{reader} takes the text that {writer} wrote, not {type_name(text)}"
         raise TypeError(msg)
     try:
         found = _version_decoder.decode(text).get("v")
@@ -106,11 +109,13 @@ def read_versioned(
             return decoder.decode(text)
         reason = ""
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        found, reason = None, str(error)
+        found, reason = None, text_of(error)
     if reason:
         msg = f"not {what}: {reason}; pass the whole text that {writer} wrote"
     else:
-        msg = f"{what} of version {found!r}: this library reads version {versions[-1]}; {advice}"
+        msg = (
+            f"{what} of version {shown(found)}: this library reads version {versions[-1]}; {advice}"
+        )
     raise ValueError(msg)
 
 
@@ -141,6 +146,6 @@ def age_of(ref: TaskRef | None) -> float:
 def checked_ref(ref: object) -> TaskRef:
     """Return a reference, or raise an error that says what to pass."""
     if not isinstance(ref, TaskRef):
-        msg = f"task() takes a TaskRef, not {type(ref).__name__}: read a text with decode_ref first"
+        msg = f"task() takes a TaskRef, not {type_name(ref)}: read a text with decode_ref first"
         raise TypeError(msg)
     return ref

@@ -16,6 +16,7 @@ import backoff
 import msgspec
 
 from asyncclient._arguments import number
+from asyncclient._text import shown, type_name
 
 # The first gap is drawn from this share of `first` up to `first`: one random phase spreads a herd
 # as well as full jitter on every gap does (2,000 tasks at once: 53 against 62 polls in the worst
@@ -161,7 +162,7 @@ def checked_schedule(schedule: Pacing | None) -> Pacing:
     if schedule is None:
         return _DEFAULT
     if isinstance(schedule, type) or not callable(getattr(schedule, "delays", None)):
-        msg = f"schedule must be a Schedule, not {type(schedule).__name__}: try Schedule(first=...)"
+        msg = f"schedule must be a Schedule, not {type_name(schedule)}: try Schedule(first=...)"
         raise TypeError(msg)
     return schedule
 
@@ -172,6 +173,6 @@ _DEFAULT = Schedule()
 def checked_rng(rng: Random | None) -> Random | None:
     """Return a random generator or None, checked."""
     if rng is not None and not callable(getattr(rng, "uniform", None)):
-        msg = f"rng must be a random.Random, not {type(rng).__name__}: try random.Random({rng!r})"
+        msg = f"rng must be a random.Random, not {type_name(rng)}: try random.Random({shown(rng)})"
         raise TypeError(msg)
     return rng

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar, cast
 
 import msgspec
 
-from asyncclient._text import counted
+from asyncclient._text import counted, shown
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -81,7 +81,9 @@ class Vocabulary:
             for word in _words(given, state):
                 other = states.setdefault(word, state)
                 if other is not state:
-                    msg = f"the word {word!r} stands under both {other} and {state}: choose one"
+                    msg = (
+                        f"the word {shown(word)} stands under both {other} and {state}: choose one"
+                    )
                     raise ValueError(msg)
         for needed in (TaskState.SUCCEEDED, TaskState.FAILED):
             if needed not in states.values():
@@ -122,7 +124,7 @@ def _words(given: object, state: TaskState) -> Iterable[str | int]:
     words: list[object] = [given] if lone else [*cast("Iterable[object]", given)]
     for word in words:
         if not isinstance(word, str | int):
-            msg = f"{state}: a status word is a text or a number, not {word!r}"
+            msg = f"{state}: a status word is a text or a number, not {shown(word)}"
             raise TypeError(msg)
         if word == "":
             msg = f"{state}: an empty text is not a status word; leave it out"
@@ -155,6 +157,10 @@ class Snapshot(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return (
-            f"<Snapshot {self.state or 'unknown'} ({self.word!r}) "
+            f"<Snapshot {self.state or 'unknown'} ({shown(self.word)}) "
             f"after {counted(self.polls, 'poll')}, {self.elapsed:.1f} s>"
         )
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        # msgspec's own would show the answer, which may be long, and hold anything.
+        return [("state", self.state), ("word", self.word), ("polls", self.polls)]

@@ -10,6 +10,7 @@ import msgspec
 
 from asyncclient._ref import TaskRef
 from asyncclient._state import TaskState, Vocabulary
+from asyncclient._text import shown, text_of, type_name
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -44,6 +45,13 @@ class Observation(_Seen[T_co], frozen=True, kw_only=True):
     hint: float | None = None
     took: float | None = None
 
+    def __repr__(self) -> str:
+        return f"<Observation {self.state or 'unknown'} ({shown(self.word)})>"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        # msgspec's own would show the answer, which may be long, and hold anything.
+        return [("state", self.state), ("word", self.word)]
+
 
 class Task(Protocol[T_co]):
     """Anything that can be looked at until it ends. Every provider's handle is one.
@@ -75,9 +83,18 @@ class Task(Protocol[T_co]):
         ...  # pragma: no cover
 
 
+def trait(task: object, name: str) -> object:
+    """Return what a task may have; None where it has none, and where a property of it raises."""
+    try:
+        found: object = getattr(task, name, None)
+    except Exception:  # noqa: BLE001  (a caller's own task; it is as if it had none)
+        return None
+    return found
+
+
 def ref_of(task: object) -> TaskRef | None:
     """Return a task's portable reference, if it has one."""
-    ref: object = getattr(task, "ref", None)
+    ref = trait(task, "ref")
     return ref if isinstance(ref, TaskRef) else None
 
 
@@ -100,7 +117,7 @@ class PollingTask(msgspec.Struct, Generic[T_co], frozen=True, eq=False, weakref=
         answer = self.fetch()
         if not isawaitable(answer):
             msg = (
-                f"{self.kind}: fetch() returned {type(answer).__name__}, not an awaitable: "
+                f"{self.kind}: fetch() returned {type_name(answer)}, not an awaitable: "
                 "pass an async function of no arguments"
             )
             raise TypeError(msg)
@@ -123,7 +140,7 @@ class PollingTask(msgspec.Struct, Generic[T_co], frozen=True, eq=False, weakref=
         )
 
     def __repr__(self) -> str:
-        return f"<PollingTask {self.kind} {self.key!r}>"
+        return f"<PollingTask {self.kind} {shown(self.key)}>"
 
 
 def _found(find: Callable[[T], Found] | None, result: T) -> Found | None:
@@ -172,7 +189,7 @@ def polling_task(
     functions = (status, reason, progress, hint, duration)
     for name, function in zip(_FUNCTIONS, functions, strict=True):
         if not (callable(function) or (function is None and name != "status")):
-            kind_of = type(function).__name__
+            kind_of = type_name(function)
             msg = f"{name} must be a function from an answer to its {name}, not {kind_of}"
             raise TypeError(msg)
     return PollingTask(
@@ -180,7 +197,7 @@ def polling_task(
         vocabulary,
         status,
         fetch if key is None else key,
-        kind or str(getattr(fetch, "__qualname__", type(fetch).__name__)),
+        kind or text_of(getattr(fetch, "__qualname__", type(fetch).__name__)),
         reason,
         progress,
         hint,
@@ -198,11 +215,11 @@ def _check(fetch: object, vocabulary: object, key: object, transient: object) ->
         msg = "polling_task takes the async function itself, not a call of it: drop the '()'"
         raise TypeError(msg)
     if not callable(fetch):
-        msg = f"polling_task takes an async function of no arguments, not {type(fetch).__name__}"
+        msg = f"polling_task takes an async function of no arguments, not {type_name(fetch)}"
         raise TypeError(msg)
     for name, value, kind in (("vocabulary", vocabulary, Vocabulary), ("key", key, Hashable)):
         if not isinstance(value, kind):
-            msg = f"{name} must be a {kind.__name__}, not {type(value).__name__}"
+            msg = f"{name} must be a {kind.__name__}, not {type_name(value)}"
             raise TypeError(msg)
     kinds = cast("tuple[object, ...]", transient) if isinstance(transient, tuple) else (None,)
     if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):

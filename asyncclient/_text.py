@@ -1,8 +1,15 @@
-"""How numbers and counts are written in messages."""
+"""How numbers and counts are written in messages, and the texts of others: guarded, and cut."""
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import Callable
+
+# Characters of a provider's words, or of what a caller's object says of itself, in one message.
+LONGEST_TEXT = 500
+# The same for what is usually short: a status word, a code, an argument.
+LONGEST_WORD = 80
 
 
 def counted(number: int, thing: str) -> str:
@@ -13,3 +20,41 @@ def counted(number: int, thing: str) -> str:
 def plain(seconds: float) -> str:
     """Write seconds as a reader would, without exponents or needless digits."""
     return str(int(seconds)) if seconds == seconds // 1 < math.inf else f"{seconds:.3g}"
+
+
+def text_of(
+    value: object, longest: int = LONGEST_TEXT, *, make: Callable[[object], str] = str
+) -> str:
+    """Return the text of an object that is not ours, guarded and cut.
+
+    Args:
+        value: the object, whose own text may raise, or may fill megabytes.
+        longest: characters of it at most; a mark says that it was cut.
+        make: what makes the text.
+    """
+    if type(value) is str and make is str:
+        return value if len(value) <= longest else f"{value[:longest]}…"
+    text = _made(make, value, longest)
+    return f"<{type_name(value)} without a text>" if text is None else text
+
+
+def shown(value: object, longest: int = LONGEST_WORD) -> str:
+    """Return an object that is not ours as code would write it, guarded and cut as `text_of`."""
+    if type(value) is str or type(value) is bytes or type(value) is bytearray:
+        value = value[:longest]  # the mark comes all the same: of the quotes
+    return text_of(value, longest, make=repr)
+
+
+def type_name(value: object) -> str:
+    """Return the name of an object's class, guarded and cut as `text_of`."""
+    return _made(lambda one: type(one).__name__, value, LONGEST_WORD) or "object"
+
+
+def _made(make: Callable[[object], str], value: object, longest: int) -> str | None:
+    """Return a text; None where it cannot be made."""
+    try:
+        # As `str` itself does it: the text may be of a class of the caller's, too.
+        text = str.__getitem__(make(value), slice(longest + 1))
+    except (Exception, asyncio.CancelledError):  # noqa: BLE001  (of any class)
+        return None
+    return text if len(text) <= longest else f"{text[:longest]}…"

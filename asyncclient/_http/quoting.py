@@ -13,6 +13,7 @@ import msgspec
 
 from asyncclient._arguments import LONGEST_ID, id_text, text
 from asyncclient._http.message import Secret
+from asyncclient._text import shown, text_of, type_name
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PLAIN_ID = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_ID}}}")
@@ -61,6 +62,7 @@ def header_value(name: str, value: object) -> Secret:
 def base_of(base_url: object, *, allow_http: bool = False) -> tuple[str, str]:
     """Split a base URL into its origin and its path."""
     url = text("base_url", base_url)
+    seen = shown(url.partition("?")[0].partition("#")[0])  # a query may hold a key
     if "@" in url:
         msg = "base_url must not hold a user name or password: pass the token as an argument"
         raise ValueError(msg)
@@ -68,21 +70,21 @@ def base_of(base_url: object, *, allow_http: bool = False) -> tuple[str, str]:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        msg = f"base_url={url!r} is not a URL: {error}"
+        msg = f"base_url={seen} is not a URL: {text_of(error)}"
         raise ValueError(msg) from None
     good = host is not None and (_HOST.fullmatch(host) or ":" in host)
     if parts.scheme not in {"http", "https"} or not host or not good or _SPACE.search(url):
-        msg = f"base_url={url!r} is not an http(s) URL: pass one like 'https://api.example.com'"
+        msg = f"base_url={seen} is not an http(s) URL: pass one like 'https://api.example.com'"
         raise ValueError(msg)
     if not _URL_PATH.fullmatch(parts.path):
-        msg = f"base_url={url!r} has characters in its path that must be quoted, as %20"
+        msg = f"base_url={seen} has characters in its path that must be quoted, as %20"
         raise ValueError(msg)
     if parts.query or parts.fragment:
-        msg = f"base_url={url!r} must not have a query or a fragment"
+        msg = f"base_url={seen} must not have a query or a fragment"
         raise ValueError(msg)
     if parts.scheme == "http" and not allow_http and not is_loopback(host):
         msg = (
-            f"base_url={url!r} would send the credential in the clear: "
+            f"base_url={seen} would send the credential in the clear: "
             "use https, or pass allow_http=True if you mean it"
         )
         raise ValueError(msg)
@@ -108,7 +110,10 @@ def encode_argument(name: str, value: object) -> msgspec.Raw:
         plain: object = msgspec.to_builtins(value, builtin_types=[msgspec.Raw], enc_hook=_as_dict)
         encoded, finite = msgspec.json.encode(plain), _is_finite(plain)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        msg = f"{name} cannot be written as JSON: {error}; pass texts, numbers, lists and mappings"
+        msg = (
+            f"{name} cannot be written as JSON: {text_of(error)}; "
+            "pass texts, numbers, lists and mappings"
+        )
         raise TypeError(msg) from None
     if not finite:
         msg = f"{name}: NaN and infinity have no form in JSON: leave them out, or send a text"
@@ -130,5 +135,5 @@ def _is_finite(plain: object) -> bool:
 def _as_dict(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(cast("Mapping[object, object]", value))
-    msg = f"{type(value).__name__} has no form in JSON"
+    msg = f"{type_name(value)} has no form in JSON"
     raise TypeError(msg)

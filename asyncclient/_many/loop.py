@@ -184,12 +184,16 @@ class PollLoop:
     ) -> None:
         """Do what follows a look: end waits, or set when the next look is due."""
         counted = record.polls > polls_before  # else it broke off, and counts for nothing
-        if counted:
-            self._note_outcome(record, step, failure)
-        changed = change_between(before, record.snapshot)
-        if changed is not None:
-            _report.changed(record, changed)
-        self._settle(record, step, failure, answered=counted and not record.failures)
+        try:
+            if counted:
+                self._note_outcome(record, step, failure)
+            changed = change_between(before, record.snapshot)
+            if changed is not None:
+                _report.changed(record, changed)
+            self._settle(record, step, failure, answered=counted and not record.failures)
+        except Exception as error:  # noqa: BLE001  (an object of the caller's may raise anywhere)
+            for waiter in record.waiters:
+                self._deliver(waiter, None, copy_of_error(error))
 
     def _note_outcome(
         self, record: SharedRecord, step: Sleep | None, failure: Exception | None
@@ -307,8 +311,10 @@ class PollLoop:
             unseen=record.rare.unseen,
             why=record.why,
         )
-        self._leave(waiter, error)
-        waiter.receiver.put(done)
+        try:
+            self._leave(waiter, error)
+        finally:
+            waiter.receiver.put(done)
 
     def leave(self, waiter: Waiter) -> None:
         """Remove a waiter; nothing happens if its wait has ended."""

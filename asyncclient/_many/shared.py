@@ -15,6 +15,7 @@ from asyncclient._many.queue import Queue
 from asyncclient._ref import TaskRef, is_same_task, task_key
 from asyncclient._state import TaskState
 from asyncclient._task import Task, ref_of
+from asyncclient._text import shown, type_name
 from asyncclient._waiting import SAME_INSTANT, Record, TimeLimit, is_task, no_task
 
 if TYPE_CHECKING:
@@ -238,7 +239,7 @@ def key_of(task: Task[T]) -> Hashable:
     if key is None:
         return id(task)
     if not isinstance(key, Hashable):
-        msg = f"the key of {task!r} must be hashable, not {type(key).__name__}"
+        msg = f"the key of {shown(task)} must be hashable, not {type_name(key)}"
         raise TypeError(msg)
     return key
 
@@ -252,14 +253,29 @@ def _account_of(record: SharedRecord) -> Hashable:
 
 
 def copy_of_error(error: Exception) -> Exception:
-    """Return an error of its own for another waiter: notes and tracebacks are not shared."""
-    try:
-        other = copy.copy(error)
-    except Exception:  # noqa: BLE001  (a class that cannot be made of its own args)
-        other = type(error).__new__(type(error), *error.args)
-        vars(other).update(vars(error))
-    if hasattr(error, "__notes__"):
-        other.__notes__ = [*error.__notes__]
-    other.__cause__ = error.__cause__
-    other.__suppress_context__ = error.__suppress_context__
-    return other.with_traceback(error.__traceback__)
+    """Return an error of its own for another waiter: notes and tracebacks are not shared.
+
+    Where its class allows no copy at all, it is the same error.
+    """
+    for make in (copy.copy, _remade):
+        try:
+            other = make(error)
+            if other is error or type(other) is not type(error):
+                continue
+            other.args = error.args  # those of a class that changes them would be changed twice
+            if hasattr(error, "__notes__"):
+                other.__notes__ = [*error.__notes__]
+            other.__cause__, other.__context__ = error.__cause__, error.__context__
+            other.__suppress_context__ = error.__suppress_context__
+            return other.with_traceback(error.__traceback__)
+        except Exception:  # noqa: BLE001, S112  (of any class)
+            continue
+    return error
+
+
+def _remade(error: Exception) -> Exception:
+    """Return a copy that was made without the class's own `__new__` and `__init__`."""
+    built_in = next(kind for kind in type(error).__mro__ if kind.__module__ == "builtins")
+    made = cast("type[Exception]", built_in).__new__(type(error), *error.args)
+    vars(made).update(vars(error))
+    return made

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TypeVar
 
 from asyncclient._state import TaskState
-from asyncclient._text import counted, plain
+from asyncclient._text import counted, plain, shown, text_of, type_name
 from asyncclient._waiting.record import Record
 from asyncclient.errors import (
     AsyncClientError,
@@ -31,12 +32,14 @@ _ENDS: dict[TaskState | None, type[TaskError]] = {
 
 def with_evidence(error: E, record: Record[T], elapsed: float) -> E:
     """Give an error what is known of its task, and return it."""
-    if isinstance(error, AsyncClientError):
-        error.ref = record.ref
-        error.snapshot = record.snapshot
-        error.polls = record.polls
-        error.elapsed = elapsed
-        error.last_error = record.last_error
+    # A subclass of the caller's may refuse an attribute.
+    with suppress(Exception):
+        if isinstance(error, AsyncClientError):
+            error.ref = record.ref
+            error.snapshot = record.snapshot
+            error.polls = record.polls
+            error.elapsed = elapsed
+            error.last_error = record.last_error
     return error
 
 
@@ -48,7 +51,7 @@ def ended_badly(record: Record[T]) -> TaskError | None:
         return None
     was = "was " if kind is TaskCancelled else ""
     message = (
-        f"{record} {was}{snapshot.state} (status {snapshot.word!r})"
+        f"{record} {was}{snapshot.state} (status {shown(snapshot.word)})"
         f"{_because(snapshot.reason)}; {_polls_in(record, snapshot.elapsed)}"
     )
     error = kind(message, advice="the provider's answer is in .snapshot.result")
@@ -69,10 +72,11 @@ def forgotten(record: Record[T], error: NotFound, elapsed: float) -> TaskExpired
 
 def given_up(record: Record[T], error: E, elapsed: float) -> E:
     """Give the error of a look that ends the wait its evidence, and a note that says so."""
-    error.add_note(
-        f"while waiting for {record}: {_polls_in(record, elapsed)}, "
-        f"the last {record.failures} failed; the task itself may go on"
-    )
+    with suppress(Exception):  # as above; a frozen one takes no note
+        error.add_note(
+            f"while waiting for {record}: {_polls_in(record, elapsed)}, "
+            f"the last {record.failures} failed; the task itself may go on"
+        )
     return with_evidence(error, record, elapsed)
 
 
@@ -81,7 +85,7 @@ def blocked(record: Record[T], elapsed: float) -> TaskBlocked:
     snapshot = record.snapshot
     word, reason = (None, None) if snapshot is None else (snapshot.word, snapshot.reason)
     error = TaskBlocked(
-        f"{record} waits for its caller (status {word!r}){_because(reason)}",
+        f"{record} waits for its caller (status {shown(word)}){_because(reason)}",
         advice="answer it and wait again, or pass on_blocked=, an async function that answers it",
     )
     return with_evidence(error, record, elapsed)
@@ -98,7 +102,7 @@ def unknown_status(record: Record[T], elapsed: float) -> UnknownStatus:
         )
     else:
         error = UnknownStatus(
-            f"{record}: the status {word!r} is in no vocabulary",
+            f"{record}: the status {shown(word)} is in no vocabulary",
             advice='add the word to its vocabulary, or pass unknown="wait" to wait on',
         )
     return with_evidence(error, record, elapsed)
@@ -111,13 +115,13 @@ def out_of_time(
     status = "no answer yet"
     if record.snapshot is not None:
         state = record.snapshot.state or "unknown"
-        status = f"last status {record.snapshot.word!r} ({state})"
+        status = f"last status {shown(record.snapshot.word)} ({state})"
     parts = [f"{status}, {_polls_in(record, elapsed)}"]
     if record.rare.unknown_words:
-        words = ", ".join(repr(word) for word in record.rare.unknown_words)
+        words = ", ".join(shown(word) for word in record.rare.unknown_words)
         parts.append(f"words in no vocabulary: {words}")
     if record.last_error is not None:
-        name = type(record.last_error).__name__
+        name = type_name(record.last_error)
         parts.append(f"last failed poll: {name}: {_without_advice(record.last_error)}")
     if retry_after is not None:
         parts.append(f"the provider asks to wait {plain(retry_after)} s, more than remains")
@@ -136,8 +140,8 @@ def forget_frames(error: BaseException) -> None:
     """
     link: BaseException | None = error
     while link is not None and link.__traceback__ is not None:
-        link.__traceback__ = None
-        link = link.__cause__ or link.__context__
+        BaseException.with_traceback(link, None)  # a class of its own may refuse an attribute
+        link = link.__context__ if link.__cause__ is None else link.__cause__
 
 
 def _polls_in(record: Record[T], elapsed: float) -> str:
@@ -145,9 +149,11 @@ def _polls_in(record: Record[T], elapsed: float) -> str:
 
 
 def _because(reason: str | None) -> str:
-    return f": {reason}" if reason else ""
+    return f": {text_of(reason)}" if reason else ""
 
 
 def _without_advice(error: Exception) -> str:
     """Return what an error says, for the middle of another one's message."""
-    return error.text if isinstance(error, AsyncClientError) else str(error)
+    return text_of(
+        error, make=lambda one: one.text if isinstance(one, AsyncClientError) else str(one)
+    )

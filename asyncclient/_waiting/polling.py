@@ -13,6 +13,7 @@ from asyncclient._http import Answer, seconds_asked
 from asyncclient._schedule import Backoff
 from asyncclient._state import Snapshot, TaskState
 from asyncclient._task import Observation
+from asyncclient._text import shown, text_of, type_name
 from asyncclient._waiting import evidence, rules
 from asyncclient._waiting.gaps import Gaps
 from asyncclient._waiting.record import Record
@@ -146,16 +147,17 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
     An answer that one of our coroutines returned brings its bytes and the server's hint along.
     """
     if not isinstance(seen, Observation):
-        msg = f"{record}: observe() returned {type(seen).__name__}, not an Observation"
+        msg = f"{record}: observe() returned {type_name(seen)}, not an Observation"
         raise TypeError(msg)
     found = cast("Observation[T]", seen)
     state = found.state
     if _if_any(state, TaskState) is not state:
-        msg = f"{record}: observe() saw the state {state!r}, which is not a TaskState"
+        msg = f"{record}: observe() saw the state {shown(state)}, which is not a TaskState"
         raise TypeError(msg)
     extras = (found.reason, found.progress, found.demand, found.hint, found.took)
     response = found.result.response if isinstance(found.result, Answer) else None
-    if extras == _NO_EXTRAS and response is None and isinstance(found.word, str | None):
+    is_bare = all(each is None for each in extras) and response is None
+    if is_bare and (found.word is None or type(found.word) is str):
         return found
     raw, hint = found.raw, _number(found.hint)
     if response is not None:
@@ -164,10 +166,10 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
     no_reason = found.reason is None or state is TaskState.SUCCEEDED
     return Observation(
         state,
-        found.word if isinstance(found.word, str | int) else None,
+        _word(found.word),
         found.result,
         raw=raw,
-        reason=None if no_reason else str(found.reason),
+        reason=None if no_reason else text_of(found.reason),
         progress=_number(found.progress),
         demand=_if_any(found.demand, Hashable),
         hint=hint,
@@ -175,7 +177,13 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
     )
 
 
-_NO_EXTRAS = (None,) * 5
+def _word(value: object) -> str | int | None:
+    """Return a status word of the built-in class, since one of its own class may do anything."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bool):
+        return value
+    return int.__pos__(value) if isinstance(value, int) else None
 
 
 def _if_any(value: object, kind: type[object]) -> object:
@@ -183,7 +191,10 @@ def _if_any(value: object, kind: type[object]) -> object:
 
 
 def _number(value: object) -> float | None:
+    if not isinstance(value, int | float):
+        return None
+    number = int.__pos__(value) if isinstance(value, int) else float.__pos__(value)
     try:
-        return value if isinstance(value, int | float) and math.isfinite(value) else None
+        return number if math.isfinite(number) else None
     except OverflowError:  # a whole number that no float can hold
         return None

@@ -11,7 +11,8 @@ import msgspec
 
 from asyncclient._ref import TaskRef, age_of
 from asyncclient._state import Snapshot
-from asyncclient._task import Task, ref_of
+from asyncclient._task import Task, ref_of, trait
+from asyncclient._text import LONGEST_TEXT, shown, text_of, type_name
 
 T = TypeVar("T")
 
@@ -67,7 +68,8 @@ class Record(Generic[T]):
     @property
     def kind(self) -> str:
         """Which tasks are alike."""
-        return str(getattr(self.task, "kind", type(self.task).__name__))
+        kind = trait(self.task, "kind")
+        return type_name(self.task) if kind is None else text_of(kind)
 
     @property
     def weight(self) -> float:
@@ -91,11 +93,14 @@ class Record(Generic[T]):
         return self.failures == 1
 
     def __str__(self) -> str:
-        if self.ref is not None:
-            return str(self.ref)
+        ref = self.ref
+        if ref is not None:
+            return text_of(ref)
         # The default key of a task made of a function is that function: no reader knows it.
-        key: object = getattr(self.task, "key", None)
-        return self.kind if key is None or callable(key) else f"{self.kind} {key!r}"
+        key = trait(self.task, "key")
+        return (
+            self.kind if key is None or callable(key) else f"{self.kind} {shown(key, LONGEST_TEXT)}"
+        )
 
 
 def change_between(before: Snapshot[T] | None, after: Snapshot[T] | None) -> Snapshot[T] | None:

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from asyncclient._state import Snapshot
+from asyncclient._text import LONGEST_TEXT, LONGEST_WORD, shown, text_of, type_name
 from asyncclient._waiting.record import Record
 
 T = TypeVar("T")
@@ -64,7 +65,7 @@ class Report:
 
     Polls are logged at DEBUG, changes at INFO, the first fault of a row and unknown words at
     WARNING; errors that the caller gets are not logged. Each log record has `task`, and `word`,
-    `state`, `polls` and `error` where they are known.
+    `state`, `polls`, `error` (its name) and `failure` (the exception) where they are known.
     """
 
     def __init__(self, name: str) -> None:
@@ -92,10 +93,11 @@ class Report:
         """Report a good answer."""
         word = None if record.snapshot is None else record.snapshot.word
         if new_word:
-            text = "%s: status %r is in no vocabulary"
-            self._log.warning(text, record, word, extra=_fields(record))
+            text = "%s: status %s is in no vocabulary"
+            self._log.warning(text, str(record), shown(word), extra=_fields(record))
         if self._log.isEnabledFor(logging.DEBUG):
-            self._log.debug("%s: poll %d: %r", record, record.polls, word, extra=_fields(record))
+            text = "%s: poll %d: %s"
+            self._log.debug(text, str(record), record.polls, shown(word), extra=_fields(record))
         self._polled(record, seconds, None)
 
     def failed(
@@ -104,21 +106,23 @@ class Report:
         """Report a failed poll."""
         level = logging.WARNING if news else logging.DEBUG
         if tolerated and self._log.isEnabledFor(level):
-            fields = {**_fields(record), "error": type(error).__name__}
-            self._log.log(level, "%s: a poll failed: %r", record, error, extra=fields)
+            fields = {**_fields(record), "error": type_name(error), "failure": error}
+            said = shown(error, LONGEST_TEXT)
+            self._log.log(level, "%s: a poll failed: %s", str(record), said, extra=fields)
         self._polled(record, seconds, error)
 
     def changed(self, record: Record[T], snapshot: Snapshot[T]) -> None:
         """Report a change of state or progress."""
         if self._log.isEnabledFor(logging.INFO):
             fields = {**_fields(record), "snapshot": snapshot}
-            self._log.info("%s: %r", record, snapshot, extra=fields)
+            self._log.info("%s: %r", str(record), snapshot, extra=fields)
         self._report(record, lambda listener, memo: listener.changed(memo, record, snapshot))
 
     def not_cancelled(self, record: Record[T], error: BaseException) -> None:
         """Report that a remote task could not be cancelled on the way out."""
-        fields = {**_fields(record), "error": type(error).__name__}
-        self._log.warning("%s: could not cancel it: %r", record, error, extra=fields)
+        fields = {**_fields(record), "error": type_name(error)}
+        said = shown(error, LONGEST_TEXT)
+        self._log.warning("%s: could not cancel it: %s", str(record), said, extra=fields)
 
     def ended(self, record: Record[T], error: BaseException | None) -> None:
         """Report that a wait is over."""
@@ -142,15 +146,16 @@ class Report:
         """Log the error that is being handled, if it is the first of this listener."""
         if not any(other is listener for other in _faulty):
             _faulty.append(listener)
-            name = type(listener).__name__
+            name = type_name(listener)
             self._log.exception("%s, the listener of all waits, raised; they go on", name)
 
 
 def _fields(record: Record[T]) -> dict[str, object]:
     snapshot = record.snapshot
+    word = None if snapshot is None else snapshot.word
     return {
         "task": str(record),
         "polls": record.polls,
-        "word": None if snapshot is None else snapshot.word,
+        "word": text_of(word, LONGEST_WORD) if isinstance(word, str) else word,
         "state": None if snapshot is None or snapshot.state is None else str(snapshot.state),
     }

@@ -11,6 +11,7 @@ import msgspec
 
 from asyncclient._http import LONGEST_HINT, delay_after, is_transient
 from asyncclient._task import Observation
+from asyncclient._text import LONGEST_WORD, text_of
 from asyncclient._waiting.record import RareFacts, Record
 from asyncclient.errors import NotFound
 
@@ -80,9 +81,11 @@ def rare_after_answer(record: Record[T], seen: Observation[T], now: float) -> Ra
     if seen.state is None:
         if seen.word is None:
             return msgspec.structs.replace(rare, wordless=rare.wordless + 1)
-        words = rare.unknown_words
-        if seen.word not in words and len(words) < _UNKNOWN_WORDS:
-            words += (seen.word,)
+        words, word = rare.unknown_words, seen.word
+        if isinstance(word, str):
+            word = text_of(word, LONGEST_WORD)
+        if word not in words and len(words) < _UNKNOWN_WORDS:
+            words += (word,)
         return msgspec.structs.replace(rare, wordless=0, unknown_words=words)
     if seen.state.is_terminal:
         before = record.snapshot

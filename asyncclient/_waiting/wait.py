@@ -18,7 +18,8 @@ from asyncclient._event_loop import failure_of
 from asyncclient._ref import TaskRef
 from asyncclient._schedule import Pacing, checked_rng, checked_schedule, drawing
 from asyncclient._state import Snapshot, Vocabulary
-from asyncclient._task import Task, polling_task
+from asyncclient._task import Task, polling_task, trait
+from asyncclient._text import type_name
 from asyncclient._waiting import evidence
 from asyncclient._waiting.gaps import gaps_of
 from asyncclient._waiting.polling import Polling
@@ -326,7 +327,7 @@ class _Wait(Generic[T]):
         return evidence.out_of_time(record, now - record.began, timeout=self._timeout)
 
     async def _cancel_remote(self, record: Record[T]) -> None:
-        cancel: Callable[[], Awaitable[object]] | None = getattr(self._task, "cancel", None)
+        cancel = cast("Callable[[], Awaitable[object]] | None", trait(self._task, "cancel"))
         if cancel is None:
             return
 
@@ -379,7 +380,7 @@ def no_task(wrong: object, other: str) -> TypeError:
     how = f"pass a task (what start_...() returns; await it first), or {other}"
     if isinstance(wrong, TaskRef):
         how = f"a reference is waited for as its provider's task: pass {wrong.provider}.task(ref)"
-    return TypeError(f"cannot wait for {type(wrong).__name__}: {how}")
+    return TypeError(f"cannot wait for {type_name(wrong)}: {how}")
 
 
 def is_task(task: object) -> TypeGuard[Task[object]]:

@@ -13,6 +13,7 @@ from typing import cast
 
 import anyio
 
+from asyncclient._text import text_of, type_name
 from asyncclient.cli._advice import next_step, notes_on
 from asyncclient.cli._output import OutputLost, complain
 from asyncclient.errors import AsyncClientError, TaskBlocked, TaskError, WaitTimeout
@@ -141,7 +142,7 @@ def line_of(error: Exception, provider: str = "") -> str:
         case ValueError() | OutputLost():
             parts = [str(error)]
         case _:
-            parts = [f"unexpected {type(error).__name__}: {error}"]
+            parts = [f"unexpected {type_name(error)}: {text_of(error)}"]
             parts += ["--traceback shows where it is from"]
     return "; ".join([*filter(None, parts), *notes_on(error, provider)])
 

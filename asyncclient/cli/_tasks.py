@@ -260,9 +260,10 @@ class _Teller(logging.Handler):
     """Tells the warnings of a wait: a row of failed polls begins, a status is not known."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        arguments = record.args if isinstance(record.args, tuple) else ()
-        error = next((each for each in arguments if isinstance(each, AsyncClientError)), None)
-        said = record.getMessage() if error is None else f"a poll failed: {line_of(error)}"
+        error: object = getattr(record, "failure", None)
+        said = record.getMessage()
+        if isinstance(error, AsyncClientError):
+            said = f"a poll failed: {line_of(error)}"
         complain(f"still waiting; {said}")
 
 

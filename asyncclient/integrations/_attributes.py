@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar, cast
 
 from asyncclient._state import Snapshot
+from asyncclient._text import text_of
 from asyncclient.errors import APIError, DecodeError
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ def snapshot_attributes(snapshot: Snapshot[T] | None) -> dict[str, str]:
         if snapshot.state is not None:
             attributes[STATE] = snapshot.state.value
         if snapshot.word is not None:
-            attributes[WORD] = short(str(snapshot.word))
+            attributes[WORD] = short(snapshot.word)
     return attributes
 
 
@@ -38,7 +39,7 @@ def error_attributes(error: Exception) -> dict[str, str | int]:
         attributes[_HTTP_STATUS] = error.status
     if isinstance(error, APIError):
         if error.code is not None:
-            attributes["asyncclient.error.code"] = short(str(error.code))
+            attributes["asyncclient.error.code"] = short(error.code)
         if error.log_id:
             attributes["asyncclient.error.log_id"] = short(error.log_id)
     return attributes
@@ -46,13 +47,12 @@ def error_attributes(error: Exception) -> dict[str, str | int]:
 
 def type_of(error: BaseException) -> str:
     """Return the name of an error's class, as logs have it too."""
-    return type(error).__qualname__
+    return text_of(error, _LONGEST_TEXT, make=lambda one: type(one).__qualname__)
 
 
 def full_type_of(error: BaseException) -> str:
-    kind = type(error)
-    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-    return f"{module}{kind.__qualname__}"
+    module = text_of(type(error).__module__, _LONGEST_TEXT)
+    return type_of(error) if module == "builtins" else f"{module}.{type_of(error)}"
 
 
 def provider_of(task: object) -> str | None:
@@ -61,5 +61,5 @@ def provider_of(task: object) -> str | None:
     return first[0] if first and isinstance(first[0], str) else None
 
 
-def short(text: str) -> str:
-    return text[:_LONGEST_TEXT]
+def short(value: object) -> str:
+    return text_of(value, _LONGEST_TEXT)[:_LONGEST_TEXT]

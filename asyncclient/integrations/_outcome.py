@@ -11,9 +11,12 @@ from asyncclient._durable import Ticket, TicketExpired, wall_clock
 from asyncclient._many import Done
 from asyncclient._ref import TaskRef
 from asyncclient._state import TaskState
+from asyncclient._text import text_of, type_name
 
 # Bytes of JSON that an outcome's result may have; stores are no place for more.
 _RESULT_BYTES = 1 << 20
+# Characters of an error that an outcome keeps. The longest of our own are a little shorter.
+_ERROR_CHARACTERS = 4000
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +29,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         state: its last known state.
         result: the provider's final answer as plain JSON; None when it did not end well, or when
             it is larger than 1 MiB.
-        error: what went wrong, in words; None when it ended well.
+        error: what went wrong, in at most 4,000 characters; None when it ended well.
         error_type: the name of the error's class, as `TaskFailed`.
         polls: polls made of it.
         elapsed: seconds that the wait took.
@@ -79,8 +82,8 @@ def outcome_of(
         ref=ticket.ref,
         state=end.state,
         result=_plain(end.result) if error is None else None,
-        error=None if error is None else str(error),
-        error_type=None if error is None else type(error).__name__,
+        error=None if error is None else text_of(error, _ERROR_CHARACTERS),
+        error_type=None if error is None else type_name(error),
         polls=end.polls,
         elapsed=round(max(0.0, now - ticket.started), 3),
         ended=round(now, 3),

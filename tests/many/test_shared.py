@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from typing import NoReturn, Self
 
 import pytest
 
@@ -128,15 +129,39 @@ class KeywordError(Exception):
         self.request = request
 
 
+class PrefixedError(Exception):
+    """An error that would get its prefix twice if it were made again from its args."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"failed: {code}")
+        self.code = code
+
+
+class FussyError(KeywordError):
+    """An error that cannot be copied at all in Python's own way."""
+
+    def __new__(cls, text: str, *, request: str) -> Self:
+        """Ask for a keyword here, too."""
+        del request
+        return super().__new__(cls, text)
+
+    def __reduce__(self) -> NoReturn:
+        raise NotImplementedError
+
+
 @pytest.mark.parametrize(
     "make",
     [
         lambda: InvalidRequest("no", status=400, code=4000, message="bad id"),
         lambda: ValueError("strange"),
         lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "strange"),
+        lambda: OSError(111, "refused", "host"),
         lambda: KeywordError("strange", request="GET /"),
+        lambda: PrefixedError(5),
+        lambda: FussyError("strange", request="GET /"),
+        lambda: ExceptionGroup("strange", [ValueError("one")]),
     ],
-    ids=["refused", "builtin", "many-arguments", "keyword-arguments"],
+    ids=["refused", "builtin", "many", "of the system", "keyword", "prefix", "fussy", "group"],
 )
 def test_a_copy_of_an_error_is_an_error_of_its_own(make: Callable[[], Exception]) -> None:
     """It says the same and has the same cause; a note on one is on no other."""
@@ -146,7 +171,7 @@ def test_a_copy_of_an_error_is_an_error_of_its_own(make: Callable[[], Exception]
     other = copy_of_error(error)
     error.add_note("mine")
     assert other is not error
-    assert (type(other), str(other)) == (type(error), str(error))
+    assert (type(other), str(other), other.args) == (type(error), str(error), error.args)
     assert {**vars(other), "__notes__": None} == {**vars(error), "__notes__": None}
     assert other.__cause__ is cause
     assert other.__suppress_context__

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from asyncclient._arguments import NO_LINE, one_of, optional_id, shown, text, whole_number
+from asyncclient._arguments import NO_LINE, one_of, optional_id, text, whole_number
 from asyncclient._http import Account, Response, decode, path_segment, query_of
+from asyncclient._text import shown, type_name
 from asyncclient.errors import DecodeError
 from asyncclient.providers._starting import adding_advice
 from asyncclient.providers.copyai._answers import Webhook, WebhookEvent, WebhookPage
@@ -122,7 +123,7 @@ def bytes_of(name: str, value: object) -> bytes:
         return value.encode("utf-8", "surrogatepass")  # half a letter is for a decoder to refuse
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(cast("bytes", value))
-    msg = f"{name} must be the bytes or the text of a request, not {type(value).__name__}"
+    msg = f"{name} must be the bytes or the text of a request, not {type_name(value)}"
     raise TypeError(msg)
 
 

@@ -7,8 +7,9 @@ from typing import cast
 
 import msgspec
 
-from asyncclient._arguments import mapping, shown, text
+from asyncclient._arguments import mapping, text
 from asyncclient._http import encode_argument
+from asyncclient._text import shown, type_name
 
 
 def encoded(name: str, value: object) -> msgspec.Raw | None:
@@ -45,9 +46,9 @@ def mapping_of_texts(name: str, value: object) -> None:
 def list_of(name: str, value: object, what: type | tuple[type, ...], words: str) -> None:
     """Check a list."""
     if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence):
-        msg = f"{name} must be a list of {words}, not {type(value).__name__}: put it into [...]"
+        msg = f"{name} must be a list of {words}, not {type_name(value)}: put it into [...]"
         raise TypeError(msg)
     for index, item in enumerate(cast("Sequence[object]", value)):
         if not isinstance(item, what):
-            msg = f"{name}[{index}] must be one of {words}, not {type(item).__name__}"
+            msg = f"{name}[{index}] must be one of {words}, not {type_name(item)}"
             raise TypeError(msg)
