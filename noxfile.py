@@ -201,6 +201,16 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def simulation(session: nox.Session) -> None:
+    """Play a million worlds, or after `--` so many from a seed on; not a default session.
+
+    What breaks a promise is printed with the command that replays it and shrinks it.
+    """
+    install(session, "tests")
+    session.run("python", "-m", "tests.simulation", *session.posargs)
+
+
+@nox.session(python=OLDEST)
 def breaks(session: nox.Session) -> None:
     """Break some fifty rules of safety and waiting, one at a time; not a default session."""
     install(session, "tests")

@@ -27,7 +27,7 @@ settings.register_profile("long", settings.get_profile("ci"), max_examples=5_000
 settings.load_profile("ci")
 
 # What lies here costs much of the time that measuring coverage takes, and adds nothing to it.
-_UNTRACED = ("adversity", "examples", "test_fuzz.py")
+_UNTRACED = ("adversity", "examples", "simulation", "test_fuzz.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

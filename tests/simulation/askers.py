@@ -1,0 +1,149 @@
+"""What asks: providers' clients and callers' own tasks, over the services of a world."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+
+from asyncclient import Observation, Task, TaskRef, Vocabulary, polling_task
+from asyncclient.providers.copyai import CopyAI
+from asyncclient.providers.coze import Coze
+from tests.simulation import faults
+from tests.simulation.faults import OWN_WORDS
+from tests.simulation.service import Line, Service, marker
+
+VOCABULARY = Vocabulary(
+    running="running", blocked="asks", succeeded="done", failed="broken", cancelled="stopped"
+)
+
+
+@dataclass
+class Answered:
+    """What a caller's own function returns."""
+
+    status: str | None
+    who: str
+    hint: object = None
+
+
+@dataclass(eq=False)
+class OwnTask:
+    """A task by a class of the caller's own."""
+
+    service: Service
+    job: int
+    tenant: int
+    through: str
+    budget: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"<OwnTask {self.job} of {self.tenant}>"
+
+    @property
+    def key(self) -> Hashable:
+        """Identity: two tenants of one job are two tasks."""
+        return ("own", self.tenant, self.job)
+
+    @property
+    def kind(self) -> str:
+        """All are alike."""
+        return "own"
+
+    async def observe(self) -> Observation[Answered]:
+        """Look once."""
+        answered = await fetch(self.service, self.job, self.tenant, self.through)
+        state = VOCABULARY.state_of(answered.status)
+        seconds = answered.hint if isinstance(answered.hint, int | float) else None
+        return Observation(state, answered.status, answered, hint=seconds)
+
+    async def cancel(self) -> None:
+        """Cancel the job."""
+        self.service.cancelled.setdefault(self.job, self.service.clock.now)
+
+
+async def fetch(service: Service, job: int, tenant: int, through: str) -> Answered:
+    """Ask a service of the caller's own, which refuses strangers with an error."""
+    look = service.begin(job, tenant, through)
+    allowed = (
+        tenant in service.world.jobs[job].readers and service.world.tenants[tenant].token != "wrong"
+    )
+    if not allowed and look.verdict != "hang":
+        look.verdict = "final"
+    await service.carry(look)
+    if not allowed:
+        raise PermissionError("not this tenant's")
+    word: str | None = OWN_WORDS[look.state]
+    hint: object = None
+    if look.fault is not None:
+        if look.fault.kind == "hint":
+            text = faults.hint(look.fault.pick)
+            try:
+                hint = float(text)
+            except ValueError:
+                hint = text
+        elif look.fault.kind == "word":
+            word = (None, "paused", "x" * 5_000)[look.fault.pick % 3]
+        else:
+            faults.fail(look.fault.kind, look.fault.pick)
+    return Answered(word, marker(tenant, job), hint)
+
+
+class Askers:
+    """Makes clients and tasks for the tenants of one process."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._sources: dict[int, Callable[[], Awaitable[str]]] = {}
+
+    def task(self, job: int, tenant: int, through: str, pool: int) -> Task[object]:
+        """Return a task that looks at a job as a tenant, by a client of its own."""
+        kind = self._service.world.jobs[job].kind
+        if kind == "own_task":
+            return OwnTask(self._service, job, tenant, through, ("own", str(tenant)))
+        if kind == "polling_task":
+            return polling_task(
+                lambda: fetch(self._service, job, tenant, through),
+                vocabulary=VOCABULARY,
+                status=lambda answered: answered.status,
+                hint=_hint_of,
+                key=("mine", tenant, job),
+                kind="mine",
+            )
+        line = Line(self._service, through, pool)
+        if kind == "copyai_run":
+            return self.copyai(line, tenant).workflow_run("WCFG-1", f"job-{job}")
+        if kind == "coze_chat":
+            return self.coze(line, tenant).chat("c", f"job-{job}")
+        return self.coze(line, tenant).workflow_run("7350", f"job-{job}")
+
+    def task_of(self, ref: TaskRef, line: Line, tenant: int) -> Task[object]:
+        """Return the task of a reference."""
+        if ref.provider == "coze":
+            return self.coze(line, tenant).task(ref)
+        return self.copyai(line, tenant).task(ref)
+
+    def coze(self, line: Line, tenant: int) -> Coze:
+        """Make a client of Coze."""
+        return Coze(line, token=self._credential(tenant), account=self._name(tenant))
+
+    def copyai(self, line: Line, tenant: int) -> CopyAI:
+        """Make a client of Copy.ai."""
+        return CopyAI(line, api_key=self._credential(tenant), account=self._name(tenant))
+
+    def _name(self, tenant: int) -> str | None:
+        return f"tenant-{tenant}" if self._service.world.tenants[tenant].named else None
+
+    def _credential(self, tenant: int) -> str | Callable[[], Awaitable[str]]:
+        service = self._service
+        if service.world.tenants[tenant].token != "rotating":
+            return service.token(tenant, 0.0)
+
+        async def current() -> str:
+            return service.token(tenant, service.clock.now)
+
+        # One source a tenant: each is an account of its own.
+        return self._sources.setdefault(tenant, current)
+
+
+def _hint_of(answered: Answered) -> float | None:
+    return answered.hint if isinstance(answered.hint, int | float) else None

@@ -1,0 +1,226 @@
+"""From a seed to a world: which faults and events are on, how often, and each of them.
+
+Every world draws its own few kinds of trouble, and how much of each (swarm testing: Groce and
+others, 2012). Worlds in which everything goes wrong at once hide what one kind does alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from random import Random
+from typing import TypeVar
+
+import msgspec
+
+from tests.simulation import faults
+from tests.simulation.service import is_provider
+from tests.simulation.world import (
+    Event,
+    EventKind,
+    Fault,
+    How,
+    Job,
+    JobKind,
+    Pace,
+    Start,
+    StartKind,
+    Tenant,
+    Token,
+    Wait,
+    Word,
+    World,
+)
+
+_T = TypeVar("_T")
+
+# What the product does not survive yet: kinds of faults, events and schedules, and more.
+NOT_YET: frozenset[str] = frozenset(
+    {
+        *("hang", "network", "library", "mute", "gateway", "code"),
+        *("busy", "stall", "learning", "learned", "uneven", "busy account", "hints of refusals"),
+    }
+)
+
+_LATENCIES = (0.0, 0.05, 0.2, 0.2, 1.0, 2.0, 3.0, 4.5, 6.0, 11.0)
+_TIMEOUTS = (0.3, 2.0, 5.0, 9.0, 10.0, 14.0, 30.0, 30.0, 60.0, 150.0, 400.0)
+_JOB_KINDS: tuple[JobKind, ...] = (
+    "coze_run",
+    "coze_chat",
+    "copyai_run",
+    "polling_task",
+    "own_task",
+)
+_PACES: tuple[Pace, ...] = ("default", "quick", "fixed", "rare", "own", "learning", "learned")
+_HOWS: tuple[How, ...] = ("alone", "watch", "poller", "poller", "as_done")
+_TOKENS: tuple[Token, ...] = ("right", "right", "right", "rotating", "wrong")
+_STARTED: tuple[StartKind, ...] = ("coze_run", "coze_chat", "copyai_run")
+_EVENTS: tuple[EventKind, ...] = (
+    "cancel",
+    "wake",
+    "stall",
+    "wall_clock",
+    "close_poller",
+    "close_pool",
+)
+# Looks at a job that may go wrong; those that follow go well.
+_FAULTY_LOOKS = 30
+_SECONDS = 60.0  # within which what is to happen begins
+
+
+def world_of(seed: int) -> World:
+    """Draw the world of a seed."""
+    draw = Random(seed)
+    tenants = tuple(_tenant(draw) for _ in range(draw.choice((1, 1, 2, 3))))
+    latencies = [tuple(_some(draw, _LATENCIES, 4)) for _ in range(3)]
+    kinds: list[JobKind] = _some(draw, _JOB_KINDS, 3)
+    waits: list[Wait] = []
+    jobs: list[Job] = []
+    hows: list[How] = _some(draw, _HOWS, 3)
+    for number in range(draw.choice((1, 2, 2, 3, 4, 6))):
+        of_job = [
+            _wait(draw, number, len(tenants), hows) for _ in range(draw.choice((1, 1, 1, 2, 3)))
+        ]
+        waits += of_job
+        jobs.append(_job(draw, draw.choice(kinds), of_job, draw.choice(latencies), len(tenants)))
+    busy = draw.random() < 0.2
+    world = World(
+        order=seed,
+        is_shuffled=draw.random() < 0.85,
+        is_eager=draw.random() < 0.15,
+        is_logged=draw.random() < 0.2,
+        pace=draw.choice(_PACES),
+        rate=draw.choice((0.5, 2.0, 10.0)) if busy else math.inf,
+        concurrency=draw.choice((1, 2)) if busy else 100,
+        tenants=tenants,
+        jobs=tuple(jobs),
+        waits=tuple(waits),
+        starts=tuple(_start(draw, len(tenants)) for _ in range(draw.choice((0, 0, 0, 1, 2)))),
+        faults=_faults(draw, jobs),
+        events=_events(draw, waits),
+    )
+    return _without(world, NOT_YET)
+
+
+def _without(world: World, names: frozenset[str]) -> World:
+    """Leave some kinds of trouble out of a world."""
+    change = msgspec.structs.replace
+    if "busy account" in names:
+        world = change(world, rate=math.inf, concurrency=100)
+    jobs = world.jobs
+    if "uneven" in names:
+        jobs = tuple(change(job, latencies=(min(1.0, job.latencies[0]),)) for job in jobs)
+    return change(
+        world,
+        pace="default" if world.pace in names else world.pace,
+        jobs=jobs,
+        waits=tuple(change(w, pace="quick") if w.pace in names else w for w in world.waits),
+        faults=tuple(
+            change(fault, pick=fault.pick & ~1) if "hints of refusals" in names else fault
+            for fault in world.faults
+            if fault.kind not in names
+        ),
+        events=tuple(event for event in world.events if event.kind not in names),
+    )
+
+
+def _tenant(draw: Random) -> Tenant:
+    token = draw.choice(_TOKENS)
+    rotations: tuple[float, ...] = ()
+    if token == "rotating":
+        rotations = tuple(sorted(draw.uniform(0, 100) for _ in range(draw.randint(1, 4))))
+    return Tenant(token, draw.random() < 0.3, rotations)
+
+
+def _job(
+    draw: Random, kind: JobKind, waits: list[Wait], latencies: tuple[float, ...], tenants: int
+) -> Job:
+    wait = draw.choice(waits)
+    deadline = wait.begins + wait.timeout
+    ends = draw.choice(
+        (
+            wait.begins + draw.random() * wait.timeout,
+            wait.begins + draw.random() * wait.timeout * 1.5,
+            deadline - draw.choice((0.01, 0.3, 2.0, 5.5)),
+            math.inf,
+            -100.0,
+        )
+    )
+    readers = [tenant for tenant in range(tenants) if draw.random() < 0.8]
+    words: tuple[Word, ...] = ("succeeded", "succeeded", "succeeded", "failed", "cancelled")
+    word = draw.choice(words[:4] if kind == "copyai_run" else words)
+    blocked = math.inf
+    if kind != "copyai_run" and draw.random() < 0.1:
+        blocked = wait.begins + draw.random() * wait.timeout
+    return Job(kind, ends, word, tuple(readers), blocked, latencies, draw.choice((0.1, 0.5, 0.9)))
+
+
+def _wait(draw: Random, job: int, tenants: int, hows: list[How]) -> Wait:
+    begins = draw.choice((0.0, 0.0, float(draw.randint(0, 20)), draw.uniform(0, _SECONDS)))
+    return Wait(
+        job,
+        draw.randrange(tenants),
+        begins,
+        draw.choice(_TIMEOUTS),
+        draw.choice(hows),
+        pool=draw.choice((0, 0, 1, 2)),
+        pace=draw.choice(_PACES),
+        picky=draw.random() < 0.1,
+        answers=draw.random() < 0.5,
+        cancels=draw.random() < 0.3,
+        weight=draw.choice((1.0, 1.0, 0.25, 25.0)),
+    )
+
+
+def _start(draw: Random, tenants: int) -> Start:
+    many = draw.choice((0, 1, 1, 2, 5))
+    troubles = tuple(draw.choice(faults.OF_START) for _ in range(many))
+    return Start(draw.randrange(tenants), draw.choice(_STARTED), draw.uniform(0, 20), troubles)
+
+
+def _faults(draw: Random, jobs: list[Job]) -> tuple[Fault, ...]:
+    """Draw what is wrong with the looks at each job."""
+    drawn: list[Fault] = []
+    rates = {
+        kind: draw.choice((0.02, 0.1, 0.4)) * (draw.random() < 0.3)
+        for kind in (*faults.OF_PROVIDER, *faults.OF_OWN)
+    }
+    outage = draw.random() < 0.1
+    for number, job in enumerate(jobs):
+        known = faults.OF_PROVIDER if is_provider(job) else faults.OF_OWN
+        kinds = [kind for kind in known if rates[kind]]
+        weights = [rates[kind] for kind in kinds]
+        for look in range(_FAULTY_LOOKS if kinds else 0):
+            fails = outage or draw.random() < sum(weights)
+            kind = draw.choices(kinds, weights)[0]
+            pick = draw.randrange(10_000)
+            if fails:
+                drawn.append(Fault(number, look, kind, pick))
+    return tuple(drawn)
+
+
+def _events(draw: Random, waits: list[Wait]) -> tuple[Event, ...]:
+    """Draw what happens, often just when something else is about to."""
+    on: list[EventKind] = [kind for kind in _EVENTS if draw.random() < 0.25]
+    events: list[Event] = []
+    for _ in range(draw.choice((1, 2, 4, 8)) if on else 0):
+        kind = draw.choice(on)
+        if kind == "close_poller" and draw.random() < 0.7:
+            continue
+        target = draw.randrange(len(waits))
+        wait = waits[target]
+        deadline = wait.begins + wait.timeout
+        at = draw.choice(
+            (wait.begins, deadline, deadline + 0.1, draw.uniform(wait.begins, deadline + 1))
+        )
+        seconds = draw.choice((0.05, 1.0, 4.0, 30.0))
+        if kind == "close_pool":
+            target = wait.pool
+        if kind == "wall_clock":
+            seconds = draw.choice((-7200.0, -30.0, 30.0, 86_400.0))
+        events.append(Event(at, kind, target, seconds))
+    return tuple(sorted(events, key=lambda event: event.at))
+
+
+def _some(draw: Random, values: Sequence[_T], most: int) -> list[_T]:
+    return [draw.choice(values) for _ in range(draw.randint(1, most))]

@@ -1,0 +1,336 @@
+"""The kinds of faults: what each makes of an answer, and what a wait may make of it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import http.client
+import json
+import socket
+import ssl
+import urllib.error
+from collections.abc import Callable
+from typing import Literal, TypeAlias, TypeVar, cast
+
+from asyncclient._http import Response
+from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
+from asyncclient.testing import reply
+from tests.simulation.world import JobKind
+
+_T = TypeVar("_T")
+
+# What a wait may make of a look: `good`, the status was shown; `word`, it was in no vocabulary;
+# `final`, a refusal that ends the wait; `missing`, no such task; `unclear`, a refusal that may not
+# be the provider's; `transient`, a failed look; `hang`, no answer.
+Verdict: TypeAlias = Literal["good", "word", "final", "missing", "unclear", "transient", "hang"]
+State: TypeAlias = Literal["running", "blocked", "succeeded", "failed", "cancelled"]
+
+# By kind, for a provider's answers and for those of a caller's own function.
+OF_PROVIDER: dict[str, Verdict] = {
+    "beside": "good",
+    "bytes": "good",
+    "hint": "good",
+    "word": "word",
+    "refused": "final",
+    "missing": "missing",
+    "code": "unclear",
+    "gateway": "unclear",
+    "busy": "transient",
+    "page": "transient",
+    "queue": "transient",
+    "garbled": "transient",
+    "broken": "transient",
+    "unsent": "transient",
+    "hang": "hang",
+}
+OF_OWN: dict[str, Verdict] = {
+    "hint": "good",
+    "word": "word",
+    "refused": "final",
+    "broken": "transient",
+    "network": "transient",
+    "library": "transient",
+    "mute": "transient",
+    "cancelled": "transient",
+    "hang": "hang",
+}
+OF_START = ("broken", "page", "queue", "garbled", "busy", "refused", "unsent")
+
+WORDS: dict[JobKind, dict[State, str]] = {
+    "coze_run": {
+        "running": "Running",
+        "blocked": "<UNSET>",
+        "succeeded": "Success",
+        "failed": "Fail",
+        "cancelled": "Cancel",
+    },
+    "coze_chat": {
+        "running": "in_progress",
+        "blocked": "requires_action",
+        "succeeded": "completed",
+        "failed": "failed",
+        "cancelled": "canceled",
+    },
+    "copyai_run": {"running": "PROCESSING", "succeeded": "COMPLETE", "failed": "FAILED"},
+}
+OWN_WORDS: dict[State, str] = {
+    "running": "running",
+    "blocked": "asks",
+    "succeeded": "done",
+    "failed": "broken",
+    "cancelled": "stopped",
+}
+
+_DEEP: object = json.loads("[" * 60 + "]" * 60)
+# What may stand beside a status: every kind of JSON value, and texts that not every codec takes.
+_VALUES: tuple[object, ...] = (
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    10**400,
+    "",
+    "cut \ud83d",
+    "0",
+    "2026-11-29T00:00:00Z",
+    [],
+    [None],
+    {},
+    {"n": 1},
+    _DEEP,
+)
+_BESIDE: dict[JobKind, tuple[str, ...]] = {
+    "coze_run": (
+        "create_time",
+        "update_time",
+        "usage",
+        "output",
+        "error_code",
+        "error_message",
+        "logid",
+        "node_execute_status",
+        "bot_id",
+        "cost",
+        "is_output_trimmed",
+        "interrupt_data",
+    ),
+    "coze_chat": (
+        "created_at",
+        "completed_at",
+        "last_error",
+        "usage",
+        "meta_data",
+        "bot_id",
+        "required_action",
+    ),
+    "copyai_run": ("output", "input", "metadata", "createdAt", "credits", "workflowId"),
+}
+# Seconds, points in time in seconds and in milliseconds, dates, and nonsense.
+_HINTS = (
+    "0",
+    "1",
+    "2.5",
+    "7",
+    "30",
+    "3600",
+    "900000",
+    "1800000005",
+    "1800000030000",
+    "Wed, 15 Jan 2027 08:00:09 GMT",
+    "-5",
+    "nan",
+    "inf",
+    "soon",
+    "",
+    "9" * 400,
+)
+_PAGES = (400, 401, 403, 404, 405, 409, 413, 422, 423, 451)
+_BUSY_PAGES = (408, 425, 500, 502, 503, 504, 520, 599)
+_GARBLED = (
+    b"",
+    b"{",
+    b"<html>hello</html>",
+    b"[]",
+    b"null",
+    b'"text"',
+    b"\xff\xfe\x00",
+    b'{"code":0,"data":',
+    b"7",
+)
+_STRANGE_WORDS = ("Paused", "queued-again", "", "\ufffd", "x" * 5_000)
+
+
+def hint(pick: int) -> str:
+    """Return one form of a hint, as a header has it."""
+    return _HINTS[pick % len(_HINTS)]
+
+
+def body(kind: JobKind, ids: str, state: State, marker: str) -> dict[str, object]:
+    """Return a provider's own answer about a job."""
+    word = WORDS[kind][state]
+    if kind == "coze_run":
+        run = {"execute_id": ids, "execute_status": word, "output": json.dumps({"Output": marker})}
+        return {"code": 0, "msg": "", "data": [run | {"create_time": 1_800_000_000}]}
+    if kind == "coze_chat":
+        chat: dict[str, object] = {"id": ids, "conversation_id": "c", "status": word}
+        return {"code": 0, "data": chat | {"meta_data": {"who": marker}}}
+    return {
+        "status": "success",
+        "data": {"id": ids, "status": word, "output": {"text": marker}},
+    }
+
+
+def answer(
+    kind: JobKind, ids: str, state: State, marker: str, fault: str | None, pick: int, token: str
+) -> Response:
+    """Return a provider's answer to a look, or raise what the pool would."""
+    said = body(kind, ids, state, marker)
+    if fault in {None, "late"}:
+        return reply(json.dumps(said))
+    if fault == "beside":
+        _at_status(said)[_one(_BESIDE[kind], pick)] = _one(_VALUES, pick // 16)
+        return reply(json.dumps(said))
+    if fault == "bytes":
+        raw = json.dumps(said).encode()
+        return reply(b"\xef\xbb\xbf" + raw if pick % 2 else raw.replace(b"seen", b"\\ud83dseen", 1))
+    if fault == "hint":
+        return reply(json.dumps(said), headers={"retry-after": hint(pick)})
+    if fault == "word":
+        place = _at_status(said)
+        name = "execute_status" if kind == "coze_run" else "status"
+        place[name] = _one(_STRANGE_WORDS, pick)
+        if pick % 7 == 0:
+            place[name] = None
+        return reply(json.dumps(said))
+    return refusal(kind, fault or "", pick, token)
+
+
+def refusal(kind: JobKind, fault: str, pick: int, token: str) -> Response:
+    """Return an answer that shows no job, or raise what the pool would."""
+    if fault in {"gateway", "page", "queue"}:
+        pages = {"gateway": _PAGES, "page": _BUSY_PAGES, "queue": (429,)}
+        status = _one(pages[fault], pick)
+        page = f"<html><title>{status}</title>{token if pick % 3 == 0 else ''}</html>"
+        return reply(page, status=status, headers=_retry_after(pick))
+    if fault == "garbled":
+        return reply(_one(_GARBLED, pick))
+    if fault == "broken":
+        error = _one(_TRANSPORT, pick)()
+        raise error
+    if fault == "unsent":
+        raise ConnectFailed("no route to the host")
+    status, said = _one((_COPYAI if kind == "copyai_run" else _COZE)[fault], pick)
+    text = f"refused, and you sent {token}" if pick % 3 == 0 else "refused"
+    name = "message" if kind == "copyai_run" else "msg"
+    headers = _retry_after(pick) if fault == "busy" else {}
+    return reply(json.dumps({**said, name: text}), status=status, headers=headers)
+
+
+_Said: TypeAlias = dict[str, object]
+_COZE: dict[str, tuple[tuple[int, _Said], ...]] = {
+    "unauthorized": ((401, {"code": 4100}), (200, {"code": 700012006})),
+    "forbidden": ((403, {"code": 4101}), (200, {"code": 4101})),
+    "refused": ((400, {"code": 4000}), (200, {"code": 4000}), (403, {"code": 4101})),
+    "missing": ((404, {"code": 4200}), (200, {"code": 4200})),
+    "code": ((200, {"code": 700000}), (400, {"code": 31_415_926}), (200, {"code": 12})),
+    "busy": (
+        (429, {"code": 4020}),
+        (200, {"code": 4009}),
+        (200, {"code": 4013}),
+        (429, {"code": 0}),
+        (500, {"code": 5000}),
+        (503, {"code": 5000}),
+    ),
+}
+_COPYAI: dict[str, tuple[tuple[int, _Said], ...]] = {
+    "unauthorized": ((401, {"status": "error"}),),
+    "forbidden": ((403, {"status": "error"}),),
+    "refused": (
+        (400, {"status": "error", "errorCode": "WORKFLOW_CREDIT_LIMIT_REACHED"}),
+        (402, {"status": "error"}),
+    ),
+    "missing": ((404, {"status": "error", "errorCode": "NOT_FOUND"}),),
+    "code": ((400, {"status": "error", "errorCode": "SOMETHING_NEW"}),),
+    "busy": ((429, {"status": "error"}), (500, {"status": "error"}), (503, {"status": "error"})),
+}
+_TRANSPORT: tuple[Callable[[], Exception], ...] = (
+    lambda: TransportError("the connection was reset"),
+    lambda: RequestTimeout("no answer within 30 s"),
+)
+
+
+def fail(fault: str, pick: int) -> None:
+    """Raise what a caller's own function raises."""
+    if fault == "cancelled":
+        raise asyncio.CancelledError
+    error = _library_error(pick) if fault == "library" else _one(_RAISED[fault], pick)()
+    raise error
+
+
+class _Mute(ConnectionError):
+    """An error that cannot be shown."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError("an error that cannot be shown")
+
+    __repr__ = __str__
+
+
+_RAISED: dict[str, tuple[Callable[[], Exception], ...]] = {
+    "broken": (ConnectionResetError, TimeoutError, BrokenPipeError),
+    "network": (
+        lambda: socket.gaierror(socket.EAI_AGAIN, "temporary failure in name resolution"),
+        lambda: OSError(errno.ENETUNREACH, "network is unreachable"),
+        lambda: ssl.SSLEOFError(8, "EOF occurred in violation of protocol"),
+        lambda: urllib.error.URLError(ConnectionRefusedError("refused")),
+        lambda: http.client.IncompleteRead(b"half"),
+        lambda: ExceptionGroup("all addresses", [ConnectionResetError(), TimeoutError()]),
+    ),
+    "mute": (_Mute,),
+    "refused": (lambda: ValueError("what the function could not read"),),
+}
+
+
+class _Answered:
+    """An answer as other HTTP libraries have it."""
+
+    def __init__(self, status: int, pick: int) -> None:
+        self.status_code = status
+        self.headers = {"retry-after": hint(pick)} if pick % 2 else {}
+
+
+def _library_error(pick: int) -> Exception:
+    """Make an error of the shape that httpx, aiohttp and requests give theirs."""
+    name, base = _one(
+        (
+            ("ConnectError", "TransportError"),
+            ("ReadTimeout", "TransportError"),
+            ("ClientConnectionError", "ClientError"),
+            ("ChunkedEncodingError", "RequestException"),
+            ("HTTPStatusError", "HTTPError"),
+        ),
+        pick,
+    )
+    module = {"ClientError": "aiohttp", "RequestException": "requests.exceptions"}.get(
+        base, "httpx"
+    )
+    parent = type(base, (Exception,), {"__module__": module})
+    error: Exception = type(name, (parent,), {"__module__": module})("as another library says it")
+    if name == "HTTPStatusError":
+        vars(error)["response"] = _Answered(_one((429, 500, 502, 503), pick // 5), pick)
+    return error
+
+
+def _at_status(said: _Said) -> _Said:
+    """Return the object in which the status stands."""
+    data = said["data"]
+    return cast("list[_Said]", data)[0] if isinstance(data, list) else cast("_Said", data)
+
+
+def _retry_after(pick: int) -> dict[str, str]:
+    return {"retry-after": hint(pick // 2)} if pick % 2 else {}
+
+
+def _one(values: tuple[_T, ...], pick: int) -> _T:
+    return values[pick % len(values)]

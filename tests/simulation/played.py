@@ -1,0 +1,138 @@
+"""What became of a world: its ends, what was shown, and which invariants were broken."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, cast
+from zlib import crc32
+
+from asyncclient import Snapshot
+from tests.simulation.loop import Clock
+from tests.simulation.service import MARKER, Service
+from tests.simulation.world import Wait, World
+
+# Characters of a credential that may not be shown: a cut one is one, too.
+_SHOWN = 12
+_PARTS = re.compile(r"[A-Za-z0-9]{12}")
+
+
+@dataclass(eq=False)
+class End:
+    """How one wait ended.
+
+    Attributes:
+        at: when; `inf` while it has not.
+        began: when it did.
+        times: how often it did.
+        result: the answer with which it ended well; the last snapshot of a `watch`.
+        error: with what it ended otherwise.
+        cancels: when it was asked to stop.
+    """
+
+    wait: Wait
+    number: int
+    through: str
+    at: float = math.inf
+    began: float = math.inf
+    times: int = 0
+    result: object = None
+    error: BaseException | None = None
+    cancels: list[float] = field(default_factory=list[float])
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def deadline(self) -> float:
+        """When its timeout is over."""
+        return self.began + self.wait.timeout
+
+
+class Breach(NamedTuple):
+    """An invariant that was broken: which one, and by what."""
+
+    kind: str
+    sentence: str
+
+
+@dataclass
+class Played:
+    """What became of a world.
+
+    Attributes:
+        breaches: the invariants that it broke.
+        ends: how its waits ended.
+        calls: callbacks that ran.
+    """
+
+    world: World
+    service: Service
+    clock: Clock
+    breaches: list[Breach] = field(default_factory=list[Breach])
+    ends: list[End] = field(default_factory=list[End])
+    wakes: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
+    closed_at: float = math.inf
+    calls: int = 0
+
+    def breach(self, kind: str, sentence: str) -> None:
+        """Note that an invariant was broken."""
+        self.breaches.append(Breach(kind, sentence))
+
+    def check_text(self, text: str, where: str) -> None:
+        """Look for credentials in a text that someone may read."""
+        if "pat_" in text or _PARTS.search(text):
+            for token in self.service.tokens:
+                secret = token[7:]
+                if any(secret[at : at + _SHOWN] in text for at in range(len(secret) - _SHOWN + 1)):
+                    self.breach("credential", f"a credential is shown in {where}: {text[:200]!r}")
+                    return
+
+    def trace(self) -> int:
+        """Return a number that stands for all that happened, in any process."""
+        looks = [(look.job, look.through, look.sent, look.over) for look in self.service.looks]
+        ends = [(end.number, end.at, type(end.error).__name__) for end in self.ends]
+        return crc32(repr((looks, ends, self.calls)).encode())
+
+
+class Listener(logging.Handler):
+    """Reads all that is logged."""
+
+    def __init__(self, played: Played) -> None:
+        super().__init__()
+        self._played = played
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Look at one record, and at what it carries along."""
+        try:
+            text = record.getMessage()
+            carried = repr([vars(record).get(name) for name in ("snapshot", "task", "error")])
+        except Exception as error:  # noqa: BLE001  (whatever an object does when it is shown)
+            self._played.breach("text", f"what is logged cannot be shown: {error!r}")
+            return
+        self._played.check_text(text + carried, "the log")
+        if record.name.startswith("asyncio") or record.levelno >= logging.ERROR:
+            self._played.breach("logged", f"logged: {text[:300]}")
+
+
+def markers(result: object) -> list[tuple[int, int]]:
+    """Return for whom the answers in a result were made, and of which job they are."""
+    shown = cast("Snapshot[object]", result).result if isinstance(result, Snapshot) else result
+    return [(int(found[1]), int(found[2])) for found in MARKER.finditer(repr(shown))]
+
+
+def texts(shown: object) -> Iterator[str]:
+    """Yield all that may be printed of an object: of an error its causes and notes too."""
+    if not isinstance(shown, BaseException):
+        yield repr(shown)
+        return
+    link: BaseException | None = shown
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        if type(link).__module__.startswith("asyncclient"):
+            yield f"{link} {link!r} {vars(link)!r}"
+        yield "".join(getattr(link, "__notes__", []))
+        link = link.__cause__ or link.__context__

@@ -1,0 +1,261 @@
+"""The remote services of a world: they know the truth, answer looks and starts, and keep count."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from dataclasses import dataclass, field
+
+import msgspec
+
+from asyncclient._http import Request, Response
+from asyncclient.testing import reply
+from tests.simulation import faults
+from tests.simulation.faults import State, Verdict
+from tests.simulation.loop import Clock
+from tests.simulation.world import Fault, Job, World
+
+_JOB = re.compile(r"job-(\d+)")
+_ORDER = re.compile(rb"start-(\d+)")
+# The place of a marker that says for whom an answer was made.
+MARKER = re.compile(r"seen-by-(\d+)-of-job-(\d+)")
+
+
+@dataclass(eq=False, slots=True)
+class Look:
+    """One request for a job's state, as the service saw it.
+
+    Attributes:
+        through: what made it: a Poller, or one wait.
+        verdict: what a wait may make of its answer.
+        state: the job's when the request arrived.
+        over: when the answer came, or the asker gave up; `inf` before that.
+        is_cut: whether the asker gave up.
+    """
+
+    job: int
+    tenant: int
+    through: str
+    sent: float
+    latency: float
+    arrives: float
+    state: State
+    verdict: Verdict = "good"
+    fault: Fault | None = None
+    over: float = math.inf
+    is_cut: bool = False
+
+
+@dataclass
+class Service:
+    """All providers of a world."""
+
+    world: World
+    clock: Clock
+    looks: list[Look] = field(default_factory=list[Look])
+    performed: dict[int, int] = field(default_factory=dict[int, int])  # starts, by their number
+    tokens: list[str] = field(default_factory=list[str])  # all there ever were
+    closed_pools: set[int] = field(default_factory=set[int])
+    answered: dict[int, float] = field(default_factory=dict[int, float])  # demands, by job
+    cancelled: dict[int, float] = field(default_factory=dict[int, float])  # remote jobs
+    requests: int = 0  # under way
+    doubled: list[Look] = field(
+        default_factory=list[Look]
+    )  # sent while the one before was under way
+
+    def __post_init__(self) -> None:
+        self._number: dict[int, int] = {}
+        self._flights: dict[tuple[str, int, int], int] = {}
+        self._faults = {(fault.job, fault.look): fault for fault in self.world.faults}
+        self.tokens = [
+            self.token(number, at)
+            for number, tenant in enumerate(self.world.tenants)
+            for at in (0.0, *tenant.rotations)
+        ]
+
+    # --- who asks ---
+
+    def token(self, tenant: int, now: float) -> str:
+        """Return the credential that a tenant has at an instant."""
+        rotations = sum(at <= now for at in self.world.tenants[tenant].rotations)
+        return f"pat_{tenant:02}_{rotations:02}_{_SECRETS[(tenant * 7 + rotations) % 10]}"
+
+    def tenant_of(self, token: str, now: float) -> int | None:
+        """Return whose credential it is; None for one that is not valid now."""
+        found = re.match(r"pat_(\d\d)_", token)
+        number = int(found[1]) if found else -1
+        if number < 0 or self.world.tenants[number].token == "wrong":
+            return None
+        return number if self.token(number, now) == token else None
+
+    # --- what runs ---
+
+    def state_of(self, number: int, now: float) -> State:
+        """Return what a job is doing at an instant."""
+        job = self.world.jobs[number]
+        if self.cancelled.get(number, math.inf) <= now:
+            return "cancelled"
+        if job.blocked <= now and job.blocked < job.ends:
+            answered = self.answered.get(number, math.inf)
+            if now < answered:
+                return "blocked"
+        return job.word if now >= self.ends_at(number) else "running"
+
+    def ends_at(self, number: int) -> float:
+        """Return when a job ends."""
+        job = self.world.jobs[number]
+        if job.blocked < job.ends:
+            rest = job.ends - job.blocked
+            return min(
+                self.answered.get(number, math.inf) + rest, self.cancelled.get(number, math.inf)
+            )
+        return min(job.ends, self.cancelled.get(number, math.inf))
+
+    # --- looks ---
+
+    def begin(self, number: int, tenant: int, through: str) -> Look:
+        """Take in a look at a job."""
+        now = self.clock.now
+        job = self.world.jobs[number]
+        count = self._number.get(number, 0)
+        self._number[number] = count + 1
+        latency = job.latencies[count % len(job.latencies)]
+        arrives = now + latency * job.arrival
+        state = self.state_of(number, arrives)
+        look = Look(number, tenant, through, now, latency, arrives, state)
+        look.fault = self._faults.get((number, count))
+        if look.fault is not None:
+            kinds = faults.OF_PROVIDER if is_provider(job) else faults.OF_OWN
+            look.verdict = kinds[look.fault.kind]
+        self.looks.append(look)
+        self.requests += 1
+        flight = (through, tenant, number)
+        self._flights[flight] = self._flights.get(flight, 0) + 1
+        if self._flights[flight] > 1:
+            self.doubled.append(look)
+        return look
+
+    async def carry(self, look: Look) -> None:
+        """Let the time pass that the answer takes."""
+        try:
+            if look.verdict == "hang":
+                await asyncio.get_running_loop().create_future()
+            await asyncio.sleep(look.latency)
+        except asyncio.CancelledError:
+            look.is_cut = True
+            raise
+        finally:
+            look.over = self.clock.now
+            self.requests -= 1
+            self._flights[look.through, look.tenant, look.job] -= 1
+
+    # --- starts ---
+
+    async def start(self, number: int, attempt: int) -> str | None:
+        """Take a start; return the fault that its answer has."""
+        start = self.world.starts[number]
+        fault = start.faults[attempt] if attempt < len(start.faults) else None
+        await asyncio.sleep(0.1)
+        # A refusal and a request that never arrived start nothing; all else may have.
+        if fault not in {"busy", "queue", "refused", "unsent"}:
+            self.performed[number] = self.performed.get(number, 0) + 1
+        return fault
+
+
+def is_provider(job: Job) -> bool:
+    """Return whether a job is a provider's, and not one of a caller's own function."""
+    return job.kind not in {"polling_task", "own_task"}
+
+
+def marker(tenant: int, job: int) -> str:
+    """Return what an answer for a tenant holds."""
+    return f"seen-by-{tenant}-of-job-{job}"
+
+
+class Line:
+    """A transport: the pool of one wait's client.
+
+    Args:
+        service: the remote side.
+        through: what asks through it.
+        pool: the number of the pool.
+    """
+
+    def __init__(self, service: Service, through: str, pool: int) -> None:
+        self._service = service
+        self._through = through
+        self._pool = pool
+        self._attempts: dict[int, int] = {}
+
+    async def exchange(self, request: Request, /) -> Response:
+        """Send one request."""
+        response = await self._exchange(request)
+        received = self._service.clock.unix_time()
+        return msgspec.structs.replace(response, received=received)
+
+    async def _exchange(self, request: Request) -> Response:
+        service = self._service
+        if self._pool in service.closed_pools:
+            raise RuntimeError("this SessionPool is closed")
+        token = "".join(
+            value.removeprefix("Bearer ")
+            for name, value in request.headers.items()
+            if name in {"Authorization", "x-copy-ai-api-key"}
+        )
+        order = _ORDER.search(request.body or b"")
+        if order is not None:
+            return await self._start(int(order[1]), token)
+        found = _JOB.search(request.target)
+        assert found is not None, request
+        return await self._look(int(found[1]), token, is_cancel="cancel" in request.target)
+
+    async def _look(self, number: int, token: str, *, is_cancel: bool) -> Response:
+        service = self._service
+        job = service.world.jobs[number]
+        asker = int(token[4:6])
+        ids = f"job-{number}"
+        if is_cancel:
+            await asyncio.sleep(0.1)
+            if asker in job.readers:
+                service.cancelled.setdefault(number, service.clock.now)
+            return reply(faults.body(job.kind, ids, "cancelled", marker(asker, number)))
+        look = service.begin(number, asker, self._through)
+        tenant = service.tenant_of(token, look.arrives)
+        refused = "unauthorized" if tenant is None else "forbidden"
+        if tenant is None or tenant not in job.readers:
+            if look.verdict != "hang":
+                look.verdict = "final"
+            await service.carry(look)
+            pick = look.fault.pick if look.fault is not None else 0
+            return faults.refusal(job.kind, refused, pick, token)
+        await service.carry(look)
+        fault, pick = (look.fault.kind, look.fault.pick) if look.fault else (None, 0)
+        return faults.answer(job.kind, ids, look.state, marker(tenant, number), fault, pick, token)
+
+    async def _start(self, number: int, token: str) -> Response:
+        start = self._service.world.starts[number]
+        attempt = self._attempts.get(number, 0)
+        self._attempts[number] = attempt + 1
+        fault = await self._service.start(number, attempt)
+        if fault is not None:
+            return faults.refusal(start.kind, fault, number + attempt, token)
+        if start.kind == "coze_run":
+            return reply({"code": 0, "execute_id": f"started-{number}"})
+        if start.kind == "copyai_run":
+            return reply({"status": "success", "data": {"id": f"started-{number}"}})
+        return reply({"code": 0, "data": {"id": f"started-{number}", "conversation_id": "c"}})
+
+
+_SECRETS = (
+    "Vq8Zr1Xo5Tn3Lk7B",
+    "Jm4Yc9Wd2Hs6Fp0G",
+    "Rb5Ue8Ki1Qx7Na3C",
+    "Zt2Lo6Vg9Mw4Ej8D",
+    "Xh7Sy3Pf0Bu5Rc1K",
+    "Nd9Ta4Gi8Ov2Ql6W",
+    "Cw1Mk7Ze5Jx3Ub9H",
+    "Fs6Ry0Dn4Pv8Lg2T",
+    "Kq3Eb9Ha7Wc1Xo5I",
+    "Ug8Jt2Sm6Zd4Yf0N",
+)
