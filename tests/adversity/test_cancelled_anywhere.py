@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Literal
 
@@ -62,36 +61,14 @@ async def in_parts(exchange: Exchange) -> None:
         await exchange.link.send(answer.raw[start:end])
 
 
-@dataclass
-class Stage:
-    """A provider on real sockets, a proxy that answers in parts, and a pool of one connection."""
-
-    sim: Simulator
-    proxy: FaultProxy
-    pool: SessionPool
-    copyai: CopyAI
-
-    async def is_fit(self) -> bool:
-        """Return whether the pool's only connection is free, and brings the right answer."""
-        with anyio.fail_after(60):
-            page = await self.copyai.list_workflow_runs("W")
-        return page.total is not None and ", 0 requests active," in repr(self.pool)
-
-    async def is_shut(self) -> bool:
-        """Return whether the proxy has seen every connection closed."""
-        return await settled(lambda: self.proxy.connected) == 0
-
-
 @contextlib.asynccontextmanager
-async def stage() -> AsyncGenerator[Stage]:
-    """Set one up; afterwards no connection of it may be left."""
+async def stage() -> AsyncGenerator[tuple[Simulator, SessionPool, CopyAI]]:
+    """Open a provider, a proxy that answers in parts, and a pool; no connection may be left."""
     async with Simulator() as sim, FaultProxy(port_of(sim.copyai_url)) as proxy:
         proxy.request_faults = repeat(in_parts)
         async with SessionPool(limit=1) as pool:
-            copyai = CopyAI(pool, api_key="k", base_url=f"{proxy.origin}/api")
-            stage = Stage(sim, proxy, pool, copyai)
-            yield stage
-        assert await stage.is_shut()
+            yield sim, pool, CopyAI(pool, api_key="k", base_url=f"{proxy.origin}/api")
+        assert await settled(lambda: proxy.connected) == 0
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["new", "kept"])
@@ -101,14 +78,14 @@ def test_a_pool_may_be_closed_at_any_step_of_a_start(*, kept: bool) -> None:
     async def scenario(canceller: Canceller) -> None:
         closing: list[asyncio.Task[None]] = []
         cancelling: list[int] = []
-        async with stage() as on:
+        async with stage() as (sim, pool, copyai):
             if kept:
-                await on.copyai.list_workflow_runs("W")
-            canceller.act = lambda _: closing.append(asyncio.ensure_future(on.pool.aclose()))
+                await copyai.list_workflow_runs("W")
+            canceller.act = lambda _: closing.append(asyncio.ensure_future(pool.aclose()))
 
             async def start() -> None:
                 try:
-                    await on.copyai.start_workflow("W", FATE)
+                    await copyai.start_workflow("W", FATE)
                 finally:
                     task = asyncio.current_task()
                     cancelling.append(task.cancelling() if task else -1)
@@ -118,7 +95,7 @@ def test_a_pool_may_be_closed_at_any_step_of_a_start(*, kept: bool) -> None:
             for task in closing:
                 assert await ended(task) is None
             assert error is None or isinstance(error, TransportError)
-            if on.sim.starts["m"] and error is not None:
+            if sim.starts["m"] and error is not None:
                 assert error.may_have_started
 
     assert at_every_step(scenario) >= 3
