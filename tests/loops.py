@@ -41,10 +41,7 @@ class VirtualUvloop(uvloop.Loop):
         return self._now
 
     def call_soon(
-        self,
-        callback: Callable[[*_Ts], object],
-        *args: *_Ts,
-        context: Context | None = None,
+        self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """Call back in the loop's next turn."""
         self._calls += 1

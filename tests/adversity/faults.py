@@ -15,15 +15,7 @@ from typing import Literal, TypeAlias
 
 import anyio
 
-from tests.adversity.proxy import (
-    Exchange,
-    How,
-    Message,
-    OnConnect,
-    OnRequest,
-    all_is_well,
-    hang_up,
-)
+from tests.adversity.proxy import Exchange, How, Message, OnConnect, OnRequest, all_is_well, hang_up
 from tests.wire import Wire
 
 REQUEST_TIMEOUT = 3.0

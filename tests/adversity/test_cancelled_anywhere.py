@@ -13,14 +13,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asyncclient import (
-    Observation,
-    Poller,
-    Schedule,
-    SessionPool,
-    TaskState,
-    wait_until_done,
-)
+from asyncclient import Observation, Poller, Schedule, SessionPool, TaskState, wait_until_done
 from asyncclient._http import Request, Response
 from asyncclient.errors import TransportError
 from asyncclient.providers.copyai import CopyAI

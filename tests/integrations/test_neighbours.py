@@ -307,10 +307,7 @@ async def test_the_poller_is_given_back_whole() -> None:
 @asynccontextmanager
 async def exchanging(notices: FakeNotices, schedule: Pacing) -> AsyncGenerator[None]:
     """Be a worker with such a schedule."""
-    async with (
-        Poller(schedule=schedule) as poller,
-        joined(notices, poller, share_learned=True),
-    ):
+    async with Poller(schedule=schedule) as poller, joined(notices, poller, share_learned=True):
         yield
 
 

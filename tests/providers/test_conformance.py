@@ -23,13 +23,7 @@ import pytest
 import asyncclient.providers
 from asyncclient import TaskRef, TaskState, decode_ref, encode_ref, wait_until_done
 from asyncclient._http import Handle, Transport
-from asyncclient.errors import (
-    TaskBlocked,
-    TaskCancelled,
-    TaskExpired,
-    TaskFailed,
-    WaitTimeout,
-)
+from asyncclient.errors import TaskBlocked, TaskCancelled, TaskExpired, TaskFailed, WaitTimeout
 from asyncclient.testing import ScriptedTransport, reply
 
 _FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -131,8 +125,7 @@ _KINDS = list(_kinds(_FIXTURES))
 _HANDLES = _handle_types()
 
 every_recording = pytest.mark.parametrize(
-    "recording",
-    [pytest.param(one, id=str(one.path.relative_to(_FIXTURES))) for one in _RECORDINGS],
+    "recording", [pytest.param(one, id=str(one.path.relative_to(_FIXTURES))) for one in _RECORDINGS]
 )
 every_kind = pytest.mark.parametrize(
     "kind", [pytest.param(one, id=f"{one.provider}-{one.kind}") for one in _KINDS]

@@ -47,11 +47,7 @@ async def test_a_start_sends_its_variables_under_the_providers_name() -> None:
     variables, metadata = MappingProxyType({"Input 1": {"b": [1]}}), {"order": 17}
     run = await client.start_workflow("WCFG-1", variables, metadata=metadata)
     assert [sent(request) for request in transport.requests] == [
-        (
-            "POST",
-            _RUNS_URL,
-            {"startVariables": {"Input 1": {"b": [1]}}, "metadata": {"order": 17}},
-        )
+        ("POST", _RUNS_URL, {"startVariables": {"Input 1": {"b": [1]}}, "metadata": {"order": 17}})
     ]
     assert (dict(variables), metadata) == ({"Input 1": {"b": [1]}}, {"order": 17})
     assert isinstance(run, WorkflowRunHandle)

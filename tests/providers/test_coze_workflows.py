@@ -314,12 +314,7 @@ def test_output_is_opened_as_far_as_it_goes(
 
 def test_the_status_of_nodes_is_typed() -> None:
     """The map of nodes gives what reading a single node's output takes."""
-    node = {
-        "node_id": "1000",
-        "is_finish": True,
-        "loop_index": 2,
-        "node_execute_uuid": "63c7f6d2",
-    }
+    node = {"node_id": "1000", "is_finish": True, "loop_index": 2, "node_execute_uuid": "63c7f6d2"}
     seen = _seen(_history(node_execute_status={"输出": node}))
     assert seen.result.node_execute_status == {
         "输出": NodeExecuteStatus(

@@ -13,12 +13,7 @@ import pytest
 
 from asyncclient import SessionPool, wait_until_done
 from asyncclient._http import Request, Response
-from asyncclient.errors import (
-    AsyncClientError,
-    DecodeError,
-    ServerError,
-    TransportError,
-)
+from asyncclient.errors import AsyncClientError, DecodeError, ServerError, TransportError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.testing import Fault, ScriptedTransport, Simulator, reply
 from tests.providers.scripted import STARTS, copyai, notes
@@ -303,9 +298,7 @@ async def test_an_id_that_no_request_can_have_is_an_unknown_start(
 
 
 @pytest.mark.parametrize(
-    "body",
-    [{"code": 0}, {"data": {}}, {"status": "success", "data": None}, []],
-    ids=repr,
+    "body", [{"code": 0}, {"data": {}}, {"status": "success", "data": None}, []], ids=repr
 )
 @pytest.mark.parametrize("start", [start for start in _ANSWERS if " " not in start])
 async def test_a_good_answer_that_names_nothing_is_an_unknown_start(

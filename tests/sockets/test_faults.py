@@ -12,12 +12,7 @@ import anyio
 import pytest
 
 from asyncclient import SessionPool
-from asyncclient.errors import (
-    ConnectFailed,
-    InvalidRequest,
-    RequestTimeout,
-    TransportError,
-)
+from asyncclient.errors import ConnectFailed, InvalidRequest, RequestTimeout, TransportError
 from asyncclient.providers.coze import Coze
 from tests.sockets.conftest import PATIENCE, Peer, Script, Server, good, request_to
 from tests.wire import certificate, trusting
