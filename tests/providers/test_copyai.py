@@ -121,7 +121,6 @@ def test_credits_come_as_a_number_or_a_text(given: object, number: int | None) -
     ("output", "outputs"),
     [
         (None, {}),
-        ({}, {}),
         ({"a": "42"}, {"a": "42"}),
         ({"a": '{"b": "[1]"}'}, {"a": {"b": [1]}}),
         ({"a": '{"cut of'}, {"a": '{"cut of'}),
@@ -130,10 +129,8 @@ def test_credits_come_as_a_number_or_a_text(given: object, number: int | None) -
         ('{"final_output": "[1]"}', {"final_output": [1]}),
         (["a", '{"b":1}'], {"output": ["a", {"b": 1}]}),
         ("plain text", {"output": "plain text"}),
-        ('["a"]', {"output": ["a"]}),
         ("", {"output": ""}),
         (5, {"output": 5}),
-        (1.5, {"output": 1.5}),
         (False, {"output": False}),
     ],
     ids=repr,
