@@ -122,22 +122,6 @@ def _for_a_chat(**simulate: object) -> dict[str, str]:
 # --- started, polled, done ----------------------------------------------------------------------
 
 
-async def test_a_run_is_started_and_waited_for(stage: _Stage) -> None:
-    """The inputs come back in the typed answer, at once or after a wait, JSON in JSON opened."""
-    output = '{"Output":"{\\"output\\":{\\"topic\\":\\"tea\\"}}","node_status":"{}"}'
-    stage.answers(_RUN_STARTED, _history("Running"), _history("Success", output=output))
-    run = await stage.coze().start_workflow("7350", _ordered(seconds=3))
-    done = await wait_until_done(run)
-    assert done.execute_status == "Success"
-    assert str(done.execute_id) == run.execute_id
-    assert done.outputs == {"Output": {"output": {"topic": "tea"}}}
-    assert done.node_status == {}
-    assert (done.interrupt, done.trimmed) == (None, False)
-    stage.answers(reply({"code": 0, "msg": "", "data": '{"output":{"topic":"tea"}}'}))
-    answer = await stage.coze().run_workflow("7350", _ordered(seconds=1))
-    assert (answer.code, answer.outputs) == (0, {"output": {"topic": "tea"}})
-
-
 async def test_a_copy_is_started_and_waited_for(stage: _Stage) -> None:
     """A copy by a task ends with the id of the copy."""
     data = {"task_id": "123e4", "entity_type": "workflow", "source_entity_id": "7530"}
@@ -156,32 +140,6 @@ async def test_a_copy_is_started_and_waited_for(stage: _Stage) -> None:
     copy = await stage.coze().start_copy("7530", entity_type="bot")
     assert copy.task_id is None
     assert (await wait_until_done(copy)).target_entity_id == copy.copied_entity_id
-
-
-async def test_a_chat_is_begun_and_waited_for(stage: _Stage) -> None:
-    """The chat ends, and its answer is among its messages."""
-    stage.answers(
-        _chat("created"),
-        _chat("in_progress"),
-        _chat("completed", usage={"token_count": 298, "output_count": 56, "input_count": 242}),
-        _ok([{"role": "assistant", "type": "answer", "content": "The answer to your question."}]),
-    )
-    chat = await stage.coze().start_chat(
-        "7379",
-        user_id="ann",
-        additional_messages=[ChatMessage(role="user", content="Rain?", content_type="text")],
-        custom_variables=_for_a_chat(seconds=3),
-    )
-    done = await wait_until_done(chat)
-    assert (done.status, done.id, done.conversation_id) == (
-        "completed",
-        chat.chat_id,
-        chat.conversation_id,
-    )
-    assert done.usage is not None
-    assert done.usage.token_count == 298
-    answers = [one.content for one in await chat.messages() if one.type == "answer"]
-    assert answers == ["The answer to your question."]
 
 
 async def test_a_copyai_run_is_started_and_waited_for(stage: _Stage) -> None:
@@ -278,14 +236,18 @@ async def test_a_cancelled_chat_is_a_cancelled_task(stage: _Stage) -> None:
 
 
 async def test_an_interrupted_run_is_resumed_and_ends(stage: _Stage) -> None:
-    """`on_blocked` answers what the run asks for, and the same wait sees it end."""
-    output = '{"Output":"{\\"output\\":{\\"topic\\":\\"tea\\"}}"}'
+    """`on_blocked` answers what the run asks for, and the same wait sees it end.
+
+    The inputs come back in the typed answer, of a synchronous run too, JSON in JSON opened.
+    """
+    output = '{"Output":"{\\"output\\":{\\"topic\\":\\"tea\\"}}","node_status":"{}"}'
     stage.answers(
         _RUN_STARTED,
         _history("Running", interrupt_data=_INTERRUPT),
         reply({"code": 0, "msg": "", "execute_id": "7431"}),
         _history("Running"),
         _history("Success", output=output),
+        reply({"code": 0, "msg": "", "data": '{"output":{"topic":"tea"}}'}),
     )
     coze = stage.coze()
     run = await coze.start_workflow("7350", _ordered(seconds=4, outcome="interrupt"))
@@ -305,20 +267,30 @@ async def test_an_interrupted_run_is_resumed_and_ends(stage: _Stage) -> None:
 
     done = await wait_until_done(run, on_blocked=answer)
     assert (done.execute_status, asked) == ("Success", ["name"])
+    assert str(done.execute_id) == run.execute_id
     assert done.outputs == {"Output": {"output": {"topic": "tea"}}}
+    assert done.node_status == {}
+    assert (done.interrupt, done.trimmed) == (None, False)
+    at_once = await coze.run_workflow("7350", _ordered(seconds=1))
+    assert (at_once.code, at_once.outputs) == (0, {"output": {"topic": "tea"}})
 
 
 async def test_a_chat_that_requires_an_action_gets_it_and_ends(stage: _Stage) -> None:
-    """Tool calls are typed; their outputs let the chat go on to its end."""
+    """Tool calls are typed; their outputs let the chat go on to its end and its answer."""
     stage.answers(
         _chat("in_progress"),
         reply(RECORDED["coze/chat/requires_action.json"]),
         _chat("in_progress"),
-        _chat("completed"),
+        _chat("completed", usage={"token_count": 298, "output_count": 56, "input_count": 242}),
+        _ok([{"role": "assistant", "type": "answer", "content": "The answer to your question."}]),
     )
     coze = stage.coze()
+    question = ChatMessage(role="user", content="Rain?", content_type="text")
     chat = await coze.start_chat(
-        "7379", user_id="ann", custom_variables=_for_a_chat(seconds=2, outcome="interrupt")
+        "7379",
+        user_id="ann",
+        additional_messages=[question],
+        custom_variables=_for_a_chat(seconds=2, outcome="interrupt"),
     )
 
     async def answer(snapshot: Snapshot[Chat]) -> None:
@@ -326,7 +298,11 @@ async def test_a_chat_that_requires_an_action_gets_it_and_ends(stage: _Stage) ->
         await coze.submit_tool_outputs(chat.conversation_id, chat.chat_id, tool_outputs=outputs)
 
     done = await wait_until_done(chat, on_blocked=answer)
-    assert done.status == "completed"
+    assert (done.status, done.id) == ("completed", chat.chat_id)
+    assert done.usage is not None
+    assert done.usage.token_count == 298
+    answers = [one.content for one in await chat.messages() if one.type == "answer"]
+    assert answers == ["The answer to your question."]
 
 
 # --- refused ------------------------------------------------------------------------------------
