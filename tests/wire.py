@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable, Generator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, Self, TypeVar
 
@@ -16,9 +17,55 @@ import trustme
 
 L = TypeVar("L", bound="Wire")
 
+BLANK_LINE = b"\r\n\r\n"
 # Thousands of waits may all connect at once.
 _BACKLOG = 4096
 _SEND_BUFFER = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Message:
+    """One HTTP request or answer as it came over the wire."""
+
+    head: bytes
+    body: bytes
+
+    @property
+    def raw(self) -> bytes:
+        """All of its bytes."""
+        return self.head + self.body
+
+    @property
+    def line(self) -> bytes:
+        """The request line."""
+        return self.head.partition(b"\r\n")[0]
+
+    @property
+    def method(self) -> bytes:
+        """The request's method."""
+        return self.line.split(b" ")[0]
+
+    @property
+    def target(self) -> bytes:
+        """What stands between the method and the version, spaces and all."""
+        return self.line.partition(b" ")[2].rpartition(b" ")[0]
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """Header values by lower-case names."""
+        pairs = (line.partition(b":") for line in self.head.split(b"\r\n")[1:] if line)
+        return {name.lower(): value.strip() for name, _, value in pairs}
+
+
+def promised(head: bytes) -> int:
+    """Return how long a body is by its head's `Content-Length`."""
+    return int(Message(head, b"").headers.get(b"content-length", b"0"))
+
+
+async def read_message(reader: asyncio.StreamReader) -> Message:
+    """Read a head, and the body that it promises."""
+    head = await reader.readuntil(BLANK_LINE)
+    return Message(head, await reader.readexactly(promised(head)))
 
 
 class Wire:

@@ -15,8 +15,8 @@ from typing import Literal, TypeAlias
 
 import anyio
 
-from tests.adversity.proxy import Exchange, How, Message, OnConnect, OnRequest, all_is_well, hang_up
-from tests.wire import Wire
+from tests.adversity.proxy import Exchange, How, OnConnect, OnRequest, all_is_well, hang_up
+from tests.wire import Message, Wire
 
 REQUEST_TIMEOUT = 3.0
 CONNECT_TIMEOUT = 1.0

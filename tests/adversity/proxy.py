@@ -10,41 +10,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from itertools import repeat
 from typing import Literal, TypeAlias
 
-from tests.wire import Listener, Wire
-
-BLANK_LINE = b"\r\n\r\n"
-
-
-@dataclass(frozen=True)
-class Message:
-    """One HTTP request or answer as it came over the wire."""
-
-    head: bytes
-    body: bytes
-
-    @property
-    def raw(self) -> bytes:
-        """All of its bytes."""
-        return self.head + self.body
-
-
-def promised(head: bytes) -> int:
-    """Return how long a body is by its head's `Content-Length`."""
-    for line in head.lower().split(b"\r\n"):
-        if line.startswith(b"content-length:"):
-            return int(line.partition(b":")[2])
-    return 0
-
-
-async def read_message(reader: asyncio.StreamReader) -> Message:
-    """Read a head, and the body that it promises."""
-    head = await reader.readuntil(BLANK_LINE)
-    return Message(head, await reader.readexactly(promised(head)))
-
+from tests.wire import Listener, Message, Wire, read_message
 
 How: TypeAlias = Literal["close", "reset", "drop"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Literal
 
 import anyio
@@ -13,17 +12,9 @@ from hypothesis import given, settings, strategies as st
 
 from asyncclient import SessionPool
 from asyncclient.errors import APIError, AsyncClientError
-from tests.adversity.proxy import (
-    BLANK_LINE,
-    FaultProxy,
-    How,
-    OnConnect,
-    hang_up,
-    promised,
-    read_message,
-)
+from tests.adversity.proxy import How, OnConnect, hang_up
 from tests.adversity.scene import PROVIDERS, Provider, client_of, virtual_loop
-from tests.wire import Wire
+from tests.wire import BLANK_LINE, Listener, Wire, promised, read_message
 
 ANSWERS: dict[Provider, bytes] = {
     "coze": b'{"code":0,"msg":"","execute_id":"7","debug_url":"https://www.coze.cn/work_flow?e=7"}',
@@ -116,10 +107,9 @@ async def start(
     """Start something at a provider that serves connections so; return its error, if any."""
     inputs = {"text": "x" * padding}
     async with (
-        FaultProxy(0) as server,
+        Listener(Wire, serve) as server,
         SessionPool(limit=1, request_timeout=3, connect_timeout=1) as pool,
     ):
-        server.connection_faults = repeat(serve)
         client = client_of(provider, pool, server.origin)
         if kept:
             with contextlib.suppress(AsyncClientError):

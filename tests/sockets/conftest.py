@@ -11,7 +11,6 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -21,7 +20,7 @@ import pytest
 from asyncclient import SessionPool
 from asyncclient._http import Request
 from tests.loops import Backend, real_backend
-from tests.wire import Listener, Wire, full_queue
+from tests.wire import Listener, Message, Wire, full_queue, read_message
 
 # A bound on what takes milliseconds: only a hang breaks it.
 PATIENCE = 5.0
@@ -33,36 +32,6 @@ def anyio_backend(request: pytest.FixtureRequest) -> Backend:
     return real_backend(str(request.config.getoption("--event-loop")))
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One request as it came over the wire."""
-
-    head: bytes
-    body: bytes
-
-    @property
-    def line(self) -> bytes:
-        """The request line."""
-        return self.head.partition(b"\r\n")[0]
-
-    @property
-    def method(self) -> bytes:
-        """The request's method."""
-        return self.line.split(b" ")[0]
-
-    @property
-    def target(self) -> bytes:
-        """What stands between the method and the version, spaces and all."""
-        return self.line.partition(b" ")[2].rpartition(b" ")[0]
-
-    @property
-    def headers(self) -> dict[bytes, bytes]:
-        """Header values by lower-case names."""
-        lines = self.head.split(b"\r\n")[1:]
-        pairs = (line.partition(b":") for line in lines if line)
-        return {name.lower(): value.strip() for name, _, value in pairs}
-
-
 class Peer(Wire):
     """The server's end of one connection, as a script sees it."""
 
@@ -71,16 +40,14 @@ class Peer(Wire):
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         number: int,
-        asked: list[Asked],
+        asked: list[Message],
     ) -> None:
         super().__init__(reader, writer, number)
         self._asked = asked
 
-    async def asked(self) -> Asked:
+    async def asked(self) -> Message:
         """Read one request and note it; raises `IncompleteReadError` if the client leaves."""
-        head = await self.reader.readuntil(b"\r\n\r\n")
-        length = int(Asked(head, b"").headers.get(b"content-length", b"0"))
-        request = Asked(head, await self.reader.readexactly(length))
+        request = await read_message(self.reader)
         self._asked.append(request)
         return request
 
@@ -139,7 +106,7 @@ class Server(Listener[Peer]):
     """
 
     def __init__(self, script: Script, tls: ssl.SSLContext | None) -> None:
-        self.asked: list[Asked] = []
+        self.asked: list[Message] = []
         super().__init__(partial(Peer, asked=self.asked), script, tls)
 
     def get(self, target: str = "/task", *, timeout: float | None = None) -> Request:
