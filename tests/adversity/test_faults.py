@@ -51,10 +51,6 @@ async def test_a_fault_ends_as_the_page_says(
     check_start(seen, by=operation)
     check_time(seen, fault, operation)
     assert SECRET not in f"{seen.error!r} {seen.error}"
-    assert seen.idle, "a request is still under way in the pool"
-    assert seen.fit, "the pool's next request was not answered"
-    assert seen.connected == 0, "the pool was closed, but not its connections"
-    assert seen.left == 0, "tasks are left behind"
     if fault.most_offered is not None:
         assert seen.offered < fault.most_offered
 

@@ -237,29 +237,25 @@ def test_what_chats_and_copies_put_out(shell: Shell, loop: asyncio.Runner, sim: 
     assert shell.json["target_entity_id"] == copied
 
 
-def test_watch_writes_each_change(shell: Shell, start: Callable[..., str]) -> None:
-    """Each change is a line, the end included."""
-    assert shell("watch", start("copyai-workflow", seconds=100)) == 0
-    states = [line.split()[2:4] for line in shell.out.splitlines()]
-    assert states[0] == ["pending", "NEW"]
-    assert states[-1] == ["succeeded", "COMPLETE"]
-    assert len(states) >= 4
-
-
 @pytest.mark.parametrize(
     ("outcome", "code", "state"),
     [("success", 0, "succeeded"), ("fail", 1, "failed"), ("interrupt", 1, "blocked")],
 )
-def test_watch_shows_the_last_state(
+def test_watch_writes_each_change_and_the_last_state(
     shell: Shell, start: Callable[..., str], outcome: str, code: int, state: str
 ) -> None:
-    """The last of its JSON objects has the last state and the provider's answer."""
+    """Each change is a line; the last JSON object has the last state and the provider's answer."""
     assert shell("watch", "--json", start(outcome=outcome, seconds=20)) == code
     changes = [json.loads(line) for line in shell.out.splitlines()]
     assert [change["state"] for change in changes] == ["running", state]
     assert bool(code) == bool(shell.err and shell.complaint)
     assert "answer" not in changes[0]
     assert changes[1]["answer"]["code"] == 0
+    assert shell("watch", start("copyai-workflow", seconds=100)) == 0
+    states = [line.split()[2:4] for line in shell.out.splitlines()]
+    assert states[0] == ["pending", "NEW"]
+    assert states[-1] == ["succeeded", "COMPLETE"]
+    assert len(states) >= 4
 
 
 def test_bots_are_listed_page_after_page(shell: Shell) -> None:

@@ -51,34 +51,44 @@ class _Runs:
 # --- finding a run of Copy.ai by its metadata ---------------------------------------------------
 
 
-async def test_runs_are_found_by_their_metadata_the_newest_first() -> None:
+_MARKED: list[dict[str, object]] = [
+    _run(9, metadata={"order": "18"}),
+    _run(6, metadata={"order": "17", "more": [1]}),
+    _run(8, metadata=_WANTED),
+    _run(7),
+    _run(5, metadata={"orders": "17"}),
+    _run(4, metadata={"order": 17}),
+    {"workflowRunId": "WRUN-0", "metadata": _WANTED},
+]
+# The page's own samples have both forms; the letter of the zone sorts after a point.
+_TIMES = ("2023-09-27T18:24:47Z", "2023-09-27T18:24:47.998Z", None)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "runs", "found"),
+    [
+        (_WANTED, _MARKED, "860"),
+        # Tuples and mappings of any kind arrive as lists and objects, and are found as such.
+        (
+            {"order": {"id": (1, 2)}, "tags": ["a"]},
+            [_run(1, metadata={"order": {"id": [1, 2]}, "tags": ["a"], "other": None})],
+            "1",
+        ),
+        (_WANTED, [_run(n, metadata=_WANTED, createdAt=at) for n, at in enumerate(_TIMES)], "102"),
+    ],
+    ids=["marker", "nested", "times"],
+)
+async def test_runs_are_found_by_their_metadata_the_newest_first(
+    metadata: dict[str, object], runs: list[dict[str, object]], found: str
+) -> None:
     """All runs that have the marker, also with more metadata, and none that has another."""
-    runs: list[dict[str, object]] = [
-        _run(9, metadata={"order": "18"}),
-        _run(6, metadata={"order": "17", "more": [1]}),
-        _run(8, metadata=_WANTED),
-        _run(7),
-        _run(5, metadata={"orders": "17"}),
-        _run(4, metadata={"order": 17}),
-        {"workflowRunId": "WRUN-0", "metadata": _WANTED},
-    ]
-    client, transport = copyai(_page(runs, "8"))
-    found = await client.find_started("WCFG-1", metadata=_WANTED)
-    assert [(run.workflow_id, run.run_id) for run in found] == [
-        ("WCFG-1", "WRUN-8"),
-        ("WCFG-1", "WRUN-6"),
-        ("WCFG-1", "WRUN-0"),
+    client, transport = copyai(_page(runs, str(len(runs))))
+    handles = await client.find_started("WCFG-1", metadata=metadata)
+    assert [(run.workflow_id, run.run_id) for run in handles] == [
+        ("WCFG-1", f"WRUN-{number}") for number in found
     ]
     (request,) = transport.requests
     assert request.target == "/api/workflow/WCFG-1/run?page=1&size=100"
-
-
-async def test_nested_metadata_is_compared_as_it_was_sent() -> None:
-    """Tuples and mappings of any kind arrive as lists and objects, and are found as such."""
-    given = {"order": {"id": (1, 2)}, "tags": ["a"]}
-    arrived = {"order": {"id": [1, 2]}, "tags": ["a"], "other": None}
-    client, _ = copyai(_page([_run(1, metadata=arrived)], 1))
-    assert len(await client.find_started("WCFG-1", metadata=given)) == 1
 
 
 @pytest.mark.parametrize("has_total", [True, False])
@@ -123,18 +133,6 @@ async def test_a_list_without_times_is_read_from_its_beginning() -> None:
     found = await client.find_started("WCFG-1", metadata=_WANTED, max_pages=2)
     assert [run.run_id for run in found] == ["WRUN-x"]
     assert answers.pages[-1] == 2
-
-
-async def test_times_with_and_without_milliseconds_sort_as_times() -> None:
-    """The page's own samples have both forms; the letter of the zone sorts after a point."""
-    runs: list[dict[str, object]] = [
-        {"id": "WRUN-1", "createdAt": "2023-09-27T18:24:47Z", "metadata": _WANTED},
-        {"id": "WRUN-2", "createdAt": "2023-09-27T18:24:47.998Z", "metadata": _WANTED},
-        {"id": "WRUN-3", "createdAt": None, "metadata": _WANTED},
-    ]
-    client, _ = copyai(_page(runs, 3))
-    found = await client.find_started("WCFG-1", metadata=_WANTED)
-    assert [run.run_id for run in found] == ["WRUN-2", "WRUN-1", "WRUN-3"]
 
 
 async def test_a_search_that_cannot_be_is_refused() -> None:
