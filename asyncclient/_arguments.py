@@ -83,6 +83,7 @@ def number(
     *,
     unit: str = "",
     above: float | None = None,
+    most: float | None = None,
     finite: bool = True,
     advice: str = "",
 ) -> float:
@@ -90,15 +91,18 @@ def number(
     if isinstance(value, bool) or not isinstance(value, int | float):
         msg = f"{name} must be a number{unit and f' of {unit}'}, not {shown(value)}{advice}"
         raise TypeError(msg)
+    of = unit and f" {unit}"
+    limit = "" if most is None else f"at most {most:.12g}{of}"
     try:
         given = float(value)
     except OverflowError:
-        msg = f"{name} is too large{advice}"
+        msg = f"{name} is too large{limit and f': it must be {limit}'}{advice}"
         raise ValueError(msg) from None
     too_small = above is not None and given <= above
-    if math.isnan(given) or too_small or (finite and math.isinf(given)):
-        bounds = [] if above is None else [f"more than {above:g}{unit and f' {unit}'}"]
-        bounds += ["finite"] if finite else []
+    too_large = most is not None and given > most
+    if math.isnan(given) or too_small or too_large or (finite and math.isinf(given)):
+        bounds = [] if above is None else [f"more than {above:g}{of}"]
+        bounds += [limit or "finite"] if finite else []
         msg = f"{name}={shown(value)} must be {' and '.join(bounds) or 'a number'}{advice}"
         raise ValueError(msg)
     return given

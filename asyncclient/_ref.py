@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from asyncclient._arguments import NO_LINE, text
 from asyncclient._text import shown, text_of, type_name
 
 T = TypeVar("T")
@@ -141,6 +142,25 @@ def age_of(ref: TaskRef | None) -> float:
     if ref is None or ref.created is None:
         return 0.0
     return max(0.0, time.time() - ref.created - 1)  # noqa: TID251  (cut down to whole seconds)
+
+
+def check_words(ref: TaskRef) -> None:
+    """Refuse a reference that no worker could make a task of.
+
+    Raises:
+        TypeError: one of its words is not a text.
+        ValueError: one has a line break, another control character or half a letter.
+    """
+    named = [("provider", ref.provider), ("kind", ref.kind), ("account", ref.account or "")]
+    for name, value in ref.ids.items():
+        named += [("the name of an id", name), (f"ids[{shown(name)}]", value)]
+    for name, value in named:
+        if NO_LINE.search(text(name, value)):
+            msg = (
+                f"{name}={shown(value)} has a line break or a control character: no client takes "
+                "such a reference; look at where it was made"
+            )
+            raise ValueError(msg)
 
 
 def checked_ref(ref: object) -> TaskRef:

@@ -17,6 +17,11 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
+def whole(text: str) -> str:
+    """Return a text that JSON can hold: half a letter becomes U+FFFD, two halves are one."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def plain(seconds: float) -> str:
     """Write seconds as a reader would, without exponents or needless digits."""
     return str(int(seconds)) if seconds == seconds // 1 < math.inf else f"{seconds:.3g}"

@@ -16,7 +16,7 @@ from typing import Protocol, TypeAlias, cast
 import msgspec
 
 from asyncclient._arguments import seconds
-from asyncclient._durable.ticket import Handover, Ticket, TicketExpired, wall_clock
+from asyncclient._durable.ticket import Handover, Ticket, TicketExpired, expired, wall_clock
 from asyncclient._http import is_transient
 from asyncclient._learning import LearnedSchedule
 from asyncclient._many import Done, Poller, PollLoop, Receiver, SharedRecord
@@ -24,7 +24,6 @@ from asyncclient._ref import TaskRef
 from asyncclient._schedule import Pacing, Schedule, checked_rng, checked_schedule, drawing
 from asyncclient._state import TaskState
 from asyncclient._task import Task
-from asyncclient._text import counted
 from asyncclient.errors import AsyncClientError, WaitTimeout
 
 # Slices that begin together must not end together: 3,000 that did cut an engine's throughput to a
@@ -83,23 +82,28 @@ async def poll_slice(
 
     Returns:
         `Done` when the task has ended, badly too (then with its `error`), or cannot be asked
-        about; `TicketExpired` when its time is up; else `Handover`.
+        about; `TicketExpired` when its time is up, also where this worker has no client for such
+        a task; else `Handover`.
 
     Raises:
-        LookupError, ValueError: the worker has no client for such a task; the ticket is as good
-            as it was.
+        LookupError, ValueError: before the deadline, the worker has no client for such a task. The
+            ticket is as good as it was; likewise after any other error of `task_of`.
         RuntimeError: the poller is closed, or belongs to another event loop; likewise.
-        TypeError: an argument cannot be.
+        TypeError: an argument cannot be, or `task_of` returned no task.
     """
     draw = drawing(checked_rng(rng))
-    held = _Slice(
-        poller.running(),
-        _task(task_of, ticket.ref),
-        ticket,
-        hold=seconds("hold", hold) * (1 - _SPREAD + draw(2 * _SPREAD)),
-        gap=_usual_gap(checked_schedule(schedule), draw),
-        clock=clock or wall_clock,
-    )
+    time_of = clock or wall_clock
+    poll_loop = poller.running()
+    hold = seconds("hold", hold) * (1 - _SPREAD + draw(2 * _SPREAD))
+    gap = _usual_gap(checked_schedule(schedule), draw)
+    try:
+        task = _task(task_of, ticket.ref)
+        held = _Slice(poll_loop, task, ticket, hold=hold, gap=gap, clock=time_of)
+    except Exception as error:
+        now = time_of()
+        if ticket.left(now) > 0:
+            raise
+        return expired(ticket, now, error=error, trouble="this worker could not hold it")
     return await held.run()
 
 
@@ -261,21 +265,4 @@ class _Slice(Receiver):
         return msgspec.structs.replace(end, polls=polls, elapsed=elapsed, unseen=unseen)
 
     def _expired(self, error: Exception | None) -> TicketExpired:
-        ticket = self._later_ticket()
-        state = self._state()
-        timeout = ticket.deadline - ticket.started
-        said = f"last state {state}, " if state else ""
-        cause = "" if error is None or isinstance(error, WaitTimeout) else f"; {error}"
-        expired = WaitTimeout(
-            f"{ticket.ref} has not ended by its deadline, {timeout:.0f} s after its wait began "
-            f"({said}{counted(ticket.polls, 'poll')}{cause})",
-            retry_after=error.retry_after if isinstance(error, WaitTimeout) else None,
-            advice="It may go on: wait for the same reference again",
-        )
-        expired.ref = ticket.ref
-        expired.polls = ticket.polls
-        expired.elapsed = max(0.0, self._clock() - ticket.started)
-        if isinstance(error, AsyncClientError):
-            expired.snapshot = error.snapshot
-            expired.last_error = error.last_error
-        return TicketExpired(ticket=ticket, error=expired, state=state)
+        return expired(self._later_ticket(), self._clock(), state=self._state(), error=error)

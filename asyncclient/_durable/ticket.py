@@ -5,19 +5,24 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Self
+from typing import Annotated, Self, TypeAlias
 
 import msgspec
 
-from asyncclient._arguments import seconds
-from asyncclient._ref import TaskRef, checked_ref, read_versioned
+from asyncclient._arguments import number
+from asyncclient._ref import TaskRef, check_words, checked_ref, read_versioned
 from asyncclient._state import TaskState
-from asyncclient.errors import WaitTimeout
+from asyncclient._text import counted, text_of, type_name, whole
+from asyncclient.errors import AsyncClientError, WaitTimeout
 
 TICKET_VERSION = 2  # 1 had references of version 1
 # Bytes of JSON. Queues and tables keep millions of them, so their size is bounded.
 _TICKET_BYTES = 400
 _DAY = 86_400.0
+# Seconds: ten years. Engines write due times as dates, which end in the year 9999.
+LONGEST_WAIT = 3650 * _DAY
+# What a float counts exactly, and no clock or count goes beyond.
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,13 +40,21 @@ class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ref: TaskRef
     deadline: float
-    started: int
-    polls: int = 0
-    seen: int | None = None
+    started: _Count
+    polls: _Count = 0
+    seen: _Count | None = None
     v: int = msgspec.field(default=TICKET_VERSION)
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "v", TICKET_VERSION)
+        check_words(self.ref)
+        # Its start is in whole seconds.
+        if not self.deadline - LONGEST_WAIT - 1 <= self.started <= self.deadline:
+            msg = (
+                f"deadline={self.deadline!r} must be at most {LONGEST_WAIT:.0f} seconds after "
+                f"started={self.started!r}, and not before it"
+            )
+            raise ValueError(msg)
 
     @classmethod
     def begin(
@@ -51,17 +64,16 @@ class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         Args:
             ref: a handle's `ref`.
-            timeout: seconds for the whole wait, over all processes. Default one day.
+            timeout: seconds for the whole wait, over all processes: more than 0, and at most ten
+                years. Default one day.
             clock: gives the Unix time in seconds. Default `time.time`.
 
         Raises:
             TypeError: that is no reference, or no number.
-            ValueError: the timeout is not more than 0 and finite, or the reference is too long.
+            ValueError: the timeout is out of its bounds, the reference is too long, or a word in it
+                has a line break or another control character.
         """
-        within = seconds("timeout", timeout)
-        if within == math.inf:
-            msg = "timeout must be finite: a wait without an end would be kept for ever"
-            raise ValueError(msg)
+        within = number("timeout", timeout, unit="seconds", above=0, most=LONGEST_WAIT)
         now = (clock or wall_clock)()
         ticket = cls(checked_ref(ref), round(now + within, 3), int(now))
         ticket.encode()
@@ -108,7 +120,15 @@ class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return min(self.deadline - now, self.deadline - self.started)
 
 
+class _Deadline(msgspec.Struct):
+    deadline: float
+
+
 _decoder = msgspec.json.Decoder(Ticket)
+_deadline_decoder = msgspec.json.Decoder(_Deadline)
+_fields_decoder = msgspec.json.Decoder(dict[str, object])
+# What no library can read, which is not one of another version.
+_NOT_JSON = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 class Handover(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +164,88 @@ class TicketExpired(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def polls(self) -> int:
         return self.ticket.polls
+
+
+def expired(
+    ticket: Ticket,
+    now: float,
+    *,
+    state: TaskState | None = None,
+    error: Exception | None = None,
+    trouble: str = "last failed poll",
+) -> TicketExpired:
+    """Return the end of a ticket whose deadline has passed.
+
+    Args:
+        ticket: as it ended.
+        now: the Unix time in seconds.
+        state: the task's last known state.
+        error: what has kept the last slice from an answer; None when nothing has.
+        trouble: what that error is, in words.
+    """
+    timed_out = error if isinstance(error, WaitTimeout) else None
+    reason = error if timed_out is None else timed_out.last_error
+    said = [f"last state {state}"] if state else []
+    said.append(counted(ticket.polls, "poll"))
+    if reason is not None:
+        words = text_of(
+            reason, make=lambda one: one.text if isinstance(one, AsyncClientError) else str(one)
+        )
+        said.append(f"{trouble}: {type_name(reason)}: {words}")
+    timeout = WaitTimeout(
+        f"{ticket.ref} has not ended by its deadline, {ticket.deadline - ticket.started:.0f} s "
+        f"after its wait began ({', '.join(said)})",
+        retry_after=None if timed_out is None else timed_out.retry_after,
+        advice="It may go on: wait for the same reference again",
+    )
+    timeout.ref = ticket.ref
+    timeout.polls = ticket.polls
+    timeout.elapsed = max(0.0, now - ticket.started)
+    timeout.last_error = reason
+    if isinstance(error, AsyncClientError):
+        timeout.snapshot = error.snapshot
+    return TicketExpired(ticket=ticket, error=timeout, state=state)
+
+
+def deadline_of(text: str, now: float) -> float | None:
+    """Return the Unix time at which a wait ends, also where its ticket cannot be read.
+
+    None when the text has none, or one that no ticket has.
+    """
+    try:
+        deadline = _deadline_decoder.decode(text).deadline
+    except _NOT_JSON:
+        return None
+    return deadline if deadline <= now + LONGEST_WAIT else None
+
+
+def unreadable(text: str, reason: Exception, now: float) -> TicketExpired | str:
+    """Return what becomes of a ticket that cannot be read: its end, or the text to keep until then.
+
+    A worker of another version may read it, so it is kept until its deadline; where it has none,
+    for a day.
+
+    Args:
+        text: the ticket's.
+        reason: why it cannot be read.
+        now: the Unix time in seconds.
+    """
+    deadline = deadline_of(text, now)
+    if deadline is None:
+        try:
+            fields = _fields_decoder.decode(text)
+        except _NOT_JSON:
+            fields = {"unreadable": whole(text_of(text))}
+        return msgspec.json.encode({**fields, "deadline": round(now + _DAY, 3)}).decode()
+    if deadline > now:
+        return text
+    return expired(unknown(deadline), now, error=reason, trouble="its ticket cannot be read")
+
+
+def unknown(deadline: float) -> Ticket:
+    """Make what stands for a ticket that cannot be read."""
+    ref = TaskRef("unknown", "task", {"ticket": "unreadable"})
+    return Ticket(ref, deadline, math.floor(deadline))
 
 
 def wall_clock() -> float:

@@ -15,6 +15,8 @@ from typing import Annotated, Final, TypeAlias, TypeGuard, cast
 import msgspec
 from msgspec import inspect
 
+from asyncclient._text import whole
+
 # Marks a field that is read as it is declared or not at all: the whole answer is refused then.
 STRICT: Final = msgspec.Meta(extra={"is_strict": True})
 Word: TypeAlias = Annotated[str | None, STRICT]  # a status word
@@ -73,7 +75,7 @@ def _whole(digits: str) -> int | None:
 def _mended(plain: object) -> object:
     """Return a decoded value without half letters."""
     if isinstance(plain, str):
-        return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return whole(plain)
     if isinstance(plain, list):
         return [_mended(each) for each in cast("list[object]", plain)]
     if isinstance(plain, dict):

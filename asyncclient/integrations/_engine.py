@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import logging
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
 
-from asyncclient._arguments import seconds, whole_number
-from asyncclient._durable import TaskOf, Ticket
+from asyncclient._arguments import number, text_line, whole_number
+from asyncclient._durable import LONGEST_WAIT, TaskOf, Ticket, unknown, wall_clock
 from asyncclient._many import Poller
 from asyncclient._ref import TaskRef
 from asyncclient._schedule import Pacing
-from asyncclient.integrations._holder import Holder, Sink
+from asyncclient.integrations._delivery import Sink
+from asyncclient.integrations._holder import Holder
 from asyncclient.integrations._neighbours import Neighbours, Notices
 from asyncclient.integrations._outcome import Outcome
 
-__all__ = ["DurableWaits"]
+__all__ = ["PENDING", "DurableWaits"]
 
 _log = logging.getLogger("asyncclient.workers")
+
+# What stands for the outcome of a wait that has none: until its end is with a sink, and then.
+PENDING = ""
+_CLAIMED = '"at the sink"'
+_WITHOUT_OUTCOME = (None, PENDING, _CLAIMED)
+# Seconds for which these are kept: a wait that is pending puts an outcome in their place before.
+_MARK_SECONDS = 30 * 86_400.0
+# Seconds. What a dead worker held must not be away for longer.
+_LONGEST_REDELIVERY = 86_400.0
 
 
 class DurableWaits(ABC):
@@ -29,7 +38,7 @@ class DurableWaits(ABC):
 
     Args:
         concurrency: waits that a worker holds at a time.
-        keep: seconds for which outcomes can be read, and their keys are taken.
+        keep: seconds for which outcomes can be read, and their keys are taken; at most ten years.
         own: whether the store is opened and closed with these waits.
 
     Raises:
@@ -39,7 +48,7 @@ class DurableWaits(ABC):
     def __init__(self, *, concurrency: int, keep: float, own: bool) -> None:
         whole_number("concurrency", concurrency, least=1)
         self._concurrency = concurrency
-        self._keep_seconds = _checked_keep(keep)
+        self._keep_seconds = number("keep", keep, unit="seconds", above=0, most=LONGEST_WAIT)
         self._own = own
 
     async def __aenter__(self) -> Self:
@@ -63,14 +72,15 @@ class DurableWaits(ABC):
 
         Args:
             ref: a handle's `ref`.
-            key: yours, as an order's number: it identifies the wait, not the task.
-            timeout: seconds for the whole wait. Default one day.
+            key: yours, as an order's number: it identifies the wait, not the task. One line of at
+                most 256 characters.
+            timeout: seconds for the whole wait, at most ten years. Default one day.
 
         Returns:
             whether it is new: false when such a wait is pending, or has an outcome.
 
         Raises:
-            TypeError, ValueError: an argument cannot be.
+            TypeError, ValueError: an argument cannot be; nothing is kept.
         """
         return bool(await self._add({_checked_key(key): Ticket.begin(ref, timeout=timeout)}))
 
@@ -81,7 +91,7 @@ class DurableWaits(ABC):
 
         Args:
             refs: references by key, both as for `submit`.
-            timeout: seconds for each whole wait. Default one day.
+            timeout: seconds for each whole wait, at most ten years. Default one day.
 
         Returns:
             the keys that are new.
@@ -96,39 +106,74 @@ class DurableWaits(ABC):
         )
 
     async def cancel(self, key: str) -> bool:
-        """Call a wait off: the sink does not hear of it, and the task itself goes on.
+        """Call a wait off: the sink is not called for it, and the task itself goes on.
 
         Args:
             key: the wait's.
 
         Returns:
-            whether it was pending. A sink that is just being called may be cancelled in its midst.
+            whether it is called off. False when there is no such wait, when it has ended, or when
+            its end is with the sink, which is not interrupted.
         """
-        ticket = await self.ticket(key)
-        if ticket is None:
+        text = await self._pending(_checked_key(key))
+        if text is None:
             return False
-        # First the mark, which every turn looks at, so that none that is under way goes on.
-        if not await self._write(key, Outcome.called_off(ticket).encode(), only_new=True):
+        try:
+            ticket = Ticket.decode(text)
+        except ValueError:
+            ticket = unknown(wall_clock())
+        # First what every turn looks at before it calls the sink, so that none goes on to that.
+        if not await self._swap(key, PENDING, Outcome.called_off(ticket).encode()):
             return False
         await self._drop(key)
         return True
 
     async def outcome(self, key: str) -> Outcome | None:
         """Return how a wait ended; None when it has not, or longer ago than is kept."""
-        text = await self._read(key)
-        return None if text is None else Outcome.decode(text)
+        text = await self._read(_checked_key(key))
+        return None if text in _WITHOUT_OUTCOME else Outcome.decode(text)
 
     async def ticket(self, key: str) -> Ticket | None:
         """Return a pending wait's ticket, as of its last hand-over; None when there is none."""
-        text = await self._pending(key)
-        if text is None or await self._read(key) is not None:
+        text = await self._pending(_checked_key(key))
+        if text is None or await self.is_over(key):
             return None
         return Ticket.decode(text)
 
     async def keep(self, key: str, outcome: Outcome) -> None:
-        """Write down how a wait ended, which is what a worker does after its sink."""
-        if not await self._write(key, outcome.encode(), only_new=False):
-            _log.debug("%s: its outcome was kept before", key)
+        """Write down how a wait ended, which is what a worker does after its sink.
+
+        What was written first stays.
+        """
+        text = outcome.encode()
+        found = await self._read(_checked_key(key))
+        while found in _WITHOUT_OUTCOME:
+            if await self._swap(key, found, text):
+                return
+            found = await self._read(key)
+        _log.debug("%s: its outcome was kept before", key)
+
+    # --- for a worker's turns ---
+
+    async def is_over(self, key: str) -> bool:
+        """Return whether a wait has an outcome."""
+        return await self._read(key) not in _WITHOUT_OUTCOME
+
+    async def claim(self, key: str) -> bool:
+        """Note that a wait's end is going to the sink; return false when it has an outcome.
+
+        A claim that is there is of a worker that died, or that the engine takes for dead.
+        """
+        found = await self._read(key)
+        while found in {None, PENDING}:
+            if await self._swap(key, found, _CLAIMED):
+                return True
+            found = await self._read(key)
+        return found == _CLAIMED
+
+    async def unclaim(self, key: str) -> None:
+        """Note that a wait's end is no longer with the sink, which has not taken it."""
+        await self._swap(key, _CLAIMED, PENDING)
 
     # --- in a worker ---
 
@@ -142,6 +187,7 @@ class DurableWaits(ABC):
         schedule: Pacing | None = None,
         name: str | None = None,
         redelivery: float = 30.0,
+        sink_timeout: float = 60.0,
         share_rate: bool = True,
         share_learned: bool = True,
     ) -> None:
@@ -153,12 +199,16 @@ class DurableWaits(ABC):
                 from a reference to its task.
             sink: an async function of a key and its wait's end, `Done` or `TicketExpired`. It is
                 called at least once; while it raises, it is called again every 15 to 30 s.
-            hold: seconds for which a wait is held before it is handed back. Default 60.
+            hold: seconds for which a wait is held before it is handed back, at most a day. Default
+                60.
             schedule: the poller's, where it was given one.
             name: the worker's, which must be its own: the engine and its logs know it by that.
                 Default: as the engine names one.
             redelivery: seconds after which the waits of a worker that was killed go to others;
-                while it lives it says so four times as often. Default 30.
+                while it lives it says so four times as often. At most a day. Default 30.
+            sink_timeout: seconds that the sink may take for one end, at most an hour. One that
+                takes longer is cancelled, and called again as one that raises. A worker that is
+                stopped gives it 2 s. Default 60.
             share_rate: whether the poller keeps to an even share of every given or documented rate,
                 by the number of workers that live. One that comes to others begins 3 s later, when
                 they have made room. Default True.
@@ -168,8 +218,10 @@ class DurableWaits(ABC):
         Raises:
             TypeError, ValueError: an argument cannot be.
         """
-        holder = Holder(self, poller, task_of, sink, hold=hold, schedule=schedule)
-        after = seconds("redelivery", redelivery)
+        holder = Holder(
+            self, poller, task_of, sink, hold=hold, sink_timeout=sink_timeout, schedule=schedule
+        )
+        after = number("redelivery", redelivery, unit="seconds", above=0, most=_LONGEST_REDELIVERY)
         neighbours = Neighbours(
             self._notices(),
             poller,
@@ -208,11 +260,15 @@ class DurableWaits(ABC):
 
     @abstractmethod
     async def _read(self, key: str) -> str | None:
-        """Return the text of an outcome; None when there is none."""
+        """Return what is kept of a wait's end, `PENDING` before it; None when nothing is kept."""
 
     @abstractmethod
-    async def _write(self, key: str, text: str, *, only_new: bool) -> bool:
-        """Keep an outcome, if `only_new` beside none that is there; return whether it is kept."""
+    async def _swap(self, key: str, before: str | None, after: str) -> bool:
+        """Keep one text of a wait's end in place of another one; return whether it was there."""
+
+    def _seconds_kept(self, text: str) -> float:
+        """Return for how many seconds a text of a wait's end is kept."""
+        return self._keep_seconds if text not in _WITHOUT_OUTCOME else _MARK_SECONDS
 
     @abstractmethod
     async def _serve(self, holder: Holder, name: str | None, redelivery: float) -> None:
@@ -223,21 +279,6 @@ class DurableWaits(ABC):
         """Return where the store's workers leave notices for each other."""
 
 
-def _checked_keep(keep: object) -> float:
-    """Return the seconds for which outcomes are kept, checked."""
-    keeping = seconds("keep", keep)
-    if keeping == math.inf:
-        msg = "keep must be finite: outcomes would fill the store"
-        raise ValueError(msg)
-    return keeping
-
-
 def _checked_key(key: object) -> str:
     """Return the key of a wait, checked."""
-    if not isinstance(key, str):
-        msg = f"key must be a text of yours, as an order's number, not {type(key).__name__}"
-        raise TypeError(msg)
-    if not key:
-        msg = "key is empty: every wait needs one of its own"
-        raise ValueError(msg)
-    return key
+    return text_line("key", key, "key")

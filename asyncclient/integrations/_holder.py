@@ -8,23 +8,33 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
 from random import Random
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeVar
 
 import anyio
 import msgspec
 
-from asyncclient._arguments import seconds
-from asyncclient._durable import Handover, TaskOf, Ticket, TicketExpired, poll_slice
+from asyncclient._arguments import number
+from asyncclient._durable import (
+    Handover,
+    TaskOf,
+    Ticket,
+    TicketExpired,
+    deadline_of,
+    poll_slice,
+    unreadable,
+    wall_clock,
+)
 from asyncclient._event_loop import failure_of
 from asyncclient._many import Done, Poller
 from asyncclient._schedule import Pacing, drawing
+from asyncclient.integrations._delivery import Delivery, Sink
 from asyncclient.integrations._outcome import Outcome, outcome_of
 
 __all__ = [
     "AGAIN_SECONDS",
+    "CLOSE_SECONDS",
     "Holder",
     "NextTurn",
-    "Sink",
     "Store",
     "again_while_away",
 ]
@@ -33,18 +43,17 @@ T = TypeVar("T")
 
 _log = logging.getLogger("asyncclient.workers")
 
-Sink: TypeAlias = Callable[[str, Done[object] | TicketExpired], Awaitable[None]]
-"""Takes the end of a wait by its key; it is called at least once."""
-
+# Seconds that a wait may be held; engines write later turns as dates.
+_LONGEST_HOLD = 86_400.0
 # Seconds after which what went wrong in a worker (a client that it lacks, a sink that fails) is
 # tried again; up to as many are added by chance, so that a crowd does not come back together.
 _TROUBLE = 15.0
-# Ends that are with the sink at a time: no more are handed to one twice after a kill.
-_AT_SINK = 32
 # Seconds after which a store that is away is asked again: first, at most, and in all.
 _AGAIN_FIRST = 0.05
 _AGAIN_GAP = 2.0
 AGAIN_SECONDS = 600.0
+# Seconds for which a worker that is being stopped asks a store that is away.
+CLOSE_SECONDS = 5.0
 # Seconds between two questions whether a lost store is there, between two whether one is lost, and
 # for the answer.
 _READY_GAP = 0.5
@@ -57,8 +66,16 @@ _RETURN_SECONDS = 2.0
 class Store(Protocol):
     """Keeps how waits ended, where all workers find it."""
 
-    async def outcome(self, key: str) -> Outcome | None:
-        """Return how a wait ended; None when it has not, or too long ago."""
+    async def is_over(self, key: str) -> bool:
+        """Return whether a wait has ended, or was called off."""
+        ...
+
+    async def claim(self, key: str) -> bool:
+        """Note that the sink is about to be called; return false when the wait is over."""
+        ...
+
+    async def unclaim(self, key: str) -> None:
+        """Note that the sink has not taken the end."""
         ...
 
     async def keep(self, key: str, outcome: Outcome) -> None:
@@ -91,6 +108,8 @@ class Holder:
 
     An end counts as reported when it is in the store, which is after the sink took it: a worker
     that dies between the two has the sink called again; one that dies at another time does not.
+    Before the sink is called, that is noted in the store: from there on the wait cannot be called
+    off, and before, it can.
 
     Args:
         store: where outcomes are kept.
@@ -98,11 +117,13 @@ class Holder:
         task_of: the worker's clients by provider, or a function of the reference.
         sink: takes the ends.
         hold: seconds of a slice.
+        sink_timeout: seconds for each call of the sink.
         schedule: the poller's; as for `poll_slice`.
         rng: draws the jitter.
+        clock: gives the Unix time in seconds. Default `time.time`.
 
     Raises:
-        TypeError, ValueError: `hold` cannot be.
+        TypeError, ValueError: an argument cannot be.
     """
 
     def __init__(
@@ -113,19 +134,29 @@ class Holder:
         sink: Sink,
         *,
         hold: float,
+        sink_timeout: float = 60.0,
         schedule: Pacing | None = None,
         rng: Random | None = None,
+        clock: Callable[[], float] = wall_clock,
     ) -> None:
         self._store = store
-        self._sink = sink
-        self._hold = seconds("hold", hold)
+        self._clock = clock
+        self._delivery = Delivery(sink, timeout=sink_timeout)
+        self._hold = number("hold", hold, unit="seconds", above=0, most=_LONGEST_HOLD)
         self._poll: Callable[[Ticket], Awaitable[Done[object] | TicketExpired | Handover]] = (
-            partial(poll_slice, poller, task_of, hold=self._hold, schedule=schedule, rng=rng)
+            partial(
+                poll_slice,
+                poller,
+                task_of,
+                hold=self._hold,
+                schedule=schedule,
+                rng=rng,
+                clock=clock,
+            )
         )
         self._draw = drawing(rng)
         self._keys: set[str] = set()
         self._slices: set[anyio.CancelScope] = set()
-        self._at_sink = asyncio.Semaphore(_AT_SINK)
         self._returning: set[asyncio.Future[None]] = set()
         self._closing = False
 
@@ -148,6 +179,7 @@ class Holder:
         then the waits go on in this process.
         """
         self._closing = False
+        self._delivery.open()
         try:
             yield
         except BaseException:
@@ -178,6 +210,8 @@ class Holder:
         self._closing = closing
         for scope in self._slices:
             scope.cancel()
+        if closing:
+            self._delivery.close()
 
     async def _return_when_ready(self) -> None:
         while not await self._is_ready():  # noqa: ASYNC110  (another machine sets no event here)
@@ -204,23 +238,70 @@ class Holder:
             return await self._take(key, text)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  (the ticket outlives it)
             failure_of(error, "its turn")
-            delay = 0.0 if self._closing else _TROUBLE + self._draw(_TROUBLE)
+            delay = self._seconds_to_next(text)
             _log.exception("%s: its turn failed, and comes again in %.0f s", key, delay)
             return NextTurn(delay, text)
         finally:
             self._keys.discard(key)
 
     async def _take(self, key: str, text: str) -> NextTurn | None:
-        if await self._store.outcome(key) is not None:
+        if await self._store.is_over(key):
             return None  # it ended, or was called off, and the engine did not hear of it
-        ticket = Ticket.decode(text)
-        end = await self._hold_on(ticket)
-        if isinstance(end, Handover):
-            return NextTurn(end.delay, end.ticket.encode())
-        async with self._at_sink:
-            await self._sink(key, end)
-            await self._keep(key, outcome_of(ticket, end))
+        end = await self._end_of(key, text)
+        if isinstance(end, NextTurn):
+            return end
+        ticket, done = end
+        # First, so that the sink is called for what can be kept.
+        outcome = outcome_of(ticket, done, clock=self._clock)
+        async with self._delivery.place() as is_free:
+            if not is_free:
+                return NextTurn(self._seconds_to_next(text), text)
+            if await self._ask_store(key, lambda: self._store.claim(key), "cannot be claimed"):
+                await self._report(key, done)
+                await self._ask_store(
+                    key, lambda: self._store.keep(key, outcome), "cannot be kept", CLOSE_SECONDS
+                )
         return None
+
+    async def _end_of(
+        self, key: str, text: str
+    ) -> tuple[Ticket, Done[object] | TicketExpired] | NextTurn:
+        """Hold a wait for a slice; return how it ended, or what to keep if it has not."""
+        try:
+            ticket = Ticket.decode(text)
+        except ValueError as error:
+            end: Done[object] | TicketExpired | Handover | str
+            end = unreadable(text, error, self._clock())
+            if isinstance(end, TicketExpired):
+                return end.ticket, end
+            delay = self._seconds_to_next(end)
+            _log.error("%s: its ticket comes again in %.0f s: %s", key, delay, error)
+            return NextTurn(delay, end)
+        end = await self._hold_on(ticket)
+        return (
+            NextTurn(end.delay, end.ticket.encode()) if isinstance(end, Handover) else (ticket, end)
+        )
+
+    def _seconds_to_next(self, text: str) -> float:
+        """Return after how many seconds a turn comes again that came to nothing."""
+        if self._closing:
+            return 0.0
+        now = self._clock()
+        left = (deadline_of(text, now) or now) - now
+        delay = _TROUBLE + self._draw(_TROUBLE)
+        return left if 0 < left < delay else delay
+
+    async def _report(self, key: str, end: Done[object] | TicketExpired) -> None:
+        """Have the sink take an end; where it does not, the wait can be called off again."""
+        try:
+            await self._delivery.call(key, end)
+        except BaseException:
+            with anyio.move_on_after(_READY_SECONDS, shield=True):
+                try:
+                    await self._store.unclaim(key)
+                except Exception as error:  # noqa: BLE001  (whatever its driver raises)
+                    _log.debug("%s: its claim stays until its next turn: %s", key, error)
+            raise
 
     async def _hold_on(self, ticket: Ticket) -> Done[object] | TicketExpired | Handover:
         """Hold a wait for a slice, or until the store is there to take it back."""
@@ -249,17 +330,26 @@ class Holder:
                 return True
         return False
 
-    async def _keep(self, key: str, outcome: Outcome) -> None:
-        """Write an end down, which the sink has taken, before anything else."""
+    async def _ask_store(
+        self,
+        key: str,
+        action: Callable[[], Awaitable[T]],
+        failed: str,
+        close_seconds: float = 0.0,
+    ) -> T:
+        """Ask the store until it answers, before anything else is done about an end."""
 
-        async def keep() -> None:
+        async def ask() -> T:
             try:
-                await self._store.keep(key, outcome)
+                return await action()
             except Exception as error:
-                _log.warning("%s: its outcome is not kept yet: %s", key, error)
+                _log.warning("%s: its end %s yet: %s", key, failed, error)
                 raise
 
-        await again_while_away(keep, away=Exception)
+        def patience() -> float:
+            return close_seconds if self._closing else AGAIN_SECONDS
+
+        return await again_while_away(ask, away=Exception, patience=patience)
 
 
 async def again_while_away(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, Self
+import asyncio
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from typing import Literal, Self, cast
 
 import msgspec
 
@@ -11,12 +14,14 @@ from asyncclient._durable import Ticket, TicketExpired, wall_clock
 from asyncclient._many import Done
 from asyncclient._ref import TaskRef
 from asyncclient._state import TaskState
-from asyncclient._text import text_of, type_name
+from asyncclient._text import text_of, type_name, whole
 
 # Bytes of JSON that an outcome's result may have; stores are no place for more.
-_RESULT_BYTES = 1 << 20
+RESULT_BYTES = 1 << 20
+# Lists and objects that lie in each other in a result; a provider's have some ten.
+LEVELS = 100
 # Characters of an error that an outcome keeps. The longest of our own are a little shorter.
-_ERROR_CHARACTERS = 4000
+ERROR_CHARACTERS = 4000
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +33,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         ref: the task.
         state: its last known state.
         result: the provider's final answer as plain JSON; None when it did not end well, or when
-            it is larger than 1 MiB.
+            it is larger than 1 MiB. What JSON cannot hold is null in its place.
         error: what went wrong, in at most 4,000 characters; None when it ended well.
         error_type: the name of the error's class, as `TaskFailed`.
         polls: polls made of it.
@@ -74,22 +79,91 @@ _outcome_decoder = msgspec.json.Decoder(Outcome)
 def outcome_of(
     ticket: Ticket, end: Done[object] | TicketExpired, *, clock: Callable[[], float] | None = None
 ) -> Outcome:
-    """Write down how a durable wait ended."""
+    """Write down how a durable wait ended, as far as it can be written."""
     now = (clock or wall_clock)()
     error = end.error
     return Outcome(
         how="expired" if isinstance(end, TicketExpired) else "done",
         ref=ticket.ref,
         state=end.state,
-        result=_plain(end.result) if error is None else None,
-        error=None if error is None else text_of(error, _ERROR_CHARACTERS),
-        error_type=None if error is None else type_name(error),
+        result=plain_json(end.result) if error is None else None,
+        error=None if error is None else whole(text_of(error, ERROR_CHARACTERS)),
+        error_type=None if error is None else whole(type_name(error)),
         polls=end.polls,
         elapsed=round(max(0.0, now - ticket.started), 3),
         ended=round(now, 3),
     )
 
 
-def _plain(result: object) -> object:
-    text = msgspec.json.encode(result, enc_hook=str)
-    return msgspec.json.decode(text) if len(text) <= _RESULT_BYTES else None
+def plain_json(value: object) -> object:
+    """Return any object as plain JSON holds it; None when that has more than 1 MiB.
+
+    What JSON cannot hold is null in its place: a list inside itself, what lies deeper than 100
+    levels, a number of thousands of digits, an object whose text cannot be made. Half a letter
+    becomes U+FFFD.
+    """
+    try:
+        plain = _Plain().of(value)
+        return plain if len(msgspec.json.encode(plain)) <= RESULT_BYTES else None
+    except _TooLargeError:
+        return None
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+class _Plain:
+    """Makes plain JSON of one object, and stops when that grows too large."""
+
+    def __init__(self) -> None:
+        self._room = RESULT_BYTES
+        self._around: list[int] = []  # the ids of what an object lies in
+
+    def of(self, value: object) -> object:
+        """Return an object as JSON holds it; None where that cannot be."""
+        self._room -= 2  # the least that anything takes, with what separates it
+        if self._room < 0:
+            raise _TooLargeError
+        if value is None or isinstance(value, bool):
+            return value
+        if type(value) is str:
+            self._room -= len(value)
+            return value if value.isascii() else whole(value)
+        if id(value) in self._around or len(self._around) >= LEVELS:
+            return None
+        self._around.append(id(value))
+        try:
+            return self._inside(value)
+        except _TooLargeError:
+            raise
+        except (Exception, asyncio.CancelledError):  # noqa: BLE001  (of a caller's object)
+            return None
+        finally:
+            self._around.pop()
+
+    def _inside(self, value: object) -> object:
+        if isinstance(value, dict):
+            return self._fields(cast("dict[object, object]", value).items())
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.of(item) for item in cast("Iterable[object]", value)]
+        if isinstance(value, Mapping):
+            return self._fields(cast("Mapping[object, object]", value).items())
+        if isinstance(value, msgspec.Struct) and not value.__struct_config__.array_like:
+            names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+            return self._fields([(name, getattr(value, field)) for name, field in names])
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields = dataclasses.fields(value)
+            return self._fields([(field.name, getattr(value, field.name)) for field in fields])
+        if isinstance(value, str) and not isinstance(value, Enum):
+            return self.of(text_of(value, RESULT_BYTES))
+        text = msgspec.json.encode(value, enc_hook=lambda one: whole(str(one)))
+        self._room -= len(text)
+        return msgspec.json.decode(text)
+
+    def _fields(self, items: Iterable[tuple[object, object]]) -> dict[str, object]:
+        return {
+            str(self.of(name)): self.of(value)
+            for name, value in items
+            if value is not msgspec.UNSET
+        }

@@ -8,6 +8,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
+from typing import Protocol, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import anyio
@@ -19,8 +20,14 @@ from redis.exceptions import RedisError
 from asyncclient._durable import TaskOf, Ticket, TicketExpired
 from asyncclient._many import Poller
 from asyncclient._schedule import Pacing
-from asyncclient.integrations._engine import DurableWaits
-from asyncclient.integrations._holder import AGAIN_SECONDS, Holder, Sink, again_while_away
+from asyncclient.integrations._delivery import Sink
+from asyncclient.integrations._engine import PENDING, DurableWaits
+from asyncclient.integrations._holder import (
+    AGAIN_SECONDS,
+    CLOSE_SECONDS,
+    Holder,
+    again_while_away,
+)
 from asyncclient.integrations._neighbours import Notices
 from asyncclient.integrations._outcome import Outcome
 
@@ -35,7 +42,6 @@ _BATCH = 100
 # With redis-py's 100 connections, docket's worker falls into "Redis is unavailable" for ever once
 # more tasks than that speak at a time.
 _SPARE_CONNECTIONS = 64
-_CLOSE_SECONDS = 5.0
 # A process that knows the task by name only puts a ticket back for those who can hold it.
 _NOT_HERE = timedelta(seconds=5)
 _NAME = "asyncclient_wait"
@@ -44,8 +50,19 @@ _PATTERN = frozenset("*?[]^\\")
 # Seconds for which notices are kept after the last worker has put one up.
 _NOTICE_SECONDS = 86_400
 _PENDING = (ExecutionState.SCHEDULED, ExecutionState.QUEUED, ExecutionState.RUNNING)
+# Puts a text in place of another one, where that is there; no text is the empty one.
+_SWAP = """
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1])
+else redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) end
+return 1
+"""
 
 HoldWait = Callable[..., Awaitable[None]]
+
+
+class _Evaluates(Protocol):
+    async def eval(self, script: str, numkeys: int, *keys_and_args: str) -> object: ...
 
 
 class DocketWaits(DurableWaits):
@@ -63,7 +80,8 @@ class DocketWaits(DurableWaits):
             share it. Default `asyncclient`.
         concurrency: waits that a worker holds at a time, on up to two connections each. Default
             1000.
-        keep: seconds for which outcomes can be read, and their keys are taken. Default one day.
+        keep: seconds for which outcomes can be read, and their keys are taken; at most ten years.
+            Default one day.
 
     Raises:
         TypeError, ValueError: an argument cannot be.
@@ -103,28 +121,33 @@ class DocketWaits(DurableWaits):
         return self._docket
 
     async def _add(self, tickets: Mapping[str, Ticket]) -> list[str]:
-        fresh = await self._without_outcome(list(tickets))
-        if len(fresh) == 1:  # for a batch docket sends its script along
-            (key,) = fresh
-            added = [await self._docket.add(_NAME, key=key)(tickets[key].encode())]
+        if len(tickets) == 1:  # for a batch docket sends its script along
+            ((key, ticket),) = tickets.items()
+            added = [await self._docket.add(_NAME, key=key)(ticket.encode())]
         else:
             added = await self._docket.add_many(
-                self._docket.call(_NAME, key=key)(tickets[key].encode()) for key in fresh
+                self._docket.call(_NAME, key=key)(ticket.encode())
+                for key, ticket in tickets.items()
             )
         for execution in added:
             if execution.schedule_exception is not None:
                 raise execution.schedule_exception
-        return [one.key for one in added if one.disposition is Disposition.SCHEDULED]
+        fresh = [one.key for one in added if one.disposition is Disposition.SCHEDULED]
+        # Looked at afterwards: a wait that ended just before has had its outcome written by now.
+        ended = await self._with_outcome(fresh)
+        for key in ended:
+            await self._docket.cancel(key)
+        return [key for key in fresh if key not in ended]
 
-    async def _without_outcome(self, keys: list[str]) -> list[str]:
-        """Return the keys of waits that have not ended; what else is pending docket knows."""
-        fresh: list[str] = []
+    async def _with_outcome(self, keys: list[str]) -> set[str]:
+        """Return the keys of waits that have ended."""
+        ended: set[str] = set()
         async with self._docket.redis() as redis:
             for start in range(0, len(keys), _BATCH):
                 some = keys[start : start + _BATCH]
-                ended = await asyncio.gather(*(redis.get(self._outcome_key(key)) for key in some))
-                fresh += [key for key, text in zip(some, ended, strict=True) if text is None]
-        return fresh
+                texts = await asyncio.gather(*(redis.get(self._outcome_key(key)) for key in some))
+                ended.update(key for key, text in zip(some, texts, strict=True) if text)
+        return ended
 
     async def _pending(self, key: str) -> str | None:
         execution = await self._docket.get_execution(key)
@@ -135,15 +158,18 @@ class DocketWaits(DurableWaits):
     async def _drop(self, key: str) -> None:
         await self._docket.cancel(key)
 
-    async def _read(self, key: str) -> str | None:
+    async def _read(self, key: str) -> str:
         async with self._docket.redis() as redis:
             text = await redis.get(self._outcome_key(key))
-        return None if text is None else text.decode()
+        return PENDING if text is None else text.decode()
 
-    async def _write(self, key: str, text: str, *, only_new: bool) -> bool:
-        kept = max(1, math.ceil(self._keep_seconds))
+    async def _swap(self, key: str, before: str | None, after: str) -> bool:
+        seconds = str(max(1, math.ceil(self._seconds_kept(after))))
         async with self._docket.redis() as redis:
-            return bool(await redis.set(self._outcome_key(key), text, ex=kept, nx=only_new))
+            swapped = await cast("_Evaluates", redis).eval(
+                _SWAP, 1, self._outcome_key(key), before or PENDING, after, seconds
+            )
+        return swapped == 1
 
     async def ready(self) -> None:
         """Return at once if the server takes commands."""
@@ -168,6 +194,7 @@ class DocketWaits(DurableWaits):
         sink: Sink,
         *,
         hold: float = 60.0,
+        sink_timeout: float = 60.0,
         schedule: Pacing | None = None,
     ) -> HoldWait:
         """Register the task that holds waits, for a `Worker` of your own on this docket.
@@ -180,6 +207,7 @@ class DocketWaits(DurableWaits):
             task_of: as for `work`.
             sink: as for `work`.
             hold: as for `work`. Default 60.
+            sink_timeout: as for `work`. Default 60.
             schedule: as for `work`.
 
         Returns:
@@ -188,7 +216,11 @@ class DocketWaits(DurableWaits):
         Raises:
             TypeError, ValueError: an argument cannot be.
         """
-        return self._register(Holder(self, poller, task_of, sink, hold=hold, schedule=schedule))
+        return self._register(
+            Holder(
+                self, poller, task_of, sink, hold=hold, sink_timeout=sink_timeout, schedule=schedule
+            )
+        )
 
     def _register(self, holder: Holder) -> HoldWait:
         handing_back = _perpetual_of(holder)
@@ -277,7 +309,7 @@ def _perpetual_of(holder: Holder) -> Perpetual:
             return await again_while_away(
                 lambda: complete(execution, outcome),
                 away=RedisError,
-                patience=lambda: _CLOSE_SECONDS if holder.closing else AGAIN_SECONDS,
+                patience=lambda: CLOSE_SECONDS if holder.closing else AGAIN_SECONDS,
             )
 
         @classmethod

@@ -15,14 +15,9 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Job, Status
 
 from asyncclient._durable import Ticket, TicketExpired, wall_clock
-from asyncclient.integrations._engine import DurableWaits
-from asyncclient.integrations._holder import (
-    AGAIN_SECONDS,
-    Holder,
-    NextTurn,
-    Sink,
-    again_while_away,
-)
+from asyncclient.integrations._delivery import Sink
+from asyncclient.integrations._engine import PENDING, DurableWaits
+from asyncclient.integrations._holder import AGAIN_SECONDS, Holder, NextTurn, again_while_away
 from asyncclient.integrations._neighbours import Notices
 from asyncclient.integrations._outcome import Outcome
 
@@ -59,8 +54,8 @@ class ProcrastinateWaits(DurableWaits):
             and close.
         queue: procrastinate's queue; waits in another one are apart. Default `asyncclient`.
         concurrency: waits that a worker holds at a time. Default 1000.
-        keep: seconds for which outcomes can be read; a key is taken until as long after its wait's
-            deadline. Default one day.
+        keep: seconds for which outcomes can be read, and their keys are taken; at most ten years.
+            Default one day.
 
     Raises:
         TypeError, ValueError: an argument cannot be.
@@ -132,27 +127,26 @@ class ProcrastinateWaits(DurableWaits):
                 )
 
     async def _read(self, key: str) -> str | None:
+        job = await self._mark(key)
+        return None if job is None else str(job.task_kwargs["text"])
+
+    async def _swap(self, key: str, before: str | None, after: str) -> bool:
+        # Whoever takes the job away that says `before` may write the next one. In between there is
+        # none: then a wait can be claimed, but not called off.
+        job = await self._mark(key)
+        if (None if job is None else job.task_kwargs["text"]) != before:
+            return False
+        if job is not None and not await _take_away(self._app, job):
+            return False
+        until = wall_clock() + self._seconds_kept(after)
+        return await self._defer([self._mark_job(key, after, until)])
+
+    async def _mark(self, key: str) -> Job | None:
+        """Return the job that says how a wait ended, or that it has not."""
         found = await self._app.job_manager.list_jobs_async(
             queueing_lock=self._lock("outcome", key), status=Status.TODO.value
         )
-        for job in found:
-            return str(job.task_kwargs["text"])
-        return None
-
-    async def _write(self, key: str, text: str, *, only_new: bool) -> bool:
-        del only_new  # the lock of an outcome is taken once: one that is there stays
-        forgotten = datetime.fromtimestamp(wall_clock() + self._keep_seconds, UTC)
-        deferrer = self._app.configure_task(
-            _KEPT,
-            queue=self._queue,
-            queueing_lock=self._lock("outcome", key),
-            schedule_at=forgotten,
-        )
-        try:
-            await deferrer.defer_async(text=text)
-        except AlreadyEnqueued:
-            return False
-        return True
+        return next(iter(found), None)
 
     async def ready(self) -> None:
         """Return at once if the database takes commands."""
@@ -167,11 +161,16 @@ class ProcrastinateWaits(DurableWaits):
 
     def _jobs(self, key: str, ticket: Ticket) -> list[Job]:
         """Return a wait's job, and the mark that keeps its key from being used twice."""
-        forgotten = datetime.fromtimestamp(ticket.deadline + self._keep_seconds, UTC)
-        mark = self._app.configure_task(
-            _KEPT, queue=self._queue, queueing_lock=self._lock("mark", key), schedule_at=forgotten
-        ).make_new_job(text="")
-        return [self._job(key, ticket.encode(), 0.0), mark]
+        until = ticket.deadline + self._seconds_kept(PENDING)
+        return [self._job(key, ticket.encode(), 0.0), self._mark_job(key, PENDING, until)]
+
+    def _mark_job(self, key: str, text: str, until: float) -> Job:
+        return self._app.configure_task(
+            _KEPT,
+            queue=self._queue,
+            queueing_lock=self._lock("outcome", key),
+            schedule_at=datetime.fromtimestamp(until, UTC),
+        ).make_new_job(text=text)
 
     def _job(self, key: str, text: str, delay: float) -> Job:
         due = datetime.now(UTC) + timedelta(seconds=delay)  # noqa: TID251  (the database's clock)
@@ -326,8 +325,17 @@ class _JobNotices:
 
     async def _delete(self, jobs: list[Job]) -> None:
         for job in jobs:
-            if job.id is not None:
-                await self._app.job_manager.cancel_job_by_id_async(job.id, delete_job=True)
+            await _take_away(self._app, job)
+
+
+async def _take_away(app: App, job: Job) -> bool:
+    """Delete a job that is not being run; return false when another one has."""
+    if job.id is None:
+        return False
+    try:
+        return await app.job_manager.cancel_job_by_id_async(job.id, delete_job=True)
+    except KeyError:  # so says the connector in memory
+        return False
 
 
 async def _forget(text: str) -> None:

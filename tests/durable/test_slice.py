@@ -1,9 +1,10 @@
-"""Durable waits without an engine: tickets, and slices that hand them from worker to worker."""
+"""Durable waits without an engine: slices that hand a ticket from worker to worker."""
 
 from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,15 +17,13 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from asyncclient import Done, Observation, Poller, Schedule, TaskRef, TaskState
-from asyncclient._durable import Handover, Ticket, TicketExpired, poll_slice
+from asyncclient._durable import Handover, TaskOf, Ticket, TicketExpired, poll_slice
 from asyncclient.errors import (
     AuthenticationFailed,
     ServerError,
     TaskBlocked,
     TaskFailed,
-    WaitTimeout,
 )
-from asyncclient.integrations._outcome import Outcome, outcome_of
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport, run_virtual
 from tests.many.service import Item, Service
@@ -42,9 +41,6 @@ def now() -> float:
 def begin(timeout: float = 600.0, ref: TaskRef = REF) -> Ticket:
     """Make a ticket by the virtual clock."""
     return Ticket.begin(ref, timeout=timeout, clock=now)
-
-
-AT_REST = Ticket.begin(REF, timeout=600, clock=lambda: EPOCH)
 
 
 @dataclass
@@ -86,62 +82,6 @@ class Engine:
                 return end
             ticket = end.ticket
             await anyio.sleep(end.delay + self.latency)
-
-
-# --- the ticket ---------------------------------------------------------------------------------
-
-
-def test_a_ticket_survives_its_text() -> None:
-    """What is written is what is read, with the version in it."""
-    ticket = Ticket(REF, EPOCH + 60.5, int(EPOCH), polls=7, seen=int(EPOCH) + 3)
-    assert Ticket.decode(ticket.encode()) == ticket
-    assert Ticket.decode(ticket.encode().encode()) == ticket
-    assert ticket.encode().endswith('"v":2}')
-    first = ticket.encode().replace('"v":2', '"v":1').replace('"account":null,', "")
-    assert Ticket.decode(first) == ticket
-
-
-def test_a_ticket_is_small_with_the_longest_reference_that_is_allowed() -> None:
-    """With a reference of 299 bytes, years of polls and every field, it is under 400 bytes."""
-    ref = TaskRef("copyai", "workflow_run", {"workflow_id": "", "run_id": "x"}, int(EPOCH))
-    room = 299 - len(msgspec.json.encode(ref))
-    ref = TaskRef(ref.provider, ref.kind, {"workflow_id": "w" * room, "run_id": "x"}, ref.created)
-    assert len(msgspec.json.encode(ref)) == 299
-    ticket = Ticket(ref, EPOCH + 0.123, int(EPOCH), polls=9_999_999, seen=int(EPOCH))
-    assert len(ticket.encode()) < 400
-
-
-def test_a_clock_that_is_behind_does_not_stretch_a_wait() -> None:
-    """A worker whose clock shows a time before the wait began has no more of it than all."""
-    assert AT_REST.left(EPOCH + 100) == 500
-    assert AT_REST.left(EPOCH - 10_000) == 600
-
-
-def test_a_ticket_has_no_secret() -> None:
-    """A ticket made of a provider's handle has no credential in it."""
-    ticket = Ticket.begin(Coze(ScriptedTransport(), token="pat_SECRET").workflow_run("7", "42").ref)
-    assert "SECRET" not in ticket.encode() + repr(ticket)
-
-
-def test_what_is_no_ticket_is_refused_with_the_reason() -> None:
-    """A timeout or a reference that cannot be kept, or a text that cannot be read, says why."""
-    for timeout in (0, math.inf):
-        with pytest.raises(ValueError, match="timeout"):
-            Ticket.begin(REF, timeout=timeout)
-    with pytest.raises(TypeError, match="timeout"):
-        Ticket.begin(REF, timeout=cast("float", "60"))
-    with pytest.raises(ValueError, match="under 300"):
-        Ticket.begin(TaskRef("coze", "chat", {"chat_id": "9" * 400}))
-    good = AT_REST.encode()
-    with pytest.raises(ValueError, match=r"version 3.*update the workers"):
-        Ticket.decode(good.removesuffix('"v":2}') + '"v":3}')
-    with pytest.raises(ValueError, match="a task reference of version 9"):
-        Ticket.decode(good.replace('"v":2}', '"v":9}', 1))
-    for text in ("", "{}", "[]", "nonsense", '{"v":1}', good[:-1], b"\xff", "[" * 10_000):
-        with pytest.raises(ValueError, match="ticket"):
-            Ticket.decode(text)
-    with pytest.raises(TypeError, match="int"):
-        Ticket.decode(7)
 
 
 # --- one slice ----------------------------------------------------------------------------------
@@ -290,6 +230,8 @@ async def test_a_ticket_left_past_its_deadline_gets_one_look() -> None:
         assert (type(end), end.polls) == (kind, polls)
         error = end.error.last_error if isinstance(end, TicketExpired) else end.error
         assert error is last_error
+        if last_error is not None:
+            assert "last failed poll: ServerError: the provider is down)" in str(end.error)
 
 
 async def test_an_outage_ends_no_ticket() -> None:
@@ -405,6 +347,37 @@ async def test_a_worker_finds_the_client_of_a_ticket_or_says_what_it_lacks() -> 
                 await poll_slice(poller, {"coze": clients["b"]}, ticket, clock=now)
 
 
+async def test_a_ticket_that_no_worker_can_hold_ends_at_its_deadline() -> None:
+    """Its error names the reason; before the deadline the reason is raised."""
+
+    def broken(_: TaskRef) -> Job:
+        raise OSError("the table of clients is away")
+
+    cases: list[tuple[TaskOf, str]] = [
+        ({}, "LookupError: fake job 7: this worker has no client for 'fake', only none"),
+        (broken, "OSError: the table of clients is away"),
+        (lambda _: cast("Job", object()), "TypeError: .*pass a task"),
+    ]
+    async with Poller() as poller:
+        for task_of, reason in cases:
+            ticket = begin(timeout=100)
+            await anyio.sleep(99)
+            with pytest.raises((LookupError, OSError, TypeError)):
+                await poll_slice(poller, task_of, ticket, clock=now)
+            await anyio.sleep(1)
+            end = await poll_slice(poller, task_of, ticket, clock=now)
+            assert isinstance(end, TicketExpired)
+            assert re.search(
+                rf"^fake job 7 has not ended by its deadline, 100 s after its wait began "
+                rf"\(0 polls, this worker could not hold it: {reason}",
+                str(end.error),
+            )
+            assert (end.error.elapsed, end.ticket, end.state) == (100, ticket, None)
+        await poller.aclose()
+        with pytest.raises(RuntimeError, match="closed"):
+            await poll_slice(poller, {}, begin(), clock=now)
+
+
 # --- any number of hand-overs --------------------------------------------------------------------
 
 
@@ -510,26 +483,3 @@ def test_clocks_that_jump_lose_no_wait(jumps: list[float], seed: int) -> None:
             assert type(end) is (TicketExpired if which is running else Done)
 
     run_virtual(run)
-
-
-# --- what is written down -----------------------------------------------------------------------
-
-
-async def test_an_outcome_is_plain_json() -> None:
-    """How a wait ended can be read by those who have neither the task nor its types."""
-    ticket = begin()
-    end = await Engine().slice(Job("done"), ticket)
-    assert isinstance(end, Done)
-    outcome = outcome_of(ticket, end, clock=now)
-    assert Outcome.decode(outcome.encode()) == outcome
-    assert outcome.how == "done"
-    assert outcome.result == msgspec.to_builtins(Report("done"))
-    failed = await Engine().slice(Job(Report("broken", reason="out of tea")), ticket)
-    assert isinstance(failed, Done)
-    outcome = outcome_of(ticket, failed, clock=now)
-    assert (outcome.state, outcome.result) == (TaskState.FAILED, None)
-    assert (outcome.error_type, "out of tea" in (outcome.error or "")) == ("TaskFailed", True)
-    expired = await Engine().run(Job("running"), begin(timeout=10))
-    assert isinstance(expired, TicketExpired)
-    assert isinstance(expired.error, WaitTimeout)
-    assert outcome_of(ticket, expired, clock=now).how == "expired"

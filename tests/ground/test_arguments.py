@@ -32,6 +32,7 @@ Check: TypeAlias = Callable[[str, object], object]
 count = partial(whole_number, least=0)
 seconds = partial(number, unit="seconds", advice="; 1 is usual")
 positive = partial(number, above=0)
+bounded = partial(number, unit="s", above=0, most=315_360_000)
 timeout = partial(number, unit="seconds", above=0, finite=False)
 user = partial(text_line, what="user id")
 
@@ -121,6 +122,12 @@ WRONG_VALUES = each(
             "={value} must be more than 0 and finite",
         ),
         (positive, [10**400], " is too large"),
+        (bounded, [10**400], " is too large: it must be at most 315360000 s"),
+        (
+            bounded,
+            [0, -1, 1e18, 315_360_001, math.inf, math.nan],
+            "={value} must be more than 0 s and at most 315360000 s",
+        ),
         (timeout, [math.nan, 0, -math.inf], "={value} must be more than 0 seconds"),
         (partial(number, finite=False), [math.nan], "=nan must be a number"),
         (timeout, [10**400], " is too large"),

@@ -74,6 +74,7 @@ class Place(Generic[W]):
         polls: that reached the service.
         ahead: seconds by which the service's clock is ahead.
         sink_fails: how often the sink raises.
+        sink_hangs: how often it does not return.
     """
 
     waits: W
@@ -84,6 +85,7 @@ class Place(Generic[W]):
     polls: int = 0
     ahead: float = 0.0
     sink_fails: int = 0
+    sink_hangs: int = 0
 
     def task_of(self, ref: TaskRef) -> Task[object]:
         """Ask the fake service."""
@@ -102,11 +104,19 @@ class Place(Generic[W]):
         if self.sink_fails:
             self.sink_fails -= 1
             raise OSError("the sink's own trouble")
+        if self.sink_hangs:
+            self.sink_hangs -= 1
+            await asyncio.Event().wait()
         self.reported.append((key, end))
 
     @contextlib.asynccontextmanager
     async def worker(
-        self, hold: float = 0.2, *, share_rate: bool = True, share_learned: bool = True
+        self,
+        hold: float = 0.2,
+        *,
+        sink_timeout: float = 60.0,
+        share_rate: bool = True,
+        share_learned: bool = True,
     ) -> AsyncGenerator[asyncio.Future[None]]:
         """Run a worker beside."""
         work = self.waits.work(
@@ -115,6 +125,7 @@ class Place(Generic[W]):
             self.sink,
             hold=hold,
             schedule=FAST,
+            sink_timeout=sink_timeout,
             share_rate=share_rate,
             share_learned=share_learned,
         )

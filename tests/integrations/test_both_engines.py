@@ -4,25 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import math
 import re
-from collections.abc import AsyncGenerator, Callable
-from typing import TypeAlias, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
+from random import Random
+from typing import Protocol, TypeAlias, cast
 
 import anyio
 import pytest
 
-from asyncclient import LearnedSchedule, Poller, TaskState
+from asyncclient import Done, LearnedSchedule, Poller, TaskState
 from asyncclient._durable import TicketExpired
 from asyncclient.errors import TaskFailed
 from asyncclient.integrations import _holder
 from asyncclient.integrations._engine import DurableWaits
+from asyncclient.integrations._holder import Holder
+from asyncclient.integrations._outcome import Outcome
 from tests.integrations import place as places
 from tests.integrations.killing import eventually
 from tests.integrations.place import FAST, Place, knowing, quicken, ref_of
 
 Somewhere: TypeAlias = Place[DurableWaits]
-# Opens what one of many processes would have: the same waits each time.
-Engine: TypeAlias = Callable[[], contextlib.AbstractAsyncContextManager[DurableWaits]]
+
+
+class Engine(Protocol):
+    """Opens what one of many processes would have: the same waits each time."""
+
+    def __call__(
+        self, *, keep: float = 86_400.0
+    ) -> contextlib.AbstractAsyncContextManager[DurableWaits]:
+        """Open it."""
+        ...
+
 
 anyio_backend = places.anyio_backend
 no_blocking_calls = places.no_blocking_calls
@@ -36,7 +51,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
         from asyncclient.integrations.docket import DocketWaits  # noqa: PLC0415  (an extra)
 
         name = re.sub(r"\W", "-", str(cast("object", request.node.name)))
-        return lambda: DocketWaits("memory://", name=name)
+        return lambda keep=86_400.0: DocketWaits("memory://", name=name, keep=keep)
     from procrastinate import App  # noqa: PLC0415  (an extra)
     from procrastinate.testing import InMemoryConnector  # noqa: PLC0415  (an extra)
 
@@ -46,10 +61,16 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
     connector = InMemoryConnector()
 
-    @contextlib.asynccontextmanager
-    async def one() -> AsyncGenerator[DurableWaits]:
-        async with App(connector=connector).open_async() as app:
-            yield ProcrastinateWaits(app)
+    def one(*, keep: float = 86_400.0) -> contextlib.AbstractAsyncContextManager[DurableWaits]:
+        app = App(connector=connector)
+        waits = ProcrastinateWaits(app, keep=keep)
+
+        @contextlib.asynccontextmanager
+        async def opened() -> AsyncGenerator[DurableWaits]:
+            async with app.open_async():
+                yield waits
+
+        return opened()
 
     return one
 
@@ -59,6 +80,15 @@ async def place(engine: Engine) -> AsyncGenerator[Somewhere]:
     """Give a place on each engine."""
     async with engine() as waits, Poller(schedule=FAST) as poller:
         yield Place(waits, poller)
+
+
+async def soon(ask: Callable[[], Awaitable[object]]) -> None:
+    """Wait until a store's answer is no longer None or false."""
+    with anyio.fail_after(10):
+        for _ in itertools.repeat(None):
+            if await ask():
+                break
+            await asyncio.sleep(0.05)
 
 
 async def test_every_wait_is_reported_once_in_its_right_state(
@@ -94,6 +124,120 @@ async def test_the_same_key_twice_is_one_wait(place: Somewhere) -> None:
         await asyncio.sleep(0.3)
     assert place.states() == {"order": TaskState.SUCCEEDED, "other": TaskState.SUCCEEDED}
     assert len(place.reported) == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("", "key is empty"),
+        ("order\n17", "key='order\\n17' has a line break or a control character"),
+        ("order\x00", "key='order\\x00' has a line break or a control character"),
+        ("\ud800", "key='\\ud800' has a line break or a control character"),
+        ("o" * 257, "key has 257 characters, and no key has more than 256"),
+        (7, "key must be a text, not int"),
+    ],
+)
+async def test_a_key_that_no_store_could_keep_is_refused(
+    place: Somewhere, key: object, reason: str
+) -> None:
+    """Wherever it is passed, before the store is asked; of many refs none is kept then."""
+    waits, wrong = place.waits, cast("str", key)
+    outcome = Outcome(how="done", ref=ref_of(1))
+    for call in (
+        lambda: waits.submit(ref_of(1), key=wrong),
+        lambda: waits.submit_many({"good": ref_of(1), wrong: ref_of(2)}),
+        lambda: waits.cancel(wrong),
+        lambda: waits.outcome(wrong),
+        lambda: waits.ticket(wrong),
+        lambda: waits.keep(wrong, outcome),
+    ):
+        with pytest.raises((TypeError, ValueError), match=re.escape(reason)):
+            await call()
+    assert await waits.ticket("good") is None
+
+
+async def test_a_long_key_with_any_letter_is_kept(place: Somewhere) -> None:
+    """Up to 256 characters, whatever they mean to a store."""
+    for key in ("\U0001f375" * 256, "order 17: {a}*?[b]^\\'\"%s$1", "1"):
+        assert await place.waits.submit(ref_of(1), key=key)
+        assert not await place.waits.submit(ref_of(1), key=key)
+        assert await place.waits.ticket(key) is not None
+        assert await place.waits.cancel(key)
+        assert await place.waits.outcome(key) is not None
+
+
+@pytest.mark.parametrize("timeout", [0, -1, 1e18, 10**400, math.inf, math.nan])
+async def test_a_timeout_that_cannot_be_is_refused(place: Somewhere, timeout: float) -> None:
+    """Neither one wait nor any of many is kept; the error names it and its bounds."""
+    with pytest.raises(ValueError, match=r"^timeout.* at most 315360000 seconds$"):
+        await place.waits.submit(ref_of(1), key="order", timeout=timeout)
+    with pytest.raises(ValueError, match=r"^timeout.* at most 315360000 seconds$"):
+        await place.waits.submit_many({"order": ref_of(1)}, timeout=timeout)
+    with pytest.raises(ValueError, match="line break"):
+        await place.waits.submit_many({"order": ref_of(1), "other": ref_of(2, word="a\nb")})
+    assert await place.waits.ticket("order") is None
+    assert await place.waits.submit(ref_of(1), key="order", timeout=3650 * 86_400)
+    assert await place.waits.ticket("order") is not None
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 1e18, 10**400, math.inf, math.nan])
+async def test_settings_that_cannot_be_are_refused(engine: Engine, seconds: float) -> None:
+    """Before the store is asked; each error names the argument and its bounds."""
+    with pytest.raises(ValueError, match=r"^keep.* at most 315360000 seconds$"):
+        engine(keep=seconds)
+    async with engine() as waits, Poller() as poller:
+        place = Place(waits, poller)
+        works = {
+            "hold.* 86400": partial(waits.work, hold=seconds),
+            "redelivery.* 86400": partial(waits.work, redelivery=seconds),
+            "sink_timeout.* 3600": partial(waits.work, sink_timeout=seconds),
+        }
+        for words, work in works.items():
+            with pytest.raises(ValueError, match=f"^{words} seconds$"):
+                await work(poller, {}, place.sink)
+
+
+async def test_a_key_is_free_when_its_outcome_is_forgotten(engine: Engine) -> None:
+    """It is taken until `keep` seconds after the end, however long the timeout was.
+
+    What was kept first stays.
+    """
+    async with engine(keep=1.0) as waits, Poller(schedule=FAST) as poller:
+        place = Place(waits, poller)
+        assert await waits.submit(ref_of(1), key="order", timeout=3600)
+        async with place.worker():
+            await place.until(1)
+            await soon(lambda: waits.outcome("order"))
+            await waits.keep("order", Outcome(how="expired", ref=ref_of(1)))
+            outcome = await waits.outcome("order")
+            assert outcome is not None
+            assert outcome.how == "done"
+            assert not await waits.submit(ref_of(2), key="order")
+            await soon(lambda: waits.submit(ref_of(2), key="order"))
+            await place.until(2)
+
+
+async def test_sinks_that_hang_hold_nothing_else_up(
+    place: Somewhere, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Other waits are polled and reported meanwhile, and their worker stops within seconds."""
+    monkeypatch.setattr(_holder, "_TROUBLE", 0.1)
+    place.sink_hangs = 40
+    await place.waits.submit_many({f"hangs-{number}": ref_of(number) for number in range(40)})
+    async with place.worker(sink_timeout=0.5) as working:
+        await eventually(lambda: place.sink_hangs <= 8)
+        await place.waits.submit(ref_of(100, 3600), key="runs")
+        polls = place.polls
+        await eventually(lambda: place.polls > polls + 50)
+        await place.until(20)
+        place.sink_hangs = 10**6
+        await place.waits.submit_many({f"late-{number}": ref_of(number) for number in range(40)})
+        await eventually(lambda: place.sink_hangs <= 10**6 - 32)
+        working.cancel()
+        with anyio.fail_after(6):
+            await asyncio.wait({working})
+    assert re.search(r"hangs-\d+: the sink has not returned within 0\.5 s", caplog.text)
+    assert await place.waits.ticket("runs") is not None
 
 
 async def test_an_outcome_is_read_by_its_key(place: Somewhere) -> None:
@@ -142,6 +286,79 @@ async def test_a_cancelled_wait_is_polled_and_reported_no_more(
         assert outcome.how == "cancelled"
         assert not await place.waits.cancel(key)
     assert not await place.waits.cancel("unknown")
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["a sink that works", "one that raises"])
+async def test_a_wait_is_called_off_or_reported_but_never_both(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    """Whenever it is cancelled: True means that the sink is not called, False that it has been.
+
+    Each step of the store takes a random number of turns of the event loop, before and after.
+    """
+    rng = Random(1)
+    answers: list[bool] = []
+    most = 50
+
+    async def pause(most: int) -> None:
+        for _ in range(rng.randrange(most)):
+            await asyncio.sleep(0)
+
+    async def take_all(holder: Holder, key: str, text: str) -> None:
+        while (following := await holder.take(key, text)) is not None:
+            text = following.ticket
+
+    def slowed(step: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
+        async def slow(*arguments: object, **options: object) -> object:
+            await pause(5)
+            done = await step(*arguments, **options)
+            await pause(5)
+            return done
+
+        return slow
+
+    async with engine() as waits, Poller(schedule=FAST) as poller:
+        place = Place(waits, poller)
+        for owner, name in _steps_of(waits):
+            monkeypatch.setattr(owner, name, slowed(getattr(owner, name)))
+        for number in range(150):
+            key, called, finished = f"order-{number}", 0, 0
+
+            async def sink(_key: str, _end: Done[object] | TicketExpired) -> None:
+                nonlocal called, finished
+                called += 1
+                await pause(5)
+                finished += 1
+                if fails and called == 1:
+                    raise OSError("the sink's own trouble")
+
+            holder = Holder(waits, poller, place.task_of, sink, hold=60)
+            await waits.submit(ref_of(number), key=key)
+            ticket = await waits.ticket(key)
+            assert ticket is not None
+            turns = asyncio.ensure_future(take_all(holder, key, ticket.encode()))
+            for _ in range(rng.randrange(most)):
+                await asyncio.sleep(0)
+            is_off = await waits.cancel(key)
+            most = max(1, most - 10) if not is_off else most + 10  # about half of the moments each
+            answers.append(is_off)
+            called_before = called
+            await turns
+            outcome = await waits.outcome(key)
+            assert outcome is not None
+            assert outcome.how == ("cancelled" if is_off else "done")
+            assert called == finished  # none was interrupted
+            assert called == (called_before if is_off else 1 + fails)
+            assert not is_off or called_before <= fails
+    assert 30 < sum(answers) < 120
+
+
+def _steps_of(waits: DurableWaits) -> list[tuple[object, str]]:
+    """Return what is one step of a store, as an object and the name of its method."""
+    connector: object = getattr(getattr(waits, "app", None), "connector", None)
+    if connector is not None:
+        return [(connector, "generic_execute")]
+    return [(waits, name) for name in ("_read", "_swap", "_pending", "_drop")]
 
 
 async def test_a_stopped_worker_hands_its_waits_back_at_once(place: Somewhere) -> None:

@@ -83,19 +83,12 @@ def test_the_url_gets_the_connections_that_the_waits_need() -> None:
 
 
 def test_bad_arguments_are_refused_before_anything_is_kept() -> None:
-    """A name, a concurrency, a time to keep or a key that cannot be says so."""
+    """A name or a concurrency that cannot be says so."""
     with pytest.raises(ValueError, match="concurrency"):
         DocketWaits("memory://", concurrency=0)
-    with pytest.raises(ValueError, match="keep"):
-        DocketWaits("memory://", keep=float("inf"))
     for name in ("orders[eu]", "orders*", "orders?", "a\\b", "^a"):
         with pytest.raises(ValueError, match="another name"):
             DocketWaits("memory://", name=name)
-    waits = DocketWaits("memory://")
-    with pytest.raises(ValueError, match="empty"):
-        asyncio.run(waits.submit(ref_of(1), key=""))
-    with pytest.raises(TypeError, match="int"):
-        asyncio.run(waits.submit(ref_of(1), key=cast("str", 7)))
 
 
 def test_a_password_is_not_shown() -> None:

@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 import anyio
 import pytest
 
 from asyncclient import Done, Poller, Schedule
-from asyncclient._durable import TaskOf, Ticket, TicketExpired
-from asyncclient.integrations._holder import Holder, NextTurn, Sink
+from asyncclient._durable import TaskOf, Ticket, TicketExpired, wall_clock
+from asyncclient.integrations._delivery import Sink
+from asyncclient.integrations._holder import Holder, NextTurn
 from asyncclient.integrations._outcome import Outcome
 from tests.waiting.scenario import REF, Job, ends_at
 
@@ -23,12 +25,23 @@ class Shelf:
 
     outcomes: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
     reported: list[str] = field(default_factory=list[str])
+    claimed: set[str] = field(default_factory=set[str])
     down_until: float = 0.0
     recovered: int = 0
 
-    async def outcome(self, key: str) -> Outcome | None:
-        """Read one."""
-        return self.outcomes.get(key)
+    async def is_over(self, key: str) -> bool:
+        """Look for an outcome."""
+        return key in self.outcomes
+
+    async def claim(self, key: str) -> bool:
+        """Note that the sink is about to be called."""
+        await self.ready()
+        self.claimed.add(key)
+        return key not in self.outcomes
+
+    async def unclaim(self, key: str) -> None:
+        """Note that it has not taken the end."""
+        self.claimed.discard(key)
 
     async def keep(self, key: str, outcome: Outcome) -> None:
         """Write one down, where the store is up."""
@@ -151,14 +164,18 @@ async def test_what_goes_wrong_in_a_worker_is_tried_again_later() -> None:
     async def cancelled(_key: str, _end: Done[object] | TicketExpired) -> None:
         raise asyncio.CancelledError
 
+    def not_async(_key: str, _end: Done[object] | TicketExpired) -> None:
+        """Return nothing that could be awaited."""
+
     shelf = Shelf()
     job = Job("done")
+    newer = ticket().removesuffix('"v":2}') + '"v":3}'
     cases: list[tuple[TaskOf, Sink, str]] = [
         (lambda _: job, failing, ticket()),
         (lambda _: job, cancelled, ticket()),
+        (lambda _: job, cast("Sink", not_async), ticket()),
         ({}, shelf.sink, ticket()),
-        (lambda _: job, shelf.sink, '{"v":99}'),
-        (lambda _: job, shelf.sink, "nonsense"),
+        (lambda _: job, shelf.sink, newer),
     ]
     async with Poller(schedule=Schedule()) as poller:
         for task_of, sink, text in cases:
@@ -167,19 +184,30 @@ async def test_what_goes_wrong_in_a_worker_is_tried_again_later() -> None:
             assert following is not None
             assert following.ticket == text
             assert 15 <= following.delay <= 30
+            assert not shelf.claimed
     assert not shelf.outcomes
     assert not shelf.reported
 
 
-async def test_ends_are_reported_few_at_a_time() -> None:
-    """At most 32 ends are with the sink when a worker is killed, and then reported twice."""
-    began: list[float] = []
+@pytest.mark.parametrize("text", ["nonsense", '{"v":99}', "unknown"])
+async def test_a_wait_that_no_worker_can_hold_is_reported_at_its_deadline(text: str) -> None:
+    """Its last turn comes on the deadline; one without any is kept for a day."""
+    shelf, began = Shelf(), wall_clock()
 
-    async def slow(_key: str, _end: Done[object] | TicketExpired) -> None:
-        began.append(anyio.current_time())
-        await anyio.sleep(1)
+    def clock() -> float:
+        return began + anyio.current_time()
 
+    text = ticket() if text == "unknown" else text
+    lasts = 3600 if "ref" in text else 86_400
     async with Poller(schedule=Schedule()) as poller:
-        holder = Holder(Shelf(), poller, lambda _: Job("done"), slow, hold=60)
-        await asyncio.gather(*(holder.take(f"order-{number}", ticket()) for number in range(100)))
-    assert [round(instant) for instant in began] == [0] * 32 + [1] * 32 + [2] * 32 + [3] * 4
+        holder = Holder(shelf, poller, {}, shelf.sink, hold=60, clock=clock)
+        following = await holder.take("order", text)
+        while following is not None:
+            assert 0 < following.delay <= 30
+            await anyio.sleep(following.delay)
+            following = await holder.take("order", following.ticket)
+    assert anyio.current_time() == pytest.approx(lasts, abs=2)
+    assert shelf.reported == ["order"]
+    assert shelf.outcomes["order"].how == "expired"
+    reason = "no client for 'fake'" if "ref" in text else "its ticket cannot be read: ValueError: "
+    assert reason in (shelf.outcomes["order"].error or "")

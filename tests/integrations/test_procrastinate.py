@@ -108,9 +108,7 @@ async def test_queues_of_one_database_are_apart() -> None:
 
 
 def test_bad_arguments_are_refused_before_anything_is_kept() -> None:
-    """A concurrency or a time to keep that cannot be says so."""
+    """A concurrency that cannot be says so."""
     app = App(connector=InMemoryConnector())
     with pytest.raises(ValueError, match="concurrency"):
         ProcrastinateWaits(app, concurrency=0)
-    with pytest.raises(ValueError, match="keep"):
-        ProcrastinateWaits(app, keep=float("inf"))

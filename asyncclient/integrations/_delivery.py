@@ -1,0 +1,157 @@
+"""Hands the ends of waits to a worker's sink: a few at a time, and each for a bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from inspect import isawaitable
+from typing import TypeAlias
+
+import anyio
+
+from asyncclient._arguments import number
+from asyncclient._durable import TicketExpired
+from asyncclient._many import Done
+
+__all__ = ["Delivery", "Sink"]
+
+_log = logging.getLogger("asyncclient.workers")
+
+Sink: TypeAlias = Callable[[str, Done[object] | TicketExpired], Awaitable[None]]
+"""Takes the end of a wait by its key; it is called at least once."""
+
+# Seconds. A sink that takes an hour is a job of its own.
+_LONGEST_SINK = 3600.0
+# Ends that are with the sink at a time: at most as many are reported again after a kill.
+_AT_SINK = 32
+# Seconds that a sink has to end when its worker is stopped, and to clean up after it was cancelled.
+_STOP_SECONDS = 2.0
+_CLEAN_UP_SECONDS = 1.0
+
+
+class Delivery:
+    """A worker's sink, and the ends that are with it or wait for their turn.
+
+    Args:
+        sink: takes the ends.
+        timeout: seconds for each call, at most an hour.
+
+    Raises:
+        TypeError, ValueError: an argument cannot be.
+    """
+
+    def __init__(self, sink: Sink, *, timeout: float) -> None:
+        if not callable(sink):
+            msg = f"sink must be an async function of a key and an end, not {type(sink).__name__}"
+            raise TypeError(msg)
+        self._sink = sink
+        self._timeout = number("sink_timeout", timeout, unit="seconds", above=0, most=_LONGEST_SINK)
+        self._places = asyncio.Semaphore(_AT_SINK)
+        self._in_line: set[anyio.CancelScope] = set()
+        self._given_up: set[asyncio.Future[None]] = set()  # of each call: done when it is given up
+        self._calls: set[asyncio.Task[None]] = set()  # those that were given up and go on as well
+        self._hangs = False
+        self._is_closed = False
+
+    def open(self) -> None:
+        """Let ends in, after a worker was stopped or at first."""
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Let no more ends in, and give up what is still with the sink in 2 s."""
+        self._is_closed = True
+        self._clear_line()
+        if self._given_up:
+            asyncio.get_running_loop().call_later(_STOP_SECONDS, self._give_up)
+
+    @contextlib.asynccontextmanager
+    async def place(self) -> AsyncGenerator[bool]:
+        """Wait for a place at the sink; give whether there is one.
+
+        There is none when the worker is stopped, or after the seconds of a call. While the sink
+        hangs, no turn waits for it: a worker's turns are for waits that can still be polled.
+        """
+        taken = False
+        if not self._is_closed and not (self._hangs and self._places.locked()):
+            with anyio.move_on_after(self._timeout) as scope:
+                self._in_line.add(scope)
+                try:
+                    await self._places.acquire()
+                    taken = True
+                finally:
+                    self._in_line.discard(scope)
+        try:
+            yield taken
+        finally:
+            if taken:
+                self._places.release()
+
+    async def call(self, key: str, end: Done[object] | TicketExpired) -> None:
+        """Have the sink take an end.
+
+        Raises:
+            TimeoutError: it has not within its time, or the worker is stopped. It is cancelled, and
+                waited for no longer.
+            Exception: what the sink raises.
+        """
+        call = asyncio.ensure_future(self._called(key, end))
+        given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._calls.add(call)
+        self._given_up.add(given_up)
+        call.add_done_callback(self._forget)
+        try:
+            await asyncio.wait(
+                {call, given_up}, timeout=self._timeout, return_when="FIRST_COMPLETED"
+            )
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        finally:
+            self._given_up.discard(given_up)
+        is_late = not call.done()
+        if is_late:
+            if not given_up.done():
+                self._note_hanging(key)
+            call.cancel()
+            await asyncio.wait({call}, timeout=_CLEAN_UP_SECONDS)
+        if is_late and (not call.done() or call.cancelled()):
+            why = "the worker is stopped" if given_up.done() else f"{self._timeout:g} s are over"
+            msg = f"the sink has not taken the end: {why} (sink_timeout)"
+            raise TimeoutError(msg)
+        self._hangs = False
+        call.result()
+
+    async def _called(self, key: str, end: Done[object] | TicketExpired) -> None:
+        taking: object = self._sink(key, end)
+        if not isawaitable(taking):
+            msg = (
+                f"sink() returned {type(taking).__name__}, not an awaitable: pass an async function"
+            )
+            raise TypeError(msg)
+        await taking
+
+    def _note_hanging(self, key: str) -> None:
+        _log.warning(
+            "%s: the sink has not returned within %g s (sink_timeout): it is cancelled, and is "
+            "called again later",
+            key,
+            self._timeout,
+        )
+        self._hangs = True
+        self._clear_line()
+
+    def _clear_line(self) -> None:
+        for scope in self._in_line:
+            scope.cancel()
+
+    def _give_up(self) -> None:
+        for given_up in self._given_up:
+            if not given_up.done():
+                given_up.set_result(None)
+
+    def _forget(self, call: asyncio.Task[None]) -> None:
+        self._calls.discard(call)
+        if not call.cancelled():
+            call.exception()  # or asyncio would log it as never retrieved

@@ -1,0 +1,225 @@
+"""What a worker does with its sink: a few ends at a time, and each for a bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeAlias, cast
+
+import anyio
+import pytest
+
+from asyncclient import Done, Poller, Schedule
+from asyncclient._durable import TicketExpired
+from asyncclient.integrations._delivery import Delivery, Sink
+from asyncclient.integrations._holder import Holder, NextTurn
+from tests.integrations.test_holder import Shelf, ticket
+from tests.waiting.scenario import Job
+
+End: TypeAlias = Done[object] | TicketExpired
+Hang: TypeAlias = Callable[[str, End], Awaitable[None]]
+
+
+async def hangs(_key: str, _end: End) -> None:
+    """Never return."""
+    await asyncio.Event().wait()
+
+
+async def holds_on(_key: str, _end: End) -> None:
+    """Never return, though it is cancelled; only the end of the event loop ends it."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    await asyncio.Event().wait()
+
+
+async def cleans_up(_key: str, _end: End) -> None:
+    """Take 0.3 s to close what it has opened."""
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.sleep(0.3)
+
+
+@asynccontextmanager
+async def holding(
+    sink: Sink, shelf: Shelf | None = None, *, sink_timeout: float = 20.0
+) -> AsyncGenerator[Holder]:
+    """Give the holder of a worker whose jobs have ended."""
+    async with Poller(schedule=Schedule()) as poller:
+        yield Holder(
+            shelf or Shelf(),
+            poller,
+            lambda _: Job("done"),
+            sink,
+            hold=60,
+            sink_timeout=sink_timeout,
+        )
+
+
+@pytest.mark.parametrize("sink", [hangs, holds_on, cleans_up])
+async def test_a_sink_that_hangs_is_a_failed_turn(
+    sink: Hang, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After `sink_timeout` it is cancelled, a warning names the key, and it is called again later.
+
+    One that cannot be cancelled is waited for no longer, and the wait can be called off again.
+    """
+    shelf = Shelf()
+    async with holding(sink, shelf) as holder:
+        text = ticket()
+        following = await holder.take("order-17", text)
+    assert 20 <= anyio.current_time() <= 21.01
+    assert following is not None
+    assert (following.ticket, 15 <= following.delay <= 30) == (text, True)
+    assert (shelf.outcomes, shelf.claimed) == ({}, set())
+    warned = [each for each in caplog.records if each.levelno == logging.WARNING]
+    (message,) = [each.getMessage() for each in warned]
+    assert message.startswith("order-17: the sink has not returned within 20 s (sink_timeout)")
+
+
+async def test_a_sink_that_ends_while_it_is_cancelled_has_taken_the_end() -> None:
+    """What it did is not done twice."""
+
+    async def finishes(_key: str, _end: End) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.3)
+
+    shelf = Shelf()
+    async with holding(finishes, shelf) as holder:
+        assert await holder.take("order", ticket()) is None
+    assert list(shelf.outcomes) == ["order"]
+
+
+@pytest.mark.parametrize("sink", [hangs, holds_on, cleans_up])
+async def test_a_stopped_worker_does_not_wait_for_its_sink(sink: Hang) -> None:
+    """A sink that works gets two seconds; all turns, those that stand in line too, go back."""
+    async with holding(sink, sink_timeout=3600) as holder:
+        text = ticket()
+        turns = [asyncio.create_task(holder.take(f"order-{n}", text)) for n in range(100)]
+        await anyio.sleep(10)
+        began = anyio.current_time()
+        holder.close()
+        assert await asyncio.gather(*turns) == [NextTurn(0.0, text)] * 100
+        assert anyio.current_time() - began <= 3.01
+        assert await holder.take("another", text) == NextTurn(0.0, text)
+
+
+async def test_a_sink_that_works_may_end_when_its_worker_is_stopped() -> None:
+    """An end that takes a second more is kept, and not reported again."""
+
+    async def slow(_key: str, _end: End) -> None:
+        await asyncio.sleep(11)
+
+    shelf = Shelf()
+    async with holding(slow, shelf) as holder:
+        turn = asyncio.create_task(holder.take("order", ticket()))
+        await anyio.sleep(10)
+        holder.close()
+        assert await turn is None
+    assert list(shelf.outcomes) == ["order"]
+
+
+async def test_a_turn_that_is_cancelled_cancels_its_sink() -> None:
+    """The engine's own cancellation is raised on at once, and the claim is given back."""
+    shelf, cancelled = Shelf(), asyncio.Event()
+
+    async def sink(key: str, end: End) -> None:
+        try:
+            await hangs(key, end)
+        finally:
+            cancelled.set()
+
+    async with holding(sink, shelf) as holder:
+        turn = asyncio.create_task(holder.take("order", ticket()))
+        await anyio.sleep(1)
+        assert shelf.claimed == {"order"}
+        turn.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await turn
+        await cancelled.wait()
+    assert (anyio.current_time(), shelf.claimed) == (1, set())
+
+
+async def test_ends_are_reported_few_at_a_time() -> None:
+    """At most 32 ends are with the sink when a worker is killed, and then reported twice."""
+    began: list[float] = []
+
+    async def slow(_key: str, _end: End) -> None:
+        began.append(anyio.current_time())
+        await anyio.sleep(1)
+
+    async with holding(slow) as holder:
+        await asyncio.gather(*(holder.take(f"order-{number}", ticket()) for number in range(100)))
+    assert [round(instant) for instant in began] == [0] * 32 + [1] * 32 + [2] * 32 + [3] * 4
+
+
+async def test_a_sink_that_hangs_holds_no_more_turns_than_it_has_places() -> None:
+    """Once it is known to hang, those that stand in line go back, and others do not join them.
+
+    When it works again, all ends are reported.
+    """
+    reported: list[str] = []
+
+    async def sink(key: str, end: End) -> None:
+        if anyio.current_time() < 100:
+            await hangs(key, end)
+        reported.append(key)
+
+    under_way = 0
+
+    async def until_over(holder: Holder, key: str) -> None:
+        nonlocal under_way
+        text = ticket()
+        while True:
+            under_way += 1
+            following = await holder.take(key, text)
+            under_way -= 1
+            if following is None:
+                break
+            assert 15 <= following.delay <= 30
+            await anyio.sleep(following.delay)
+
+    async with holding(sink) as holder:
+        turns = [asyncio.create_task(until_over(holder, f"order-{n}")) for n in range(200)]
+        await anyio.sleep(19)
+        assert under_way == 200
+        for _ in range(70):
+            await anyio.sleep(1)
+            if anyio.current_time() > 22:
+                assert under_way <= 32
+        await asyncio.gather(*turns)
+    assert anyio.current_time() < 160
+    assert len(reported) == len(set(reported)) == 200
+
+
+async def test_a_turn_stands_in_line_no_longer_than_a_call_lasts() -> None:
+    """A sink that is only slow does not keep a worker's turns for hours either."""
+
+    async def slow(_key: str, _end: End) -> None:
+        await anyio.sleep(15)
+
+    async with holding(slow) as holder:
+        ends = await asyncio.gather(*(holder.take(f"order-{n}", ticket()) for n in range(100)))
+    assert anyio.current_time() == pytest.approx(30)
+    assert [end is None for end in ends].count(True) == 64
+
+
+@pytest.mark.parametrize("timeout", [0, -1, 3601, 1e18, math.inf, math.nan])
+def test_a_bound_that_cannot_be_is_refused(timeout: float) -> None:
+    """The error names the argument and its bounds."""
+    with pytest.raises(
+        ValueError, match=r"^sink_timeout=\S+ must be more than 0 seconds and at most 3600 seconds$"
+    ):
+        Delivery(hangs, timeout=timeout)
+
+
+def test_a_sink_that_is_no_function_is_refused() -> None:
+    """Before any wait is held."""
+    with pytest.raises(TypeError, match=r"^sink must be an async function of a key and an end"):
+        Delivery(cast("Sink", None), timeout=60)

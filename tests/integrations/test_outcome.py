@@ -1,0 +1,189 @@
+"""How a durable wait ended, as plain JSON: as far as it can be written, and within its bounds."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from enum import Enum
+from typing import NoReturn
+
+import msgspec
+import pytest
+from hypothesis import given, strategies as st
+
+from asyncclient import Done, Poller, TaskState, Ticket
+from asyncclient._durable import TicketExpired, poll_slice, unreadable
+from asyncclient.integrations._outcome import (
+    ERROR_CHARACTERS,
+    LEVELS,
+    RESULT_BYTES,
+    Outcome,
+    outcome_of,
+    plain_json,
+)
+from tests.waiting.scenario import REF, Job, Report
+
+EPOCH = 1_763_780_000.0
+
+
+def begin(timeout: float = 600.0) -> Ticket:
+    """Make a ticket by the real clock."""
+    return Ticket.begin(REF, timeout=timeout)
+
+
+async def end_of(job: Job) -> Done[object]:
+    """Hold a wait to its end."""
+    async with Poller() as poller:
+        end = await poll_slice(poller, lambda _: job, begin())
+    assert isinstance(end, Done)
+    return end
+
+
+async def test_an_outcome_is_plain_json() -> None:
+    """How a wait ended can be read by those who have neither the task nor its types."""
+    outcome = outcome_of(begin(), await end_of(Job("done")), clock=lambda: EPOCH)
+    assert Outcome.decode(outcome.encode()) == outcome
+    assert (outcome.how, outcome.ended) == ("done", EPOCH)
+    assert outcome.result == msgspec.to_builtins(Report("done"))
+    outcome = outcome_of(begin(), await end_of(Job(Report("broken", reason="out of tea"))))
+    assert (outcome.state, outcome.result) == (TaskState.FAILED, None)
+    assert (outcome.error_type, "out of tea" in (outcome.error or "")) == ("TaskFailed", True)
+    expired = unreadable('{"deadline":1}', ValueError("no ticket"), EPOCH)
+    assert isinstance(expired, TicketExpired)
+    assert outcome_of(begin(), expired).how == "expired"
+
+
+class Mute(Exception):
+    """Something whose text cannot be made."""
+
+    def __str__(self) -> str:
+        """Raise."""
+        raise KeyError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (Mute(), "<Mute without a text>"),
+        (OSError("half a letter: \ud83d"), "half a letter: \ufffd"),
+        (OSError("a whole one: \ud83d\ude00"), "a whole one: \U0001f600"),
+        (OSError("x" * ERROR_CHARACTERS), "x" * ERROR_CHARACTERS),
+        (OSError("x" * 10**7), "x" * (ERROR_CHARACTERS) + "…"),
+        (OSError("\x00\n"), "\x00\n"),
+        (type("E" * 200, (Exception,), {})("why"), "why"),
+    ],
+    ids=["mute", "half", "pair", "long", "too long", "control", "its name"],
+)
+async def test_any_error_is_written(error: Exception, text: str) -> None:
+    """Cut at a stated length; without a text of its own, it is named by its class."""
+    outcome = outcome_of(begin(), await end_of(Job(error)))
+    assert outcome.error == text
+    assert len(outcome.error_type or "") <= 100
+    assert Outcome.decode(outcome.encode()) == outcome
+
+
+class Colour(Enum):
+    """A word of the caller's."""
+
+    RED = "red"
+
+
+class Camel(msgspec.Struct, rename="camel"):
+    """An answer whose names are others in Python."""
+
+    one_word: object
+    not_there: object = msgspec.UNSET
+
+
+@dataclasses.dataclass
+class Pair:
+    """An answer of the caller's own."""
+
+    left: object
+    right: object = None
+
+
+class Raising(dict[str, int]):
+    """A mapping that cannot be read."""
+
+    def items(self) -> NoReturn:
+        """Raise."""
+        raise KeyError("gone")
+
+
+class Endless(list[int]):
+    """A list that has no end."""
+
+    def __iter__(self) -> Iterator[int]:
+        """Go on for ever."""
+        while True:
+            yield 1
+
+
+def around(inner: object, times: int) -> object:
+    """Put an object into lists."""
+    for _ in range(times):
+        inner = [inner]
+    return inner
+
+
+def cycle() -> list[object]:
+    """Make a list that holds itself, directly and in an object."""
+    found: list[object] = [1]
+    found += [found, {"again": found}]
+    return found
+
+
+def bomb() -> list[object]:
+    """Make a list that would be 2 ** 40 lists as JSON."""
+    found: list[object] = []
+    for _ in range(40):
+        found = [found, found]
+    return found
+
+
+RESULTS: dict[str, tuple[object, object]] = {
+    "cycle": (cycle(), [1, None, {"again": None}]),
+    "no numbers": ([math.nan, math.inf, -math.inf, 0.5], [None, None, None, 0.5]),
+    "long numbers": ({"id": 10**5000, "n": 10**40}, {"id": None, "n": 10**40}),
+    "half letters": ({"word": "\ud83d", "\udc00": 1}, {"word": "\ufffd", "\ufffd": 1}),
+    "bytes": ([b"\xff", bytearray(b"\xff")], ["/w==", "/w=="]),
+    "objects": ({"it": Mute(), "ok": [Mute, 1j]}, {"it": None, "ok": [str(Mute), "1j"]}),
+    "raises": ([Raising(a=1), 2], [None, 2]),
+    "keys": (
+        {1: "one", None: 0, (2, "x"): 3, Colour.RED: 4},
+        {"1": "one", "None": 0, "[2, 'x']": 3, "red": 4},
+    ),
+    "classes": (Pair(Camel([Colour.RED]), {1}), {"left": {"oneWord": ["red"]}, "right": [1]}),
+    "deep": (around("in", LEVELS - 1), around("in", LEVELS - 1)),
+    "too deep": (around(1, 10**5), around(None, LEVELS)),
+    "endless": (Endless(), None),
+    "bomb": (bomb(), None),
+    "long": ("x" * (RESULT_BYTES - 2), "x" * (RESULT_BYTES - 2)),
+    "too long": ("x" * (RESULT_BYTES - 1), None),
+    "too many bytes": (["é" * (RESULT_BYTES // 2)], None),
+}
+
+
+@pytest.mark.parametrize(("value", "plain"), RESULTS.values(), ids=RESULTS)
+def test_a_result_is_written_as_far_as_it_goes(value: object, plain: object) -> None:
+    """What JSON cannot hold is null in its place; more than 1 MiB is null as a whole."""
+    assert plain_json(value) == plain
+    msgspec.json.encode(plain_json(value))
+
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(PLAIN)
+def test_plain_json_stays_as_it_is(value: object) -> None:
+    """Nothing is lost of what JSON holds."""
+    assert plain_json(value) == value
