@@ -20,12 +20,32 @@ def running_loop(
         msg = f"this {owner} is closed: make a new one, or use it inside its 'async with'"
         raise RuntimeError(msg)
     if bound is not None and bound is not loop:
-        msg = (
-            f"this {owner} belongs to another event loop: make one inside each asyncio.run(), "
-            "and share it there"
-        )
-        raise RuntimeError(msg)
+        raise _elsewhere(owner)
     return loop
+
+
+def check_thread(owner: str, bound: asyncio.AbstractEventLoop | None) -> None:
+    """Raise if an object's event loop runs in another thread: nothing here has locks."""
+    if runs_elsewhere(bound):
+        raise _elsewhere(owner)
+
+
+def runs_elsewhere(loop: asyncio.AbstractEventLoop | None) -> bool:
+    """Return whether an event loop runs in another thread than this one."""
+    if loop is None or not loop.is_running():
+        return False
+    try:
+        return asyncio.get_running_loop() is not loop
+    except RuntimeError:
+        return True
+
+
+def _elsewhere(owner: str) -> RuntimeError:
+    return RuntimeError(
+        f"this {owner} belongs to another event loop: make one inside each asyncio.run(), and "
+        "share it there; from another thread, pass its methods to loop.call_soon_threadsafe, and "
+        "its coroutines to asyncio.run_coroutine_threadsafe"
+    )
 
 
 def failure_of(error: BaseException, what: str) -> Exception:

@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+)
 from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
 
-from asyncclient._event_loop import failure_of
+from asyncclient._event_loop import check_thread, failure_of, running_loop, runs_elsewhere
 from asyncclient._many.loop import PollLoop
 from asyncclient._many.shared import Done, Receiver, Waiter
 from asyncclient._task import Task
@@ -18,12 +25,14 @@ from asyncclient._waiting import SAME_INSTANT
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-# Tasks that are taken in before the event loop gets its turn.
+# Tasks that are taken in, or reach their deadline, before the event loop gets its turn.
 _BATCH = 256
 # Ends that may wait for their reader before no further task is taken in.
 _UNREAD = 10_000
 # Ended waits are removed when they are more than half, and more than this many.
 _STALE = 256
+# Seconds. A source of tasks that does not end must not hold up those who leave it.
+_CLOSE_SECONDS = 5.0
 
 
 class Group(Receiver):
@@ -33,22 +42,22 @@ class Group(Receiver):
         self, poll_loop: PollLoop, tasks: Iterable[Task[T]] | AsyncIterable[Task[T]], timeout: float
     ) -> None:
         super().__init__()
-        self._loop = poll_loop.loop
+        self.loop = poll_loop.loop
         self._poll_loop = poll_loop
         self._timeout = timeout
         self._unread: deque[Done[object]] = deque()
-        self._waiting = 0
+        self._taken = self._waiting = 0
         # All that wait, and some that have ended, in the order of their deadlines: one timer for
         # all is enough, and a set of them would cost 50 bytes each.
         self._line: deque[Waiter] = deque()
         # Those that are past their deadline, and await the answer to their last poll.
-        self._late: list[Waiter] = []
+        self._late: dict[Waiter, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self.error: BaseException | None = None
         poll_loop.receivers.add(self)
-        self._feeding: asyncio.Task[None] | None = self._loop.create_task(self._feed(tasks))
+        self._feeding: asyncio.Task[None] | None = self.loop.create_task(self._feed(tasks))
         self._feeding.add_done_callback(self._fed)
 
     def put(self, done: Done[object]) -> None:
@@ -56,9 +65,10 @@ class Group(Receiver):
         self._unread.append(done)
         self._call_reader()
 
-    def leave(self, _waiter: Waiter) -> None:
+    def leave(self, waiter: Waiter) -> None:
         """Forget a wait; the line forgets the ended ones in time, not at their deadlines."""
         self._waiting -= 1
+        self._late.pop(waiter, None)
         if len(self._line) > 2 * self._waiting + _STALE:
             self._line = deque(other for other in self._line if other.record is not None)
 
@@ -73,35 +83,47 @@ class Group(Receiver):
                 raise error
             if self._feeding is None and not self._waiting:
                 return None
-            self._reader = self._loop.create_future()
+            self._reader = self.loop.create_future()
             await self._reader
         if self._writer is not None and not self._writer.done() and len(self._unread) <= _UNREAD:
             self._writer.set_result(None)
         return self._unread.popleft()
 
-    def stop(self, error: Exception) -> None:
+    def stop(self, error: Exception) -> asyncio.Task[None] | None:
         """Take in no more, since the poller is closed; what was taken in ends by itself."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._feeding is not None:
-            self._feeding.cancel()
+        feeding = self._feeding
+        if feeding is not None:
+            feeding.cancel()
             self.error = error
+        return feeding
 
-    def end(self) -> None:
-        """Take in no more, and leave all waits."""
+    def end(self) -> asyncio.Task[None] | None:
+        """Take in no more, and leave all waits; return what still closes the source."""
         self._poll_loop.receivers.discard(self)
         feeding, self._feeding = self._feeding, None
-        if self._loop.is_closed():
-            return
+        if self.loop.is_closed():
+            return None
         if feeding is not None:
             feeding.cancel()
         if self._timer is not None:
             self._timer.cancel()
+        self._poll_loop.in_batches(self._leave_all())
+        self._call_reader()
+        return feeding
+
+    def _leave_all(self) -> Iterator[None]:
         for waiter in [*self._line, *self._late]:
             self._poll_loop.leave(waiter)
-        self._call_reader()
+            yield
 
-    def _fed(self, _feeding: asyncio.Task[None]) -> None:
+    def _fed(self, feeding: asyncio.Task[None]) -> None:
+        if self._feeding is feeding and self.error is None:
+            error = None if feeding.cancelled() else feeding.exception()
+            if feeding.cancelled():
+                error = RuntimeError("what takes in the tasks of this as_done was cancelled")
+            self.error = error
         self._feeding = None
         self._call_reader()
 
@@ -112,40 +134,50 @@ class Group(Receiver):
     async def _feed(self, tasks: Iterable[Task[T]] | AsyncIterable[Task[T]]) -> None:
         try:
             if isinstance(tasks, AsyncIterable):
-                async for task in tasks:
-                    await self._take_in(task)
+                await self._take_in_all(aiter(tasks))
             else:
-                for number, task in enumerate(tasks, 1):
+                for task in tasks:
                     await self._take_in(task)
-                    if number % _BATCH == 0:
-                        await asyncio.sleep(0)  # noqa: TID251  (gives the event loop its turn)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  (the reader gets it)
             self.error = failure_of(error, "the source of tasks")
+
+    async def _take_in_all(self, tasks: AsyncIterator[Task[T]]) -> None:
+        try:
+            async for task in tasks:
+                await self._take_in(task)
+        finally:
+            # What has come to its end is closed already; else its own `finally` runs here, now.
+            if isinstance(tasks, AsyncGenerator):
+                await tasks.aclose()
 
     async def _take_in(self, task: Task[T]) -> None:
         waiter = self._poll_loop.submit(task, self, timeout=self._timeout)
         self._waiting += 1
         self._line.append(waiter)
         if self._timer is None and waiter.deadline < math.inf:
-            self._timer = self._loop.call_at(waiter.deadline, self._line_reached)
+            self._timer = self.loop.call_at(waiter.deadline, self._line_reached)
+        self._taken += 1
+        if self._taken % _BATCH == 0:
+            await asyncio.sleep(0)  # noqa: TID251  (gives the event loop its turn)
         while len(self._unread) > _UNREAD:
-            self._writer = self._loop.create_future()
+            self._writer = self.loop.create_future()
             await self._writer
 
     def _line_reached(self) -> None:
         """End the waits whose last poll is not answered."""
         self._timer = None
-        now = self._loop.time()
-        self._late = [waiter for waiter in self._late if waiter.record is not None]
-        while self._line:
-            first = self._line[0]
-            if first.record is not None and first.deadline > now + SAME_INSTANT:
-                self._timer = self._loop.call_at(first.deadline, self._line_reached)
-                return
-            self._line.popleft()
+        now = self.loop.time()
+        for _ in range(_BATCH):
+            if not self._line or self._line[0].deadline > now + SAME_INSTANT:
+                break
+            first = self._line.popleft()
             self._poll_loop.reach_deadline(first)
             if first.record is not None:
-                self._late.append(first)
+                self._late[first] = None
+        while self._line and self._line[0].record is None:
+            self._line.popleft()
+        if self._line:
+            self._timer = self.loop.call_at(self._line[0].deadline, self._line_reached)
 
 
 class AsDone(Generic[T_co]):
@@ -171,6 +203,7 @@ class AsDone(Generic[T_co]):
             if self._left:
                 raise StopAsyncIteration
             self._group = Group(self._start(), self._tasks, self._timeout)
+        running_loop("as_done", self._group.loop, closed=False)
         done = await self._group.next()
         if done is None:
             raise StopAsyncIteration
@@ -185,14 +218,29 @@ class AsDone(Generic[T_co]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.leave()
+        closing = self._leave()
+        if closing is not None:
+            await asyncio.wait([closing], timeout=_CLOSE_SECONDS)
 
     def leave(self) -> None:
-        """Wait for none of the tasks any longer; what no one else waits for is not polled again."""
+        """Wait for none of the tasks any longer; what no one else waits for is not polled again.
+
+        An async generator that gives the tasks is closed: soon, or when the `async with` is left.
+
+        Raises:
+            RuntimeError: its event loop runs in another thread.
+        """
+        check_thread("as_done", None if self._group is None else self._group.loop)
+        self._leave()
+
+    def _leave(self) -> asyncio.Task[None] | None:
         self._left = True
         group, self._group = self._group, None
-        if group is not None:
-            group.end()
+        return None if group is None else group.end()
 
     def __del__(self) -> None:
-        self.leave()
+        group, self._group = self._group, None
+        if group is not None and runs_elsewhere(group.loop):  # it may be collected in any thread
+            group.loop.call_soon_threadsafe(group.end)
+        elif group is not None:
+            group.end()

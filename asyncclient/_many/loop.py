@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import suppress
 from contextvars import Context
 from itertools import islice
 from typing import TypeVar
@@ -45,7 +46,7 @@ from asyncclient.errors import AsyncClientError, RateLimited
 T = TypeVar("T")
 
 _report = Report("asyncclient.poller")
-# Tasks that are brought forward before the event loop gets its turn.
+# Waits that are ended, or tasks brought forward, before the event loop gets its turn.
 _BATCH = 256
 # Seconds. Signals are not signed: however many come, a task is looked at once in this time.
 _LEAST_WAKE_GAP = 0.1
@@ -80,20 +81,30 @@ class PollLoop:
     async def close(self) -> None:
         """Stop looking; pending waits end with a `RuntimeError`."""
         self._is_closed = True
-        self._timetable.close()
         for queue in self.queues.by_name.values():
             if queue.timer is not None:
                 queue.timer.cancel()
-        for receiver in self.receivers:
-            msg = "the Poller was closed before all tasks of this as_done were taken in"
-            receiver.stop(RuntimeError(msg))
-        for record in list(self.registry.by_key.values()):
-            for waiter in record.waiters:
-                closed = RuntimeError(
-                    f"{record}: the Poller was closed before the task ended; the task may go on"
-                )
-                self._deliver(waiter, None, closed)
-        await self.sender.close()
+        closed = "the Poller was closed before all tasks of this as_done were taken in"
+        feeds = [receiver.stop(RuntimeError(closed)) for receiver in self.receivers]
+        self.sender.is_closed = True
+        ending = self._end_all()
+        try:
+            for number, _ in enumerate(ending, 1):
+                if number % _BATCH == 0:
+                    await asyncio.sleep(0)  # noqa: TID251  (gives the event loop its turn)
+        finally:
+            for _ in ending:  # at once, where this was cancelled
+                pass
+        self._timetable.close()
+        await self.sender.close([feed for feed in feeds if feed is not None])
+
+    def _end_all(self) -> Iterator[None]:
+        """End all waits, since this is closed."""
+        for record in [*self.registry]:
+            closed = RuntimeError(
+                f"{record}: the Poller was closed before the task ended; the task may go on"
+            )
+            yield from self._ends(record, record.waiters, closed)
 
     # --- taking in ---
 
@@ -110,7 +121,7 @@ class PollLoop:
         running_loop("Poller", self.loop, closed=self._is_closed)
         now = self.loop.time()
         key = key_of(task)
-        record = self.registry.by_key.get(key)
+        record = self.registry.get(key)
         fresh = record is None
         if record is None:
             record = SharedRecord(task, now, key=key, queue=self.queues.queue_of(task, now))
@@ -119,7 +130,7 @@ class PollLoop:
             self.registry.add(record)
             _report.began(record)
         waiter = Waiter(now, timeout, record=record, task=task, receiver=receiver, weight=weight)
-        record.waiters += (waiter,)
+        record.add(waiter)
         self.waits += 1
         if fresh:
             self._timetable.put(record, now + self._first_gap(record, timeout, now))
@@ -145,11 +156,15 @@ class PollLoop:
         """Make a task's next look immediate, and return whether it is waited for."""
         found = self.registry.find(key)
         for record in found:
+            if record.is_woken:
+                continue  # a second signal before the look changes nothing
             record.is_woken = True
+            if record.flight is not None:
+                continue
             record.why = "wake"
             if record.is_ready:
                 record.join(next(self._timetable.numbers))
-            elif record.flight is None:
+            else:
                 self._timetable.put(record, min(record.due, self._soonest(record)))
         return bool(found)
 
@@ -192,8 +207,7 @@ class PollLoop:
                 _report.changed(record, changed)
             self._settle(record, step, failure, answered=counted and not record.failures)
         except Exception as error:  # noqa: BLE001  (an object of the caller's may raise anywhere)
-            for waiter in record.waiters:
-                self._deliver(waiter, None, copy_of_error(error))
+            self.in_batches(self._ends(record, record.waiters, error))
 
     def _note_outcome(
         self, record: SharedRecord, step: Sleep | None, failure: Exception | None
@@ -201,7 +215,7 @@ class PollLoop:
         """Note what a look says of its account."""
         queue = record.queue
         if not record.failures:
-            self._bring_forward(iter(queue.outage.answered(record)))
+            self.in_batches(self._bring_forward(queue.outage.answered(record)))
             return
         self.errors += 1
         if isinstance(record.last_error, RateLimited):
@@ -210,25 +224,27 @@ class PollLoop:
         if failure is None and step is not None and step.why == "error":
             queue.outage.failed(record)
 
-    def _bring_forward(self, records: Iterator[SharedRecord]) -> None:
+    def _bring_forward(self, records: list[SharedRecord]) -> Iterator[None]:
         """Bring forward what an outage has put off, when looks are answered again.
 
         Each task alone would find out only when its own backoff is over. All of them come back at
         the pace that they would have had without it, each at a random moment of one usual gap.
         """
-        some = list(islice(records, _BATCH))
-        if not some:
-            return
-        now = self.loop.time()
-        for record in some:
+        for record in records:
+            now = self.loop.time()
             gap = self._gaps.typical(record, now)
-            if gap is None or record.is_ready or record.flight is not None or not record.waiters:
-                continue
-            due = max(now + self._draw(gap), record.sent + gap)
-            if due < record.due:
-                record.why = "recovery"
-                self._timetable.put(record, due)
-        self.loop.call_soon(self._bring_forward, records, context=self._context)
+            idle = not record.is_ready and record.flight is None and record.first is not None
+            if gap is not None and idle:
+                due = max(now + self._draw(gap), record.sent + gap)
+                if due < record.due:
+                    record.why = "recovery"
+                    self._timetable.put(record, due)
+            yield
+
+    def in_batches(self, steps: Iterator[None]) -> None:
+        """Take some steps at once, and the others in later turns of the event loop."""
+        if _take(steps):
+            self.loop.call_soon(self.in_batches, steps, context=self._context)
 
     # --- ending ---
 
@@ -248,9 +264,7 @@ class PollLoop:
             self._fail(record, failure)
             step = Sleep(0.0, "left")
         elif step is None:
-            for waiter in record.waiters:
-                result = None if record.snapshot is None else record.snapshot.result
-                self._deliver(waiter, result, None)
+            self.in_batches(self._ends(record, record.waiters, None))
             return
         due = math.inf
         for waiter in record.waiters:
@@ -259,7 +273,7 @@ class PollLoop:
                 self._expire(waiter, record, waiter.refused_for(step, now))
             else:
                 due = min(due, next_due)
-        if record.waiters:
+        if record.first is not None:
             record.why = self._reason_of(record, step, due)
             self._timetable.put(record, min(due, self._soonest(record)) if record.is_woken else due)
             for waiter in record.waiters:
@@ -279,12 +293,11 @@ class PollLoop:
         An error from outside this library comes from one waiter's own task (its client is closed,
         say): waiters with another task object go on with theirs.
         """
-        failed = record.waiters
+        failed = [*record.waiters]
         if not isinstance(error, AsyncClientError) and record.asker is not None:
             task = record.asker.task
-            failed = tuple(waiter for waiter in failed if waiter.task is task) or failed
-        for number, waiter in enumerate(failed):
-            self._deliver(waiter, None, copy_of_error(error) if number else error)
+            failed = [waiter for waiter in failed if waiter.task is task] or failed
+        self.in_batches(self._ends(record, failed, error))
 
     def _expire(
         self, waiter: Waiter, record: SharedRecord, retry_after: float | None = None
@@ -292,51 +305,61 @@ class PollLoop:
         elapsed = self.loop.time() - waiter.began
         timeout = waiter.timeout
         error = evidence.out_of_time(record, elapsed, timeout=timeout, retry_after=retry_after)
-        self._deliver(waiter, None, error)
+        self.in_batches(self._ends(record, [waiter], error))
 
-    def _deliver(self, waiter: Waiter, result: object, error: Exception | None) -> None:
-        record = waiter.record
-        if record is None:
-            return
-        elapsed = self.loop.time() - waiter.began
-        if isinstance(error, AsyncClientError):
-            error.elapsed = elapsed
-        done: Done[object] = Done(
-            task=waiter.task,
-            state=None if record.snapshot is None else record.snapshot.state,
-            result=result,
-            error=error,
-            polls=error.polls if isinstance(error, AsyncClientError) else record.polls,
-            elapsed=elapsed,
-            unseen=record.rare.unseen,
-            why=record.why,
-        )
-        try:
-            self._leave(waiter, error)
-        finally:
+    def _ends(
+        self, record: SharedRecord, waiters: Iterable[Waiter], error: Exception | None
+    ) -> Iterator[None]:
+        """End waits: all at once, but a crowd gets its ends one after the other."""
+        state = None if record.snapshot is None else record.snapshot.state
+        result = None if record.snapshot is None or error is not None else record.snapshot.result
+        polls, unseen, why, now = record.polls, record.rare.unseen, record.why, self.loop.time()
+        ended = [waiter for waiter in waiters if waiter.record is not None]
+        for waiter in ended:
+            with suppress(Exception):  # a key of the caller's own may raise
+                self._take_away(waiter, error)
+        for number, waiter in enumerate(ended, 1):
+            # Each gets an error of its own; the last one that which is there.
+            own = copy_of_error(error) if error is not None and number < len(ended) else error
+            elapsed = now - waiter.began
+            if isinstance(own, AsyncClientError):
+                own.elapsed = elapsed
+                polls = own.polls
+            done: Done[object] = Done(
+                task=waiter.task,
+                state=state,
+                result=result,
+                error=own,
+                polls=polls,
+                elapsed=elapsed,
+                unseen=unseen,
+                why=why,
+            )
+            waiter.receiver.leave(waiter)
             waiter.receiver.put(done)
+            yield
 
     def leave(self, waiter: Waiter) -> None:
         """Remove a waiter; nothing happens if its wait has ended."""
-        self._leave(waiter, asyncio.CancelledError())
+        if self._take_away(waiter, asyncio.CancelledError()):
+            waiter.receiver.leave(waiter)
 
-    def _leave(self, waiter: Waiter, error: BaseException | None) -> None:
-        """Take one waiter away; the last one out stops the looks."""
+    def _take_away(self, waiter: Waiter, error: BaseException | None) -> bool:
+        """Take one waiter away; the last one out stops the looks. False if it had gone before."""
         record, waiter.record = waiter.record, None
         if record is None:
-            return
+            return False
         self.waits -= 1
-        waiter.receiver.leave(waiter)
-        record.waiters = tuple(other for other in record.waiters if other is not waiter)
-        if record.waiters:
-            record.task = record.waiters[0].task
-            return
-        if self.registry.remove(record):
-            record.queue.pending -= 1
-            record.queue.outage.left(record)
-        _report.ended(record, error)
-        self.sender.break_off(record)
-        self._timetable.sweep(len(self.registry))
+        record.remove(waiter)
+        if record.first is None:
+            if self.registry.remove(record):
+                record.queue.pending -= 1
+                record.queue.outage.left(record)
+            _report.ended(record, error)
+            self.sender.break_off(record)
+            record.queue.sweep(lambda other: other.is_ready and other.first is not None)
+            self._timetable.sweep(len(self.registry))
+        return True
 
     def watch_deadline(self, waiter: Waiter) -> asyncio.TimerHandle | None:
         """End a wait whose last look is not answered; looks alone end all others."""
@@ -362,5 +385,10 @@ class PollLoop:
             self.loop.call_at(limit, self.reach_deadline, waiter, context=self._context)
             return
         if record.flight is not None:
-            record = self._polling.cut_off(record, now, shared=len(record.waiters) > 1)
+            record = self._polling.cut_off(record, now, shared=record.first is not record.last)
         self._expire(waiter, record)
+
+
+def _take(steps: Iterator[None]) -> bool:
+    """Take some steps; return whether there may be others."""
+    return sum(1 for _ in islice(steps, _BATCH)) == _BATCH

@@ -349,7 +349,7 @@ def _stats_of(
                 name=queue.label(),
                 rate=queue.budget.rate,
                 polls_per_second=queue.budget.sending(now),
-                ready=len({id(entry[2]) for entry in queue.line if entry[2].waiters}),
+                ready=len({id(entry[2]) for entry in queue.line if entry[2].first}),
                 in_flight=queue.in_flight,
                 refused=queue.refused,
                 price=None if queue.price is None else queue.price.now,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from asyncclient._many.budget import Budget
@@ -19,6 +20,8 @@ R = TypeVar("R", bound=Record[object])
 
 # Seconds. An account's failed looks are worth one warning in this time: an outage hits thousands.
 _WARNING_GAP = 60.0
+# Stale places are removed when they are more than half, and more than this many.
+_STALE = 256
 
 
 class Queue(Generic[R]):
@@ -53,6 +56,12 @@ class Queue(Generic[R]):
         turn, _, record = heapq.heappop(self.line)
         self.served = max(self.served, turn)
         return record
+
+    def sweep(self, stands: Callable[[R], bool]) -> None:
+        """Forget places of those that have left, or they would stay while nothing is sent."""
+        if len(self.line) > 2 * self.pending + _STALE:
+            self.line = [entry for entry in self.line if stands(entry[2])]
+            heapq.heapify(self.line)
 
     def take_warning(self, now: float) -> bool:
         """Return whether to warn of a failed look; if so, there is no other for a minute."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextvars import Context
 
 from asyncclient._many.queue import Queue
-from asyncclient._many.shared import SharedRecord
+from asyncclient._many.shared import SharedRecord, Waiter
 from asyncclient._state import Snapshot
 from asyncclient._waiting import Polling, Sleep
 
@@ -46,21 +46,22 @@ class Sender:
         self._concurrency = concurrency
         self._after_look = landed
         self._flights: set[asyncio.Task[None]] = set()
-        self._closed = False
+        self.is_closed = False  # whether no further look is sent
 
-    async def close(self) -> None:
-        """Break off all looks, and send no more."""
-        self._closed = True
-        flights = list(self._flights)
-        for flight in flights:
+    async def close(self, others: list[asyncio.Task[None]]) -> None:
+        """Break off all looks, and send no more; wait a while for what is still at work."""
+        self.is_closed = True
+        for flight in self._flights:
             flight.cancel()
-        if flights:
-            await asyncio.wait(flights, timeout=_CLOSE_SECONDS)
+        # A source of tasks, or a look, may be what closes the poller.
+        working = {*self._flights, *others} - {asyncio.current_task()}
+        if working:
+            await asyncio.wait(working, timeout=_CLOSE_SECONDS)
 
     def pump(self, queue: Queue[SharedRecord]) -> None:
         """Send the looks of one queue whose turn it is."""
         # An eager task may end while it is made, and then calls this from within itself.
-        if self._closed or queue.is_pumping:
+        if self.is_closed or queue.is_pumping:
             return
         queue.is_pumping = True
         if queue.timer is not None:
@@ -75,8 +76,9 @@ class Sender:
                 )
                 break
             record = queue.take()
-            if record.take_turn():
-                self._send(record, now)
+            asker = record.take_turn()
+            if asker is not None:
+                self._send(record, asker, now)
         queue.is_pumping = False
 
     def break_off(self, record: SharedRecord) -> None:
@@ -88,7 +90,7 @@ class Sender:
             record.queue.in_flight -= 1
             self._loop.call_soon(self.pump, record.queue)
 
-    def _send(self, record: SharedRecord, now: float) -> None:
+    def _send(self, record: SharedRecord, asker: Waiter, now: float) -> None:
         record.queue.budget.spend(now)
         record.queue.in_flight += 1
         self.lags.append(max(0.0, now - record.due))
@@ -96,9 +98,9 @@ class Sender:
         record.sent = now
         # Through a waiter who is still there, and in its context: a source of tokens that asks for
         # the current user must not find another waiter's.
-        record.asker = record.waiters[0]
-        record.task = record.asker.task
-        context = record.asker.receiver.context.copy()
+        record.asker = asker
+        record.task = asker.task
+        context = asker.receiver.context.copy()
         flight = self._loop.create_task(self._fly(record), context=context)
         if not flight.done():  # an eager one may be
             record.flight = flight

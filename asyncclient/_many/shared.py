@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
@@ -91,13 +91,13 @@ class Receiver:
         raise NotImplementedError  # pragma: no cover
 
     def leave(self, _waiter: Waiter) -> None:
-        """Note that a wait is over, whether or not its end was put here."""
+        """Note that a wait is over: its end follows, or it was left."""
 
     def go_on(self, due: float, *, answered: bool) -> None:
         """Note that a look, answered or not, has shown no end, and when the next one is due."""
 
-    def stop(self, error: Exception) -> None:
-        """Note that the poller was closed, as the error says."""
+    def stop(self, error: Exception) -> asyncio.Task[None] | None:
+        """Note that the poller was closed, as the error says; return what is still at work."""
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
@@ -108,6 +108,8 @@ class Waiter(TimeLimit):
     task: Task[object]  # as it was given
     receiver: Receiver  # where its end goes
     weight: float  # how much its delay matters beside others
+    before: Waiter | None = None  # its neighbours among those of the task: a linked list, since
+    after: Waiter | None = None  # of thousands any may leave at any time
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
@@ -123,11 +125,45 @@ class SharedRecord(Record[object]):
     turn: float = 0.0  # its place among those that were due when it was last
     is_ready: bool = False  # whether it is due, and stands in line
     is_woken: bool = False  # whether a signal named it since its last look
-    waiters: tuple[Waiter, ...] = ()
+    first: Waiter | None = None  # the waiter through whose task it is looked at next
+    last: Waiter | None = None
+
+    @property
+    def waiters(self) -> Iterator[Waiter]:
+        """Those who wait for it; each may leave when its turn comes."""
+        waiter = self.first
+        while waiter is not None:
+            after = waiter.after
+            yield waiter
+            waiter = after
+
+    def add(self, waiter: Waiter) -> None:
+        """Have one more wait for it."""
+        waiter.before, self.last = self.last, waiter
+        if waiter.before is None:
+            self.first = waiter
+        else:
+            waiter.before.after = waiter
+
+    def remove(self, waiter: Waiter) -> None:
+        """Have one fewer wait for it; its task is that of one who still waits."""
+        before, after = waiter.before, waiter.after
+        waiter.before = waiter.after = None
+        if before is None:
+            self.first = after
+        else:
+            before.after = after
+        if after is None:
+            self.last = before
+        else:
+            after.before = before
+        if self.first is not None:
+            self.task = self.first.task
 
     def asker_has_left(self) -> bool:
         """Return whether the waiter whose task was used has left, and others are there."""
-        return self.asker is not None and self.asker.record is None and bool(self.waiters)
+        left = self.asker is not None and self.asker.record is None
+        return left and self.first is not None
 
     def take_warning(self, now: float) -> bool:
         """Return whether a failed look is worth a warning: one an account, not one a task."""
@@ -136,7 +172,7 @@ class SharedRecord(Record[object]):
     def is_due_at(self, due: float) -> bool:
         """Return whether an entry of the timetable still says when this is due."""
         waits = not self.is_ready and self.flight is None
-        return self.due == due and bool(self.waiters) and waits
+        return self.due == due and self.first is not None and waits
 
     @property
     def weight(self) -> float:
@@ -163,10 +199,10 @@ class SharedRecord(Record[object]):
         self.is_ready = True
         self.queue.join(self._next_turn(), number, self)
 
-    def take_turn(self) -> bool:
-        """Leave the line; return false when it was left, or had been taken from another place."""
+    def take_turn(self) -> Waiter | None:
+        """Leave the line; return who asks, None when all left or it had its turn elsewhere."""
         ready, self.is_ready = self.is_ready, False
-        return ready and bool(self.waiters)
+        return self.first if ready else None
 
     def _next_turn(self) -> float:
         """Return its place in line when it is due, by stride scheduling.
@@ -186,33 +222,53 @@ class SharedRecord(Record[object]):
 
 
 class Registry:
-    """Pending tasks by their keys: one record a task, however many wait for it."""
+    """Pending tasks by their keys: one record a task, however many wait for it.
+
+    Keys that differ only in their first part stand at one place: those of a provider's job, about
+    which several accounts ask, so that its reference, which may name no account, finds them all.
+    """
 
     def __init__(self) -> None:
-        self.by_key: dict[Hashable, SharedRecord] = {}
-        # How many pending tasks each account asks about, for those that have a reference.
-        self._accounts: dict[Hashable, int] = {}
+        # A place mostly has one record, which then stands there without a dict of its own.
+        self._places: dict[int, SharedRecord | dict[Hashable, SharedRecord]] = {}
+        self._size = 0
 
     def __len__(self) -> int:
-        return len(self.by_key)
+        return self._size
+
+    def __iter__(self) -> Iterator[SharedRecord]:
+        for place in self._places:
+            yield from self._at(place)
+
+    def get(self, key: Hashable) -> SharedRecord | None:
+        """Return the record of a key."""
+        found = self._places.get(_place_of(key))
+        if isinstance(found, dict):
+            return found.get(key)
+        same = found is not None and (found.key is key or found.key == key)
+        return found if same else None
 
     def add(self, record: SharedRecord) -> None:
         """Keep a record."""
-        self.by_key[record.key] = record
-        account = _account_of(record)
-        if account is not None:
-            self._accounts[account] = self._accounts.get(account, 0) + 1
+        self._size += 1
+        for place in _places_of(record):
+            there = self._places.setdefault(place, record)
+            if isinstance(there, dict):
+                there[record.key] = record
+            elif there is not record:
+                self._places[place] = {there.key: there, record.key: record}
 
     def remove(self, record: SharedRecord) -> bool:
         """Keep a record no longer; return false when it was not kept."""
-        if self.by_key.get(record.key) is not record:
+        if self.get(record.key) is not record:
             return False
-        del self.by_key[record.key]
-        account = _account_of(record)
-        if account is not None:
-            self._accounts[account] -= 1
-            if not self._accounts[account]:
-                del self._accounts[account]
+        self._size -= 1
+        for place in _places_of(record):
+            there = self._places.get(place)
+            if isinstance(there, dict):
+                there.pop(record.key, None)
+            if there is record or not there:
+                self._places.pop(place, None)
         return True
 
     def find(self, key: Hashable) -> list[SharedRecord]:
@@ -221,14 +277,34 @@ class Registry:
         A reference may be of several: each account that asks about the task has one.
         """
         if not isinstance(key, TaskRef):
-            record = self.by_key.get(key)
+            record = self.get(key)
             return [] if record is None else [record]
-        found = [self.by_key.get(task_key(account, key)) for account in self._accounts]
         return [
             record
-            for record in found
-            if record is not None and record.ref is not None and is_same_task(record.ref, key)
+            for record in self._at(_place_of(task_key(None, key)))
+            if record.ref is not None and is_same_task(record.ref, key)
         ]
+
+    def _at(self, place: int) -> list[SharedRecord]:
+        there = self._places.get(place)
+        if isinstance(there, dict):
+            return [*there.values()]
+        return [] if there is None else [there]
+
+
+def _place_of(key: Hashable) -> int:
+    if isinstance(key, tuple):
+        parts = cast("tuple[Hashable, ...]", key)
+        return hash(parts[1:] if len(parts) > 1 else parts)
+    return hash(key)
+
+
+def _places_of(record: SharedRecord) -> set[int]:
+    """Return where a record stands: by its key and, where that is another place, its reference."""
+    places = {_place_of(record.key)}
+    if record.ref is not None:
+        places.add(_place_of(task_key(None, record.ref)))
+    return places
 
 
 def key_of(task: Task[T]) -> Hashable:
@@ -242,14 +318,6 @@ def key_of(task: Task[T]) -> Hashable:
         msg = f"the key of {shown(task)} must be hashable, not {type_name(key)}"
         raise TypeError(msg)
     return key
-
-
-def _account_of(record: SharedRecord) -> Hashable:
-    """Return the account that asks about a task by its reference; None for other tasks."""
-    key: object = record.key
-    if record.ref is None or not isinstance(key, tuple):
-        return None
-    return cast("tuple[Hashable, ...]", key)[0]
 
 
 def copy_of_error(error: Exception) -> Exception:

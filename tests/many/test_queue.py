@@ -29,7 +29,7 @@ class Line:
         task = Item(SERVICE)
         record = SharedRecord(task, 0.0, key=task, queue=self.queue)
         waiter = Waiter(0.0, 600.0, record=record, task=task, receiver=Receiver(), weight=weight)
-        record.waiters = (waiter,)
+        record.add(waiter)
         self.join(record)
         return record
 
@@ -100,7 +100,8 @@ def test_a_last_look_goes_first_and_then_one_that_a_signal_asked_for() -> None:
     woken, last = line.add(), line.add()
     woken.is_woken = True
     line.join(woken)
-    last.waiters[0].final = last.due
+    assert last.first is not None
+    last.first.final = last.due
     line.join(last)
     assert [line.queue.take() for _ in range(2)] == [last, woken]
 
@@ -110,8 +111,9 @@ def test_a_task_has_one_turn_and_one_that_was_left_has_none() -> None:
     line = Line()
     twice, left = line.add(), line.add()
     line.join(twice)
-    left.waiters = ()
-    assert [line.queue.take().take_turn() for _ in range(3)].count(True) == 1
+    left.first = left.last = None
+    turns = [line.queue.take().take_turn() for _ in range(3)]
+    assert [turn for turn in turns if turn is not None] == [twice.first]
 
 
 def test_a_label_shows_texts_alone() -> None:

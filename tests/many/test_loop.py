@@ -1,0 +1,284 @@
+"""The loop of many waits: its work grows with their number and no faster, a piece in each turn."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Generator, Hashable
+from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass, field
+
+import pytest
+
+from asyncclient import Observation, Poller, Schedule, TaskRef, TaskState
+from asyncclient.errors import WaitTimeout
+from tests.many.service import start, start_all, turns
+
+HOURLY = Schedule(first=3600, factor=1, cap=3600, jitter=0)
+SOME, MANY = 600, 2400
+
+
+@dataclass(eq=False)
+class Gate:
+    """A task whose look is answered when someone opens the gate."""
+
+    key: Hashable
+    _: KW_ONLY
+    kind: str = "fake.gate"
+    state: TaskState = TaskState.SUCCEEDED
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    ref: TaskRef | None = None
+    looks: int = 0
+
+    async def observe(self) -> Observation[str]:
+        """Look once the gate is open."""
+        self.looks += 1
+        await self.open.wait()
+        return Observation(self.state, "word", "answer")
+
+
+@dataclass
+class Work:
+    """What was done: calls of Python functions, and the most waits that ended in one turn."""
+
+    calls: int = 0
+    most_in_a_turn: int = 0
+
+    @contextmanager
+    def counted(self) -> Generator[None]:
+        """Count while the block runs."""
+
+        def count(_frame: object, event: str, _arg: object) -> None:
+            self.calls += event == "call"
+
+        sys.setprofile(count)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+
+    async def watch(self, left: Callable[[], int]) -> None:
+        """Note how many end in each turn, until none is left."""
+        after = left()
+        while after:
+            before = after
+            await asyncio.sleep(0)
+            after = left()
+            self.most_in_a_turn = max(self.most_in_a_turn, before - after)
+
+
+async def work_of(
+    number: int, how: Callable[[Poller, list[Gate]], object], *, state: TaskState, one_key: bool
+) -> Work:
+    """Return what it takes to end a number of waits, of one key or each of its own."""
+    work = Work()
+    opened = asyncio.Event()
+    async with Poller(schedule=HOURLY) as poller:
+        keys = ["same"] * number if one_key else list(range(number))
+        gates = [Gate(key, state=state, open=opened) for key in keys]
+        waits = start_all(poller, gates, timeout=1e6)
+        await asyncio.sleep(1)
+        ended: list[object] = []
+        for wait in waits:
+            wait.add_done_callback(ended.append)
+        with work.counted():
+            _ = how(poller, gates)
+            if how is not signal:
+                await work.watch(lambda: number - len(ended))
+        if how is not signal:
+            errors = [wait.result().error for wait in waits]
+            assert len({id(error) for error in errors if error}) == sum(map(bool, errors))
+    return work
+
+
+def open_gates(_poller: Poller, gates: list[Gate]) -> None:
+    """Have the look under way be answered."""
+    gates[0].open.set()
+
+
+def close(poller: Poller, _gates: list[Gate]) -> object:
+    """Begin to close the poller."""
+    return asyncio.get_running_loop().create_task(poller.aclose())
+
+
+def signal(poller: Poller, gates: list[Gate]) -> None:
+    """Signal each key twice."""
+    for gate in gates * 2:
+        assert poller.wake(gate.key)
+
+
+@pytest.mark.parametrize(
+    ("how", "state", "one_key"),
+    [
+        (open_gates, TaskState.SUCCEEDED, True),
+        (open_gates, TaskState.FAILED, True),
+        (close, TaskState.RUNNING, True),
+        (close, TaskState.RUNNING, False),
+    ],
+    ids=["ended well", "failed", "closed, one key", "closed, many keys"],
+)
+async def test_ending_many_waits_is_linear_and_leaves_others_their_turns(
+    how: Callable[[Poller, list[Gate]], object],
+    state: TaskState,
+    one_key: bool,  # noqa: FBT001
+) -> None:
+    """Four times as many waits take four times the work; 256 of them end in a turn at most."""
+    some = await work_of(SOME, how, state=state, one_key=one_key)
+    many = await work_of(MANY, how, state=state, one_key=one_key)
+    assert many.calls < 5 * some.calls
+    assert many.most_in_a_turn <= 256
+
+
+@pytest.mark.parametrize("one_key", [True, False])
+async def test_signals_are_linear(one_key: bool) -> None:  # noqa: FBT001
+    """However many signals come for however many waits, each costs the same."""
+    some = await work_of(SOME, signal, state=TaskState.RUNNING, one_key=one_key)
+    many = await work_of(MANY, signal, state=TaskState.RUNNING, one_key=one_key)
+    assert many.calls < 5 * some.calls
+
+
+async def test_signals_by_reference_are_linear() -> None:
+    """A reference finds its job at once, however many accounts ask about others."""
+
+    async def calls(number: int) -> int:
+        work = Work()
+        async with Poller(schedule=HOURLY) as poller:
+            refs = [TaskRef("fake", "job", {"id": str(index)}) for index in range(number)]
+            gates = [
+                Gate((f"account {index}", "job", str(index)), ref=ref)
+                for index, ref in enumerate(refs)
+            ]
+            start_all(poller, gates, timeout=1e6)
+            await turns()
+            with work.counted():
+                assert all(poller.wake(ref) for ref in refs)
+        return work.calls
+
+    assert await calls(MANY) < 5 * await calls(SOME)
+
+
+async def test_signals_of_one_key_keep_nothing() -> None:
+    """A thousand signals before the next look have it made once, and leave no trace."""
+    gate = Gate("one", state=TaskState.RUNNING)
+    gate.open.set()
+    async with Poller(schedule=HOURLY, rate=1) as poller:
+        start_all(poller, [gate], timeout=1e6)
+        await asyncio.sleep(10)
+        blocker = Gate("other", state=TaskState.RUNNING, open=gate.open)
+        start_all(poller, [blocker], timeout=1e6)
+        await turns()
+        (queue,) = poller.running().queues.by_name.values()
+        for _ in range(1000):
+            assert poller.wake("one")
+            await turns(1)
+            assert len(queue.line) <= 2
+        await asyncio.sleep(10)
+        assert gate.looks == 2
+        for _ in range(1000):
+            assert not poller.wake("no one waits for it")
+        assert not queue.line
+
+
+async def test_those_who_left_keep_no_place_in_line() -> None:
+    """Waits that come and leave while nothing is sent leave no trace in the line."""
+    async with Poller(schedule=HOURLY, concurrency=1) as poller:
+        start_all(poller, [Gate("hangs")], timeout=1e6)
+        await turns()
+        (queue,) = poller.running().queues.by_name.values()
+        for number in range(5000):
+            wait = start(poller.wait(Gate(number)))
+            await turns(3)
+            wait.cancel()
+            await turns(1)
+        assert len(queue.line) <= 300
+        assert poller.stats().pending == 1
+
+
+async def test_cancelling_many_waits_is_linear() -> None:
+    """Waits of one task that are cancelled in any order cost the same each."""
+
+    async def calls(number: int, step: int) -> int:
+        work = Work()
+        async with Poller(schedule=HOURLY) as poller:
+            waits = start_all(poller, [Gate("same") for _ in range(number)], timeout=1e6)
+            await asyncio.sleep(1)
+            with work.counted():
+                for wait in waits[::step]:
+                    wait.cancel()
+                await asyncio.wait(waits)
+            assert poller.stats().pending == 0
+        return work.calls
+
+    for step in (1, -1):
+        assert await calls(MANY, step) < 5 * await calls(SOME, step)
+
+
+async def test_leaving_many_tasks_leaves_others_their_turns() -> None:
+    """A loop over many that is left early leaves 256 of them a turn."""
+    work = Work()
+    async with Poller(schedule=HOURLY) as poller:
+        ends = poller.as_done([Gate(number) for number in range(MANY)])
+        reading = start(anext(ends))
+        await asyncio.sleep(1)
+        assert poller.stats().pending == MANY
+        ends.leave()
+        await work.watch(lambda: poller.running().waits)
+        reading.cancel()
+    assert 0 < work.most_in_a_turn <= 256
+
+
+async def test_deadlines_of_many_tasks_are_linear() -> None:
+    """A loop over tasks whose looks hang until their deadlines, all at once or one by one."""
+
+    async def calls(number: int, step: float) -> int:
+        work = Work()
+
+        async def source() -> AsyncIterator[Gate]:
+            for each in range(number):
+                if step:
+                    await asyncio.sleep(step)
+                yield Gate(each)
+
+        async with Poller(schedule=HOURLY) as poller:
+            with work.counted():
+                ends = [done async for done in poller.as_done(source(), timeout=10)]
+            assert {type(done.error) for done in ends} == {WaitTimeout}
+        return work.calls
+
+    for step in (0.0, 1e-3):
+        assert await calls(MANY, step) < 5 * await calls(SOME, step)
+
+
+async def test_closing_goes_on_when_it_is_cancelled() -> None:
+    """Of a thousand waits none is left waiting when the one who closes is cancelled."""
+    poller = Poller(schedule=HOURLY)
+    waits = start_all(poller, [Gate(number) for number in range(1000)])
+    await asyncio.sleep(1)
+    closing = asyncio.ensure_future(poller.aclose())
+    await turns(1)
+    closing.cancel()
+    outcomes = await asyncio.gather(*waits)
+    assert {type(outcome.error) for outcome in outcomes} == {RuntimeError}
+
+
+async def test_a_source_that_never_suspends_leaves_others_their_turns() -> None:
+    """The results of an endless source that gives tasks without a pause come meanwhile."""
+    closed: list[str] = []
+
+    async def endless() -> AsyncIterator[Gate]:
+        opened = asyncio.Event()
+        opened.set()
+        number = 0
+        try:
+            while True:
+                number += 1
+                yield Gate(number, open=opened)
+        finally:
+            await asyncio.sleep(1)
+            closed.append("closed")
+
+    async with Poller(schedule=HOURLY) as poller:
+        async with poller.as_done(endless()) as ends:
+            for _ in range(5):
+                assert (await anext(ends)).result == "answer"
+        assert closed == ["closed"]
