@@ -17,12 +17,13 @@ from msgspec import inspect
 
 from asyncclient._text import whole
 
-# Marks a field that is read as it is declared or not at all: the whole answer is refused then.
+# Marks a field of which nothing is converted or passed over: it is read, or the whole is refused.
 STRICT: Final = msgspec.Meta(extra={"is_strict": True})
 Word: TypeAlias = Annotated[str | None, STRICT]  # a status word
 
 # A number with more digits than this is no id, no time and no amount.
 _MOST_DIGITS = 40
+_EXACT = 2**53  # a float from here on has lost digits
 _BOM = "\ufeff"
 
 
@@ -87,7 +88,10 @@ def _mended(plain: object) -> object:
 def _fit(value: object, kind: inspect.Type) -> object:
     """Return a value in its declared form, converted if need be."""
     if isinstance(kind, inspect.Metadata):  # marked as strict
-        return value if _is_plain(value, kind.type) else _NO
+        if _is_plain(value, kind.type):
+            return value
+        is_scalar = isinstance(value, str | int | float | None)
+        return _NO if is_scalar else _fit(value, kind.type)
     if isinstance(kind, inspect.UnionType):
         return _fit_any(value, kind)
     for form, fit in _FORMS:
@@ -155,15 +159,20 @@ def _fit_dict(value: object, kind: inspect.Type) -> object:
     return {name: each for name, each in found.items() if each is not _NO}
 
 
-def _fit_text(value: object, _kind: inspect.Type) -> object:
+def _fit_text(value: object, kind: inspect.Type) -> object:
+    if isinstance(value, float) and value.is_integer():  # an id, if anything: 7.0 is 7
+        value = _fit_int(value, kind)
     return str(value) if isinstance(value, str) or _is_number(value) else _NO
 
 
 def _fit_int(value: object, _kind: inspect.Type) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
     if isinstance(value, str) and value.isdecimal() and len(value) <= _MOST_DIGITS:
         return int(value)
     number = _number_of(value)
-    return int(number) if number is not None and number.is_integer() else _NO
+    is_whole = number is not None and number.is_integer() and abs(number) < _EXACT
+    return int(number) if number is not None and is_whole else _NO
 
 
 def _fit_float(value: object, _kind: inspect.Type) -> object:

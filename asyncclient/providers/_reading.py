@@ -109,6 +109,11 @@ def _open_json(value: object, layers: int) -> object:
     return value
 
 
+def as_text(value: object) -> str | None:
+    """Return a text as it is, and any other decoded value as JSON; None stays None."""
+    return value if value is None or isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
 def as_object(value: object) -> dict[str, object] | None:
     """Return a decoded JSON object with its type, None for any other value."""
     return cast("dict[str, object]", value) if isinstance(value, dict) else None

@@ -9,6 +9,7 @@ from asyncclient._arguments import id_text
 from asyncclient._ref import TaskRef
 from asyncclient.errors import AsyncClientError, DecodeError
 
+NO_ID = (None, "", 0, "0")  # Coze's placeholder is "0"
 _LOST_LETTER = "\ufffd"  # stands where a letter could not be read
 
 
@@ -26,7 +27,7 @@ def adding_advice(how: str) -> Generator[None]:
 def started_id(name: str, path: str, value: str | int | None) -> str:
     """Return the id that a start's good answer gives, as a text."""
     field = path.rpartition(".")[2]
-    text = "" if value in {None, 0, "0"} or _LOST_LETTER in str(value) else str(value)
+    text = "" if value in NO_ID or _LOST_LETTER in str(value) else str(value)
     try:
         return id_text(field, text)
     except ValueError:

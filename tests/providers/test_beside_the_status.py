@@ -1,26 +1,47 @@
-"""The status decides: nothing beside it in a recorded answer can change or hide the state."""
+"""A status, an id or a list decides: nothing beside it in an answer can change or hide it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from asyncclient import TaskState, decode_ref
-from asyncclient.providers.copyai import CopyAI
-from asyncclient.providers.coze import Coze
-from asyncclient.testing import ScriptedTransport
+from asyncclient import decode_ref
+from asyncclient.errors import APIError, AsyncClientError, DecodeError
+from asyncclient.providers.copyai import CopyAI, WebhookPage, WorkflowRunPage
+from asyncclient.providers.coze import BotPage, Coze
+from asyncclient.testing import ScriptedTransport, reply
+from tests.providers.scripted import FIXTURES, READS, RECORDED, STARTS
 
 if TYPE_CHECKING:
     from asyncclient._http import Handle
 
-_FIXTURES = Path(__file__).parents[1] / "fixtures"
-# What decides: the status, an error's code, and the two that hold a status word.
-_DECIDE = {"code", "data", "status", "execute_status", "task_status"}
+# Raw JSON, or nearly so.
+_VALUES = [
+    *(
+        "null",
+        "true",
+        "false",
+        "0",
+        "1",
+        "-1",
+        "1.5",
+        "-0.0",
+        "1e999",
+        "-1e999",
+        "1e300",
+        "7.431e18",
+    ),
+    *("12345678901234567890", "9" * 400, "NaN", "-Infinity"),
+    *('""', '" "', '"x"', '"0"', '"7"', '"null"', '"[]"', '"{}"', r'"{\"a\":1}"', '"1.5"'),
+    *(r'"cut \ud83d"', r'"\u0000"', '"nan"', f'"{"9" * 400}"', '"2025-05-07T10:20:46Z"'),
+    *("[]", "[null]", "[1]", '["a"]', "[{}]", "[[[]]]", "{}", '{"":null}', '{"a":1}'),
+    *('{"id":5}', '{"a":{"b":[1,{"c":null}]}}', '{"event_id":""}'),
+]
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
@@ -29,13 +50,42 @@ _JSON = st.recursive(
 Place = tuple[str | int, ...]
 
 
-class _Recorded(NamedTuple):
-    """A recorded answer, its handle, and where in it something else may stand."""
+def _places(plain: object, here: Place = ()) -> Iterator[Place]:
+    """Yield where anything stands in an answer."""
+    inner: list[tuple[str | int, object]] = []
+    if isinstance(plain, dict):
+        inner = list(cast("dict[str | int, object]", plain).items())
+    elif isinstance(plain, list):
+        inner = list(enumerate(cast("list[object]", plain)))
+    for name, value in inner:
+        yield (*here, name)
+        yield from _places(value, (*here, name))
 
-    handle: Handle[object]
-    plain: object
-    state: TaskState | None
-    places: list[Place]
+
+def _with(plain: object, place: Place, value: str | None) -> bytes:
+    """Write an answer with other JSON in one place; None leaves that place out."""
+    copied = json.loads(json.dumps(plain))
+    holder = copied
+    for step in place[:-1]:
+        holder = holder[step]
+    holder[place[-1]] = "@"
+    if value is None:
+        del holder[place[-1]]
+    return json.dumps(copied).replace('"@"', value or "").encode()
+
+
+# --- polls ---------------------------------------------------------------------------------------
+
+# An error's code decides, and what holds a status word does.
+_DECIDE = {"code", "data", "status", "execute_status", "task_status"}
+_POLLED = sorted(
+    path
+    for path in FIXTURES.glob("*/*/*.json")
+    if path.name != "ref.json" and (path.parent / "ref.json").exists()
+)
+polled = pytest.mark.parametrize(
+    "path", _POLLED, ids=lambda path: f"{path.parent.name} {path.stem}"
+)
 
 
 def _handle(folder: Path) -> Handle[object]:
@@ -46,50 +96,177 @@ def _handle(folder: Path) -> Handle[object]:
     return cast("Handle[object]", CopyAI(transport, api_key="key-1").task(ref))
 
 
-def _places(plain: object, here: Place = ()) -> Iterator[Place]:
-    inner: list[tuple[str | int, object]] = []
-    if isinstance(plain, dict):
-        inner = list(cast("dict[str | int, object]", plain).items())
-    elif isinstance(plain, list):
-        inner = list(enumerate(cast("list[object]", plain)))
-    for name, value in inner:
-        if name not in _DECIDE and not isinstance(plain, list):
-            yield (*here, name)
-        yield from _places(value, (*here, name))
-
-
-def _with(plain: object, place: Place, value: object) -> bytes:
-    copied = json.loads(json.dumps(plain))
-    holder = copied
-    for step in place[:-1]:
-        holder = holder[step]
-    holder[place[-1]] = value
-    return json.dumps(copied).encode()
-
-
-def _recorded(path: Path) -> _Recorded:
-    handle = _handle(path.parent)
-    plain = json.loads(path.read_bytes())
-    state = handle.read(path.read_bytes()).state
+def _beside(plain: object) -> list[Place]:
     # An interrupt decides as well: it blocks a run whose word does not say so.
-    blocked = state is TaskState.BLOCKED
-    places = [place for place in _places(plain) if not (blocked and "interrupt_data" in place)]
-    return _Recorded(handle, plain, state, places)
+    return [
+        place
+        for place in _places(plain)
+        if place[-1] not in _DECIDE and isinstance(place[-1], str) and "interrupt_data" not in place
+    ]
 
 
-_ANSWERS = sorted(
-    path
-    for path in _FIXTURES.glob("*/*/*.json")
-    if path.name != "ref.json" and (path.parent / "ref.json").exists()
-)
+@polled
+def test_no_value_beside_the_status_changes_the_state(path: Path) -> None:
+    """Any field but those that decide may be any JSON, or missing: an id, too, is the handle's."""
+    handle, plain = _handle(path.parent), json.loads(path.read_bytes())
+    state = handle.read(path.read_bytes()).state
+    for place in _beside(plain):
+        for value in (*_VALUES, None):
+            assert handle.read(_with(plain, place, value)).state is state, (place, value)
 
 
-@pytest.mark.parametrize("path", _ANSWERS, ids=lambda path: f"{path.parent.name} {path.stem}")
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@polled
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_no_value_beside_the_status_changes_the_state(path: Path, data: st.DataObject) -> None:
-    """Any field but those that decide may be any JSON: the state is as it was recorded."""
-    recorded = _recorded(path)
-    place = data.draw(st.sampled_from(recorded.places))
-    body = _with(recorded.plain, place, data.draw(_JSON))
-    assert recorded.handle.read(body).state is recorded.state
+def test_no_drawn_value_beside_the_status_changes_the_state(
+    path: Path, data: st.DataObject
+) -> None:
+    """The same for values that are drawn."""
+    handle, plain = _handle(path.parent), json.loads(path.read_bytes())
+    place = data.draw(st.sampled_from(_beside(plain)))
+    body = _with(plain, place, json.dumps(data.draw(_JSON)))
+    assert handle.read(body).state is handle.read(path.read_bytes()).state
+
+
+# --- starts and reads ----------------------------------------------------------------------------
+
+# The recorded answers of each operation, and the places in them that decide.
+_ANSWERED: dict[str, tuple[str, set[Place]]] = {
+    "coze/answers/start_workflow.doc.json": ("coze.start_workflow", {("execute_id",)}),
+    "coze/answers/start_workflow.live.json": ("coze.start_workflow", {("execute_id",)}),
+    "coze/answers/start_copy.at_once.json": ("coze.start_copy", {("data", "copied_entity_id")}),
+    "coze/answers/start_copy.task.json": ("coze.start_copy", {("data", "task_id")}),
+    "coze/chat/created.json": ("coze.start_chat", {("data", "id"), ("data", "conversation_id")}),
+    "copyai/answers/start_workflow.json": ("copyai.start_workflow", {("data", "id")}),
+    "coze/answers/run_workflow.json": ("coze.run_workflow", set()),
+    "coze/answers/resume_workflow.interrupted.json": ("coze.resume_workflow", set()),
+    "coze/answers/cancel_chat.json": ("coze.cancel_chat", {("data", "status")}),
+    "coze/answers/cancel_chat.self_hosted.json": (
+        "coze.cancel_chat",
+        {("ChatV3ChatDetail",), ("ChatV3ChatDetail", "status")},
+    ),
+    "coze/answers/get_bot.json": ("coze.get_bot", set()),
+    "coze/answers/get_node_output.json": ("coze.get_node_output", set()),
+    "coze/answers/list_bots.json": ("coze.list_bots", {("data", "items")}),
+    "coze/answers/list_chat_messages.json": ("coze.list_chat_messages", set()),
+    "coze/answers/list_chat_messages.self_hosted.json": (
+        "coze.list_chat_messages",
+        {("Messages",)},
+    ),
+    "copyai/answers/list_workflow_runs.json": (
+        "copyai.list_workflow_runs",
+        {("data", "data"), ("data", "data", 0, "status")},
+    ),
+    "copyai/answers/list_webhooks.json": ("copyai.list_webhooks", set()),
+    "copyai/answers/webhook.json": ("copyai.get_webhook", set()),
+}
+_FLAT = {"coze.start_workflow", "coze.run_workflow", "coze.resume_workflow"}
+
+
+@pytest.mark.parametrize("name", _ANSWERED)
+async def test_no_value_beside_what_decides_costs_an_answer(name: str) -> None:
+    """Ids of starts and lists decide; where they cannot be read, the error is ours and says so."""
+    operation, own = _ANSWERED[name]
+    decide: set[Place] = {("code",), ("status",), *own}
+    if operation not in _FLAT:
+        decide.add(("data",))
+    plain = json.loads(RECORDED[name])
+    for place in _places(plain):
+        for value in (*_VALUES, None):
+            over = ScriptedTransport([reply(_with(plain, place, value))], repeat=True)
+            failed = None
+            try:
+                await (STARTS | READS)[operation](over)
+            except AsyncClientError as error:
+                failed = error
+            if failed is not None:
+                assert place in decide, (place, value)
+                assert isinstance(failed, DecodeError | APIError)
+                # A refusal did nothing, unless it is a fault of the server.
+                in_doubt = operation in STARTS and isinstance(failed, DecodeError)
+                assert failed.may_have_started or not in_doubt, (place, value)
+
+
+# --- ids -----------------------------------------------------------------------------------------
+
+_ID = 7431000000000000000123  # more than 64 bits
+_STARTED: dict[str, tuple[str, dict[str, str]]] = {
+    "coze.start_workflow": ('{"execute_id":%s}', {"workflow_id": "7350", "execute_id": str(_ID)}),
+    "coze.start_copy": ('{"data":{"task_id":%s}}', {"task_id": str(_ID)}),
+    "coze.start_copy at once": (
+        '{"data":{"task_id":"0","copied_entity_id":%s}}',
+        {"copied_entity_id": str(_ID)},
+    ),
+    "coze.start_chat": (
+        '{"data":{"id":%s,"conversation_id":"5","status":{}}}',
+        {"conversation_id": "5", "chat_id": str(_ID)},
+    ),
+    "copyai.start_workflow": (
+        '{"status":"success","data":{"id":%s}}',
+        {"workflow_id": "WCFG-1", "run_id": str(_ID)},
+    ),
+}
+_WRITTEN = {"a text": f'"{_ID}"', "a number": str(_ID)}
+_LOST = [
+    "null",
+    '""',
+    "0",
+    '"0"',
+    "1.5",
+    "7.431e18",
+    "true",
+    "[7431]",
+    '{"id":7431}',
+    '"cut \\ud83d"',
+]
+
+
+@pytest.mark.parametrize("value", _WRITTEN.values(), ids=_WRITTEN)
+@pytest.mark.parametrize("name", _STARTED)
+async def test_the_id_of_a_start_may_be_a_number(name: str, value: str) -> None:
+    """Its digits are kept, as a text."""
+    body, ids = _STARTED[name]
+    over = ScriptedTransport([reply(body % value)])
+    handle = cast("Handle[object]", await STARTS[name.partition(" ")[0]](over))
+    assert handle.ids == ids
+
+
+@pytest.mark.parametrize("value", _LOST)
+@pytest.mark.parametrize("name", _STARTED)
+async def test_a_start_without_its_id_may_have_started(name: str, value: str) -> None:
+    """An id that is missing, or has lost digits or letters, is an error, after one request."""
+    over = ScriptedTransport([reply(_STARTED[name][0] % value)])
+    with pytest.raises(DecodeError) as caught:
+        await STARTS[name.partition(" ")[0]](over)
+    assert caught.value.may_have_started
+
+
+# --- lists ---------------------------------------------------------------------------------------
+
+# How each list is read, its envelope around what stands for it, and the place of the list alone.
+_LISTS: dict[str, tuple[str, ...]] = {
+    "coze.list_bots": (
+        *('{"code":0,"msg":"","data":null}', '{"code":0,"msg":""}', '{"code":0,"data":{}}'),
+        *('{"code":0,"data":{"items":null,"total":0}}', '{"data":{"items":[null,5,"x"]}}'),
+    ),
+    "coze.list_chat_messages": (
+        *('{"code":0,"msg":"","data":null}', '{"code":0,"msg":""}', '{"code":0,"data":[]}'),
+        *('{"Messages":null,"code":0}', '{"data":null,"Messages":[],"BaseResp":null}', "{}"),
+    ),
+    "copyai.list_workflow_runs": (
+        *('{"status":"success","data":null}', '{"status":"success"}', '{"data":{}}'),
+        *('{"status":"success","data":{"total":0,"data":null}}', '{"data":{"total":"0"}}'),
+    ),
+    "copyai.list_webhooks": ("{}", '{"data":null}', '{"total":"0"}', '{"total":0,"data":[]}'),
+}
+
+
+@pytest.mark.parametrize("name", _LISTS)
+async def test_a_list_that_is_null_or_absent_is_empty(name: str) -> None:
+    """In every envelope, also behind a byte order mark."""
+    for body in _LISTS[name]:
+        for mark in ("", "\ufeff"):
+            found = await READS[name](ScriptedTransport([reply(mark + body)]))
+            items = found.items if isinstance(found, BotPage) else found
+            items = items.data if isinstance(items, WorkflowRunPage | WebhookPage) else items
+            assert items == []

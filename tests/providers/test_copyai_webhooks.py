@@ -114,12 +114,29 @@ def test_each_shape_of_a_delivery_is_read(
         b'{"type":"brandNew.event","new":{"field":1}}',
         b'{"workflowRunId":"WRUN-1"}',
         b'{"id":"WRUN-1","result":null,"output":"text","credits":"22"}',
+        b'{"type":5,"id":"WRUN-1","data":null}',
     ],
 )
 def test_deliveries_of_unknown_kinds_are_read_as_far_as_they_go(body: bytes) -> None:
     """The bodies of some events are documented nowhere: a type or a run's id is enough."""
     event = CopyAI.parse_webhook(body)
     assert event.type or event.run_id
+
+
+@pytest.mark.parametrize("kind", ["", '"type":null,', '"type":{},', '"type":7,', '"data":null,'])
+@pytest.mark.parametrize(
+    ("ids", "run_id"),
+    [
+        ('"workflowRunId":"WRUN-1","id":5', "WRUN-1"),
+        ('"workflowRunId":12345678901234567890', "12345678901234567890"),
+        ('"workflowRunId":null,"id":7431', "7431"),
+        ('"workflowRunId":{},"id":"WRUN-1"', "WRUN-1"),
+    ],
+)
+def test_the_id_of_the_run_is_read_beside_anything(kind: str, ids: str, run_id: str) -> None:
+    """A delivery is a hint to poll this run: it needs neither a type nor an id that is a text."""
+    body = f'\ufeff{{{kind}{ids},"metadata":[],"credits":{{}},"createdAt":1}}'
+    assert CopyAI.parse_webhook(body).run_id == run_id
 
 
 @pytest.mark.parametrize(
@@ -132,7 +149,8 @@ def test_deliveries_of_unknown_kinds_are_read_as_far_as_they_go(body: bytes) -> 
         b'"workflowRun.completed"',
         b"not JSON",
         b"\xff\xfe",
-        b'{"type":5}',
+        b'{"type":null}',
+        b'{"type":["workflowRun.completed"]}',
         b'{"type":""}',
         b'{"workflowRunId":{}}',
         b'{"status":"COMPLETE"}',

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from asyncclient import Observation, wait_until_done
+from asyncclient import Observation, TaskState, wait_until_done
 from asyncclient._http import Response
 from asyncclient.errors import InvalidRequest, ServerError, TaskBlocked, TaskFailed
 from asyncclient.providers.coze import Chat, ChatHandle, ChatMessage, ToolOutput, Usage
@@ -230,6 +230,25 @@ async def test_messages_are_read_by_both_ids_and_typed() -> None:
         ("answer", "It rains."),
         ("verbose", '{"msg_type":"generate_answer_finish","data":""}'),
     ]
+
+
+async def test_the_open_source_servers_own_names_are_read() -> None:
+    """It cancels under `ChatV3ChatDetail` without a code, and lists messages under `Messages`."""
+    cancelled, listed = (
+        reply(RECORDED[f"coze/answers/{name}.self_hosted.json"])
+        for name in ("cancel_chat", "list_chat_messages")
+    )
+    client, _ = coze(cancelled, listed, reply({"code": 0, "msg": "", "BaseResp": None}))
+    chat = await client.cancel_chat("7381", "7382")
+    assert (chat.id, chat.status, chat.response) == ("7381371876397940001", "cancelled", cancelled)
+    assert observe_chat(chat).state is TaskState.CANCELLED
+    messages = await client.list_chat_messages("7381", "7382")
+    assert [(one.type, one.content) for one in messages] == [
+        ("question", "Does it rain?"),
+        ("answer", "It rains."),
+    ]
+    # One without messages leaves their field out.
+    assert await client.list_chat_messages("7381", "7382") == []
 
 
 async def test_tool_outputs_are_sent_with_the_ids_in_the_query() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import MappingProxyType
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 
 from asyncclient import Observation, TaskState, wait_until_done
 from asyncclient._http import Response
-from asyncclient.errors import DecodeError, TaskFailed
+from asyncclient.errors import DecodeError, TaskBlocked, TaskFailed
 from asyncclient.providers.coze import (
     Interrupt,
     NodeExecuteStatus,
@@ -198,7 +199,11 @@ async def test_half_a_letter_of_resume_data_is_refused_by_name() -> None:
 
 
 _EMPTY = {"event_id": "", "type": 0, "data": ""}
-_HOLLOW: list[object] = [None, {}, "", _EMPTY, {"event_id": None, "type": None}]
+_HOLLOW: list[object] = [
+    *(None, {}, "", [], [{}], [None, 5], 5, False, "null", "no JSON", "[]", "{}", "5"),
+    *(_EMPTY, {"event_id": None, "type": None}, {"data": {}, "required_parameters": None}),
+    *({"new": "field"}, json.dumps(_EMPTY)),
+]
 _FAILED = "720701002 A node failed"
 
 
@@ -207,7 +212,7 @@ _FAILED = "720701002 A node failed"
     [
         # No word is documented for a waiting run: its `interrupt_data` shows it.
         ("Running", _INTERRUPT, TaskState.BLOCKED, "interrupt type 2: Who?"),
-        # Interrupt data without an event id does not block a run.
+        # Interrupt data that says nothing does not block a run.
         *(("Running", hollow, TaskState.RUNNING, _FAILED) for hollow in _HOLLOW),
         # The word of an end is believed, and its error shown, before what was left behind.
         ("Success", _INTERRUPT, TaskState.SUCCEEDED, None),
@@ -227,6 +232,39 @@ def test_an_interrupt_blocks_a_run_at_work(
     assert seen.demand == (_EVENT_ID if state is TaskState.BLOCKED else None)
     event = Interrupt(event_id=_EVENT_ID, type=2, data="Who?")
     assert seen.result.interrupt == (event if interrupt is _INTERRUPT else None)
+
+
+_DIGITS = 75690000000000000012  # more than 64 bits
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"event_id": "1/2", "data": {"a": [1]}}, Interrupt("1/2", 0, '{"a":[1]}')),
+        ({"event_id": _DIGITS, "type": "2"}, Interrupt(str(_DIGITS), 2)),
+        ({"event_id": ["1/2"], "type": 5.5}, Interrupt('["1/2"]')),
+        ({"type": 2, "data": "Who?"}, Interrupt("", 2, "Who?")),
+        ({"event_id": None, "data": "Who?"}, Interrupt("", 0, "Who?")),
+        ({"type": 7}, Interrupt("", 7)),
+        ({"event_id": "1/2", "required_parameters": [1]}, Interrupt("1/2")),
+        ([_INTERRUPT, {"event_id": "3/4"}], Interrupt(_EVENT_ID, 2, "Who?")),
+        ([{}, None, _INTERRUPT], Interrupt(_EVENT_ID, 2, "Who?")),
+        (json.dumps(_INTERRUPT), Interrupt(_EVENT_ID, 2, "Who?")),
+        (json.dumps([_INTERRUPT]), Interrupt(_EVENT_ID, 2, "Who?")),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("word", ["Running", "<UNSET>", "Interrupted", None])
+async def test_an_interrupt_of_any_form_blocks(
+    data: object, expected: Interrupt, word: str | None
+) -> None:
+    """Whatever is missing or of another type in it: only the caller can move the run on."""
+    answer = _history(execute_status=word, interrupt_data=data)
+    seen = _seen(answer)
+    assert (seen.state, seen.result.interrupt) == (TaskState.BLOCKED, expected)
+    assert seen.demand == (expected.event_id or expected.data)
+    with pytest.raises(TaskBlocked):
+        await wait_until_done(_handle(answer))
 
 
 # --- reading a run ------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ _STATES: dict[type[Handle[Any]], dict[TaskState | None, set[str]]] = {
         TaskState.SUCCEEDED: {"completed", "compleated"},
         TaskState.FAILED: {"failed"},
         TaskState.CANCELLED: {"canceled", "cancelled"},
+        TaskState.EXPIRED: {"expired", "deleted"},
         None: {"Completed", "queued"},
     },
     CopyAIRunHandle: {

@@ -60,7 +60,7 @@ class WorkflowRun(Answer, rename="camel"):
 class WorkflowRunPage(Answer):
     """One page of runs; its items may lack their output."""
 
-    data: list[WorkflowRun] = msgspec.field(default_factory=list[WorkflowRun])
+    data: list[WorkflowRun]
     total: int | str | None = None
 
 
@@ -76,7 +76,7 @@ class Webhook(Answer, rename="camel"):
 class WebhookPage(Answer):
     """One page of registrations."""
 
-    data: list[Webhook] = msgspec.field(default_factory=list[Webhook])
+    data: list[Webhook]
     total: int | str | None = None
 
 
@@ -92,7 +92,7 @@ class WebhookEvent(msgspec.Struct, rename="camel"):
         status: the run's status word, in the shape that has one.
     """
 
-    type: Annotated[str, STRICT] = ""
+    type: str = ""
     id: str | None = None
     workflow_run_id: str | None = None
     workflow_id: str | None = None
@@ -122,6 +122,19 @@ class Started(msgspec.Struct):
 class Envelope(msgspec.Struct, Generic[T]):
     data: T
     status: str | None = None
+
+
+class WorkflowRunPageEnvelope(msgspec.Struct):
+    """A page of runs, or nothing for an empty one."""
+
+    # Absent or null is an empty page; what is neither is not passed over.
+    in_data: Annotated[WorkflowRunPage | None, STRICT] = msgspec.field(name="data", default=None)
+    status: str | None = None
+
+    @property
+    def data(self) -> WorkflowRunPage:
+        """The page."""
+        return self.in_data or WorkflowRunPage([])
 
 
 class Refusal(msgspec.Struct, rename="camel"):

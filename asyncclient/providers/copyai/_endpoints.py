@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -17,7 +17,7 @@ from asyncclient.errors import (
     NotFound,
     QuotaExceeded,
 )
-from asyncclient.providers._reading import decode_or_none, enveloped, read_answer
+from asyncclient.providers._reading import as_text, decode_or_none, enveloped, read_answer
 from asyncclient.providers.copyai._answers import (
     Envelope,
     Refusal,
@@ -25,7 +25,7 @@ from asyncclient.providers.copyai._answers import (
     Webhook,
     WebhookPage,
     WorkflowRun,
-    WorkflowRunPage,
+    WorkflowRunPageEnvelope,
 )
 
 T = TypeVar("T")
@@ -62,30 +62,31 @@ def refused_by(response: Response, name: str) -> APIError | None:
     kind = InvalidRequest if response.is_good else error_type(response.status)
     if isinstance(code, str):
         kind = _ERRORS.get(code, kind)
-    words = " ".join(filter(None, (_as_text(said.message), _as_text(said.details))))
+    words = " ".join((as_text(each) or "")[:LONGEST_WORDS] for each in (said.message, said.details))
     is_own = said.status == "error" or code is not None  # else it is the form of a gateway
     return refusal_error(
         kind,
         response,
         name=name,
         code=code,
-        message=words if is_own else "",
+        message=words.strip() if is_own else "",
         advice=_ADVICE.get(kind, ""),
         known=code in _ERRORS,
     )
 
 
-def _as_text(value: object) -> str:
-    """Return what a refusal says in any form as a text of bounded length."""
-    if value is None or isinstance(value, str):
-        return (value or "")[:LONGEST_WORDS]
-    return msgspec.json.encode(value).decode()[:LONGEST_WORDS]
-
-
 _refusal_decoder = msgspec.json.Decoder(Refusal)
 
 
-def _read(name: str, decoder: msgspec.json.Decoder[Envelope[T]], response: Response) -> Envelope[T]:
+class _HasStatus(Protocol):
+    @property
+    def status(self) -> str | None: ...  # pragma: no cover
+
+
+HasStatusT = TypeVar("HasStatusT", bound=_HasStatus)
+
+
+def _read(name: str, decoder: msgspec.json.Decoder[HasStatusT], response: Response) -> HasStatusT:
     return read_answer(
         name, decoder, response, refused_by, lambda envelope: envelope.status == "error"
     )
@@ -129,10 +130,14 @@ START_WORKFLOW = _enveloped(
 GET_WORKFLOW_RUN = _enveloped(
     "copyai.get_workflow_run", "GET", msgspec.json.Decoder(Envelope[WorkflowRun], strict=False)
 )
-LIST_WORKFLOW_RUNS = _enveloped(
+LIST_WORKFLOW_RUNS = enveloped(
     "copyai.list_workflow_runs",
     "GET",
-    msgspec.json.Decoder(Envelope[WorkflowRunPage], strict=False),
+    functools.partial(
+        _read,
+        "copyai.list_workflow_runs",
+        msgspec.json.Decoder(WorkflowRunPageEnvelope, strict=False),
+    ),
 )
 REGISTER_WEBHOOK = _enveloped("copyai.register_webhook", "POST", _webhook_decoder, idempotent=False)
 GET_WEBHOOK = _enveloped("copyai.get_webhook", "GET", _webhook_decoder)

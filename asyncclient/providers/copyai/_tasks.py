@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from asyncclient._arguments import id_text
 from asyncclient._http import Account, Handle, look_endpoint, path_segment
 from asyncclient._state import TaskState
 from asyncclient._task import Observation
+from asyncclient.providers._reading import as_text
 from asyncclient.providers.copyai._answers import WorkflowRun
 from asyncclient.providers.copyai._endpoints import GET_WORKFLOW_RUN, WORKFLOW_WORDS
 
@@ -15,12 +14,8 @@ from asyncclient.providers.copyai._endpoints import GET_WORKFLOW_RUN, WORKFLOW_W
 def observe_run(run: WorkflowRun) -> Observation[WorkflowRun]:
     """Return what an answer says about a run: its `status`, which is not the envelope's."""
     state = WORKFLOW_WORDS.state_of(run.status)
-    reason = run.error
-    if reason is not None and not isinstance(reason, str):
-        reason = msgspec.json.encode(reason).decode()
-    return Observation(
-        state, run.status, run, reason=None if state is TaskState.SUCCEEDED else reason
-    )
+    reason = None if state is TaskState.SUCCEEDED else as_text(run.error)
+    return Observation(state, run.status, run, reason=reason)
 
 
 class WorkflowRunHandle(Handle[WorkflowRun]):

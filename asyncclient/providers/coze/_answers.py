@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from asyncclient._http import JSON, Answer, Word
-from asyncclient.providers._reading import as_int, as_object, open_json
+from asyncclient._http import JSON, STRICT, Answer, Response, Word
+from asyncclient.providers._reading import (
+    as_int,
+    as_object,
+    as_text,
+    decode_or_none,
+    open_json,
+)
 
 T = TypeVar("T")
 
@@ -39,7 +45,7 @@ class Interrupt(msgspec.Struct):
     """Why a workflow waits for its caller.
 
     Attributes:
-        event_id: to be passed back as it is; it may hold a slash.
+        event_id: to be passed back as it is; it may hold a slash. Empty where there was none.
         type: 2 question node, 5 input node, 6 client-side plugin, 7 OAuth plugin; open.
         data: what to show or ask, often JSON in text.
         required_parameters: what `resume_data` must hold, by name.
@@ -52,22 +58,36 @@ class Interrupt(msgspec.Struct):
 
 
 class InterruptData(msgspec.Struct):
-    """An interrupt as it comes; one without an `event_id` is none."""
+    """An interrupt as it comes; a hollow one is none."""
 
-    event_id: str | None = None
-    type: int | None = None
+    event_id: JSON = None
+    type: JSON = None
     data: JSON = None
     required_parameters: dict[str, Parameter] | None = None
 
     @property
     def interrupt(self) -> Interrupt | None:
         """The interrupt, if it is one."""
-        if not self.event_id:
+        if not (self.event_id or self.type or self.data or self.required_parameters):
             return None
-        data = self.data
-        if data is not None and not isinstance(data, str):
-            data = msgspec.json.encode(data).decode()
-        return Interrupt(self.event_id, self.type or 0, data, self.required_parameters)
+        event_id = as_text(self.event_id or None) or ""
+        kind = as_int(self.type) if isinstance(self.type, int | str) else None
+        return Interrupt(event_id, int(kind or 0), as_text(self.data), self.required_parameters)
+
+
+# Documented is one object; a list of them, or JSON in text, is read as well.
+_Interrupts: TypeAlias = InterruptData | list[InterruptData] | str | None
+
+
+def _first_interrupt(data: _Interrupts) -> Interrupt | None:
+    if isinstance(data, str):
+        in_text = Response(0, {}, data.encode("utf-8", "replace"))
+        data = decode_or_none(_interrupts_decoder, in_text)
+    each = data if isinstance(data, list) else [data] if isinstance(data, InterruptData) else []
+    return next((found for one in each if (found := one.interrupt) is not None), None)
+
+
+_interrupts_decoder = msgspec.json.Decoder(InterruptData | list[InterruptData])
 
 
 class NodeExecuteStatus(msgspec.Struct):
@@ -99,7 +119,7 @@ class WorkflowRun(Answer):
     update_time: int | None = None
     error_code: str | int | None = None
     error_message: str | None = None
-    interrupt_data: InterruptData | str | None = None
+    interrupt_data: _Interrupts = None
     is_output_trimmed: bool | None = None
     node_execute_status: dict[str, NodeExecuteStatus] | str | None = None
     debug_url: str | None = None
@@ -141,8 +161,7 @@ class WorkflowRun(Answer):
     @property
     def interrupt(self) -> Interrupt | None:
         """What the run waits for, if it waits for its caller."""
-        data = self.interrupt_data
-        return data.interrupt if isinstance(data, InterruptData) else None
+        return _first_interrupt(self.interrupt_data)
 
 
 class WorkflowReply(Answer):
@@ -159,7 +178,7 @@ class WorkflowReply(Answer):
     execute_id: str | int | None = None
     debug_url: str | None = None
     usage: Usage | None = None
-    interrupt_data: InterruptData | str | None = None
+    interrupt_data: _Interrupts = None
     token: int | str | None = None
     cost: str | float | None = None
 
@@ -171,8 +190,7 @@ class WorkflowReply(Answer):
     @property
     def interrupt(self) -> Interrupt | None:
         """What the run waits for, if it waits for its caller."""
-        data = self.interrupt_data
-        return data.interrupt if isinstance(data, InterruptData) else None
+        return _first_interrupt(self.interrupt_data)
 
 
 class NodeOutput(Answer):
@@ -267,7 +285,8 @@ class Chat(Answer):
     """How a chat stands (page `retrieve_chat`).
 
     Attributes:
-        status: `created`, `in_progress`, `completed`, `failed`, `requires_action`, `canceled`.
+        status: `created`, `in_progress`, `completed`, `failed`, `requires_action`, `canceled`;
+            open.
         completed_at: Unix time in seconds; set for `requires_action` too, so it is no end.
     """
 
@@ -289,6 +308,13 @@ class Chat(Answer):
         """The calls that this chat waits for, if it does."""
         waiting = self.status in WAITING_WORDS
         return self.required_action.tool_calls if self.required_action and waiting else ()
+
+
+class ChatStarted(msgspec.Struct):
+    """What a start needs of a chat: its status may be of any type, the chat is there."""
+
+    id: str | int | None = None
+    conversation_id: str | int | None = None
 
 
 class ChatMessage(Answer, omit_defaults=True):
@@ -351,7 +377,7 @@ class Bot(Answer):
 class BotPage(Answer):
     """One page of bots; there is no `has_more`, only the `total` of all pages."""
 
-    items: list[Bot] = msgspec.field(default_factory=list[Bot])
+    items: list[Bot]
     total: int | None = None
 
 
@@ -360,6 +386,59 @@ class Envelope(msgspec.Struct, Generic[T]):
 
     data: T
     code: int | str | None = 0
+
+
+# What may be absent or null, and is not passed over where it is neither.
+_IfAny: TypeAlias = Annotated[T | None, STRICT]
+
+
+class BotPageEnvelope(msgspec.Struct):
+    """A page of bots, or nothing for an empty one."""
+
+    in_data: _IfAny[BotPage] = msgspec.field(name="data", default=None)
+    code: int | str | None = 0
+
+    @property
+    def data(self) -> BotPage:
+        """The page."""
+        return self.in_data or BotPage([])
+
+
+class ChatEnvelope(msgspec.Struct):
+    """A chat; the open-source server cancels one under a name of its own.
+
+    `CancelChatApiResponse` in its idl/conversation/run.thrift.
+    """
+
+    in_data: _IfAny[Chat] = msgspec.field(name="data", default=None)
+    in_own_name: _IfAny[Chat] = msgspec.field(name="ChatV3ChatDetail", default=None)
+    code: int | str | None = 0
+
+    def __post_init__(self) -> None:
+        if self.in_data is None and self.in_own_name is None:
+            msg = "Object missing required field `data`"
+            raise ValueError(msg)
+
+    @property
+    def data(self) -> Chat:
+        """The chat, whichever name it came under."""
+        return self.in_data or self.in_own_name or Chat()
+
+
+class MessagesEnvelope(msgspec.Struct):
+    """A chat's messages; the open-source server lists them under a name of its own.
+
+    `ListChatMessageApiResponse` in its idl/conversation/message.thrift.
+    """
+
+    in_data: _IfAny[list[ChatMessage]] = msgspec.field(name="data", default=None)
+    in_own_name: _IfAny[list[ChatMessage]] = msgspec.field(name="Messages", default=None)
+    code: int | str | None = 0
+
+    @property
+    def data(self) -> list[ChatMessage]:
+        """The messages, whichever name they came under."""
+        return self.in_data or self.in_own_name or []
 
 
 class Refusal(msgspec.Struct):

@@ -10,7 +10,7 @@ import msgspec
 from asyncclient._arguments import id_text, one_of, optional_id, optional_line, whole_number
 from asyncclient._http import Account, path_segment, query_of
 from asyncclient._ref import unix_time
-from asyncclient.providers._starting import adding_advice, started_id
+from asyncclient.providers._starting import NO_ID, adding_advice, started_id
 from asyncclient.providers.coze._answers import Bot, BotPage, CopyTask
 from asyncclient.providers.coze._bodies import optional_truth
 from asyncclient.providers.coze._endpoints import GET_BOT, GET_COPY_TASK, LIST_BOTS, START_COPY
@@ -123,7 +123,7 @@ class Bots:
             started = await self._account.call(
                 START_COPY, "/v1/entities/copy_tasks", msgspec.json.encode(body)
             )
-            if started.copied_entity_id and not started.task_id:
+            if started.copied_entity_id not in NO_ID and started.task_id in NO_ID:
                 path, copied = "$.data.copied_entity_id", started.copied_entity_id
                 entity = started_id("coze.start_copy", path, copied)
                 return CopyTaskHandle(self._account, None, unix_time(), entity)

@@ -34,12 +34,14 @@ from asyncclient.providers._reading import as_int, decode_or_none, enveloped, re
 from asyncclient.providers.coze._answers import (
     WAITING_WORDS,
     Bot,
-    BotPage,
+    BotPageEnvelope,
     Chat,
-    ChatMessage,
+    ChatEnvelope,
+    ChatStarted,
     CopyStarted,
     CopyTask,
     Envelope,
+    MessagesEnvelope,
     NodeOutput,
     Refusal,
     WorkflowReply,
@@ -59,7 +61,8 @@ WORKFLOW_WORDS = Vocabulary(
 )
 # Page `query_resource_copy_execution_result`.
 COPY_WORDS = Vocabulary(running="in_progress", succeeded="successful", failed="failed")
-# Page `retrieve_chat`; `compleated` is a misspelling in its own samples.
+# Page `retrieve_chat`; `compleated` is a misspelling in its own samples. `cancelled`, `expired` and
+# `deleted` are the open-source server's (its backend/domain/conversation/agentrun/entity).
 CHAT_WORDS = Vocabulary(
     pending="created",
     running="in_progress",
@@ -67,6 +70,7 @@ CHAT_WORDS = Vocabulary(
     succeeded=("completed", "compleated"),
     failed="failed",
     cancelled=("canceled", "cancelled"),
+    expired=("expired", "deleted"),
 )
 
 _REGION = (
@@ -247,8 +251,10 @@ GET_WORKFLOW_RUN = Endpoint(
 GET_NODE_OUTPUT = _enveloped(
     "coze.get_node_output", "GET", msgspec.json.Decoder(Envelope[NodeOutput], strict=False)
 )
-LIST_BOTS = _enveloped(
-    "coze.list_bots", "GET", msgspec.json.Decoder(Envelope[BotPage], strict=False)
+LIST_BOTS = enveloped(
+    "coze.list_bots",
+    "GET",
+    functools.partial(_read, "coze.list_bots", msgspec.json.Decoder(BotPageEnvelope, strict=False)),
 )
 GET_BOT = _enveloped("coze.get_bot", "GET", msgspec.json.Decoder(Envelope[Bot], strict=False))
 START_COPY = _enveloped(
@@ -260,18 +266,30 @@ START_COPY = _enveloped(
 GET_COPY_TASK = _enveloped(
     "coze.get_copy_task", "GET", msgspec.json.Decoder(Envelope[CopyTask], strict=False)
 )
-_chat_decoder = msgspec.json.Decoder(Envelope[Chat], strict=False)
-START_CHAT = _enveloped("coze.start_chat", "POST", _chat_decoder, idempotent=False)
-GET_CHAT = _enveloped("coze.get_chat", "GET", _chat_decoder)
+_chat_decoder = msgspec.json.Decoder(ChatEnvelope, strict=False)
+
+
+def _chat(name: str, method: Literal["GET", "POST"], *, idempotent: bool = True) -> Endpoint[Chat]:
+    read = functools.partial(_read, name, _chat_decoder)
+    return enveloped(name, method, read, idempotent=idempotent)
+
+
+START_CHAT = _enveloped(
+    "coze.start_chat",
+    "POST",
+    msgspec.json.Decoder(Envelope[ChatStarted], strict=False),
+    idempotent=False,
+)
+GET_CHAT = _chat("coze.get_chat", "GET")
 # Cancelling twice does no more than cancelling once.
-CANCEL_CHAT = _enveloped("coze.cancel_chat", "POST", _chat_decoder)
-LIST_CHAT_MESSAGES = _enveloped(
+CANCEL_CHAT = _chat("coze.cancel_chat", "POST")
+SUBMIT_TOOL_OUTPUTS = _chat("coze.submit_tool_outputs", "POST", idempotent=False)
+LIST_CHAT_MESSAGES = enveloped(
     "coze.list_chat_messages",
     "GET",
-    msgspec.json.Decoder(Envelope[list[ChatMessage]], strict=False),
-)
-SUBMIT_TOOL_OUTPUTS = _enveloped(
-    "coze.submit_tool_outputs", "POST", _chat_decoder, idempotent=False
+    functools.partial(
+        _read, "coze.list_chat_messages", msgspec.json.Decoder(MessagesEnvelope, strict=False)
+    ),
 )
 
 

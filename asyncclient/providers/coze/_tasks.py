@@ -32,10 +32,10 @@ def observe_run(run: WorkflowRun) -> Observation[WorkflowRun]:
     """
     state = WORKFLOW_WORDS.state_of(run.execute_status)
     ended = state is not None and state.is_terminal
-    demand = None
-    if run.interrupt is not None and not ended:
-        state, demand = TaskState.BLOCKED, run.interrupt.event_id
-        reason = f"interrupt type {run.interrupt.type}: {run.interrupt.data or ''}"
+    demand, interrupt = None, run.interrupt
+    if interrupt is not None and not ended:
+        state, demand = TaskState.BLOCKED, interrupt.event_id or interrupt.data
+        reason = f"interrupt type {interrupt.type}: {interrupt.data or ''}"
     else:
         code = run.error_code if run.error_code not in {"", "0", 0, None} else ""
         reason = f"{code} {run.error_message or run.error_msg or ''}".strip()
@@ -148,8 +148,8 @@ class CopyTaskHandle(Handle[CopyTask]):
         super().__init__(account, created)
         self.task_id = optional_id("task_id", task_id)
         # A lost id must not pass for a copy that was made at once.
-        check = id_text if task_id is None else optional_id
-        self.copied_entity_id = check("copied_entity_id", copied_entity_id)
+        at_once = task_id is None
+        self.copied_entity_id = id_text("copied_entity_id", copied_entity_id) if at_once else None
 
     @property
     def ids(self) -> dict[str, str]:
