@@ -170,7 +170,6 @@ class _Slice(Receiver):
         try:
             end = await self._end
         finally:
-            self._is_cut_off = not self._end.done() or self._record.flight is not None
             for timer in (self._timer, deadline):
                 if timer is not None:
                     timer.cancel()
@@ -221,6 +220,9 @@ class _Slice(Receiver):
     def _finish(self, end: Done[object] | float | None) -> None:
         if not self._end.done():
             self._end.set_result(end)
+            # At once: before this slice goes on, the next look may be due, which it would count.
+            self._is_cut_off = self._record.flight is not None
+            self._poll_loop.leave(self._waiter)
 
     # --- what becomes of it ---
 

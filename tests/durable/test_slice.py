@@ -277,6 +277,18 @@ async def test_a_poll_under_way_at_the_slices_end_is_answered() -> None:
         assert poller.stats().pending == 0
 
 
+@pytest.mark.parametrize("gap", [10, 20, 60])
+async def test_a_look_that_falls_on_the_slices_end_is_the_next_slices(gap: float) -> None:
+    """It is neither made nor counted, though it was due before the slice could be handed back."""
+    job = Job("running")
+    async with Poller(schedule=Schedule(first=gap, cap=gap, jitter=0)) as poller:
+        end = await poll_slice(poller, lambda _: job, begin(), rng=_Middle(), clock=now)
+        assert isinstance(end, Handover)
+        await anyio.sleep(0)
+        assert end.ticket.polls == len(job.polls) == 60 / gap
+        assert end.delay == 0
+
+
 class _Middle(Random):
     def uniform(self, a: float, b: float) -> float:
         return (a + b) / 2
