@@ -11,7 +11,7 @@ from typing import Self, TypeVar, cast, overload
 import msgspec
 
 from asyncclient._arguments import number, seconds, whole_number
-from asyncclient._event_loop import running_loop
+from asyncclient._event_loop import check_thread, running_loop
 from asyncclient._learning import LearnedSchedule
 from asyncclient._many.as_done import AsDone
 from asyncclient._many.loop import PollLoop
@@ -154,7 +154,13 @@ class Poller:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop polling; pending waits end with a `RuntimeError`. Closing twice is harmless."""
+        """Stop polling; pending waits end with a `RuntimeError`. Closing twice is harmless.
+
+        Raises:
+            RuntimeError: it belongs to another event loop.
+        """
+        if self._poll_loop is not None and not self._closed:
+            running_loop("Poller", self._poll_loop.loop, closed=False)
         closed, self._closed = self._closed, True
         if self._poll_loop is not None and not closed:
             await self._poll_loop.close()
@@ -246,7 +252,11 @@ class Poller:
 
         Returns:
             whether that task is waited for here.
+
+        Raises:
+            RuntimeError: its event loop runs in another thread: use `loop.call_soon_threadsafe`.
         """
+        self._check_thread()
         return self._poll_loop is not None and self._poll_loop.wake(key)
 
     def take_share(self, share: float) -> None:
@@ -261,7 +271,9 @@ class Poller:
         Raises:
             TypeError: it is not a number.
             ValueError: it is not in that range.
+            RuntimeError: its event loop runs in another thread: use `loop.call_soon_threadsafe`.
         """
+        self._check_thread()
         advice = "; 1 is the whole rate"
         part = number("share", share, above=0, advice=advice)
         if part > 1:
@@ -280,8 +292,15 @@ class Poller:
         return self._gaps.learned
 
     def stats(self) -> PollerStats:
-        """Return what it is doing."""
-        return _stats_of(self._poll_loop, self._queues, self._gaps.learned)
+        """Return what it is doing.
+
+        Raises:
+            RuntimeError: its event loop runs in another thread: use `loop.call_soon_threadsafe`.
+        """
+        self._check_thread()
+        learned = self._gaps.learned
+        kinds = () if learned is None else tuple(_kinds(learned))
+        return _stats_of(self._poll_loop, self._queues, kinds)
 
     def running(self) -> PollLoop:
         """Return what looks in the running loop: for other kinds of waits than the poller's own."""
@@ -293,9 +312,12 @@ class Poller:
             )
         return self._poll_loop
 
+    def _check_thread(self) -> None:
+        check_thread("Poller", None if self._poll_loop is None else self._poll_loop.loop)
+
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
-        stats = self.stats()
+        stats = _stats_of(self._poll_loop, self._queues, ())
         rate = sum(budget.polls_per_second for budget in stats.budgets)
         return (
             f"<Poller {state}: {stats.pending} pending, {stats.in_flight} in flight, "
@@ -330,12 +352,12 @@ def _rates(rate: float | Mapping[str, float] | None) -> dict[str | None, float]:
 
 
 def _stats_of(
-    polling: PollLoop | None, all_queues: Queues, learned: LearnedSchedule | None
+    polling: PollLoop | None, all_queues: Queues, kinds: tuple[KindStats, ...]
 ) -> PollerStats:
     """Return what a poller is doing; it has no loop before its first wait."""
     now = 0.0 if polling is None else polling.loop.time()
     lags = [] if polling is None else sorted(polling.sender.lags)
-    queues = all_queues.by_name.values()
+    queues = [*all_queues.by_name.values()]
     return PollerStats(
         pending=0 if polling is None else len(polling.registry),
         waiters=0 if polling is None else polling.waits,
@@ -356,7 +378,7 @@ def _stats_of(
             )
             for queue in queues
         ),
-        kinds=() if learned is None else tuple(_kinds(learned)),
+        kinds=kinds,
     )
 
 

@@ -14,7 +14,7 @@ import anyio
 import msgspec
 
 from asyncclient._arguments import one_of, optional_function, seconds
-from asyncclient._event_loop import failure_of
+from asyncclient._event_loop import failure_of, running_loop
 from asyncclient._ref import TaskRef
 from asyncclient._schedule import Pacing, checked_rng, checked_schedule, drawing
 from asyncclient._state import Snapshot, Vocabulary
@@ -191,6 +191,7 @@ class _Wait(Generic[T]):
         limits = Limits(unknown=one_of("unknown", unknown, ("wait", "raise")))
         self._polling: Polling[Record[T]] = Polling(_report, self._gaps, drawing(rng), limits)
         self._record: Record[T] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._term = TimeLimit(0.0, math.inf)
         self._due = -math.inf
         self._is_looking = self._is_busy = False
@@ -198,7 +199,8 @@ class _Wait(Generic[T]):
         self.shown: Snapshot[T] | None = None
 
     def check_idle(self) -> None:
-        """Raise if a step is under way already."""
+        """Raise if a step is under way already, or the wait began in another event loop."""
+        self._loop = running_loop("wait", self._loop, closed=False)
         if self._is_busy:
             msg = f"{self._record}: its watch is already being advanced: make one for each task"
             raise RuntimeError(msg)
