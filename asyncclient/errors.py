@@ -212,7 +212,10 @@ class DecodeError(AsyncClientError):
         path: where in the answer, as `$.data[0].execute_id`; empty if it is not JSON at all.
         excerpt: the beginning of the answer, at most 200 characters.
         status: the HTTP status of the answer.
+        permanent: true when asking again cannot help (it would take too much memory).
     """
+
+    permanent: bool = False
 
     def __init__(
         self,
@@ -221,12 +224,15 @@ class DecodeError(AsyncClientError):
         path: str = "",
         excerpt: str = "",
         status: int = 0,
+        permanent: bool = False,
         advice: str = "",
     ) -> None:
         super().__init__(message, advice=advice)
         self.path = path
         self.excerpt = excerpt
         self.status = status
+        if permanent:
+            self.permanent = True
 
 
 class TaskError(AsyncClientError):

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import sys
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from inspect import isawaitable
-from typing import NoReturn, TypeVar
+from typing import NoReturn, TypeVar, cast
 
 import anyio
 import msgspec
 
 from asyncclient._arguments import optional_line, whole_number
 from asyncclient._event_loop import failure_of
-from asyncclient._http.message import Endpoint, Request, Secret, Transport
+from asyncclient._http.hiding import Hiding
+from asyncclient._http.message import Endpoint, Request, Response, Secret, Transport
 from asyncclient._http.quoting import base_of, header_value
 from asyncclient._http.repeat import seconds_to_repeat
 from asyncclient._ref import TaskRef
 from asyncclient._schedule import Backoff
+from asyncclient._state import TaskState
+from asyncclient._task import Observation
+from asyncclient._text import LONGEST_TEXT, plain, shown, type_name
 from asyncclient.errors import (
     APIError,
     AsyncClientError,
     AuthenticationFailed,
     DecodeError,
+    RequestTimeout,
     ServerError,
     TransportError,
 )
@@ -36,8 +43,8 @@ _log = logging.getLogger("asyncclient.call")
 _BACKOFF = Backoff(first=0.5, cap=8.0)
 # Seconds for all repeats of one request: a caller who awaits a single answer has not asked to wait.
 _REPEAT_SECONDS = 30.0
-# Characters. Shorter texts are not hidden: they may be parts of words.
-_LEAST_SECRET = 8
+# Seconds for a caller's source of tokens: for a request, and another after one that timed out.
+_TOKEN_SECONDS = 60.0
 # Bytes of JSON. A ticket has 400; the longest provider ids leave this many.
 _LONGEST_NAME = 100
 # "See other" is said after a request was done: its answer stands elsewhere (RFC 9110, 15.4.4).
@@ -50,7 +57,8 @@ class Account:
     Making one does no I/O.
 
     A token is a text, or an async function that returns one: it is called before each request, and
-    once more after a token was refused (after its `forget(token)`, if it has such a method).
+    once more after a token was refused (after its `forget(token)`, if it has such a method). It has
+    60 s each time.
 
     Attributes:
         identity: equal for two clients exactly when they ask as the same account: the name, else
@@ -73,8 +81,7 @@ class Account:
     ) -> None:
         if not callable(getattr(transport, "exchange", None)):
             msg = (
-                f"{provider}: the first argument must be a SessionPool, "
-                f"not {type(transport).__name__}"
+                f"{provider}: the first argument must be a SessionPool, not {type_name(transport)}"
             )
             raise TypeError(msg)
         whole_number("max_retries", max_retries, least=0)
@@ -82,6 +89,9 @@ class Account:
         self._origin, self._prefix = base_of(base_url, allow_http=allow_http)
         self._argument = argument
         self._headers_of = headers
+        self._hiding = Hiding({})
+        # A service app makes requests for its tokens, which have timeouts of their own.
+        self._token_seconds = _TOKEN_SECONDS if credential is None else math.inf
         self._max_retries = max_retries
         self._source: TokenSource | None = None
         self._fixed_headers: Mapping[str, str] = {}
@@ -153,7 +163,8 @@ class Account:
                 )
                 if seconds is None:
                     raise
-                _log.info("%s failed, again in %.1f s: %r", endpoint.name, seconds, error)
+                said = shown(error, LONGEST_TEXT)
+                _log.info("%s failed, again in %.1f s: %s", endpoint.name, seconds, said)
             repeats += 1
             await anyio.sleep(seconds)
 
@@ -169,11 +180,13 @@ class Account:
         source = self._source
         headers = self._fixed_headers
         fresh = source is None
+        outer = sys.exception()
         while True:
             token = Secret()
             if source is not None:
                 token = await self._token(source)
                 headers = self._headers_of(token)
+            hiding = self._hiding_of(headers)
             request = Request(
                 name=endpoint.name,
                 method=endpoint.method,
@@ -185,9 +198,9 @@ class Account:
                 idempotent=endpoint.idempotent,
             )
             try:
-                return endpoint.read(await self._transport.exchange(request))
+                return _read(endpoint, await self._transport.exchange(request), hiding)
             except AuthenticationFailed as error:
-                _hide(headers, error)
+                hiding.error(error, outer)
                 # A refused request did nothing, so even a start may be repeated.
                 if fresh:
                     raise
@@ -196,7 +209,7 @@ class Account:
                 if callable(forget):
                     forget(token)
             except (TransportError, APIError, DecodeError) as error:
-                _hide(headers, error)
+                hiding.error(error, outer)
                 if not endpoint.idempotent and _is_ambiguous(error):
                     error.may_have_started = True
                     error.add_note(
@@ -205,15 +218,27 @@ class Account:
                     )
                 raise
 
+    def _hiding_of(self, headers: Mapping[str, str]) -> Hiding:
+        # Kept for the next request, which nearly always has the same credential.
+        if self._hiding.headers != headers:
+            self._hiding = Hiding(headers)
+        return self._hiding
+
     async def _token(self, source: TokenSource) -> Secret:
         token = source()
         if not isawaitable(token):
             msg = f"{self._argument} must be a text or an async function that returns one"
             raise TypeError(msg)
         try:
-            return header_value(self._argument, await token)
+            with anyio.move_on_after(self._token_seconds):
+                return header_value(self._argument, await token)
         except asyncio.CancelledError as error:
             raise failure_of(error, f"{self._argument}()") from error
+        raise RequestTimeout(
+            f"{self._argument}() gave no token within {plain(self._token_seconds)} s",
+            sent=False,
+            advice="is its vault, or the server that it asks, reachable?",
+        )
 
 
 class _Source:
@@ -250,27 +275,21 @@ def account_name(value: object) -> str | None:
     return name
 
 
-def _hide(headers: Mapping[str, str], error: BaseException) -> None:
-    """Take a credential out of an error: a provider, or a page before it, may have repeated it."""
-    credentials = [
-        value.rpartition(" ")[2] for value in headers.values() if isinstance(value, Secret)
-    ]
-    secrets = [secret for secret in credentials if len(secret) >= _LEAST_SECRET]
-
-    def hidden(value: object) -> object:
-        for secret in secrets:
-            value = value.replace(secret, "***") if isinstance(value, str) else value
-        return value
-
-    link: BaseException | None = error
-    while link is not None:
-        link.args = tuple(hidden(value) for value in link.args)
-        for name, value in vars(link).items():
-            if isinstance(value, str):
-                setattr(link, name, hidden(value))
-        if hasattr(link, "__notes__"):
-            link.__notes__ = [str(hidden(note)) for note in link.__notes__]
-        link = link.__cause__ or link.__context__
+def _read(endpoint: Endpoint[T], response: Response, hiding: Hiding) -> T:
+    """Read an answer; what shows no good end, and so may become an error, repeats no credential."""
+    seen = endpoint.read(response)
+    if not isinstance(seen, Observation) or seen.state is TaskState.SUCCEEDED:
+        return seen
+    look = cast("Observation[object]", seen)
+    clean = hiding.answer(response)
+    if clean is not response:
+        again = cast("Observation[object]", endpoint.read(clean))
+        look = msgspec.structs.replace(look, result=again.result, raw=again.raw)
+    if look.reason is not None:
+        look = msgspec.structs.replace(look, reason=hiding.text(look.reason))
+    if look.state is None and isinstance(look.word, str):
+        look = msgspec.structs.replace(look, word=hiding.text(look.word))
+    return cast("T", look)
 
 
 def _is_ambiguous(error: TransportError | APIError | DecodeError) -> bool:

@@ -9,12 +9,35 @@ import msgspec
 
 from asyncclient._http.lenient import decode_leniently
 from asyncclient._http.message import Response
+from asyncclient._text import text_of
 from asyncclient.errors import DecodeError
 
 T = TypeVar("T")
 
-_EXCERPT = 200  # characters of an answer that an error shows
-_PATH_IN_MESSAGE = re.compile(r" - at `(.+)`$")
+# Bytes of memory that a decoded answer may take, by what Python takes for each comma (a number and
+# its place), list, object with a name, and text. It is up to 40 times what they have in JSON.
+_MOST_DECODED = 128 << 20
+_MOST_TIMES = 40
+_NUMBER, _LIST, _OBJECT, _TEXT = 32, 64, 240, 50
+# Texts that are looked into for the commas and brackets that are theirs, which takes long.
+_FEW_TEXTS = 100_000
+# A text in JSON, also one without an end: nothing in it is looked at twice.
+_TEXT_IN_JSON = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+
+
+def takes_too_much(body: bytes) -> bool:
+    """Return whether JSON would take more memory than an answer may, before it is decoded."""
+    if len(body) <= _MOST_DECODED // _MOST_TIMES:
+        return False
+    texts = (body.count(b'"') - body.count(b'\\"')) // 2
+    size = _size_of(body)
+    if size > _MOST_DECODED and texts <= _FEW_TEXTS:
+        size = _size_of(_TEXT_IN_JSON.sub(b"", body))
+    return size + texts * _TEXT > _MOST_DECODED
+
+
+def _size_of(body: bytes) -> int:
+    return body.count(b",") * _NUMBER + body.count(b"[") * _LIST + body.count(b"{") * _OBJECT
 
 
 def decode(decoder: msgspec.json.Decoder[T], response: Response, name: str) -> T:
@@ -22,15 +45,28 @@ def decode(decoder: msgspec.json.Decoder[T], response: Response, name: str) -> T
 
     Raises:
         DecodeError: it is no JSON, or what decides cannot be read; it says what was wrong at first.
+            Or it would take too much memory, and then it is not asked for again (`permanent`).
     """
+    if takes_too_much(response.body):
+        msg = (
+            f"{name}: HTTP {response.status} with {len(response.body)} bytes of JSON that would "
+            f"take more than {_MOST_DECODED >> 20} MiB of memory"
+        )
+        raise DecodeError(
+            msg,
+            excerpt=response.excerpt,
+            status=response.status,
+            permanent=True,
+            advice="ask for less, or for smaller pages",
+        )
     try:
         return decoder.decode(response.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = str(error)
+        reason = text_of(error)
     try:
         return cast("T", decode_leniently(response.body, decoder.type))
     except ValueError:
-        excerpt = response.body[:_EXCERPT].decode("utf-8", "replace")
-    where = _PATH_IN_MESSAGE.search(reason)
+        excerpt = response.excerpt
+    path = reason.partition(" - at `")[2].removesuffix("`")
     msg = f"{name}: HTTP {response.status} with an unexpected body: {reason}; it begins {excerpt!r}"
-    raise DecodeError(msg, path=where[1] if where else "", excerpt=excerpt, status=response.status)
+    raise DecodeError(msg, path=path, excerpt=excerpt, status=response.status)

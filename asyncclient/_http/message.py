@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Generic, Protocol, Self, TypeAlias, TypeVar
+from typing import Generic, Protocol, Self, SupportsIndex, TypeAlias, TypeVar
 
 import msgspec
 
@@ -13,6 +13,9 @@ T = TypeVar("T")
 JSON: TypeAlias = str | int | float | bool | dict[str, object] | list[object] | None
 
 
+_EXCERPT = 200  # bytes of an answer that an error shows
+
+
 class Secret(str):
     """A text that is not shown by `repr`, and so in no log, traceback or debugger's view."""
 
@@ -20,6 +23,10 @@ class Secret(str):
 
     def __repr__(self) -> str:
         return "'***'"
+
+    def __getitem__(self, key: SupportsIndex | slice) -> Secret:
+        # A viewer of locals cuts a long text before it asks for its repr, as rich does.
+        return Secret(super().__getitem__(key))
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -54,6 +61,11 @@ class Response(msgspec.Struct, frozen=True, gc=False):
     headers: Mapping[str, str]  # looked up in lower case
     body: bytes  # decompressed
     received: float = 0.0  # Unix time of arrival in seconds; 0 when the transport does not say
+
+    @property
+    def excerpt(self) -> str:
+        """The beginning of the body, at most 200 characters, for messages."""
+        return self.body[:_EXCERPT].decode("utf-8", "replace")
 
     @property
     def is_good(self) -> bool:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from asyncclient._http.message import Response
 from asyncclient._http.quoting import bracketed
+from asyncclient._text import LONGEST_WORD, shown, text_of
 from asyncclient.errors import (
     APIError,
     AuthenticationFailed,
@@ -19,9 +20,6 @@ from asyncclient.errors import (
     RateLimited,
     ServerError,
 )
-
-_EXCERPT = 200  # characters of an answer that an error shows
-
 
 _BY_STATUS: dict[int, type[APIError]] = {
     400: InvalidRequest,
@@ -61,7 +59,10 @@ def refusal_error(
     code is in a table.
     """
     hint = seconds_asked(response)
-    words = message or ""
+    message = text_of(message or "")
+    code = text_of(code, LONGEST_WORD) if isinstance(code, str) else code
+    log_id = None if log_id is None else text_of(log_id, LONGEST_WORD)
+    words = message
     turned = ""
     if 300 <= response.status < 400:  # noqa: PLR2004  (the class of redirects)
         turned = (
@@ -70,16 +71,16 @@ def refusal_error(
         )
         advice = "set base_url to the right place"
     elif not words and code is None:
-        words = response.body[:_EXCERPT].decode("utf-8", "replace").strip()
+        words = response.excerpt.strip()
     parts = [f"{name}: HTTP {response.status}"]
-    parts += [f"code {code}"] if code is not None else []
+    parts += [f"code {text_of(code, LONGEST_WORD)}"] if code is not None else []
     parts += [repr(words)] if words else []
     parts += [f"log id {log_id}"] if log_id else []
     return kind(
         ", ".join(parts) + turned,
         status=response.status,
         code=code,
-        message=message or "",
+        message=message,
         log_id=log_id,
         retry_after=retry_after if hint is None else hint,
         foreign=code is None and not message,
@@ -96,11 +97,9 @@ def _place(response: Response) -> str:
     except ValueError:
         return "another page"
     if not host:
-        return (
-            repr(parts.path[:_EXCERPT]) if parts.path.isascii() and parts.path else "another page"
-        )
+        return shown(parts.path) if parts.path.isascii() and parts.path else "another page"
     scheme = f"{parts.scheme}://" if parts.scheme else ""
-    return f"{scheme}{bracketed(host)}{f':{port}' if port else ''}"
+    return text_of(f"{scheme}{bracketed(host)}{f':{port}' if port else ''}")
 
 
 def seconds_asked(response: Response) -> float | None:

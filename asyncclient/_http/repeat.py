@@ -24,12 +24,10 @@ _SPREAD = 0.1
 
 def is_transient(error: BaseException) -> bool:
     """Return whether a request that failed so may go through when it is sent again."""
-    if isinstance(error, TransportError):
+    if isinstance(error, TransportError | DecodeError):
         return not error.permanent
     # The built-in errors are what a caller's own function raises.
-    return isinstance(
-        error, RateLimited | ServerError | DecodeError | TimeoutError | ConnectionError
-    )
+    return isinstance(error, RateLimited | ServerError | TimeoutError | ConnectionError)
 
 
 def delay_after(error: BaseException, backoff: float) -> tuple[float, float | None]:

@@ -8,7 +8,15 @@ from typing import Literal, Protocol, TypeVar, cast
 
 import msgspec
 
-from asyncclient._http import Answer, Endpoint, Response, decode, error_type, refusal_error
+from asyncclient._http import (
+    Answer,
+    Endpoint,
+    Response,
+    decode,
+    error_type,
+    refusal_error,
+    takes_too_much,
+)
 from asyncclient.errors import APIError, DecodeError
 
 T = TypeVar("T")
@@ -84,7 +92,8 @@ def open_json(value: object, depth: int = 8) -> object:
     """Open JSON in text as far as it goes.
 
     Objects, arrays and the text `null` are opened; a text that is a lone number or truth value
-    stays text, since it may be an id or an answer. What is nested too deeply is left as it is.
+    stays text, since it may be an id or an answer. What is nested too deeply is left as it is, and
+    so is what would take too much memory.
     """
     try:
         return _open_json(value, depth)
@@ -95,7 +104,8 @@ def open_json(value: object, depth: int = 8) -> object:
 def _open_json(value: object, layers: int) -> object:
     if layers and isinstance(value, str):
         stripped = value.strip()
-        if stripped != "null" and stripped[:1] not in {"{", "["}:
+        is_json = stripped == "null" or stripped[:1] in {"{", "["}
+        if not is_json or takes_too_much(stripped.encode("utf-8", "replace")):
             return value
         try:
             return _open_json(msgspec.json.decode(stripped), layers - 1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 from hypothesis import example, given, strategies as st
 
-from asyncclient._http.decoding import decode
+from asyncclient._http.decoding import decode, takes_too_much
 from asyncclient._http.message import Answer, Response
 from asyncclient.errors import DecodeError
 
@@ -83,3 +84,61 @@ def test_a_misfit_is_named_by_its_place(body: bytes, path: str, words: str) -> N
     assert refused.value.path == path
     assert refused.value.excerpt == body.decode()
     assert repr(body.decode()) in str(refused.value)
+
+
+# --- what would take too much memory -------------------------------------------------------------
+
+# Bytes of JSON from which on an answer may take more than 128 MiB.
+LARGE = 4 << 20
+# A finished run, whose output multiplies in memory: by a little over 30, 10, 25 and 20.
+MULTIPLYING = {
+    "objects": b'{"":0},',
+    "lists": b"[],",
+    "numbers": b"1,",
+    "texts": b'"ab",',
+}
+
+
+@pytest.mark.parametrize("part", MULTIPLYING.values(), ids=MULTIPLYING)
+def test_what_would_take_too_much_memory_is_not_decoded(part: bytes) -> None:
+    """It is refused before anything is made of it, and not asked for again."""
+    body = b'{"data": [' + part * (8 * LARGE // len(part)) + b"0]}"
+    tracemalloc.start()
+    try:
+        refused = misfit(lambda: decode(ANYTHING, Response(200, {}, body), "n"))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert refused is not None
+    assert str(refused) == (
+        f"n: HTTP 200 with {len(body)} bytes of JSON that would take more than 128 MiB of memory; "
+        "ask for less, or for smaller pages"
+    )
+    assert (refused.permanent, refused.status) == (True, 200)
+    assert body.startswith(refused.excerpt.encode())
+    assert peak < 2.5 * len(body)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"a,b,[c],{d}", b'\\"a\\",{\\"b\\":[\\\\\\"c\\"]}', b"\\\\"],
+    ids=["plain", "JSON", "end"],
+)
+def test_a_long_text_is_no_long_list(text: bytes) -> None:
+    """Commas and brackets within a text make no values: the output of a run is one text."""
+    text *= 5 * LARGE // len(text)
+    for body in (b'["' + text + b'"]', b'["' + text):
+        assert not takes_too_much(body)
+    assert takes_too_much(b'["' + text + b'",' + b"[]," * LARGE + b"0]")
+
+
+def test_what_is_not_looked_through_takes_no_more_than_is_allowed() -> None:
+    """An answer takes at most 40 times its bytes, so that a short one is not looked through."""
+    for part in MULTIPLYING.values():
+        body = b"[" + part * ((200 << 10) // len(part)) + b"0]"
+        tracemalloc.start()
+        decode(ANYTHING, Response(200, {}, body), "n")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 40 * len(body)
+    assert not takes_too_much(b"{" * ((128 << 20) // 40))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from io import StringIO
+from pprint import pformat
+from reprlib import repr as saferepr
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,7 +12,7 @@ import pytest
 from rich.console import Console
 from rich.pretty import pretty_repr
 
-from asyncclient._http.message import Answer, Endpoint, Request, Response
+from asyncclient._http.message import Answer, Endpoint, Request, Response, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +73,23 @@ def test_a_header_a_body_or_a_query_is_never_shown(
         assert "cookie" not in text
         assert all(each in text for each in visible)
     assert repr(value) == whole
+
+
+@pytest.mark.parametrize("length", [12, 79, 81, 2000])
+def test_a_secret_is_shown_by_no_viewer_of_locals(length: int) -> None:
+    """A long one neither, of which some show only the beginning; what is cut of it is secret."""
+    secret = Secret("s3cret-token" * length)[:length]
+    for value in (secret, {"authorization": secret}, [secret]):
+        for text in (
+            repr(value),
+            pformat(value),
+            saferepr(value),
+            pretty_repr(value, max_string=80),
+            pretty_repr(value, max_string=5, max_length=5),
+        ):
+            assert "s3c" not in text
+            assert "***" in text
+    assert str(secret) == ("s3cret-token" * length)[:length]
 
 
 def test_requests_and_responses_cannot_be_changed() -> None:

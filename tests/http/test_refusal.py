@@ -46,6 +46,22 @@ def answer(
 # --- what a refusal says ----------------------------------------------------------------------
 
 
+def test_the_words_of_a_provider_are_bounded() -> None:
+    """Of megabytes, 500 characters of a message are kept, 80 of a code and of a log id."""
+    long = "x" * (2 << 20)
+    error = refusal_error(
+        APIError, answer(400), name="n", code=f"c{long}", message=f"m{long}", log_id=f"l{long}"
+    )
+    assert error.message == f"m{long[:499]}…"
+    assert error.code == f"c{long[:79]}…"
+    assert error.log_id == f"l{long[:79]}…"
+    assert str(error) == f"n: HTTP 400, code {error.code}, '{error.message}', log id {error.log_id}"
+    for place in (f"https://{long}.example", f"/{long}"):
+        turned = refusal_error(APIError, answer(302, headers={"location": place}), name="n")
+        assert len(str(turned)) < 1000
+    assert "code <int without" in str(refusal_error(APIError, answer(400), name="n", code=10**5000))
+
+
 STATUSES: dict[type[APIError], list[int]] = {
     APIError: [100, 200],
     InvalidRequest: [300, 302, 400, 405, 409, 413, 422, 451],

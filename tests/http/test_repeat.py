@@ -34,6 +34,7 @@ TRANSIENT: list[AsyncClientError] = [
 ]
 FINAL: list[AsyncClientError] = [
     TransportError("certificate", permanent=True),
+    DecodeError("too much", permanent=True),
     ConnectFailed("certificate", permanent=True),
     APIError("no"),
     AuthenticationFailed("no"),

@@ -7,6 +7,7 @@ import asyncio
 import anyio
 import pytest
 
+from asyncclient import wait_until_done
 from asyncclient._http import Request, Response
 from asyncclient.errors import (
     APIError,
@@ -15,6 +16,7 @@ from asyncclient.errors import (
     RequestTimeout,
     ServerError,
     TransportError,
+    WaitTimeout,
 )
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.testing import ScriptedTransport, reply
@@ -166,3 +168,48 @@ async def test_a_programming_error_is_not_repeated() -> None:
     with pytest.raises(KeyError):
         await copyai(transport).get_workflow_run("W", "R")
     assert len(transport.requests) == 1
+
+
+# --- sources of tokens --------------------------------------------------------------------------
+
+
+async def test_a_source_of_tokens_that_hangs_is_given_up() -> None:
+    """After a minute, with nothing sent, so that a start did not happen; a wait tolerates it."""
+    transport = always(RUN)
+    cancelled = 0
+
+    async def hang() -> str:
+        nonlocal cancelled
+        try:
+            await anyio.sleep(3600)
+        finally:
+            cancelled += 1
+        return "k"
+
+    client = CopyAI(transport, api_key=hang, max_retries=0)
+    for ask in (client.start_workflow("W"), client.get_workflow_run("W", "R")):
+        began = anyio.current_time()
+        with pytest.raises(
+            RequestTimeout, match=r"api_key\(\) gave no token within 60 s"
+        ) as caught:
+            await ask
+        assert anyio.current_time() - began == pytest.approx(60)
+        assert (caught.value.sent, caught.value.may_have_started) == (False, False)
+    with pytest.raises(WaitTimeout) as late:
+        await wait_until_done(client.workflow_run("W", "R"), timeout=300)
+    assert late.value.polls > 2
+    with anyio.move_on_after(1) as scope:
+        await client.start_workflow("W")
+    assert scope.cancelled_caught
+    assert cancelled == 3 + late.value.polls
+    assert transport.requests == []
+
+
+async def test_a_source_of_tokens_may_time_out_by_itself() -> None:
+    """What it raises is its own error, not ours; it may be tolerated as one."""
+
+    async def slow() -> str:
+        raise TimeoutError("the vault is slow")
+
+    with pytest.raises(TimeoutError, match="the vault is slow"):
+        await CopyAI(always(RUN), api_key=slow).start_workflow("W")

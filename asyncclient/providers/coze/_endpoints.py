@@ -19,6 +19,7 @@ from asyncclient._http import (
     unix_time_of,
 )
 from asyncclient._state import Vocabulary
+from asyncclient._text import LONGEST_TEXT
 from asyncclient.errors import (
     APIError,
     AuthenticationFailed,
@@ -141,10 +142,10 @@ _A_MINUTE = 60.0
 # Page `workflow_run`: `debug_url`, which error answers have too.
 _URL = re.compile(r"https?://[!-~]{1,500}")
 # What is about the token or the key, though its code is not: by code, the words that say so.
-_WRONG_TOKEN: dict[int | str | None, re.Pattern[str]] = {
-    4101: re.compile(r"(?is)(?=.*token)(?=.*incorrect)"),  # seen live, for any wrong token
+_WRONG_TOKEN: dict[int | str | None, tuple[str, ...]] = {
+    4101: ("token", "incorrect"),  # seen live, for any wrong token
     # Seen live for a key of the other region: "invalid jwt: kid not been registred".
-    "invalid_request": re.compile(r"(?i)\bkid\b.*\bregist"),
+    "invalid_request": (" kid ", " regist"),
 }
 
 
@@ -178,8 +179,10 @@ def _kind_of(response: Response, code: int | str | None, words: str) -> type[API
         kind = _OAUTH_ERRORS.get(code, kind)
     elif code is not None and kind is not RateLimited:
         kind = _ERRORS.get(code, InvalidRequest if _is_of_a_node(code) else kind)
+    said = words[:LONGEST_TEXT].lower()
     about_the_token = _WRONG_TOKEN.get(code)
-    return AuthenticationFailed if about_the_token and about_the_token.search(words) else kind
+    is_wrong = about_the_token is not None and all(word in said for word in about_the_token)
+    return AuthenticationFailed if is_wrong else kind
 
 
 def _is_of_a_node(code: int | str | None) -> bool:

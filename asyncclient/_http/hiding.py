@@ -1,0 +1,226 @@
+"""Takes a credential out of what repeats it, in any usual spelling. No I/O."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from html import unescape
+from typing import cast
+
+import msgspec
+
+from asyncclient._http.message import Response, Secret
+
+# Characters. A shorter credential is not hidden: it may be a part of words.
+_LEAST_SECRET = 8
+# Characters. As long a part of a credential is hidden too: an excerpt may cut it anywhere.
+_LEAST_PART = 12
+# Characters. Blocks are found first, and then extended: each part of the least length holds one of
+# the blocks that begin at every seventh character.
+_BLOCK = 6
+_STEP = _LEAST_PART - _BLOCK + 1
+# Characters of a text that are kept, and bytes of an answer in which escapes are read.
+_LONGEST_SEARCHED = 20_000
+_LONGEST_UNESCAPED = 1 << 18
+# What repeats it, or blocks of it, more often than this is hidden as a whole: it bounds the work.
+_MOST_PLACES = 1_000
+_MASK = "***"
+
+# One letter of ASCII as it is escaped in URLs (or twice so), in JSON and Python, and in HTML.
+_ESCAPES = re.compile(
+    r"%(?:25)*(?P<hex>[2-7][0-9a-fA-F])|\\++(?:(?:u00|x)(?P<code>[2-7][0-9a-fA-F])|(?P<letter>[!-~]?))"
+    r"|(?P<html>&#?[0-9A-Za-z]{1,8};)"
+)
+# Those of JSON that stand for letters which a credential may have.
+_JSON_ESCAPES = re.compile(r"\\++(?:u00(?P<code>[2-7][0-9a-fA-F])|(?P<letter>/?))")
+_PASSWORD_IN_URL = re.compile(r"//[^/?#@\s]{1,256}@")
+
+
+class Hiding:
+    """Takes the credential of a request out of texts, errors and answers.
+
+    Args:
+        headers: those of the request, of which some are secret.
+    """
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self.headers = headers
+        values = [value for value in headers.values() if isinstance(value, Secret)]
+        found = {secret for value in values for secret in _secrets_in(value)}
+        longest_first = sorted(found, key=len, reverse=True)
+        self._plain = [_Needle(each) for each in longest_first if len(each) >= _LEAST_SECRET]
+        self._all: list[_Needle] = []
+
+    def text(self, text: str) -> str:
+        """Return a text without the credential and without the password of a URL."""
+        if not self._all:
+            encoded = (each for needle in self._plain for each in _as_base64(needle.secret))
+            self._all = [*self._plain, *map(_Needle, encoded)]
+        text = _without(text[:_LONGEST_SEARCHED], self._all, _ESCAPES)
+        return _PASSWORD_IN_URL.sub(f"//{_MASK}@", text) if "@" in text else text
+
+    def error(self, error: BaseException, outer: BaseException | None = None) -> None:
+        """Take the credential out of an error and those it was made of.
+
+        Their frames are left out: they hold the answer, which a traceback with locals would show.
+
+        Args:
+            error: what was raised.
+            outer: what the caller handled before; it is not ours, and stays as it is.
+        """
+        seen = {id(outer)}
+        link: BaseException | None = error
+        while link is not None and id(link) not in seen:
+            seen.add(id(link))
+            with suppress(Exception):  # a property of a class of its own may raise
+                object.__setattr__(link, "args", tuple(map(self._value, link.args)))
+                for name, value in [*vars(link).items()]:
+                    object.__setattr__(link, name, self._value(value))
+            BaseException.with_traceback(link, None)
+            link = link.__context__ if link.__cause__ is None else link.__cause__
+
+    def answer(self, response: Response) -> Response:
+        """Return an answer whose body is without the credential; the same one where it was."""
+        body = response.body
+        has_escapes = b"\\/" in body or b"\\u00" in body
+        escapes = _JSON_ESCAPES if has_escapes and len(body) <= _LONGEST_UNESCAPED else None
+        text = body.decode("latin-1")
+        hidden = _without(text, self._plain, escapes)
+        if hidden is text:
+            return response
+        return msgspec.structs.replace(response, body=hidden.encode("latin-1"))
+
+    def _value(self, value: object) -> object:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self._value(each) for each in cast("list[object]", value)]
+        return value
+
+
+class _Needle:
+    """A text to look for, and long parts of it."""
+
+    __slots__ = ("blocks", "secret")
+
+    def __init__(self, secret: str) -> None:
+        self.secret = secret
+        starts = range(0, len(secret) - _LEAST_PART + _STEP, _STEP)
+        self.blocks = [(start, secret[start : start + _BLOCK]) for start in starts]
+
+    def take_whole(self, text: str) -> tuple[list[tuple[int, int]], str]:
+        """Return where it is found as a whole, and the text with blanks in its place."""
+        places: list[tuple[int, int]] = []
+        size = len(self.secret)
+        at = text.find(self.secret)
+        while at >= 0:
+            places.append((at, at + size))
+            at = text.find(self.secret, at + size)
+        return places, text.replace(self.secret, "\0" * size) if places else text
+
+    def parts_in(self, text: str) -> list[tuple[int, int]] | None:
+        """Return where long parts of it are found; None where there is too much to look at."""
+        places: list[tuple[int, int]] = []
+        count = 0
+        for offset, block in self.blocks:
+            after = 0  # of the last place
+            at = text.find(block)
+            while at >= 0:
+                count += 1
+                if count > _MOST_PLACES:
+                    return None
+                start, end = self._extended(text, at, offset, after)
+                if end - start >= _LEAST_PART:
+                    places.append((start, end))
+                    after = end
+                at = text.find(block, max(after, at + 1))
+        return places
+
+    def _extended(self, text: str, at: int, offset: int, after: int) -> tuple[int, int]:
+        """Return how far it goes on to both sides of a block."""
+        secret, shift = self.secret, offset - at
+        start, end = at, at + _BLOCK
+        while start > max(after, at - offset) and text[start - 1] == secret[start - 1 + shift]:
+            start -= 1
+        last = min(len(text), len(secret) - shift)
+        while end < last and text[end] == secret[end + shift]:
+            end += 1
+        return start, end
+
+
+def _without(text: str, needles: Iterable[_Needle], escapes: re.Pattern[str] | None) -> str:
+    """Return a text in which a mask stands in place of what is looked for."""
+    plain, letters = (text, []) if escapes is None else _unescape(text, escapes)
+    places: list[tuple[int, int]] = []
+    for needle in needles:
+        found, plain = needle.take_whole(plain)
+        places += found
+    if len(places) > _MOST_PLACES:
+        return _MASK
+    for needle in needles:
+        parts = needle.parts_in(plain)
+        if parts is None:
+            return _MASK
+        places += parts
+    if not places:
+        return text
+    indices = [letter[0] for letter in letters]
+
+    def original(index: int) -> int:
+        number = bisect_right(indices, index) - 1
+        if number < 0:
+            return index
+        at, start, end = letters[number]
+        return start if at == index else end + index - at - 1
+
+    shown: list[str] = []
+    done = 0  # of the original text
+    for first, last in sorted(places):
+        start, end = original(first), original(last)
+        if start > done or not shown:
+            shown += [text[done:start], _MASK]
+        done = max(done, end)
+    return "".join([*shown, text[done:]])
+
+
+def _unescape(text: str, escapes: re.Pattern[str]) -> tuple[str, list[tuple[int, int, int]]]:
+    """Return a text with escaped letters as letters: where each is, where it began and ended."""
+    letters: list[tuple[int, int, int]] = []
+    parts: list[str] = []
+    size = done = 0
+    for found in escapes.finditer(text):
+        groups = found.groupdict()
+        code = groups["code"] or groups.get("hex")
+        html = groups.get("html")
+        letter = chr(int(code, 16)) if code else unescape(html) if html else groups["letter"]
+        if letter is None or len(letter) != 1:
+            continue
+        size += found.start() - done
+        letters.append((size, found.start(), found.end()))
+        parts += [text[done : found.start()], letter]
+        size += 1
+        done = found.end()
+    return "".join([*parts, text[done:]]), letters
+
+
+def _secrets_in(value: str) -> Iterator[str]:
+    """Yield what is secret in a header: a key, a token after its scheme, a password."""
+    scheme, *rest = value.split()
+    yield from rest or [scheme]
+    if rest and scheme.lower() == "basic":
+        with suppress(ValueError):
+            pair = b64decode(rest[0]).decode()
+            yield from {pair, pair.partition(":")[2]}
+
+
+def _as_base64(secret: str) -> Iterator[str]:
+    """Yield how a text may look within base64: at each of three places, in both alphabets."""
+    for before in range(3):
+        raw = bytes(before) + secret.encode()
+        text = b64encode(raw).decode().rstrip("=")
+        # The letters at both ends depend on what stands beside it.
+        text = text[(0, 2, 3)[before] : -1 if len(raw) % 3 else None]
+        yield from {text, text.replace("+", "-").replace("/", "_")}

@@ -1,0 +1,159 @@
+"""Tests of hiding: a credential that an answer repeats is in no text, in whichever spelling."""
+
+from __future__ import annotations
+
+import html
+import json
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
+from typing import NoReturn
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, strategies as st
+
+from asyncclient._http import Response, Secret
+from asyncclient._http.hiding import Hiding
+from asyncclient.errors import ServerError, TransportError
+
+# Of all characters that a token, a key or a signed JWT may have.
+KEY = "pat_Zx81/kQ+w=.7~Gh-aa" * 2
+LETTERS = st.text(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/=", min_size=8
+)
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "JSON": lambda key: json.dumps(key).strip('"').replace("/", "\\/"),
+    "JSON in JSON": lambda key: json.dumps(key.replace("/", "\\/")).strip('"'),
+    "JSON, each letter": lambda key: "".join(f"\\u{ord(letter):04X}" for letter in key),
+    "repr of bytes": lambda key: "".join(f"\\x{ord(letter):02x}" for letter in key),
+    "percent": lambda key: quote(key, safe=""),
+    "percent, lower": lambda key: quote(key, safe="").replace("%2F", "%2f").replace("%2B", "%2b"),
+    "percent, in part": lambda key: quote(key, safe="/"),
+    "percent, twice": lambda key: quote(quote(key, safe=""), safe=""),
+    "percent, each letter": lambda key: "".join(f"%{ord(letter):02x}" for letter in key),
+    "HTML": lambda key: html.escape(key).replace("+", "&#43;").replace("/", "&#x2F;"),
+}
+
+
+def hiding(key: str, scheme: str = "Bearer ") -> Hiding:
+    """Return what hides a key that is sent in a header, beside headers that are no secret."""
+    return Hiding({"Authorization": Secret(scheme + key), "Accept": "application/json"})
+
+
+def parts_of(key: str, text: str) -> list[str]:
+    """Return the parts of 12 characters that are in a text; the whole, if it is shorter."""
+    size = min(12, len(key))
+    parts = (key[start : start + size] for start in range(len(key) - size + 1))
+    return [part for part in parts if part in text]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("scheme", ["", "Bearer ", "Token "])
+def test_any_spelling_is_hidden(scheme: str, spelling: str) -> None:
+    """A mask stands in place of the key, and the rest is as it was, escaped letters included."""
+    spelled = SPELLINGS[spelling](KEY)
+    text = f'{{"msg": "a\\tkey%20 {spelled}\\u00fc &amp; {spelled}!"}}'
+    assert hiding(KEY, scheme).text(text) == '{"msg": "a\\tkey%20 ***\\u00fc &amp; ***!"}'
+
+
+@given(LETTERS, st.sampled_from(sorted(SPELLINGS)), st.text(max_size=50), st.text(max_size=50))
+def test_no_part_of_any_key_is_left(key: str, spelling: str, before: str, after: str) -> None:
+    """In any surroundings, no 12 characters in a row are left of it."""
+    shown = hiding(key).text(before + SPELLINGS[spelling](key) + after)
+    assert parts_of(key, shown) == []
+
+
+@given(LETTERS.filter(lambda key: len(key) >= 12), st.data())
+def test_a_long_part_is_hidden(key: str, data: st.DataObject) -> None:
+    """However it was cut, 12 characters in a row are hidden; fewer may be words."""
+    start = data.draw(st.integers(0, len(key) - 12))
+    end = data.draw(st.integers(start + 12, len(key)))
+    assert hiding(key).text(f"<{key[start:end]}>") == "<***>"
+    assert hiding(KEY).text(f"<{KEY[3:14]}>") == f"<{KEY[3:14]}>"
+
+
+@given(LETTERS.filter(lambda key: len(key) >= 12), st.binary(max_size=9), st.binary(max_size=9))
+def test_base64_of_it_is_hidden(key: str, before: bytes, after: bytes) -> None:
+    """A page may show it as the password of `Basic`, at any place of what was encoded."""
+    for encode in (b64encode, urlsafe_b64encode):
+        text = encode(before + key.encode() + after).decode()
+        shown = hiding(key).text(text)
+        assert "***" in shown
+        assert len(shown) <= len(text) - len(key) * 4 // 3 + 3 + 6
+
+
+def test_a_password_is_hidden_where_it_is_sent_in_base64() -> None:
+    """The pair, the password alone, and the password of any URL, as a proxy's."""
+    pair = f"user:{KEY}"
+    basic = hiding(b64encode(pair.encode()).decode(), "Basic ")
+    for secret in (pair, KEY, b64encode(pair.encode()).decode()):
+        assert basic.text(f"<{secret}>") == "<***>"
+    assert basic.text("at http://me:word@proxy:80/ or a@b") == "at http://***@proxy:80/ or a@b"
+    assert hiding("no base64", "Basic ").text("no base64") == "no base64"
+
+
+def test_a_short_word_is_no_credential() -> None:
+    """A key of a few letters would take all their likes out of every message."""
+    assert hiding("running").text("running") == "running"
+    assert hiding("running1").text("running running1") == "running ***"
+    assert Hiding({"Accept": KEY}).text(KEY) == KEY
+
+
+def test_what_repeats_it_without_end_is_hidden_as_a_whole() -> None:
+    """The work is bounded, whatever a page is made of: by its length, and by what is compared."""
+    for part in (KEY, KEY[:-1], KEY[7:13]):
+        assert hiding(KEY).text(f"{part} " * 5000)[:3] == "***"
+        body = f"{part} ".encode() * 5000
+        assert hiding(KEY).answer(Response(200, {}, body)).body == b"***"
+    assert len(hiding(KEY).text("x" * 100_000)) == 20_000
+
+
+# --- answers ------------------------------------------------------------------------------------
+
+
+def test_an_answer_without_it_is_the_same_one() -> None:
+    """Nothing is made anew for an answer as it should be, whatever its bytes are."""
+    for body in (b"", b'{"a":"\\u00e9 \\/ \\"b\\""}', bytes(range(256)), b"\\" * 1000):
+        response = Response(200, {}, body)
+        assert hiding(KEY).answer(response) is response
+
+
+@pytest.mark.parametrize("spelling", ["as it is", "JSON", "JSON in JSON", "JSON, each letter"])
+def test_an_answer_is_read_without_it(spelling: str) -> None:
+    """What JSON makes of an answer has no part of the key; all else in it is as it was."""
+    body = f'{{"\u00fc": "\\u00fc{SPELLINGS[spelling](KEY)}\\n", "b": [1]}}'.encode()
+    clean = hiding(KEY).answer(Response(200, {}, body)).body
+    assert json.loads(clean) == {"\u00fc": "\u00fc***\n", "b": [1]}
+
+
+# --- errors -------------------------------------------------------------------------------------
+
+
+class _Closed(Exception):
+    """An error of a transport's own that takes no attribute."""
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise NotImplementedError
+
+
+def test_an_error_is_without_it_and_without_its_frames() -> None:
+    """Its texts, notes and causes repeat nothing; what the caller handled before is not touched."""
+    outer, closed = ValueError(KEY), _Closed(KEY)
+    error = ServerError(f"say {KEY}", status=500, message=KEY, code=KEY)
+    error.add_note(f"note {KEY}")
+    cause = TransportError(KEY)
+    for link, after in ((closed, outer), (cause, closed), (error, cause)):
+        with pytest.raises(type(link)):
+            raise link from after
+    hiding(KEY).error(error, outer)
+    assert str(error) == "say ***"
+    assert vars(error)["__notes__"] == ["note ***"]
+    assert (error.message, error.code, error.status) == ("***", "***", 500)
+    assert str(cause) == str(closed) == "***"
+    assert error.__traceback__ is cause.__traceback__ is closed.__traceback__ is None
+    assert str(outer) == KEY
+
+    cause.__cause__ = error  # a ring of errors comes to an end
+    hiding(KEY).error(error)
