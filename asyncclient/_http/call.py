@@ -118,14 +118,23 @@ class Account:
         )
         raise TypeError(msg)
 
-    def check(self, ref: TaskRef) -> None:
-        """Refuse the reference of another account."""
-        if ref.account is not None and self.name is not None and ref.account != self.name:
+    def of(self, ref: TaskRef) -> Account:
+        """Return what asks about a reference's task; refuse the reference of another account.
+
+        An account without a name keeps the one that the reference has, so that it stands in the
+        handle's own reference, too: a worker finds its client by it.
+        """
+        if ref.account is None or ref.account == self.name:
+            return self
+        if self.name is not None:
             msg = (
-                f"{ref} is of the account {ref.account!r}, and this client asks as {self.name!r}: "
-                "give it to that account's client"
+                f"{ref} is of the account {shown(ref.account)}, and this client asks as "
+                f"{self.name!r}: give it to that account's client"
             )
             raise ValueError(msg)
+        named = object.__new__(Account)  # which asks as this one does
+        vars(named).update(vars(self), name=ref.account)
+        return named
 
     @property
     def base_url(self) -> str:

@@ -284,7 +284,6 @@ async def test_a_look_that_falls_on_the_slices_end_is_the_next_slices(gap: float
     async with Poller(schedule=Schedule(first=gap, cap=gap, jitter=0)) as poller:
         end = await poll_slice(poller, lambda _: job, begin(), rng=_Middle(), clock=now)
         assert isinstance(end, Handover)
-        await anyio.sleep(0)
         assert end.ticket.polls == len(job.polls) == 60 / gap
         assert end.delay == 0
 

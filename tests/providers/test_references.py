@@ -48,6 +48,24 @@ def test_a_reference_leads_to_the_handle_of_its_kind(
 
 
 @each_taken
+def test_a_client_without_a_name_keeps_that_of_a_reference(
+    take: Callable[[TaskRef], Handle[object]], ref: TaskRef, kind: type[Handle[object]]
+) -> None:
+    """A worker finds its client by the name; the task is that of the client's own account."""
+    del take, kind
+    unnamed = (
+        CopyAI(ScriptedTransport(), api_key="key-1")
+        if ref.provider == "copyai"
+        else Coze(ScriptedTransport(), token="pat_1")
+    )
+    named = msgspec.structs.replace(ref, account="zenith")
+    handle = unnamed.task(named)
+    assert handle.ref == named
+    assert (handle.key, handle.budget) == (unnamed.task(ref).key, unnamed.task(ref).budget)
+    assert unnamed.task(ref).ref == ref
+
+
+@each_taken
 def test_a_reference_that_is_not_ones_own_is_refused(
     take: Callable[[TaskRef], Handle[object]], ref: TaskRef, kind: type[Handle[object]]
 ) -> None:

@@ -120,10 +120,10 @@ class CopyAI(Webhooks):
         if (checked_ref(ref).provider, ref.kind) != ("copyai", "workflow_run"):
             msg = f"{ref} is not a task of Copy.ai: give it to its own provider's client"
             raise ValueError(msg)
-        self._account.check(ref)
+        account = self._account.of(ref)
         try:
             return WorkflowRunHandle(
-                self._account, ref.ids["workflow_id"], ref.ids["run_id"], ref.created
+                account, ref.ids["workflow_id"], ref.ids["run_id"], ref.created
             )
         except KeyError as error:
             msg = f"{ref}: the reference lacks {error}"

@@ -156,26 +156,23 @@ class Coze(Workflows, Chats, Bots):
         raise ValueError(msg)
 
     def _handle(self, ref: TaskRef) -> WorkflowRunHandle | CopyTaskHandle | ChatHandle:
-        if ref.provider == "coze":
-            self._account.check(ref)
+        account = self._account.of(ref) if ref.provider == "coze" else self._account
         ids = ref.ids
         try:
             match (ref.provider, ref.kind):
                 case ("coze", "workflow_run"):
                     return WorkflowRunHandle(
-                        self._account, ids["workflow_id"], ids["execute_id"], ref.created
+                        account, ids["workflow_id"], ids["execute_id"], ref.created
                     )
                 case ("coze", "copy_task"):
                     return CopyTaskHandle(
-                        self._account,
+                        account,
                         ids.get("task_id"),
                         ref.created,
                         None if "task_id" in ids else ids["copied_entity_id"],
                     )
                 case ("coze", "chat"):
-                    return ChatHandle(
-                        self._account, ids["conversation_id"], ids["chat_id"], ref.created
-                    )
+                    return ChatHandle(account, ids["conversation_id"], ids["chat_id"], ref.created)
                 case _:
                     msg = f"{ref} is not a task of Coze: decode it with its own provider's client"
                     raise ValueError(msg)
