@@ -17,13 +17,11 @@ import pytest
 from asyncclient import Handle, SessionPool, Snapshot, wait_until_done
 from asyncclient._http import Response, Transport
 from asyncclient.errors import (
-    APIError,
     AsyncClientError,
     AuthenticationFailed,
     DecodeError,
     InvalidRequest,
     NotFound,
-    QuotaExceeded,
     RateLimited,
     RequestTimeout,
     ServerError,
@@ -108,7 +106,6 @@ def _copyai(data: object) -> Response:
 
 
 _COPYAI_STARTED = _copyai({"id": "WRUN-1"})
-_COPYAI_MISSING = reply({"status": "error", "errorCode": "NOT_FOUND"}, status=404)
 
 
 def _ordered(**simulate: object) -> dict[str, object]:
@@ -303,38 +300,6 @@ async def test_a_chat_that_requires_an_action_gets_it_and_ends(stage: _Stage) ->
     assert done.usage.token_count == 298
     answers = [one.content for one in await chat.messages() if one.type == "answer"]
     assert answers == ["The answer to your question."]
-
-
-# --- refused ------------------------------------------------------------------------------------
-
-_NO_CREDITS = {"status": "error", "errorCode": "WORKFLOW_CREDIT_LIMIT_REACHED"}
-_BROKE = _ordered(outcome="out_of_credits")
-# Each call that is refused, what a script answers to it, and the error that it is.
-_REFUSED: list[tuple[Callable[[Coze, CopyAI], Awaitable[object]], Response, type[APIError]]] = [
-    (lambda coze, _: coze.workflow_run("7350", "1").poll(), reply({"code": 4314}), NotFound),
-    (lambda coze, _: coze.copy_task("1").poll(), reply({"code": 4200}), NotFound),
-    (lambda coze, _: coze.chat("1", "2").poll(), reply({"code": 4001}), NotFound),
-    (lambda coze, _: coze.start_workflow("missing-1"), reply({"code": 4200}), NotFound),
-    (lambda _, copyai: copyai.start_workflow("missing-1"), _COPYAI_MISSING, NotFound),
-    (lambda _, copyai: copyai.workflow_run("W", "WRUN-0").poll(), _COPYAI_MISSING, NotFound),
-    (lambda _, copyai: copyai.get_webhook("WHK-0"), _COPYAI_MISSING, NotFound),
-    (lambda coze, _: coze.start_workflow("7350", _BROKE), reply({"code": 4011}), QuotaExceeded),
-    (
-        lambda _, copyai: copyai.start_workflow("WCFG-1", _BROKE),
-        reply(_NO_CREDITS, status=400),
-        QuotaExceeded,
-    ),
-]
-
-
-async def test_what_is_missing_or_not_paid_for_is_refused(stage: _Stage) -> None:
-    """Each provider says so in its own ways; the error is the same, and nothing was started."""
-    for call, answer, kind in _REFUSED:
-        stage.answers(answer)
-        with pytest.raises(kind) as caught:
-            await call(stage.coze(), stage.copyai())
-        assert caught.value.code is not None
-        assert not caught.value.may_have_started
 
 
 # --- faults -------------------------------------------------------------------------------------

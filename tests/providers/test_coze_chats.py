@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -55,22 +57,7 @@ async def test_a_chat_is_begun_without_a_stream_and_with_its_history_kept() -> N
 async def test_every_option_of_a_chat_travels_under_its_own_name() -> None:
     """`conversation_id` is a query parameter; all others are fields of the body."""
     client, transport = coze(_chat())
-    await client.start_chat(
-        "7379",
-        user_id="ann",
-        conversation_id="7381",
-        custom_variables={"a": "1"},
-        meta_data={"b": "2"},
-        parameters={"c": 3},
-        extra_params={"d": "4"},
-        shortcut_command={"command_id": "5"},
-        enable_card=True,
-        publish_status="published_online",
-        bot_version="7",
-    )
-    body = {
-        "bot_id": "7379",
-        "user_id": "ann",
+    options: dict[str, Any] = {
         "custom_variables": {"a": "1"},
         "meta_data": {"b": "2"},
         "parameters": {"c": 3},
@@ -79,10 +66,11 @@ async def test_every_option_of_a_chat_travels_under_its_own_name() -> None:
         "enable_card": True,
         "publish_status": "published_online",
         "bot_version": "7",
-        "stream": False,
-        "auto_save_history": True,
     }
-    assert sent(transport.requests[0]) == ("POST", f"{_CHAT_URL}?conversation_id=7381", body)
+    await client.start_chat("7379", user_id="ann", conversation_id="7381", **options)
+    fixed = {"bot_id": "7379", "user_id": "ann", "stream": False, "auto_save_history": True}
+    url = f"{_CHAT_URL}?conversation_id=7381"
+    assert sent(transport.requests[0]) == ("POST", url, options | fixed)
 
 
 # --- reading ------------------------------------------------------------------------------------

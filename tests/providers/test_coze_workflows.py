@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 import pytest
@@ -71,23 +72,18 @@ async def test_a_start_sends_the_inputs_as_an_object_and_asks_for_an_asynchronou
 async def test_every_option_of_a_start_reaches_the_body_under_its_own_name() -> None:
     """Options travel as they are named; of an app or a bot, only one."""
     client, transport = coze(STARTED, repeat=True)
-    ext = {"user_id": "u"}
-    version = "v0.0.5"
-    await client.start_workflow(
-        "7350", {}, bot_id="11", ext=ext, workflow_version=version, connector_id="999"
-    )
+    options: dict[str, Any] = {
+        "bot_id": "11",
+        "ext": {"user_id": "u"},
+        "workflow_version": "v0.0.5",
+        "connector_id": "999",
+    }
+    await client.start_workflow("7350", {}, **options)
     await client.start_workflow("7350", app_id="22")
+    fixed = {"workflow_id": "7350", "is_async": True}
     assert [sent(request)[2] for request in transport.requests] == [
-        {
-            "workflow_id": "7350",
-            "parameters": {},
-            "bot_id": "11",
-            "ext": {"user_id": "u"},
-            "workflow_version": "v0.0.5",
-            "connector_id": "999",
-            "is_async": True,
-        },
-        {"workflow_id": "7350", "app_id": "22", "is_async": True},
+        {**fixed, "parameters": {}, **options},
+        {**fixed, "app_id": "22"},
     ]
     for start in (client.start_workflow, client.run_workflow):
         with pytest.raises(ValueError, match="bot_id or app_id"):
