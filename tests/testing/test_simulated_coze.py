@@ -15,6 +15,7 @@ from tests.testing.clients import CozeClient, asking, new_key, of
 
 _GRANT = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer"}
 _TOKEN = "/api/permission/oauth2/token"
+_NO_CREDITS = {"simulate": {"outcome": "out_of_credits"}}
 _NO_OUTPUTS: dict[str, Any] = {"tool_outputs": []}
 _RUN = "/v1/workflow/run"
 _CHAT = "/v3/chat"
@@ -39,12 +40,7 @@ def _is_json(text: str | bytes) -> bool:
         ("POST", _RUN, {"workflow_id": "1", "bot_id": "1", "app_id": "1"}, 4000),
         ("POST", _RUN, {"workflow_id": "missing"}, 4200),
         ("POST", _RUN, {"workflow_id": "1", "is_async": True}, 6003),  # on the free plan
-        (
-            "POST",
-            _RUN,
-            {"workflow_id": "1", "parameters": {"simulate": {"outcome": "out_of_credits"}}},
-            4011,
-        ),
+        ("POST", _RUN, {"workflow_id": "1", "parameters": _NO_CREDITS}, 4011),
         ("GET", "/v1/workflows/7350/run_histories/1", None, 4314),
         ("POST", _CHAT, _CHAT_BODY | {"auto_save_history": False}, 4007),
         ("POST", _CHAT, _CHAT_BODY | {"stream": True}, 4000),
