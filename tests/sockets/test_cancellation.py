@@ -11,6 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from asyncclient import SessionPool
+from asyncclient.errors import TransportError
 from tests.sockets.conftest import PATIENCE, Peer, good, until
 from tests.wire import certificate, trusting
 
@@ -124,6 +125,33 @@ async def test_cancelling_at_any_step_leaks_nothing(
     assert reached >= 5
     await server.was_left()
     await until(lambda: asyncio.all_tasks() <= before)
+
+
+@pytest.mark.parametrize("warm", [False, True], ids=["new", "kept"])
+async def test_a_pool_may_be_closed_at_any_step_of_a_start(serve: Serve, *, warm: bool) -> None:
+    """A start whose pool is closed ends well or as our error, and its task is not cancelled."""
+    server = await serve(in_parts)
+    for steps in range(1, MOST_STEPS):
+        server.asked.clear()
+        pool = SessionPool(limit=1)
+        if warm:
+            await pool.exchange(server.get())
+        starting = asyncio.create_task(pool.exchange(server.start()))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        over = starting.done()
+        await pool.aclose()
+        await asyncio.wait([starting])
+        assert (starting.cancelled(), starting.cancelling()) == (False, 0)
+        error = starting.exception()
+        await server.was_left()
+        assert error is None or isinstance(error, TransportError)
+        assert error is None or error.sent or all(each.method == b"GET" for each in server.asked)
+        if over:
+            break
+    else:
+        pytest.fail(f"not over after {MOST_STEPS} steps")
+    assert steps >= 5
 
 
 async def test_cancelling_a_large_start_leaks_nothing(serve: Serve) -> None:
