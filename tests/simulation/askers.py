@@ -9,7 +9,6 @@ from asyncclient import Observation, Task, TaskRef, Vocabulary, polling_task
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from tests.simulation import faults
-from tests.simulation.faults import OWN_WORDS
 from tests.simulation.service import Line, Service, marker
 
 VOCABULARY = Vocabulary(
@@ -72,7 +71,7 @@ async def fetch(service: Service, job: int, tenant: int, through: str) -> Answer
     await service.carry(look)
     if not allowed:
         raise PermissionError("not this tenant's")
-    word: str | None = OWN_WORDS[look.state]
+    word: str | None = faults.WORDS["own_task"][look.state]
     hint: object = None
     if look.fault is not None:
         if look.fault.kind == "hint":

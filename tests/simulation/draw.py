@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from random import Random
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import msgspec
 
 from tests.simulation import faults
 from tests.simulation.service import is_provider
 from tests.simulation.world import (
+    ClockEvent,
     Event,
     EventKind,
     Fault,
@@ -23,46 +24,35 @@ from tests.simulation.world import (
     Job,
     JobKind,
     Pace,
+    SinkFault,
     Start,
     StartKind,
     Tenant,
+    Ticket,
     Token,
     Wait,
+    WaitEvent,
     Word,
+    WorkerEvent,
     World,
 )
 
 _T = TypeVar("_T")
 
 # What the product does not survive yet: kinds of faults, events and schedules, and more.
-NOT_YET: frozenset[str] = frozenset(
-    {
-        *("hang", "network", "library", "mute", "gateway", "code"),
-        *("busy", "stall", "learning", "learned", "uneven", "busy account", "hints of refusals"),
-    }
-)
+_NOT_YET = "hang network library gateway code busy stall learning learned uneven rate refusal_hints"
+NOT_YET = frozenset(_NOT_YET.split())
 
 _LATENCIES = (0.0, 0.05, 0.2, 0.2, 1.0, 2.0, 3.0, 4.5, 6.0, 11.0)
 _TIMEOUTS = (0.3, 2.0, 5.0, 9.0, 10.0, 14.0, 30.0, 30.0, 60.0, 150.0, 400.0)
-_JOB_KINDS: tuple[JobKind, ...] = (
-    "coze_run",
-    "coze_chat",
-    "copyai_run",
-    "polling_task",
-    "own_task",
-)
-_PACES: tuple[Pace, ...] = ("default", "quick", "fixed", "rare", "own", "learning", "learned")
+_JOB_KINDS: tuple[JobKind, ...] = get_args(JobKind)
+_PACES: tuple[Pace, ...] = ("default", *get_args(Pace))
+_SINK: tuple[SinkFault, ...] = get_args(SinkFault)
 _HOWS: tuple[How, ...] = ("alone", "watch", "poller", "poller", "as_done")
 _TOKENS: tuple[Token, ...] = ("right", "right", "right", "rotating", "wrong")
-_STARTED: tuple[StartKind, ...] = ("coze_run", "coze_chat", "copyai_run")
-_EVENTS: tuple[EventKind, ...] = (
-    "cancel",
-    "wake",
-    "stall",
-    "wall_clock",
-    "close_poller",
-    "close_pool",
-)
+_STARTED: tuple[StartKind, ...] = get_args(StartKind)
+_EVENTS: tuple[EventKind, ...] = (*get_args(WaitEvent), *get_args(ClockEvent))
+_WORKER_EVENTS: tuple[EventKind, ...] = get_args(WorkerEvent)
 # Looks at a job that may go wrong; those that follow go well.
 _FAULTY_LOOKS = 30
 _SECONDS = 60.0  # within which what is to happen begins
@@ -84,6 +74,7 @@ def world_of(seed: int) -> World:
         waits += of_job
         jobs.append(_job(draw, draw.choice(kinds), of_job, draw.choice(latencies), len(tenants)))
     busy = draw.random() < 0.2
+    tickets = _tickets(draw, jobs, len(tenants)) if draw.random() < 0.25 else ()
     world = World(
         order=seed,
         is_shuffled=draw.random() < 0.85,
@@ -95,9 +86,12 @@ def world_of(seed: int) -> World:
         tenants=tenants,
         jobs=tuple(jobs),
         waits=tuple(waits),
+        tickets=tickets,
+        workers=draw.randint(1, 3),
+        hold=draw.choice((5.0, 20.0, 60.0)),
         starts=tuple(_start(draw, len(tenants)) for _ in range(draw.choice((0, 0, 0, 1, 2)))),
         faults=_faults(draw, jobs),
-        events=_events(draw, waits),
+        events=_events(draw, waits, len(tickets)),
     )
     return _without(world, NOT_YET)
 
@@ -105,7 +99,7 @@ def world_of(seed: int) -> World:
 def _without(world: World, names: frozenset[str]) -> World:
     """Leave some kinds of trouble out of a world."""
     change = msgspec.structs.replace
-    if "busy account" in names:
+    if "rate" in names:
         world = change(world, rate=math.inf, concurrency=100)
     jobs = world.jobs
     if "uneven" in names:
@@ -116,7 +110,7 @@ def _without(world: World, names: frozenset[str]) -> World:
         jobs=jobs,
         waits=tuple(change(w, pace="quick") if w.pace in names else w for w in world.waits),
         faults=tuple(
-            change(fault, pick=fault.pick & ~1) if "hints of refusals" in names else fault
+            change(fault, pick=fault.pick & ~1) if "refusal_hints" in names else fault
             for fault in world.faults
             if fault.kind not in names
         ),
@@ -199,9 +193,25 @@ def _faults(draw: Random, jobs: list[Job]) -> tuple[Fault, ...]:
     return tuple(drawn)
 
 
-def _events(draw: Random, waits: list[Wait]) -> tuple[Event, ...]:
+def _tickets(draw: Random, jobs: list[Job], tenants: int) -> tuple[Ticket, ...]:
+    """Draw durable waits, for jobs that a reference can name."""
+    named = [number for number, job in enumerate(jobs) if is_provider(job)]
+    return tuple(
+        Ticket(
+            number,
+            number % tenants,
+            draw.uniform(0, 20),
+            draw.choice((2.0, 30.0, 60.0, 150.0, 400.0)),
+            tuple(_some(draw, _SINK, 3)) if draw.random() < 0.3 else (),
+        )
+        for number in (_some(draw, named, 4) if named else ())
+    )
+
+
+def _events(draw: Random, waits: list[Wait], tickets: int) -> tuple[Event, ...]:
     """Draw what happens, often just when something else is about to."""
-    on: list[EventKind] = [kind for kind in _EVENTS if draw.random() < 0.25]
+    kinds = (*_EVENTS, *_WORKER_EVENTS) if tickets else _EVENTS
+    on: list[EventKind] = [kind for kind in kinds if draw.random() < 0.25]
     events: list[Event] = []
     for _ in range(draw.choice((1, 2, 4, 8)) if on else 0):
         kind = draw.choice(on)
@@ -216,8 +226,10 @@ def _events(draw: Random, waits: list[Wait]) -> tuple[Event, ...]:
         seconds = draw.choice((0.05, 1.0, 4.0, 30.0))
         if kind == "close_pool":
             target = wait.pool
+        if kind == "call_off":
+            target = draw.randrange(tickets)
         if kind == "wall_clock":
-            seconds = draw.choice((-7200.0, -30.0, 30.0, 86_400.0))
+            seconds = draw.choice((-300.0, -30.0, 30.0, 86_400.0))
         events.append(Event(at, kind, target, seconds))
     return tuple(sorted(events, key=lambda event: event.at))
 

@@ -25,140 +25,64 @@ _T = TypeVar("_T")
 Verdict: TypeAlias = Literal["good", "word", "final", "missing", "unclear", "transient", "hang"]
 State: TypeAlias = Literal["running", "blocked", "succeeded", "failed", "cancelled"]
 
-# By kind, for a provider's answers and for those of a caller's own function.
-OF_PROVIDER: dict[str, Verdict] = {
+_VERDICTS: dict[str, Verdict] = {
     "beside": "good",
     "bytes": "good",
     "hint": "good",
     "word": "word",
+    "hang": "hang",
     "refused": "final",
     "missing": "missing",
     "code": "unclear",
     "gateway": "unclear",
-    "busy": "transient",
-    "page": "transient",
-    "queue": "transient",
-    "garbled": "transient",
-    "broken": "transient",
-    "unsent": "transient",
-    "hang": "hang",
 }
-OF_OWN: dict[str, Verdict] = {
-    "hint": "good",
-    "word": "word",
-    "refused": "final",
-    "broken": "transient",
-    "network": "transient",
-    "library": "transient",
-    "mute": "transient",
-    "cancelled": "transient",
-    "hang": "hang",
-}
+# The kinds for a start, for a provider's answers, and for those of a caller's own function.
 OF_START = ("broken", "page", "queue", "garbled", "busy", "refused", "unsent")
+OF_PROVIDER = (*OF_START, "beside", "bytes", "hint", "word", "missing", "code", "gateway", "hang")
+OF_OWN = ("broken", "network", "library", "mute", "cancelled", "word", "refused", "hang", "hint")
 
-WORDS: dict[JobKind, dict[State, str]] = {
-    "coze_run": {
-        "running": "Running",
-        "blocked": "<UNSET>",
-        "succeeded": "Success",
-        "failed": "Fail",
-        "cancelled": "Cancel",
-    },
-    "coze_chat": {
-        "running": "in_progress",
-        "blocked": "requires_action",
-        "succeeded": "completed",
-        "failed": "failed",
-        "cancelled": "canceled",
-    },
-    "copyai_run": {"running": "PROCESSING", "succeeded": "COMPLETE", "failed": "FAILED"},
+_STATES: tuple[State, ...] = ("running", "blocked", "succeeded", "failed", "cancelled")
+# The words of the states, in that order; Copy.ai knows no demand and no cancelled run.
+_WORDS: dict[JobKind, str] = {
+    "coze_run": "Running <UNSET> Success Fail Cancel",
+    "coze_chat": "in_progress requires_action completed failed canceled",
+    "copyai_run": "PROCESSING WAITING COMPLETE FAILED FAILED",
+    "polling_task": "running asks done broken stopped",
+    "own_task": "running asks done broken stopped",
 }
-OWN_WORDS: dict[State, str] = {
-    "running": "running",
-    "blocked": "asks",
-    "succeeded": "done",
-    "failed": "broken",
-    "cancelled": "stopped",
-}
+WORDS = {kind: dict(zip(_STATES, words.split(), strict=True)) for kind, words in _WORDS.items()}
 
 _DEEP: object = json.loads("[" * 60 + "]" * 60)
 # What may stand beside a status: every kind of JSON value, and texts that not every codec takes.
+_TEXTS = ("", "0", "cut \ud83d", "2026-11-29T00:00:00Z")
 _VALUES: tuple[object, ...] = (
-    None,
-    True,
-    0,
-    -1,
-    1.5,
-    10**400,
-    "",
-    "cut \ud83d",
-    "0",
-    "2026-11-29T00:00:00Z",
-    [],
-    [None],
-    {},
-    {"n": 1},
-    _DEEP,
+    *(None, True, 0, -1, 1.5, 10**400, *_TEXTS),
+    *([], [None], {}, {"n": 1}, _DEEP),
 )
-_BESIDE: dict[JobKind, tuple[str, ...]] = {
-    "coze_run": (
-        "create_time",
-        "update_time",
-        "usage",
-        "output",
-        "error_code",
-        "error_message",
-        "logid",
-        "node_execute_status",
-        "bot_id",
-        "cost",
-        "is_output_trimmed",
-        "interrupt_data",
-    ),
-    "coze_chat": (
-        "created_at",
-        "completed_at",
-        "last_error",
-        "usage",
-        "meta_data",
-        "bot_id",
-        "required_action",
-    ),
-    "copyai_run": ("output", "input", "metadata", "createdAt", "credits", "workflowId"),
+_RUN = "create_time update_time usage output error_code error_message logid node_execute_status"
+_BESIDE: dict[JobKind, str] = {
+    "coze_run": f"{_RUN} bot_id cost is_output_trimmed interrupt_data",
+    "coze_chat": "created_at completed_at last_error usage meta_data bot_id required_action",
+    "copyai_run": "output input metadata createdAt credits workflowId",
 }
 # Seconds, points in time in seconds and in milliseconds, dates, and nonsense.
 _HINTS = (
-    "0",
-    "1",
-    "2.5",
-    "7",
-    "30",
-    "3600",
-    "900000",
-    "1800000005",
-    "1800000030000",
-    "Wed, 15 Jan 2027 08:00:09 GMT",
-    "-5",
-    "nan",
-    "inf",
-    "soon",
-    "",
-    "9" * 400,
+    *("0", "1", "2.5", "7", "30", "3600", "900000", "1800000005", "1800000030000"),
+    *("Wed, 15 Jan 2027 08:00:09 GMT", "-5", "nan", "inf", "soon", "", "9" * 400),
 )
-_PAGES = (400, 401, 403, 404, 405, 409, 413, 422, 423, 451)
-_BUSY_PAGES = (408, 425, 500, 502, 503, 504, 520, 599)
+_GATEWAY = (400, 401, 403, 404, 405, 409, 413, 422, 423, 451)
+_DOWN = (408, 425, 500, 502, 503, 504, 520, 599)
+_PAGES = {"gateway": _GATEWAY, "page": _DOWN, "queue": (429,)}
 _GARBLED = (
-    b"",
-    b"{",
-    b"<html>hello</html>",
-    b"[]",
-    b"null",
-    b'"text"',
-    b"\xff\xfe\x00",
-    b'{"code":0,"data":',
-    b"7",
+    *(b"", b"{", b"<html>hello</html>", b"[]", b"null", b'"text"', b"7"),
+    *(b"\xff\xfe\x00", b'{"code":0,"data":'),
 )
-_STRANGE_WORDS = ("Paused", "queued-again", "", "\ufffd", "x" * 5_000)
+_STRANGE_WORDS = (None, "Paused", "queued-again", "", "\ufffd", "x" * 5_000)
+
+
+def verdict_of(kind: str) -> Verdict:
+    """Return what a wait may make of a look with a fault of a kind."""
+    return _VERDICTS.get(kind, "transient")
 
 
 def hint(pick: int) -> str:
@@ -186,10 +110,11 @@ def answer(
 ) -> Response:
     """Return a provider's answer to a look, or raise what the pool would."""
     said = body(kind, ids, state, marker)
-    if fault in {None, "late"}:
+    if fault is None:
         return reply(json.dumps(said))
     if fault == "beside":
-        _at_status(said)[_one(_BESIDE[kind], pick)] = _one(_VALUES, pick // 16)
+        names = _BESIDE[kind].split()
+        _at_status(said)[names[pick % len(names)]] = _one(_VALUES, pick // 16)
         return reply(json.dumps(said))
     if fault == "bytes":
         raw = json.dumps(said).encode()
@@ -200,17 +125,14 @@ def answer(
         place = _at_status(said)
         name = "execute_status" if kind == "coze_run" else "status"
         place[name] = _one(_STRANGE_WORDS, pick)
-        if pick % 7 == 0:
-            place[name] = None
         return reply(json.dumps(said))
-    return refusal(kind, fault or "", pick, token)
+    return refusal(kind, fault, pick, token)
 
 
 def refusal(kind: JobKind, fault: str, pick: int, token: str) -> Response:
     """Return an answer that shows no job, or raise what the pool would."""
-    if fault in {"gateway", "page", "queue"}:
-        pages = {"gateway": _PAGES, "page": _BUSY_PAGES, "queue": (429,)}
-        status = _one(pages[fault], pick)
+    if fault in _PAGES:
+        status = _one(_PAGES[fault], pick)
         page = f"<html><title>{status}</title>{token if pick % 3 == 0 else ''}</html>"
         return reply(page, status=status, headers=_retry_after(pick))
     if fault == "garbled":
@@ -300,25 +222,27 @@ class _Answered:
         self.headers = {"retry-after": hint(pick)} if pick % 2 else {}
 
 
+# The classes of other HTTP libraries' errors, each with those above it.
+_LIBRARY = (
+    "httpx ConnectError NetworkError TransportError RequestError HTTPError",
+    "httpx ReadTimeout TimeoutException TransportError RequestError HTTPError",
+    "httpx RemoteProtocolError ProtocolError TransportError RequestError HTTPError",
+    "aiohttp ClientConnectorError ClientOSError ClientConnectionError ClientError",
+    "requests ConnectTimeout ConnectionError RequestException",
+    "requests ChunkedEncodingError RequestException",
+    "httpx HTTPStatusError HTTPError",
+)
+
+
 def _library_error(pick: int) -> Exception:
     """Make an error of the shape that httpx, aiohttp and requests give theirs."""
-    name, base = _one(
-        (
-            ("ConnectError", "TransportError"),
-            ("ReadTimeout", "TransportError"),
-            ("ClientConnectionError", "ClientError"),
-            ("ChunkedEncodingError", "RequestException"),
-            ("HTTPStatusError", "HTTPError"),
-        ),
-        pick,
-    )
-    module = {"ClientError": "aiohttp", "RequestException": "requests.exceptions"}.get(
-        base, "httpx"
-    )
-    parent = type(base, (Exception,), {"__module__": module})
-    error: Exception = type(name, (parent,), {"__module__": module})("as another library says it")
-    if name == "HTTPStatusError":
-        vars(error)["response"] = _Answered(_one((429, 500, 502, 503), pick // 5), pick)
+    module, *names = _one(_LIBRARY, pick).split()
+    kind: type[Exception] = Exception
+    for name in reversed(names):
+        kind = cast("type[Exception]", type(name, (kind,), {"__module__": module}))
+    error = kind("as another library says it")
+    if names[0] == "HTTPStatusError":
+        vars(error)["response"] = _Answered(_one((429, 500, 502, 503), pick // 7), pick)
     return error
 
 

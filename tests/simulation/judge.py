@@ -2,7 +2,7 @@
 
 Of each wait: it ends once, at most 5 s after its deadline, and in the state that its job was in.
 A timeout needs an excuse (`_excused`): a correct waiter sends a last look on the deadline, and
-gives it 5 s. An error needs a reason (`_reasons`): one poll's trouble ends no wait.
+gives it 5 s. An error needs a reason (`reasons.py`): one poll's trouble ends no wait.
 """
 
 from __future__ import annotations
@@ -10,36 +10,28 @@ from __future__ import annotations
 import asyncio
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
-from itertools import takewhile
+from itertools import pairwise
 
 from asyncclient.errors import (
-    TaskBlocked,
     TaskCancelled,
-    TaskExpired,
     TaskFailed,
-    UnknownStatus,
     WaitTimeout,
 )
+from tests.simulation.judge_tickets import judge_tickets
 from tests.simulation.play import play
 from tests.simulation.played import Breach, End, Played
-from tests.simulation.service import Look, is_provider
+from tests.simulation.reasons import ANSWERS, TICK, is_reason, shown, shows_end_at
+from tests.simulation.service import Look
 from tests.simulation.world import Job, World
 
 # Seconds after its deadline in which a wait ends.
 GRACE = 5.0
-# Seconds that a remote cancel may take on the way out.
-_CANCEL_SECONDS = 5.0
-_TICK = 0.02
-_ANSWERS = ("good", "word")
+# Seconds between a look that outlasted the deadline and the last one.
+_REST = 0.05
+# Seconds that the first look may take in any case.
+_FIRST_LOOK = 0.25
 # Seconds for which an account may be asked to pause.
 _PAUSE = 61.0
-# Seconds and looks of a row of failures that a wait tolerates.
-_OUTAGE_SECONDS = 120.0
-_OUTAGE_LOOKS = 10
-_UNCLEAR_LOOKS = 3
-_WORDLESS_LOOKS = 5
-_MISSING_SECONDS = 10.0
 # Seconds after a signal in which a look is sent.
 _WAKE_SECONDS = 0.11
 # Seconds before the first look at most, and those at the end of a wait that no silence reaches.
@@ -62,10 +54,13 @@ def judged(played: Played) -> list[Breach]:
     for number, times in played.service.performed.items():
         if times > 1:
             played.breach("start twice", f"start {number} was performed {times} times")
-    for look in played.service.doubled:
-        played.breach("at once", f"two looks at job {look.job} through {look.through} at once")
+    for task, looks in played.service.looks.items():
+        # One that is given up in the same instant is under way no longer.
+        if any(before.over > after.sent for before, after in pairwise(looks)):
+            played.breach("at once", f"two looks at once at the task {task}")
     _judge_rate(played)
     _judge_wakes(played)
+    judge_tickets(played)
     return played.breaches
 
 
@@ -80,7 +75,7 @@ def _judge(played: Played, end: End) -> None:
     looks = _looks_of(played, end)
     job = played.world.jobs[wait.job]
     latest = _latest(played, end)
-    if end.at > latest + _TICK:
+    if end.at > latest + TICK:
         played.breach("late", f"{name} ended at {end.at:.3f}, and {latest:.3f} is the latest")
     if isinstance(error, WaitTimeout):
         _judge_timeout(played, end, name, looks)
@@ -90,7 +85,7 @@ def _judge(played: Played, end: End) -> None:
         _judge_state(played, end, name, job, looks)
     elif not _has_reason(played, end, _looks_of(played, end, since=0.0)):
         row = [f"{look.sent:.2f} {look.verdict}" for look in looks[-4:]]
-        played.breach("no reason", f"{name} ended with {_shown(error)} after {row}")
+        played.breach("no reason", f"{name} ended with {shown(error)} after {row}")
     if looks and not _joined(played, end):
         _judge_first_look(played, end, name, looks)
 
@@ -98,13 +93,8 @@ def _judge(played: Played, end: End) -> None:
 def _looks_of(played: Played, end: End, *, since: float | None = None) -> list[Look]:
     """Return the looks that a wait could see: its own, and those through the same Poller."""
     began = end.began if since is None else since
-    return [
-        look
-        for look in played.service.looks
-        if (look.through, look.tenant, look.job) == (end.through, end.wait.tenant, end.wait.job)
-        and look.over >= began
-        and look.sent <= end.at
-    ]
+    of_task = played.service.looks.get(end.key, [])
+    return [look for look in of_task if look.over >= began and look.sent <= end.at]
 
 
 def _latest(played: Played, end: End) -> float:
@@ -115,7 +105,7 @@ def _latest(played: Played, end: End) -> float:
     latest += GRACE
     for began, ended in played.clock.stalls:
         if began <= latest and ended > deadline:
-            latest = max(latest, ended + GRACE)
+            latest = max(latest, ended + GRACE + _REST)
     return latest
 
 
@@ -128,22 +118,13 @@ def _judge_timeout(played: Played, end: End, name: str, looks: list[Look]) -> No
         played.breach(
             "early", f"{name} timed out at {end.at:.3f}, before its deadline {deadline:.3f}"
         )
-    ended = _shows(played, end)
-    if ended <= deadline - _TICK and not _excused(played, end, looks, deadline):
+    ended = shows_end_at(played, end.wait.job, end.wait.tenant)
+    if ended <= deadline - TICK and not _excused(played, end, looks, deadline):
         row = [f"{look.sent:.2f} {look.verdict} {look.over:.2f}" for look in looks[-4:]]
         played.breach(
             "false timeout",
             f"{name} timed out at {end.at:.3f}, and its job ended at {ended:.3f}; looks: {row}",
         )
-
-
-def _shows(played: Played, end: End) -> float:
-    """Return from when on a look at the job of a wait shows an end."""
-    job = played.world.jobs[end.wait.job]
-    tenant = played.world.tenants[end.wait.tenant]
-    if tenant.token == "wrong" or end.wait.tenant not in job.readers:
-        return math.inf
-    return played.service.ends_at(end.wait.job)
 
 
 def _excused(played: Played, end: End, looks: list[Look], deadline: float) -> bool:
@@ -159,33 +140,31 @@ def _excused(played: Played, end: End, looks: list[Look], deadline: float) -> bo
     last = looks[-1]
     if _stalled(played, last.sent, end.at):
         return True
-    had_answer = any(
-        look.verdict in _ANSWERS and look.over <= end.at and not look.is_cut for look in looks
-    )
-    if last.over >= end.at - _TICK and (last.is_cut or last.over > end.at):
-        # It was still unanswered.
-        return end.at >= deadline + (GRACE if had_answer else 0.0) - _TICK
-    return last.verdict != "good" and last.sent >= deadline - _TICK
+    had_answer = any(look.verdict in ANSWERS and look.over < end.at - TICK for look in looks)
+    if not had_answer:
+        return end.at >= min(looks[0].sent + _FIRST_LOOK, looks[0].over) - TICK
+    unanswered = last.over >= end.at - TICK and end.at >= deadline + GRACE - TICK
+    return unanswered or (last.verdict != "good" and last.sent >= deadline - TICK)
 
 
 def _stalled(played: Played, since: float, until: float) -> bool:
     return any(began <= until and ended >= since for began, ended in played.clock.stalls)
 
 
-def _was_held_up(played: Played, end: End, deadline: float) -> bool:
-    """Return whether the budget of its account may have held up the last look."""
+def _was_held_up(played: Played, end: End, at: float) -> bool:
+    """Return whether the budget of its account may have held up a look."""
     if end.through != "poller":
         return False
     if played.world.rate < math.inf:
         return True
-    others = [look for look in played.service.looks if look.through == end.through]
+    others = played.service.looks_through("poller")
     paused = any(
         look.fault is not None
         and look.fault.kind in {"busy", "queue", "library"}
-        and end.at - _PAUSE <= look.over <= end.at
+        and at - _PAUSE <= look.over <= end.at
         for look in others
     )
-    at_work = sum(look.sent <= deadline < look.over for look in others)
+    at_work = sum(look.sent <= at < look.over for look in others)
     return paused or at_work >= played.world.concurrency
 
 
@@ -197,13 +176,13 @@ def _judge_state(played: Played, end: End, name: str, job: Job, looks: list[Look
     state = "succeeded" if end.error is None else "failed"
     if isinstance(end.error, TaskCancelled):
         state = "cancelled"
-    shown = [look for look in looks if look.verdict == "good" and look.over <= end.at + _TICK]
+    seen = [look for look in looks if look.verdict == "good" and look.over <= end.at + TICK]
     if end.wait.how == "watch" and end.error is None:
         # Its last snapshot shows any end.
-        state = shown[-1].state if shown else "none"
+        state = seen[-1].state if seen else "none"
         if state in {"running", "blocked"}:
             played.breach("state", f"{name} ended at a snapshot of a job that goes on")
-    if not any(look.state == state for look in shown):
+    if not any(look.state == state for look in seen):
         played.breach("state", f"{name} ended as {state}, and no look showed that ({job.word})")
 
 
@@ -217,44 +196,14 @@ def _was_asked_for(played: Played, end: End) -> bool:
 
 def _has_reason(played: Played, end: End, looks: list[Look]) -> bool:
     """Return whether what the looks were answered may end a wait with an error."""
+    began = min(other.began for other in played.ends if other.through == end.through)
     looks = [look for look in looks if look.over <= end.at]
-    # Another waiter's look may have come and gone in the same instant.
-    while looks and looks[-1].over >= end.at - 1e-6:
-        if _is_reason(played, end, looks):
+    while looks:
+        if is_reason(end.error, looks, at=end.at, began=began, picky=end.wait.picky):
             return True
-        looks.pop()
-    return bool(looks) and _is_reason(played, end, looks)
-
-
-def _is_reason(played: Played, end: End, looks: list[Look]) -> bool:
-    """Return whether the last of some looks may end a wait with its error."""
-    error, last = end.error, looks[-1]
-    row = list(takewhile(lambda look: look.verdict not in _ANSWERS, reversed(looks)))
-    if isinstance(error, TaskBlocked):
-        return last.state == "blocked" and last.verdict == "good"
-    if isinstance(error, UnknownStatus):
-        strange = list(takewhile(lambda look: look.verdict == "word", reversed(looks)))
-        return bool(strange) and (end.wait.picky or len(strange) > _WORDLESS_LOOKS)
-    if not isinstance(error, Exception):
-        return False
-    unclear = sum(look.verdict in {"unclear", "missing"} for look in row)
-    if last.verdict == "final":
-        return not isinstance(error, TaskExpired)
-    if last.verdict == "missing":
-        was_there = any(look.verdict in _ANSWERS for look in looks)
-        since = min(other.began for other in played.ends if other.through == end.through)
-        return was_there or end.at - since >= _MISSING_SECONDS - _TICK
-    if unclear >= _UNCLEAR_LOOKS:
-        return True
-    lasted = end.at - row[-1].sent if row else 0.0
-    return len(row) > _OUTAGE_LOOKS and lasted >= _OUTAGE_SECONDS - _TICK
-
-
-def _shown(error: BaseException | None) -> str:
-    try:
-        return f"{type(error).__name__}: {error}"[:200]
-    except Exception:  # noqa: BLE001  (some errors of these worlds cannot be shown)
-        return type(error).__name__
+        if looks.pop().over < end.at - 1e-6:
+            return False  # else another waiter's look came and went in the same instant
+    return False
 
 
 # --- looks ---
@@ -263,10 +212,7 @@ def _shown(error: BaseException | None) -> str:
 def _joined(played: Played, end: End) -> bool:
     """Return whether a wait came to a task that was looked at already."""
     return any(
-        other is not end
-        and (other.through, other.wait.tenant, other.wait.job)
-        == (end.through, end.wait.tenant, end.wait.job)
-        and other.began <= end.began <= other.at
+        other is not end and other.key == end.key and other.began <= end.began <= other.at
         for other in played.ends
     )
 
@@ -280,7 +226,7 @@ def _judge_first_look(played: Played, end: End, name: str, looks: list[Look]) ->
         allowed += len(together) * _SPACE + (len(together) > _CROWD) * wait.timeout / 2
     late = looks[0].sent - end.began - allowed
     excused = _stalled(played, end.began, looks[0].sent) or _was_held_up(played, end, looks[0].sent)
-    if late > _TICK and not excused:
+    if late > TICK and not excused:
         played.breach("silence", f"{name} is first looked at {late:.3f} s too late")
 
 
@@ -290,10 +236,11 @@ def _judge_rate(played: Played) -> None:
     if rate == math.inf:
         return
     sent: dict[tuple[int, str], list[float]] = {}
-    for look in played.service.looks:
-        kind = played.world.jobs[look.job].kind
-        if look.through == "poller" and not _is_repeat(played, look):
-            sent.setdefault((look.tenant, kind), []).append(look.sent)
+    for look in played.service.looks_through("poller"):
+        _, tenant, job = look.task
+        # A token that is refused is renewed, and the request repeated at once.
+        if played.world.tenants[tenant].token != "rotating":
+            sent.setdefault((tenant, played.world.jobs[job].kind), []).append(look.sent)
     for account, times in sent.items():
         most = max(bisect_left(times, at + 5 - 1e-6) - number for number, at in enumerate(times))
         if most > rate * 5.02 + 1:
@@ -302,34 +249,18 @@ def _judge_rate(played: Played) -> None:
             )
 
 
-def _is_repeat(played: Played, look: Look) -> bool:
-    """Return whether a request is the second of one look, after a token was refused."""
-    rotating = played.world.tenants[look.tenant].token == "rotating"
-    return rotating and is_provider(played.world.jobs[look.job])
-
-
 def _judge_wakes(played: Played) -> None:
     """Check that a signal brings a look at once."""
-    for number, at in played.wakes:
-        end = played.ends[number]
-        looks: Sequence[Look] = [
-            look
-            for look in played.service.looks
-            if (look.through, look.tenant, look.job) == ("poller", end.wait.tenant, end.wait.job)
-        ]
-        under_way = [look.over for look in looks if look.sent <= at <= look.over]
-        since = max([at, *under_way])
-        ends = [
-            other.at
-            for other in played.ends
-            if (other.through, other.wait.tenant, other.wait.job)
-            == ("poller", end.wait.tenant, end.wait.job)
-            and other.began <= at
-        ]
-        waited = max(ends, default=0.0)
-        if waited <= since + _WAKE_SECONDS or _was_held_up(played, end, since):
-            continue
-        if _stalled(played, at, since + _WAKE_SECONDS) or played.closed_at <= since + 1:
-            continue
-        if not any(at - _TICK <= look.sent <= since + _WAKE_SECONDS for look in looks):
+    for number, at in () if played.service.closed_pools else played.wakes:
+        wait = played.ends[number].wait
+        key = ("poller", wait.tenant, wait.job)
+        looks = played.service.looks.get(key, [])
+        since = max([at, *(look.over for look in looks if look.sent <= at <= look.over)])
+        soon = since + _WAKE_SECONDS
+        same = [end for end in played.ends if end.key == key and end.began <= at]
+        end = same[0]
+        waited = max(other.at for other in same)
+        excused = waited <= soon or played.closed_at <= soon or _stalled(played, at, soon)
+        woken = any(at - TICK <= look.sent <= soon for look in looks)
+        if not (woken or excused or _was_held_up(played, end, since)):
             played.breach("wake", f"a signal at {at:.3f} for wait {number} brought no look")

@@ -144,6 +144,9 @@ class ShuffledLoop(asyncio.BaseEventLoop):
     def _timer_handle_cancelled(self, _timer: asyncio.TimerHandle) -> None:
         """Take note that a timer was cancelled, as `asyncio.TimerHandle` asks every loop to."""
 
+    def _write_to_self(self) -> None:
+        """Wake the selector, which this loop does not have."""
+
     def next_due(self) -> float:
         """Return when something is to be called next; `inf` for never."""
         if self.is_dead:
@@ -159,9 +162,10 @@ class ShuffledLoop(asyncio.BaseEventLoop):
         latest = self.time() + within
         return sum(entry[0] > latest and not entry[3].cancelled() for entry in self._timers)
 
-    def turn(self) -> None:
-        """Call what is ready, but not what that makes ready."""
-        self.stop()
+    def turn(self, *, alone: bool) -> None:
+        """Call what is ready; `alone`, also what that makes ready, and so on."""
+        if not alone:
+            self.stop()
         self.run_forever()
 
     def _run_once(self) -> None:
@@ -169,12 +173,14 @@ class ShuffledLoop(asyncio.BaseEventLoop):
         for call in self._taken():
             if self.calls >= self.dies_at:
                 self.is_dead = True
-                return
+                break
             self.calls += 1
             self._caller = self.calls
             if not call.cancelled():
                 call.run()
         self._caller = 0
+        if self.is_dead or not self._soon:
+            self.stop()
 
     def _taken(self) -> list[_Ready]:
         """Take what is ready, in the order in which it is to be called."""

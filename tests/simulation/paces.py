@@ -25,13 +25,7 @@ class _Own:
 def _known_to_be_long() -> bytes:
     """Return what was learned of tasks that take some four minutes."""
     learned = LearnedSchedule()
-    for kind in (
-        "own",
-        "mine",
-        "coze.chat",
-        "coze.workflow_run:7350",
-        "copyai.workflow_run:WCFG-1",
-    ):
+    for kind in ("own", "coze.workflow_run:7350"):
         for number in range(12):
             learned.observe(200.0 + 7 * number, kind=kind)
     return learned.to_bytes()

@@ -6,6 +6,9 @@ import asyncio
 import math
 import re
 from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import chain
+from typing import TypeAlias
 
 import msgspec
 
@@ -22,29 +25,28 @@ _ORDER = re.compile(rb"start-(\d+)")
 MARKER = re.compile(r"seen-by-(\d+)-of-job-(\d+)")
 
 
+# What makes the looks (the Poller, one wait, a worker), the tenant who asks, and the job.
+TaskKey: TypeAlias = tuple[str, int, int]
+
+
 @dataclass(eq=False, slots=True)
 class Look:
-    """One request for a job's state, as the service saw it.
+    """One request for a job's state, as the service saw it."""
 
-    Attributes:
-        through: what made it: a Poller, or one wait.
-        verdict: what a wait may make of its answer.
-        state: the job's when the request arrived.
-        over: when the answer came, or the asker gave up; `inf` before that.
-        is_cut: whether the asker gave up.
-    """
-
-    job: int
-    tenant: int
-    through: str
+    task: TaskKey
     sent: float
     latency: float
     arrives: float
-    state: State
-    verdict: Verdict = "good"
+    state: State  # the job's when the request arrives
+    verdict: Verdict = "good"  # what a wait may make of its answer
     fault: Fault | None = None
-    over: float = math.inf
-    is_cut: bool = False
+    over: float = math.inf  # when the answer came, or the asker gave up
+    is_cut: bool = False  # whether the asker gave up
+
+    @property
+    def job(self) -> int:
+        """The number of the job."""
+        return self.task[2]
 
 
 @dataclass
@@ -53,20 +55,15 @@ class Service:
 
     world: World
     clock: Clock
-    looks: list[Look] = field(default_factory=list[Look])
+    looks: dict[TaskKey, list[Look]] = field(default_factory=dict[TaskKey, list[Look]])
     performed: dict[int, int] = field(default_factory=dict[int, int])  # starts, by their number
     tokens: list[str] = field(default_factory=list[str])  # all there ever were
     closed_pools: set[int] = field(default_factory=set[int])
     answered: dict[int, float] = field(default_factory=dict[int, float])  # demands, by job
     cancelled: dict[int, float] = field(default_factory=dict[int, float])  # remote jobs
-    requests: int = 0  # under way
-    doubled: list[Look] = field(
-        default_factory=list[Look]
-    )  # sent while the one before was under way
 
     def __post_init__(self) -> None:
         self._number: dict[int, int] = {}
-        self._flights: dict[tuple[str, int, int], int] = {}
         self._faults = {(fault.job, fault.look): fault for fault in self.world.faults}
         self.tokens = [
             self.token(number, at)
@@ -79,7 +76,8 @@ class Service:
     def token(self, tenant: int, now: float) -> str:
         """Return the credential that a tenant has at an instant."""
         rotations = sum(at <= now for at in self.world.tenants[tenant].rotations)
-        return f"pat_{tenant:02}_{rotations:02}_{_SECRETS[(tenant * 7 + rotations) % 10]}"
+        secret = sha256(f"{tenant}/{rotations}".encode()).hexdigest()[:20]
+        return f"pat_{tenant:02}_{rotations:02}_{secret}"
 
     def tenant_of(self, token: str, now: float) -> int | None:
         """Return whose credential it is; None for one that is not valid now."""
@@ -96,21 +94,17 @@ class Service:
         job = self.world.jobs[number]
         if self.cancelled.get(number, math.inf) <= now:
             return "cancelled"
-        if job.blocked <= now and job.blocked < job.ends:
-            answered = self.answered.get(number, math.inf)
-            if now < answered:
-                return "blocked"
+        if job.blocked <= now < self.answered.get(number, math.inf) and job.blocked < job.ends:
+            return "blocked"
         return job.word if now >= self.ends_at(number) else "running"
 
     def ends_at(self, number: int) -> float:
         """Return when a job ends."""
         job = self.world.jobs[number]
-        if job.blocked < job.ends:
-            rest = job.ends - job.blocked
-            return min(
-                self.answered.get(number, math.inf) + rest, self.cancelled.get(number, math.inf)
-            )
-        return min(job.ends, self.cancelled.get(number, math.inf))
+        ends = job.ends
+        if job.blocked < ends:
+            ends += self.answered.get(number, math.inf) - job.blocked
+        return min(ends, self.cancelled.get(number, math.inf))
 
     # --- looks ---
 
@@ -123,18 +117,17 @@ class Service:
         latency = job.latencies[count % len(job.latencies)]
         arrives = now + latency * job.arrival
         state = self.state_of(number, arrives)
-        look = Look(number, tenant, through, now, latency, arrives, state)
+        look = Look((through, tenant, number), now, latency, arrives, state)
         look.fault = self._faults.get((number, count))
         if look.fault is not None:
-            kinds = faults.OF_PROVIDER if is_provider(job) else faults.OF_OWN
-            look.verdict = kinds[look.fault.kind]
-        self.looks.append(look)
-        self.requests += 1
-        flight = (through, tenant, number)
-        self._flights[flight] = self._flights.get(flight, 0) + 1
-        if self._flights[flight] > 1:
-            self.doubled.append(look)
+            look.verdict = faults.verdict_of(look.fault.kind)
+        self.looks.setdefault(look.task, []).append(look)
         return look
+
+    def looks_through(self, through: str) -> list[Look]:
+        """Return the looks that something made whose name begins so, in their order."""
+        some = [looks for task, looks in self.looks.items() if task[0].startswith(through)]
+        return sorted(chain.from_iterable(some), key=lambda look: look.sent)
 
     async def carry(self, look: Look) -> None:
         """Let the time pass that the answer takes."""
@@ -147,8 +140,6 @@ class Service:
             raise
         finally:
             look.over = self.clock.now
-            self.requests -= 1
-            self._flights[look.through, look.tenant, look.job] -= 1
 
     # --- starts ---
 
@@ -174,13 +165,7 @@ def marker(tenant: int, job: int) -> str:
 
 
 class Line:
-    """A transport: the pool of one wait's client.
-
-    Args:
-        service: the remote side.
-        through: what asks through it.
-        pool: the number of the pool.
-    """
+    """A transport: the pool, by its number, of one client."""
 
     def __init__(self, service: Service, through: str, pool: int) -> None:
         self._service = service
@@ -245,17 +230,3 @@ class Line:
         if start.kind == "copyai_run":
             return reply({"status": "success", "data": {"id": f"started-{number}"}})
         return reply({"code": 0, "data": {"id": f"started-{number}", "conversation_id": "c"}})
-
-
-_SECRETS = (
-    "Vq8Zr1Xo5Tn3Lk7B",
-    "Jm4Yc9Wd2Hs6Fp0G",
-    "Rb5Ue8Ki1Qx7Na3C",
-    "Zt2Lo6Vg9Mw4Ej8D",
-    "Xh7Sy3Pf0Bu5Rc1K",
-    "Nd9Ta4Gi8Ov2Ql6W",
-    "Cw1Mk7Ze5Jx3Ub9H",
-    "Fs6Ry0Dn4Pv8Lg2T",
-    "Kq3Eb9Ha7Wc1Xo5I",
-    "Ug8Jt2Sm6Zd4Yf0N",
-)

@@ -1,0 +1,215 @@
+"""The process of a world that waits: for one task alone, and for many through a Poller."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Literal, TypeAlias, cast
+
+from asyncclient import Done, Poller, Snapshot, wait_until_done, watch
+from tests.simulation.askers import Askers
+from tests.simulation.loop import ShuffledLoop
+from tests.simulation.paces import schedule_of
+from tests.simulation.played import End, Played, markers, texts
+
+# Seconds for which a Poller's own timers may outlast it, until it ends them when it is closed.
+_TIMERS_OUTLAST = 5.1
+
+Happening: TypeAlias = tuple[float, Callable[[], object]]  # when, and what
+
+
+class Waits:
+    """Begins the waits of a world, and notes how each ends."""
+
+    def __init__(self, played: Played, loop: ShuffledLoop) -> None:
+        self._played = played
+        self._service = played.service
+        self._rng = Random(played.world.order + 1)
+        self._askers = Askers(played.service)
+        self.loop = loop
+        self.background: list[asyncio.Task[None]] = []
+        world = played.world
+        self.poller = Poller(
+            rate=None if world.rate == math.inf else world.rate,
+            concurrency=world.concurrency,
+            schedule=schedule_of(world.pace),
+            rng=self._rng,
+        )
+
+    def beginnings(self) -> list[Happening]:
+        """Return when each wait begins, and what begins it."""
+        happenings: list[Happening] = []
+        groups: dict[tuple[float, float], list[End]] = {}
+        for number, wait in enumerate(self._played.world.waits):
+            shared = wait.how in {"poller", "as_done"}
+            end = End(wait, number, "poller" if shared else f"wait {number}")
+            self._played.ends.append(end)
+            if wait.how == "as_done":
+                groups.setdefault((wait.begins, wait.timeout), []).append(end)
+            else:
+                happenings.append((wait.begins, self._beginner([end], self._wait)))
+        for (begins, _), ends in groups.items():
+            happenings.append((begins, self._beginner(ends, self._wait_for_all)))
+        return happenings
+
+    async def finish(self) -> None:
+        """Wait for all to end, close the Poller, and look for what is left."""
+        while any(not task.done() for task in self.background):
+            await asyncio.wait(self.background)
+        self._look_at_poller()
+        await self.poller.aclose()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        self._check_nothing_is_left()
+
+    def cancel(self, number: int) -> None:
+        """Cancel a wait, and with it all of its `as_done`."""
+        task = self._played.ends[number].task
+        if task is None or task.done():
+            return
+        for end in self._played.ends:
+            if end.task is task:
+                end.cancels.append(self.loop.time())
+        task.cancel()
+
+    def wake(self, number: int) -> None:
+        """Send a signal for the job of a wait."""
+        wait = self._played.ends[number].wait
+        if self.poller.wake(self._askers.task(wait.job, wait.tenant, "poller", -1).key):
+            self._played.wakes.append((number, self.loop.time()))
+
+    def close_poller(self) -> None:
+        """Close the Poller while it is at work."""
+        self._played.closed_at = min(self.loop.time(), self._played.closed_at)
+        self.background.append(self.loop.create_task(self.poller.aclose()))
+
+    def _beginner(
+        self, ends: list[End], run: Callable[[list[End]], Awaitable[None]]
+    ) -> Callable[[], object]:
+        async def begin() -> None:
+            for end in ends:
+                end.began = self.loop.time()
+            try:
+                await run(ends)
+            except asyncio.CancelledError as error:
+                for end in ends:
+                    if end.at == math.inf:
+                        self._note(end, None, error)
+                if not ends[0].cancels:
+                    return
+                raise
+            except Exception as error:  # noqa: BLE001  (the judge looks at it)
+                for end in ends:
+                    if end.at == math.inf:
+                        self._note(end, None, error)
+
+        def happens() -> None:
+            task = self.loop.create_task(begin())
+            self.background.append(task)
+            for end in ends:
+                end.task = task
+
+        return happens
+
+    # --- waits ---
+
+    async def _wait(self, ends: list[End]) -> None:
+        end = ends[0]
+        wait = end.wait
+        task = self._askers.task(wait.job, wait.tenant, end.through, wait.pool)
+        if wait.how == "poller":
+            result = await self.poller.wait(task, timeout=wait.timeout, weight=wait.weight)
+            self._note(end, result, None)
+            return
+
+        def answer(snapshot: Snapshot[object]) -> None:
+            self.read(snapshot, "a snapshot")
+            self._service.answered.setdefault(wait.job, self.loop.time())
+
+        on_blocked = answer if wait.answers else None
+        unknown: Literal["raise", "wait"] = "raise" if wait.picky else "wait"
+        on_cancel: Literal["cancel", "leave"] = "cancel" if wait.cancels else "leave"
+        if wait.how == "alone":
+            result = await wait_until_done(
+                task,
+                timeout=wait.timeout,
+                schedule=schedule_of(wait.pace),
+                on_change=lambda snapshot: self.read(snapshot, "a snapshot"),
+                on_blocked=on_blocked,
+                unknown=unknown,
+                on_cancel=on_cancel,
+                rng=self._rng,
+            )
+            self._note(end, result, None)
+            return
+        last: Snapshot[object] | None = None
+        async for snapshot in watch(
+            task,
+            timeout=wait.timeout,
+            schedule=schedule_of(wait.pace),
+            on_blocked=on_blocked,
+            unknown=unknown,
+            on_cancel=on_cancel,
+            rng=self._rng,
+        ):
+            self.read(snapshot, "a snapshot")
+            last = snapshot
+        self._note(end, last, None)
+
+    async def _wait_for_all(self, ends: list[End]) -> None:
+        """Wait for several in one `as_done`."""
+        waits = [end.wait for end in ends]
+        tasks = [self._askers.task(w.job, w.tenant, "poller", w.pool) for w in waits]
+        by_task = {id(task): end for task, end in zip(tasks, ends, strict=True)}
+        async with self.poller.as_done(tasks, timeout=waits[0].timeout) as dones:
+            async for done in dones:
+                self._note(by_task[id(done.task)], done, done.error)
+
+    def _note(self, end: End, result: object, error: BaseException | None) -> None:
+        end.times += 1
+        end.at = self.loop.time()
+        end.result = cast("Done[object]", result).result if isinstance(result, Done) else result
+        end.error = error
+        if error is not None:
+            self.read(error, "an error")
+        self.read(end.result, "a result")
+        for tenant, job in markers(end.result):
+            if (tenant, job) != (end.wait.tenant, end.wait.job):
+                self._played.breach(
+                    "stranger",
+                    f"wait {end.number} of tenant {end.wait.tenant} for job {end.wait.job} got "
+                    f"what tenant {tenant} sees of job {job}",
+                )
+
+    # --- what is checked while it runs ---
+
+    def read(self, shown: object, where: str) -> None:
+        """Read all that a program may print of an object."""
+        for text in texts(shown):
+            self._played.check_text(text, where)
+
+    def _look_at_poller(self) -> None:
+        """Look at what is left when all waits have ended, before anything is closed."""
+        stats = self.poller.stats()
+        self.read(stats, "stats")
+        self.read(self.poller, "the Poller")
+        if stats.pending or stats.waiters:
+            self._played.breach(
+                "left", f"left in the Poller: {stats.pending} tasks, {stats.waiters} waits"
+            )
+
+    def _check_nothing_is_left(self) -> None:
+        stats = self.poller.stats()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            self._played.breach(
+                "left", f"left behind: {sorted(str(task.get_coro()) for task in left)}"
+            )
+        looks = self._service.looks_through("poller") + self._service.looks_through("wait")
+        under_way = sum(look.over == math.inf for look in looks)
+        if stats.in_flight or under_way:
+            self._played.breach("left", f"left under way: {stats.in_flight}, {under_way}")
+        if left_set := self.loop.timers_left(_TIMERS_OUTLAST):
+            self._played.breach("left", f"left set: {left_set} timers")
