@@ -200,6 +200,16 @@ async def test_runs_that_come_during_a_search_hide_none() -> None:
     assert found.run_id == "WRUN-0"
 
 
+@pytest.mark.parametrize("first", [[], [_run(1)], [_run(2), _run(1)]], ids=len)
+async def test_an_empty_page_is_no_end_where_more_are_promised(
+    first: list[dict[str, object]],
+) -> None:
+    """A search that could not look at all runs does not say that there is none."""
+    client, _ = copyai(_page(first, 250), _page([], 250), repeat=True)
+    with pytest.raises(AsyncClientError, match="and there are more"):
+        await client.find_started("WCFG-1", metadata={"n": "lost"})
+
+
 async def test_a_search_that_fails_is_no_answer() -> None:
     """A page that cannot be read is an error, and not "there is none"."""
     client, _ = copyai(_page([_run(1)], 200), reply("", status=500), repeat=True)

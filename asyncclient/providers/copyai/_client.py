@@ -18,6 +18,7 @@ from asyncclient._arguments import (
 from asyncclient._http import Account, TokenSource, Transport, encode_argument, query_of
 from asyncclient._ref import TaskRef, checked_ref, unix_time
 from asyncclient.errors import AsyncClientError, DecodeError
+from asyncclient.providers._paging import Page, every_item
 from asyncclient.providers._reading import as_int
 from asyncclient.providers._starting import adding_advice, ids_or_ref, started_id
 from asyncclient.providers.copyai._answers import (
@@ -243,10 +244,12 @@ class CopyAI(Webhooks):
                 rises = _compared(first.data[0], tail.data[-1]) if tail.data else 0
             if rises > 0:
                 numbers = range(last, max(1, last - max_pages), -1)
-        is_over = not first.data or (last is not None and last <= 1)
+        is_over = last is not None and last <= 1
         is_over = is_over or (rises <= 0 and _are_older(first.data, oldest))
-        yield first.data, not is_over
-        for which in () if is_over else numbers:
+        # An empty page is the end only where no total promises more.
+        more = not is_over and (bool(first.data) or total is not None)
+        yield first.data, more
+        for which in numbers if more and first.data else ():
             page = await self.list_workflow_runs(workflow_id, page=which, size=LARGEST_PAGE)
             # Runs that come meanwhile push others on to later pages: each page says how many.
             total = as_int(page.total)
@@ -254,9 +257,10 @@ class CopyAI(Webhooks):
                 is_over = which == 2  # noqa: PLR2004  (the first page was read first)
             else:
                 is_over = total is not None and which * LARGEST_PAGE >= total
-            is_over = is_over or not page.data or _are_older(page.data, oldest)
-            yield page.data, not is_over
-            if is_over:
+            is_over = is_over or _are_older(page.data, oldest)
+            more = not is_over and (bool(page.data) or total is not None)
+            yield page.data, more
+            if not more or not page.data:
                 return
 
     async def get_workflow_run(self, workflow_id: str, run_id: str) -> WorkflowRun:
@@ -281,25 +285,24 @@ class CopyAI(Webhooks):
     async def iter_workflow_runs(
         self, workflow_id: str, *, size: int = 100
     ) -> AsyncIterator[WorkflowRun]:
-        """Yield all runs of a workflow, page by page.
+        """Yield all runs of a workflow, page by page, each once.
 
         Args:
             workflow_id: the workflow.
             size: runs a page, at most 100. Default 100.
+
+        Raises:
+            AsyncClientError: a page could not be read, or there were fewer runs than their total
+                said; those that were read came before.
         """
-        seen: set[str | None] = set()
-        page_number = 1
-        while True:
-            page = await self.list_workflow_runs(workflow_id, page=page_number, size=size)
-            # A run that begins while we read moves the others to the next page: each comes once.
-            new = [run for run in page.data if run.id not in seen]
-            seen.update(run.id for run in new)
-            for run in new:
-                yield run
-            total = as_int(page.total)
-            if not new or (total is not None and len(seen) >= total):
-                return
-            page_number += 1
+
+        async def read(number: int) -> Page[WorkflowRun]:
+            page = await self.list_workflow_runs(workflow_id, page=number, size=size)
+            return Page(page.data, as_int(page.total))
+
+        name = "copyai.iter_workflow_runs"
+        async for run in every_item(name, read, lambda run: run.id or run.workflow_run_id):
+            yield run
 
 
 def _how_to_find(workflow_id: str, metadata: bytes) -> str:

@@ -10,6 +10,7 @@ import msgspec
 from asyncclient._arguments import id_text, one_of, optional_id, optional_line, whole_number
 from asyncclient._http import Account, path_segment, query_of
 from asyncclient._ref import unix_time
+from asyncclient.providers._paging import Page, every_item
 from asyncclient.providers._starting import NO_ID, adding_advice, started_id
 from asyncclient.providers.coze._answers import Bot, BotPage, CopyTask
 from asyncclient.providers.coze._bodies import optional_truth
@@ -69,10 +70,14 @@ class Bots:
         connector_id: str | None = None,
         page_size: int = 20,
     ) -> AsyncIterator[Bot]:
-        """Yield all of a workspace's bots, page by page; arguments as `list_bots`."""
-        seen: set[str | None] = set()
-        page_num = 1
-        while True:
+        """Yield all of a workspace's bots, page by page, each once; arguments as `list_bots`.
+
+        Raises:
+            AsyncClientError: a page could not be read, or there were fewer bots than their total
+                said; those that were read came before.
+        """
+
+        async def read(page_num: int) -> Page[Bot]:
             page = await self.list_bots(
                 workspace_id,
                 publish_status=publish_status,
@@ -80,15 +85,10 @@ class Bots:
                 page_num=page_num,
                 page_size=page_size,
             )
-            # There is no `has_more`: the end is an empty page, the total, or a page that brings
-            # nothing new (a server that does not know `page_num` answers the first for ever).
-            new = [bot for bot in page.items if bot.id not in seen]
-            seen.update(bot.id for bot in new)
-            for bot in new:
-                yield bot
-            if not new or (page.total is not None and len(seen) >= page.total):
-                return
-            page_num += 1
+            return Page(page.items, page.total)
+
+        async for bot in every_item("coze.iter_bots", read, lambda bot: bot.id or bot.bot_id):
+            yield bot
 
     async def get_bot(self, bot_id: str, *, is_published: bool | None = None) -> Bot:
         """Read one bot; `is_published=False` for its draft."""

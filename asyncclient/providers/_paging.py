@@ -1,0 +1,139 @@
+"""All items of a list that comes in pages, also while it grows and shrinks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+import msgspec
+
+from asyncclient.errors import AsyncClientError
+
+T = TypeVar("T")
+
+# Pages in a row without anything new, of a list that does not say how long it is: then it is taken
+# for one that never ends.
+_BARREN_PAGES = 10
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """One page of a list: `total` items on all pages, and whether there are more after this one."""
+
+    items: list[T]
+    total: int | None = None
+    has_more: bool | None = None
+
+
+async def every_item(
+    name: str,
+    read: Callable[[int], Awaitable[Page[T]]],
+    identify: Callable[[T], Hashable],
+    *,
+    first: int = 1,
+) -> AsyncIterator[T]:
+    """Yield each item of a list once, and all that are on it from the first page to the last.
+
+    Args:
+        name: of what the caller called, for the error.
+        read: reads the page of a number.
+        identify: returns what tells an item from others; None where it has nothing of the kind.
+        first: the number of the first page. Default 1.
+
+    Raises:
+        AsyncClientError: the list ended before its total was reached, or does not end.
+    """
+    walk = _Walk[T](name, identify, first)
+    while True:
+        page = await read(walk.number)
+        for item in walk.news(page):
+            yield item
+        if walk.is_over(page):
+            return
+
+
+class _Walk(Generic[T]):
+    """How far a list is read."""
+
+    def __init__(self, name: str, identify: Callable[[T], Hashable], first: int) -> None:
+        self._name = name
+        self._identify = identify
+        self._first = first
+        self.number = first  # of the page to read
+        self._seen: set[Hashable] = set()
+        self._size = 1  # items of the longest page so far
+        self._total: int | None = None  # as the last page said
+        self._barren = 0  # pages in a row without anything new
+        self._enough = (
+            math.inf
+        )  # items that will do: what comes meanwhile is not run after for ever
+        self._found = False  # whether this pass over the pages brought anything new …
+        self._changed = False  # … and whether something moved in it
+
+    def news(self, page: Page[T]) -> list[T]:
+        """Return the items of a page that were on none before."""
+        new: list[T] = []
+        for item in page.items:
+            known = self._identify(item)
+            key = msgspec.json.encode(item) if known is None else known
+            if key in self._seen:
+                self._changed = True
+            else:
+                self._seen.add(key)
+                new.append(item)
+        self._barren = 0 if new else self._barren + 1
+        self._found = self._found or bool(new)
+        return new
+
+    def is_over(self, page: Page[T]) -> bool:
+        """Return whether that page was the last one; else `number` is that of the next."""
+        gone = self._gone(page)
+        self._size = max(self._size, len(page.items))
+        self._changed = self._changed or gone < 0
+        if gone > 0:
+            # So many may have moved to pages that were read already.
+            self.number = max(self._first, self.number - -(-gone // self._size))
+        elif not self._is_last(page):
+            self.number += 1
+        elif self._is_complete():
+            return True
+        elif self._found and self._changed:
+            # What came meanwhile may stand on a page that was read already.
+            self.number, self._enough = self._first, min(self._enough, self._total or 0)
+            self._found = self._changed = False
+        else:
+            raise self._short(f"and there are no more after page {self.number}")
+        if self._barren > _BARREN_PAGES + self._pages():
+            raise self._short(f"and the list does not end: {self._barren} pages had no other")
+        return False
+
+    def _gone(self, page: Page[T]) -> int:
+        """Return how many items fewer there are than at the page before; below 0: how many more."""
+        # A total that is less than what the page itself holds is none.
+        if page.total is None or page.total < len(page.items):
+            return 0
+        before, self._total = self._total, page.total
+        return 0 if before is None else before - page.total
+
+    def _is_complete(self) -> bool:
+        return self._total is None or len(self._seen) >= min(self._total, self._enough)
+
+    def _is_last(self, page: Page[T]) -> bool:
+        if self._enough < math.inf and self._is_complete():
+            return True
+        if page.has_more is not None or not page.items:
+            return not page.has_more
+        pages = self._pages()
+        is_beyond = pages > 0 and self.number - self._first + 1 >= pages
+        return is_beyond and (self._is_complete() or bool(self._barren))
+
+    def _pages(self) -> int:
+        """Return how many pages there are; 0 when that is not known."""
+        return 0 if self._total is None else -(-self._total // self._size)
+
+    def _short(self, reason: str) -> AsyncClientError:
+        promised = "" if self._total is None else f" of {self._total}"
+        return AsyncClientError(
+            f"{self._name}: {len(self._seen)}{promised} items were read, {reason}",
+            advice="read the list again: it may have changed while it was read",
+        )

@@ -1,0 +1,261 @@
+"""Lists in pages: each item comes once, and all come or an error says how many did not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from asyncclient._http import Request, Response
+from asyncclient.errors import AsyncClientError
+from asyncclient.providers._paging import Page, every_item
+from asyncclient.testing import reply
+from tests.providers.scripted import copyai, coze
+
+
+async def _read(pages: dict[int, Page[str]], *, first: int = 1) -> tuple[list[str], list[int]]:
+    """Read a list that does not change; return its items, and which pages were asked for."""
+    asked: list[int] = []
+
+    async def read(number: int) -> Page[str]:
+        asked.append(number)
+        return pages[number]
+
+    return [item async for item in every_item("list", read, str, first=first)], asked
+
+
+def _pages(*texts: str, total: int | None = None) -> dict[int, Page[str]]:
+    """Make pages of letters; the last one is followed by empty ones."""
+    pages = {number: Page([*text], total) for number, text in enumerate(texts, 1)}
+    return pages | {number: Page[str]([], total) for number in range(len(pages) + 1, 30)}
+
+
+def _more(*items: str, total: int | None = None) -> Page[str]:
+    """Make a page after which there are more."""
+    return Page([*items], total, has_more=True)
+
+
+@pytest.mark.parametrize(
+    ("pages", "items", "asked"),
+    [
+        # At the total, which any page may say; at an empty page where none says it.
+        (_pages("ab", "c", total=3), "abc", 2),
+        (_pages("ab", "cd", total=4), "abcd", 2),
+        (_pages("ab", "c"), "abc", 3),
+        (_pages(total=0), "", 1),
+        (_pages(), "", 1),
+        # A total that is less than a page holds is none, as where a server does not count.
+        (_pages("ab", "c", total=0), "abc", 3),
+        # A server may give shorter pages than it was asked for, or uneven ones.
+        (_pages("abc", "d", "ef", total=6), "abcdef", 3),
+        # `has_more` goes before all else, and a page may be empty all the same.
+        ({1: _more("a"), 2: _more(), 3: Page(["b"], has_more=False)}, "ab", 3),
+    ],
+)
+async def test_a_list_ends_where_it_says(
+    pages: dict[int, Page[str]], items: str, asked: int
+) -> None:
+    """Every item comes, in the list's order, and no page after the last is asked for."""
+    assert await _read(pages) == ([*items], [*range(1, asked + 1)])
+
+
+async def test_a_list_may_begin_at_page_zero() -> None:
+    """So webhooks do."""
+    pages = {0: Page(["a", "b"], 3), 1: Page(["c"], 3)}
+    assert await _read(pages, first=0) == (["a", "b", "c"], [0, 1])
+
+
+async def test_items_without_an_id_are_told_apart_by_what_they_are() -> None:
+    """Two that are equal in all are one."""
+    pages = _pages("aba")
+
+    async def read(number: int) -> Page[str]:
+        return pages[number]
+
+    assert [item async for item in every_item("list", read, lambda _: None)] == ["a", "b"]
+
+
+_SHORT: dict[str, tuple[dict[int, Page[str]], str, int]] = {
+    "an empty page": (_pages("ab", total=5), r"2 of 5 items .* after page 2;", 2),
+    # It is read again from its first page, since a list that grows looks so as well.
+    "a server that does not know the page": (
+        {number: Page(["a", "b"], 5) for number in range(9)},
+        r"2 of 5 items .* after page 3;",
+        6,
+    ),
+    "the same, without a total": (
+        {number: Page(["a", "b"]) for number in range(99)},
+        r"2 items .* does not end: 11 pages had no other;",
+        12,
+    ),
+    "more for ever": (
+        {number: _more() for number in range(99)},
+        r"0 items .* does not end: 11 pages had no other;",
+        11,
+    ),
+    "more for ever, with a total": (
+        {number: _more("a", total=3) for number in range(99)},
+        r"1 of 3 items .* does not end: 14 pages had no other;",
+        15,
+    ),
+    "no more, against the total": (
+        {1: Page(["a"], 3, has_more=False)},
+        r"1 of 3 items .* after page 1;",
+        1,
+    ),
+    "nothing at all": (_pages(total=5), r"0 of 5 items .* after page 1;", 1),
+}
+
+
+@pytest.mark.parametrize(("pages", "words", "asked"), _SHORT.values(), ids=_SHORT)
+async def test_a_list_that_ends_early_or_never_says_so(
+    pages: dict[int, Page[str]], words: str, asked: int
+) -> None:
+    """What was read came before the error, which names how many of how many."""
+    numbers: list[int] = []
+
+    async def read(number: int) -> Page[str]:
+        numbers.append(number)
+        return pages[number]
+
+    with pytest.raises(AsyncClientError, match=rf"^list: {words} read the list again"):
+        async for _ in every_item("list", read, str):
+            pass
+    assert len(numbers) == asked
+
+
+async def test_a_total_that_swings_ends() -> None:
+    """A server that counts differently each time is asked a bounded number of times."""
+    asked: list[int] = []
+
+    async def read(number: int) -> Page[str]:
+        asked.append(number)
+        return Page([], 10 if len(asked) % 2 else 5)
+
+    with pytest.raises(AsyncClientError, match=r"^list: 0 of"):
+        async for _ in every_item("list", read, str):
+            pass
+    assert len(asked) < 30
+
+
+# --- lists that change ---------------------------------------------------------------------------
+
+
+class _Change(NamedTuple):
+    """What happens to a list between two pages: items come, at one place, or some go."""
+
+    come: int
+    at: int
+    go: list[int]
+
+
+_CHANGES = st.lists(
+    st.builds(_Change, st.integers(0, 12), st.integers(0, 40), st.just([]))
+    | st.builds(_Change, st.just(0), st.just(0), st.lists(st.integers(0, 40), max_size=12)),
+    max_size=12,
+)
+
+
+class _List:
+    """A list that changes before each page but the first."""
+
+    def __init__(self, length: int, size: int, changes: list[_Change], *, says: str) -> None:
+        self.items = list(range(length))
+        self.staying = set(self.items)
+        self.size, self.says = size, says
+        self._changes: Iterator[_Change] = iter(changes)
+        self._last = length
+        self.asked = 0
+
+    async def read(self, number: int) -> Page[int]:
+        change = next(self._changes, None) if self.asked else None
+        if change is not None:
+            place = min(change.at, len(self.items))
+            self.items[place:place] = range(self._last, self._last + change.come)
+            self._last += change.come
+            gone = {place for place in change.go if place < len(self.items)}
+            self.items = [one for place, one in enumerate(self.items) if place not in gone]
+            self.staying &= set(self.items)
+        self.asked += 1
+        begin = (number - 1) * self.size
+        page = self.items[begin : begin + self.size]
+        has_more = begin + self.size < len(self.items)
+        return Page(
+            page,
+            len(self.items) if "total" in self.says else None,
+            has_more if "more" in self.says else None,
+        )
+
+
+@settings(max_examples=300)
+@given(st.integers(0, 40), st.integers(1, 7), _CHANGES, st.sampled_from(["total", "total, more"]))
+async def test_all_that_stay_on_a_list_come_once(
+    length: int, size: int, changes: list[_Change], says: str
+) -> None:
+    """A list may grow or shrink before each page, as its total tells: none is passed over."""
+    source = _List(length, size, changes, says=says)
+    found = [item async for item in every_item("list", source.read, lambda one: one)]
+    assert len(found) == len(set(found))
+    assert source.staying <= set(found)
+    # Each change may cost as many pages as it moved, and one pass over the first pages.
+    assert source.asked < 200
+
+
+@given(st.integers(0, 40), st.integers(1, 7), _CHANGES, st.sampled_from(["", "more"]))
+async def test_a_list_that_only_grows_needs_no_total(
+    length: int, size: int, changes: list[_Change], says: str
+) -> None:
+    """New items move the others to later pages, where they come."""
+    source = _List(length, size, [change._replace(go=[]) for change in changes], says=says)
+    found: set[int] = set()
+    try:
+        async for item in every_item("list", source.read, lambda one: one):
+            assert item not in found
+            found.add(item)
+    except AsyncClientError as error:
+        assert "does not end" in str(error)  # noqa: PT017
+    else:
+        assert source.staying <= found
+
+
+# --- both providers ------------------------------------------------------------------------------
+
+
+async def test_as_many_runs_may_begin_as_a_page_holds() -> None:
+    """All 300 come, and the 100 that began after the first page."""
+    began = 0
+
+    def answer(request: Request) -> Response:
+        nonlocal began
+        page = int(request.target.partition("page=")[2].partition("&")[0])
+        ids = [f"WRUN-{number}" for number in range(300 + began, 0, -1)]
+        began = 100
+        runs = [{"id": each} for each in ids[100 * page - 100 : 100 * page]]
+        return reply({"status": "success", "data": {"total": f"{len(ids)}", "data": runs}})
+
+    client, transport = copyai(answer, repeat=True)
+    runs = [run.id async for run in client.iter_workflow_runs("WCFG-1")]
+    assert len(runs) == len(set(runs)) == 400
+    assert len(transport.requests) <= 7
+
+
+@pytest.mark.parametrize("second", [[], [{"id": "1"}, {"id": "2"}], None], ids=repr)
+async def test_bots_that_do_not_come_are_an_error(second: list[object] | None) -> None:
+    """An empty or repeated second page ends no list of five in silence."""
+    first = {"code": 0, "data": {"items": [{"id": "1"}, {"id": "2"}], "total": 5}}
+    client, _ = coze(
+        reply(first), reply({"code": 0, "data": {"items": second, "total": 5}}), repeat=True
+    )
+    bots = client.iter_bots("5123", page_size=2)
+    assert [(await anext(bots)).id, (await anext(bots)).id] == ["1", "2"]
+    with pytest.raises(AsyncClientError, match=r"^coze\.iter_bots: 2 of 5 items were read"):
+        await anext(bots)
+
+
+async def test_runs_without_ids_all_come() -> None:
+    """The list's own schema shows items without some fields; they are told apart by the rest."""
+    runs = [{"createdAt": "2026-01-01T00:00:00Z"}, {"workflowRunId": "7"}, {"credits": 2}]
+    client, _ = copyai(reply({"status": "success", "data": {"total": 3, "data": runs}}))
+    assert len([run async for run in client.iter_workflow_runs("WCFG-1")]) == 3
