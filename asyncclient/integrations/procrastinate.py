@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +13,7 @@ import anyio
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Job, Status
+from psycopg import Error as PsycopgError
 
 from asyncclient._durable import Ticket, TicketExpired, wall_clock
 from asyncclient.integrations._delivery import Sink
@@ -131,15 +132,35 @@ class ProcrastinateWaits(DurableWaits):
         return None if job is None else str(job.task_kwargs["text"])
 
     async def _swap(self, key: str, before: str | None, after: str) -> bool:
-        # Whoever takes the job away that says `before` may write the next one. In between there is
-        # none: then a wait can be claimed, but not called off.
         job = await self._mark(key)
         if (None if job is None else job.task_kwargs["text"]) != before:
             return False
-        if job is not None and not await _take_away(self._app, job):
-            return False
         until = wall_clock() + self._seconds_kept(after)
-        return await self._defer([self._mark_job(key, after, until)])
+        with contextlib.suppress(AlreadyEnqueued):
+            async with self._transaction() as connection:
+                # The one who takes the job away that says `before` writes the next one.
+                if job is None or await _take_away(self._app, job, connection):
+                    await self._app.job_manager.batch_defer_jobs_async(
+                        [self._mark_job(key, after, until)], connection=connection
+                    )
+                    return True
+        return False
+
+    @contextlib.asynccontextmanager
+    async def _transaction(self) -> AsyncGenerator[object]:
+        """Give a connection whose commands take effect together, or not at all.
+
+        None for the connector in memory, in which nothing comes between two commands.
+        """
+        connector = self._app.connector
+        if not isinstance(connector, PsycopgConnector):
+            yield None
+            return
+        try:
+            async with connector.pool.connection() as connection:
+                yield connection
+        except PsycopgError as error:
+            raise ConnectorException(str(error)) from error
 
     async def _mark(self, key: str) -> Job | None:
         """Return the job that says how a wait ended, or that it has not."""
@@ -328,12 +349,14 @@ class _JobNotices:
             await _take_away(self._app, job)
 
 
-async def _take_away(app: App, job: Job) -> bool:
+async def _take_away(app: App, job: Job, connection: object = None) -> bool:
     """Delete a job that is not being run; return false when another one has."""
     if job.id is None:
         return False
     try:
-        return await app.job_manager.cancel_job_by_id_async(job.id, delete_job=True)
+        return await app.job_manager.cancel_job_by_id_async(
+            job.id, delete_job=True, connection=connection
+        )
     except KeyError:  # so says the connector in memory
         return False
 

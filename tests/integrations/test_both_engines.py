@@ -319,8 +319,8 @@ async def test_a_wait_is_called_off_or_reported_but_never_both(
 
     async with engine() as waits, Poller(schedule=FAST) as poller:
         place = Place(waits, poller)
-        for owner, name in _steps_of(waits):
-            monkeypatch.setattr(owner, name, slowed(getattr(owner, name)))
+        for name in ("_read", "_swap", "_pending", "_drop"):
+            monkeypatch.setattr(waits, name, slowed(getattr(waits, name)))
         for number in range(150):
             key, called, finished = f"order-{number}", 0, 0
 
@@ -351,14 +351,6 @@ async def test_a_wait_is_called_off_or_reported_but_never_both(
             assert called == (called_before if is_off else 1 + fails)
             assert not is_off or called_before <= fails
     assert 30 < sum(answers) < 120
-
-
-def _steps_of(waits: DurableWaits) -> list[tuple[object, str]]:
-    """Return what is one step of a store, as an object and the name of its method."""
-    connector: object = getattr(getattr(waits, "app", None), "connector", None)
-    if connector is not None:
-        return [(connector, "generic_execute")]
-    return [(waits, name) for name in ("_read", "_swap", "_pending", "_drop")]
 
 
 async def test_a_stopped_worker_hands_its_waits_back_at_once(place: Somewhere) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+import sys
+import time
 from bisect import bisect_left
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
@@ -19,10 +21,12 @@ pytest.importorskip("docket")
 pytest.importorskip("procrastinate")
 pytest.importorskip("psycopg")
 
+from asyncclient import Poller, TaskRef
 from asyncclient.testing import Simulator
 from tests.integrations import place as places
-from tests.integrations.crew import Crew, Settings, job, submit
+from tests.integrations.crew import Crew, Settings, job, submit, waits_of
 from tests.integrations.killing import REDELIVERY, Scene, eventually, survive
+from tests.integrations.place import FAST, Place, ref_of
 from tests.integrations.servers import Server, postgres_server, redis_server
 
 anyio_backend = places.anyio_backend
@@ -104,6 +108,45 @@ async def test_a_kill_loses_nothing(scene: Scene, store: Store, hit: Hit, worker
         scene, lambda: hit(scene, store.server), number=NUMBER, workers=workers
     )
     assert (reckoning.right, reckoning.started_twice) == (NUMBER, 0)
+
+
+# --- cancellations ---
+
+
+async def test_what_is_called_off_is_not_reported(store: Store) -> None:
+    """300 waits end within a second, and each is cancelled about then, by another connection.
+
+    Each is either called off and never with the sink, or reported and never called off.
+    """
+    rng, number = Random(5), 300
+    refs = {f"order-{index}": ref_of(index, 3 + rng.uniform(0, 1)) for index in range(number)}
+    lay_out = store.engine == "procrastinate"
+    async with (
+        waits_of(store.engine, store.url, name="cancels", lay_out=lay_out) as waits,
+        waits_of(store.engine, store.url, name="cancels") as others,
+        Poller(schedule=FAST) as poller,
+    ):
+        place = Place(waits, poller)
+
+        async def cancel(key: str, ref: TaskRef) -> bool:
+            await asyncio.sleep(float(ref.ids["ends"]) - time.time() + rng.uniform(-0.2, 0.5))
+            return await others.cancel(key)
+
+        assert len(await others.submit_many(refs)) == number
+        async with place.worker(hold=60):
+            answers = await asyncio.gather(*(cancel(key, ref) for key, ref in refs.items()))
+            await place.until(number - sum(answers))
+            await asyncio.sleep(3)
+        off = {key for key, is_off in zip(refs, answers, strict=True) if is_off}
+        assert sorted(key for key, _ in place.reported) == sorted(refs.keys() - off)
+        assert 20 < len(off) < number - 20
+        for key in refs:
+            outcome = await others.outcome(key)
+            assert outcome is not None
+            assert outcome.how == ("cancelled" if key in off else "done")
+    sys.stdout.write(
+        f"\n{store.engine}: {len(off)} of {number} called off, none of them reported\n"
+    )
 
 
 # --- neighbours ---
