@@ -286,10 +286,12 @@ def account_name(value: object) -> str | None:
 
 def _read(endpoint: Endpoint[T], response: Response, hiding: Hiding) -> T:
     """Read an answer; what shows no good end, and so may become an error, repeats no credential."""
-    seen = endpoint.read(response)
-    if not isinstance(seen, Observation) or seen.state is TaskState.SUCCEEDED:
-        return seen
-    look = cast("Observation[object]", seen)
+    found: object = endpoint.read(response)
+    if not isinstance(found, Observation):
+        return cast("T", found)
+    look = cast("Observation[object]", found)
+    if look.state is TaskState.SUCCEEDED:
+        return cast("T", look)
     clean = hiding.answer(response)
     if clean is not response:
         again = cast("Observation[object]", endpoint.read(clean))

@@ -20,6 +20,7 @@ from yarl import URL  # aiohttp's own word for an address; it comes with aiohttp
 from asyncclient._arguments import number, whole_number
 from asyncclient._event_loop import running_loop
 from asyncclient._http.message import Request, Response
+from asyncclient._text import shown, text_of, type_name
 from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
 
 _USER_AGENT = f"asyncclient Python/{sys.version_info.major}.{sys.version_info.minor}"
@@ -127,49 +128,54 @@ class SessionPool:
         timeout = self._timeout
         if request.timeout is not None:
             timeout = self._timeout_of(number("timeout", request.timeout, above=0))
-        content = None if request.body is None else _payload(request.body)
+        content = _payload(request)
         self._active.add(task)
         try:
-            response = await session.request(
-                request.method,
-                self._url_of(request),
-                headers=request.headers,
-                data=content,
-                allow_redirects=False,
-                timeout=timeout,
-            )
-            try:
-                # Read within the same timeout; the connection goes back when the end is reached,
-                # and is dropped if it is not.
-                if self._is_short(response):
-                    body = await response.read()
-                else:
-                    body = await self._read_bounded(response, request)
-            except BaseException:
-                response.close()
-                raise
-            received = time.time()  # noqa: TID251  (what HTTP dates are measured against)
-            return Response(response.status, response.headers, body, received)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            failure = _failure(error, request, sent=_is_sent(content), closed=self._closed)
-        except RuntimeError as error:
-            # aiohttp's "Session is closed": the pool was closed between two steps of this request.
-            if not self._closed:
-                raise
-            failure = _failure(error, request, sent=_is_sent(content), closed=True)
+            return await self._send(session, request, content, timeout)
         except asyncio.CancelledError as error:
             # By `aclose`, and not by the caller too: as asyncio.timeout distinguishes them.
             closed = task in self._cut and task.uncancel() <= self._cut[task]
             if not closed and task.cancelling():
+                error.with_traceback(None)  # aiohttp's frames hold the headers
                 raise
-            failure = _failure(error, request, sent=_is_sent(content), closed=closed)
+            failure = _failure(error, request, content, closed=closed)
+        except Exception as error:  # noqa: BLE001  (a hook of the caller's may raise anything)
+            failure = _failure(error, request, content, closed=self._closed)
         finally:
             self._active.discard(task)
             if self._cut:
                 self._cut.pop(task, None)
-        # Raised outside of the clause and without a cause: aiohttp's errors hold the request's
-        # headers, and so the credential.
-        raise failure
+        # Raised outside of the clause, without a cause and without a frame below this one: these
+        # hold the request's headers, and so the credential, and the answer.
+        raise failure.with_traceback(None)
+
+    async def _send(
+        self,
+        session: aiohttp.ClientSession,
+        request: Request,
+        content: _RequestBody | None,
+        timeout: aiohttp.ClientTimeout,
+    ) -> Response:
+        response = await session.request(
+            request.method,
+            self._url_of(request),
+            headers=request.headers,
+            data=content,
+            allow_redirects=False,
+            timeout=timeout,
+        )
+        try:
+            # Read within the same timeout; the connection goes back when the end is reached, and
+            # is dropped if it is not.
+            if self._is_short(response):
+                body = await response.read()
+            else:
+                body = await self._read_bounded(response, request)
+        except BaseException:
+            response.close()
+            raise
+        received = time.time()  # noqa: TID251  (what HTTP dates are measured against)
+        return Response(response.status, response.headers, body, received)
 
     def _url_of(self, request: Request) -> URL:
         # Quoted where the target was built; parsing must not change it again.
@@ -202,6 +208,7 @@ class SessionPool:
         raise TransportError(
             f"{request.name} ({request.label}): the answer is longer than "
             f"max_body={self._max_body} bytes",
+            permanent=True,
             advice="pass SessionPool(max_body=...) if it should be",
         )
 
@@ -287,56 +294,70 @@ class _LargeBody(_RequestBody, aiohttp.BytesIOPayload):
     pass
 
 
-def _payload(body: bytes) -> _RequestBody:
+def _payload(request: Request) -> _RequestBody | None:
+    """Return what records whether a request was sent; None where that makes no difference."""
+    body = request.body
+    if body is None:
+        return None if request.idempotent else _SmallBody(b"")
     # aiohttp wants a large body as a file, so that it can be written piece by piece.
     return _SmallBody(body) if len(body) <= _MEBIBYTE else _LargeBody(io.BytesIO(body))
 
 
-def _is_sent(content: _RequestBody | None) -> bool:
-    """Return false only when it is certain that nothing was sent."""
-    return content is None or content.is_sent
+def _failure(
+    error: BaseException, request: Request, content: _RequestBody | None, *, closed: bool
+) -> TransportError:
+    """Say what broke in our own words.
 
-
-def _failure(error: BaseException, request: Request, *, sent: bool, closed: bool) -> TransportError:
-    """Say what broke in our own words; `sent` is false only when that is certain."""
+    What was sent is known apart from what failed: a hook may raise any error, and at any time.
+    """
     at = f"{request.name} ({request.label})"
+    said = text_of(error)
+    # Without a record it counts as sent, unless the kind of error says that it was not.
+    was_sent, connected = (True, False) if content is None else (content.is_sent,) * 2
     if closed:
         return TransportError(
-            f"{at}: the SessionPool was closed while the request was under way", sent=sent
+            f"{at}: the SessionPool was closed while the request was under way", sent=was_sent
         )
     if isinstance(error, TransportError):
         return error
     bad_certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
     if bad_certificate or isinstance(error, aiohttp.ClientConnectorSSLError):
         return ConnectFailed(
-            f"{at}: TLS failed: {error}",
+            f"{at}: TLS failed: {said}",
+            sent=connected,
             permanent=bad_certificate,
             advice="check base_url, or pass SessionPool(ssl_context=...) with your own certificate "
             "authority",
         )
-    if isinstance(error, aiohttp.InvalidURL | ValueError):
-        return ConnectFailed(f"{at}: not a valid URL: {error}", permanent=True)
+    if isinstance(error, aiohttp.InvalidURL):
+        return ConnectFailed(f"{at}: not a valid URL: {said}", sent=connected, permanent=True)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return ConnectFailed(f"{at}: no connection in time", advice="is the network up?")
+        return ConnectFailed(
+            f"{at}: no connection in time", sent=connected, advice="is the network up?"
+        )
     if isinstance(error, aiohttp.ClientConnectorError):
         return ConnectFailed(
-            f"{at}: no connection: {error}", advice="check base_url and the network"
+            f"{at}: no connection: {said}",
+            sent=connected,
+            advice="check base_url and the network",
         )
     if isinstance(error, TimeoutError):
-        if not sent:
+        if not was_sent:
             return RequestTimeout(
                 f"{at}: not sent within its timeout, because no connection was free: is "
                 "SessionPool(limit=...) too low, or the network down?",
                 sent=False,
             )
         return RequestTimeout(f"{at}: no whole answer within the request's timeout")
-    return TransportError(f"{at}: the connection broke: {type(error).__name__}: {error}")
+    is_broken = isinstance(error, aiohttp.ClientError | OSError | asyncio.CancelledError)
+    what = "the connection broke" if is_broken else "aiohttp or a hook of trace_configs failed"
+    return TransportError(f"{at}: {what}: {type_name(error)}: {said}", sent=was_sent)
 
 
 def _context(value: object) -> ssl.SSLContext | None:
     if value is None or isinstance(value, ssl.SSLContext):
         return value
-    msg = f"ssl_context must be an ssl.SSLContext, not {type(value).__name__}"
+    msg = f"ssl_context must be an ssl.SSLContext, not {type_name(value)}"
     raise TypeError(msg)
 
 
@@ -347,8 +368,9 @@ def _count(name: str, value: int) -> int:
 
 
 def _configs(value: object) -> list[aiohttp.TraceConfig]:
+    given = shown(value)
     configs: list[object] = [*value] if isinstance(value, Sequence) else [value]
     if all(isinstance(config, aiohttp.TraceConfig) for config in configs):
         return cast("list[aiohttp.TraceConfig]", configs)
-    msg = f"trace_configs must be a list of aiohttp.TraceConfig, not {value!r}"
+    msg = f"trace_configs must be a list of aiohttp.TraceConfig, not {given}"
     raise TypeError(msg)

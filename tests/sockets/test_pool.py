@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
+import traceback
 import zlib
 from collections.abc import Coroutine
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 import anyio
+import msgspec
 import pytest
 
 from asyncclient import SessionPool
@@ -22,6 +24,7 @@ from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import run_virtual
 from asyncclient.testing.pytest_plugin import virtual_time
+from tests.hostile import LongError
 from tests.sockets.conftest import PATIENCE, Peer, good, request_to, silent, until
 from tests.wire import certificate, trusting
 
@@ -234,6 +237,50 @@ async def test_trace_configs_are_used(serve: Serve) -> None:
         await pool.exchange(first.get())
         await pool.exchange(second.get())
     assert seen == [f"{first.origin}/task", f"{second.origin}/task"]
+
+
+# The stages of a start at which a hook is called, and whether nothing was sent before; at the last
+# one the answer is there.
+STAGES = {
+    "on_request_start": True,
+    "on_connection_create_start": True,
+    "on_connection_create_end": True,
+    "on_request_headers_sent": True,
+    "on_request_chunk_sent": False,
+    "on_response_chunk_received": False,
+    "on_request_end": False,
+}
+HOOK_ERRORS = (
+    *(ValueError("odd"), KeyError("odd"), TimeoutError("odd"), OSError("odd"), RuntimeError("odd")),
+    *(aiohttp.InvalidURL("odd"), aiohttp.ConnectionTimeoutError(), asyncio.CancelledError()),
+    *(aiohttp.ClientPayloadError("odd"), LongError()),
+)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("error", HOOK_ERRORS, ids=lambda error: type(error).__name__)
+async def test_a_hook_that_raises_does_not_say_what_was_sent(
+    serve: Serve, stage: str, error: BaseException
+) -> None:
+    """Whatever it raises, and when: a start that was sent may have happened, and no other."""
+
+    async def fail(*_: object) -> None:
+        raise error
+
+    trace = aiohttp.TraceConfig()
+    cast("list[object]", getattr(trace, stage)).append(fail)
+    server = await serve(good)
+    async with SessionPool(trace_configs=[trace]) as pool:
+        for body in (b"{}", None):
+            if body is None and stage == "on_request_chunk_sent":
+                continue  # there is none
+            sent_before = len(server.asked)
+            starting = msgspec.structs.replace(server.start(), body=body)
+            with pytest.raises(TransportError) as caught:
+                await pool.exchange(starting)
+            assert caught.value.sent is not STAGES[stage]
+            assert STAGES[stage] <= (len(server.asked) == sent_before)
+            assert len(traceback.extract_tb(caught.value.__traceback__)) == 2  # this, and ours
 
 
 # --- wrong use --------------------------------------------------------------------------------
