@@ -234,6 +234,23 @@ async def test_a_ticket_left_past_its_deadline_gets_one_look() -> None:
             assert "last failed poll: ServerError: the provider is down)" in str(end.error)
 
 
+@pytest.mark.parametrize("left", [4e-4, 0.05, 0.5, 1, 3, 20])
+async def test_a_ticket_taken_up_just_before_its_deadline_gets_its_answer(left: float) -> None:
+    """An engine gives it to the millisecond, and clocks differ: the last look may take up to 5 s.
+
+    A look that hangs ends it, no later.
+    """
+    ticket = Ticket(REF, now() + left, int(EPOCH) - 100, polls=5)
+    end = await Engine().slice(Job("done", latency=2.0), ticket)
+    assert isinstance(end, Done)
+    assert (end.state, end.polls) == (TaskState.SUCCEEDED, 6)
+    began = anyio.current_time()
+    ticket = Ticket(REF, now() + left, int(EPOCH) - 100, polls=5)
+    end = await Engine().slice(Job("done", latency=math.inf), ticket)
+    assert isinstance(end, TicketExpired)
+    assert anyio.current_time() - began <= left + 5.01
+
+
 async def test_an_outage_ends_no_ticket() -> None:
     """A provider that fails for ten minutes ends a plain wait, but not a durable one."""
     job = Job(lambda when: DOWN if when < 600 else Report("done"))
