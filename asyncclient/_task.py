@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
+from functools import partial
 from inspect import isawaitable, iscoroutine
 from typing import Generic, Protocol, TypeVar, cast
 
 import msgspec
 
+from asyncclient._arguments import text
 from asyncclient._ref import TaskRef
 from asyncclient._state import TaskState, Vocabulary
 from asyncclient._text import shown, text_of, type_name
@@ -112,6 +114,11 @@ class PollingTask(msgspec.Struct, Generic[T_co], frozen=True, eq=False, weakref=
     duration: Callable[[T_co], float | None] | None
     transient: tuple[type[Exception], ...]
 
+    @property
+    def budget(self) -> tuple[Hashable, ...]:
+        """What its looks are counted against: those of its kind, made in the same module."""
+        return ("", module_of(_unwrapped(self.fetch)), self.kind)
+
     async def poll(self) -> T_co:
         """Call the function once and return what it returned."""
         answer = self.fetch()
@@ -173,7 +180,8 @@ def polling_task(
         status: from an answer to its status word. A `KeyError`, `IndexError` or `AttributeError`
             in it, as in the functions below, counts as an answer without that field.
         key: identity; tasks with equal keys are one task. Default: `fetch` itself.
-        kind: which tasks are alike. Default: the function's name.
+        kind: which tasks are alike: they share what is learned, and in a `Poller` a budget.
+            Default: the function's name, and the line of a lambda.
         reason: from an answer to the API's words for a failure, for the error's message.
         progress: from an answer to how far the job has come; a change of it is a change.
         hint: from an answer to the seconds that the API asks to wait, where its body says so.
@@ -186,6 +194,8 @@ def polling_task(
         TypeError: `fetch`, `status` or `vocabulary` is not of its kind.
     """
     _check(fetch, vocabulary, key, transient)
+    if kind is not None:
+        text("kind", kind)
     functions = (status, reason, progress, hint, duration)
     for name, function in zip(_FUNCTIONS, functions, strict=True):
         if not (callable(function) or (function is None and name != "status")):
@@ -197,13 +207,34 @@ def polling_task(
         vocabulary,
         status,
         fetch if key is None else key,
-        kind or text_of(getattr(fetch, "__qualname__", type(fetch).__name__)),
+        kind or _kind_of(fetch),
         reason,
         progress,
         hint,
         duration,
         transient,
     )
+
+
+def _kind_of(fetch: object) -> str:
+    function = _unwrapped(fetch)
+    name = text_of(getattr(function, "__qualname__", type(function).__name__))
+    if not name.endswith("<lambda>"):
+        return name
+    # Two in one place would be one kind, and learn from each other.
+    return f"{name}:{getattr(getattr(function, '__code__', None), 'co_firstlineno', 0)}"
+
+
+def _unwrapped(fetch: object) -> object:
+    while isinstance(fetch, partial):
+        fetch = cast("partial[object]", fetch).func
+    return fetch
+
+
+def module_of(thing: object) -> str:
+    """Return the name of the module in which a function or a class was defined."""
+    module = trait(thing, "__module__")
+    return module if isinstance(module, str) else ""
 
 
 _FUNCTIONS = ("status", "reason", "progress", "hint", "duration")
@@ -217,10 +248,14 @@ def _check(fetch: object, vocabulary: object, key: object, transient: object) ->
     if not callable(fetch):
         msg = f"polling_task takes an async function of no arguments, not {type_name(fetch)}"
         raise TypeError(msg)
-    for name, value, kind in (("vocabulary", vocabulary, Vocabulary), ("key", key, Hashable)):
-        if not isinstance(value, kind):
-            msg = f"{name} must be a {kind.__name__}, not {type_name(value)}"
-            raise TypeError(msg)
+    if not isinstance(vocabulary, Vocabulary):
+        msg = f"vocabulary must be a Vocabulary, not {type_name(vocabulary)}"
+        raise TypeError(msg)
+    try:
+        hash(key)
+    except Exception as error:
+        msg = f"key must be a Hashable, not {type_name(key)}"
+        raise TypeError(msg) from error
     kinds = cast("tuple[object, ...]", transient) if isinstance(transient, tuple) else (None,)
     if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
         msg = "transient must be a tuple of exception classes, as (httpx.TransportError,)"

@@ -22,6 +22,8 @@ _RISE = 0.05
 _LEAST_RATE = 2.0
 # Seconds for which one answer's hint holds up the whole account at most; each task obeys its own.
 _LONGEST_PAUSE = 60.0
+# Seconds without a request after which a rate that was found counts no longer.
+_RATE_COUNTS = 600.0
 # Seconds over which the requests sent and refused are means.
 _MEMORY = 2.0
 # Seconds. A crowd that has only just begun is measured over the time since, but over this at least.
@@ -88,6 +90,11 @@ class Budget:
     def idle(self, now: float) -> float:
         """Return the seconds since the last request; `inf` before the first."""
         return now - self._seen_at
+
+    def matters(self, now: float) -> bool:
+        """Return whether what is known here still counts: a pause, or a rate that was found."""
+        found = self.rate < self.ceiling and self.idle(now) <= _RATE_COUNTS
+        return self.wait(now) > 0 or found
 
     def refused(self, now: float, retry_after: float | None) -> None:
         """Note that the provider refused a request for their number."""

@@ -125,18 +125,20 @@ class PollLoop:
         fresh = record is None
         if record is None:
             record = SharedRecord(task, now, key=key, queue=self.queues.queue_of(task, now))
-            record.queue.pending += 1
             record.gap_number = earlier
-            self.registry.add(record)
-            _report.began(record)
         waiter = Waiter(now, timeout, record=record, task=task, receiver=receiver, weight=weight)
         record.add(waiter)
-        self.waits += 1
         if fresh:
-            self._timetable.put(record, now + self._first_gap(record, timeout, now))
+            # What a caller's schedule raises here leaves nothing behind.
+            gap = self._first_gap(record, timeout, now)
+            record.queue.pending += 1
+            self.registry.add(record)
+            _report.began(record)
+            self._timetable.put(record, now + gap)
         elif record.flight is None and not record.is_ready and record.due > waiter.deadline:
             latest = timeout if record.slowest is not None else first_silence(math.inf, timeout)
             self._timetable.put(record, now + latest)
+        self.waits += 1
         return waiter
 
     def _first_gap(self, record: SharedRecord, timeout: float, now: float) -> float:
@@ -353,11 +355,9 @@ class PollLoop:
         record.remove(waiter)
         if record.first is None:
             if self.registry.remove(record):
-                record.queue.pending -= 1
-                record.queue.outage.left(record)
+                record.queue.forget(record, lambda other: other.is_ready and bool(other.first))
             _report.ended(record, error)
             self.sender.break_off(record)
-            record.queue.sweep(lambda other: other.is_ready and other.first is not None)
             self._timetable.sweep(len(self.registry))
         return True
 

@@ -10,7 +10,7 @@ from typing import Self, TypeVar, cast, overload
 
 import msgspec
 
-from asyncclient._arguments import number, seconds, whole_number
+from asyncclient._arguments import number, seconds, text, whole_number
 from asyncclient._event_loop import check_thread, running_loop
 from asyncclient._learning import LearnedSchedule
 from asyncclient._many.as_done import AsDone
@@ -19,6 +19,7 @@ from asyncclient._many.queues import Queues
 from asyncclient._many.shared import Done, Receiver
 from asyncclient._schedule import Pacing, checked_rng, checked_schedule, drawing
 from asyncclient._task import Task
+from asyncclient._text import type_name
 from asyncclient._waiting import gaps_of
 
 T = TypeVar("T")
@@ -239,7 +240,11 @@ class Poller:
         Args:
             tasks: what to wait for.
             timeout: seconds for each task, from when it was taken in. Default 600.
+
+        Raises:
+            TypeError, ValueError: an argument cannot be.
         """
+        _check_source(tasks)
         return AsDone(self.running, tasks, seconds("timeout", timeout))
 
     def wake(self, key: Hashable) -> bool:
@@ -337,6 +342,12 @@ class _Single(Receiver):
             self.future.set_result(done)
 
 
+def _check_source(tasks: object) -> None:
+    if not isinstance(tasks, Iterable | AsyncIterable) or isinstance(tasks, str | bytes):
+        msg = f"as_done takes an iterable of tasks, async or not, not {type_name(tasks)}"
+        raise TypeError(msg)
+
+
 def _rates(rate: float | Mapping[str, float] | None) -> dict[str | None, float]:
     """Return polls a second by provider; under None those of every other provider."""
     given: dict[str | None, object] = {}
@@ -346,6 +357,8 @@ def _rates(rate: float | Mapping[str, float] | None) -> dict[str | None, float]:
         given[None] = rate
     rates: dict[str | None, float] = {}
     for provider, value in given.items():
+        if provider is not None:
+            text("rate: a provider", provider)
         name = "rate" if provider is None else f"rate[{provider!r}]"
         rates[provider] = number(name, value, unit="polls a second", above=0, finite=False)
     return rates

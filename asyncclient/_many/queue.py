@@ -57,8 +57,12 @@ class Queue(Generic[R]):
         self.served = max(self.served, turn)
         return record
 
-    def sweep(self, stands: Callable[[R], bool]) -> None:
-        """Forget places of those that have left, or they would stay while nothing is sent."""
+    def forget(self, record: R, stands: Callable[[R], bool]) -> None:
+        """Forget a task that has been left, and in time the places of those that stand no more."""
+        self.pending -= 1
+        self.outage.left(record)
+        if not self.pending:
+            self.due_times = DueTimes()
         if len(self.line) > 2 * self.pending + _STALE:
             self.line = [entry for entry in self.line if stands(entry[2])]
             heapq.heapify(self.line)
@@ -76,4 +80,4 @@ class Queue(Generic[R]):
         for part in self.name:
             # A client's account is its place and who asks there: a name, or what no one may see.
             parts += cast("tuple[object, ...]", part)[1:] if isinstance(part, tuple) else (part,)
-        return " ".join(part for part in parts if isinstance(part, str))
+        return " ".join(part for part in parts if part and isinstance(part, str))

@@ -8,11 +8,11 @@ from typing import cast
 
 from asyncclient._many.queue import Queue
 from asyncclient._many.shared import SharedRecord
-from asyncclient._task import Task
+from asyncclient._task import Task, module_of, trait
+from asyncclient._text import shown, text_of
 
-# From this many accounts on, those that have been idle for this many seconds are forgotten.
+# From this many accounts on, those without tasks are forgotten, unless what was found matters.
 _QUEUES = 1000
-_IDLE_SECONDS = 600.0
 
 
 class Queues:
@@ -23,14 +23,14 @@ class Queues:
         self._rates = rates
         self._poll_cost = poll_cost
         self._share = 1.0
+        self._most = _QUEUES
 
     def queue_of(self, task: Task[object], now: float) -> Queue[SharedRecord]:
         """Return the queue in which the looks at a task stand."""
-        budget: object = getattr(task, "budget", None)
-        name = cast("tuple[object, ...]", budget) if budget and isinstance(budget, tuple) else ("",)
+        name = _name_of(task)
         queue = self.by_name.get(name)
         if queue is None:
-            if len(self.by_name) >= _QUEUES:
+            if len(self.by_name) >= self._most:
                 self._forget_idle(now)
             queue = self.by_name[name] = Queue(name, self._rate(task, name), self._poll_cost)
             queue.budget.take_share(self._share, now)
@@ -42,19 +42,39 @@ class Queues:
         for queue in self.by_name.values():
             queue.budget.take_share(share, now)
 
-    def _rate(self, task: Task[object], name: tuple[object, ...]) -> float:
-        given = self._rates.get(str(name[0]), self._rates.get(None))
+    def _rate(self, task: Task[object], name: tuple[Hashable, ...]) -> float:
+        given = self._rates.get(text_of(name[0]), self._rates.get(None))
         if given is not None:
             return given
-        documented: object = getattr(task, "documented_rate", None)
+        documented = trait(task, "documented_rate")
         good = isinstance(documented, int | float) and documented > 0
         return cast("float", documented) if good else math.inf
 
     def _forget_idle(self, now: float) -> None:
-        """Forget accounts that are idle: a service may see a new one every minute."""
+        """Forget accounts that are idle: a service may see a new one every second."""
         for name, queue in list(self.by_name.items()):
-            busy = queue.pending or queue.in_flight
-            if not busy and queue.budget.idle(now) > _IDLE_SECONDS:
+            if not (queue.pending or queue.in_flight or queue.budget.matters(now)):
                 if queue.timer is not None:
                     queue.timer.cancel()
                 del self.by_name[name]
+        # Not each time, or many that are kept would be gone through for each new one.
+        self._most = max(_QUEUES, 2 * len(self.by_name))
+
+
+def _name_of(task: Task[object]) -> tuple[Hashable, ...]:
+    """Return the budget of a task; one without has that of its kind, shared with no stranger."""
+    budget = trait(task, "budget")
+    if budget is None or budget == ():
+        kind = trait(task, "kind")
+        name = type(task).__qualname__ if kind is None else text_of(kind)
+        return ("", module_of(type(task)), name)
+    parts = cast("tuple[Hashable, ...]", budget if isinstance(budget, tuple) else ([],))
+    try:
+        hash(parts)
+    except Exception as error:
+        msg = (
+            f"the budget of {shown(task)} must be a tuple of hashable parts, as (provider, "
+            "account, group)"
+        )
+        raise TypeError(msg) from error
+    return parts

@@ -314,9 +314,11 @@ def key_of(task: Task[T]) -> Hashable:
     key: object = getattr(task, "key", None)
     if key is None:
         return id(task)
-    if not isinstance(key, Hashable):
+    try:
+        hash(key)
+    except Exception as error:
         msg = f"the key of {shown(task)} must be hashable, not {type_name(key)}"
-        raise TypeError(msg)
+        raise TypeError(msg) from error
     return key
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from random import Random
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, cast
 from weakref import WeakKeyDictionary
 
+from asyncclient._arguments import number
 from asyncclient._learning import LEAST_ENDS, LearnedSchedule
 from asyncclient._schedule import Pacing, Schedule, drawing
 from asyncclient._state import Snapshot, TaskState
+from asyncclient._text import shown, type_name
 from asyncclient._waiting.record import Record
 
 T = TypeVar("T")
@@ -26,8 +29,15 @@ class PlainGaps:
         self._draw = drawing(rng)
         self.spread = _spread(schedule)  # seconds of the first looks of a crowd
 
-    def first(self, _record: Record[T]) -> float:
-        """Return the seconds before a first look is worth it: it is made at once."""
+    def first(self, record: Record[T]) -> float:
+        """Return the seconds before a first look is worth it: it is made at once.
+
+        Raises:
+            TypeError, ValueError: the schedule's first gap cannot be.
+        """
+        if not isinstance(self._schedule, Schedule):
+            delays = _endless(self._schedule.delays(self._rng))
+            record.delays = chain([next(delays)], delays)
         return 0.0
 
     def after(self, record: Record[T], _state: TaskState | None, _now: float) -> float:
@@ -37,8 +47,8 @@ class PlainGaps:
             number, record.gap_number = record.gap_number, record.gap_number + 1
             return record.less_crowded(record.sent, lambda: schedule.delay(number, draw))
         if record.delays is None:
-            record.delays = _endless(schedule.delays(self._rng))
-        return next(record.delays)
+            self.first(record)
+        return next(cast("Iterator[float]", record.delays))
 
     def typical(self, record: Record[T], _now: float) -> float | None:
         """Return the gap that would follow an answer now; None if the schedule only iterates."""
@@ -143,10 +153,17 @@ def _at_work(kind: str) -> str:
     return f"{kind} at work"
 
 
-def _endless(delays: Iterator[float]) -> Iterator[float]:
+def _endless(delays: object) -> Iterator[float]:
     """Repeat the last of some delays for ever; 1 s if there is none."""
+    if not isinstance(delays, Iterable):
+        msg = f"a schedule's delays() must return an iterator of seconds, not {type_name(delays)}"
+        raise TypeError(msg)
     last = 1.0
-    for last in delays:
+    for delay in cast("Iterable[object]", delays):
+        last = number("a gap of the schedule", delay, unit="seconds", finite=False)
+        if last < 0:
+            msg = f"a gap of the schedule must be 0 seconds or more, not {shown(delay)}"
+            raise ValueError(msg)
         yield last
     while True:
         yield last

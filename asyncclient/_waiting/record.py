@@ -25,7 +25,7 @@ class RareFacts(msgspec.Struct, frozen=True):
     wordless: int = 0  # answers in a row without a status word
     unknown_words: tuple[str | int, ...] = ()  # those so far that are in no vocabulary
     demand: Hashable = None  # the demand that the caller answered last, …
-    answered_at: float = -math.inf  # … and when that was
+    answered_at: float = -math.inf  # … and when that was; of a nameless one, in this stay
     # Seconds for which the end may have gone unseen, since the last answer before it or since the
     # task began; None while it has not ended.
     unseen: float | None = None

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from asyncclient._http import LONGEST_HINT, delay_after, is_transient
+from asyncclient._state import TaskState
 from asyncclient._task import Observation
 from asyncclient._text import LONGEST_WORD, text_of
 from asyncclient._waiting.record import RareFacts, Record
@@ -91,6 +92,8 @@ def rare_after_answer(record: Record[T], seen: Observation[T], now: float) -> Ra
         before = record.snapshot
         seen_alive = -record.age if before is None else before.elapsed
         return msgspec.structs.replace(rare, unseen=now - record.began - seen_alive)
+    if rare.demand is None and seen.state is not TaskState.BLOCKED and rare.answered_at > -math.inf:
+        return msgspec.structs.replace(rare, wordless=0, answered_at=-math.inf)
     return msgspec.structs.replace(rare, wordless=0) if rare.wordless else rare
 
 
@@ -136,11 +139,16 @@ def is_new_demand(record: Record[T], seen: Observation[T], *, limits: Limits, no
     """Return whether a blocked task makes a demand that the caller has not just answered.
 
     A provider may go on showing a demand for a moment after its answer: a second answer would be
-    refused, or taken for the next demand's.
+    refused, or taken for the next demand's. Where nothing tells demands apart, the task makes one
+    for as long as it stays blocked.
     """
     rare = record.rare
-    same = seen.demand is not None and seen.demand == rare.demand
-    return not (same and now - rare.answered_at <= limits.same_demand_seconds)
+    if seen.demand != rare.demand:
+        return True
+    answered = now - rare.answered_at
+    return (
+        answered > limits.same_demand_seconds if seen.demand is not None else answered == math.inf
+    )
 
 
 # --- when to look again ---
@@ -152,7 +160,7 @@ def rest_after_answer(delay: float, took: float, hint: float | None) -> Sleep:
     The schedule counts from look to look, so the time that the request took comes off; a hint
     counts from the answer that had it.
     """
-    # A schedule of the caller's own may yield 0, less, or no number at all.
+    # A schedule of the caller's own may yield 0.
     delay = max(_LEAST_DELAY, delay)
     rest = max(delay - took, delay * _LEAST_REST)
     if hint is not None and rest < hint < math.inf:

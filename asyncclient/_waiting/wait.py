@@ -248,10 +248,11 @@ class _Wait(Generic[T]):
     def _begin(self) -> Record[T]:
         now = anyio.current_time()
         if self._record is None:
-            self._record = Record(self._task, now)
+            record = Record(self._task, now)
+            self._due = now + first_silence(self._gaps.first(record), self._timeout)
             self._term = TimeLimit(now, self._timeout)
-            _report.began(self._record)
-            self._due = now + first_silence(self._gaps.first(self._record), self._timeout)
+            self._record = record
+            _report.began(record)
         elif now > max(self._term.deadline, self._due):
             # The caller kept the iterator past the deadline: it still gets its last look.
             self._due = self._term.final = now

@@ -58,7 +58,7 @@ def full_type_of(error: BaseException) -> str:
 def provider_of(task: object) -> str | None:
     budget: object = getattr(task, "budget", None)
     first = cast("tuple[object, ...]", budget)[:1] if isinstance(budget, tuple) else ()
-    return first[0] if first and isinstance(first[0], str) else None
+    return first[0] if first and first[0] and isinstance(first[0], str) else None
 
 
 def short(value: object) -> str:

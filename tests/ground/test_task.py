@@ -233,6 +233,8 @@ _NO_TUPLE = "transient must be a tuple of exception classes, as "
         ("vocabulary", {"done": "succeeded"}, "vocabulary must be a Vocabulary, not dict"),
         ("vocabulary", Vocabulary, "vocabulary must be a Vocabulary, not type"),
         ("key", ["job"], "key must be a Hashable, not list"),
+        ("key", ("job", ["7"]), "key must be a Hashable, not tuple"),
+        ("kind", 7, "kind must be a text, not int"),
         ("status", None, "status must be a function from an answer to its status, not NoneType"),
         ("reason", "why", "reason must be a function from an answer to its reason, not str"),
         ("progress", 7, "progress must be a function from an answer to its progress, not int"),

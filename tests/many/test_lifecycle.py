@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
-from random import Random
+from collections.abc import AsyncIterator, Callable
 from typing import cast
 
 import anyio
@@ -16,7 +15,7 @@ from asyncclient import Observation, Poller, Task, TaskState
 from asyncclient._many import Receiver
 from asyncclient.testing import run_virtual
 from tests.many.service import EVERY_SECOND, Item, Service, items, job, start, start_all, turns
-from tests.waiting.scenario import Job, Report, other_tasks, outcome_of
+from tests.waiting.scenario import Job, Report, other_tasks
 
 
 async def read(poller: Poller, tasks: list[Item] | AsyncIterator[Item]) -> list[Exception | None]:
@@ -192,28 +191,13 @@ async def test_what_it_says_is_so() -> None:
     assert "closed: 0 pending" in repr(poller)
 
 
-async def test_a_schedule_that_fails_is_reported() -> None:
-    """What a schedule of the caller's own raises reaches the wait, and polls do not go on."""
-
-    class Broken:
-        def delays(self, rng: Random | None = None) -> Iterator[float]:
-            del rng
-            yield 1.0
-            raise LookupError("no further delays")
-
-    task = Item(Service())
-    async with Poller(schedule=Broken()) as poller:
-        outcome = await outcome_of(poller.wait(task, timeout=60))
-    assert isinstance(outcome.error, LookupError)
-    assert len(task.sent) == 2
-
-
 @pytest.mark.parametrize(
     ("name", "value", "kind", "says"),
     [
         ("rate", 0, ValueError, "rate=0 must be more than 0"),
         ("rate", "50", TypeError, "rate must be a number of polls a second, not '50'"),
         ("rate", {"coze": 5, "copyai": None}, TypeError, r"rate\['copyai'\]"),
+        ("rate", {5: 5}, TypeError, "rate: a provider must be a text"),
         ("concurrency", 0, ValueError, "concurrency"),
         ("concurrency", 1.5, TypeError, "concurrency"),
         ("schedule", 5, TypeError, "schedule must be a Schedule"),
@@ -244,6 +228,11 @@ async def test_an_argument_of_a_wait_that_cannot_be_is_named() -> None:
             await poller.wait(cast("Task[str]", 3))
         with pytest.raises(TypeError, match="must be hashable, not list"):
             await poller.wait(job(cast("str", ["a", "list"])))
+        with pytest.raises(TypeError, match="must be hashable, not tuple"):
+            await poller.wait(job(cast("str", ("a", ["list"]))))
+        for source in (5, None, task, "tasks", task.observe):
+            with pytest.raises(TypeError, match="as_done takes an iterable of tasks, async or not"):
+                poller.as_done(cast("list[Item]", source))
         await turns()
         assert poller.stats().waiters == 0
     assert task.sent == []

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from random import Random
 from typing import Protocol, cast
 
 import anyio
 import pytest
 
-from asyncclient import Schedule, Watch, wait_until_done, watch
+from asyncclient import Poller, Schedule, Watch, wait_until_done, watch
+from asyncclient.errors import WaitTimeout
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport
-from tests.waiting.scenario import REF, WORDS, Job, outcome_of
+from tests.waiting.scenario import REF, WORDS, Driver, Job, outcome_of
 
 
 class Entrance(Protocol):
@@ -149,3 +151,80 @@ async def test_a_function_is_waited_for_by_vocabulary_and_status(
     outcome = await outcome_of(enter(fetch, **options))
     assert type(outcome.error) is TypeError
     assert "an async function of no arguments with vocabulary= and status=" in str(outcome.error)
+
+
+# --- a schedule of the caller's own -------------------------------------------------------------
+
+
+class Own:
+    """A schedule that yields what it is given, and raises what is an error of it.
+
+    Args:
+        gaps: what it yields; what is no list is what `delays` returns.
+    """
+
+    def __init__(self, gaps: object) -> None:
+        self.gaps = gaps
+
+    def delays(self, rng: Random | None = None) -> Iterator[float]:
+        """Yield the gaps."""
+        del rng
+        return self._each() if isinstance(self.gaps, list) else cast("Iterator[float]", self.gaps)
+
+    def _each(self) -> Iterator[float]:
+        for gap in cast("list[float | Exception]", self.gaps):
+            if isinstance(gap, Exception):
+                raise gap
+            yield gap
+
+
+GAPS: dict[str, tuple[object, type[Exception], str]] = {
+    "text": ("1", TypeError, "a gap of the schedule must be a number of seconds, not '1'"),
+    "none": (None, TypeError, "a gap of the schedule must be a number of seconds, not None"),
+    "list": ([1.0], TypeError, "a gap of the schedule must be a number of seconds"),
+    "nan": (math.nan, ValueError, "a gap of the schedule=nan must be"),
+    "negative": (-1.0, ValueError, "a gap of the schedule must be 0 seconds or more, not -1.0"),
+    "huge": (10**400, ValueError, "a gap of the schedule is too large"),
+    "raises": (LookupError("no more"), LookupError, "no more"),
+}
+
+
+@pytest.mark.parametrize("before", [0, 1, 3])
+@pytest.mark.parametrize(("gap", "kind", "says"), GAPS.values(), ids=GAPS)
+async def test_a_gap_that_cannot_be_ends_the_wait(
+    driver: Driver, gap: object, kind: type[Exception], says: str, before: int
+) -> None:
+    """The first one before anything is sent, a later one after the look that it follows."""
+    job = Job("running")
+    schedule = Own([*[1.0] * before, gap])
+    outcome = await outcome_of(driver(job, schedule=schedule, timeout=1000))
+    assert type(outcome.error) is kind
+    assert says in str(outcome.error)
+    assert len(job.polls) == (before + 1 if before else 0)
+
+
+@pytest.mark.parametrize("gaps", [None, 5], ids=str)
+async def test_delays_that_do_not_iterate_are_refused(driver: Driver, gaps: object) -> None:
+    """They are found out before anything is sent."""
+    job = Job("running")
+    outcome = await outcome_of(driver(job, schedule=Own(gaps)))
+    assert type(outcome.error) is TypeError
+    assert "a schedule's delays() must return an iterator of seconds, not" in str(outcome.error)
+    assert job.polls == []
+
+
+async def test_a_schedule_that_fails_leaves_nothing_behind() -> None:
+    """In a poller whose schedule fails at once, no task is kept waiting."""
+    async with Poller(schedule=Own(["soon"])) as poller:
+        ends = poller.as_done([Job("running")])
+        with pytest.raises(TypeError, match="a gap of the schedule"):
+            await anext(ends)
+        assert poller.stats().pending == poller.stats().waiters == 0
+
+
+async def test_gaps_may_be_zero_or_endless(driver: Driver) -> None:
+    """Zero is looking again at once, within bounds; infinity leaves the last look alone."""
+    job = Job("running")
+    outcome = await outcome_of(driver(job, schedule=Own([0, math.inf]), timeout=9.0))
+    assert isinstance(outcome.error, WaitTimeout)
+    assert job.sent == [0, pytest.approx(0.01), 9]

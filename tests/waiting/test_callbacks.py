@@ -189,6 +189,16 @@ async def test_each_demand_is_put_once() -> None:
     assert notes.times == [0, 2, 5]
 
 
+async def test_one_stay_in_blocked_is_one_demand() -> None:
+    """Without names, however long it shows; an answer without a word, or none, does not end it."""
+    notes: Notes[Report] = Notes()
+    stay = ["asks"] * 50
+    fault = ConnectionResetError("reset")
+    script = [*stay, None, "strange", fault, *stay, "running", *stay, "done"]
+    await wait_until_done(Job(*script), schedule=EVERY_SECOND, on_blocked=notes)
+    assert notes.times == [0, pytest.approx(104, abs=1)]
+
+
 @pytest.mark.parametrize(("seconds", "times"), [(0, [0, 31, 62, 93]), (30, [0, 61])])
 async def test_a_demand_that_stays_is_put_again(seconds: float, times: list[float]) -> None:
     """It is put once more when it still shows half a minute after the end of the handler."""
