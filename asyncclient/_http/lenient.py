@@ -24,7 +24,7 @@ Word: TypeAlias = Annotated[str | None, STRICT]  # a status word
 # A number with more digits than this is no id, no time and no amount.
 _MOST_DIGITS = 40
 _EXACT = 2**53  # a float from here on has lost digits
-_BOM = "\ufeff"
+_BEFORE = "\ufeff \t\r\n"  # byte order marks, and JSON's white space (RFC 8259, section 2)
 
 
 class _Unreadable:
@@ -48,7 +48,7 @@ def decode_leniently(body: bytes, kind: object) -> object:
     Raises:
         ValueError: it is no JSON, or a required field or a status word cannot be read.
     """
-    text = body.decode("utf-8", "replace").removeprefix(_BOM)
+    text = body.decode("utf-8", "replace").lstrip(_BEFORE)
     try:
         plain = json.loads(text, strict=False, parse_constant=_no_number, parse_int=_whole)
         # Half a letter can only come escaped; other answers need no second copy.

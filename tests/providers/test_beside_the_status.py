@@ -14,6 +14,7 @@ from asyncclient import decode_ref
 from asyncclient.errors import APIError, AsyncClientError, DecodeError
 from asyncclient.providers.copyai import CopyAI, WebhookPage, WorkflowRunPage
 from asyncclient.providers.coze import BotPage, Coze
+from asyncclient.providers.coze._endpoints import GET_TOKEN
 from asyncclient.testing import ScriptedTransport, reply
 from tests.providers.scripted import FIXTURES, READS, RECORDED, STARTS
 
@@ -138,6 +139,7 @@ _ANSWERED: dict[str, tuple[str, set[Place]]] = {
     "coze/answers/start_copy.task.json": ("coze.start_copy", {("data", "task_id")}),
     "coze/chat/created.json": ("coze.start_chat", {("data", "id"), ("data", "conversation_id")}),
     "copyai/answers/start_workflow.json": ("copyai.start_workflow", {("data", "id")}),
+    "copyai/answers/webhook.json": ("copyai.register_webhook", {("data", "id")}),
     "coze/answers/run_workflow.json": ("coze.run_workflow", set()),
     "coze/answers/resume_workflow.interrupted.json": ("coze.resume_workflow", set()),
     "coze/answers/cancel_chat.json": ("coze.cancel_chat", {("data", "status")}),
@@ -158,7 +160,6 @@ _ANSWERED: dict[str, tuple[str, set[Place]]] = {
         {("data", "data"), ("data", "data", 0, "status")},
     ),
     "copyai/answers/list_webhooks.json": ("copyai.list_webhooks", set()),
-    "copyai/answers/webhook.json": ("copyai.get_webhook", set()),
 }
 _FLAT = {"coze.start_workflow", "coze.run_workflow", "coze.resume_workflow"}
 
@@ -187,6 +188,27 @@ async def test_no_value_beside_what_decides_costs_an_answer(name: str) -> None:
                 assert failed.may_have_started or not in_doubt, (place, value)
 
 
+@pytest.mark.parametrize("name", [name for name in RECORDED if "/deliveries/" in name])
+def test_no_value_beside_the_run_costs_a_delivery(name: str) -> None:
+    """A webhook says which run to look at, whatever else it says."""
+    plain = json.loads(RECORDED[name])
+    run_id = CopyAI.parse_webhook(RECORDED[name]).run_id
+    for place in _places(plain):
+        if place[-1] not in {"workflowRunId", "id"}:
+            for value in (*_VALUES, None):
+                assert CopyAI.parse_webhook(_with(plain, place, value)).run_id == run_id
+
+
+def test_no_value_beside_a_token_costs_it() -> None:
+    """Only an error's own fields turn the answer into a refusal."""
+    recorded = RECORDED["coze/answers/oauth_token.json"]
+    plain = json.loads(recorded) | {"token_type": "Bearer", "msg": "", "detail": {"logid": "1"}}
+    token = GET_TOKEN.read(reply(recorded)).access_token
+    for place in _places(plain):
+        for value in (*_VALUES, None) if place != ("access_token",) else ():
+            assert GET_TOKEN.read(reply(_with(plain, place, value))).access_token == token
+
+
 # --- ids -----------------------------------------------------------------------------------------
 
 _ID = 7431000000000000000123  # more than 64 bits
@@ -206,13 +228,13 @@ _STARTED: dict[str, tuple[str, dict[str, str]]] = {
         {"workflow_id": "WCFG-1", "run_id": str(_ID)},
     ),
 }
+_REGISTERED = ("copyai.register_webhook", '{"status":"success","data":{"id":%s,"url":5}}')
 _WRITTEN = {"a text": f'"{_ID}"', "a number": str(_ID)}
 _LOST = [
     "null",
     '""',
     "0",
     '"0"',
-    "1.5",
     "7.431e18",
     "true",
     "[7431]",
@@ -232,10 +254,12 @@ async def test_the_id_of_a_start_may_be_a_number(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("value", _LOST)
-@pytest.mark.parametrize("name", _STARTED)
-async def test_a_start_without_its_id_may_have_started(name: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "body"), [*((name, body) for name, (body, _) in _STARTED.items()), _REGISTERED]
+)
+async def test_a_start_without_its_id_may_have_started(name: str, body: str, value: str) -> None:
     """An id that is missing, or has lost digits or letters, is an error, after one request."""
-    over = ScriptedTransport([reply(_STARTED[name][0] % value)])
+    over = ScriptedTransport([reply(body % value)])
     with pytest.raises(DecodeError) as caught:
         await STARTS[name.partition(" ")[0]](over)
     assert caught.value.may_have_started
@@ -265,7 +289,7 @@ _LISTS: dict[str, tuple[str, ...]] = {
 async def test_a_list_that_is_null_or_absent_is_empty(name: str) -> None:
     """In every envelope, also behind a byte order mark."""
     for body in _LISTS[name]:
-        for mark in ("", "\ufeff"):
+        for mark in ("", "\ufeff", "\n\ufeff\ufeff "):
             found = await READS[name](ScriptedTransport([reply(mark + body)]))
             items = found.items if isinstance(found, BotPage) else found
             items = items.data if isinstance(items, WorkflowRunPage | WebhookPage) else items
