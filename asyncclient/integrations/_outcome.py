@@ -35,7 +35,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         result: the provider's final answer as plain JSON; None when it did not end well, or when
             it is larger than 1 MiB. What JSON cannot hold is null in its place.
         error: what went wrong, in at most 4,000 characters; None when it ended well.
-        error_type: the name of the error's class, as `TaskFailed`.
+        error_type: the name of the error's class, as `TaskFailed`, in at most 80 characters.
         polls: polls made of it.
         elapsed: seconds that the wait took.
         ended: Unix time in seconds.

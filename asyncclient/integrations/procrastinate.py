@@ -252,7 +252,12 @@ class ProcrastinateWaits(DurableWaits):
             _log.error("%s: this worker cannot hold waits: start it with work()", key)
             following: NextTurn | None = NextTurn(_NOT_HERE, ticket)
         else:
-            following = await self._holder.take(key, ticket)
+            try:
+                following = await self._holder.take(key, ticket)
+            except asyncio.CancelledError:
+                if not await self.is_over(key):
+                    raise
+                following = None  # called off: a job that ends as aborted stays for ever
         if following is not None:
             await self._defer_next(key, following)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asyncclient._text import LONGEST_TEXT, LONGEST_WORD, shown, text_of, type_name
+from asyncclient._text import LONGEST_TEXT, LONGEST_WORD, shown, text_of, type_name, whole
 from tests.hostile import ERRORS, HUGE, OBJECTS, Letters, Raising, Unprintable
 
 ALL: dict[str, object] = {**OBJECTS, **ERRORS}
@@ -62,3 +62,13 @@ def test_a_text_may_be_made_in_another_way() -> None:
     assert text_of(0, make=lambda one: f"{one / one}" if isinstance(one, int) else "") == (
         "<int without a text>"
     )
+
+
+def test_a_text_with_half_letters_is_made_whole() -> None:
+    """A lone half becomes U+FFFD, two halves are one letter, all else stays as it is."""
+    for text, mended in (
+        ("tea \U0001f375\x00", "tea \U0001f375\x00"),
+        ("cut \ud83c", "cut \ufffd"),
+        ("\udf75 \ud83c\ud83c\udf75", "\ufffd \ufffd\U0001f375"),
+    ):
+        assert whole(text) == mended

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import math
 import re
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
 from random import Random
@@ -16,7 +17,7 @@ import anyio
 import pytest
 
 from asyncclient import Done, LearnedSchedule, Poller, TaskState
-from asyncclient._durable import TicketExpired
+from asyncclient._durable import Ticket, TicketExpired
 from asyncclient.errors import TaskFailed
 from asyncclient.integrations import _holder
 from asyncclient.integrations._engine import DurableWaits
@@ -351,6 +352,36 @@ async def test_a_wait_is_called_off_or_reported_but_never_both(
             assert called == (called_before if is_off else 1 + fails)
             assert not is_off or called_before <= fails
     assert 30 < sum(answers) < 120
+
+
+async def test_a_ticket_that_cannot_be_read_ends_all_the_same(
+    place: Somewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can be called off, or is reported on its deadline with the reason."""
+    monkeypatch.setattr(_holder, "_TROUBLE", 0.1)
+    deadline = time.time() + 2
+    text = f'{{"v":3,"deadline":{deadline}}}'  # as a later version may write it
+
+    def written(_: Ticket) -> str:
+        return text
+
+    with monkeypatch.context() as writes:
+        writes.setattr(Ticket, "encode", written)
+        await place.waits.submit_many({"off": ref_of(1), "order": ref_of(2)})
+    with pytest.raises(ValueError, match="version 3"):
+        await place.waits.ticket("order")
+    assert await place.waits.cancel("off")
+    async with place.worker():
+        await place.until(1)
+        assert time.time() >= deadline
+        await soon(lambda: place.waits.outcome("order"))
+    ((key, end),) = place.reported
+    assert (key, isinstance(end, TicketExpired)) == ("order", True)
+    assert "its ticket cannot be read: ValueError: a ticket of version 3" in str(end.error)
+    for key, how in (("off", "cancelled"), ("order", "expired")):
+        outcome = await place.waits.outcome(key)
+        assert outcome is not None
+        assert outcome.how == how
 
 
 async def test_a_stopped_worker_hands_its_waits_back_at_once(place: Somewhere) -> None:

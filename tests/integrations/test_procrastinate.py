@@ -18,8 +18,10 @@ from asyncclient import Poller, TaskState
 from asyncclient._durable import Ticket
 from asyncclient.integrations.procrastinate import ProcrastinateWaits
 from tests.integrations import place as places
+from tests.integrations.killing import eventually
 from tests.integrations.place import FAST, Place, knowing, quicken, ref_of
 
+RESCUE = "asyncclient/rescue:"
 OnProcrastinate: TypeAlias = Place[ProcrastinateWaits]
 
 anyio_backend = places.anyio_backend
@@ -50,6 +52,20 @@ async def test_a_dead_workers_waits_are_rescued(place: OnProcrastinate) -> None:
     async with place.worker():
         await place.until(1)
     assert place.states() == {"order": TaskState.SUCCEEDED}
+
+
+async def test_a_wait_that_is_called_off_in_a_slice_leaves_its_outcome_alone(
+    place: OnProcrastinate,
+) -> None:
+    """The job of the turn that held it is deleted, too."""
+    connector = cast("InMemoryConnector", place.waits.app.connector)
+    await place.waits.submit(ref_of(1, 3600), key="order")
+    async with place.worker(hold=60):
+        await eventually(lambda: place.polls > 0)
+        assert await place.waits.cancel("order")
+        await eventually(lambda: "doing" not in [row["status"] for row in connector.jobs.values()])
+    kept = [row for row in connector.jobs.values() if row["queueing_lock"] != RESCUE]
+    assert [row["queueing_lock"] for row in kept] == ["asyncclient/outcome:order"]
 
 
 async def test_a_process_that_only_submits_runs_nothing(place: OnProcrastinate) -> None:
