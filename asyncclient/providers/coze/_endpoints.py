@@ -35,18 +35,20 @@ from asyncclient.providers._reading import as_int, decode_or_none, enveloped, re
 from asyncclient.providers.coze._answers import (
     WAITING_WORDS,
     Bot,
-    BotPageEnvelope,
     Chat,
-    ChatEnvelope,
     ChatStarted,
     CopyStarted,
     CopyTask,
-    Envelope,
-    MessagesEnvelope,
     NodeOutput,
-    Refusal,
     WorkflowReply,
     WorkflowRun,
+)
+from asyncclient.providers.coze._envelopes import (
+    BotPageEnvelope,
+    ChatEnvelope,
+    Envelope,
+    MessagesEnvelope,
+    Refusal,
 )
 
 T = TypeVar("T")
