@@ -114,7 +114,10 @@ class Group(Receiver):
         return feeding
 
     def _leave_all(self) -> Iterator[None]:
-        for waiter in [*self._line, *self._late]:
+        while self._line:
+            self._poll_loop.leave(self._line.popleft())
+            yield
+        for waiter in [*self._late]:
             self._poll_loop.leave(waiter)
             yield
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Hashable, Iterable, Mapping
 from random import Random
 from types import TracebackType
 from typing import Self, TypeVar, cast, overload
-
-import msgspec
 
 from asyncclient._arguments import number, seconds, text, whole_number
 from asyncclient._event_loop import check_thread, running_loop
@@ -17,6 +15,7 @@ from asyncclient._many.as_done import AsDone
 from asyncclient._many.loop import PollLoop
 from asyncclient._many.queues import Queues
 from asyncclient._many.shared import Done, Receiver
+from asyncclient._many.stats import Kinds, PollerStats, stats_of
 from asyncclient._schedule import Pacing, checked_rng, checked_schedule, drawing
 from asyncclient._task import Task
 from asyncclient._text import type_name
@@ -26,81 +25,6 @@ T = TypeVar("T")
 T1 = TypeVar("T1")
 T2 = TypeVar("T2")
 T3 = TypeVar("T3")
-
-
-class BudgetStats(msgspec.Struct, frozen=True, kw_only=True):
-    """How one account is asked.
-
-    Attributes:
-        name: provider, account and group, as text.
-        rate: polls a second that are allowed now; `math.inf` where no limit is known.
-        polls_per_second: polls a second that were sent lately.
-        ready: tasks that are due and wait for their turn.
-        in_flight: polls under way.
-        refused: answers that there were too many requests.
-        price: seconds of delay that one poll is worth now: the schedule's `poll_cost`, or what the
-            shortness of the budget makes of it; None where the schedule does not learn.
-    """
-
-    name: str
-    rate: float
-    polls_per_second: float
-    ready: int
-    in_flight: int
-    refused: int
-    price: float | None
-
-
-class KindStats(msgspec.Struct, frozen=True, kw_only=True):
-    """What is learned about one kind of task.
-
-    Attributes:
-        kind: which tasks are alike; with ` at work` behind it, from when they left their queue.
-        samples: ends that count at present.
-        p10: the age in seconds by which a tenth has ended.
-        p50: the same for half.
-        p90: the same for nine tenths.
-        cost: seconds that waiting for one costs by the learned plan: polls at `poll_cost`, and
-            delay.
-        fixed_cost: the same at the best fixed interval; a fifth more than `cost` says that
-            learning saves a sixth.
-        fixed_interval: that interval in seconds.
-    """
-
-    kind: str
-    samples: int
-    p10: float
-    p50: float
-    p90: float
-    cost: float
-    fixed_cost: float
-    fixed_interval: float
-
-
-class PollerStats(msgspec.Struct, frozen=True, kw_only=True):
-    """What a `Poller` is doing.
-
-    Attributes:
-        pending: tasks that are waited for.
-        waiters: waits, which may share a task.
-        in_flight: polls under way.
-        polls: polls made since it was made.
-        errors: polls that failed.
-        lag_p50: median of the seconds by which recent polls were sent after they were due.
-        lag_p99: the same for the slowest hundredth.
-        budgets: one entry for each account that was asked.
-        kinds: one entry for each kind of task of which enough is learned.
-    """
-
-    pending: int
-    waiters: int
-    in_flight: int
-    polls: int
-    errors: int
-    lag_p50: float
-    lag_p99: float
-    budgets: tuple[BudgetStats, ...]
-    kinds: tuple[KindStats, ...] = ()
 
 
 class Poller:
@@ -139,6 +63,7 @@ class Poller:
         self._concurrency = concurrency
         cost = None if self._gaps.learned is None else self._gaps.learned.poll_cost
         self._queues = Queues(rates, cost)
+        self._kinds = Kinds(self._gaps.learned)
         self._poll_loop: PollLoop | None = None
         self._closed = False
 
@@ -303,9 +228,7 @@ class Poller:
             RuntimeError: its event loop runs in another thread: use `loop.call_soon_threadsafe`.
         """
         self._check_thread()
-        learned = self._gaps.learned
-        kinds = () if learned is None else tuple(_kinds(learned))
-        return _stats_of(self._poll_loop, self._queues, kinds)
+        return stats_of(self._poll_loop, self._queues, self._kinds.now())
 
     def running(self) -> PollLoop:
         """Return what looks in the running loop: for other kinds of waits than the poller's own."""
@@ -322,7 +245,7 @@ class Poller:
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
-        stats = _stats_of(self._poll_loop, self._queues, ())
+        stats = stats_of(self._poll_loop, self._queues, ())
         rate = sum(budget.polls_per_second for budget in stats.budgets)
         return (
             f"<Poller {state}: {stats.pending} pending, {stats.in_flight} in flight, "
@@ -362,52 +285,3 @@ def _rates(rate: float | Mapping[str, float] | None) -> dict[str | None, float]:
         name = "rate" if provider is None else f"rate[{provider!r}]"
         rates[provider] = number(name, value, unit="polls a second", above=0, finite=False)
     return rates
-
-
-def _stats_of(
-    polling: PollLoop | None, all_queues: Queues, kinds: tuple[KindStats, ...]
-) -> PollerStats:
-    """Return what a poller is doing; it has no loop before its first wait."""
-    now = 0.0 if polling is None else polling.loop.time()
-    lags = [] if polling is None else sorted(polling.sender.lags)
-    queues = [*all_queues.by_name.values()]
-    return PollerStats(
-        pending=0 if polling is None else len(polling.registry),
-        waiters=0 if polling is None else polling.waits,
-        in_flight=sum(queue.in_flight for queue in queues),
-        polls=0 if polling is None else polling.sender.returned,
-        errors=0 if polling is None else polling.errors,
-        lag_p50=lags[len(lags) // 2] if lags else 0.0,
-        lag_p99=lags[len(lags) * 99 // 100] if lags else 0.0,
-        budgets=tuple(
-            BudgetStats(
-                name=queue.label(),
-                rate=queue.budget.rate,
-                polls_per_second=queue.budget.sending(now),
-                ready=len({id(entry[2]) for entry in queue.line if entry[2].first}),
-                in_flight=queue.in_flight,
-                refused=queue.refused,
-                price=None if queue.price is None else queue.price.now,
-            )
-            for queue in queues
-        ),
-        kinds=kinds,
-    )
-
-
-def _kinds(learned: LearnedSchedule) -> Iterator[KindStats]:
-    for kind in learned.kinds:
-        efficiency = learned.efficiency(kind)
-        p10, p50, p90 = (learned.quantile(share, kind) for share in (0.1, 0.5, 0.9))
-        if efficiency is None or p10 is None or p50 is None or p90 is None:
-            continue
-        yield KindStats(
-            kind=kind,
-            samples=learned.sample_size(kind),
-            p10=p10,
-            p50=p50,
-            p90=p90,
-            cost=efficiency.cost,
-            fixed_cost=efficiency.fixed_cost,
-            fixed_interval=efficiency.fixed_interval,
-        )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from asyncclient._many.budget import Budget
 from asyncclient._many.crowd import DueTimes
+from asyncclient._many.heap import Heap
 from asyncclient._many.outage import Outage
 from asyncclient._many.price import Price
 from asyncclient._waiting import Record
@@ -20,8 +20,6 @@ R = TypeVar("R", bound=Record[object])
 
 # Seconds. An account's failed looks are worth one warning in this time: an outage hits thousands.
 _WARNING_GAP = 60.0
-# Stale places are removed when they are more than half, and more than this many.
-_STALE = 256
 
 
 class Queue(Generic[R]):
@@ -39,7 +37,7 @@ class Queue(Generic[R]):
         self.price = None if poll_cost is None else Price(poll_cost)
         self.due_times = DueTimes()  # how many looks are due when
         self.outage: Outage[R] = Outage()  # whether its looks succeed or fail
-        self.line: list[tuple[float, int, R]] = []  # those that are due
+        self.line: Heap[R] = Heap()  # those that are due
         self.pending = self.in_flight = self.refused = 0
         # The turn that was served last: the line's own clock, which only service moves on.
         self.served = 0.0
@@ -49,11 +47,11 @@ class Queue(Generic[R]):
 
     def join(self, turn: float, number: int, record: R) -> None:
         """Put a task in line; one that moves forward stands there twice."""
-        heapq.heappush(self.line, (turn, number, record))
+        self.line.push(turn, number, record)
 
     def take(self) -> R:
         """Take the first in line."""
-        turn, _, record = heapq.heappop(self.line)
+        turn, _, record = self.line.pop()
         self.served = max(self.served, turn)
         return record
 
@@ -63,9 +61,7 @@ class Queue(Generic[R]):
         self.outage.left(record)
         if not self.pending:
             self.due_times = DueTimes()
-        if len(self.line) > 2 * self.pending + _STALE:
-            self.line = [entry for entry in self.line if stands(entry[2])]
-            heapq.heapify(self.line)
+        self.line.sweep(self.pending, lambda _, other: stands(other))
 
     def take_warning(self, now: float) -> bool:
         """Return whether to warn of a failed look; if so, there is no other for a minute."""

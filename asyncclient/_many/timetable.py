@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 import math
 from collections.abc import Callable
 from contextvars import Context
 from itertools import count
 
+from asyncclient._many.heap import Heap
 from asyncclient._many.shared import SharedRecord
 from asyncclient._waiting import SAME_INSTANT
 
 # Due tasks that are handed over before the event loop gets its turn.
 _BATCH = 256
-# Stale entries are removed when they are more than half, and more than this many.
-_STALE = 256
 
 
 class Timetable:
@@ -30,7 +28,7 @@ class Timetable:
         self._loop = loop
         self._context = context
         self._hand_over = hand_over
-        self._heap: list[tuple[float, int, SharedRecord]] = []
+        self._heap: Heap[SharedRecord] = Heap()
         self._timer: asyncio.TimerHandle | None = None
         # Kept here, since not every event loop's handle knows it (uvloop's does not).
         self._due = math.inf
@@ -40,25 +38,23 @@ class Timetable:
         """Set when a task is due; what was set before holds no longer."""
         record.due = due
         record.queue.due_times.note(due, self._loop.time())
-        heapq.heappush(self._heap, (due, next(self.numbers), record))
+        self._heap.push(due, next(self.numbers), record)
         self._arm()
 
     def sweep(self, pending: int) -> None:
         """Forget due times that no longer hold, or what has left would stay until they come."""
-        if len(self._heap) > 2 * pending + _STALE:
-            self._heap = [entry for entry in self._heap if entry[2].is_due_at(entry[0])]
-            heapq.heapify(self._heap)
+        self._heap.sweep(pending, lambda due, record: record.is_due_at(due))
 
     def close(self) -> None:
         """Hand over nothing more."""
         if self._timer is not None:
             self._timer.cancel()
-        self._heap.clear()
+        self._heap = Heap()
 
     def _arm(self) -> None:
-        if not self._heap:
+        due = self._heap.first()
+        if due is None:
             return
-        due = self._heap[0][0]
         if self._timer is not None:
             if self._due <= due:
                 return
@@ -72,9 +68,10 @@ class Timetable:
         due: list[tuple[int, SharedRecord]] = []
         for _ in range(_BATCH):
             # A timer may fire early by the resolution of the clock.
-            if not self._heap or self._heap[0][0] > now + SAME_INSTANT:
+            first = self._heap.first()
+            if first is None or first > now + SAME_INSTANT:
                 break
-            instant, number, record = heapq.heappop(self._heap)
+            instant, number, record = self._heap.pop()
             # A record that was put off, taken forward or left has other entries, or none.
             if record.is_due_at(instant):
                 due.append((number, record))

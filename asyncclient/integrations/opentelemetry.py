@@ -72,6 +72,10 @@ _SCOPE = "asyncclient"
 # A wait may make thousands of polls: so many of its events are kept, the first ones, and the others
 # are counted. It is less than the SDK's own limit (128), and holds for other makers of spans too.
 _MOST_EVENTS = 100
+# Kinds of task that metrics tell apart: each is kept as long as the process lives, here and in the
+# exporter. The waits of others are counted together.
+_MOST_KINDS = 1000
+_OTHERS: Mapping[str, str] = {KIND: "other"}
 # The bounds of the buckets, in seconds. The SDK's own are made for milliseconds.
 # A request: those of the conventions for HTTP, and the default `request_timeout` of a SessionPool.
 _POLL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30)
@@ -319,6 +323,8 @@ class _Telemetry:
             kind = record.kind.partition(":")[0]
         labels = self._labels.get((provider, kind))
         if labels is None:
+            if len(self._labels) >= _MOST_KINDS:
+                return _OTHERS
             labels = {} if provider is None else {PROVIDER: short(provider)}
             labels[KIND] = short(kind)
             self._labels[provider, kind] = labels

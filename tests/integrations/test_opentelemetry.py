@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -422,6 +423,17 @@ async def test_a_task_without_a_reference_is_named_by_its_budget_and_kind(
     assert attributes(render)["asyncclient.task.kind"] == "render"
     assert "asyncclient.provider.name" not in attributes(render)
     assert SECRET not in collected.everything()
+
+
+async def test_the_kinds_that_metrics_tell_apart_are_bounded(collected: Collected) -> None:
+    """A kind for each of some thousand tasks: the first thousand are told apart, others are not."""
+    for number in range(1100):
+        job = Job("done", ref=None)
+        job.kind = f"kind {number}"
+        await by_wait(job)
+    names = Counter(span.name for span in collected.spans)
+    assert names["wait other"] == 100
+    assert len(names) == 1001
 
 
 async def test_a_providers_run_has_its_ids(collected: Collected) -> None:

@@ -1,0 +1,160 @@
+"""What a `Poller` says of itself."""
+
+from __future__ import annotations
+
+import msgspec
+
+from asyncclient._learning import LEAST_ENDS, LearnedSchedule
+from asyncclient._many.loop import PollLoop
+from asyncclient._many.queues import Queues
+
+# Kinds of task whose costs are worked out in one call, at some 5 ms each.
+_KINDS_A_CALL = 8
+
+
+class BudgetStats(msgspec.Struct, frozen=True, kw_only=True):
+    """How one account is asked.
+
+    Attributes:
+        name: provider, account and group, as text.
+        rate: polls a second that are allowed now; `math.inf` where no limit is known.
+        polls_per_second: polls a second that were sent lately.
+        ready: tasks that are due and wait for their turn.
+        in_flight: polls under way.
+        refused: answers that there were too many requests.
+        price: seconds of delay that one poll is worth now: the schedule's `poll_cost`, or what the
+            shortness of the budget makes of it; None where the schedule does not learn.
+    """
+
+    name: str
+    rate: float
+    polls_per_second: float
+    ready: int
+    in_flight: int
+    refused: int
+    price: float | None
+
+
+class KindStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What is learned about one kind of task.
+
+    Attributes:
+        kind: which tasks are alike; with ` at work` behind it, from when they left their queue.
+        samples: ends that count at present.
+        p10: the age in seconds by which a tenth has ended.
+        p50: the same for half.
+        p90: the same for nine tenths.
+        cost: seconds that waiting for one costs by the learned plan: polls at `poll_cost`, and
+            delay.
+        fixed_cost: the same at the best fixed interval; a fifth more than `cost` says that
+            learning saves a sixth.
+        fixed_interval: that interval in seconds.
+    """
+
+    kind: str
+    samples: int
+    p10: float
+    p50: float
+    p90: float
+    cost: float
+    fixed_cost: float
+    fixed_interval: float
+
+
+class PollerStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What a `Poller` is doing.
+
+    Attributes:
+        pending: tasks that are waited for.
+        waiters: waits, which may share a task.
+        in_flight: polls under way.
+        polls: polls made since it was made.
+        errors: polls that failed.
+        lag_p50: median of the seconds by which recent polls were sent after they were due.
+        lag_p99: the same for the slowest hundredth.
+        budgets: one entry for each account that was asked.
+        kinds: one entry for each kind of task of which enough is learned; of more than 8, the first
+            calls of `stats()` have 8 more each, and later ones renew 8 of them.
+    """
+
+    pending: int
+    waiters: int
+    in_flight: int
+    polls: int
+    errors: int
+    lag_p50: float
+    lag_p99: float
+    budgets: tuple[BudgetStats, ...]
+    kinds: tuple[KindStats, ...] = ()
+
+
+def stats_of(
+    polling: PollLoop | None, all_queues: Queues, kinds: tuple[KindStats, ...]
+) -> PollerStats:
+    """Return what a poller is doing; it has no loop before its first wait."""
+    now = 0.0 if polling is None else polling.loop.time()
+    lags = [] if polling is None else sorted(polling.sender.lags)
+    queues = [*all_queues.by_name.values()]
+    return PollerStats(
+        pending=0 if polling is None else len(polling.registry),
+        waiters=0 if polling is None else polling.waits,
+        in_flight=sum(queue.in_flight for queue in queues),
+        polls=0 if polling is None else polling.sender.returned,
+        errors=0 if polling is None else polling.errors,
+        lag_p50=lags[len(lags) // 2] if lags else 0.0,
+        lag_p99=lags[len(lags) * 99 // 100] if lags else 0.0,
+        budgets=tuple(
+            BudgetStats(
+                name=queue.label(),
+                rate=queue.budget.rate,
+                polls_per_second=queue.budget.sending(now),
+                ready=len({id(record) for record in queue.line if record.first}),
+                in_flight=queue.in_flight,
+                refused=queue.refused,
+                price=None if queue.price is None else queue.price.now,
+            )
+            for queue in queues
+        ),
+        kinds=kinds,
+    )
+
+
+class Kinds:
+    """What is learned of each kind of task, worked out a few kinds a call."""
+
+    def __init__(self, learned: LearnedSchedule | None) -> None:
+        self._learned = learned
+        self._found: dict[str, KindStats] = {}  # that which was worked out first comes first
+
+    def now(self) -> tuple[KindStats, ...]:
+        """Return what is known of the kinds of which enough was seen."""
+        learned = self._learned
+        if learned is None:
+            return ()
+        known = [kind for kind in learned.kinds if learned.sample_size(kind) >= LEAST_ENDS]
+        found = {kind: each for kind, each in self._found.items() if kind in known}
+        missing = [kind for kind in known if kind not in found]
+        for kind in [*missing, *found][:_KINDS_A_CALL]:
+            found.pop(kind, None)
+            each = _kind(learned, kind)
+            if each is not None:
+                found[kind] = each
+        self._found = found
+        return tuple(found[kind] for kind in known if kind in found)
+
+
+def _kind(learned: LearnedSchedule, kind: str) -> KindStats | None:
+    efficiency = learned.efficiency(kind)
+    p10, p50, p90 = (learned.quantile(share, kind) for share in (0.1, 0.5, 0.9))
+    if efficiency is None or p10 is None or p50 is None or p90 is None:
+        return None
+    return KindStats(
+        kind=kind,
+        samples=learned.sample_size(kind),
+        p10=p10,
+        p50=p50,
+        p90=p90,
+        cost=efficiency.cost,
+        fixed_cost=efficiency.fixed_cost,
+        fixed_interval=efficiency.fixed_interval,
+    )
