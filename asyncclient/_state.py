@@ -9,7 +9,7 @@ from typing import Generic, TypeVar, cast
 
 import msgspec
 
-from asyncclient._text import counted, shown
+from asyncclient._text import counted, even_half_made, shown
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -111,6 +111,7 @@ class Vocabulary:
         """Every word and its state, read-only."""
         return MappingProxyType(self._states)
 
+    @even_half_made
     def __repr__(self) -> str:
         rows: dict[str, list[str | int]] = {}
         for word, state in self._states.items():

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 from collections.abc import Callable
+from typing import TypeVar
+
+S = TypeVar("S")
 
 # Characters of a provider's words, or of what a caller's object says of itself, in one message.
 LONGEST_TEXT = 500
@@ -53,6 +57,19 @@ def shown(value: object, longest: int = LONGEST_WORD) -> str:
 def type_name(value: object) -> str:
     """Return the name of an object's class, guarded and cut as `text_of`."""
     return _made(lambda one: type(one).__name__, value, LONGEST_WORD) or "object"
+
+
+def even_half_made(show: Callable[[S], str]) -> Callable[[S], str]:
+    """Let a repr be made while the constructor raises, as a traceback with locals does."""
+
+    @functools.wraps(show)
+    def shown_as(one: S) -> str:
+        try:
+            return show(one)
+        except AttributeError:
+            return f"<{type_name(one)}, half made>"
+
+    return shown_as
 
 
 def _made(make: Callable[[object], str], value: object, longest: int) -> str | None:

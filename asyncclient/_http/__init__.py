@@ -5,6 +5,10 @@ from __future__ import annotations
 from asyncclient._http.call import Account as Account, TokenSource as TokenSource
 from asyncclient._http.decoding import decode as decode, takes_too_much as takes_too_much
 from asyncclient._http.handle import Handle as Handle, look_endpoint as look_endpoint
+from asyncclient._http.hiding import (
+    WithoutFrames as WithoutFrames,
+    forget_frames as forget_frames,
+)
 from asyncclient._http.lenient import STRICT as STRICT, Word as Word
 from asyncclient._http.message import (
     JSON as JSON,

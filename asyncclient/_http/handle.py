@@ -13,6 +13,7 @@ from asyncclient._http.refusal import seconds_asked
 from asyncclient._ref import TaskRef, task_key
 from asyncclient._state import Vocabulary
 from asyncclient._task import Observation, Task
+from asyncclient._text import even_half_made
 
 A = TypeVar("A")
 T_co = TypeVar("T_co", covariant=True)
@@ -93,6 +94,7 @@ class Handle(Task[T_co]):
         """
         return self._look.read(Response(200, {}, raw))
 
+    @even_half_made
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.ref}>"
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import sys
 from base64 import b64decode, b64encode
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from html import unescape
+from types import TracebackType
 from typing import cast
 
 import msgspec
 
 from asyncclient._http.message import Response, Secret
+from asyncclient.errors import AsyncClientError
 
 # Characters. A shorter credential is not hidden: it may be a part of words.
 _LEAST_SECRET = 8
@@ -63,24 +66,17 @@ class Hiding:
         return _PASSWORD_IN_URL.sub(f"//{_MASK}@", text) if "@" in text else text
 
     def error(self, error: BaseException, outer: BaseException | None = None) -> None:
-        """Take the credential out of an error and those it was made of.
-
-        Their frames are left out: they hold the answer, which a traceback with locals would show.
+        """Take the credential out of an error and those it was made of, and their frames away.
 
         Args:
             error: what was raised.
             outer: what the caller handled before; it is not ours, and stays as it is.
         """
-        seen = {id(outer)}
-        link: BaseException | None = error
-        while link is not None and id(link) not in seen:
-            seen.add(id(link))
+        for link in forget_frames(error, outer):
             with suppress(Exception):  # a property of a class of its own may raise
                 object.__setattr__(link, "args", tuple(map(self._value, link.args)))
                 for name, value in [*vars(link).items()]:
                     object.__setattr__(link, name, self._value(value))
-            BaseException.with_traceback(link, None)
-            link = link.__context__ if link.__cause__ is None else link.__cause__
 
     def answer(self, response: Response) -> Response:
         """Return an answer whose body is without the credential; the same one where it was."""
@@ -99,6 +95,37 @@ class Hiding:
         if isinstance(value, list):
             return [self._value(each) for each in cast("list[object]", value)]
         return value
+
+
+def forget_frames(error: BaseException, outer: BaseException | None = None) -> list[BaseException]:
+    """Leave out the frames of an error and of those it was made of, and return them all.
+
+    They hold answers, which a traceback with locals would show, and which take memory. `outer` is
+    as in `Hiding.error`.
+    """
+    links: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link is not outer and not any(link is each for each in links):
+        links.append(link)
+        BaseException.with_traceback(link, None)  # a class of its own may refuse an attribute
+        link = link.__context__ if link.__cause__ is None else link.__cause__
+    return links
+
+
+class WithoutFrames:
+    """Around what holds answers in its frames: leaves these out of the library's errors."""
+
+    def __enter__(self) -> None:
+        self._outer = sys.exception()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, AsyncClientError):
+            forget_frames(error, self._outer)
 
 
 class _Needle:

@@ -20,7 +20,7 @@ from yarl import URL  # aiohttp's own word for an address; it comes with aiohttp
 from asyncclient._arguments import number, whole_number
 from asyncclient._event_loop import running_loop
 from asyncclient._http.message import Request, Response
-from asyncclient._text import shown, text_of, type_name
+from asyncclient._text import even_half_made, shown, text_of, type_name
 from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
 
 _USER_AGENT = f"asyncclient Python/{sys.version_info.major}.{sys.version_info.minor}"
@@ -252,6 +252,7 @@ class SessionPool:
                 source=self,
             )
 
+    @even_half_made
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
         active = len(self._active)

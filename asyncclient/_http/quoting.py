@@ -43,7 +43,7 @@ def query_of(**values: str | int | bool | None) -> str:
 
 def header_value(name: str, value: object) -> Secret:
     """Check a credential that goes into a header, and return it; never show it."""
-    value = text(name, value)
+    value = Secret(text(name, value))  # of an error here, too, a traceback with locals shows none
     if not value.strip():
         msg = f"{name} is empty: pass the text that the provider gave you"
         raise ValueError(msg)
@@ -56,7 +56,7 @@ def header_value(name: str, value: object) -> Secret:
     if not value.isascii():
         msg = f"{name} has characters that are not ASCII: copy it again from the provider"
         raise ValueError(msg)
-    return Secret(value)
+    return value
 
 
 def base_of(base_url: object, *, allow_http: bool = False) -> tuple[str, str]:

@@ -24,6 +24,7 @@ import msgspec
 
 from asyncclient._arguments import number as checked_number
 from asyncclient._schedule import Schedule, drawing
+from asyncclient._text import even_half_made
 
 # --- ages, in bins ---
 
@@ -1151,6 +1152,7 @@ class LearnedSchedule:
             plan.worth = _efficiency(curve, plan.cost, _LEVEL**level)
         return plan.worth
 
+    @even_half_made
     def __repr__(self) -> str:
         known = ", ".join(f"{name!r} {self.sample_size(name)}" for name in self._kinds)
         return f"<LearnedSchedule poll_cost={self.poll_cost:g}, ends: {known or 'none'}>"

@@ -18,7 +18,7 @@ from asyncclient._many.shared import Done, Receiver
 from asyncclient._many.stats import Kinds, PollerStats, stats_of
 from asyncclient._schedule import Pacing, checked_rng, checked_schedule, drawing
 from asyncclient._task import Task
-from asyncclient._text import type_name
+from asyncclient._text import even_half_made, type_name
 from asyncclient._waiting import gaps_of
 
 T = TypeVar("T")
@@ -209,9 +209,8 @@ class Poller:
         if part > 1:
             msg = f"share={share!r} must be at most 1{advice}"
             raise ValueError(msg)
-        self._queues.take_share(
-            part, 0.0 if self._poll_loop is None else self._poll_loop.loop.time()
-        )
+        now = 0.0 if self._poll_loop is None else self._poll_loop.loop.time()
+        self._queues.take_share(part, now)
         if self._poll_loop is not None:
             for queue in self._queues.by_name.values():
                 self._poll_loop.sender.pump(queue)
@@ -243,13 +242,13 @@ class Poller:
     def _check_thread(self) -> None:
         check_thread("Poller", None if self._poll_loop is None else self._poll_loop.loop)
 
+    @even_half_made
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "open"
         stats = stats_of(self._poll_loop, self._queues, ())
         rate = sum(budget.polls_per_second for budget in stats.budgets)
         return (
-            f"<Poller {state}: {stats.pending} pending, {stats.in_flight} in flight, "
-            f"{rate:.1f} polls/s, lag {stats.lag_p99 * 1000:.0f} ms>"
+            f"<Poller {'closed' if self._closed else 'open'}: {stats.pending} pending, "
+            f"{stats.in_flight} in flight, {rate:.1f} polls/s, lag {stats.lag_p99 * 1000:.0f} ms>"
         )
 
 

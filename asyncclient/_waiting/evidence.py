@@ -133,17 +133,6 @@ def out_of_time(
     return with_evidence(error, record, elapsed)
 
 
-def forget_frames(error: BaseException) -> None:
-    """Free what an error's frames hold, since it is kept for as long as its task is waited for.
-
-    Among it is the answer that failed, which may be as long as `max_body`, once for each task.
-    """
-    link: BaseException | None = error
-    while link is not None and link.__traceback__ is not None:
-        BaseException.with_traceback(link, None)  # a class of its own may refuse an attribute
-        link = link.__context__ if link.__cause__ is None else link.__cause__
-
-
 def _polls_in(record: Record[T], elapsed: float) -> str:
     return f"{counted(record.polls, 'poll')} in {elapsed:.1f} s"
 

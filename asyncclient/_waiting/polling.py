@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar, cast
 
 from asyncclient._event_loop import failure_of
-from asyncclient._http import Answer, seconds_asked
+from asyncclient._http import Answer, forget_frames, seconds_asked
 from asyncclient._schedule import Backoff
 from asyncclient._state import Snapshot, TaskState
 from asyncclient._task import Observation
@@ -121,7 +121,8 @@ class Polling(Generic[R]):
             news=tolerated and record.take_warning(now),
         )
         if tolerated:
-            evidence.forget_frames(error)
+            # Kept as long as the task is waited for: its frames hold the answer that failed.
+            forget_frames(error)
             return rules.rest_after_error(error, backoff)
         elapsed = now - record.began
         if isinstance(error, NotFound):

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from asyncclient._durable import TaskOf, Ticket, TicketExpired
 from asyncclient._many import Poller
 from asyncclient._schedule import Pacing
+from asyncclient._text import even_half_made
 from asyncclient.integrations._delivery import Sink
 from asyncclient.integrations._engine import PENDING, DurableWaits
 from asyncclient.integrations._holder import (
@@ -265,6 +266,7 @@ class DocketWaits(DurableWaits):
     def _notices(self) -> Notices:
         return _HashNotices(self._docket)
 
+    @even_half_made
     def __repr__(self) -> str:
         return f"<DocketWaits {self._docket.name!r}>"
 

@@ -16,6 +16,7 @@ from procrastinate.jobs import Job, Status
 from psycopg import Error as PsycopgError
 
 from asyncclient._durable import Ticket, TicketExpired, wall_clock
+from asyncclient._text import even_half_made
 from asyncclient.integrations._delivery import Sink
 from asyncclient.integrations._engine import PENDING, DurableWaits
 from asyncclient.integrations._holder import AGAIN_SECONDS, Holder, NextTurn, again_while_away
@@ -312,6 +313,7 @@ class ProcrastinateWaits(DurableWaits):
                 rescued += job.task_name == _WAIT
         return rescued
 
+    @even_half_made
     def __repr__(self) -> str:
         return f"<ProcrastinateWaits {self._queue!r}>"
 

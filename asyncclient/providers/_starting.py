@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import suppress
+from types import TracebackType
 
 from asyncclient._arguments import id_text
+from asyncclient._http import WithoutFrames
 from asyncclient._ref import TaskRef
 from asyncclient.errors import AsyncClientError, DecodeError
 
@@ -13,25 +14,30 @@ NO_ID = (None, "", 0, "0")  # Coze's placeholder is "0"
 _LOST_LETTER = "\ufffd"  # stands where a letter could not be read
 
 
-@contextmanager
-def adding_advice(how: str) -> Generator[None]:
-    """Add to the error of a start whose outcome is not known how the caller can find out."""
-    try:
-        yield
-    except AsyncClientError as error:
-        if error.may_have_started:
-            error.add_note(how)
-        raise
+class AddingAdvice(WithoutFrames):
+    """Adds to the error of a start whose outcome is not known how the caller can find out."""
+
+    def __init__(self, how: str) -> None:
+        self._how = how
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, AsyncClientError) and error.may_have_started:
+            error.add_note(self._how)
+        super().__exit__(kind, error, traceback)
 
 
 def started_id(name: str, path: str, value: str | int | None) -> str:
     """Return the id that a start's good answer gives, as a text."""
     field = path.rpartition(".")[2]
     text = "" if value in NO_ID or _LOST_LETTER in str(value) else str(value)
-    try:
+    with suppress(ValueError):
         return id_text(field, text)
-    except ValueError:
-        raise unknown_start(name, path, field) from None
+    raise unknown_start(name, path, field)
 
 
 def unknown_start(name: str, path: str, missing: str) -> DecodeError:

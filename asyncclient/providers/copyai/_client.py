@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import overload
 
@@ -15,12 +16,21 @@ from asyncclient._arguments import (
     number,
     whole_number,
 )
-from asyncclient._http import Account, TokenSource, Transport, encode_argument, query_of
+from asyncclient._http import (
+    Account,
+    Secret,
+    TokenSource,
+    Transport,
+    WithoutFrames,
+    encode_argument,
+    query_of,
+)
 from asyncclient._ref import TaskRef, checked_ref, unix_time
+from asyncclient._text import even_half_made
 from asyncclient.errors import AsyncClientError, DecodeError
 from asyncclient.providers._paging import Page, every_item
 from asyncclient.providers._reading import as_int
-from asyncclient.providers._starting import adding_advice, ids_or_ref, started_id
+from asyncclient.providers._starting import AddingAdvice, ids_or_ref, started_id
 from asyncclient.providers.copyai._answers import (
     WorkflowRun,
     WorkflowRunPage,
@@ -75,6 +85,8 @@ class CopyAI(Webhooks):
         allow_http: bool = False,
         account: str | None = None,
     ) -> None:
+        if isinstance(api_key, str):
+            api_key = Secret(api_key)  # a traceback with locals shows this frame
         self._account = Account(
             transport,
             provider="copyai",
@@ -87,6 +99,7 @@ class CopyAI(Webhooks):
             name=account,
         )
 
+    @even_half_made
     def __repr__(self) -> str:
         return f"<CopyAI {self._account.base_url}>"
 
@@ -165,7 +178,7 @@ class CopyAI(Webhooks):
             "metadata": encode_argument("metadata", metadata),
         }
         target = runs_target(workflow_id)
-        with adding_advice(_how_to_find(workflow_id, bytes(body["metadata"]))):
+        with AddingAdvice(_how_to_find(workflow_id, bytes(body["metadata"]))):
             started = await self._account.call(START_WORKFLOW, target, msgspec.json.encode(body))
             run_id = started_id("copyai.start_workflow", "$.data.id", started.id)
         return WorkflowRunHandle(self._account, workflow_id, run_id, unix_time())
@@ -210,17 +223,18 @@ class CopyAI(Webhooks):
         found: dict[str, str] = {}
         looked = 0
         unread = False
-        async for page, more in self._newest_runs(workflow_id, max_pages, oldest):
-            looked, unread = looked + len(page), more
-            for run in page:
-                if wanted.items() <= (run.metadata or {}).items():
-                    found[_id_of(run)] = _moment(run)
-        if unread and not found:
-            raise AsyncClientError(
-                f"copyai.find_started: no run with this metadata is among the newest {looked} of "
-                f"{workflow_id}, and there are more",
-                advice="pass since=, the time of the start, or larger max_pages",
-            )
+        with WithoutFrames():
+            async for page, more in self._newest_runs(workflow_id, max_pages, oldest):
+                looked, unread = looked + len(page), more
+                for run in page:
+                    if wanted.items() <= (run.metadata or {}).items():
+                        found[_id_of(run)] = _moment(run)
+            if unread and not found:
+                raise AsyncClientError(
+                    f"copyai.find_started: no run with this metadata is among the newest {looked} "
+                    f"of {workflow_id}, and there are more",
+                    advice="pass since=, the time of the start, or larger max_pages",
+                )
         newest_first = sorted(found, key=found.__getitem__, reverse=True)
         return [self.workflow_run(workflow_id, run_id) for run_id in newest_first]
 
@@ -301,8 +315,9 @@ class CopyAI(Webhooks):
             return Page(page.data, as_int(page.total))
 
         name = "copyai.iter_workflow_runs"
-        async for run in every_item(name, read, lambda run: run.id or run.workflow_run_id):
-            yield run
+        with WithoutFrames():
+            async for run in every_item(name, read, lambda run: run.id or run.workflow_run_id):
+                yield run
 
 
 def _how_to_find(workflow_id: str, metadata: bytes) -> str:
@@ -320,11 +335,10 @@ def _how_to_find(workflow_id: str, metadata: bytes) -> str:
 
 
 def _id_of(run: WorkflowRun) -> str:
-    try:
+    with suppress(ValueError):
         return id_text("run_id", run.id or run.workflow_run_id or "")
-    except ValueError as error:
-        msg = f"copyai.find_started: a run with this metadata is listed, but {error}"
-        raise DecodeError(msg, path="$.data.data.id") from None
+    msg = "copyai.find_started: a run with this metadata is listed, but run_id is not readable"
+    raise DecodeError(msg, path="$.data.data.id")
 
 
 def _moment(run: WorkflowRun) -> str:

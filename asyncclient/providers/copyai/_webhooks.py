@@ -12,7 +12,7 @@ from asyncclient._arguments import NO_LINE, one_of, optional_id, text, whole_num
 from asyncclient._http import Account, Response, decode, path_segment, query_of
 from asyncclient._text import shown, type_name
 from asyncclient.errors import DecodeError
-from asyncclient.providers._starting import adding_advice, started_id
+from asyncclient.providers._starting import AddingAdvice, started_id
 from asyncclient.providers.copyai._answers import Webhook, WebhookEvent, WebhookPage
 from asyncclient.providers.copyai._endpoints import (
     DELETE_WEBHOOK,
@@ -61,7 +61,7 @@ class Webhooks:
         chosen = optional_id("workflow_id", workflow_id)
         if chosen is not None:
             body["workflowId"] = chosen
-        with adding_advice("await copyai.list_webhooks() shows whether it was registered"):
+        with AddingAdvice("await copyai.list_webhooks() shows whether it was registered"):
             hook = await self._account.call(REGISTER_WEBHOOK, "/webhook", msgspec.json.encode(body))
             started_id("copyai.register_webhook", "$.data.id", hook.id)  # it is deleted by its id
         return hook

@@ -25,6 +25,7 @@ from asyncclient._http import (
     encode_argument,
     path_segment,
 )
+from asyncclient._text import even_half_made
 from asyncclient.errors import RateLimited, ServerError, TransportError
 from asyncclient.providers.coze._endpoints import GET_TOKEN, Token, headers_of
 
@@ -63,17 +64,19 @@ class CozeJWT:
         scope: Mapping[str, object] | None = None,
         clock: Callable[[], float] = time.time,  # noqa: TID251  (a JWT is dated)
     ) -> None:
+        # An environment variable or a JSON file may hold each line break as two characters. It is
+        # a secret at once, since a traceback with locals shows this frame.
+        private_key = Secret(_LINE_BREAK.sub("\n", text("private_key", private_key)))
         self._app_id = id_text("app_id", app_id)
         self._key_id = id_text("key_id", key_id)
-        if "-----BEGIN" not in text("private_key", private_key):
+        if "-----BEGIN" not in private_key:
             msg = "private_key must be the text of a PEM file ('-----BEGIN PRIVATE KEY-----…')"
             raise ValueError(msg)
         whole_number("duration_seconds", duration_seconds, least=1)
         if not 1 <= duration_seconds <= 86399:  # noqa: PLR2004  (page `oauth_jwt`)
             msg = f"duration_seconds={duration_seconds!r} must be 1 to 86399 seconds"
             raise ValueError(msg)
-        # An environment variable or a JSON file may hold each line break as two characters.
-        self._private_key = Secret(_LINE_BREAK.sub("\n", private_key))
+        self._private_key = private_key
         self._duration = duration_seconds
         self._account_id = None if account_id is None else path_segment("account_id", account_id)
         if scope is not None:
@@ -146,6 +149,7 @@ class CozeJWT:
         msg = "a CozeJWT holds a private key, and so is not pickled: make one where it is used"
         raise TypeError(msg)
 
+    @even_half_made
     def __repr__(self) -> str:
         return f"<CozeJWT app {self._app_id}, key {self._key_id}>"
 
@@ -218,7 +222,7 @@ class _JWTSource:
             life = _life(fetched, self._clock())
             grant.expires = anyio.current_time() + life
             grant.margin = min(60.0, life / 10)
-            grant.token = fetched.access_token
+            grant.token = Secret(fetched.access_token)
             return grant.token
 
     def forget(self, token: str) -> None:

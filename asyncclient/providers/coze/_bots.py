@@ -8,10 +8,10 @@ from typing import Literal, get_args
 import msgspec
 
 from asyncclient._arguments import id_text, one_of, optional_id, optional_line, whole_number
-from asyncclient._http import Account, path_segment, query_of
+from asyncclient._http import Account, WithoutFrames, path_segment, query_of
 from asyncclient._ref import unix_time
 from asyncclient.providers._paging import Page, every_item
-from asyncclient.providers._starting import NO_ID, adding_advice, started_id
+from asyncclient.providers._starting import NO_ID, AddingAdvice, started_id
 from asyncclient.providers.coze._answers import Bot, BotPage, CopyTask
 from asyncclient.providers.coze._bodies import optional_truth
 from asyncclient.providers.coze._endpoints import GET_BOT, GET_COPY_TASK, LIST_BOTS, START_COPY
@@ -87,8 +87,9 @@ class Bots:
             )
             return Page(page.items, page.total)
 
-        async for bot in every_item("coze.iter_bots", read, lambda bot: bot.id or bot.bot_id):
-            yield bot
+        with WithoutFrames():
+            async for bot in every_item("coze.iter_bots", read, lambda bot: bot.id or bot.bot_id):
+                yield bot
 
     async def get_bot(self, bot_id: str, *, is_published: bool | None = None) -> Bot:
         """Read one bot; `is_published=False` for its draft."""
@@ -119,7 +120,7 @@ class Bots:
         }
         if to_workspace_id is not None:
             body["to_workspace_id"] = id_text("to_workspace_id", to_workspace_id)
-        with adding_advice(_COPY_LOST):
+        with AddingAdvice(_COPY_LOST):
             started = await self._account.call(
                 START_COPY, "/v1/entities/copy_tasks", msgspec.json.encode(body)
             )

@@ -9,7 +9,7 @@ import msgspec
 from asyncclient._arguments import id_text, optional_id, optional_line, text_line
 from asyncclient._http import Account, encode_argument, query_of
 from asyncclient._ref import unix_time
-from asyncclient.providers._starting import adding_advice, started_id
+from asyncclient.providers._starting import AddingAdvice, started_id
 from asyncclient.providers.coze._answers import Chat, ChatMessage, ToolOutput
 from asyncclient.providers.coze._bodies import encoded, inputs, list_of, optional_truth, texts
 from asyncclient.providers.coze._endpoints import GET_CHAT, START_CHAT, SUBMIT_TOOL_OUTPUTS
@@ -98,7 +98,7 @@ class Chats:
         )
         query = query_of(conversation_id=optional_id("conversation_id", conversation_id))
         target = f"/v3/chat{query}"
-        with adding_advice(_CHAT_LOST):
+        with AddingAdvice(_CHAT_LOST):
             chat = await self._account.call(START_CHAT, target, msgspec.json.encode(body))
             conversation = started_id(
                 "coze.start_chat", "$.data.conversation_id", chat.conversation_id
@@ -132,5 +132,5 @@ class Chats:
         what = "ToolOutput objects or mappings"
         list_of("tool_outputs", tool_outputs, (ToolOutput, Mapping), what)
         body = {"tool_outputs": encode_argument("tool_outputs", tool_outputs), "stream": False}
-        with adding_advice(_TOOLS_LOST):
+        with AddingAdvice(_TOOLS_LOST):
             return await self._account.call(SUBMIT_TOOL_OUTPUTS, target, msgspec.json.encode(body))

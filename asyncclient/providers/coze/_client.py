@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TypeVar, cast, overload
 
 from asyncclient._arguments import id_text, text
-from asyncclient._http import Account, Handle, TokenSource, Transport
+from asyncclient._http import Account, Handle, Secret, TokenSource, Transport
 from asyncclient._ref import TaskRef, checked_ref
+from asyncclient._text import even_half_made
 from asyncclient.providers._starting import ids_or_ref
 from asyncclient.providers.coze._answers import Chat, CopyTask, WorkflowRun
 from asyncclient.providers.coze._auth import CozeJWT
@@ -54,6 +55,8 @@ class Coze(Workflows, Chats, Bots):
         allow_http: bool = False,
         account: str | None = None,
     ) -> None:
+        if isinstance(token, str):
+            token = Secret(token)  # a traceback with locals shows this frame
         if "://" not in text("base_url", base_url):
             msg = (
                 f"base_url={base_url!r} is no region of Coze: pass Coze.CN ({self.CN!r}) or "
@@ -79,6 +82,7 @@ class Coze(Workflows, Chats, Bots):
             credential=credential,
         )
 
+    @even_half_made
     def __repr__(self) -> str:
         return f"<Coze {self._account.base_url}>"
 

@@ -16,7 +16,7 @@ from asyncclient._arguments import (
 )
 from asyncclient._http import Account, encode_argument, path_segment
 from asyncclient._ref import unix_time
-from asyncclient.providers._starting import adding_advice, started_id
+from asyncclient.providers._starting import AddingAdvice, started_id
 from asyncclient.providers.coze._answers import NodeOutput, WorkflowReply, WorkflowRun
 from asyncclient.providers.coze._bodies import inputs, texts
 from asyncclient.providers.coze._endpoints import (
@@ -88,7 +88,7 @@ class Workflows:
             workflow_id, parameters, bot_id, app_id, ext, workflow_version, connector_id
         )
         body.is_async = True
-        with adding_advice(_RUN_LOST):
+        with AddingAdvice(_RUN_LOST):
             reply = await self._account.call(
                 START_WORKFLOW, "/v1/workflow/run", msgspec.json.encode(body)
             )
@@ -129,7 +129,7 @@ class Workflows:
             workflow_id, parameters, bot_id, app_id, ext, workflow_version, connector_id
         )
         seconds = number("timeout", timeout, unit="seconds", above=0)
-        with adding_advice(_RUN_LOST):
+        with AddingAdvice(_RUN_LOST):
             return await self._account.call(
                 RUN_WORKFLOW, "/v1/workflow/run", msgspec.json.encode(body), timeout=seconds
             )
@@ -164,7 +164,7 @@ class Workflows:
             "interrupt_type": interrupt_type,
             "resume_data": encode_argument("resume_data", resume_data),
         }
-        with adding_advice(_RESUME_LOST):
+        with AddingAdvice(_RESUME_LOST):
             # The plural is the page's own.
             return await self._account.call(
                 RESUME_WORKFLOW, "/v1/workflows/resume", msgspec.json.encode(body)

@@ -1,0 +1,192 @@
+"""Tests of answers that repeat the credential: no error shows 12 letters of it in a row."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from io import StringIO
+
+import pytest
+from hypothesis import given, settings, strategies as st
+from rich.console import Console
+
+from asyncclient import LearnedSchedule, Poller, SessionPool, Vocabulary, wait_until_done
+from asyncclient._http import Response
+from asyncclient.errors import AsyncClientError
+from asyncclient.providers.copyai import CopyAI
+from asyncclient.providers.coze import Coze, CozeJWT
+from asyncclient.testing import ScriptedTransport, run_virtual
+from tests.http.test_hiding import SPELLINGS, parts_of
+from tests.providers.scripted import RECORDED
+
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/="
+# No letters of a word are left in a row: a key must not be a part of a traceback by chance.
+KEYS = st.text(LETTERS, min_size=5).map("Z9".join)
+ANSWERS = sorted(name for name in RECORDED if name.endswith(".json"))
+
+
+async def coze_polled(client: Coze) -> object:
+    """Wait for a chat among others."""
+    async with Poller() as poller:
+        return await poller.wait(client.chat("1", "2"), timeout=3)
+
+
+COZE: dict[str, Callable[[Coze], Awaitable[object]]] = {
+    "start": lambda client: client.start_workflow("7350"),
+    "run": lambda client: client.run_workflow("7350"),
+    "copy": lambda client: client.start_copy("7530", entity_type="bot"),
+    "chat": lambda client: client.start_chat("7379", user_id="ann"),
+    "read": lambda client: client.get_workflow_run("7350", "7431"),
+    "list": lambda client: client.list_bots("5123"),
+    "wait": lambda client: wait_until_done(client.workflow_run("1", "2"), timeout=3),
+    "wait for a copy": lambda client: wait_until_done(client.copy_task("1"), timeout=3),
+    "poller": coze_polled,
+}
+COPYAI: dict[str, Callable[[CopyAI], Awaitable[object]]] = {
+    "start": lambda client: client.start_workflow("WCFG-1"),
+    "find": lambda client: client.find_started("WCFG-1", metadata={"a": 1}, max_pages=1),
+    "read": lambda client: client.get_workflow_run("W", "R"),
+    "list": lambda client: client.list_webhooks(),
+    "wait": lambda client: wait_until_done(client.workflow_run("W", "R"), timeout=3),
+}
+
+
+class Memory(logging.Handler):
+    """Keeps what is logged, with all that a handler could write of it."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one record."""
+        self.texts.append(f"{record.getMessage()} {vars(record)!r}")
+
+
+@st.composite
+def answers(draw: st.DrawFn, key: str) -> Response:
+    """Draw a recorded answer with a key at some place, or cut off at some other."""
+    spelled = SPELLINGS[draw(st.sampled_from(sorted(SPELLINGS)))](key).encode()
+    body = RECORDED[draw(st.sampled_from(ANSWERS))]
+    texts = [place for place, letter in enumerate(body) if letter == ord('"')]
+    places = st.sampled_from(texts) if texts else st.just(0)
+    for at in draw(st.lists(st.one_of(places, st.integers(0, len(body))), min_size=1, max_size=3)):
+        body = body[: at + 1] + spelled + body[at + 1 :]
+    if draw(st.booleans()) and draw(st.booleans()):
+        body = body[: draw(st.integers(0, len(body)))]
+    status = draw(st.sampled_from([200, 200, 200, 302, 400, 401, 404, 429, 500]))
+    headers = {"location": f"https://{key}.example/{key}", "x-tt-logid": key, "retry-after": key}
+    return Response(status, headers if draw(st.booleans()) else {}, body)
+
+
+def texts_of(error: BaseException) -> Iterator[str]:
+    """Yield all that can be shown of an error and those it was made of, with the locals of ours."""
+    page = StringIO()
+    seen: set[int] = set()
+    left: list[object] = [error]
+    while left:
+        link = left.pop()
+        if not isinstance(link, BaseException) or id(link) in seen:
+            continue
+        seen.add(id(link))
+        left += [link.__cause__, link.__context__, *vars(link).values()]
+        yield f"{link} {link!r} {vars(link)!r}"
+        yield pickle.dumps(link).decode("latin-1")
+        frames = [
+            (frame, line)
+            for frame, line in traceback.walk_tb(link.__traceback__)
+            if "/asyncclient/" in frame.f_code.co_filename
+        ]
+        yield from traceback.StackSummary.extract(iter(frames), capture_locals=True).format()
+        for frame, _ in frames:
+            Console(file=page, width=10_000).print(frame.f_locals)
+    yield page.getvalue()
+
+
+def check(key: str, ask: Callable[[], Awaitable[object]]) -> None:
+    """Check that no text of a failure has a long part of a key."""
+    memory = Memory()
+
+    async def run() -> None:
+        await ask()
+
+    logger = logging.getLogger("asyncclient")
+    logger.addHandler(memory)
+    logger.setLevel(logging.DEBUG)
+    try:
+        run_virtual(run)
+    except AsyncClientError as error:
+        memory.texts += texts_of(error)
+    finally:
+        logger.removeHandler(memory)
+        logger.setLevel(logging.NOTSET)
+    for text in memory.texts:
+        assert parts_of(key, text) == [], text
+
+
+@settings(max_examples=60)
+@given(KEYS, st.sampled_from(sorted(COZE)), st.data())
+def test_no_error_of_coze_shows_it(key: str, name: str, data: st.DataObject) -> None:
+    """Wherever an answer repeats the credential, and however it is spelled."""
+    transport = ScriptedTransport([data.draw(answers(key))], repeat=True)
+    client = Coze(transport, token=key, max_retries=1)
+    check(key, lambda: COZE[name](client))
+
+
+@settings(max_examples=60)
+@given(KEYS, st.sampled_from(sorted(COPYAI)), st.data())
+def test_no_error_of_copyai_shows_it(key: str, name: str, data: st.DataObject) -> None:
+    """The same holds for the other provider."""
+    transport = ScriptedTransport([data.draw(answers(key))], repeat=True)
+    client = CopyAI(transport, api_key=key, max_retries=1)
+    check(key, lambda: COPYAI[name](client))
+
+
+# --- constructors that raise ----------------------------------------------------------------------
+
+WRONG: dict[str, Callable[[str], object]] = {
+    "a region": lambda key: Coze(ScriptedTransport(), token=key, base_url="cn"),
+    "a scheme": lambda key: Coze(ScriptedTransport(), token=f"Bearer {key}"),
+    "retries": lambda key: Coze(ScriptedTransport(), token=key, max_retries=-1),
+    "a space": lambda key: Coze(ScriptedTransport(), token=f"{key} "),
+    "an account": lambda key: CopyAI(ScriptedTransport(), api_key=key, account=" "),
+    "a line break": lambda key: CopyAI(ScriptedTransport(), api_key=f"{key}\n"),
+    "no PEM": lambda key: CozeJWT("1", "2", key),
+    "an id": lambda key: CozeJWT("", "2", f"-----BEGIN PRIVATE KEY-----{key}"),
+    "a scope": lambda key: CozeJWT(
+        "1", "2", f"-----BEGIN PRIVATE KEY-----{key}", scope={"a": object()}
+    ),
+}
+
+
+@pytest.mark.parametrize("make", WRONG.values(), ids=WRONG)
+def test_a_constructor_that_raises_shows_none(make: Callable[[str], object]) -> None:
+    """A traceback with locals has the arguments of each frame, and the object that is half made."""
+    key = LETTERS * 2
+    with pytest.raises((TypeError, ValueError)) as caught:
+        make(key)
+    for text in texts_of(caught.value):
+        assert parts_of(key, text) == []
+
+
+HALF_MADE: dict[str, Callable[[], object]] = {
+    "Coze": lambda: Coze(ScriptedTransport(), token=""),
+    "CopyAI": lambda: CopyAI(ScriptedTransport(), api_key=""),
+    "CozeJWT": lambda: CozeJWT("", "", ""),
+    "ChatHandle": lambda: Coze(ScriptedTransport(), token="t").chat("1", ""),
+    "SessionPool": lambda: SessionPool(limit=0),
+    "Poller": lambda: Poller(concurrency=0),
+    "LearnedSchedule": lambda: LearnedSchedule(poll_cost=0),
+    "Vocabulary": lambda: Vocabulary(succeeded="a", failed="a"),
+}
+
+
+@pytest.mark.parametrize("name", HALF_MADE)
+def test_a_half_made_object_can_be_shown(name: str) -> None:
+    """Its repr is asked for by a traceback with locals, while its constructor raises."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        HALF_MADE[name]()
+    selves = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(caught.tb)]
+    assert f"<{name}, half made>" in [repr(each) for each in selves]
