@@ -83,8 +83,9 @@ def test_a_simulator_in_one_shell_serves_another(
 
     With the same journal and ports, its tasks outlive a `kill -9`.
     """
-    journal = ("simulate", "--json", "--journal", str(tmp_path / "journal"))
-    sim = spawn(*journal, "--seed", "4", "--mean-seconds", "0.1", "--plan", "team")
+    options = ("--seed", "4", "--mean-seconds", "0.1", "--plan", "team")
+    journal = ("simulate", "--json", "--journal", str(tmp_path / "journal"), *options)
+    sim = spawn(*journal)
     shown = json.loads(sim.line())
     environment = shown["environment"]
     assert environment["COZE_API_BASE"] == shown["coze_url"]
@@ -98,6 +99,7 @@ def test_a_simulator_in_one_shell_serves_another(
     code, out, err = spawn("wait", ref, "--outputs", **environment).ended()
     assert (code, err) == (0, "")
     assert json.loads(out) == {"Output": {"output": {}}}
+    assert spawn("start", "coze-workflow", "7350", "--wait", **environment).ended()[0] == 0
     again.terminate()
     assert again.ended() == (0, "", "")
     code, _, err = spawn("simulate", "--journal", str(tmp_path / "no" / "journal")).ended()

@@ -461,10 +461,10 @@ async def test_a_cancelled_closing_closes_all_sockets(serve: Serve, steps: int |
         await asyncio.wait([closing])
         if not steps:
             await pool.aclose()  # it had not begun
+    assert asyncio.all_tasks() - {under_way} <= before
     assert isinstance(await under_way, TransportError)
     for server in (*servers, stalled):
         await server.was_left()
-    await until(lambda: asyncio.all_tasks() <= before)
 
 
 async def test_closing_does_not_wait_for_a_peers_farewell(serve: Serve) -> None:
