@@ -63,10 +63,9 @@ class _Walk(Generic[T]):
         self._seen: set[Hashable] = set()
         self._size = 1  # items of the longest page so far
         self._total: int | None = None  # as the last page said
-        self._barren = 0  # pages in a row without anything new
-        self._enough = (
-            math.inf
-        )  # items that will do: what comes meanwhile is not run after for ever
+        self._barren = 0  # pages in a row without anything new …
+        self._patience = _BARREN_PAGES  # … and how many there may be
+        self._enough = math.inf  # items to stop at in a later pass, or one might never end
         self._found = False  # whether this pass over the pages brought anything new …
         self._changed = False  # … and whether something moved in it
 
@@ -90,6 +89,9 @@ class _Walk(Generic[T]):
         gone = self._gone(page)
         self._size = max(self._size, len(page.items))
         self._changed = self._changed or gone < 0
+        if self._barren == 1:
+            # So many pages can have moved at once; one that moves with each page is never read.
+            self._patience = _BARREN_PAGES + self._pages()
         if gone > 0:
             # So many may have moved to pages that were read already.
             self.number = max(self._first, self.number - -(-gone // self._size))
@@ -103,7 +105,7 @@ class _Walk(Generic[T]):
             self._found = self._changed = False
         else:
             raise self._short(f"and there are no more after page {self.number}")
-        if self._barren > _BARREN_PAGES + self._pages():
+        if self._barren > self._patience:
             raise self._short(f"and the list does not end: {self._barren} pages had no other")
         return False
 

@@ -47,7 +47,8 @@ class CozeJWT:
         duration_seconds: how long a token shall live, 1 to 86399. Default 900.
         account_id: for a token of another account of the organisation.
         scope: Coze's `scope` object, to narrow the token's rights.
-        clock: Unix time in seconds; for tests. It dates what is signed, and measures no duration.
+        clock: Unix time in seconds; for tests. It dates what is signed, and a token's end is held
+            against it where the answer has no `Date`.
 
     Raises:
         TypeError, ValueError: an argument cannot be.
