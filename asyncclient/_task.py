@@ -66,6 +66,8 @@ class Task(Protocol[T_co]):
     * `read(raw)`: what `observe` sees, from the bytes of an answer, without any I/O.
     * `transient`: a tuple of exception types of `observe` that are worth repeating.
     * `documented_rate`: the provider's limit of looks a second.
+    * `credential`: what stands for the credential of its looks, where tasks of one key may have
+      several; its refusal is for those with an equal one alone.
     """
 
     __slots__ = ()

@@ -61,8 +61,9 @@ class Account:
     60 s each time.
 
     Attributes:
-        identity: equal for two clients exactly when they ask as the same account: the name, else
-            what stands for the credential (its hash), else the source of tokens itself.
+        credential: what stands for the credential: its hash, or the source of tokens itself.
+        identity: equal for two clients exactly when they ask as the same account: by the name, else
+            by the credential.
     """
 
     def __init__(
@@ -101,10 +102,10 @@ class Account:
             self._fixed_headers = headers(header_value(argument, token))
         self.name = account_name(name)
         place = self._origin + self._prefix
-        who = credential if self.name is None else self.name
-        if who is None:
-            # Two tokens are two accounts, even at one place; the hash gives neither of them away.
-            who = _Source(token) if callable(token) else hash(("asyncclient", token))
+        # Two tokens are two accounts, even at one place; the hash gives neither of them away.
+        asks_with = _Source(token) if callable(token) else hash(("asyncclient", token))
+        self.credential: Hashable = asks_with if credential is None else credential
+        who = self.credential if self.name is None else self.name
         self.identity: Hashable = (provider, place, who)
         # A client may be made for each request, with a source of tokens of its own: these share
         # one budget, since they may well be one account.

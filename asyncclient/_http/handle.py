@@ -70,6 +70,11 @@ class Handle(Task[T_co]):
         return task_key(self._account.identity, self.ref)
 
     @property
+    def credential(self) -> Hashable:
+        """What stands for the credential of its looks; it is no secret."""
+        return self._account.credential
+
+    @property
     def budget(self) -> tuple[Hashable, ...]:
         """What its looks are counted against: provider, account and group of endpoints."""
         return self._account.budget(self.group)

@@ -59,6 +59,9 @@ def header_value(name: str, value: object) -> Secret:
     return value
 
 
+_USUAL_PORTS = {"http": 80, "https": 443}
+
+
 def base_of(base_url: object, *, allow_http: bool = False) -> tuple[str, str]:
     """Split a base URL into its origin and its path."""
     url = text("base_url", base_url)
@@ -88,6 +91,8 @@ def base_of(base_url: object, *, allow_http: bool = False) -> tuple[str, str]:
             "use https, or pass allow_http=True if you mean it"
         )
         raise ValueError(msg)
+    if port == _USUAL_PORTS[parts.scheme]:
+        port = None  # or one place would be two
     return f"{parts.scheme}://{bracketed(host)}{f':{port}' if port else ''}", parts.path.rstrip("/")
 
 

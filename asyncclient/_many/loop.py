@@ -220,6 +220,7 @@ class PollLoop:
             self.in_batches(self._bring_forward(queue.outage.answered(record)))
             return
         self.errors += 1
+        record.ask_another()
         if isinstance(record.last_error, RateLimited):
             queue.refused += 1
             queue.budget.refused(self.loop.time(), record.last_error.retry_after)
@@ -263,7 +264,9 @@ class PollLoop:
         if isinstance(step, AskCaller):
             failure = evidence.blocked(record, now - record.began)
         if failure is not None:
-            self._fail(record, failure)
+            self.in_batches(self._ends(record, record.those_with(failure), failure))
+            # What one waiter's own client did is no failed look of those who are left.
+            record.failures, record.last_error = 0, None
             step = Sleep(0.0, "left")
         elif step is None:
             self.in_batches(self._ends(record, record.waiters, None))
@@ -288,18 +291,6 @@ class PollLoop:
             return "deadline"
         learned = step.why == "schedule" and self._gaps.knows(record.kind)
         return "learned" if learned else step.why
-
-    def _fail(self, record: SharedRecord, error: Exception) -> None:
-        """End the waits that an error ends.
-
-        An error from outside this library comes from one waiter's own task (its client is closed,
-        say): waiters with another task object go on with theirs.
-        """
-        failed = [*record.waiters]
-        if not isinstance(error, AsyncClientError) and record.asker is not None:
-            task = record.asker.task
-            failed = [waiter for waiter in failed if waiter.task is task] or failed
-        self.in_batches(self._ends(record, failed, error))
 
     def _expire(
         self, waiter: Waiter, record: SharedRecord, retry_after: float | None = None

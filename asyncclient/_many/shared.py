@@ -14,9 +14,10 @@ import msgspec
 from asyncclient._many.queue import Queue
 from asyncclient._ref import TaskRef, is_same_task, task_key
 from asyncclient._state import TaskState
-from asyncclient._task import Task, ref_of
+from asyncclient._task import Task, ref_of, trait
 from asyncclient._text import shown, type_name
 from asyncclient._waiting import SAME_INSTANT, Record, TimeLimit, is_task, no_task
+from asyncclient.errors import AsyncClientError, AuthenticationFailed, PermissionDenied
 
 if TYPE_CHECKING:
     import asyncio  # the type of what the loop keeps here; nothing here runs anything
@@ -159,6 +160,30 @@ class SharedRecord(Record[object]):
             after.before = before
         if self.first is not None:
             self.task = self.first.task
+
+    def ask_another(self) -> None:
+        """Have another waiter ask next, since a failure may be that of one waiter's own client."""
+        first = self.first
+        if first is not None and first is self.asker and first is not self.last:
+            self.remove(first)
+            self.add(first)
+
+    def those_with(self, error: Exception) -> list[Waiter]:
+        """Return the waiters that an error is for.
+
+        What is raised outside of this library comes from one waiter's own task (its client is
+        closed, say), and a credential may be refused that others do not ask with.
+        """
+        waiters = [*self.waiters]
+        if self.asker is None:
+            return waiters
+        asked = self.asker.task
+        if isinstance(error, AuthenticationFailed | PermissionDenied):
+            refused = trait(asked, "credential")
+            return [each for each in waiters if trait(each.task, "credential") == refused]
+        if isinstance(error, AsyncClientError):
+            return waiters
+        return [each for each in waiters if each.task is asked] or waiters
 
     def asker_has_left(self) -> bool:
         """Return whether the waiter whose task was used has left, and others are there."""

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import KW_ONLY, dataclass, field
+from itertools import count
+from types import NoneType
 
 import anyio
 import pytest
 
 from asyncclient import Poller, Schedule
-from asyncclient._http import Request, Response
-from asyncclient.errors import PermissionDenied, TransportError
+from asyncclient._http import Request, Response, TokenSource
+from asyncclient.errors import AuthenticationFailed, PermissionDenied, TransportError
 from asyncclient.providers.coze import Coze, WorkflowRun, WorkflowRunHandle
 from asyncclient.testing import reply
 from tests.many.service import EVERY_SECOND, start, start_all, turns
 from tests.waiting.scenario import run_says
+
+REFUSED = reply({"code": 4101, "msg": "no permission"})
 
 
 @dataclass
@@ -28,9 +33,9 @@ class Coze42:
     closed: bool = False  # whether the pool of this transport is closed
     is_down: bool = False  # whether each request fails
 
-    def run(self, who: str = "t") -> WorkflowRunHandle:
+    def run(self, who: str | TokenSource = "t", account: str | None = None) -> WorkflowRunHandle:
         """Return the run as a client with a token sees it."""
-        return Coze(self, token=who).workflow_run("7350", "42")
+        return Coze(self, token=who, account=account).workflow_run("7350", "42")
 
     async def exchange(self, request: Request, /) -> Response:
         """Answer about the run, if the token may know of it."""
@@ -41,8 +46,12 @@ class Coze42:
         await anyio.sleep(self.latency)
         if self.is_down:
             raise TransportError("the SessionPool was closed while the request was under way")
-        if token == "stranger":
-            return reply({"code": 4101, "msg": "no permission"})
+        if token in {"stranger", "revoked"}:
+            return (
+                REFUSED
+                if token == "stranger"
+                else reply({"code": 700012006, "msg": "no"}, status=401)
+            )
         return run_says("Success" if anyio.current_time() >= self.ends else "Running")
 
 
@@ -126,3 +135,121 @@ async def test_a_pool_that_is_closed_ends_the_waits_of_its_own_clients_alone() -
             assert isinstance(end.error, RuntimeError)
             assert end.elapsed == 1
     assert [instant for _, instant in other.asked] == [1, 2, 3, 4, 5]
+
+
+# --- which waits share a look -------------------------------------------------------------------
+
+
+async def test_a_client_for_each_request_shares_where_its_token_is_the_same() -> None:
+    """Twenty clients with one token are looked through once; with two tokens twice."""
+    transport = Coze42()
+    async with Poller(schedule=EVERY_SECOND) as waits:
+        runs = [transport.run(["a", "b"][number % 2]) for number in range(20)]
+        ends = start_all(waits, runs)
+        await asyncio.sleep(0.5)
+        assert sorted(token for token, _ in transport.asked) == ["a", "b"]
+        assert waits.stats().pending == 2
+        assert {(await end).error for end in ends} == {None}
+
+
+async def test_a_token_that_rotates_is_one_account_and_another_source_is_not() -> None:
+    """One function gives another token each time: its waits share; each closure asks for itself."""
+    transport = Coze42()
+    given = count()
+
+    async def rotating() -> str:
+        return f"rotating-{next(given)}"
+
+    def closure(number: int) -> TokenSource:
+        async def token() -> str:
+            return f"closure-{number}"
+
+        return token
+
+    async with Poller(schedule=EVERY_SECOND) as waits:
+        sources = [rotating, rotating, closure(1), closure(2)]
+        start_all(waits, [transport.run(source) for source in sources])
+        await asyncio.sleep(1.5)
+        names = [token for token, _ in transport.asked]
+        assert sorted(names) == sorted(
+            ["rotating-0", "rotating-1", *["closure-1", "closure-2"] * 2]
+        )
+        (budget,) = waits.stats().budgets
+        assert budget.name == "coze https://api.coze.com workflow"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_refused_credential_ends_no_wait_with_another(order: int) -> None:
+    """A token was renewed: clients of one account hold the old and the new one, under one name."""
+    transport = Coze42()
+    tokens = ["revoked", "fresh", "revoked", "fresh"][::order]
+    async with Poller(schedule=EVERY_SECOND) as waits:
+        runs = [transport.run(token, account="tenant") for token in tokens]
+        assert len({run.key for run in runs}) == 1
+        ends = [await end for end in start_all(waits, runs)]
+    if order == 1:
+        assert [type(end.error) for end in ends] == [AuthenticationFailed, NoneType] * 2
+        assert [token for token, _ in transport.asked][:2] == ["revoked", "fresh"]
+    else:  # while looks go through the fresh one, no one learns that the other is refused
+        assert {end.error for end in ends} == {None}
+
+
+async def test_what_one_clients_fault_was_is_not_anothers() -> None:
+    """After the first waiter's refusal, the others have no failed look in their evidence."""
+    transport = Coze42(ends=math.inf)
+    async with Poller(schedule=EVERY_SECOND) as waits:
+        bad = start(waits.wait(transport.run("revoked", account="tenant")))
+        good = await start(waits.wait(transport.run("fresh", account="tenant"), timeout=5))
+        assert isinstance((await bad).error, AuthenticationFailed)
+    assert good.evidence.last_error is None
+
+
+@pytest.mark.parametrize("fault", ["pool", "down"])
+@pytest.mark.parametrize("how", ["wait", "as_done"])
+async def test_waits_go_on_through_a_client_that_works(fault: str, how: str) -> None:
+    """The first waiter stays but its pool is closed or broken: looks go through another's."""
+    one, other = Coze42(), Coze42()
+    async with Poller(schedule=EVERY_SECOND) as waits:
+        first = start(waits.wait(one.run()))
+        await asyncio.sleep(0.5)
+        one.closed, one.is_down = fault == "pool", fault == "down"
+        if how == "wait":
+            ended = await start(waits.wait(other.run()))
+            assert (ended.error, ended.elapsed < 6) == (None, True)
+        else:
+            (done,) = [each async for each in waits.as_done([other.run()])]
+            assert (done.error, done.elapsed < 6) == (None, True)
+            assert done.task is not one.run()
+        assert isinstance((await first).error, RuntimeError) == (fault == "pool")
+
+
+async def test_a_source_of_tokens_that_is_closed_ends_the_waits_of_its_own_clients() -> None:
+    """Its error is its waits' alone; others of the account ask with theirs."""
+    transport = Coze42()
+
+    async def closed() -> str:
+        raise RuntimeError("the vault is closed")
+
+    async def works() -> str:
+        return "works"
+
+    async with Poller(schedule=EVERY_SECOND) as waits:
+        ends = start_all(
+            waits, [transport.run(closed, account="a"), transport.run(works, account="a")]
+        )
+        assert "the vault is closed" in str((await ends[0]).error)
+        assert (await ends[1]).error is None
+
+
+async def test_nothing_that_a_poller_says_names_another_tenants_secret() -> None:
+    """Ends, snapshots and figures of one tenant hold nothing of the other's."""
+    transport = Coze42()
+    mine, theirs = transport.run("mine-5d6fe1"), transport.run("theirs-9a7c1b")
+    async with Poller(schedule=EVERY_SECOND) as waits:
+        _ = start(waits.wait(theirs))
+        (done,) = [each async for each in waits.as_done([mine])]
+        assert done.task is mine
+        assert done.ref == mine.ref
+        told = f"{waits!r} {waits.stats()} {done!r} {mine.key} {mine.budget} {theirs.key}"
+    assert "5d6fe1" not in told
+    assert "9a7c1b" not in told

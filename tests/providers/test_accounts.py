@@ -92,6 +92,7 @@ _PLACES = {
     f"{_HERE}/a/": "below",
     "https://PROXY.example/a": "below",
     f"{_HERE}:8443": "port",
+    f"{_HERE}:443": "here",
     "http://127.0.0.1:8080": "loopback",
 }
 
