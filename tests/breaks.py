@@ -138,7 +138,7 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
     ),
     "sockets": (
         ("a start that broke off counts as not sent", "_http.pool:_is_sent", _NEVER),
-        ("a repeated credential stands in the error", "_http.call:_hide", _NOTHING),
+        ("a repeated credential stands in the error", "_http.hiding:Hiding.error", _NOTHING),
         ("certificates are not verified", "_http.pool:_context", _is_not_verified),
         ("an answer of any length is read", "_http.pool:SessionPool._is_short", _ALWAYS),
         ("a pool leaves its sockets open", "_http.pool:close_all", _awaits_nothing),
@@ -154,6 +154,7 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
         ("what is closed, or of another loop, is used", "_event_loop:running_loop", _NOTHING),
     ),
     "http": (
+        ("an answer takes any memory", "_http.decoding:takes_too_much", _NEVER),
         ("repr shows a request's headers", "_http.message:Request.__repr__", _is(_headers)),
         ("repr shows an answer's headers", "_http.message:Response.__repr__", _is(_headers)),
         ("an id is not quoted", "_http.quoting:path_segment", _returns_argument(1)),

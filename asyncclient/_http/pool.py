@@ -304,6 +304,11 @@ def _payload(request: Request) -> _RequestBody | None:
     return _SmallBody(body) if len(body) <= _MEBIBYTE else _LargeBody(io.BytesIO(body))
 
 
+def _is_sent(content: _RequestBody | None) -> bool:
+    """Return false only when it is certain that nothing was sent."""
+    return content is None or content.is_sent
+
+
 def _failure(
     error: BaseException, request: Request, content: _RequestBody | None, *, closed: bool
 ) -> TransportError:
@@ -313,8 +318,8 @@ def _failure(
     """
     at = f"{request.name} ({request.label})"
     said = text_of(error)
-    # Without a record it counts as sent, unless the kind of error says that it was not.
-    was_sent, connected = (True, False) if content is None else (content.is_sent,) * 2
+    was_sent = _is_sent(content)
+    connected = content is not None and was_sent  # else the kind of error says that it was not
     if closed:
         return TransportError(
             f"{at}: the SessionPool was closed while the request was under way", sent=was_sent
