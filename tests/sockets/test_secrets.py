@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 pytestmark = virtual_time
 
 # All differ, so that a failure says which one got out. The last is what a source of tokens gives.
-SECRETS = {name: f"s3cret-{name}-0123456789abcdef" for name in ("token", "key", "sourced")}
+# They are longer than what a viewer of locals shows of a text, and any beginning of them counts.
+SECRETS = {name: f"s3cret-{name}-{'0123456789abcdef' * 8}" for name in ("token", "key", "sourced")}
 
 
 async def sourced() -> str:
@@ -53,7 +54,7 @@ def clients(pool: SessionPool, origin: str) -> list[Coze | CopyAI]:
 def check(where: str, text: str) -> None:
     """Fail if a secret is in a text."""
     for name, secret in SECRETS.items():
-        assert secret not in text, f"the {name} is in {where}: {text}"
+        assert secret[:16] not in text, f"the {name} is in {where}: {text}"
 
 
 def chain_of(error: BaseException) -> Iterator[BaseException]:
@@ -88,11 +89,14 @@ def check_error(error: BaseException) -> None:
 
 
 def check_frames(error: BaseException) -> None:
-    """Fail if a traceback with locals, as rich and pytest print it, shows a secret."""
+    """Fail if a traceback with locals, as rich and pytest print it, shows a secret.
+
+    Those of other packages count, too: of aiohttp's frames, which hold the headers, there is none.
+    """
     for frame, _ in traceback.walk_tb(error.__traceback__):
-        if "asyncclient" in frame.f_code.co_filename.split("/"):
+        if "tests" not in frame.f_code.co_filename.split("/"):
             for name, value in frame.f_locals.items():
-                check(f"local {name}", f"{value!r} {pretty_repr(value)}")
+                check(f"local {name}", f"{value!r} {pretty_repr(value, max_string=80)}")
 
 
 @pytest.fixture(autouse=True)
@@ -200,6 +204,7 @@ async def test_cancelling_and_closing_show_no_credential(serve: Serve) -> None:
     for end in await asyncio.gather(*tasks, return_exceptions=True):
         assert isinstance(end, BaseException)
         check_error(end)
+        check_frames(end)
 
 
 async def test_a_forgotten_request_shows_no_credential(serve: Serve) -> None:
