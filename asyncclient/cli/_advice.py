@@ -63,7 +63,10 @@ def _after_a_request(error: AsyncClientError, provider: str) -> str:
         return error.advice
     match error:
         case AuthenticationFailed() if provider == "coze":
-            return f"check {known.credential}, and that {known.base} is its region: {known.places}"
+            # The credential is not always the cause: a second sentence names another.
+            other = "".join(error.advice.partition(". ")[1:])
+            region = f"check {known.credential}, and that {known.base} is its region"
+            return f"{region}: {known.places}{other}"
         case InvalidRequest() if 300 <= error.status < 400:  # noqa: PLR2004  (the class of redirects)
             return f"set {known.base} to the right place"
         case InvalidRequest() if provider == "copyai":

@@ -525,6 +525,10 @@ ENDS: dict[str, tuple[Observation[str] | Exception, str]] = {
     "wordless": (Observation(None, None, "answer"), "look at the task at the provider"),
     "forgotten": (NotFound("404"), "that started a task know it: check COZE_API_TOKEN and"),
     "refused": (AuthenticationFailed("401", advice="base_url=Coze.CN"), "https://api.coze.cn"),
+    "refused by a server of one's own": (
+        AuthenticationFailed("401", advice="base_url=Coze.CN. A self-hosted server has none"),
+        "whichever the token is of. A self-hosted server has none",
+    ),
     "redirected": (InvalidRequest("302", status=302, advice="base_url="), "set COZE_API_BASE to"),
     "certificate": (
         ConnectFailed("", permanent=True, advice="base_url="),
