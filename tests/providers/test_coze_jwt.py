@@ -430,13 +430,15 @@ async def test_the_token_endpoints_own_refusals_are_read(
     ids=["token in a list", "null", "token in another place"],
 )
 async def test_a_token_in_an_unexpected_answer_is_not_shown(app: App, body: object) -> None:
-    """An answer of another shape than declared is an error that shows nothing of the token."""
-    coze, server = app()
-    server.faults = [reply(body)] * 99
-    with pytest.raises(DecodeError) as caught:
-        await coze.get_bot("1")
-    error = caught.value
-    assert "s3cret" not in f"{error} {error!r} {vars(error)} {error.__cause__} {error.__context__}"
+    """An answer of another shape or status than declared shows nothing of the token."""
+    for status, kind in ((200, DecodeError), (500, ServerError)):
+        coze, server = app()
+        server.faults = [reply(body, status=status)] * 99
+        with pytest.raises(kind) as caught:
+            await coze.get_bot("1")
+        error = caught.value
+        shown = f"{error} {error!r} {vars(error)} {error.__cause__} {error.__context__}"
+        assert "s3cret" not in shown
 
 
 @pytest.mark.parametrize(
