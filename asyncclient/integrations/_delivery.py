@@ -101,10 +101,9 @@ class Delivery:
         self._calls.add(call)
         self._given_up.add(given_up)
         call.add_done_callback(self._forget)
+        patience = _STOP_SECONDS if self._is_closed else self._timeout
         try:
-            await asyncio.wait(
-                {call, given_up}, timeout=self._timeout, return_when="FIRST_COMPLETED"
-            )
+            await asyncio.wait({call, given_up}, timeout=patience, return_when="FIRST_COMPLETED")
         except asyncio.CancelledError:
             call.cancel()
             raise
@@ -112,12 +111,12 @@ class Delivery:
             self._given_up.discard(given_up)
         is_late = not call.done()
         if is_late:
-            if not given_up.done():
+            if not self._is_closed:
                 self._note_hanging(key)
             call.cancel()
             await asyncio.wait({call}, timeout=_CLEAN_UP_SECONDS)
         if is_late and (not call.done() or call.cancelled()):
-            why = "the worker is stopped" if given_up.done() else f"{self._timeout:g} s are over"
+            why = "the worker is stopped" if self._is_closed else f"{self._timeout:g} s are over"
             msg = f"the sink has not taken the end: {why} (sink_timeout)"
             raise TimeoutError(msg)
         self._hangs = False

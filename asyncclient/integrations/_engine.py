@@ -145,8 +145,9 @@ class DurableWaits(ABC):
 
         What was written first stays.
         """
+        _checked_key(key)
         text = outcome.encode()
-        found = await self._read(_checked_key(key))
+        found: str | None = _CLAIMED  # by the worker that calls this; looked at only where not
         while found in _WITHOUT_OUTCOME:
             if await self._swap(key, found, text):
                 return
@@ -164,7 +165,7 @@ class DurableWaits(ABC):
 
         A claim that is there is of a worker that died, or that the engine takes for dead.
         """
-        found = await self._read(key)
+        found: str | None = PENDING  # as it is but for a worker that died
         while found in {None, PENDING}:
             if await self._swap(key, found, _CLAIMED):
                 return True

@@ -270,13 +270,12 @@ class Holder:
         try:
             ticket = Ticket.decode(text)
         except ValueError as error:
-            end: Done[object] | TicketExpired | Handover | str
-            end = unreadable(text, error, self._clock())
-            if isinstance(end, TicketExpired):
-                return end.ticket, end
-            delay = self._seconds_to_next(end)
-            _log.error("%s: its ticket comes again in %.0f s: %s", key, delay, error)
-            return NextTurn(delay, end)
+            kept = unreadable(text, error, self._clock())
+            if isinstance(kept, TicketExpired):
+                return kept.ticket, kept
+            delay = self._seconds_to_next(kept)
+            _log.error("%s: its turn comes again in %.0f s: %s", key, delay, error)
+            return NextTurn(delay, kept)
         end = await self._hold_on(ticket)
         return (
             NextTurn(end.delay, end.ticket.encode()) if isinstance(end, Handover) else (ticket, end)

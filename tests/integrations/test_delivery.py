@@ -13,8 +13,9 @@ from typing import TypeAlias, cast
 import anyio
 import pytest
 
-from asyncclient import Done, Poller, Schedule
+from asyncclient import Done, Poller, Schedule, Ticket
 from asyncclient._durable import TicketExpired
+from asyncclient.errors import WaitTimeout
 from asyncclient.integrations._delivery import Delivery, Sink
 from asyncclient.integrations._holder import Holder, NextTurn
 from tests.integrations.test_holder import Shelf, ticket
@@ -108,6 +109,19 @@ async def test_a_stopped_worker_does_not_wait_for_its_sink(sink: Hang) -> None:
         assert await asyncio.gather(*turns) == [NextTurn(0.0, text)] * 100
         assert anyio.current_time() - began <= 3.01
         assert await holder.take("another", text) == NextTurn(0.0, text)
+
+
+async def test_a_sink_that_is_called_when_its_worker_was_stopped_has_as_long() -> None:
+    """Its turn had its place already, and the store took some seconds to note that."""
+    delivery = Delivery(hangs, timeout=60)
+    end = TicketExpired(ticket=Ticket.decode(ticket()), error=WaitTimeout("late"))
+    async with delivery.place() as is_free:
+        assert is_free
+        delivery.close()
+        await anyio.sleep(5)
+        with pytest.raises(TimeoutError, match="the worker is stopped"):
+            await delivery.call("order", end)
+    assert anyio.current_time() == 7
 
 
 async def test_a_sink_that_works_may_end_when_its_worker_is_stopped() -> None:
