@@ -127,33 +127,32 @@ async def test_the_same_key_twice_is_one_wait(place: Somewhere) -> None:
     assert len(place.reported) == 2
 
 
-@pytest.mark.parametrize(
-    ("key", "reason"),
-    [
-        ("", "key is empty"),
-        ("order\n17", "key='order\\n17' has a line break or a control character"),
-        ("order\x00", "key='order\\x00' has a line break or a control character"),
-        ("\ud800", "key='\\ud800' has a line break or a control character"),
-        ("o" * 257, "key has 257 characters, and no key has more than 256"),
-        (7, "key must be a text, not int"),
-    ],
-)
-async def test_a_key_that_no_store_could_keep_is_refused(
-    place: Somewhere, key: object, reason: str
-) -> None:
+WRONG_KEYS: dict[object, str] = {
+    "": "key is empty",
+    "order\n17": "key='order\\n17' has a line break or a control character",
+    "order\x00": "key='order\\x00' has a line break or a control character",
+    "\ud800": "key='\\ud800' has a line break or a control character",
+    "o" * 257: "key has 257 characters, and no key has more than 256",
+    7: "key must be a text, not int",
+}
+WRONG_SECONDS = (0, -1, 1e18, 10**400, math.inf, math.nan)
+
+
+async def test_a_key_that_no_store_could_keep_is_refused(place: Somewhere) -> None:
     """Wherever it is passed, before the store is asked; of many refs none is kept then."""
-    waits, wrong = place.waits, cast("str", key)
-    outcome = Outcome(how="done", ref=ref_of(1))
-    for call in (
-        lambda: waits.submit(ref_of(1), key=wrong),
-        lambda: waits.submit_many({"good": ref_of(1), wrong: ref_of(2)}),
-        lambda: waits.cancel(wrong),
-        lambda: waits.outcome(wrong),
-        lambda: waits.ticket(wrong),
-        lambda: waits.keep(wrong, outcome),
-    ):
-        with pytest.raises((TypeError, ValueError), match=re.escape(reason)):
-            await call()
+    waits, outcome = place.waits, Outcome(how="done", ref=ref_of(1))
+    for key, reason in WRONG_KEYS.items():
+        wrong = cast("str", key)
+        for call in (
+            partial(waits.submit, ref_of(1), key=wrong),
+            partial(waits.submit_many, {"good": ref_of(1), wrong: ref_of(2)}),
+            partial(waits.cancel, wrong),
+            partial(waits.outcome, wrong),
+            partial(waits.ticket, wrong),
+            partial(waits.keep, wrong, outcome),
+        ):
+            with pytest.raises((TypeError, ValueError), match=re.escape(reason)):
+                await call()
     assert await waits.ticket("good") is None
 
 
@@ -167,35 +166,34 @@ async def test_a_long_key_with_any_letter_is_kept(place: Somewhere) -> None:
         assert await place.waits.outcome(key) is not None
 
 
-@pytest.mark.parametrize("timeout", [0, -1, 1e18, 10**400, math.inf, math.nan])
-async def test_a_timeout_that_cannot_be_is_refused(place: Somewhere, timeout: float) -> None:
-    """Neither one wait nor any of many is kept; the error names it and its bounds."""
-    with pytest.raises(ValueError, match=r"^timeout.* at most 315360000 seconds$"):
-        await place.waits.submit(ref_of(1), key="order", timeout=timeout)
-    with pytest.raises(ValueError, match=r"^timeout.* at most 315360000 seconds$"):
-        await place.waits.submit_many({"order": ref_of(1)}, timeout=timeout)
-    with pytest.raises(ValueError, match="line break"):
-        await place.waits.submit_many({"order": ref_of(1), "other": ref_of(2, word="a\nb")})
-    assert await place.waits.ticket("order") is None
-    assert await place.waits.submit(ref_of(1), key="order", timeout=3650 * 86_400)
-    assert await place.waits.ticket("order") is not None
-
-
-@pytest.mark.parametrize("seconds", [0, -1, 1e18, 10**400, math.inf, math.nan])
-async def test_settings_that_cannot_be_are_refused(engine: Engine, seconds: float) -> None:
-    """Before the store is asked; each error names the argument and its bounds."""
-    with pytest.raises(ValueError, match=r"^keep.* at most 315360000 seconds$"):
-        engine(keep=seconds)
+async def test_seconds_that_cannot_be_are_refused(engine: Engine) -> None:
+    """Before anything is kept, of many waits as well; errors name the argument and its bounds."""
     async with engine() as waits, Poller() as poller:
         place = Place(waits, poller)
-        works = {
-            "hold.* 86400": partial(waits.work, hold=seconds),
-            "redelivery.* 86400": partial(waits.work, redelivery=seconds),
-            "sink_timeout.* 3600": partial(waits.work, sink_timeout=seconds),
-        }
-        for words, work in works.items():
-            with pytest.raises(ValueError, match=f"^{words} seconds$"):
-                await work(poller, {}, place.sink)
+        work = partial(waits.work, poller, {}, place.sink)
+        for wrong in WRONG_SECONDS:
+            with pytest.raises(ValueError, match=r"^keep.* at most 315360000 seconds$"):
+                engine(keep=wrong)
+            for call, words in (
+                (
+                    partial(waits.submit, ref_of(1), key="order", timeout=wrong),
+                    "timeout.* 315360000",
+                ),
+                (
+                    partial(waits.submit_many, {"order": ref_of(1)}, timeout=wrong),
+                    "timeout.* 315360000",
+                ),
+                (partial(work, hold=wrong), "hold.* 86400"),
+                (partial(work, redelivery=wrong), "redelivery.* 86400"),
+                (partial(work, sink_timeout=wrong), "sink_timeout.* 3600"),
+            ):
+                with pytest.raises(ValueError, match=f"^{words} seconds$"):
+                    await call()
+        with pytest.raises(ValueError, match="line break"):
+            await waits.submit_many({"order": ref_of(1), "other": ref_of(2, word="a\nb")})
+        assert await waits.ticket("order") is None
+        assert await waits.submit(ref_of(1), key="order", timeout=3650 * 86_400)
+        assert await waits.ticket("order") is not None
 
 
 async def test_a_key_is_free_when_its_outcome_is_forgotten(engine: Engine) -> None:

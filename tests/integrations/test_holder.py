@@ -41,6 +41,7 @@ class Shelf:
 
     async def unclaim(self, key: str) -> None:
         """Note that it has not taken the end."""
+        await self.ready()
         self.claimed.discard(key)
 
     async def keep(self, key: str, outcome: Outcome) -> None:
@@ -187,6 +188,26 @@ async def test_what_goes_wrong_in_a_worker_is_tried_again_later() -> None:
             assert not shelf.claimed
     assert not shelf.outcomes
     assert not shelf.reported
+
+
+async def test_a_claim_that_cannot_be_given_back_stays_for_the_next_turn() -> None:
+    """The sink's own error is logged all the same, and the next turn calls it again."""
+    shelf = Shelf()
+
+    async def sink(key: str, end: Done[object] | TicketExpired) -> None:
+        if not shelf.down_until:
+            shelf.down_until = 20.0
+            raise OSError("the sink's own trouble")
+        await shelf.sink(key, end)
+
+    async with Poller(schedule=Schedule()) as poller:
+        holder = Holder(shelf, poller, lambda _: Job("done"), sink, hold=60)
+        following = await holder.take("order", ticket())
+        assert following is not None
+        assert shelf.claimed == {"order"}
+        await anyio.sleep(20)
+        assert await holder.take("order", following.ticket) is None
+    assert shelf.reported == ["order"]
 
 
 @pytest.mark.parametrize("text", ["nonsense", '{"v":99}', "unknown"])

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from enum import Enum
+from types import MappingProxyType
 from typing import NoReturn
 
 import msgspec
@@ -112,6 +113,12 @@ class Raising(dict[str, int]):
         raise KeyError("gone")
 
 
+class Letters(str):
+    """A text of a class of the caller's."""
+
+    __slots__ = ()
+
+
 class Endless(list[int]):
     """A list that has no end."""
 
@@ -151,6 +158,7 @@ RESULTS: dict[str, tuple[object, object]] = {
     "bytes": ([b"\xff", bytearray(b"\xff")], ["/w==", "/w=="]),
     "objects": ({"it": Mute(), "ok": [Mute, 1j]}, {"it": None, "ok": [str(Mute), "1j"]}),
     "raises": ([Raising(a=1), 2], [None, 2]),
+    "mappings": ([MappingProxyType({"a": Letters("b")})], [{"a": "b"}]),
     "keys": (
         {1: "one", None: 0, (2, "x"): 3, Colour.RED: 4},
         {"1": "one", "None": 0, "[2, 'x']": 3, "red": 4},
