@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from asyncclient._http.call import Account as Account, TokenSource as TokenSource
 from asyncclient._http.decoding import decode as decode, takes_too_much as takes_too_much
+from asyncclient._http.failure import (
+    is_rate_limited as is_rate_limited,
+    is_transient as is_transient,
+    retry_after_of as retry_after_of,
+    status_of as status_of,
+)
 from asyncclient._http.handle import Handle as Handle, look_endpoint as look_endpoint
 from asyncclient._http.hiding import (
     WithoutFrames as WithoutFrames,
     forget_frames as forget_frames,
+)
+from asyncclient._http.hint import (
+    hint_of as hint_of,
+    seconds_asked as seconds_asked,
+    unix_time_of as unix_time_of,
+    usable_hint as usable_hint,
 )
 from asyncclient._http.lenient import STRICT as STRICT, Word as Word
 from asyncclient._http.message import (
@@ -31,11 +43,5 @@ from asyncclient._http.quoting import (
 from asyncclient._http.refusal import (
     error_type as error_type,
     refusal_error as refusal_error,
-    seconds_asked as seconds_asked,
-    unix_time_of as unix_time_of,
 )
-from asyncclient._http.repeat import (
-    LONGEST_HINT as LONGEST_HINT,
-    delay_after as delay_after,
-    is_transient as is_transient,
-)
+from asyncclient._http.repeat import LONGEST_HINT as LONGEST_HINT, delay_after as delay_after

@@ -8,8 +8,8 @@ from typing import ClassVar, TypeVar
 import msgspec
 
 from asyncclient._http.call import Account
+from asyncclient._http.hint import seconds_asked
 from asyncclient._http.message import Endpoint, Response
-from asyncclient._http.refusal import seconds_asked
 from asyncclient._ref import TaskRef, task_key
 from asyncclient._state import Vocabulary
 from asyncclient._task import Observation, Task

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from calendar import timegm
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+from asyncclient._http.hint import seconds_asked
 from asyncclient._http.message import Response
 from asyncclient._http.quoting import bracketed
 from asyncclient._text import LONGEST_WORD, shown, text_of
@@ -83,8 +81,8 @@ def refusal_error(
         message=message,
         log_id=log_id,
         retry_after=retry_after if hint is None else hint,
-        foreign=code is None and not message,
-        known=known,
+        foreign=code is None and not message and not turned,
+        known=known or bool(turned),
         advice=advice,
     )
 
@@ -100,48 +98,3 @@ def _place(response: Response) -> str:
         return shown(parts.path) if parts.path.isascii() and parts.path else "another page"
     scheme = f"{parts.scheme}://" if parts.scheme else ""
     return text_of(f"{scheme}{bracketed(host)}{f':{port}' if port else ''}")
-
-
-def seconds_asked(response: Response) -> float | None:
-    """Return how long the server asks to wait, in seconds from its answer.
-
-    `retry-after-ms` (milliseconds, as the OpenAI family sends it) goes before `Retry-After`, which
-    may be seconds or an HTTP date (RFC 9110, section 10.2.3). A date is measured against the
-    answer's own `Date`, so that a skewed local clock does no harm.
-    """
-    headers = response.headers
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return max(0.0, milliseconds / 1000)
-    text = headers.get("retry-after")
-    if text is None:
-        return None
-    seconds = _number(text)
-    if seconds is None:
-        until = _unix_time(text)
-        now = unix_time_of(response)
-        seconds = until - now if until and now else None
-    return None if seconds is None else max(0.0, seconds)
-
-
-def unix_time_of(response: Response) -> float:
-    """Return the Unix time of an answer: by its own `Date`, else by our clock; 0 without both."""
-    return _unix_time(response.headers.get("date")) or response.received
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text) if text is not None else math.nan
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _unix_time(text: str | None) -> float:
-    """Return the Unix time of an HTTP date; 0 when it is none."""
-    try:
-        moment = parsedate_to_datetime(text or "")
-        # A date without a zone is in GMT (RFC 9110, section 5.6.7), not in this machine's.
-        return moment.timestamp() if moment.tzinfo else float(timegm(moment.timetuple()))
-    except (ValueError, OverflowError):
-        return 0.0

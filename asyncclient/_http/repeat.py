@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import math
+from asyncclient._http.failure import is_transient, retry_after_of
+from asyncclient.errors import AsyncClientError, ConnectFailed, RateLimited
 
-from asyncclient.errors import (
-    APIError,
-    AsyncClientError,
-    ConnectFailed,
-    DecodeError,
-    RateLimited,
-    ServerError,
-    TransportError,
-)
-
-# Seconds. However long a provider asks to wait, it is asked again after this long: a hint may be a
-# mistake (milliseconds, or a Unix time), and one request an hour does no harm.
+# Seconds. However long a provider asks to wait, it is asked again after this long: one request an
+# hour does no harm.
 LONGEST_HINT = 3600.0
 # A crowd that was refused together must not come back together: a hint is stretched by up to this
 # share of it.
 _SPREAD = 0.1
-
-
-def is_transient(error: BaseException) -> bool:
-    """Return whether a request that failed so may go through when it is sent again."""
-    if isinstance(error, TransportError | DecodeError):
-        return not error.permanent
-    # The built-in errors are what a caller's own function raises.
-    return isinstance(error, RateLimited | ServerError | TimeoutError | ConnectionError)
 
 
 def delay_after(error: BaseException, backoff: float) -> tuple[float, float | None]:
@@ -35,8 +18,8 @@ def delay_after(error: BaseException, backoff: float) -> tuple[float, float | No
 
     The provider's hint counts where it is longer than the backoff; otherwise it is None.
     """
-    hint = error.retry_after if isinstance(error, APIError) else None
-    if hint is None or not backoff <= hint < math.inf:
+    hint = retry_after_of(error)
+    if hint is None or hint < backoff:
         return backoff, None
     return min(hint + min(backoff, hint * _SPREAD), LONGEST_HINT), hint
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, strategies as st
-from multidict import CIMultiDict
 
 from asyncclient._http.message import Response
-from asyncclient._http.refusal import error_type, refusal_error, seconds_asked
+from asyncclient._http.refusal import error_type, refusal_error
 from asyncclient.errors import (
     APIError,
     AuthenticationFailed,
@@ -24,7 +20,7 @@ from asyncclient.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 SECRET = "s3cret-token"
 
@@ -188,100 +184,3 @@ def test_what_has_neither_code_nor_words_is_foreign(
     error = refusal_error(ServerError, page, name="n", code=code, message=message)
     assert error.foreign is foreign
     assert ("'bad \ufffd'" in str(error)) is foreign
-
-
-# --- how long the server asks to wait ---------------------------------------------------------
-
-
-HINTS: dict[str, tuple[dict[str, str], float, float | None]] = {
-    "no hint": ({}, NOW, None),
-    "seconds": ({"retry-after": "30"}, 0, 30),
-    "seconds in spaces": ({"retry-after": " 30 "}, 0, 30),
-    "float": ({"retry-after": "1.5"}, 0, 1.5),
-    "zero": ({"retry-after": "0"}, 0, 0),
-    "negative": ({"retry-after": "-1"}, 0, 0),
-    "31 years": ({"retry-after": "1000000000"}, 0, 1e9),
-    "NaN": ({"retry-after": "nan"}, 0, None),
-    "infinity": ({"retry-after": "inf"}, 0, None),
-    "empty": ({"retry-after": ""}, NOW, None),
-    "a word": ({"retry-after": "soon"}, NOW, None),
-    "two values": ({"retry-after": "5, 6"}, NOW, None),
-    "date against received": ({"retry-after": IN_A_MINUTE}, NOW, 60),
-    "date of another zone": ({"retry-after": "Wed, 21 Oct 2015 16:28:00 +0900"}, NOW, 60),
-    "date against nothing": ({"retry-after": IN_A_MINUTE}, 0, None),
-    "date against Date": ({"retry-after": IN_A_MINUTE, "date": NOW_TEXT}, 0, 60),
-    "Date goes before received": ({"retry-after": IN_A_MINUTE, "date": NOW_TEXT}, NOW + 3600, 60),
-    "Date is garbage": ({"retry-after": IN_A_MINUTE, "date": "today"}, NOW, 60),
-    "date before Date": ({"retry-after": NOW_TEXT, "date": IN_A_MINUTE}, NOW, 0),
-    "date before received": ({"retry-after": NOW_TEXT}, NOW + 1, 0),
-    "no such day": ({"retry-after": "Wed, 99 Oct 2015 07:28:00 GMT"}, NOW, None),
-    "no such year": ({"retry-after": "Wed, 21 Oct 99999 07:28:00 GMT"}, NOW, None),
-    "milliseconds": ({"retry-after-ms": "1500"}, 0, 1.5),
-    "negative milliseconds": ({"retry-after-ms": "-5"}, 0, 0),
-    "float milliseconds": ({"retry-after-ms": "2.5"}, 0, 0.0025),
-    "milliseconds go first": ({"retry-after-ms": "1500", "retry-after": "9"}, 0, 1.5),
-    "zero milliseconds go first": ({"retry-after-ms": "0", "retry-after": "9"}, 0, 0),
-    "milliseconds are NaN": ({"retry-after-ms": "nan", "retry-after": "9"}, 0, 9),
-    "milliseconds are garbage": ({"retry-after-ms": "soon", "retry-after": "9"}, 0, 9),
-    "only garbage milliseconds": ({"retry-after-ms": "soon"}, 0, None),
-    "only a Date": ({"date": NOW_TEXT}, NOW, None),
-}
-
-
-@pytest.mark.parametrize(("headers", "received", "expected"), HINTS.values(), ids=HINTS.keys())
-def test_a_hint_is_read_from_the_headers(
-    headers: dict[str, str], received: float, expected: float | None
-) -> None:
-    """Seconds, milliseconds and dates are read; nonsense is no hint; nothing is under 0."""
-    assert seconds_asked(answer(503, b"", headers, received)) == expected
-
-
-def test_header_names_are_found_in_any_case() -> None:
-    """The headers of a real client, which know no case, are read as well."""
-    headers = CIMultiDict({"Retry-After-MS": "1500"})
-    assert seconds_asked(answer(429, b"", cast("Mapping[str, str]", headers))) == 1.5
-
-
-@pytest.fixture
-def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put this machine into Tokyo's zone for a test."""
-    if not hasattr(time, "tzset"):
-        pytest.skip("this system cannot change its zone")
-    with monkeypatch.context() as patched:
-        patched.setenv("TZ", "Asia/Tokyo")
-        time.tzset()
-        yield
-    time.tzset()
-
-
-@pytest.mark.usefixtures("far_from_greenwich")
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Wed, 21 Oct 2015 07:28:00 GMT",
-        "Wednesday, 21-Oct-15 07:28:00 GMT",
-        "Wed Oct 21 07:28:00 2015",
-    ],
-    ids=["IMF-fixdate", "RFC 850", "asctime"],
-)
-def test_every_form_of_an_http_date_is_in_gmt(text: str) -> None:
-    """All three forms of RFC 9110 are read as GMT, in any zone of the machine."""
-    assert seconds_asked(answer(503, b"", {"retry-after": text}, NOW)) == 60
-
-
-HEADER_TEXTS = st.one_of(
-    st.text(max_size=40),
-    st.floats().map(str),
-    st.integers().map(str),
-    st.from_regex(r"[A-Z][a-z]{2}, \d{1,3} (Jan|Feb|Oct) \d{1,5} \d\d:\d\d:\d\d( GMT| [+-]\d{4})?"),
-)
-
-
-@given(
-    st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms", "date"]), HEADER_TEXTS),
-    st.sampled_from([0.0, NOW]),
-)
-def test_no_header_breaks_the_reading_of_hints(headers: dict[str, str], received: float) -> None:
-    """From any headers, the hint is None or a finite number, 0 or more."""
-    hint = seconds_asked(answer(200, b"", headers, received))
-    assert hint is None or 0 <= hint < math.inf

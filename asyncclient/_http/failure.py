@@ -1,0 +1,173 @@
+"""What an exception says of a request that failed, ours or another library's. No I/O.
+
+Other libraries' exceptions are recognised without importing them: by the names of their classes,
+and by the HTTP status that they carry.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import json
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from typing import cast
+from urllib.error import URLError
+
+import msgspec
+
+from asyncclient._http.hint import seconds_asked_in, usable_hint
+from asyncclient.errors import (
+    APIError,
+    AsyncClientError,
+    DecodeError,
+    RateLimited,
+    ServerError,
+    TransportError,
+)
+
+# Statuses below 500 that are worth repeating: the server gave up on reading, too early, too many.
+_REPEATED = frozenset({408, 425, 429})
+_RATE_LIMITED = 429
+_STATUSES = range(400, 600)
+# Exceptions that are looked at of those that one was made of.
+_LONGEST_CHAIN = 20
+
+# The network's faults among the many of an operating system; Windows has its own names for them.
+_NETWORK_FAULTS = frozenset(
+    number
+    for name in [
+        "EADDRNOTAVAIL",
+        "ECONNABORTED",
+        "ECONNREFUSED",
+        "ECONNRESET",
+        "EHOSTDOWN",
+        "EHOSTUNREACH",
+        "ENETDOWN",
+        "ENETRESET",
+        "ENETUNREACH",
+        "ENOBUFS",
+        "ENOTCONN",
+        "EPIPE",
+        "ESHUTDOWN",
+        "ETIMEDOUT",
+    ]
+    for number in (getattr(errno, name, None), getattr(errno, f"WSA{name[1:]}", None))
+    if number is not None
+)
+# Broken connections, incomplete answers and answers that cannot be decoded.
+_TRANSIENT = (
+    TimeoutError,
+    ConnectionError,
+    socket.gaierror,
+    socket.herror,
+    ssl.SSLError,
+    http.client.IncompleteRead,
+    http.client.BadStatusLine,
+    json.JSONDecodeError,
+    msgspec.DecodeError,
+    UnicodeDecodeError,
+)
+_TRANSIENT_NAMES = frozenset(
+    {
+        # https://www.python-httpx.org/exceptions/ (and httpcore, on which it stands)
+        *("TimeoutException", "NetworkError", "ProtocolError", "ProxyError", "DecodingError"),
+        # https://docs.aiohttp.org/en/stable/client_reference.html#client-exceptions
+        *("ClientConnectionError", "ClientPayloadError", "ContentTypeError"),
+        # https://requests.readthedocs.io/en/latest/api/#exceptions (and urllib3, as before)
+        *("ConnectionError", "Timeout", "ChunkedEncodingError", "ContentDecodingError"),
+        *("InvalidJSONError", "MaxRetryError", "NewConnectionError", "TimeoutError"),
+        "IncompleteReadError",  # of asyncio
+    }
+)
+# Among the classes above these are the caller's mistakes, or a certificate that does not verify.
+_PERMANENT_NAMES = frozenset(
+    {"LocalProtocolError", "ServerFingerprintMismatch", "UnsupportedProtocol"}
+)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Return whether a request that failed so may go through when it is sent again."""
+    if isinstance(error, AsyncClientError):
+        if isinstance(error, TransportError | DecodeError):
+            return not error.permanent
+        return isinstance(error, RateLimited | ServerError)
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return all(map(is_transient, group.exceptions))
+    status = status_of(error)
+    if status is not None:
+        return status in _REPEATED or status >= 500  # noqa: PLR2004  (the class of server errors)
+    names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ != "builtins"}
+    if names & _PERMANENT_NAMES or any(map(_is_bad_certificate, _causes(error))):
+        return False
+    if isinstance(error, _TRANSIENT) or names & _TRANSIENT_NAMES:
+        return True
+    if isinstance(error, URLError):
+        return not isinstance(error.reason, Exception) or is_transient(error.reason)
+    return isinstance(error, OSError) and error.errno in _NETWORK_FAULTS
+
+
+def is_rate_limited(error: BaseException) -> bool:
+    """Return whether a request was refused because there were too many."""
+    return isinstance(error, RateLimited) or (
+        not isinstance(error, AsyncClientError) and status_of(error) == _RATE_LIMITED
+    )
+
+
+def status_of(error: BaseException) -> int | None:
+    """Return the HTTP status of 400 to 599 that an exception carries, itself or its response."""
+    for owner in (error, _attribute(error, "response")):
+        for name in ("status", "status_code"):
+            status = _attribute(owner, name)
+            if isinstance(status, int) and status in _STATUSES:
+                return int(status)
+    return None
+
+
+def retry_after_of(error: BaseException) -> float | None:
+    """Return the seconds that a refusal asks to wait; None where it does not."""
+    if isinstance(error, APIError):
+        return usable_hint(error.retry_after)
+    if isinstance(error, AsyncClientError) or status_of(error) is None:
+        return None
+    for owner in (error, _attribute(error, "response")):
+        headers = _attribute(owner, "headers")
+        try:
+            found = {str(name).lower(): str(value) for name, value in _items(headers)}
+        except Exception:  # noqa: BLE001, S112  (another library's object; its hint is advice)
+            continue
+        if found:
+            return seconds_asked_in(found)
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Go through an exception and those that it was made of."""
+    found = [error]
+    for number in range(_LONGEST_CHAIN):
+        if number == len(found):
+            return
+        link = found[number]
+        yield link
+        parts = (*link.args, _attribute(link, "reason"), link.__cause__, link.__context__)
+        found += [part for part in parts if isinstance(part, BaseException)]
+
+
+def _is_bad_certificate(error: BaseException) -> bool:
+    return isinstance(error, ssl.SSLCertVerificationError)
+
+
+def _items(headers: object) -> Iterator[tuple[object, object]]:
+    items = _attribute(headers, "items")
+    if isinstance(headers, Mapping) or callable(items):
+        yield from cast("Mapping[object, object]", headers).items()
+
+
+def _attribute(owner: object, name: str) -> object:
+    try:
+        found: object = getattr(owner, name, None)
+    except Exception:  # noqa: BLE001  (a property of another library's exception may raise)
+        return None
+    return found

@@ -1,0 +1,215 @@
+"""Tests of what an exception says of a request, whichever library raised it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import http.client
+import json
+import socket
+import ssl
+from collections.abc import Mapping
+from email.message import Message
+from itertools import count
+from typing import cast
+from urllib.error import HTTPError, URLError
+
+import aiohttp
+import httpx
+import msgspec
+import pytest
+from aiohttp.client_reqrep import ConnectionKey
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from asyncclient._http.failure import is_rate_limited, is_transient, retry_after_of, status_of
+from asyncclient.errors import RateLimited, TaskFailed
+from tests.http.test_repeat import FINAL, TRANSIENT, name_of
+
+ASKED = httpx.Request("GET", "https://api.example.com/jobs/7")
+CERTIFICATE = ssl.SSLCertVerificationError(1, "CERTIFICATE_VERIFY_FAILED")
+
+
+def refused(status: int, headers: Mapping[str, str] | None = None) -> httpx.HTTPStatusError:
+    """Return what httpx raises for a status."""
+    answer = httpx.Response(status, headers=dict(headers or {}), request=ASKED)
+    with pytest.raises(httpx.HTTPStatusError) as caught:
+        answer.raise_for_status()
+    return caught.value
+
+
+def refused_aiohttp(status: int, kind: type[aiohttp.ClientResponseError]) -> Exception:
+    """Return what aiohttp raises for a status."""
+    headers = CIMultiDictProxy(CIMultiDict({"Retry-After": "7"}))
+    url = URL("https://api.example.com")
+    asked = aiohttp.RequestInfo(url, "GET", CIMultiDictProxy(CIMultiDict[str]()), url)
+    return kind(asked, (), status=status, headers=headers)
+
+
+def caused(error: Exception, cause: BaseException) -> Exception:
+    """Return an exception that was raised from another."""
+    error.__cause__ = cause
+    return error
+
+
+# The classes of requests, which is not among the test's dependencies, with their bases:
+# https://github.com/psf/requests/blob/main/src/requests/exceptions.py
+class RequestException(OSError):
+    """Its root."""
+
+    response: object = None
+
+
+RequestsConnectionError = type("ConnectionError", (RequestException,), {})
+RequestsHTTPError = type("HTTPError", (RequestException,), {})
+ReadTimeout = type("ReadTimeout", (type("Timeout", (RequestException,), {}),), {})
+ChunkedEncodingError = type("ChunkedEncodingError", (RequestException,), {})
+MissingSchema = type("MissingSchema", (RequestException, ValueError), {})
+
+
+class _Response:
+    def __init__(self, status: int) -> None:
+        self.status_code = status
+        self.headers = {"RETRY-AFTER": "7"}
+
+
+def refused_requests(status: int) -> Exception:
+    """Return what requests raises for a status."""
+    error = cast("RequestException", RequestsHTTPError(f"{status} Error"))
+    error.response = _Response(status)
+    return error
+
+
+class Hostile(Exception):
+    """An exception of a caller's, whose attributes cannot be read."""
+
+    @property
+    def status(self) -> int:
+        """Fail."""
+        raise RuntimeError
+
+    @property
+    def response(self) -> object:
+        """Fail."""
+        raise RuntimeError
+
+
+KEY = ConnectionKey("api.example.com", 443, True, True, None, None, None)  # noqa: FBT003
+
+WORTH_REPEATING: list[BaseException] = [
+    *TRANSIENT,
+    TimeoutError(),
+    ConnectionResetError(),
+    BrokenPipeError(),
+    socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+    OSError(errno.ENETUNREACH, "Network is unreachable"),
+    OSError(errno.EHOSTUNREACH, "No route to host"),
+    OSError(errno.ENETDOWN, "Network is down"),
+    ssl.SSLEOFError(8, "EOF occurred in violation of protocol"),
+    ssl.SSLZeroReturnError(6, "TLS/SSL connection has been closed"),
+    http.client.IncompleteRead(b"{"),
+    http.client.RemoteDisconnected("closed"),
+    asyncio.IncompleteReadError(b"{", 9),
+    json.JSONDecodeError("Expecting value", "<html>", 0),
+    msgspec.DecodeError("JSON is malformed"),
+    UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+    URLError(ConnectionRefusedError()),
+    URLError(socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")),
+    URLError("timed out"),
+    *(HTTPError("https://x", status, "no", Message(), None) for status in (408, 425, 429, 503)),
+    httpx.ConnectError("refused"),
+    httpx.ReadTimeout("slow"),
+    httpx.PoolTimeout("slow"),
+    httpx.RemoteProtocolError("closed"),
+    httpx.ProxyError("502"),
+    httpx.DecodingError("gzip"),
+    *(refused(status) for status in (408, 425, 429, 500, 502, 503, 504, 529)),
+    aiohttp.ServerDisconnectedError(),
+    aiohttp.ClientPayloadError("closed"),
+    aiohttp.ServerTimeoutError(),
+    aiohttp.ClientConnectorError(KEY, OSError(errno.ECONNREFUSED, "refused")),
+    refused_aiohttp(503, aiohttp.ClientResponseError),
+    refused_aiohttp(200, aiohttp.ContentTypeError),
+    *(kind("no") for kind in (RequestsConnectionError, ReadTimeout, ChunkedEncodingError)),
+    refused_requests(429),
+    ExceptionGroup("all addresses", [ConnectionResetError(), ConnectionRefusedError()]),
+    ExceptionGroup("", [ExceptionGroup("", [TimeoutError()]), httpx.ReadError("closed")]),
+]
+
+CLEAR: list[BaseException] = [
+    *FINAL,
+    TaskFailed("no"),
+    ValueError("bug"),
+    KeyError("bug"),
+    OSError("disk"),
+    OSError(errno.ENOSPC, "No space left on device"),
+    PermissionError(errno.EACCES, "Permission denied"),
+    FileNotFoundError(errno.ENOENT, "No such file"),
+    CERTIFICATE,
+    URLError(CERTIFICATE),
+    caused(
+        httpx.ConnectError("certificate verify failed"),
+        caused(httpx.NetworkError("x"), CERTIFICATE),
+    ),
+    aiohttp.ClientConnectorCertificateError(KEY, CERTIFICATE),
+    RequestsConnectionError(CERTIFICATE),
+    aiohttp.ServerFingerprintMismatch(b"a", b"b", "api.example.com", 443),
+    httpx.UnsupportedProtocol("ftp"),
+    httpx.LocalProtocolError("bad header"),
+    httpx.InvalidURL("no host"),
+    httpx.TooManyRedirects("loop"),
+    *(refused(status) for status in (302, 400, 401, 403, 404, 409, 422)),
+    *(refused_aiohttp(status, aiohttp.ClientResponseError) for status in (400, 401, 404)),
+    refused_requests(401),
+    HTTPError("https://x", 404, "no", Message(), None),
+    MissingSchema("no scheme"),
+    Hostile(),
+    ExceptionGroup("", [ConnectionResetError(), ValueError("bug")]),
+]
+
+
+def label(number: int, error: BaseException) -> str:
+    """Return the id of a row."""
+    return f"{number} {type(error).__module__} {name_of(error)}"
+
+
+@pytest.mark.parametrize("error", WORTH_REPEATING, ids=map(label, count(), WORTH_REPEATING))
+def test_a_broken_exchange_is_transient_in_any_library(error: BaseException) -> None:
+    """Broken connections, timeouts, incomplete and undecodable answers, 408, 425, 429 and 5xx."""
+    assert is_transient(error)
+
+
+@pytest.mark.parametrize("error", CLEAR, ids=map(label, count(), CLEAR))
+def test_a_clear_no_a_bad_certificate_and_a_mistake_are_not(error: BaseException) -> None:
+    """Repeating mends none of them, whichever library says so."""
+    assert not is_transient(error)
+
+
+REFUSALS: list[tuple[Exception, bool, int | None, float | None]] = [
+    (refused(429, {"Retry-After": "7"}), True, 429, 7),
+    (refused(503, {"Retry-After": "7"}), False, 503, 7),
+    (refused(429), True, 429, None),
+    (refused(429, {"Retry-After": "900000"}), True, 429, None),
+    (refused_aiohttp(429, aiohttp.ClientResponseError), True, 429, 7),
+    (refused_requests(429), True, 429, 7),
+    (HTTPError("https://x", 429, "no", Message(), None), True, 429, None),
+    (RateLimited("no", status=429, retry_after=7), True, 429, 7),
+    (RateLimited("no", status=200, retry_after=1e9), True, None, None),
+    (httpx.ConnectError("refused"), False, None, None),
+    (Hostile(), False, None, None),
+    (TaskFailed("no"), False, None, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("error", "limited", "status", "hint"),
+    REFUSALS,
+    ids=[label(number, row[0]) for number, row in enumerate(REFUSALS)],
+)
+def test_status_and_hint_are_read_in_any_library(
+    error: Exception, *, limited: bool, status: int | None, hint: float | None
+) -> None:
+    """An exception or its response carries the status and `Retry-After`."""
+    assert is_rate_limited(error) is limited
+    assert status_of(error) == status
+    assert retry_after_of(error) == hint
