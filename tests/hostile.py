@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from asyncclient.errors import AsyncClientError
+
 MEGABYTE = 1 << 20
 # Python makes no text of a number of more than 4,300 digits.
 HUGE = 10**5000
@@ -106,6 +108,13 @@ class Closed(Exception):
         raise Unprintable
 
 
+class ClosedOurs(AsyncClientError):
+    """One of the library's own family that takes no evidence."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise Unprintable
+
+
 OBJECTS: dict[str, object] = {
     "raises": Raising(),
     "is cancelled": Cancelling(),
@@ -123,4 +132,5 @@ ERRORS: dict[str, Exception] = {
     "long": LongError(),
     "hostile": ValueError(Raising(), "x" * MEGABYTE, HUGE),
     "closed": Closed(),
+    "closed of ours": ClosedOurs("no"),
 }

@@ -315,9 +315,10 @@ class PollLoop:
             # Each gets an error of its own; the last one that which is there.
             own = copy_of_error(error) if error is not None and number < len(ended) else error
             elapsed = now - waiter.began
-            if isinstance(own, AsyncClientError):
-                own.elapsed = elapsed
-                polls = own.polls
+            with suppress(Exception):  # a class of the caller's own may refuse it
+                if isinstance(own, AsyncClientError):
+                    polls = own.polls
+                    own.elapsed = elapsed
             done: Done[object] = Done(
                 task=waiter.task,
                 state=state,

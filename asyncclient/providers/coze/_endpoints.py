@@ -319,7 +319,9 @@ def _read_token(response: Response) -> Token:
     refused = refused_by(response, name)
     if refused is not None and refused.foreign and b'token"' in response.body:
         # It would show the beginning of the body, with the token.
-        refused = refusal_error(type(refused), Response(response.status, response.headers, b""), name=name)
+        refused = refusal_error(
+            type(refused), Response(response.status, response.headers, b""), name=name
+        )
     if refused is not None:
         raise refused
     try:
