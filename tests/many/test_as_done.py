@@ -316,6 +316,95 @@ async def test_leaving_an_async_generator_closes_it_down() -> None:
         assert closed.is_set()
 
 
+@pytest.mark.parametrize("how", ["left", "poller closed", "wrong task"])
+async def test_an_async_generator_is_closed_where_it_stands(how: str) -> None:
+    """Its own `finally` has run when the block is left, or the poller is closed."""
+    steps: list[object] = []
+
+    async def stream() -> AsyncIterator[Item]:
+        try:
+            yield Item(Service(), "good", 0)
+            yield cast("Item", 7) if how == "wrong task" else Item(Service(), "never")
+            steps.append("asked on")
+            await anyio.sleep_forever()
+        finally:
+            await asyncio.sleep(1)
+            steps.append("closed")
+
+    class Streamed:
+        def __aiter__(self) -> AsyncIterator[Item]:
+            return stream()
+
+    async with Poller() as poller:
+        for source in (stream(), Streamed()):
+            ends = poller.as_done(source)
+            assert (await anext(ends)).key == "good"
+            if how == "wrong task":
+                with pytest.raises(TypeError, match="cannot wait for int"):
+                    await anext(ends)
+            if how == "poller closed":
+                await poller.aclose()
+                assert steps[-1] == "closed"
+                return
+            await ends.__aexit__(None, None, None)
+            assert steps[-1] == "closed"
+    assert steps.count("closed") == 2
+
+
+class StopsItself(BaseException):
+    """An error that is no `Exception`, as some libraries have."""
+
+
+@pytest.mark.parametrize(
+    "error", [GeneratorExit(), StopsItself(), asyncio.CancelledError()], ids=repr
+)
+@pytest.mark.parametrize("kind", ["async", "sync"])
+async def test_no_error_of_a_source_looks_like_its_end(error: BaseException, kind: str) -> None:
+    """What is raised after three of ten tasks reaches the reader, whatever it is."""
+
+    def some() -> Iterator[Item]:
+        for number in range(3):
+            yield Item(Service(), number, 0)
+        raise error
+
+    async def stream() -> AsyncIterator[Item]:
+        for task in some():
+            yield task
+
+    async with Poller() as poller:
+        ends = poller.as_done(stream() if kind == "async" else some())
+        found: list[Done[str]] = []
+
+        async def read_on() -> None:
+            async for done in ends:
+                found.append(done)  # noqa: PERF401  (those before an error stay)
+
+        with pytest.raises((RuntimeError, ConnectionError, type(error))):
+            await read_on()
+        await read_on()
+        assert len(found) == 3
+
+
+async def test_a_feed_that_is_cancelled_from_outside_does_not_look_like_the_end() -> None:
+    """A program that cancels all tasks but its own gets an error, not fewer ends."""
+
+    async def stream() -> AsyncIterator[Item]:
+        yield Item(Service(), "good", 0)
+        await anyio.sleep_forever()
+
+    async with Poller() as poller:
+        ends = poller.as_done(stream())
+        assert (await anext(ends)).key == "good"
+        reading = start(anext(ends))
+        await turns()
+        for task in asyncio.all_tasks() - {asyncio.current_task(), reading}:
+            if "_feed" in repr(task):
+                task.cancel()
+        error = (await reading).error
+        assert isinstance(error, RuntimeError)
+        assert "was cancelled" in str(error)
+
+
 async def test_after_the_last_end_or_leaving_there_is_no_further_end() -> None:
     """Reading on ends at once and polls nothing, twice too, and where nothing was read."""
     service = Service()
