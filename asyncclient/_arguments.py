@@ -110,7 +110,8 @@ def number(
 
 def seconds(name: str, value: object) -> float:
     """Check a timeout in seconds, and return it; `math.inf` is allowed for those who mean it."""
-    advice = " (math.inf for no limit; to look once, await task.poll())"
+    once = "; to look once, await task.poll()" if name == "timeout" else ""
+    advice = f" (math.inf for no limit{once})"
     return number(name, value, unit="seconds", above=0, finite=False, advice=advice)
 
 

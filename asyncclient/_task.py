@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
-from inspect import isawaitable, iscoroutine
-from typing import Generic, Protocol, TypeVar, cast
+from inspect import isawaitable, iscoroutine, iscoroutinefunction
+from typing import Generic, NamedTuple, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -64,7 +64,7 @@ class Task(Protocol[T_co]):
     * `budget`: a tuple, the provider first; a `Poller` counts looks of equal budgets together.
     * `async cancel()`: asks the provider to stop the job.
     * `read(raw)`: what `observe` sees, from the bytes of an answer, without any I/O.
-    * `transient`: a tuple of exception types of `observe` that are worth repeating.
+    * `transient`: exceptions of `observe` that are worth repeating: classes, or a predicate.
     * `documented_rate`: the provider's limit of looks a second.
     * `credential`: what stands for the credential of its looks, where tasks of one key may have
       several; its refusal is for those with an equal one alone.
@@ -102,6 +102,34 @@ def ref_of(task: object) -> TaskRef | None:
     return ref if isinstance(ref, TaskRef) else None
 
 
+class Transient(NamedTuple):
+    """Which exceptions of a task mean that the poll failed, and not the task."""
+
+    classes: tuple[type[Exception], ...] = ()
+    predicate: Callable[[Exception], bool] | None = None  # has the last word
+
+
+def transient_of(declared: object) -> Transient:
+    """Read what a task declares: exception classes, or a predicate of an exception.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if callable(declared) and not isinstance(declared, type) and not iscoroutinefunction(declared):
+        return Transient(predicate=cast("Callable[[Exception], bool]", declared))
+    kinds = cast("tuple[object, ...]", declared) if isinstance(declared, tuple) else (declared,)
+    classes = tuple(
+        kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Exception)
+    )
+    if len(classes) == len(kinds):
+        return Transient(classes)
+    msg = (
+        "transient must be a tuple of exception classes, as (httpx.TransportError,), or a function "
+        "(not async) from an exception to whether the poll is worth repeating"
+    )
+    raise TypeError(msg)
+
+
 class PollingTask(msgspec.Struct, Generic[T_co], frozen=True, eq=False, weakref=True):
     """A task made of one coroutine function, by `polling_task`, whose arguments it keeps."""
 
@@ -114,7 +142,7 @@ class PollingTask(msgspec.Struct, Generic[T_co], frozen=True, eq=False, weakref=
     progress: Callable[[T_co], float | None] | None
     hint: Callable[[T_co], float | None] | None
     duration: Callable[[T_co], float | None] | None
-    transient: tuple[type[Exception], ...]
+    transient: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
 
     @property
     def budget(self) -> tuple[Hashable, ...]:
@@ -135,7 +163,7 @@ class PollingTask(msgspec.Struct, Generic[T_co], frozen=True, eq=False, weakref=
     async def observe(self) -> Observation[T_co]:
         """Look once, and return what the caller's functions find in the answer."""
         answer = await self.poll()
-        word = _found(self.status, answer)
+        word = _word(self.status, answer)
         state = self.vocabulary.state_of(word)
         ended = state is not None and state.is_terminal
         return Observation(
@@ -152,12 +180,20 @@ class PollingTask(msgspec.Struct, Generic[T_co], frozen=True, eq=False, weakref=
         return f"<PollingTask {self.kind} {shown(self.key)}>"
 
 
-def _found(find: Callable[[T], Found] | None, result: T) -> Found | None:
-    """Return what a caller's function finds in an answer; None where there is no such field."""
+def _word(find: Callable[[T], str | int | None], answer: T) -> str | int | None:
+    """Return the status word of an answer; None where the way to it is not there."""
     try:
-        return None if find is None else find(result)
-    except (LookupError, AttributeError):
-        # An answer without a status field is a missing word, which a wait tolerates.
+        return find(answer)
+    except (LookupError, AttributeError, TypeError):
+        # An answer without a status field, or with null on the way to it: a wait tolerates a few.
+        return None
+
+
+def _found(find: Callable[[T], Found] | None, answer: T) -> Found | None:
+    """Return what a caller's function finds in an answer; it decides nothing, also if it raises."""
+    try:
+        return None if find is None else find(answer)
+    except Exception:  # noqa: BLE001  (a missing text or number)
         return None
 
 
@@ -172,28 +208,31 @@ def polling_task(
     progress: Callable[[T], float | None] | None = None,
     hint: Callable[[T], float | None] | None = None,
     duration: Callable[[T], float | None] | None = None,
-    transient: tuple[type[Exception], ...] = (),
+    transient: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool] = (),
 ) -> PollingTask[T]:
     """Make a task of any coroutine function, so that the end of any API's job can be waited for.
 
     Args:
         fetch: an async function of no arguments that asks once and returns the answer.
         vocabulary: the API's status words.
-        status: from an answer to its status word. A `KeyError`, `IndexError` or `AttributeError`
-            in it, as in the functions below, counts as an answer without that field.
+        status: from an answer to its status word. A `LookupError`, `AttributeError` or
+            `TypeError` in it counts as an answer without a word. The four functions below decide
+            nothing: whatever they raise counts as None.
         key: identity; tasks with equal keys are one task. Default: `fetch` itself.
         kind: which tasks are alike: they share what is learned, and in a `Poller` a budget.
             Default: the function's name, and the line of a lambda.
         reason: from an answer to the API's words for a failure, for the error's message.
         progress: from an answer to how far the job has come; a change of it is a change.
-        hint: from an answer to the seconds that the API asks to wait, where its body says so.
+        hint: from an answer to the seconds that the API asks to wait, where its body says so; a
+            point in time (Unix seconds or milliseconds) is read as one.
         duration: from the last answer to the seconds that the job took by the API's own clock, for
             a schedule that learns.
-        transient: exceptions of your HTTP library that mean "the poll failed, not the job", as
-            `(httpx.TransportError,)`. `TimeoutError` and `ConnectionError` always do.
+        transient: more exceptions that mean "the poll failed, not the job": classes, or a
+            function from an exception to a bool, which has the last word. The network errors of
+            Python, aiohttp, httpx and requests, and their 408, 425, 429 and 5xx, always do.
 
     Raises:
-        TypeError: `fetch`, `status` or `vocabulary` is not of its kind.
+        TypeError: an argument is not of its kind.
     """
     _check(fetch, vocabulary, key, transient)
     if kind is not None:
@@ -258,7 +297,4 @@ def _check(fetch: object, vocabulary: object, key: object, transient: object) ->
     except Exception as error:
         msg = f"key must be a Hashable, not {type_name(key)}"
         raise TypeError(msg) from error
-    kinds = cast("tuple[object, ...]", transient) if isinstance(transient, tuple) else (None,)
-    if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
-        msg = "transient must be a tuple of exception classes, as (httpx.TransportError,)"
-        raise TypeError(msg)
+    transient_of(transient)

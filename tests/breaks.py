@@ -20,8 +20,9 @@ from typing import NamedTuple, TypeAlias
 import pytest
 
 from asyncclient import Ticket
-from asyncclient._http import Request, Response
+from asyncclient._http import Request, Response, is_transient
 from asyncclient._many.shared import SharedRecord
+from asyncclient._waiting import TimeLimit
 
 Function: TypeAlias = Callable[..., object]
 Wrong: TypeAlias = Callable[[Function], object]  # from what is right to what takes its place
@@ -110,6 +111,17 @@ def _headers(holder: Request | Response) -> str:
     return repr(dict(holder.headers))
 
 
+def _at_deadline(limit: TimeLimit, *_arguments: object) -> float:
+    return limit.deadline
+
+
+def _by_kind_alone(_right: Function) -> Function:
+    def broken(error: Exception, _declared: object) -> bool:
+        return is_transient(error)
+
+    return broken
+
+
 def _backoff_alone(_error: BaseException, backoff: float) -> tuple[float, None]:
     return backoff, None
 
@@ -173,8 +185,12 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
         ("no failed look ever ends the wait", "_waiting.rules:tolerates", _ALWAYS),
         ("an unknown word never ends the wait", "_waiting.rules:tolerates_word", _ALWAYS),
         ("no look falls on the deadline", "_waiting.rules:fit", _returns_argument(0)),
-        ("the last look gets no time", "_waiting.rules:last_look_grace", _returns(0.0)),
-        ("the last look never ends", "_waiting.rules:last_look_grace", _returns(math.inf)),
+        ("the last look gets no time", "_waiting.rules:TimeLimit.limit", _is(_at_deadline)),
+        ("the last look never ends", "_waiting.rules:TimeLimit.limit", _returns(math.inf)),
+        ("a standstill makes a timeout", "_waiting.rules:TimeLimit.prolong", _NEVER),
+        ("an outage of any length is tolerated", "_waiting.rules:is_patient", _ALWAYS),
+        ("a gateway's refusal ends the wait", "_waiting.rules:is_unclear", _NEVER),
+        ("a predicate is not asked", "_waiting.rules:is_polls_error", _by_kind_alone),
         ("advice is not heard", "_waiting.rules:rest_after_answer", _with_argument(2, None)),
         ("no change is reported", "_waiting.record:change_between", _NOTHING),
         ("no callback is called", "_waiting.wait:_call", _awaits_nothing),
@@ -186,6 +202,8 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
         ("failures are repeated without a pause", "_schedule:Backoff.delay", _returns(0.0)),
     ),
     "http waiting": (
+        ("a point in time is a delay", "_http.hint:hint_of", _returns_argument(0)),
+        ("other libraries' errors end a wait", "_http.failure:status_of", _NOTHING),
         ("a refusal's wish is not heard", "_http.repeat:delay_after", _is(_backoff_alone)),
     ),
     "waiting many": (
@@ -205,7 +223,6 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
         ("a budget has one price", "_many.price:Price.move", _NOTHING),
     ),
     "durable": (
-        ("a failed look ends the wait", "_durable.slice:_Slice._is_tolerated", _NEVER),
         ("a clock set back adds time", "_durable.ticket:Ticket.left", _is(_left_by_the_clock)),
         ("a hold never ends", "_durable.slice:_Slice._hold_is_over", _NOTHING),
     ),

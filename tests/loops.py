@@ -40,6 +40,10 @@ class VirtualUvloop(uvloop.Loop):
         """Return the virtual time in seconds."""
         return self._now
 
+    def stand_still(self, seconds: float) -> None:
+        """Let time pass in which nothing runs."""
+        self._now += seconds
+
     def call_soon(
         self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.Handle:

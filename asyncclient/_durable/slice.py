@@ -17,7 +17,6 @@ import msgspec
 
 from asyncclient._arguments import seconds
 from asyncclient._durable.ticket import Handover, Ticket, TicketExpired, expired, wall_clock
-from asyncclient._http import is_transient
 from asyncclient._learning import LearnedSchedule
 from asyncclient._many import Done, Poller, PollLoop, Receiver, SharedRecord
 from asyncclient._ref import TaskRef
@@ -162,7 +161,11 @@ class _Slice(Receiver):
         self._seen: float | None = None
         self._is_cut_off = False
         timeout = self._left if self._left > 0 else _LAST_LOOK
-        self._waiter = poll_loop.submit(task, self, timeout=timeout, earlier=ticket.polls)
+        # An outage ends no ticket.
+        limits = msgspec.structs.replace(poll_loop.limits, max_outage=math.inf)
+        self._waiter = poll_loop.submit(
+            task, self, timeout=timeout, limits=limits, earlier=ticket.polls
+        )
         self._record = cast("SharedRecord", self._waiter.record)
         self._polls_before = self._record.polls
         if ticket.polls and self._record.slowest is None:
@@ -187,8 +190,6 @@ class _Slice(Receiver):
             raise error
         if isinstance(error, WaitTimeout):
             return self._expired(error) if end.polls or self._polls() else self._handover(None)
-        if error is not None and self._is_tolerated(error):
-            return self._expired(error) if self._left <= 0 else self._handover(None)
         return self._done(end)
 
     # --- what the loop says ---
@@ -238,11 +239,6 @@ class _Slice(Receiver):
 
     def _state(self) -> TaskState | None:
         return None if self._record.snapshot is None else self._record.snapshot.state
-
-    def _is_tolerated(self, error: Exception) -> bool:
-        """Return whether an error is the provider's trouble, which never ends a durable wait."""
-        transient = cast("tuple[type[Exception], ...]", getattr(self._task, "transient", ()))
-        return is_transient(error) or isinstance(error, transient)
 
     def _handover(self, due: float | None) -> Handover:
         ticket, now = self._later_ticket(), self._poll_loop.loop.time()

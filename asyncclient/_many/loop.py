@@ -15,6 +15,7 @@ from itertools import islice
 from typing import TypeVar
 
 from asyncclient._event_loop import running_loop
+from asyncclient._http import is_rate_limited, retry_after_of
 from asyncclient._many.crowd import Arrivals
 from asyncclient._many.queues import Queues
 from asyncclient._many.sender import Sender
@@ -34,14 +35,16 @@ from asyncclient._waiting import (
     SAME_INSTANT,
     AskCaller,
     Gaps,
+    Limits,
     Polling,
     Report,
     Sleep,
     change_between,
     evidence,
     first_silence,
+    is_patient,
 )
-from asyncclient.errors import AsyncClientError, RateLimited
+from asyncclient.errors import AsyncClientError
 
 T = TypeVar("T")
 
@@ -62,9 +65,11 @@ class PollLoop:
         gaps: Gaps,
         draw: Callable[[float], float],
         concurrency: int,
+        limits: Limits,
     ) -> None:
         self.loop = loop
         self.queues = queues
+        self.limits = limits  # how much a wait tolerates that does not say
         self.receivers: set[Receiver] = set()  # what is to be stopped when this is closed
         self.errors = self.waits = 0  # looks that failed; waits that go on
         self._is_closed = False
@@ -114,6 +119,7 @@ class PollLoop:
         receiver: Receiver,
         *,
         timeout: float,
+        limits: Limits | None = None,
         weight: float = 1.0,
         earlier: int = 0,
     ) -> Waiter:
@@ -126,7 +132,15 @@ class PollLoop:
         if record is None:
             record = SharedRecord(task, now, key=key, queue=self.queues.queue_of(task, now))
             record.gap_number = earlier
-        waiter = Waiter(now, timeout, record=record, task=task, receiver=receiver, weight=weight)
+        waiter = Waiter(
+            now,
+            timeout,
+            record=record,
+            task=task,
+            receiver=receiver,
+            limits=limits or self.limits,
+            weight=weight,
+        )
         record.add(waiter)
         if fresh:
             # What a caller's schedule raises here leaves nothing behind.
@@ -221,9 +235,9 @@ class PollLoop:
             return
         self.errors += 1
         record.ask_another()
-        if isinstance(record.last_error, RateLimited):
+        if record.last_error is not None and is_rate_limited(record.last_error):
             queue.refused += 1
-            queue.budget.refused(self.loop.time(), record.last_error.retry_after)
+            queue.budget.refused(self.loop.time(), retry_after_of(record.last_error))
         if failure is None and step is not None and step.why == "error":
             queue.outage.failed(record)
 
@@ -272,10 +286,11 @@ class PollLoop:
             self.in_batches(self._ends(record, record.waiters, None))
             return
         due = math.inf
+        self._give_up(record, now)
         for waiter in record.waiters:
             next_due = waiter.due_after(step, record, now)
             if next_due is None:
-                self._expire(waiter, record, waiter.refused_for(step, now))
+                self._expire(waiter, record)
             else:
                 due = min(due, next_due)
         if record.first is not None:
@@ -292,12 +307,25 @@ class PollLoop:
         learned = step.why == "schedule" and self._gaps.knows(record.kind)
         return "learned" if learned else step.why
 
-    def _expire(
-        self, waiter: Waiter, record: SharedRecord, retry_after: float | None = None
-    ) -> None:
-        elapsed = self.loop.time() - waiter.began
-        timeout = waiter.timeout
-        error = evidence.out_of_time(record, elapsed, timeout=timeout, retry_after=retry_after)
+    def _give_up(self, record: SharedRecord, now: float) -> None:
+        """End the waits that tolerate less than others do of the same task."""
+        error = record.last_error
+        if not record.failures or error is None:
+            return
+        for waiter in record.waiters:
+            if waiter.limits.max_outage < record.limits.max_outage and not is_patient(
+                record, waiter.limits, now
+            ):
+                own = evidence.given_up(record, copy_of_error(error), now - waiter.began)
+                self.in_batches(self._ends(record, [waiter], own))
+
+    def _expire(self, waiter: Waiter, record: SharedRecord) -> None:
+        error = evidence.out_of_time(
+            record,
+            self.loop.time() - waiter.began,
+            timeout=waiter.timeout,
+            retry_after=waiter.refused,
+        )
         self.in_batches(self._ends(record, [waiter], error))
 
     def _ends(
@@ -366,13 +394,16 @@ class PollLoop:
         if record is None:
             return
         now = self.loop.time()
-        if record.is_ready and waiter.final is None:
-            # It stands in line: its last look goes before what is merely due.
+        has_stalled = waiter.prolong(waiter.limit(record, record.looking_since), now)
+        if has_stalled:
+            self.sender.break_off(record)  # what it saw, if it does not hang, is of before
+        if record.flight is None and (has_stalled or waiter.final is None):
+            # It stands in line, or the loop stood still: its last look goes before what is due.
             waiter.final = record.due = now
             record.why = "deadline"
             record.join(next(self._timetable.numbers))
             self.sender.pump(record.queue)
-        limit = waiter.limit(record.slowest)
+        limit = waiter.limit(record, record.looking_since)
         if now < limit - SAME_INSTANT:
             self.loop.call_at(limit, self.reach_deadline, waiter, context=self._context)
             return

@@ -19,7 +19,7 @@ from asyncclient._many.stats import Kinds, PollerStats, stats_of
 from asyncclient._schedule import Pacing, checked_rng, checked_schedule, drawing
 from asyncclient._task import Task
 from asyncclient._text import even_half_made, type_name
-from asyncclient._waiting import gaps_of
+from asyncclient._waiting import gaps_of, limits_of
 
 T = TypeVar("T")
 T1 = TypeVar("T1")
@@ -41,6 +41,9 @@ class Poller:
         concurrency: polls under way at a time for one account. Default 100.
         schedule: the gaps between polls. Default `LearnedSchedule()`, which begins as `Schedule()`
             (1 s growing to 15 s) and learns how long the tasks of each kind take.
+        poll_timeout: seconds for one poll; a longer one counts as failed. Default 60.
+        max_outage: seconds in which nothing but failed polls of a task is tolerated, where there
+            are more than 10; `math.inf` tolerates them to the deadline. Default 120.
         rng: draws the jitter, so that the same seed gives the same gaps.
 
     Raises:
@@ -53,8 +56,11 @@ class Poller:
         rate: float | Mapping[str, float] | None = None,
         concurrency: int = 100,
         schedule: Pacing | None = None,
+        poll_timeout: float = 60.0,
+        max_outage: float = 120.0,
         rng: Random | None = None,
     ) -> None:
+        self._limits = limits_of("wait", poll_timeout, max_outage)
         rates = _rates(rate)
         whole_number("concurrency", concurrency, least=1)
         chosen = LearnedSchedule() if schedule is None else checked_schedule(schedule)
@@ -91,7 +97,15 @@ class Poller:
         if self._poll_loop is not None and not closed:
             await self._poll_loop.close()
 
-    async def wait(self, task: Task[T], *, timeout: float = 600.0, weight: float = 1.0) -> T:
+    async def wait(
+        self,
+        task: Task[T],
+        *,
+        timeout: float = 600.0,
+        weight: float = 1.0,
+        poll_timeout: float | None = None,
+        max_outage: float | None = None,
+    ) -> T:
         """Wait for one task to end, and return the provider's typed final answer.
 
         Args:
@@ -99,6 +113,8 @@ class Poller:
             timeout: seconds for this wait. Default 600.
             weight: how much this wait's delay matters beside others, where the budget is short:
                 4 is polled about twice as often as 1. Default 1.
+            poll_timeout: as the poller's, for this wait. Default: the poller's.
+            max_outage: the same.
 
         Returns:
             the provider's answer to the last look.
@@ -112,7 +128,12 @@ class Poller:
         receiver = _Single(polling.loop.create_future())
         within = seconds("timeout", timeout)
         weight = number("weight", weight, above=0, advice="; 1 is usual")
-        waiter = polling.submit(task, receiver, timeout=within, weight=weight)
+        limits = limits_of(
+            "wait",
+            self._limits.poll_timeout if poll_timeout is None else poll_timeout,
+            self._limits.max_outage if max_outage is None else max_outage,
+        )
+        waiter = polling.submit(task, receiver, timeout=within, limits=limits, weight=weight)
         timer = polling.watch_deadline(waiter)
         try:
             done = await receiver.future
@@ -235,7 +256,7 @@ class Poller:
         loop = running_loop("Poller", bound, closed=self._closed)
         if self._poll_loop is None:
             self._poll_loop = PollLoop(
-                loop, self._queues, self._gaps, self._draw, self._concurrency
+                loop, self._queues, self._gaps, self._draw, self._concurrency, self._limits
             )
         return self._poll_loop
 

@@ -16,7 +16,7 @@ from asyncclient._ref import TaskRef, is_same_task, task_key
 from asyncclient._state import TaskState
 from asyncclient._task import Task, ref_of, trait
 from asyncclient._text import shown, type_name
-from asyncclient._waiting import SAME_INSTANT, Record, TimeLimit, is_task, no_task
+from asyncclient._waiting import SAME_INSTANT, Limits, Record, TimeLimit, is_task, no_task
 from asyncclient.errors import AsyncClientError, AuthenticationFailed, PermissionDenied
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ class Waiter(TimeLimit):
     record: SharedRecord | None  # what it waits for; None once it is over
     task: Task[object]  # as it was given
     receiver: Receiver  # where its end goes
+    limits: Limits  # how much it tolerates
     weight: float  # how much its delay matters beside others
     before: Waiter | None = None  # its neighbours among those of the task: a linked list, since
     after: Waiter | None = None  # of thousands any may leave at any time
@@ -139,12 +140,14 @@ class SharedRecord(Record[object]):
             waiter = after
 
     def add(self, waiter: Waiter) -> None:
-        """Have one more wait for it."""
+        """Have one more wait for it; what the most patient tolerates counts from now on."""
         waiter.before, self.last = self.last, waiter
         if waiter.before is None:
             self.first = waiter
+            self.limits = waiter.limits
         else:
             waiter.before.after = waiter
+            self.limits = self.limits.at_least(waiter.limits)
 
     def remove(self, waiter: Waiter) -> None:
         """Have one fewer wait for it; its task is that of one who still waits."""
@@ -184,6 +187,11 @@ class SharedRecord(Record[object]):
         if isinstance(error, AsyncClientError):
             return waiters
         return [each for each in waiters if each.task is asked] or waiters
+
+    @property
+    def looking_since(self) -> float | None:
+        """When the look under way was sent; None while none is."""
+        return None if self.flight is None else self.sent
 
     def asker_has_left(self) -> bool:
         """Return whether the waiter whose task was used has left, and others are there."""

@@ -5,7 +5,12 @@ from __future__ import annotations
 from asyncclient._waiting import evidence as evidence
 from asyncclient._waiting.gaps import Gaps as Gaps, gaps_of as gaps_of
 from asyncclient._waiting.polling import Polling as Polling
-from asyncclient._waiting.record import Record as Record, change_between as change_between
+from asyncclient._waiting.record import (
+    Limits as Limits,
+    Record as Record,
+    change_between as change_between,
+    limits_of as limits_of,
+)
 from asyncclient._waiting.report import Listener as Listener, Report as Report, listen as listen
 from asyncclient._waiting.rules import (
     SAME_INSTANT as SAME_INSTANT,
@@ -13,7 +18,7 @@ from asyncclient._waiting.rules import (
     Sleep as Sleep,
     TimeLimit as TimeLimit,
     first_silence as first_silence,
-    last_look_grace as last_look_grace,
+    is_patient as is_patient,
 )
 from asyncclient._waiting.wait import (
     Watch as Watch,

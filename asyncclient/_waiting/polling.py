@@ -6,19 +6,21 @@ import asyncio
 import copy
 import math
 from collections.abc import Callable, Hashable
+from contextvars import Context
 from typing import Any, Generic, TypeVar, cast
 
 from asyncclient._event_loop import failure_of
-from asyncclient._http import Answer, forget_frames, seconds_asked
+from asyncclient._http import Answer, forget_frames, hint_of, seconds_asked
+from asyncclient._ref import unix_time
 from asyncclient._schedule import Backoff
 from asyncclient._state import Snapshot, TaskState
-from asyncclient._task import Observation
-from asyncclient._text import shown, text_of, type_name
+from asyncclient._task import Observation, Transient
+from asyncclient._text import plain, shown, text_of, type_name
 from asyncclient._waiting import evidence, rules
 from asyncclient._waiting.gaps import Gaps
 from asyncclient._waiting.record import Record
 from asyncclient._waiting.report import Report
-from asyncclient._waiting.rules import AskCaller, Limits, Sleep
+from asyncclient._waiting.rules import AskCaller, Sleep
 from asyncclient.errors import APIError, NotFound, RequestTimeout
 
 R = TypeVar("R", bound=Record[Any])
@@ -38,22 +40,30 @@ class Polling(Generic[R]):
         report: Report,
         gaps: Gaps,
         draw: Callable[[float], float],
-        limits: Limits | None = None,
     ) -> None:
         self._report = report
         self._gaps = gaps
         self._draw = draw
-        self._limits = limits or Limits()
 
     async def look(self, record: R) -> Sleep | None:
         """Look once."""
         now = asyncio.get_running_loop().time
         record.sent = now()
+        longest = record.limits.poll_timeout
+        bound = asyncio.timeout(None)
         try:
             with self._report.around(record):
-                seen = _checked(await record.task.observe(), record)
+                async with bound:
+                    if longest < math.inf:
+                        # In a context of its own: a cancelled timer keeps its context for long.
+                        Context().run(bound.reschedule, record.sent + longest)
+                    seen = _checked(await record.task.observe(), record)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  (a rule says which end it)
-            return self.failed(record, failure_of(error, "a look"), now())
+            if isinstance(error.__cause__, asyncio.CancelledError) and bound.expired():
+                failure: Exception = RequestTimeout(f"no answer within {plain(longest)} s")
+            else:
+                failure = failure_of(error, "a look")
+            return self.failed(record, failure, now(), is_callers=failure is error)
         return self.answered(record, seen, now())
 
     def answered(self, record: R, seen: Observation[object], now: float) -> Sleep | None:
@@ -81,7 +91,7 @@ class Polling(Generic[R]):
         new_word = len(rare.unknown_words) > known
         self._report.answered(record, seconds=took, new_word=new_word)
         if seen.state is None:
-            if not rules.tolerates_word(record, seen.word, self._limits):
+            if not rules.tolerates_word(record, seen.word, record.limits):
                 raise evidence.unknown_status(record, now - record.began)
         elif seen.state.is_terminal:
             error = evidence.ended_badly(record)
@@ -90,28 +100,31 @@ class Polling(Generic[R]):
             return None
         sleep = rules.rest_after_answer(delay, took, seen.hint)
         if seen.state is TaskState.BLOCKED and rules.is_new_demand(
-            record, seen, limits=self._limits, now=now
+            record, seen, limits=record.limits, now=now
         ):
             return AskCaller(sleep.seconds, sleep.why, hint=sleep.hint, demand=seen.demand)
         return sleep
 
-    def failed(self, record: R, error: Exception, now: float) -> Sleep:
-        """Count a look that failed now, and say what follows; as `look`."""
+    def failed(self, record: R, error: Exception, now: float, *, is_callers: bool = True) -> Sleep:
+        """Count a look that failed now, and say what follows; as `look`.
+
+        An error that was made here, and not by the caller's function, is not the caller's to judge.
+        """
         if record.asker_has_left() and not isinstance(error, APIError):
             # Its client or its pool may have been closed; what the provider says is for all.
             return Sleep(0.0, "left")
         # A failure takes about as long as an answer would; only a timeout says nothing of that.
-        took = 0.0 if isinstance(error, TimeoutError) else now - record.sent
-        record.slowest = max(took, record.slowest or 0.0)
+        if not isinstance(error, TimeoutError):
+            record.slowest = max(now - record.sent, record.slowest or 0.0)
         record.rare = rules.rare_after_error(record, error, now)
         record.polls += 1
         record.failures += 1
         record.last_error = error
         backoff = _ERROR_BACKOFF.delay(record.backoffs, self._draw)
         record.backoffs += 1
-        transient = cast("tuple[type[Exception], ...]", getattr(record.task, "transient", ()))
+        transient = record.transient() if is_callers else Transient()
         tolerated = rules.tolerates(
-            record, error, limits=self._limits, now=now, transient=transient
+            record, error, limits=record.limits, now=now, transient=transient
         )
         self._report.failed(
             record,
@@ -161,6 +174,8 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
     if is_bare and (found.word is None or type(found.word) is str):
         return found
     raw, hint = found.raw, _number(found.hint)
+    if hint is not None:
+        hint = hint_of(hint, unix_time())
     if response is not None:
         raw = response.body if raw is None else raw
         hint = seconds_asked(response) if hint is None else hint

@@ -5,16 +5,57 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 
+from asyncclient._arguments import one_of, seconds
 from asyncclient._ref import TaskRef, age_of
 from asyncclient._state import Snapshot
-from asyncclient._task import Task, ref_of, trait
+from asyncclient._task import Task, Transient, ref_of, trait, transient_of
 from asyncclient._text import LONGEST_TEXT, shown, text_of, type_name
 
 T = TypeVar("T")
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How much a wait tolerates."""
+
+    unknown: Literal["wait", "raise"] = "wait"  # what an unknown word does
+    poll_timeout: float = 60.0  # seconds for one look
+    # A wait gives up when both are exceeded, so that neither a burst of quick failures nor a few
+    # slow ones end it: failed looks in a row, and the seconds since the first of them.
+    failed_polls: int = 10
+    max_outage: float = 120.0
+    # "No such task" is tolerated for this long after the wait began, if there was no good answer
+    # yet: several providers are read-after-write inconsistent for 1 to 3 s. The age that a
+    # reference gives does not count: the machine that made it may have another time. After a good
+    # answer, only a "not found" that is not in the provider's own form is tolerated, as any failure
+    # is; before one, this many in a row count as the provider's own.
+    not_found_seconds: float = 10.0
+    foreign_not_found: int = 3
+    unclear: int = 3  # refusals in a row that may not be the provider's own last word
+    wordless: int = 5  # answers in a row without any status word
+    same_demand_seconds: float = 30.0  # how long a demand may still show after its answer
+
+    def at_least(self, other: Limits) -> Limits:
+        """Return limits that are as wide as two waits of one task want them."""
+        if other == self:
+            return self
+        return msgspec.structs.replace(
+            self,
+            poll_timeout=max(self.poll_timeout, other.poll_timeout),
+            max_outage=max(self.max_outage, other.max_outage),
+        )
+
+
+def limits_of(unknown: Literal["wait", "raise"], poll_timeout: float, max_outage: float) -> Limits:
+    """Return how much a caller wants to be tolerated, checked."""
+    return Limits(
+        unknown=one_of("unknown", unknown, ("wait", "raise")),
+        poll_timeout=seconds("poll_timeout", poll_timeout),
+        max_outage=seconds("max_outage", max_outage),
+    )
 
 
 class RareFacts(msgspec.Struct, frozen=True):
@@ -22,6 +63,7 @@ class RareFacts(msgspec.Struct, frozen=True):
 
     failing_since: float = 0.0  # when the failed polls began that came in a row
     not_found: int = 0  # answers in a row that the provider does not know the task
+    unclear: int = 0  # refusals in a row that may not be the provider's last word
     wordless: int = 0  # answers in a row without a status word
     unknown_words: tuple[str | int, ...] = ()  # those so far that are in no vocabulary
     demand: Hashable = None  # the demand that the caller answered last, …
@@ -31,8 +73,9 @@ class RareFacts(msgspec.Struct, frozen=True):
     unseen: float | None = None
 
 
-# Of a task to which nothing of the kind has happened: a million of them share it.
+# Of a task to which nothing of the kind has happened: a million of them share these.
 _NOTHING = RareFacts()
+_USUAL = Limits()
 
 
 @dataclass(slots=True, eq=False, repr=False, weakref_slot=True)
@@ -54,9 +97,11 @@ class Record(Generic[T]):
     snapshot: Snapshot[T] | None = None  # what the last good answer showed
     last_error: Exception | None = None  # how the last failed look failed
     rare: RareFacts = _NOTHING
+    limits: Limits = _USUAL  # how much is tolerated
     delays: Iterator[float] | None = None  # the gaps of a schedule that only iterates
 
     def __post_init__(self) -> None:
+        self.transient()  # checked now, and not after the first failed look
         self.sent = self.began
         self.age = age_of(self.ref)
 
@@ -64,6 +109,11 @@ class Record(Generic[T]):
     def ref(self) -> TaskRef | None:
         """The task's portable reference, if it has one."""
         return ref_of(self.task)
+
+    def transient(self) -> Transient:
+        """Return which exceptions the task declares worth repeating."""
+        declared = trait(self.task, "transient")
+        return Transient() if declared is None else transient_of(declared)
 
     @property
     def kind(self) -> str:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 
-from asyncclient._http import LONGEST_HINT, delay_after, is_transient
+from asyncclient._http import LONGEST_HINT, delay_after, is_transient, status_of, usable_hint
 from asyncclient._state import TaskState
-from asyncclient._task import Observation
+from asyncclient._task import Observation, Transient
 from asyncclient._text import LONGEST_WORD, text_of
-from asyncclient._waiting.record import RareFacts, Record
-from asyncclient.errors import NotFound
+from asyncclient._waiting.record import Limits, RareFacts, Record
+from asyncclient.errors import APIError, NotFound
 
 T = TypeVar("T")
 
@@ -27,41 +26,25 @@ _UNKNOWN_WORDS = 20
 _LEAST_DELAY = 0.01
 # However long a request took, the next one waits at least this share of its gap.
 _LEAST_REST = 0.1
-# Seconds that a look under way at the deadline may still take: see `last_look_grace`.
-_LEAST_GRACE = 0.25
-_LONGEST_GRACE = 5.0
+# Seconds that the last look may take past the deadline, however fast the earlier ones came. A hint
+# that reaches past the deadline is cut to end as long before it, and so is the first silence.
+LAST_LOOK_SECONDS = 5.0
+# Seconds that the first look may take in any case, also past the deadline.
+_FIRST_LOOK_SECONDS = 0.25
+# Seconds. A timer that fires later than this says that the event loop stood still.
+_STALL = 0.02
 # Seconds before the last look when the one before it outlasted the deadline.
 _LATE_REST = 0.05
-# However long a task is thought to take, the first look comes before this share of the timeout is
-# over: the last look needs to know how long answers take.
-_LATEST_FIRST_LOOK = 0.75
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """How much a wait tolerates."""
-
-    unknown: Literal["wait", "raise"] = "wait"  # what an unknown word does
-    # A wait gives up when both are exceeded, so that neither a burst of quick failures nor a few
-    # slow ones end it: failed looks in a row, and the seconds since the first of them.
-    failed_polls: int = 10
-    failing_seconds: float = 120.0
-    # "No such task" is tolerated for this long after the wait began, if there was no good answer
-    # yet: several providers are read-after-write inconsistent for 1 to 3 s. The age that a
-    # reference gives does not count: the machine that made it may have another time. After a good
-    # answer, only a "not found" that is not in the provider's own form is tolerated, as any failure
-    # is; before one, this many in a row count as the provider's own.
-    not_found_seconds: float = 10.0
-    foreign_not_found: int = 3
-    wordless: int = 5  # answers in a row without any status word
-    same_demand_seconds: float = 30.0  # how long a demand may still show after its answer
+# Seconds. A shorter wait has no silence before its first look.
+_LEAST_WITH_SILENCE = 10.0
 
 
 class Sleep(msgspec.Struct, frozen=True):
     """Wait, then look again."""
 
     seconds: float
-    # What decided it: `schedule`; `hint`, advice in a good answer; `refused`, the hint of one that
-    # will not answer before; `error`; `deadline`; `left`, since the waiter who asked has left.
+    # What decided it: `schedule`; `hint`, advice in a good answer; `refused`, the hint of a
+    # refusal; `error`; `deadline`; `left`, since the waiter who asked has left.
     why: str
     last: bool = False  # whether the look after it falls on the deadline
     hint: float | None = None  # seconds that the provider asked for, where that decided
@@ -103,6 +86,7 @@ def rare_after_error(record: Record[T], error: Exception, now: float) -> RareFac
         record.rare,
         failing_since=record.rare.failing_since if record.failures else now,
         not_found=record.rare.not_found + 1 if isinstance(error, NotFound) else 0,
+        unclear=(record.rare.unclear if record.failures else 0) + 1 if is_unclear(error) else 0,
     )
 
 
@@ -115,18 +99,52 @@ def tolerates(
     *,
     limits: Limits,
     now: float,
-    transient: tuple[type[Exception], ...] = (),
+    transient: Transient,
 ) -> bool:
     """Return whether a wait goes on after a failed look: its error is not the task's."""
+    patient = is_patient(record, limits, now)
+    if isinstance(error, NotFound):
+        if record.snapshot is not None:
+            # It was there: a gateway that has lost its way to the provider is an outage.
+            return error.foreign and patient
+        maybe_gateway = error.foreign and record.rare.not_found < limits.foreign_not_found
+        return maybe_gateway or now - record.began < limits.not_found_seconds
+    few = is_unclear(error) and record.rare.unclear <= limits.unclear
+    return patient and (few or is_polls_error(error, transient))
+
+
+def is_patient(record: Record[T], limits: Limits, now: float) -> bool:
+    """Return whether the failed looks so far, in a row, are few or recent enough to wait on."""
     failing = now - record.rare.failing_since
-    patient = record.failures <= limits.failed_polls or failing <= limits.failing_seconds
-    if not isinstance(error, NotFound):
-        return patient and (is_transient(error) or isinstance(error, transient))
-    if record.snapshot is not None:
-        # It was there: a gateway that has lost its way to the provider is an outage.
-        return error.foreign and patient
-    maybe_gateway = error.foreign and record.rare.not_found < limits.foreign_not_found
-    return maybe_gateway or now - record.began < limits.not_found_seconds
+    return record.failures <= limits.failed_polls or failing <= limits.max_outage
+
+
+def is_unclear(error: Exception) -> bool:
+    """Return whether a refusal may not be the provider's last word.
+
+    It is the page of a gateway before the provider, or has a code that is in no table.
+    """
+    return isinstance(error, APIError) and not (error.known or is_transient(error))
+
+
+def is_polls_error(error: Exception, declared: Transient) -> bool:
+    """Return whether an exception says that the poll failed, and nothing of its task.
+
+    A predicate of the caller's has the last word. A recognised HTTP status goes before classes:
+    the class of a library's exception is the same for 401 and for 503.
+    """
+    if declared.predicate is not None:
+        try:
+            return bool(declared.predicate(error))
+        except Exception:  # noqa: BLE001, S110  (it decides nothing then)
+            pass
+    if isinstance(error, ExceptionGroup):
+        group = cast("ExceptionGroup[Exception]", error)
+        return all(is_polls_error(part, Transient(declared.classes)) for part in group.exceptions)
+    if is_transient(error):
+        return True
+    has_status = not isinstance(error, APIError) and status_of(error) is not None
+    return not has_status and isinstance(error, declared.classes)
 
 
 def tolerates_word(record: Record[T], word: str | int | None, limits: Limits) -> bool:
@@ -163,7 +181,8 @@ def rest_after_answer(delay: float, took: float, hint: float | None) -> Sleep:
     # A schedule of the caller's own may yield 0.
     delay = max(_LEAST_DELAY, delay)
     rest = max(delay - took, delay * _LEAST_REST)
-    if hint is not None and rest < hint < math.inf:
+    hint = usable_hint(hint)
+    if hint is not None and rest < hint:
         return Sleep(max(rest, min(hint, LONGEST_HINT)), "hint", hint=hint)
     return Sleep(rest, "schedule")
 
@@ -176,7 +195,9 @@ def rest_after_error(error: Exception, backoff: float) -> Sleep:
 
 def first_silence(silence: float, timeout: float) -> float:
     """Return the seconds before the first look."""
-    return min(silence, timeout * _LATEST_FIRST_LOOK)
+    if timeout < _LEAST_WITH_SILENCE:
+        return 0.0
+    return min(silence, timeout - LAST_LOOK_SECONDS)
 
 
 def fit(
@@ -184,32 +205,20 @@ def fit(
 ) -> Sleep | None:
     """Fit a wait into what remains: the last look falls on the deadline.
 
-    Advice in a good answer is cut down to the deadline. A refusal is not: the provider will not
-    answer before, and so the wait is over at once, which None says.
+    A hint that reaches past the deadline is cut to end 5 s before it: it is advice, and may be a
+    mistake. None says that the wait is over.
     """
     remaining = deadline - now
     if remaining <= 0:
         # A look sent before the deadline and answered after it may have missed the end.
         late = Sleep(min(sleep.seconds, _LATE_REST), "deadline", last=True, hint=sleep.hint)
         return late if asked < deadline else None
-    if sleep.why == "refused" and sleep.hint is not None and sleep.hint > remaining:
-        return None
-    if sleep.seconds + min(slowest, _LONGEST_GRACE) < remaining:
+    if sleep.hint is not None and sleep.hint > remaining > LAST_LOOK_SECONDS:
+        seconds = min(sleep.seconds, remaining - LAST_LOOK_SECONDS)
+        sleep = msgspec.structs.replace(sleep, seconds=seconds)
+    if sleep.seconds + min(slowest, LAST_LOOK_SECONDS) < remaining:
         return sleep
     return Sleep(remaining, "deadline", last=True, hint=sleep.hint)
-
-
-def last_look_grace(slowest_answer: float | None) -> float:
-    """Return how long a look that is under way at the deadline may still take, in seconds.
-
-    A look that is sent on the deadline needs time to be answered, or a task that finished in time
-    would be reported late. It gets twice what the slowest answer of this wait took, a quarter of a
-    second at least and 5 s at most; nothing when no look has come back yet, so that a request that
-    hangs from the first never stretches the timeout.
-    """
-    if slowest_answer is None:
-        return 0.0
-    return min(_LONGEST_GRACE, max(_LEAST_GRACE, 2 * slowest_answer))
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -220,6 +229,8 @@ class TimeLimit:
     timeout: float
     deadline: float = 0.0  # when it is over
     final: float | None = None  # when its last look is due; None while there are others to come
+    stalled: float = 0.0  # seconds past the deadline for which the event loop stood still
+    refused: float | None = None  # seconds that the provider last asked for, if past the deadline
 
     def __post_init__(self) -> None:
         self.deadline = self.began + self.timeout
@@ -230,6 +241,8 @@ class TimeLimit:
 
     def due_after(self, sleep: Sleep, record: Record[T], now: float) -> float | None:
         """Return when the next look is due; None when the wait is over."""
+        asked = sleep.hint
+        self.refused = asked if asked is not None and asked > self.deadline - now else None
         if self.is_over(record.sent):
             return None
         slowest = record.slowest or 0.0
@@ -241,13 +254,33 @@ class TimeLimit:
         self.final = max(self.deadline, now + fitted.seconds)
         return self.final
 
-    def refused_for(self, sleep: Sleep, now: float) -> float | None:
-        """Return the provider's hint, if it is for longer than what remains; else None."""
-        hint = sleep.hint
-        return hint if hint is not None and hint > self.deadline - now else None
+    def limit(self, record: Record[T], sent: float | None) -> float:
+        """Return when the wait ends, whatever its last look does.
 
-    def limit(self, slowest: float | None) -> float:
-        """Return when the wait ends, also if a look is under way."""
-        if self.final is not None:
-            slowest = slowest or 0.0  # the budget, not the service, delayed it
-        return max(self.deadline, self.final or 0.0) + last_look_grace(slowest)
+        A wait that has had an answer, or whose first look stands in line, ends 5 s after its
+        deadline at the latest. One that never had an answer ends on it.
+
+        Args:
+            record: what is known of the task.
+            sent: when the look under way was sent; None when none is.
+        """
+        end = self.deadline + self.stalled
+        longest = end + LAST_LOOK_SECONDS
+        if record.slowest is not None:
+            return longest
+        if self.stalled:
+            return end + _FIRST_LOOK_SECONDS
+        if record.polls:
+            return end
+        return longest if sent is None else min(longest, max(end, sent + _FIRST_LOOK_SECONDS))
+
+    def prolong(self, limit: float, now: float) -> bool:
+        """Allow for a standstill of the event loop beyond a limit: one more look is due, once.
+
+        Returns:
+            whether there was one.
+        """
+        if self.stalled or now - limit <= _STALL:
+            return False
+        self.stalled = now - self.deadline
+        return True

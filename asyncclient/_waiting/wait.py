@@ -23,10 +23,10 @@ from asyncclient._text import type_name
 from asyncclient._waiting import evidence
 from asyncclient._waiting.gaps import gaps_of
 from asyncclient._waiting.polling import Polling
-from asyncclient._waiting.record import Record, change_between
+from asyncclient._waiting.record import Limits, Record, change_between, limits_of
 from asyncclient._waiting.report import Report
-from asyncclient._waiting.rules import AskCaller, Limits, Sleep, TimeLimit, first_silence
-from asyncclient.errors import TaskError
+from asyncclient._waiting.rules import AskCaller, Sleep, TimeLimit, first_silence
+from asyncclient.errors import TaskError, WaitTimeout
 
 T = TypeVar("T")
 
@@ -47,6 +47,9 @@ async def wait_until_done(
     on_blocked: Callable[[Snapshot[T]], object] | None = None,
     unknown: Literal["wait", "raise"] = "wait",
     on_cancel: Literal["leave", "cancel"] = "leave",
+    on_timeout: Literal["leave", "cancel"] = "leave",
+    poll_timeout: float = 60.0,
+    max_outage: float = 120.0,
     vocabulary: Vocabulary | None = None,
     status: Callable[[T], str | int | None] | None = None,
     rng: Random | None = None,
@@ -55,13 +58,13 @@ async def wait_until_done(
 
     It looks at once, then by the schedule or the provider's own hint, whichever is later, and a
     last time on the deadline. Failed polls are tolerated, until more than 10 in a row have failed
-    over more than two minutes.
+    over more than `max_outage` seconds.
 
     Args:
         task: a provider's handle, any `Task`, or an async function of no arguments that asks once
             (then `vocabulary` and `status` say how to read its answer).
-        timeout: seconds for the whole wait, a hanging request included. Default 600. A poll under
-            way then may still be answered: within twice what the slowest took, 0.25 s to 5 s.
+        timeout: seconds for the whole wait, a hanging request included. Default 600. The last poll
+            may still be answered within 5 s then, where any poll was answered before.
         schedule: the gaps between polls. Default `Schedule()`: 1 s growing to 15 s.
         on_change: called with the snapshot at each change of word or progress; may be async.
         on_blocked: called with the snapshot when only the caller can move the task on; it does
@@ -69,6 +72,10 @@ async def wait_until_done(
         unknown: `"wait"` waits on at a status word in no vocabulary, `"raise"` raises.
         on_cancel: `"cancel"` also cancels the remote job when this wait is cancelled, where the
             provider can (bounded to 5 s); `"leave"` leaves it running.
+        on_timeout: the same for a wait that times out.
+        poll_timeout: seconds for one poll; a longer one counts as failed. Default 60.
+        max_outage: seconds in which nothing but failed polls is tolerated, where there are more
+            than 10; `math.inf` tolerates them to the deadline. Default 120.
         vocabulary: for an async function: the API's status words.
         status: for an async function: from an answer to its status word.
         rng: draws the jitter, so that the same seed gives the same waits.
@@ -90,8 +97,9 @@ async def wait_until_done(
         schedule=schedule,
         on_change=on_change,
         on_blocked=on_blocked,
-        unknown=unknown,
         on_cancel=on_cancel,
+        on_timeout=on_timeout,
+        limits=limits_of(unknown, poll_timeout, max_outage),
         rng=rng,
     )
     while True:
@@ -108,6 +116,9 @@ def watch(
     on_blocked: Callable[[Snapshot[T]], object] | None = None,
     unknown: Literal["wait", "raise"] = "wait",
     on_cancel: Literal["leave", "cancel"] = "leave",
+    on_timeout: Literal["leave", "cancel"] = "leave",
+    poll_timeout: float = 60.0,
+    max_outage: float = 120.0,
     vocabulary: Vocabulary | None = None,
     status: Callable[[T], str | int | None] | None = None,
     rng: Random | None = None,
@@ -127,8 +138,9 @@ def watch(
             schedule=schedule,
             on_change=None,
             on_blocked=on_blocked,
-            unknown=unknown,
             on_cancel=on_cancel,
+            on_timeout=on_timeout,
+            limits=limits_of(unknown, poll_timeout, max_outage),
             rng=rng,
         )
     )
@@ -178,8 +190,9 @@ class _Wait(Generic[T]):
         schedule: Pacing | None,
         on_change: Callable[[Snapshot[T]], object] | None,
         on_blocked: Callable[[Snapshot[T]], object] | None,
-        unknown: Literal["wait", "raise"],
         on_cancel: Literal["leave", "cancel"],
+        on_timeout: Literal["leave", "cancel"],
+        limits: Limits,
         rng: Random | None,
     ) -> None:
         self._task = task
@@ -188,13 +201,14 @@ class _Wait(Generic[T]):
         self._on_change = optional_function("on_change", on_change, "a snapshot")
         self._on_blocked = optional_function("on_blocked", on_blocked, "a snapshot")
         self._on_cancel = one_of("on_cancel", on_cancel, ("leave", "cancel"))
-        limits = Limits(unknown=one_of("unknown", unknown, ("wait", "raise")))
-        self._polling: Polling[Record[T]] = Polling(_report, self._gaps, drawing(rng), limits)
+        self._on_timeout = one_of("on_timeout", on_timeout, ("leave", "cancel"))
+        self._limits = limits
+        self._polling: Polling[Record[T]] = Polling(_report, self._gaps, drawing(rng))
         self._record: Record[T] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._term = TimeLimit(0.0, math.inf)
-        self._due = -math.inf
-        self._is_looking = self._is_busy = False
+        self._due = self._limit = -math.inf
+        self._is_looking = self._is_busy = self._is_out_of_time = False
         self._unshown: Snapshot[T] | None = None
         self.shown: Snapshot[T] | None = None
 
@@ -218,7 +232,8 @@ class _Wait(Generic[T]):
             raise
         except BaseException as error:
             cancelled = isinstance(error, anyio.get_cancelled_exc_class())
-            if cancelled and self._on_cancel == "cancel":
+            reaction = self._on_timeout if self._is_out_of_time else self._on_cancel
+            if (cancelled or self._is_out_of_time) and reaction == "cancel":
                 await self._cancel_remote(record)
             _report.ended(record, error)
             raise
@@ -231,12 +246,14 @@ class _Wait(Generic[T]):
     async def _advance(self, record: Record[T]) -> Snapshot[T] | None:
         ended: Snapshot[T] | None = None
         try:
-            # One scope for many looks, none open between two steps: a caller may hold an iterator
-            # across tasks, which a scope must not be.
-            with anyio.CancelScope(deadline=self._term.limit(record.slowest)) as scope:
-                ended = await self._until_change(record, scope)
-            if scope.cancelled_caught:
-                raise self._cut_off(record)
+            while True:
+                # One scope for many looks, none open between two steps: a caller may hold an
+                # iterator across tasks, which a scope must not be.
+                with anyio.CancelScope() as scope:
+                    ended = await self._until_change(record, scope)
+                if not scope.cancelled_caught:
+                    break
+                self._cut_off(record)
         finally:
             if self._unshown is not None:
                 # Out of the scope: what has ended in time is not made a timeout by a callback.
@@ -248,7 +265,7 @@ class _Wait(Generic[T]):
     def _begin(self) -> Record[T]:
         now = anyio.current_time()
         if self._record is None:
-            record = Record(self._task, now)
+            record = Record(self._task, now, limits=self._limits)
             self._due = now + first_silence(self._gaps.first(record), self._timeout)
             self._term = TimeLimit(now, self._timeout)
             self._record = record
@@ -263,11 +280,12 @@ class _Wait(Generic[T]):
     ) -> Snapshot[T] | None:
         """Look until there is a change; return the successful end."""
         while True:
-            limit = self._term.limit(record.slowest)
-            if scope.deadline != limit:
-                scope.deadline = limit
+            scope.deadline = math.inf  # the sleep ends on the deadline at the latest
             # A sleep of 0 still gives way: a look that never does must not hold up the loop.
             await anyio.sleep(max(0.0, self._due - anyio.current_time()))
+            now = anyio.current_time()
+            self._term.prolong(self._term.limit(record, now), now)
+            scope.deadline = self._limit = self._term.limit(record, now)
             step = await self._look(record)
             if step is None:
                 return record.snapshot
@@ -316,18 +334,27 @@ class _Wait(Generic[T]):
         now = anyio.current_time()
         due = self._term.due_after(sleep, record, now)
         if due is None:
-            hint = self._term.refused_for(sleep, now)
-            elapsed = now - record.began
-            raise evidence.out_of_time(record, elapsed, timeout=self._timeout, retry_after=hint)
+            raise self._out_of_time(record, now)
         self._due = due
 
-    def _cut_off(self, record: Record[T]) -> Exception:
-        """Make the error for a look (or a callback) that was under way at the deadline."""
+    def _cut_off(self, record: Record[T]) -> None:
+        """End a look (or a callback) that was under way when the time was up.
+
+        After a standstill of the event loop there is one look more. Else this raises.
+        """
         now = anyio.current_time()
         if self._is_looking:
             self._is_looking = False
             record = self._polling.cut_off(record, now, shared=False)
-        return evidence.out_of_time(record, now - record.began, timeout=self._timeout)
+        if not self._term.prolong(self._limit, now):
+            raise self._out_of_time(record, now)
+        self._due = self._term.final = now
+
+    def _out_of_time(self, record: Record[T], now: float) -> WaitTimeout:
+        self._is_out_of_time = True
+        return evidence.out_of_time(
+            record, now - record.began, timeout=self._timeout, retry_after=self._term.refused
+        )
 
     async def _cancel_remote(self, record: Record[T]) -> None:
         cancel = cast("Callable[[], Awaitable[object]] | None", trait(self._task, "cancel"))

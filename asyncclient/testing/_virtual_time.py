@@ -67,6 +67,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Return the virtual time: seconds that timers have taken since the loop was made."""
         return self._jumper.now
 
+    def stand_still(self, seconds: float) -> None:
+        """Let time pass in which nothing runs, as a call does that blocks the event loop.
+
+        Args:
+            seconds: virtual seconds.
+        """
+        self._jumper.now += seconds
+
     def call_at(
         self,
         when: float,

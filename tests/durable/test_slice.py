@@ -161,12 +161,15 @@ async def test_a_handed_back_ticket_keeps_the_pace() -> None:
 async def test_a_gap_longer_than_the_slice_is_parked_at_once() -> None:
     """Where the schedule or the provider asks for ten minutes, nothing is held for one.
 
-    No delay leads past the deadline, on which the last look falls.
+    No delay leads past the deadline, on which the last look falls; a hint ends 5 s before it.
     """
     slow = Schedule(first=600, factor=1, cap=600, jitter=0)
     asked = Report("running", hint=600)
-    for job, schedule in ((Job("running", "done"), slow), (Job(asked, "done"), Schedule())):
-        for timeout, delay in ((86_400, 600), (100, 100)):
+    for job, schedule, near in (
+        (Job("running", "done"), slow, 100),
+        (Job(asked, "done"), Schedule(), 95),
+    ):
+        for timeout, delay in ((86_400, 600), (100, near)):
             began = anyio.current_time()
             engine = Engine(schedule=schedule)
             end = await engine.slice(job, begin(timeout))

@@ -170,6 +170,7 @@ def test_only_the_class_of_redirects_redirects(status: int, *, redirects: bool) 
     """A status of 3xx says where it leads, and no other does."""
     error = refusal_error(InvalidRequest, answer(status, b"moved"), name="n")
     assert ("redirects" in str(error)) is redirects
+    assert error.known is redirects  # it says clearly what is wrong
 
 
 @pytest.mark.parametrize(

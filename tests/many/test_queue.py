@@ -11,6 +11,7 @@ import pytest
 
 from asyncclient._many.queue import Queue
 from asyncclient._many.shared import Receiver, SharedRecord, Waiter
+from asyncclient._waiting import Limits
 from tests.many.service import Item, Service, gaps
 
 SERVICE = Service()
@@ -28,7 +29,15 @@ class Line:
         """Have a new task stand in line."""
         task = Item(SERVICE)
         record = SharedRecord(task, 0.0, key=task, queue=self.queue)
-        waiter = Waiter(0.0, 600.0, record=record, task=task, receiver=Receiver(), weight=weight)
+        waiter = Waiter(
+            0.0,
+            600.0,
+            record=record,
+            task=task,
+            receiver=Receiver(),
+            limits=Limits(),
+            weight=weight,
+        )
         record.add(waiter)
         self.join(record)
         return record

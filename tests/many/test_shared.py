@@ -14,6 +14,7 @@ from asyncclient._many.shared import copy_of_error
 from asyncclient.errors import (
     InvalidRequest,
     RateLimited,
+    ServerError,
     TaskBlocked,
     TaskFailed,
     WaitTimeout,
@@ -200,7 +201,7 @@ async def test_each_wait_gets_an_error_of_its_own(word: str, kind: type[Exceptio
 
 async def test_a_poll_that_one_wait_gave_up_on_is_no_failed_poll_of_the_others() -> None:
     """It counts for the wait whose deadline it outlasts, in its error and its end."""
-    task = Job("running", latency=[0.0, 5.0, 0.0])
+    task = Job("running", latency=[0.0, 9.0, 0.0])
     async with Poller(schedule=EVERY_SECOND) as poller:
         waiting = start(poller.wait(task, timeout=20.0))
         (short,) = [done async for done in poller.as_done([task], timeout=2.0)]
@@ -224,13 +225,34 @@ async def test_what_the_provider_says_to_a_waiter_that_has_left_is_for_all() -> 
 
 
 async def test_a_hint_longer_than_one_wait_ends_that_wait_only() -> None:
-    """A refusal that outlasts one deadline ends that wait at once, and the other waits it out."""
+    """A refusal that outlasts one deadline is named in that timeout; the other waits it out."""
     task = Job(RateLimited("429", status=429, retry_after=20.0), ends_at(0.0))
     async with Poller() as poller:
         waits = [start(poller.wait(task, timeout=timeout)) for timeout in (10.0, 60.0)]
         short, long = await asyncio.gather(*waits)
     assert isinstance(short.error, WaitTimeout)
     assert short.error.retry_after == 20
-    assert short.elapsed < 1
+    assert short.elapsed <= 15
     assert long.result == Report("done")
     assert 20 <= long.elapsed <= 22.1
+
+
+async def test_each_wait_ends_by_its_own_patience() -> None:
+    """An outage ends the wait that tolerates the least; a hanging look is bounded by the most."""
+
+    def answer(now: float) -> Report | Exception:
+        return Report("done") if now >= 400 else ServerError("503", status=503)
+
+    async with Poller(max_outage=200.0) as poller:
+        task = Job(answer)
+        waits = [
+            start(poller.wait(task, max_outage=max_outage)) for max_outage in (None, 50.0, math.inf)
+        ]
+        usual, short, long = await asyncio.gather(*waits)
+    assert 200 < usual.elapsed < 250
+    assert 50 < short.elapsed < 200
+    assert long.result == Report("done")
+    for outcome in (usual, short):
+        assert isinstance(outcome.error, ServerError)
+        assert outcome.error.elapsed == outcome.elapsed
+    assert short.error is not usual.error

@@ -19,10 +19,14 @@ async def poller_wait(
     *,
     timeout: float = 600.0,
     schedule: Pacing | None = None,
+    poll_timeout: float = 60.0,
+    max_outage: float = 120.0,
     rng: Random | None = None,
 ) -> T:
     """Wait for the task by a poller of its own."""
-    async with Poller(schedule=schedule, rng=rng) as poller:
+    async with Poller(
+        schedule=schedule, poll_timeout=poll_timeout, max_outage=max_outage, rng=rng
+    ) as poller:
         return await poller.wait(task, timeout=timeout)
 
 

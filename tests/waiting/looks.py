@@ -9,8 +9,7 @@ from typing import TypeAlias, TypeVar
 import msgspec
 
 from asyncclient import Observation, TaskRef, TaskState
-from asyncclient._waiting import Polling, Record, Report, Sleep, evidence, gaps_of
-from asyncclient._waiting.rules import Limits
+from asyncclient._waiting import Limits, Polling, Record, Report, Sleep, evidence, gaps_of
 from asyncclient.errors import AsyncClientError, ServerError, WaitTimeout
 
 E = TypeVar("E", bound=AsyncClientError)
@@ -34,7 +33,7 @@ class _Unseen:
     kind = "coze.chat"
     ref = REF
 
-    def __init__(self, transient: tuple[type[Exception], ...] = ()) -> None:
+    def __init__(self, transient: object = ()) -> None:
         self.transient = transient
 
     async def observe(self) -> Observation[str]:
@@ -65,15 +64,13 @@ class Wait:
         ceilings: what the error backoff drew its seconds under.
     """
 
-    def __init__(
-        self, limits: Limits | None = None, transient: tuple[type[Exception], ...] = ()
-    ) -> None:
-        self.record: Record[str] = Record(_Unseen(transient), BEGAN)
+    def __init__(self, limits: Limits | None = None, transient: object = ()) -> None:
+        self.record: Record[str] = Record(_Unseen(transient), BEGAN, limits=limits or Limits())
         self.ceilings: list[float] = []
         self._schedule = _SetSchedule()
         self._backoff = 0.0
         self._polling: Polling[Record[str]] = Polling(
-            Report("tests"), gaps_of(self._schedule, None), self._draw, limits
+            Report("tests"), gaps_of(self._schedule, None), self._draw
         )
 
     def _draw(self, ceiling: float) -> float:

@@ -20,7 +20,8 @@ from asyncclient._http import Response
 from asyncclient._schedule import Pacing
 from asyncclient.errors import AsyncClientError, ServerError
 from asyncclient.providers.coze import Coze, WorkflowRunHandle
-from asyncclient.testing import ScriptedTransport, reply
+from asyncclient.testing import ScriptedTransport, VirtualTimeLoop, reply
+from tests.loops import VirtualUvloop
 
 T = TypeVar("T")
 
@@ -52,6 +53,8 @@ class Driver(Protocol):
         *,
         timeout: float = 600.0,
         schedule: Pacing | None = None,
+        poll_timeout: float = 60.0,
+        max_outage: float = 120.0,
         rng: Random | None = None,
     ) -> Awaitable[T]:
         """Wait for the task and return its final answer, or raise what the rules say."""
@@ -105,7 +108,7 @@ class Job:
         latency: float | Sequence[float] = 0.0,
         arrival: float = 0.0,
         ref: TaskRef | None = REF,
-        transient: tuple[type[Exception], ...] = (),
+        transient: object = (),
     ) -> None:
         self.ref = ref
         self.transient = transient
@@ -242,6 +245,13 @@ class Notes(Generic[T]):
     def words(self) -> list[str | int | None]:
         """The words of the snapshots."""
         return [snapshot.word for snapshot in self.snapshots]
+
+
+def stand_still(seconds: float) -> None:
+    """Block the event loop for some virtual seconds."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop | VirtualUvloop)
+    loop.stand_still(seconds)
 
 
 def other_tasks() -> set[asyncio.Task[object]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import time
 from collections.abc import Sequence
 from random import Random
 from typing import cast
 
 import anyio
 import anyio.lowlevel
+import httpx
 import pytest
 
 from asyncclient import Observation, Schedule, Task, polling_task
@@ -16,6 +19,7 @@ from asyncclient._http import Response
 from asyncclient.errors import (
     AuthenticationFailed,
     ConnectFailed,
+    RequestTimeout,
     ServerError,
     TaskBlocked,
     TaskExpired,
@@ -23,6 +27,7 @@ from asyncclient.errors import (
     WaitTimeout,
 )
 from asyncclient.testing import ScriptedTransport, reply
+from tests.http.test_failure import refused
 from tests.waiting.scenario import (
     EVERY_4,
     EVERY_SECOND,
@@ -36,6 +41,7 @@ from tests.waiting.scenario import (
     outcome_of,
     run_of,
     run_says,
+    stand_still,
 )
 
 DOUBLING = Schedule(first=1, factor=2, cap=8, jitter=0)
@@ -55,16 +61,15 @@ async def test_a_wait_is_finite_by_default(driver: Driver) -> None:
     [
         ([math.inf], 10.0),
         ([13], 10.0),
-        ([0.0, math.inf], 10.25),
-        ([0.4, math.inf], 10.8),
+        ([0.0, math.inf], 15.0),
         ([4.0, math.inf], 15.0),
     ],
-    ids=["first hangs", "first is late", "least grace", "twice the slowest", "most grace"],
+    ids=["first hangs", "first is late", "second hangs", "slow second hangs"],
 )
 async def test_only_a_later_request_stretches_the_timeout(
     driver: Driver, latency: list[float], end: float
 ) -> None:
-    """A poll that hangs gets a grace beyond the timeout, unless no answer has come before."""
+    """A poll that hangs gets 5 s beyond the timeout, unless no answer has come before."""
     job = Job("running", latency=latency)
     outcome = await outcome_of(driver(job, timeout=10))
     assert isinstance(outcome.error, WaitTimeout)
@@ -197,27 +202,126 @@ async def test_a_hint_holds_for_the_gap_after_its_own_answer(driver: Driver) -> 
     assert job.sent == [0, 7, 10, 11, 16]
 
 
-async def test_long_advice_is_cut_down_to_the_deadline(driver: Driver) -> None:
-    """The last poll falls on the deadline, however long a good answer advises to wait."""
-    job = Job(Report("running", hint=1e9), "done")
-    outcome = await outcome_of(driver(job, timeout=60))
+async def test_a_hint_past_the_deadline_leaves_two_looks(driver: Driver) -> None:
+    """One look comes 5 s before the deadline and one on it, whatever was asked for."""
+    job = Job(Report("running", hint=3600), "running", "done")
+    outcome = await outcome_of(driver(job, timeout=60, schedule=Schedule(30, 1, 30, 0)))
     assert outcome.result == Report("done")
-    assert job.sent == [0, 60]
+    assert job.sent == [0, 55, 60]
 
 
 @pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize("seconds", ["61", "1e9"])
-async def test_a_refusal_for_longer_than_remains_ends_the_wait_at_once(
+@pytest.mark.parametrize("seconds", ["61", "3600", "900000", "1771404540", "1771404540000"])
+async def test_a_refusals_hint_past_the_deadline_does_not_end_the_wait(
     driver: Driver, status: int, seconds: str
 ) -> None:
+    """More than a day, and a point in time that is over, count as none."""
+    headers = {"Retry-After": seconds, "Date": "Mon, 23 Nov 2026 08:00:00 GMT"}
+    refused = reply({"code": 5000}, status=status, headers=headers)
+    transport = ScriptedTransport([run_says("Running"), refused, run_says("Success")])
+    outcome = await outcome_of(driver(run_of(transport), timeout=80, schedule=EVERY_SECOND))
+    assert outcome.error is None
+    assert transport.times[-1] == (75 if float(seconds) == 3600 else transport.times[-1])
+
+
+async def test_a_timeout_names_the_hint_that_reached_past_it(driver: Driver) -> None:
     """The error has the provider's own number, without our stretching of it."""
-    refused = reply({"code": 5000}, status=status, headers={"Retry-After": seconds})
-    transport = ScriptedTransport([run_says("Running"), refused])
+    refused = reply({"code": 5000}, status=503, headers={"Retry-After": "61"})
+    transport = ScriptedTransport([run_says("Running"), refused], repeat=True)
     outcome = await outcome_of(driver(run_of(transport), timeout=60, schedule=EVERY_SECOND))
     assert isinstance(outcome.error, WaitTimeout)
-    assert outcome.elapsed == 1
-    assert outcome.error.retry_after == float(seconds)
+    assert outcome.elapsed == 60
+    assert outcome.error.retry_after == 61
     assert "the provider asks to wait" in str(outcome.error)
+
+
+async def test_a_hint_in_the_body_may_be_a_point_in_time(driver: Driver) -> None:
+    """Unix seconds are counted from now; the schedule is slower than none of them."""
+    for hint in (time.time() + 30, 1000 * (time.time() + 30)):
+        job = Job(Report("running", hint=hint), "done")
+        await driver(job, schedule=EVERY_SECOND)
+        assert job.gaps == [pytest.approx(30, abs=2)]
+
+
+# --- one look is bounded, and slow answers are waited for -------------------------------------
+
+
+async def test_a_look_that_hangs_is_a_failed_poll(driver: Driver) -> None:
+    """After `poll_timeout`, by default a minute, the next look is made; an answer ends the wait."""
+    for poll_timeout, least in ((None, 60), (2.0, 2)):
+        job = Job("running", "running", "done", latency=[0.0, math.inf, 0.0])
+        if poll_timeout is None:
+            waiting = driver(job, schedule=EVERY_SECOND)
+        else:
+            waiting = driver(job, schedule=EVERY_SECOND, poll_timeout=poll_timeout)
+        outcome = await outcome_of(waiting)
+        assert outcome.result == Report("done")
+        assert least + 1 <= outcome.elapsed <= least + 2
+
+
+async def test_a_poll_timeout_is_no_error_of_the_callers_function(driver: Driver) -> None:
+    """A predicate that tolerates nothing is not asked about it; the timeout says what happened."""
+
+    def is_worth_repeating(_error: Exception) -> bool:
+        return False
+
+    job = Job("running", latency=[0.0, math.inf], transient=is_worth_repeating)
+    outcome = await outcome_of(driver(job, timeout=10, schedule=EVERY_SECOND, poll_timeout=2.5))
+    assert isinstance(outcome.error, WaitTimeout)
+    assert isinstance(outcome.error.last_error, RequestTimeout)
+
+
+async def test_slow_and_uneven_answers_make_no_timeout(driver: Driver) -> None:
+    """The last look has 5 s, however fast the first was answered."""
+    for schedule in (Schedule(60, 1, 60, 0), EVERY_SECOND):
+        job = Job(ends_at(0.3), latency=[0.2, 4.9, 4.9])
+        outcome = await outcome_of(driver(job, timeout=30, schedule=schedule))
+        assert outcome.result == Report("done")
+
+
+async def test_the_shortest_timeout_looks_once(driver: Driver) -> None:
+    """The first look has a quarter of a second, also past the deadline."""
+    for latency in (0.0, 0.2):
+        assert await driver(Job("done", latency=latency), timeout=1e-9) == Report("done")
+    outcome = await outcome_of(driver(Job("done", latency=0.3), timeout=1e-9))
+    assert isinstance(outcome.error, WaitTimeout)
+    assert outcome.elapsed == pytest.approx(0.25)
+
+
+# --- the event loop stands still --------------------------------------------------------------
+
+# When the loop stands still and for how long, the latencies, and when the job has ended.
+STANDSTILLS: dict[str, tuple[float, float, list[float], float]] = {
+    "across the deadline": (0.7, 3.5, [0.0], 1.2),
+    "with a look under way": (0.7, 3.5, [0.0, 2.0, 0.0], 1.2),
+    "beyond the last look's time": (0.7, 60.0, [0.0], 1.2),
+    "beyond it, with a look under way": (1.5, 60.0, [0.0, 2.0, 0.1], 1.2),
+    "beyond it, with a look that hangs": (1.5, 60.0, [0.0, math.inf, 0.1], 1.2),
+    "before the first answer": (0.1, 60.0, [0.3, 0.1], 1.2),
+    "before an answer, with a look that hangs": (0.1, 60.0, [math.inf, 0.1], 1.2),
+}
+
+
+@pytest.mark.parametrize(("at", "seconds", "latency", "end"), STANDSTILLS.values(), ids=STANDSTILLS)
+async def test_a_wait_whose_deadline_passed_in_a_standstill_looks_once_more(
+    driver: Driver, at: float, seconds: float, latency: list[float], end: float
+) -> None:
+    """A job that ended before the deadline is found, although nothing could run until after it."""
+    job = Job(ends_at(end), latency=latency)
+    asyncio.get_running_loop().call_at(anyio.current_time() + at, stand_still, seconds)
+    outcome = await outcome_of(driver(job, timeout=3, schedule=EVERY_SECOND))
+    assert outcome.result == Report("done")
+    assert outcome.elapsed <= at + seconds + 5
+
+
+async def test_a_standstill_prolongs_a_wait_once(driver: Driver) -> None:
+    """A job that goes on after it is a timeout, with its last look in it."""
+    job = Job("running")
+    asyncio.get_running_loop().call_at(anyio.current_time() + 0.7, stand_still, 60.0)
+    outcome = await outcome_of(driver(job, timeout=3, schedule=EVERY_SECOND))
+    assert isinstance(outcome.error, WaitTimeout)
+    assert outcome.elapsed == pytest.approx(60.7)
+    assert job.sent[-1] == pytest.approx(60.7)
 
 
 # --- an error of a poll is not an error of the task -------------------------------------------
@@ -242,6 +346,44 @@ async def test_faults_are_tolerated_for_ten_polls_and_two_minutes(driver: Driver
     assert failed[-1] - failed[0] > 120
     assert failed[-2] - failed[0] <= 120 or len(failed) == 11
     assert outcome.evidence.polls == len(job.polls)
+
+
+async def test_an_outage_is_tolerated_as_long_as_is_asked(driver: Driver) -> None:
+    """Three minutes of nothing but failures end a wait of a day, unless `max_outage` is longer."""
+
+    def answer(now: float) -> Report | Exception:
+        return Report("done") if now >= back else ServerError("503", status=503)
+
+    for max_outage, ends in ((120.0, False), (200.0, True), (math.inf, True)):
+        back = anyio.current_time() + 180
+        outcome = await outcome_of(driver(Job(answer), timeout=86_400, max_outage=max_outage))
+        assert (outcome.result == Report("done")) is ends
+
+
+async def test_a_fetch_that_fails_as_another_library_does_is_polled_again(driver: Driver) -> None:
+    """Its 429 is obeyed with its hint, its broken connection is tolerated, its 401 is not."""
+    answers: list[Exception | str] = [
+        httpx.ConnectError("refused"),
+        refused(429, {"Retry-After": "40"}),
+        "done",
+    ]
+    times: list[float] = []
+
+    async def fetch() -> str:
+        times.append(anyio.current_time())
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def task() -> Task[str]:
+        return polling_task(fetch, vocabulary=WORDS, status=str)
+
+    assert await driver(task()) == "done"
+    assert times[2] - times[1] >= 40
+    answers.append(refused(401))
+    with pytest.raises(httpx.HTTPStatusError):
+        await driver(task())
 
 
 @pytest.mark.parametrize("error", [ConnectFailed("tls", permanent=True), KeyError("x")], ids=repr)

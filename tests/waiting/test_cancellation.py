@@ -300,6 +300,30 @@ async def test_only_a_cancellation_cancels_the_remote_job(word: str, timeout: fl
     assert job.cancels == []
 
 
+@pytest.mark.parametrize("latency", [0.0, math.inf], ids=["answers", "hangs"])
+async def test_a_timeout_cancels_the_remote_job_where_that_is_asked_for(latency: float) -> None:
+    """With `on_timeout="cancel"` a wait that times out does, and one that is cancelled does not."""
+
+    async def follow(job: Job) -> None:
+        async for _ in watch(job, timeout=10, on_timeout="cancel"):
+            pass
+
+    async def wait(job: Job) -> None:
+        await wait_until_done(job, timeout=10, on_timeout="cancel")
+
+    for waiting in (wait, follow):
+        job = CancellableJob("running", latency=latency)
+        outcome = await outcome_of(waiting(job))
+        assert isinstance(outcome.error, WaitTimeout)
+        assert len(job.cancelled) == 1
+        job = CancellableJob("running", latency=latency)
+        task = asyncio.create_task(waiting(job))
+        await anyio.sleep(1)
+        task.cancel()
+        await asyncio.wait({task})
+        assert job.cancels == []
+
+
 async def test_leaving_a_watch_does_not_cancel_the_remote_job() -> None:
     """A `break` is no cancellation."""
     job = CancellableJob("running")

@@ -7,8 +7,7 @@ from random import Random
 import pytest
 
 from asyncclient import TaskState, wait_until_done
-from asyncclient._waiting import evidence
-from asyncclient._waiting.rules import Limits
+from asyncclient._waiting import Limits, evidence
 from asyncclient.errors import (
     AsyncClientError,
     AuthenticationFailed,
@@ -130,7 +129,7 @@ def test_answers_without_a_word_are_counted(tolerated: int, row: str) -> None:
 @pytest.mark.parametrize("error", [ServerError("HTTP 502"), KeyError("bug")], ids=repr)
 def test_the_error_of_a_look_that_ends_the_wait_has_a_note(error: Exception) -> None:
     """It is the error itself; only one of ours has the evidence."""
-    wait = Wait(Limits(failed_polls=1, failing_seconds=0))
+    wait = Wait(Limits(failed_polls=1, max_outage=0))
     wait.answered(at=2)
     wait.failed(looks.DOWN, at=3)
     assert wait.failed(error, at=4) is error

@@ -149,18 +149,18 @@ def snapshot(state: TaskState, elapsed: float) -> Snapshot[Report]:
     return Snapshot(state=state, word=state.value, result=Report(state.value), elapsed=elapsed)
 
 
-def taught(kind: str, seconds: float) -> LearnedSchedule:
+def taught(kind: str, seconds: float, longest_gap: float | None = None) -> LearnedSchedule:
     """Return a schedule that has seen a hundred tasks, each of which took about as long."""
-    schedule = LearnedSchedule()
+    schedule = LearnedSchedule(longest_gap=longest_gap)
     rng = Random(0)
     for _ in range(100):
         schedule.observe(rng.gauss(seconds, seconds / 50), kind=kind)
     return schedule
 
 
-def learned_gaps(schedule: LearnedSchedule) -> LearnedGaps:
+def learned_gaps(schedule: LearnedSchedule, seed: int = 1) -> LearnedGaps:
     """Return the gaps of a schedule that learns, with the same chance in every run."""
-    gaps = gaps_of(schedule, Random(1))
+    gaps = gaps_of(schedule, Random(seed))
     assert isinstance(gaps, LearnedGaps)
     assert gaps.learned is schedule
     return gaps
@@ -191,6 +191,15 @@ def test_of_a_kind_that_is_known_the_first_look_waits() -> None:
     other = learned_gaps(taught("fake.other", 30))
     assert other.first(record()) == 0
     assert not other.knows("fake.job")
+
+
+@pytest.mark.parametrize("longest_gap", [None, 100.0])
+def test_the_first_look_comes_within_a_minute(longest_gap: float | None) -> None:
+    """Some of any tasks end early, however long most take; `longest_gap` raises the bound."""
+    schedule = taught("fake.job", 300, longest_gap=longest_gap)
+    for seed in range(20):
+        silence = learned_gaps(schedule, seed).first(record())
+        assert silence == 60 if longest_gap is None else 60 < silence <= longest_gap
 
 
 @pytest.mark.parametrize("age", [0.0, 500.0])

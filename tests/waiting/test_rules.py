@@ -12,20 +12,23 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from asyncclient import Observation, TaskState
+from asyncclient._http import usable_hint
 from asyncclient._waiting import (
     AskCaller,
     Sleep,
     TimeLimit,
     evidence,
     first_silence,
-    last_look_grace,
 )
-from asyncclient._waiting.rules import Limits, fit
+from asyncclient._waiting.record import Limits, Record
+from asyncclient._waiting.rules import fit
 from asyncclient.errors import (
     APIError,
     AsyncClientError,
     DecodeError,
+    InvalidRequest,
     NotFound,
+    PermissionDenied,
     RateLimited,
     RequestTimeout,
     ServerError,
@@ -58,7 +61,8 @@ RESTS: dict[str, tuple[float, float | None, Sleep]] = {
     "hint counts from the answer": (2.0, 9.0, Sleep(9.0, "hint", hint=9.0)),
     "hint after a slow look": (60.0, 1.5, Sleep(1.5, "hint", hint=1.5)),
     "hint of an hour": (2.0, 3600.0, Sleep(3600.0, "hint", hint=3600.0)),
-    "hint of 31 years is cut to an hour": (2.0, 1e9, Sleep(3600.0, "hint", hint=1e9)),
+    "hint of a day is cut to an hour": (2.0, 86400.0, Sleep(3600.0, "hint", hint=86400.0)),
+    "hint of more than a day is none": (2.0, 86400.1, Sleep(8.0, "schedule")),
     "hint without end is none": (2.0, math.inf, Sleep(8.0, "schedule")),
 }
 
@@ -192,18 +196,91 @@ def test_an_error_that_asking_again_cannot_mend_ends_the_wait(error: Exception) 
     assert Wait().failed(error) is error
 
 
-@pytest.mark.parametrize(
-    ("transient", "tolerated"),
-    [((), False), ((KeyError,), True), ((LookupError,), True), ((OSError, ValueError), False)],
-    ids=["none", "it", "its parent", "others"],
-)
-def test_a_task_may_declare_more_errors_transient(
-    transient: tuple[type[Exception], ...], *, tolerated: bool
+class OfALibrary(Exception):
+    """What another HTTP library raises for every status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"status {status}")
+        self.status = status
+
+
+def is_key_error(error: Exception) -> bool:
+    """Say that an error is worth repeating, as a caller's predicate."""
+    return isinstance(error, KeyError)
+
+
+def say_yes(_error: Exception) -> bool:
+    """Say that every error is worth repeating."""
+    return True
+
+
+def fail_to_say(error: Exception) -> bool:
+    """Fail where a caller's predicate should say something."""
+    raise RuntimeError(error)
+
+
+# What a task declares transient, how a look fails, and if that is tolerated.
+DECLARED: dict[str, tuple[object, Exception, bool]] = {
+    "nothing": ((), KeyError("x"), False),
+    "the class": ((KeyError,), KeyError("x"), True),
+    "one class": (KeyError, KeyError("x"), True),
+    "a class above it": ((LookupError,), KeyError("x"), True),
+    "other classes": ((OSError, ValueError), KeyError("x"), False),
+    "a predicate that says yes": (is_key_error, KeyError("x"), True),
+    "a predicate that says no": (is_key_error, ConnectionResetError(), False),
+    "a predicate that says no to ours": (is_key_error, DOWN, False),
+    "a predicate that fails": (fail_to_say, ConnectionResetError(), True),
+    "a predicate that fails, of an error that ends": (fail_to_say, KeyError("x"), False),
+    "a status goes before the class": ((OfALibrary,), OfALibrary(401), False),
+    "a status that is transient": ((), OfALibrary(503), True),
+    "a predicate goes before a status": (say_yes, OfALibrary(401), True),
+    "our refusal by its class": ((InvalidRequest,), InvalidRequest("no", status=400), True),
+    "a group of the class": ((KeyError,), ExceptionGroup("", [KeyError(), DOWN]), True),
+    "a group with another": ((KeyError,), ExceptionGroup("", [KeyError(), ValueError()]), False),
+}
+
+
+@pytest.mark.parametrize(("transient", "error", "tolerated"), DECLARED.values(), ids=DECLARED)
+def test_a_task_may_declare_which_errors_are_transient(
+    transient: object, error: Exception, *, tolerated: bool
 ) -> None:
-    """What a task declares worth repeating is tolerated like the rest."""
-    wait, error = Wait(transient=transient), KeyError("x")
-    assert wait.failed(error) == (Sleep(1.0, "error") if tolerated else error)
-    assert wait.failed(DOWN) == Sleep(1.0, "error")
+    """Its classes add to those that are known, after a status; its predicate has the last word."""
+    step = Wait(transient=transient).failed(error)
+    assert step == Sleep(1.0, "error") if tolerated else step is error
+
+
+def refused(*, foreign: bool = False, known: bool = True) -> APIError:
+    """Make a refusal in the provider's own form, or not, with a code in its table, or not."""
+    return PermissionDenied("403", status=403, foreign=foreign, known=known)
+
+
+SURE, BY_GATEWAY, UNKNOWN_CODE = refused(), refused(foreign=True), refused(known=False)
+# How looks failed in a row (None: a good answer), and if the last failure is tolerated.
+UNCLEAR: dict[str, tuple[list[Exception | None], bool]] = {
+    "the provider's own": ([SURE], False),
+    "a gateway's, before any answer": ([BY_GATEWAY], True),
+    "a gateway's, after an answer": ([None, BY_GATEWAY], True),
+    "a code in no table": ([UNKNOWN_CODE], True),
+    "three in a row": ([BY_GATEWAY, UNKNOWN_CODE, BY_GATEWAY], True),
+    "four in a row": ([BY_GATEWAY, UNKNOWN_CODE, BY_GATEWAY, BY_GATEWAY], False),
+    "an answer breaks the row": ([*[BY_GATEWAY] * 3, None, *[BY_GATEWAY] * 3], True),
+    "another failure breaks the row": ([*[BY_GATEWAY] * 3, DOWN, *[BY_GATEWAY] * 3], True),
+    "an outage's pages do not count": ([*[ServerError("502", foreign=True)] * 5, BY_GATEWAY], True),
+}
+
+
+@pytest.mark.parametrize(("looks", "tolerated"), UNCLEAR.values(), ids=UNCLEAR)
+def test_three_refusals_in_a_row_that_may_not_be_the_providers_are_tolerated(
+    looks: list[Exception | None], *, tolerated: bool
+) -> None:
+    """A gateway or a code in no table may say nothing of the task; a lasting refusal ends it."""
+    wait = Wait()
+    for look in looks[:-1]:
+        assert isinstance(wait.answered() if look is None else wait.failed(look), Sleep)
+    last = looks[-1]
+    assert last is not None
+    step = wait.failed(last)
+    assert isinstance(step, Sleep) if tolerated else step is last
 
 
 REFUSALS: dict[str, tuple[float | None, Sleep]] = {
@@ -214,7 +291,8 @@ REFUSALS: dict[str, tuple[float | None, Sleep]] = {
     "equal": (1.0, Sleep(1.1, "refused", hint=1.0)),
     "longer": (5.0, Sleep(5.5, "refused", hint=5.0)),
     "much longer": (100.0, Sleep(101.0, "refused", hint=100.0)),
-    "31 years": (1e9, Sleep(3600.0, "refused", hint=1e9)),
+    "a day": (86400.0, Sleep(3600.0, "refused", hint=86400.0)),
+    "more than a day": (86400.1, Sleep(1.0, "error")),
     "without end": (math.inf, Sleep(1.0, "error")),
     "no number": (math.nan, Sleep(1.0, "error")),
 }
@@ -267,7 +345,7 @@ def test_a_wait_gives_up_when_both_budgets_are_exceeded(
 
 def test_a_good_answer_resets_both_budgets() -> None:
     """After a good answer, failures and their time are counted from 0; the last error is kept."""
-    wait = Wait(Limits(failed_polls=1, failing_seconds=10))
+    wait = Wait(Limits(failed_polls=1, max_outage=10))
     wait.failed(DOWN, at=1)
     wait.failed(DOWN, at=11)
     wait.answered(at=12)
@@ -330,18 +408,28 @@ def test_a_task_that_is_not_found_may_be_too_new(
 
 
 @pytest.mark.parametrize(
-    ("silence", "timeout", "first"), [(0, 10, 0), (7, 10, 7), (8, 10, 7.5), (30, math.inf, 30)]
+    ("silence", "timeout", "first"),
+    [
+        (0, 10, 0),
+        (7, 9.9, 0),
+        (7, 10, 5),
+        (4, 10, 4),
+        (60, 60, 55),
+        (60, 65, 60),
+        (30, math.inf, 30),
+    ],
 )
-def test_the_first_look_comes_in_the_first_three_quarters(
-    silence: float, timeout: float, first: float
-) -> None:
-    """Silence is cut, so that the last look knows how long answers take."""
+def test_the_first_look_comes_early_enough(silence: float, timeout: float, first: float) -> None:
+    """A wait of under 10 s has no silence, and no silence reaches into the last 5 s."""
     assert first_silence(silence, timeout) == first
 
 
 SOON = Sleep(10.0, "schedule")
 ADVISED = Sleep(10.0, "hint", hint=10.0)
 REFUSED = Sleep(11.0, "refused", hint=10.0)
+
+
+A_DAY = Sleep(3600.0, "refused", hint=86400.0)
 
 
 def last(seconds: float, hint: float | None = None) -> Sleep:
@@ -366,8 +454,11 @@ FITS: dict[str, tuple[Sleep, float, float, float, Sleep | None]] = {
     "a refusal with time enough": (REFUSED, 100.0, 1.0, 0.0, REFUSED),
     "a refusal's stretch is cut": (REFUSED, 10.5, 1.0, 0.0, last(10.5, hint=10.0)),
     "a refusal up to the deadline": (REFUSED, 10.0, 1.0, 0.0, last(10.0, hint=10.0)),
-    "a refusal past the deadline": (REFUSED, 9.9, 1.0, 0.0, None),
-    "a refusal of 31 years": (Sleep(3600.0, "refused", hint=1e9), 4000.0, 1.0, 0.0, None),
+    "advice past the deadline": (ADVISED, 9.9, 1.0, 0.0, Sleep(4.9, "hint", hint=10.0)),
+    "a refusal past the deadline": (REFUSED, 9.9, 1.0, 0.0, Sleep(4.9, "refused", hint=10.0)),
+    "a refusal past it, 5 s before": (REFUSED, 5.0, 1.0, 0.0, last(5.0, hint=10.0)),
+    "a day": (Sleep(3600.0, "refused", hint=86400.0), 4000.0, 1.0, 0.0, A_DAY),
+    "a cut hint and a slow look": (REFUSED, 9.9, 1.0, 60.0, last(9.9, hint=10.0)),
     "answered on the deadline": (SOON, 0.0, 1.0, 0.0, last(0.05)),
     "answered after it": (SOON, -3.0, 4.0, 0.0, last(0.05)),
     "answered after it, short gap": (Sleep(0.01, "schedule"), -3.0, 4.0, 0.0, last(0.01)),
@@ -418,35 +509,57 @@ def test_a_fitted_gap_never_exceeds_what_remains(
         assert fitted.seconds + min(slowest, 5.0) < deadline - now
 
 
+# The slowest look (None: none has come back), looks that were made, when the one under way was
+# sent (None: none is), how long the loop stood still past the deadline, and when the wait ends;
+# all in seconds after the deadline.
+LIMITS: dict[str, tuple[float | None, int, float | None, float, float]] = {
+    "the last look of a fast service": (0.01, 3, 0.0, 0.0, 5.0),
+    "of a slow one": (600.0, 3, 0.0, 0.0, 5.0),
+    "a last look in line": (0.01, 3, None, 0.0, 5.0),
+    "a look that was sent before": (0.01, 3, -4.0, 0.0, 5.0),
+    "no look was ever answered": (None, 3, 0.0, 0.0, 0.0),
+    "nor is the one in line": (None, 3, None, 0.0, 0.0),
+    "the first look": (None, 0, -9.0, 0.0, 0.0),
+    "the first look, sent late": (None, 0, -0.1, 0.0, 0.15),
+    "the first look, sent on the deadline": (None, 0, 0.0, 0.0, 0.25),
+    "the first look, sent after it": (None, 0, 3.0, 0.0, 3.25),
+    "the first look, sent much too late": (None, 0, 4.9, 0.0, 5.0),
+    "the first look in line": (None, 0, None, 0.0, 5.0),
+    "after a standstill": (0.01, 3, 60.0, 60.0, 65.0),
+    "after a standstill, never answered": (None, 3, 60.0, 60.0, 60.25),
+    "after a standstill, the first look": (None, 0, -1.0, 60.0, 60.25),
+}
+
+
 @pytest.mark.parametrize(
-    ("slowest", "grace"),
-    [
-        (None, 0.0),
-        (0.0, 0.25),
-        (0.125, 0.25),
-        (0.2, 0.4),
-        (2.5, 5.0),
-        (2.6, 5.0),
-        (600.0, 5.0),
-    ],
+    ("slowest", "polls", "sent", "stalled", "limit"), LIMITS.values(), ids=LIMITS
 )
-def test_the_last_look_has_time_to_be_answered(slowest: float | None, grace: float) -> None:
-    """It gets twice the slowest answer, 0.25 s up to 5 s; nothing if no look has come back."""
-    assert last_look_grace(slowest) == grace
-    assert TimeLimit(BEGAN, 10.0).limit(slowest) == BEGAN + 10 + grace
+def test_the_last_look_has_time_to_be_answered(
+    slowest: float | None, polls: int, sent: float | None, stalled: float, limit: float
+) -> None:
+    """It has 5 s where any look was answered before, and the first look a quarter of a second."""
+    term = TimeLimit(BEGAN, 10.0, stalled=stalled)
+    record: Record[str] = Wait().record
+    record.slowest, record.polls = slowest, polls
+    when = None if sent is None else term.deadline + sent
+    assert term.limit(record, when) - term.deadline == pytest.approx(limit)
 
 
-def test_a_first_look_that_was_held_up_has_time_to_be_answered_too() -> None:
-    """Where the first look is also the last, a budget delayed it and not the service."""
-    term = TimeLimit(BEGAN, 10.0, final=BEGAN + 12)
-    assert term.limit(None) == BEGAN + 12.25
+def test_a_standstill_of_the_loop_prolongs_a_wait_once() -> None:
+    """What lies a little beyond the limit is none; what lies further is allowed for once."""
+    term = TimeLimit(BEGAN, 10.0)
+    assert not term.prolong(term.deadline, term.deadline + 0.02)
+    assert term.prolong(term.deadline, term.deadline + 0.03)
+    assert term.stalled == pytest.approx(0.03)
+    assert not term.prolong(term.deadline, term.deadline + 9)
 
 
 @pytest.mark.parametrize(("hint", "named"), [(None, None), (3.0, None), (4.0, None), (4.5, 4.5)])
 def test_only_a_hint_past_the_deadline_is_named(hint: float | None, named: float | None) -> None:
     """A timeout says what the provider asked for where that is more than what remained."""
     term = TimeLimit(BEGAN, 10.0)
-    assert term.refused_for(Sleep(1.0, "refused", hint=hint), BEGAN + 6) == named
+    term.due_after(Sleep(1.0, "refused", hint=hint), Wait().record, BEGAN + 6)
+    assert term.refused == named
 
 
 # --- any wait at all --------------------------------------------------------------------------
@@ -473,7 +586,7 @@ LIVING = st.sampled_from(
 
 def finite(hint: float | None) -> float:
     """Return the seconds of a hint; 0 for one that is none."""
-    return hint if hint is not None and math.isfinite(hint) else 0.0
+    return usable_hint(hint) or 0.0
 
 
 class Failure(NamedTuple):
@@ -496,7 +609,7 @@ class AnyWait(RuleBasedStateMachine):
     @rule(
         unknown=st.sampled_from(["wait", "wait", "raise"]),
         failed_polls=st.integers(0, 4),
-        failing_seconds=st.floats(0, 60),
+        max_outage=st.floats(0, 60),
         not_found_seconds=st.floats(0, 30),
         wordless=st.integers(0, 4),
         timeout=st.floats(1, 3600) | st.just(math.inf),
@@ -505,7 +618,7 @@ class AnyWait(RuleBasedStateMachine):
         self,
         unknown: Literal["wait", "raise"],
         failed_polls: int,
-        failing_seconds: float,
+        max_outage: float,
         not_found_seconds: float,
         wordless: int,
         timeout: float,
@@ -514,7 +627,7 @@ class AnyWait(RuleBasedStateMachine):
         self.limits = Limits(
             unknown=unknown,
             failed_polls=failed_polls,
-            failing_seconds=failing_seconds,
+            max_outage=max_outage,
             not_found_seconds=not_found_seconds,
             wordless=wordless,
         )
@@ -608,7 +721,7 @@ class AnyWait(RuleBasedStateMachine):
             return
         assert not spent
         assert type(step) is Sleep
-        obeyed = error.retry_after if isinstance(error, APIError) else None
+        obeyed = usable_hint(error.retry_after) if isinstance(error, APIError) else None
         least = max(backoff, LEAST_BACKOFF)
         assert step.seconds >= least
         assert step.seconds <= max(least, finite(obeyed) * 1.1)
@@ -701,7 +814,7 @@ class AnyWait(RuleBasedStateMachine):
     def spent(self) -> bool:
         """Return whether both budgets of failures in a row are exceeded."""
         failing = self.now - self.row[0].at
-        return len(self.row) > self.limits.failed_polls and failing > self.limits.failing_seconds
+        return len(self.row) > self.limits.failed_polls and failing > self.limits.max_outage
 
     def rest(self, sleep: Sleep, hint: float | None) -> None:
         """Wait as long as the rules say, or run out of time."""
@@ -714,8 +827,8 @@ class AnyWait(RuleBasedStateMachine):
         was_last = self.term.final is not None
         due = self.term.due_after(sleep, self.wait.record, self.now)
         if due is None:
-            refused = self.term.refused_for(sleep, self.now)
-            assert remaining <= 0 or was_last or (sleep.why == "refused" and refused == hint)
+            refused = self.term.refused
+            assert remaining <= 0 or was_last
             assert refused is None or refused > remaining
             elapsed = self.now - BEGAN
             error = self.wait.out_of_time(elapsed, timeout=60.0, retry_after=refused)
@@ -727,7 +840,8 @@ class AnyWait(RuleBasedStateMachine):
         assert due > self.now
         is_last = self.term.final is not None
         if remaining > 0:
-            assert self.now + min(least, remaining) - TICK <= due <= self.term.deadline + TICK
+            least = min(least, remaining - 5 if finite(hint) > remaining > 5 else remaining)
+            assert self.now + least - TICK <= due <= self.term.deadline + TICK
             assert is_last == (due >= self.term.deadline)
         else:
             assert is_last
