@@ -288,6 +288,8 @@ class PollLoop:
         due = math.inf
         self._give_up(record, now)
         for waiter in record.waiters:
+            if now > waiter.deadline:
+                waiter.prolong(record, record.sent, now)
             next_due = waiter.due_after(step, record, now)
             if next_due is None:
                 self._expire(waiter, record)
@@ -394,7 +396,7 @@ class PollLoop:
         if record is None:
             return
         now = self.loop.time()
-        has_stalled = waiter.prolong(waiter.limit(record, record.looking_since), now)
+        has_stalled = waiter.prolong(record, record.looking_since, now)
         if has_stalled:
             self.sender.break_off(record)  # what it saw, if it does not hang, is of before
         if record.flight is None and (has_stalled or waiter.final is None):
@@ -403,7 +405,7 @@ class PollLoop:
             record.why = "deadline"
             record.join(next(self._timetable.numbers))
             self.sender.pump(record.queue)
-        limit = waiter.limit(record, record.looking_since)
+        limit = waiter.ends = waiter.limit(record, record.looking_since)
         if now < limit - SAME_INSTANT:
             self.loop.call_at(limit, self.reach_deadline, waiter, context=self._context)
             return

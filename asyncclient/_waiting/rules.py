@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TypeVar, cast
@@ -213,9 +214,9 @@ def fit(
         # A look sent before the deadline and answered after it may have missed the end.
         late = Sleep(min(sleep.seconds, _LATE_REST), "deadline", last=True, hint=sleep.hint)
         return late if asked < deadline else None
-    if sleep.hint is not None and sleep.hint > remaining > LAST_LOOK_SECONDS:
-        seconds = min(sleep.seconds, remaining - LAST_LOOK_SECONDS)
-        sleep = msgspec.structs.replace(sleep, seconds=seconds)
+    cut = remaining - LAST_LOOK_SECONDS
+    if sleep.hint is not None and sleep.hint > remaining and cut >= _LEAST_DELAY:
+        sleep = msgspec.structs.replace(sleep, seconds=min(sleep.seconds, cut))
     if sleep.seconds + min(slowest, LAST_LOOK_SECONDS) < remaining:
         return sleep
     return Sleep(remaining, "deadline", last=True, hint=sleep.hint)
@@ -229,6 +230,7 @@ class TimeLimit:
     timeout: float
     deadline: float = 0.0  # when it is over
     final: float | None = None  # when its last look is due; None while there are others to come
+    ends: float = math.inf  # when its loop will end it; `inf` before the loop has set that
     stalled: float = 0.0  # seconds past the deadline for which the event loop stood still
     refused: float | None = None  # seconds that the provider last asked for, if past the deadline
 
@@ -249,10 +251,13 @@ class TimeLimit:
         fitted = fit(sleep, now=now, deadline=self.deadline, asked=record.sent, slowest=slowest)
         if fitted is None:
             return None
-        if not fitted.last:
-            return now + fitted.seconds
-        self.final = max(self.deadline, now + fitted.seconds)
-        return self.final
+        due = now + fitted.seconds
+        if fitted.last:
+            due = max(self.deadline, due)
+            if now > self.deadline and due >= self.limit(record, due):
+                return None
+            self.final = due
+        return due
 
     def limit(self, record: Record[T], sent: float | None) -> float:
         """Return when the wait ends, whatever its last look does.
@@ -274,13 +279,15 @@ class TimeLimit:
             return end
         return longest if sent is None else min(longest, max(end, sent + _FIRST_LOOK_SECONDS))
 
-    def prolong(self, limit: float, now: float) -> bool:
-        """Allow for a standstill of the event loop beyond a limit: one more look is due, once.
+    def prolong(self, record: Record[T], sent: float | None, now: float) -> bool:
+        """Allow for a standstill of the event loop beyond the end: one more look is due, once.
 
         Returns:
             whether there was one.
         """
-        if self.stalled or now - limit <= _STALL:
+        if self.ends == math.inf:
+            self.ends = self.limit(record, sent)
+        if self.stalled or now - self.ends <= _STALL:
             return False
         self.stalled = now - self.deadline
         return True

@@ -25,7 +25,7 @@ from asyncclient._waiting.gaps import gaps_of
 from asyncclient._waiting.polling import Polling
 from asyncclient._waiting.record import Limits, Record, change_between, limits_of
 from asyncclient._waiting.report import Report
-from asyncclient._waiting.rules import AskCaller, Sleep, TimeLimit, first_silence
+from asyncclient._waiting.rules import SAME_INSTANT, AskCaller, Sleep, TimeLimit, first_silence
 from asyncclient.errors import TaskError, WaitTimeout
 
 T = TypeVar("T")
@@ -207,7 +207,7 @@ class _Wait(Generic[T]):
         self._record: Record[T] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._term = TimeLimit(0.0, math.inf)
-        self._due = self._limit = -math.inf
+        self._due = -math.inf
         self._is_looking = self._is_busy = self._is_out_of_time = False
         self._unshown: Snapshot[T] | None = None
         self.shown: Snapshot[T] | None = None
@@ -284,8 +284,9 @@ class _Wait(Generic[T]):
             # A sleep of 0 still gives way: a look that never does must not hold up the loop.
             await anyio.sleep(max(0.0, self._due - anyio.current_time()))
             now = anyio.current_time()
-            self._term.prolong(self._term.limit(record, now), now)
-            scope.deadline = self._limit = self._term.limit(record, now)
+            self._term.ends = self._term.limit(record, now)
+            self._term.prolong(record, now, now)
+            scope.deadline = self._term.ends = self._term.limit(record, now)
             step = await self._look(record)
             if step is None:
                 return record.snapshot
@@ -332,6 +333,7 @@ class _Wait(Generic[T]):
     def _rest(self, record: Record[T], sleep: Sleep) -> None:
         """Set when the next look is due, or raise if there is no time for one."""
         now = anyio.current_time()
+        self._term.prolong(record, None, now)
         due = self._term.due_after(sleep, record, now)
         if due is None:
             raise self._out_of_time(record, now)
@@ -346,7 +348,9 @@ class _Wait(Generic[T]):
         if self._is_looking:
             self._is_looking = False
             record = self._polling.cut_off(record, now, shared=False)
-        if not self._term.prolong(self._limit, now):
+        self._term.prolong(record, None, now)
+        is_over = now >= self._term.limit(record, now) - SAME_INSTANT
+        if is_over or not self._term.stalled:
             raise self._out_of_time(record, now)
         self._due = self._term.final = now
 

@@ -456,6 +456,13 @@ FITS: dict[str, tuple[Sleep, float, float, float, Sleep | None]] = {
     "a refusal up to the deadline": (REFUSED, 10.0, 1.0, 0.0, last(10.0, hint=10.0)),
     "advice past the deadline": (ADVISED, 9.9, 1.0, 0.0, Sleep(4.9, "hint", hint=10.0)),
     "a refusal past the deadline": (REFUSED, 9.9, 1.0, 0.0, Sleep(4.9, "refused", hint=10.0)),
+    "a refusal past it, hardly more than 5 s before": (
+        REFUSED,
+        5.009,
+        1.0,
+        0.0,
+        last(5.009, hint=10.0),
+    ),
     "a refusal past it, 5 s before": (REFUSED, 5.0, 1.0, 0.0, last(5.0, hint=10.0)),
     "a day": (Sleep(3600.0, "refused", hint=86400.0), 4000.0, 1.0, 0.0, A_DAY),
     "a cut hint and a slow look": (REFUSED, 9.9, 1.0, 60.0, last(9.9, hint=10.0)),
@@ -548,18 +555,24 @@ def test_the_last_look_has_time_to_be_answered(
 def test_a_standstill_of_the_loop_prolongs_a_wait_once() -> None:
     """What lies a little beyond the limit is none; what lies further is allowed for once."""
     term = TimeLimit(BEGAN, 10.0)
-    assert not term.prolong(term.deadline, term.deadline + 0.02)
-    assert term.prolong(term.deadline, term.deadline + 0.03)
-    assert term.stalled == pytest.approx(0.03)
-    assert not term.prolong(term.deadline, term.deadline + 9)
+    record = Wait().record
+    record.slowest = 0.1
+    limit = term.deadline + 5
+    assert not term.prolong(record, None, limit + 0.02)
+    assert term.ends == limit
+    assert term.prolong(record, None, limit + 0.03)
+    assert term.stalled == pytest.approx(5.03)
+    assert not term.prolong(record, None, limit + 9)
 
 
-@pytest.mark.parametrize(("hint", "named"), [(None, None), (3.0, None), (4.0, None), (4.5, 4.5)])
-def test_only_a_hint_past_the_deadline_is_named(hint: float | None, named: float | None) -> None:
-    """A timeout says what the provider asked for where that is more than what remained."""
-    term = TimeLimit(BEGAN, 10.0)
-    term.due_after(Sleep(1.0, "refused", hint=hint), Wait().record, BEGAN + 6)
-    assert term.refused == named
+def test_an_end_that_the_loop_has_set_is_no_standstill() -> None:
+    """The first look had time past the deadline, and failed: its wait ends when that is over."""
+    term = TimeLimit(BEGAN, 1e-3)
+    record = Wait().record
+    term.ends = term.limit(record, BEGAN)
+    record.polls = 1
+    assert term.limit(record, None) < BEGAN + 0.2
+    assert not term.prolong(record, None, BEGAN + 0.25)
 
 
 # --- any wait at all --------------------------------------------------------------------------
@@ -840,7 +853,7 @@ class AnyWait(RuleBasedStateMachine):
         assert due > self.now
         is_last = self.term.final is not None
         if remaining > 0:
-            least = min(least, remaining - 5 if finite(hint) > remaining > 5 else remaining)
+            least = min(least, remaining - 5 if finite(hint) > remaining > 5.01 else remaining)
             assert self.now + least - TICK <= due <= self.term.deadline + TICK
             assert is_last == (due >= self.term.deadline)
         else:
