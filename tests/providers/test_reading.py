@@ -14,6 +14,7 @@ from asyncclient.errors import APIError, DecodeError, QuotaExceeded
 from asyncclient.providers._reading import (
     as_int,
     as_object,
+    as_text,
     decode_or_none,
     enveloped,
     open_json,
@@ -126,6 +127,22 @@ def test_only_an_object_is_an_object(value: object) -> None:
     assert as_object(value) is None
     decoded: dict[str, object] = {}
     assert as_object(decoded) is decoded
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, None),
+        ("", ""),
+        ("{}", "{}"),
+        ({"a": [1, "é"]}, '{"a":[1,"é"]}'),
+        (10**30, "1" + "0" * 30),
+    ],
+    ids=repr,
+)
+def test_any_value_can_be_shown_as_a_text(value: object, text: str | None) -> None:
+    """A text is itself, also one of JSON; all else is written as JSON."""
+    assert as_text(value) == text
 
 
 # --- JSON in text -----------------------------------------------------------------------------
