@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from inspect import isawaitable, iscoroutine, iscoroutinefunction
-from typing import Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Generic, NamedTuple, Protocol, TypeGuard, TypeVar, cast
 
 import msgspec
 
@@ -276,6 +276,42 @@ def module_of(thing: object) -> str:
     """Return the name of the module in which a function or a class was defined."""
     module = trait(thing, "__module__")
     return module if isinstance(module, str) else ""
+
+
+def task_of(
+    task: Task[T] | Callable[[], Awaitable[T]],
+    vocabulary: Vocabulary | None,
+    status: Callable[[T], str | int | None] | None,
+) -> Task[T]:
+    """Return what a caller wants to wait for as a task.
+
+    Raises:
+        TypeError: it is neither a task nor an async function with its words.
+    """
+    if is_task(task):
+        if vocabulary is not None or status is not None:
+            msg = "vocabulary= and status= go with an async function; a task has its own"
+            raise TypeError(msg)
+        return cast("Task[T]", task)
+    if iscoroutine(task):
+        task.close()  # or Python would complain a second time, that it was never awaited
+    if vocabulary is None or status is None or isinstance(task, type | TaskRef):
+        raise no_task(task, "an async function of no arguments with vocabulary= and status=")
+    fetch = cast("Callable[[], Awaitable[T]]", task)
+    return polling_task(fetch, vocabulary=vocabulary, status=status)
+
+
+def no_task(wrong: object, other: str) -> TypeError:
+    """Make the error that says what to pass instead of what is no task."""
+    how = f"pass a task (what start_...() returns; await it first), or {other}"
+    if isinstance(wrong, TaskRef):
+        how = f"a reference is waited for as its provider's task: pass {wrong.provider}.task(ref)"
+    return TypeError(f"cannot wait for {type_name(wrong)}: {how}")
+
+
+def is_task(task: object) -> TypeGuard[Task[object]]:
+    """Return whether something can be looked at."""
+    return hasattr(task, "observe") and not isinstance(task, type)
 
 
 _FUNCTIONS = ("status", "reason", "progress", "hint", "duration")

@@ -14,9 +14,9 @@ import msgspec
 from asyncclient._many.queue import Queue
 from asyncclient._ref import TaskRef, is_same_task, task_key
 from asyncclient._state import TaskState
-from asyncclient._task import Task, ref_of, trait
+from asyncclient._task import Task, is_task, no_task, ref_of, trait
 from asyncclient._text import shown, type_name
-from asyncclient._waiting import SAME_INSTANT, Limits, Record, TimeLimit, is_task, no_task
+from asyncclient._waiting import SAME_INSTANT, Limits, Record, TimeLimit
 from asyncclient.errors import AsyncClientError, AuthenticationFailed, PermissionDenied
 
 if TYPE_CHECKING:

@@ -22,8 +22,6 @@ from asyncclient._waiting.rules import (
 )
 from asyncclient._waiting.wait import (
     Watch as Watch,
-    is_task as is_task,
-    no_task as no_task,
     wait_until_done as wait_until_done,
     watch as watch,
 )

@@ -6,20 +6,18 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Awaitable, Callable
-from inspect import isawaitable, iscoroutine
+from inspect import isawaitable
 from random import Random
-from typing import Generic, Literal, Self, TypeGuard, TypeVar, cast
+from typing import Generic, Literal, Self, TypeVar, cast
 
 import anyio
 import msgspec
 
 from asyncclient._arguments import one_of, optional_function, seconds
 from asyncclient._event_loop import failure_of, running_loop
-from asyncclient._ref import TaskRef
 from asyncclient._schedule import Pacing, checked_rng, checked_schedule, drawing
 from asyncclient._state import Snapshot, Vocabulary
-from asyncclient._task import Task, polling_task, trait
-from asyncclient._text import type_name
+from asyncclient._task import Task, task_of, trait
 from asyncclient._waiting import evidence
 from asyncclient._waiting.gaps import gaps_of
 from asyncclient._waiting.polling import Polling
@@ -56,32 +54,25 @@ async def wait_until_done(
 ) -> T:
     """Wait for one task to end, and return the provider's typed final answer.
 
-    It looks at once, then by the schedule or the provider's own hint, whichever is later, and a
-    last time on the deadline. Failed polls are tolerated, until more than 10 in a row have failed
-    over more than `max_outage` seconds.
+    It looks at once, then by the schedule or the provider's hint, and at last on the deadline.
 
     Args:
         task: a provider's handle, any `Task`, or an async function of no arguments that asks once
             (then `vocabulary` and `status` say how to read its answer).
-        timeout: seconds for the whole wait, a hanging request included. Default 600. The last poll
-            may still be answered within 5 s then, where any poll was answered before.
+        timeout: seconds for the whole wait. Default 600. The last poll, sent on the deadline, may
+            take up to 5 s more where any poll was answered before.
         schedule: the gaps between polls. Default `Schedule()`: 1 s growing to 15 s.
         on_change: called with the snapshot at each change of word or progress; may be async.
-        on_blocked: called with the snapshot when only the caller can move the task on; it does
-            so (it may be async), and the wait goes on.
+        on_blocked: called likewise when only the caller can move the task on, which it does.
         unknown: `"wait"` waits on at a status word in no vocabulary, `"raise"` raises.
-        on_cancel: `"cancel"` also cancels the remote job when this wait is cancelled, where the
-            provider can (bounded to 5 s); `"leave"` leaves it running.
+        on_cancel: `"cancel"` also cancels the remote job, where the provider can, for 5 s at most.
         on_timeout: the same for a wait that times out.
         poll_timeout: seconds for one poll; a longer one counts as failed. Default 60.
-        max_outage: seconds in which nothing but failed polls is tolerated, where there are more
-            than 10; `math.inf` tolerates them to the deadline. Default 120.
+        max_outage: seconds of nothing but failed polls that are tolerated, and 10 polls at least;
+            `math.inf` tolerates them to the deadline. Default 120.
         vocabulary: for an async function: the API's status words.
         status: for an async function: from an answer to its status word.
         rng: draws the jitter, so that the same seed gives the same waits.
-
-    Returns:
-        what the last look was answered.
 
     Raises:
         TaskFailed, TaskCancelled, TaskExpired: the task ended so.
@@ -92,7 +83,7 @@ async def wait_until_done(
         TransportError, ServerError, RateLimited, DecodeError: too many polls in a row failed.
     """
     wait = _Wait(
-        _task_of(task, vocabulary, status),
+        task_of(task, vocabulary, status),
         timeout=timeout,
         schedule=schedule,
         on_change=on_change,
@@ -133,7 +124,7 @@ def watch(
     """
     return Watch(
         _Wait(
-            _task_of(task, vocabulary, status),
+            task_of(task, vocabulary, status),
             timeout=timeout,
             schedule=schedule,
             on_change=None,
@@ -389,34 +380,3 @@ async def _call(callback: Callable[[Snapshot[T]], object] | None, snapshot: Snap
             await outcome
     except (StopAsyncIteration, asyncio.CancelledError) as error:
         raise failure_of(error, "a callback") from error
-
-
-def _task_of(
-    task: Task[T] | Callable[[], Awaitable[T]],
-    vocabulary: Vocabulary | None,
-    status: Callable[[T], str | int | None] | None,
-) -> Task[T]:
-    if is_task(task):
-        if vocabulary is not None or status is not None:
-            msg = "vocabulary= and status= go with an async function; a task has its own"
-            raise TypeError(msg)
-        return cast("Task[T]", task)
-    if iscoroutine(task):
-        task.close()  # or Python would complain a second time, that it was never awaited
-    if vocabulary is None or status is None or isinstance(task, type | TaskRef):
-        raise no_task(task, "an async function of no arguments with vocabulary= and status=")
-    fetch = cast("Callable[[], Awaitable[T]]", task)
-    return polling_task(fetch, vocabulary=vocabulary, status=status)
-
-
-def no_task(wrong: object, other: str) -> TypeError:
-    """Make the error that says what to pass instead of what is no task."""
-    how = f"pass a task (what start_...() returns; await it first), or {other}"
-    if isinstance(wrong, TaskRef):
-        how = f"a reference is waited for as its provider's task: pass {wrong.provider}.task(ref)"
-    return TypeError(f"cannot wait for {type_name(wrong)}: {how}")
-
-
-def is_task(task: object) -> TypeGuard[Task[object]]:
-    """Return whether something can be looked at."""
-    return hasattr(task, "observe") and not isinstance(task, type)
