@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import math
+import sys
 from collections.abc import Callable, Hashable
 from contextvars import Context
 from typing import Any, Generic, TypeVar, cast
@@ -49,6 +50,7 @@ class Polling(Generic[R]):
         """Look once."""
         now = asyncio.get_running_loop().time
         record.sent = now()
+        outer = sys.exception()
         longest = record.limits.poll_timeout
         bound = asyncio.timeout(None)
         try:
@@ -63,7 +65,10 @@ class Polling(Generic[R]):
                 failure: Exception = RequestTimeout(f"no answer within {plain(longest)} s")
             else:
                 failure = failure_of(error, "a look")
-            return self.failed(record, failure, now(), is_callers=failure is error)
+            step = self.failed(record, failure, now(), is_callers=failure is error)
+            # Kept as long as the task is waited for: its frames hold the answer that failed.
+            forget_frames(failure, outer)
+            return step
         return self.answered(record, seen, now())
 
     def answered(self, record: R, seen: Observation[object], now: float) -> Sleep | None:
@@ -134,8 +139,6 @@ class Polling(Generic[R]):
             news=tolerated and record.take_warning(now),
         )
         if tolerated:
-            # Kept as long as the task is waited for: its frames hold the answer that failed.
-            forget_frames(error)
             return rules.rest_after_error(error, backoff)
         elapsed = now - record.began
         if isinstance(error, NotFound):

@@ -12,7 +12,6 @@ from random import Random
 from typing import cast
 
 import anyio
-import anyio.lowlevel
 import msgspec
 import pytest
 from hypothesis import example, given, settings, strategies as st

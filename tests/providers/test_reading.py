@@ -278,3 +278,9 @@ def test_an_endpoint_opens_its_envelope() -> None:
     assert isinstance(opened, Listing)
     assert opened.response is response
     assert endpoint.read(answer(200, b'{"data": 5}')) == 5
+
+
+def test_a_text_that_would_take_too_much_memory_stays_as_it_is() -> None:
+    """A run's output of some megabytes may be JSON that takes a gigabyte as objects."""
+    text = f"[{'[],' * 3_000_000}0]"
+    assert open_json({"output": text}) == {"output": text}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import anyio
 import pytest
 
@@ -206,3 +208,19 @@ async def test_a_source_of_tokens_may_time_out_by_itself() -> None:
 
     with pytest.raises(TimeoutError, match="the vault is slow"):
         await CopyAI(always(RUN), api_key=slow).start_workflow("W")
+
+
+async def test_what_the_caller_handles_meanwhile_is_left_as_it_is() -> None:
+    """Of our errors the frames are left out, which hold answers; not of the caller's own."""
+    key = "pat_0123456789abcdef"
+    client = CopyAI(always(status(500)), api_key=key, max_retries=0)
+    outer = LookupError(key)
+    try:
+        raise outer
+    except LookupError:
+        with pytest.raises(ServerError) as caught:
+            await client.start_workflow("W")
+    assert caught.value.__context__ is outer
+    assert str(outer) == key
+    for error in (outer, caught.value):
+        assert len(traceback.extract_tb(error.__traceback__)) == 1  # this function

@@ -12,7 +12,7 @@ from asyncclient import Observation, Snapshot, TaskState
 from asyncclient._waiting import Polling, Record, Report, Sleep, gaps_of
 from asyncclient.errors import RequestTimeout
 from tests.waiting.looks import DOWN, Wait, seen_of
-from tests.waiting.scenario import EVERY_SECOND
+from tests.waiting.scenario import EVERY_SECOND, Job, Report as Answer
 
 SUCCEEDED, RUNNING = TaskState.SUCCEEDED, TaskState.RUNNING
 
@@ -104,3 +104,22 @@ async def test_numbers_that_cannot_be_are_none(number: object) -> None:
     assert record.snapshot is not None
     assert (record.snapshot.progress, record.snapshot.reason) == (None, None)
     assert step is None
+
+
+async def test_a_tolerated_error_keeps_no_frame_and_the_callers_own_keeps_its() -> None:
+    """The frames of a look hold its answer; an error that the caller handles is the caller's."""
+    outer = LookupError("of the caller")
+    down = ConnectionError("of the look")
+    job = Job(down, "done")
+    try:
+        raise outer
+    except LookupError:
+        record = Record(job, anyio.current_time())
+        polling: Polling[Record[Answer]] = Polling(
+            Report("tests"), gaps_of(EVERY_SECOND, None), float
+        )
+        await polling.look(record)
+    assert record.last_error is down
+    assert down.__context__ is outer
+    assert down.__traceback__ is None
+    assert outer.__traceback__ is not None
