@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,6 @@ import anyio
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Job, Status
-from psycopg import Error as PsycopgError
 
 from asyncclient._durable import Ticket, TicketExpired, wall_clock
 from asyncclient._text import even_half_made
@@ -41,6 +40,15 @@ _RESTART_GAP = 1.0
 # Seconds after which a notice is forgotten that no worker takes away.
 _NOTICE_SECONDS = 2 * 86_400.0
 _NOT_HERE = 5.0
+# Puts a text in place of another one, where that is there, and says until when it is kept. No
+# command of procrastinate's own does both at once: in between, a wait could be reported and then
+# still be called off.
+_SWAP = """
+UPDATE procrastinate_jobs
+   SET args = jsonb_build_object('text', %(after)s::text), scheduled_at = %(until)s
+ WHERE queueing_lock = %(lock)s AND status = 'todo' AND args->>'text' = %(before)s
+RETURNING id
+"""
 
 
 class ProcrastinateWaits(DurableWaits):
@@ -133,35 +141,24 @@ class ProcrastinateWaits(DurableWaits):
         return None if job is None else str(job.task_kwargs["text"])
 
     async def _swap(self, key: str, before: str | None, after: str) -> bool:
+        until = wall_clock() + self._seconds_kept(after)
+        connector = self._app.connector
+        if before is not None and isinstance(connector, PsycopgConnector):
+            changed = await connector.execute_query_all_async(
+                _SWAP,
+                lock=self._lock("outcome", key),
+                before=before,
+                after=after,
+                until=datetime.fromtimestamp(until, UTC),
+            )
+            return bool(changed)
+        # In memory nothing comes between these.
         job = await self._mark(key)
         if (None if job is None else job.task_kwargs["text"]) != before:
             return False
-        until = wall_clock() + self._seconds_kept(after)
-        with contextlib.suppress(AlreadyEnqueued):
-            async with self._transaction() as connection:
-                # The one who takes the job away that says `before` writes the next one.
-                if job is None or await _take_away(self._app, job, connection):
-                    await self._app.job_manager.batch_defer_jobs_async(
-                        [self._mark_job(key, after, until)], connection=connection
-                    )
-                    return True
-        return False
-
-    @contextlib.asynccontextmanager
-    async def _transaction(self) -> AsyncGenerator[object]:
-        """Give a connection whose commands take effect together, or not at all.
-
-        None for the connector in memory, in which nothing comes between two commands.
-        """
-        connector = self._app.connector
-        if not isinstance(connector, PsycopgConnector):
-            yield None
-            return
-        try:
-            async with connector.pool.connection() as connection:
-                yield connection
-        except PsycopgError as error:
-            raise ConnectorException(str(error)) from error
+        if job is not None and not await _take_away(self._app, job):
+            return False
+        return await self._defer([self._mark_job(key, after, until)])
 
     async def _mark(self, key: str) -> Job | None:
         """Return the job that says how a wait ended, or that it has not."""
@@ -356,14 +353,12 @@ class _JobNotices:
             await _take_away(self._app, job)
 
 
-async def _take_away(app: App, job: Job, connection: object = None) -> bool:
+async def _take_away(app: App, job: Job) -> bool:
     """Delete a job that is not being run; return false when another one has."""
     if job.id is None:
         return False
     try:
-        return await app.job_manager.cancel_job_by_id_async(
-            job.id, delete_job=True, connection=connection
-        )
+        return await app.job_manager.cancel_job_by_id_async(job.id, delete_job=True)
     except KeyError:  # so says the connector in memory
         return False
 
