@@ -30,6 +30,7 @@ from asyncclient._http.message import (
     Response as Response,
     Secret as Secret,
     Transport as Transport,
+    concealed as concealed,
 )
 from asyncclient._http.pool import SessionPool as SessionPool
 from asyncclient._http.quoting import (

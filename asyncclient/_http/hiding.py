@@ -62,8 +62,7 @@ class Hiding:
         if not self._all:
             encoded = (each for needle in self._plain for each in _as_base64(needle.secret))
             self._all = [*self._plain, *map(_Needle, encoded)]
-        text = _without(text[:_LONGEST_SEARCHED], self._all, _ESCAPES)
-        return _PASSWORD_IN_URL.sub(f"//{_MASK}@", text) if "@" in text else text
+        return without_passwords(_without(text[:_LONGEST_SEARCHED], self._all, _ESCAPES))
 
     def error(self, error: BaseException, outer: BaseException | None = None) -> None:
         """Take the credential out of an error and those it was made of, and their frames away.
@@ -95,6 +94,11 @@ class Hiding:
         if isinstance(value, list):
             return [self._value(each) for each in cast("list[object]", value)]
         return value
+
+
+def without_passwords(text: str) -> str:
+    """Return a text without the user names and passwords of its URLs, as a proxy's."""
+    return _PASSWORD_IN_URL.sub(f"//{_MASK}@", text) if "@" in text else text
 
 
 def forget_frames(error: BaseException, outer: BaseException | None = None) -> list[BaseException]:

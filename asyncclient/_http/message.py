@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Generic, Protocol, Self, SupportsIndex, TypeAlias, TypeVar
+from typing import Generic, Protocol, Self, SupportsIndex, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -27,6 +27,14 @@ class Secret(str):
     def __getitem__(self, key: SupportsIndex | slice) -> Secret:
         # A viewer of locals cuts a long text before it asks for its repr, as rich does.
         return Secret(super().__getitem__(key))
+
+
+def concealed(credential: T) -> T:
+    """Return a credential of which a viewer of locals shows nothing; of bytes, only the kind."""
+    given: object = credential
+    if isinstance(given, str):
+        return cast("T", Secret(given))
+    return cast("T", type(given)()) if isinstance(given, bytes | bytearray) else credential
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):

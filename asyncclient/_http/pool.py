@@ -19,6 +19,7 @@ from yarl import URL  # aiohttp's own word for an address; it comes with aiohttp
 
 from asyncclient._arguments import number, whole_number
 from asyncclient._event_loop import running_loop
+from asyncclient._http.hiding import without_passwords
 from asyncclient._http.message import Request, Response
 from asyncclient._text import even_half_made, shown, text_of, type_name
 from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
@@ -317,7 +318,7 @@ def _failure(
     What was sent is known apart from what failed: a hook may raise any error, and at any time.
     """
     at = f"{request.name} ({request.label})"
-    said = text_of(error)
+    said = without_passwords(text_of(error))
     was_sent = _is_sent(content)
     connected = content is not None and was_sent  # else the kind of error says that it was not
     if closed:

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 
 from asyncclient._arguments import LONGEST_ID, id_text, text
-from asyncclient._http.message import Secret
+from asyncclient._http.message import Secret, concealed
 from asyncclient._text import shown, text_of, type_name
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -43,7 +43,8 @@ def query_of(**values: str | int | bool | None) -> str:
 
 def header_value(name: str, value: object) -> Secret:
     """Check a credential that goes into a header, and return it; never show it."""
-    value = Secret(text(name, value))  # of an error here, too, a traceback with locals shows none
+    value = concealed(value)  # a traceback with locals shows this frame
+    value = Secret(text(name, value))
     if not value.strip():
         msg = f"{name} is empty: pass the text that the provider gave you"
         raise ValueError(msg)

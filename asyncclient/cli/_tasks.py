@@ -16,6 +16,7 @@ import msgspec
 from asyncclient._http import SessionPool
 from asyncclient._ref import TaskRef, encode_ref
 from asyncclient._state import Snapshot, TaskState
+from asyncclient._text import shown
 from asyncclient._waiting import wait_until_done, watch
 from asyncclient.cli._accounts import (
     PROVIDERS,
@@ -239,7 +240,7 @@ async def watch_one(ref: TaskRef, *, timeout: float, as_json: bool) -> int:
     if last is None or last.state is TaskState.SUCCEEDED:
         return ExitCode.OK
     why = f": {last.reason}" if last.reason else ""
-    complain(f"{ref} ended as {last.state} (status {last.word!r}){why}")
+    complain(f"{ref} ended as {last.state} (status {shown(last.word)}){why}")
     return ExitCode.ENDED_BADLY
 
 

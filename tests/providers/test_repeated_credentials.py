@@ -7,6 +7,7 @@ import pickle
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from io import StringIO
+from typing import cast
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -151,6 +152,9 @@ WRONG: dict[str, Callable[[str], object]] = {
     "a scheme": lambda key: Coze(ScriptedTransport(), token=f"Bearer {key}"),
     "retries": lambda key: Coze(ScriptedTransport(), token=key, max_retries=-1),
     "a space": lambda key: Coze(ScriptedTransport(), token=f"{key} "),
+    "bytes": lambda key: Coze(ScriptedTransport(), token=cast("str", key.encode())),
+    "other bytes": lambda key: CopyAI(ScriptedTransport(), api_key=cast("str", key.encode())),
+    "bytes of a key": lambda key: CozeJWT("1", "2", cast("str", bytearray(key.encode()))),
     "an account": lambda key: CopyAI(ScriptedTransport(), api_key=key, account=" "),
     "a line break": lambda key: CopyAI(ScriptedTransport(), api_key=f"{key}\n"),
     "no PEM": lambda key: CozeJWT("1", "2", key),

@@ -18,10 +18,10 @@ from asyncclient._arguments import (
 )
 from asyncclient._http import (
     Account,
-    Secret,
     TokenSource,
     Transport,
     WithoutFrames,
+    concealed,
     encode_argument,
     query_of,
 )
@@ -61,7 +61,7 @@ class CopyAI(Webhooks):
 
     Args:
         transport: a `SessionPool`.
-        api_key: the workspace's API key, or an async function that returns one.
+        api_key: the workspace's API key, or an async function that returns one within 60 s.
         base_url: Copy.ai's own by default.
         max_retries: how often a failed request is repeated, where that is safe. Default 3.
         allow_http: let plain http go to another machine.
@@ -85,8 +85,7 @@ class CopyAI(Webhooks):
         allow_http: bool = False,
         account: str | None = None,
     ) -> None:
-        if isinstance(api_key, str):
-            api_key = Secret(api_key)  # a traceback with locals shows this frame
+        api_key = concealed(api_key)  # a traceback with locals shows this frame
         self._account = Account(
             transport,
             provider="copyai",

@@ -22,6 +22,7 @@ from asyncclient._http import (
     TokenSource,
     Transport,
     base_of,
+    concealed,
     encode_argument,
     path_segment,
 )
@@ -65,8 +66,8 @@ class CozeJWT:
         scope: Mapping[str, object] | None = None,
         clock: Callable[[], float] = time.time,  # noqa: TID251  (a JWT is dated)
     ) -> None:
-        # An environment variable or a JSON file may hold each line break as two characters. It is
-        # a secret at once, since a traceback with locals shows this frame.
+        private_key = concealed(private_key)  # a traceback with locals shows this frame
+        # An environment variable or a JSON file may hold each line break as two characters.
         private_key = Secret(_LINE_BREAK.sub("\n", text("private_key", private_key)))
         self._app_id = id_text("app_id", app_id)
         self._key_id = id_text("key_id", key_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar, cast, overload
 
 from asyncclient._arguments import id_text, text
-from asyncclient._http import Account, Handle, Secret, TokenSource, Transport
+from asyncclient._http import Account, Handle, TokenSource, Transport, concealed
 from asyncclient._ref import TaskRef, checked_ref
 from asyncclient._text import even_half_made
 from asyncclient.providers._starting import ids_or_ref
@@ -28,8 +28,8 @@ class Coze(Workflows, Chats, Bots):
 
     Args:
         transport: a `SessionPool`.
-        token: a personal or service access token, an async function that returns one, or a
-            `CozeJWT`.
+        token: a personal or service access token, an async function that returns one within 60 s,
+            or a `CozeJWT`.
         base_url: `Coze.COM` (default) or `Coze.CN`; tokens, bots and ids of one are unknown in the
             other.
         max_retries: how often a failed request is repeated, where that is safe. Default 3.
@@ -55,8 +55,7 @@ class Coze(Workflows, Chats, Bots):
         allow_http: bool = False,
         account: str | None = None,
     ) -> None:
-        if isinstance(token, str):
-            token = Secret(token)  # a traceback with locals shows this frame
+        token = concealed(token)  # a traceback with locals shows this frame
         if "://" not in text("base_url", base_url):
             msg = (
                 f"base_url={base_url!r} is no region of Coze: pass Coze.CN ({self.CN!r}) or "
