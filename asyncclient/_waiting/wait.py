@@ -93,10 +93,9 @@ async def wait_until_done(
         limits=limits_of(unknown, poll_timeout, max_outage),
         rng=rng,
     )
-    while True:
-        ended = await wait.advance()
-        if ended is not None:
-            return ended.result
+    while (ended := await wait.advance()) is None:
+        pass
+    return ended.result
 
 
 def watch(

@@ -209,9 +209,9 @@ def page(status: str) -> OnRequest:
     return spoilt(lambda _: body, status=status, headers="Content-Type: text/html")
 
 
-def refusal(status: str, headers: str = "Content-Type: text/html") -> OnRequest:
-    """Answer in the provider's place, without a body."""
-    return lambda exchange: exchange.link.send(answer_of(status, headers, b"", 0))
+def refusal(status: str, headers: str = "Content-Type: text/html", body: bytes = b"") -> OnRequest:
+    """Answer in the provider's place."""
+    return lambda exchange: exchange.link.send(answer_of(status, headers, body, len(body)))
 
 
 def answer_of(status: str, headers: str, body: bytes, promised: int) -> bytes:
@@ -231,10 +231,24 @@ def first_half(body: bytes) -> bytes:
     return body[: len(body) // 2]
 
 
+def with_field(value: bytes) -> OnRequest:
+    """Add a field that no page names, before all others."""
+    return spoilt(lambda body: body.replace(b"{", b'{"note":' + value + b",", 1))
+
+
+def asked_to_wait(hint: str) -> Fault:
+    """Refuse for too many requests, with a hint that cannot be taken as it is."""
+    headers = f"Retry-After: {hint}\r\nDate: Mon, 23 Nov 2026 08:00:00 GMT"
+    return refused(
+        f"429 for {hint} s", "429 Too Many Requests", headers, what=f"`Retry-After: {hint}`"
+    )
+
+
 GZIP = "Content-Encoding: gzip"
 BOMB = gzip.compress(bytes(64 * MEBIBYTE))
 NESTED = b'{"code":0,"status":"success","x":' + b"[" * 200_000 + b"]" * 200_000 + b',"data":{}}'
 PAGE = b"<html><head><title>%s</title></head><body><center>nginx</center></body></html>"
+BUSY = b'{"code":700000,"msg":"busy","status":"error","message":"busy"}'
 HEAD = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 GARBAGE = b"\x00\x16\xff no such thing\r\n\r\n"
@@ -284,9 +298,15 @@ def lost(name: str, how: How, first: OnRequest | None = None) -> Fault:
     return Fault(name, lose(how), kept=first, passed_on=False)
 
 
-def refused(name: str, *answer: str, what: str = "") -> Fault:
-    """Answer in the provider's place, by a status and headers."""
-    return Fault(name, refusal(*answer), what, passed_on=False)
+def refused(
+    name: str,
+    status: str,
+    headers: str = "Content-Type: text/html",
+    what: str = "",
+    body: bytes = b"",
+) -> Fault:
+    """Answer in the provider's place."""
+    return Fault(name, refusal(status, headers, body), what, passed_on=False)
 
 
 def stalled(name: str, on_request: OnRequest, what: str = "") -> Fault:
@@ -398,12 +418,28 @@ TABLE: dict[str, tuple[Fault, ...]] = {
         ),
         Fault("no content type", spoilt(headers="X-A: b")),
     ),
+    "Something beside the status is not as it should be": (
+        Fault("a byte order mark", spoilt(lambda body: b"\xef\xbb\xbf" + body)),
+        Fault("half an emoji", with_field(b'"cut \\ud83d"'), "a lone surrogate"),
+        Fault("a number of 400 digits", with_field(b"9" * 400)),
+        Fault("a number of no size", with_field(b"1e999")),
+        Fault("a field that is there twice", with_field(b'1,"note":null')),
+        Fault("200,000 empty lists", with_field(b"[" + b"[]," * 200_000 + b"0]"), "in 600 kB"),
+    ),
     "The answer is a refusal, or no answer at all": (
         Fault("500", spoilt(lambda _: b"{}", status="500 Internal Server Error")),
         Fault("502 with a page", page("502 Bad Gateway")),
         refused("503", "503 Service Unavailable"),
         Fault("504 with a page", page("504 Gateway Time-out")),
         refused("429", "429 Too Many Requests", "Retry-After: 1", what="`Retry-After: 1`"),
+        asked_to_wait("3600"),
+        asked_to_wait("900000"),
+        asked_to_wait("1771404540"),
+        *(
+            refused(f"{status[:3]} with a page", status, body=PAGE % status[:3].encode())
+            for status in ("401 Unauthorized", "403 Forbidden", "409 Conflict", "423 Locked")
+        ),
+        refused("400 with a code in no table", "400 Bad Request", what="700000, busy", body=BUSY),
         refused("401", "401 Unauthorized"),
         refused("403", "403 Forbidden"),
         refused("404", "404 Not Found", what="a wait tolerates it for 10 s"),
