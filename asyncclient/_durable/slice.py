@@ -175,13 +175,12 @@ class _Slice(Receiver):
     async def run(self) -> Done[object] | TicketExpired | Handover:
         """Hold the wait, and say how far it came."""
         self._set_timer(self._hold_ends, self._hold_is_over)
-        deadline = self._poll_loop.watch_deadline(self._waiter)
+        self._poll_loop.watch_deadline(self._waiter, self._waiter.deadline)
         try:
             end = await self._end
         finally:
-            for timer in (self._timer, deadline):
-                if timer is not None:
-                    timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
             self._poll_loop.leave(self._waiter)
         if not isinstance(end, Done):
             return self._expired(None) if self._left <= 0 else self._handover(end)

@@ -374,6 +374,8 @@ class PollLoop:
         if record is None:
             return False
         self.waits -= 1
+        if waiter.timer is not None:
+            waiter.timer.cancel()
         record.remove(waiter)
         if record.first is None:
             if self.registry.remove(record):
@@ -383,12 +385,11 @@ class PollLoop:
             self._timetable.sweep(len(self.registry))
         return True
 
-    def watch_deadline(self, waiter: Waiter) -> asyncio.TimerHandle | None:
-        """End a wait whose last look is not answered; looks alone end all others."""
-        if waiter.deadline == math.inf:
-            return None
-        deadline = waiter.deadline
-        return self.loop.call_at(deadline, self.reach_deadline, waiter, context=self._context)
+    def watch_deadline(self, waiter: Waiter, when: float) -> None:
+        """End a wait then if its last look is not answered; looks alone end all others."""
+        if when < math.inf:
+            reach, context = self.reach_deadline, self._context
+            waiter.timer = self.loop.call_at(when, reach, waiter, context=context)
 
     def reach_deadline(self, waiter: Waiter) -> None:
         """End a wait whose deadline has come, unless its last look may still be answered."""
@@ -407,7 +408,7 @@ class PollLoop:
             self.sender.pump(record.queue)
         limit = waiter.ends = waiter.limit(record, record.looking_since)
         if now < limit - SAME_INSTANT:
-            self.loop.call_at(limit, self.reach_deadline, waiter, context=self._context)
+            self.watch_deadline(waiter, limit)
             return
         if record.flight is not None:
             record = self._polling.cut_off(record, now, shared=record.first is not record.last)

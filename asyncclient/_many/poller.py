@@ -134,12 +134,10 @@ class Poller:
             self._limits.max_outage if max_outage is None else max_outage,
         )
         waiter = polling.submit(task, receiver, timeout=within, limits=limits, weight=weight)
-        timer = polling.watch_deadline(waiter)
+        polling.watch_deadline(waiter, waiter.deadline)
         try:
             done = await receiver.future
         finally:
-            if timer is not None:
-                timer.cancel()
             polling.leave(waiter)
         if done.error is not None:
             raise done.error

@@ -110,6 +110,7 @@ class Waiter(TimeLimit):
     receiver: Receiver  # where its end goes
     limits: Limits  # how much it tolerates
     weight: float  # how much its delay matters beside others
+    timer: asyncio.TimerHandle | None = None  # for its end, past which no look is awaited
     before: Waiter | None = None  # its neighbours among those of the task: a linked list, since
     after: Waiter | None = None  # of thousands any may leave at any time
 

@@ -245,6 +245,10 @@ class TimeLimit:
         """Return when the next look is due; None when the wait is over."""
         asked = sleep.hint
         self.refused = asked if asked is not None and asked > self.deadline - now else None
+        if sleep.why == "left":
+            # It went through another waiter's client, which is no longer there: it is none of ours.
+            self.final = None if self.final is None else max(self.final, now)
+            return now
         if self.is_over(record.sent):
             return None
         slowest = record.slowest or 0.0

@@ -253,3 +253,17 @@ async def test_nothing_that_a_poller_says_names_another_tenants_secret() -> None
         told = f"{waits!r} {waits.stats()} {done!r} {mine.key} {mine.budget} {theirs.key}"
     assert "5d6fe1" not in told
     assert "9a7c1b" not in told
+
+
+async def test_a_last_look_through_the_closed_pool_of_another_is_made_once_more() -> None:
+    """On a deadline the look goes through the first waiter's pool, and then through its own."""
+    one, other = Coze42(ends=2.5), Coze42(ends=2.5)
+    async with Poller(schedule=Schedule(first=9, factor=1, cap=9, jitter=0)) as waits:
+        first = start(waits.wait(one.run(), timeout=60))
+        second = start(waits.wait(other.run(), timeout=3))
+        await asyncio.sleep(1)
+        one.closed = True
+        found = await second
+    assert found.result is not None
+    assert [instant for _, instant in other.asked] == [3]
+    assert isinstance((await first).error, RuntimeError)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 
-from asyncclient import Observation, Task, TaskRef, Vocabulary, polling_task
+from asyncclient import Observation, Task, TaskRef, polling_task
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from tests.simulation import faults
 from tests.simulation.service import Line, Service, marker
-
-VOCABULARY = Vocabulary(
-    running="running", blocked="asks", succeeded="done", failed="broken", cancelled="stopped"
-)
+from tests.waiting.scenario import WORDS
 
 
 @dataclass
@@ -22,7 +20,7 @@ class Answered:
 
     status: str | None
     who: str
-    hint: object = None
+    hint: float | None = None
 
 
 @dataclass(eq=False)
@@ -51,9 +49,8 @@ class OwnTask:
     async def observe(self) -> Observation[Answered]:
         """Look once."""
         answered = await fetch(self.service, self.job, self.tenant, self.through)
-        state = VOCABULARY.state_of(answered.status)
-        seconds = answered.hint if isinstance(answered.hint, int | float) else None
-        return Observation(state, answered.status, answered, hint=seconds)
+        state = WORDS.state_of(answered.status)
+        return Observation(state, answered.status, answered, hint=answered.hint)
 
     async def cancel(self) -> None:
         """Cancel the job."""
@@ -71,20 +68,16 @@ async def fetch(service: Service, job: int, tenant: int, through: str) -> Answer
     await service.carry(look)
     if not allowed:
         raise PermissionError("not this tenant's")
-    word: str | None = faults.WORDS["own_task"][look.state]
-    hint: object = None
+    answered = Answered(faults.WORDS["own_task"][look.state], marker(tenant, job))
     if look.fault is not None:
         if look.fault.kind == "hint":
-            text = faults.hint(look.fault.pick)
-            try:
-                hint = float(text)
-            except ValueError:
-                hint = text
+            with contextlib.suppress(ValueError):
+                answered.hint = float(faults.hint(look.fault.pick))
         elif look.fault.kind == "word":
-            word = (None, "paused", "x" * 5_000)[look.fault.pick % 3]
+            answered.status = (None, "paused", "x" * 5_000)[look.fault.pick % 3]
         else:
             faults.fail(look.fault.kind, look.fault.pick)
-    return Answered(word, marker(tenant, job), hint)
+    return answered
 
 
 class Askers:
@@ -102,9 +95,9 @@ class Askers:
         if kind == "polling_task":
             return polling_task(
                 lambda: fetch(self._service, job, tenant, through),
-                vocabulary=VOCABULARY,
+                vocabulary=WORDS,
                 status=lambda answered: answered.status,
-                hint=_hint_of,
+                hint=lambda answered: answered.hint,
                 key=("mine", tenant, job),
                 kind="mine",
             )
@@ -142,7 +135,3 @@ class Askers:
 
         # One source a tenant: each is an account of its own.
         return self._sources.setdefault(tenant, current)
-
-
-def _hint_of(answered: Answered) -> float | None:
-    return answered.hint if isinstance(answered.hint, int | float) else None

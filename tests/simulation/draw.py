@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from random import Random
 from typing import TypeVar, get_args
 
-import msgspec
-
 from tests.simulation import faults
 from tests.simulation.service import is_provider
 from tests.simulation.world import (
@@ -38,10 +36,6 @@ from tests.simulation.world import (
 )
 
 _T = TypeVar("_T")
-
-# What the product does not survive yet: kinds of faults, events and schedules, and more.
-_NOT_YET = "hang network library gateway code busy stall learning learned uneven rate refusal_hints"
-NOT_YET = frozenset(_NOT_YET.split())
 
 _LATENCIES = (0.0, 0.05, 0.2, 0.2, 1.0, 2.0, 3.0, 4.5, 6.0, 11.0)
 _TIMEOUTS = (0.3, 2.0, 5.0, 9.0, 10.0, 14.0, 30.0, 30.0, 60.0, 150.0, 400.0)
@@ -75,7 +69,7 @@ def world_of(seed: int) -> World:
         jobs.append(_job(draw, draw.choice(kinds), of_job, draw.choice(latencies), len(tenants)))
     busy = draw.random() < 0.2
     tickets = _tickets(draw, jobs, len(tenants)) if draw.random() < 0.25 else ()
-    world = World(
+    return World(
         order=seed,
         is_shuffled=draw.random() < 0.85,
         is_eager=draw.random() < 0.15,
@@ -92,29 +86,6 @@ def world_of(seed: int) -> World:
         starts=tuple(_start(draw, len(tenants)) for _ in range(draw.choice((0, 0, 0, 1, 2)))),
         faults=_faults(draw, jobs),
         events=_events(draw, waits, len(tickets)),
-    )
-    return _without(world, NOT_YET)
-
-
-def _without(world: World, names: frozenset[str]) -> World:
-    """Leave some kinds of trouble out of a world."""
-    change = msgspec.structs.replace
-    if "rate" in names:
-        world = change(world, rate=math.inf, concurrency=100)
-    jobs = world.jobs
-    if "uneven" in names:
-        jobs = tuple(change(job, latencies=(min(1.0, job.latencies[0]),)) for job in jobs)
-    return change(
-        world,
-        pace="default" if world.pace in names else world.pace,
-        jobs=jobs,
-        waits=tuple(change(w, pace="quick") if w.pace in names else w for w in world.waits),
-        faults=tuple(
-            change(fault, pick=fault.pick & ~1) if "refusal_hints" in names else fault
-            for fault in world.faults
-            if fault.kind not in names
-        ),
-        events=tuple(event for event in world.events if event.kind not in names),
     )
 
 

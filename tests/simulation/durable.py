@@ -20,6 +20,7 @@ from tests.simulation.loop import ShuffledLoop
 from tests.simulation.machine import Machine, Process
 from tests.simulation.paces import schedule_of
 from tests.simulation.played import Call, Played, Row, Shelf
+from tests.simulation.service import Line
 
 # Seconds that the store takes for each answer, and between two questions for what is due.
 _STORE_SECONDS = 0.02
@@ -160,7 +161,7 @@ async def work(played: Played, shelf: Shelf, loop: ShuffledLoop, name: str) -> N
     def task_of(ref: TaskRef) -> Task[object]:
         found = re.search(r"job-(\d+)", str(ref))
         job = int(found[1]) if found else -1
-        return askers.task(job, tenants[job], name, -1)
+        return askers.task_of(ref, Line(played.service, name, -1), tenants[job])
 
     async def sink(key: str, end: Done[object] | TicketExpired) -> None:
         number = sum(call.key == key for call in shelf.calls)

@@ -11,6 +11,7 @@ import ssl
 import urllib.error
 from collections.abc import Callable
 from typing import Literal, TypeAlias, TypeVar, cast
+from urllib.parse import quote
 
 from asyncclient._http import Response
 from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
@@ -90,26 +91,25 @@ def hint(pick: int) -> str:
     return _HINTS[pick % len(_HINTS)]
 
 
-def body(kind: JobKind, ids: str, state: State, marker: str) -> dict[str, object]:
-    """Return a provider's own answer about a job."""
-    word = WORDS[kind][state]
+def body(kind: JobKind, ids: str, state: State, marker: str, token: str = "") -> dict[str, object]:
+    """Return a provider's own answer about a job; why one failed repeats the credential."""
+    word, why = WORDS[kind][state], f"you sent {token}" if state == "failed" else None
     if kind == "coze_run":
         run = {"execute_id": ids, "execute_status": word, "output": json.dumps({"Output": marker})}
-        return {"code": 0, "msg": "", "data": [run | {"create_time": 1_800_000_000}]}
+        return {"code": 0, "msg": "", "data": [run | {"error_message": why}]}
     if kind == "coze_chat":
         chat: dict[str, object] = {"id": ids, "conversation_id": "c", "status": word}
-        return {"code": 0, "data": chat | {"meta_data": {"who": marker}}}
-    return {
-        "status": "success",
-        "data": {"id": ids, "status": word, "output": {"text": marker}},
-    }
+        said = {"meta_data": {"who": marker}, "last_error": {"code": 1, "msg": why}}
+        return {"code": 0, "data": chat | said}
+    failed = {"id": ids, "status": word, "output": {"text": marker}, "error": why}
+    return {"status": "success", "data": failed}
 
 
 def answer(
     kind: JobKind, ids: str, state: State, marker: str, fault: str | None, pick: int, token: str
 ) -> Response:
     """Return a provider's answer to a look, or raise what the pool would."""
-    said = body(kind, ids, state, marker)
+    said = body(kind, ids, state, marker, token)
     if fault is None:
         return reply(json.dumps(said))
     if fault == "beside":
@@ -133,7 +133,9 @@ def refusal(kind: JobKind, fault: str, pick: int, token: str) -> Response:
     """Return an answer that shows no job, or raise what the pool would."""
     if fault in _PAGES:
         status = _one(_PAGES[fault], pick)
-        page = f"<html><title>{status}</title>{token if pick % 3 == 0 else ''}</html>"
+        spelled = token if pick % 4 else quote(token).replace("_", "%5F")
+        # An excerpt of it may end in the midst of the credential.
+        page = f"<html><title>{status}</title>{'.' * (pick % 200)}{spelled}</html>"
         return reply(page, status=status, headers=_retry_after(pick))
     if fault == "garbled":
         return reply(_one(_GARBLED, pick))
@@ -143,10 +145,10 @@ def refusal(kind: JobKind, fault: str, pick: int, token: str) -> Response:
     if fault == "unsent":
         raise ConnectFailed("no route to the host")
     status, said = _one((_COPYAI if kind == "copyai_run" else _COZE)[fault], pick)
-    text = f"refused, and you sent {token}" if pick % 3 == 0 else "refused"
     name = "message" if kind == "copyai_run" else "msg"
     headers = _retry_after(pick) if fault == "busy" else {}
-    return reply(json.dumps({**said, name: text}), status=status, headers=headers)
+    raw = json.dumps({**said, name: f"refused, and you sent {token}"})
+    return reply(_escaped(raw, token) if pick % 4 == 2 else raw, status=status, headers=headers)
 
 
 _Said: TypeAlias = dict[str, object]
@@ -250,6 +252,11 @@ def _at_status(said: _Said) -> _Said:
     """Return the object in which the status stands."""
     data = said["data"]
     return cast("list[_Said]", data)[0] if isinstance(data, list) else cast("_Said", data)
+
+
+def _escaped(raw: str, token: str) -> str:
+    """Return JSON in which a credential is written letter by letter."""
+    return raw.replace(token, "".join(f"\\u{ord(letter):04x}" for letter in token))
 
 
 def _retry_after(pick: int) -> dict[str, str]:

@@ -20,18 +20,18 @@ from asyncclient.errors import (
 from tests.simulation.judge_tickets import judge_tickets
 from tests.simulation.play import play
 from tests.simulation.played import Breach, End, Played
-from tests.simulation.reasons import ANSWERS, TICK, is_reason, shown, shows_end_at
+from tests.simulation.reasons import ANSWERS, TICK, is_paused, is_reason, shown, shows_end_at
 from tests.simulation.service import Look
 from tests.simulation.world import Job, World
 
 # Seconds after its deadline in which a wait ends.
 GRACE = 5.0
+# Seconds that a look may take.
+POLL_SECONDS = 60.0
 # Seconds between a look that outlasted the deadline and the last one.
 _REST = 0.05
 # Seconds that the first look may take in any case.
 _FIRST_LOOK = 0.25
-# Seconds for which an account may be asked to pause.
-_PAUSE = 61.0
 # Seconds after a signal in which a look is sent.
 _WAKE_SECONDS = 0.11
 # Seconds before the first look at most, and those at the end of a wait that no silence reaches.
@@ -58,6 +58,10 @@ def judged(played: Played) -> list[Breach]:
         # One that is given up in the same instant is under way no longer.
         if any(before.over > after.sent for before, after in pairwise(looks)):
             played.breach("at once", f"two looks at once at the task {task}")
+        for look in looks:
+            hung = POLL_SECONDS + TICK < look.over - look.sent < math.inf
+            if hung and not _stalled(played, look.sent, look.over):
+                played.breach("hang", f"the look at {task} from {look.sent:.2f} was not given up")
     _judge_rate(played)
     _judge_wakes(played)
     judge_tickets(played)
@@ -140,7 +144,9 @@ def _excused(played: Played, end: End, looks: list[Look], deadline: float) -> bo
     last = looks[-1]
     if _stalled(played, last.sent, end.at):
         return True
-    had_answer = any(look.verdict in ANSWERS and look.over < end.at - TICK for look in looks)
+    had_answer = any(
+        look.verdict in ANSWERS and end.began + TICK < look.over < end.at - TICK for look in looks
+    )
     if not had_answer:
         return end.at >= min(looks[0].sent + _FIRST_LOOK, looks[0].over) - TICK
     unanswered = last.over >= end.at - TICK and end.at >= deadline + GRACE - TICK
@@ -158,14 +164,8 @@ def _was_held_up(played: Played, end: End, at: float) -> bool:
     if played.world.rate < math.inf:
         return True
     others = played.service.looks_through("poller")
-    paused = any(
-        look.fault is not None
-        and look.fault.kind in {"busy", "queue", "library"}
-        and at - _PAUSE <= look.over <= end.at
-        for look in others
-    )
     at_work = sum(look.sent <= at < look.over for look in others)
-    return paused or at_work >= played.world.concurrency
+    return at_work >= played.world.concurrency or is_paused(others, at, end.at)
 
 
 # --- an end ---
@@ -258,9 +258,8 @@ def _judge_wakes(played: Played) -> None:
         since = max([at, *(look.over for look in looks if look.sent <= at <= look.over)])
         soon = since + _WAKE_SECONDS
         same = [end for end in played.ends if end.key == key and end.began <= at]
-        end = same[0]
-        waited = max(other.at for other in same)
-        excused = waited <= soon or played.closed_at <= soon or _stalled(played, at, soon)
+        end = max(same, key=lambda one: one.at)
+        excused = end.at <= soon or played.closed_at <= soon or _stalled(played, at, soon)
         woken = any(at - TICK <= look.sent <= soon for look in looks)
         if not (woken or excused or _was_held_up(played, end, since)):
             played.breach("wake", f"a signal at {at:.3f} for wait {number} brought no look")

@@ -6,7 +6,7 @@ from asyncclient import TicketExpired
 from asyncclient.errors import TaskCancelled, TaskFailed
 from asyncclient.integrations._outcome import Outcome
 from tests.simulation.played import Call, Played
-from tests.simulation.reasons import TICK, is_reason, shown, shows_end_at
+from tests.simulation.reasons import TICK, is_paused, is_reason, shown, shows_end_at
 from tests.simulation.service import Look
 from tests.simulation.world import Ticket
 
@@ -76,12 +76,14 @@ def _judge_expiry(played: Played, key: str, ticket: Ticket, call: Call, looks: l
     if call.began < deadline - 1.0:
         played.breach("early", f"ticket {key} expired at {call.began:.2f}, before {deadline:.2f}")
     ended = shows_end_at(played, ticket.job, ticket.tenant)
+    looks = [look for look in looks if look.over >= played.shelf.submitted[key]]
     had_answer = any(look.verdict == "good" and look.over < deadline - 1.0 for look in looks)
     last = [look for look in looks if look.over >= deadline - 1.0]
     failed = any(
         look.verdict != "good" or look.is_cut or look.over >= deadline + 4.0 for look in last
     )
-    excused = failed or (looks and not had_answer)
+    paused = is_paused(played.service.looks_through("worker"), deadline, call.began)
+    excused = failed or paused or (looks and not had_answer)
     if ended <= deadline - 1.0 - TICK and not excused:
         row = [f"{look.sent:.2f} {look.verdict} {look.over:.2f}" for look in looks[-4:]]
         played.breach(

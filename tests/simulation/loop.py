@@ -157,10 +157,9 @@ class ShuffledLoop(asyncio.BaseEventLoop):
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else math.inf
 
-    def timers_left(self, within: float) -> int:
-        """Return how many timers are set for later than some seconds from now."""
-        latest = self.time() + within
-        return sum(entry[0] > latest and not entry[3].cancelled() for entry in self._timers)
+    def timers_left(self) -> int:
+        """Return how many timers are set."""
+        return sum(not entry[3].cancelled() for entry in self._timers)
 
     def turn(self, *, alone: bool) -> None:
         """Call what is ready; `alone`, also what that makes ready, and so on."""

@@ -24,26 +24,17 @@ _PARTS = re.compile(r"[A-Za-z0-9]{12}")
 
 @dataclass(eq=False)
 class End:
-    """How one wait ended.
-
-    Attributes:
-        at: when; `inf` while it has not.
-        began: when it did.
-        times: how often it did.
-        result: the answer with which it ended well; the last snapshot of a `watch`.
-        error: with what it ended otherwise.
-        cancels: when it was asked to stop.
-    """
+    """How one wait ended."""
 
     wait: Wait
     number: int
-    through: str
-    at: float = math.inf
+    through: str  # what makes its looks
+    at: float = math.inf  # when it ended
     began: float = math.inf
-    times: int = 0
-    result: object = None
+    times: int = 0  # how often it ended
+    result: object = None  # the last answer of a good end; the last snapshot of a `watch`
     error: BaseException | None = None
-    cancels: list[float] = field(default_factory=list[float])
+    cancels: list[float] = field(default_factory=list[float])  # when it was asked to stop
     task: asyncio.Task[None] | None = None
 
     @property
@@ -79,21 +70,15 @@ class Call:
 
 @dataclass
 class Shelf:
-    """What all processes share: the store, and what the sink was called with.
-
-    Attributes:
-        down_until: when the store answers again.
-        submitted: when each ticket was kept.
-        called_off: when a cancel said that a ticket is called off.
-    """
+    """What all processes share: the store, and what the sink was called with."""
 
     rows: dict[str, Row] = field(default_factory=dict[str, Row])
     ends: dict[str, str] = field(default_factory=dict[str, str])
     notices: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     calls: list[Call] = field(default_factory=list[Call])
-    down_until: float = 0.0
-    submitted: dict[str, float] = field(default_factory=dict[str, float])
-    called_off: dict[str, float] = field(default_factory=dict[str, float])
+    down_until: float = 0.0  # when the store answers again
+    submitted: dict[str, float] = field(default_factory=dict[str, float])  # when
+    called_off: dict[str, float] = field(default_factory=dict[str, float])  # when that was said
 
 
 class Breach(NamedTuple):
@@ -105,13 +90,7 @@ class Breach(NamedTuple):
 
 @dataclass
 class Played:
-    """What became of a world.
-
-    Attributes:
-        breaches: the invariants that it broke.
-        ends: how its waits ended.
-        calls: callbacks that ran.
-    """
+    """What became of a world."""
 
     world: World
     service: Service
@@ -121,7 +100,7 @@ class Played:
     wakes: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
     closed_at: float = math.inf
     shelf: Shelf = field(default_factory=Shelf)
-    calls: int = 0
+    calls: int = 0  # callbacks that ran
 
     def breach(self, kind: str, sentence: str) -> None:
         """Note that an invariant was broken."""

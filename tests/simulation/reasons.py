@@ -19,6 +19,8 @@ _OUTAGE_LOOKS = 10
 _UNCLEAR_LOOKS = 3
 _WORDLESS_LOOKS = 5
 _MISSING_SECONDS = 10.0
+# Seconds for which an account may be asked to pause.
+_PAUSE = 61.0
 
 
 def is_reason(
@@ -56,6 +58,15 @@ def is_reason(
         return True
     lasted = at - row[-1].sent if row else 0.0
     return len(row) > _OUTAGE_LOOKS and lasted >= _OUTAGE_SECONDS - TICK
+
+
+def is_paused(looks: list[Look], at: float, until: float) -> bool:
+    """Return whether an account may have been asked to pause, and so hold up its looks."""
+    kinds = {"busy", "queue", "library"}
+    return any(
+        look.fault is not None and look.fault.kind in kinds and at - _PAUSE <= look.over <= until
+        for look in looks
+    )
 
 
 def shows_end_at(played: Played, job: int, tenant: int) -> float:

@@ -136,10 +136,9 @@ class Service:
                 await asyncio.get_running_loop().create_future()
             await asyncio.sleep(look.latency)
         except asyncio.CancelledError:
-            look.is_cut = True
+            look.is_cut, look.over = True, self.clock.now
             raise
-        finally:
-            look.over = self.clock.now
+        look.over = self.clock.now
 
     # --- starts ---
 

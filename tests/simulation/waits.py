@@ -14,9 +14,6 @@ from tests.simulation.loop import ShuffledLoop
 from tests.simulation.paces import schedule_of
 from tests.simulation.played import End, Played, markers, texts
 
-# Seconds for which a Poller's own timers may outlast it, until it ends them when it is closed.
-_TIMERS_OUTLAST = 5.1
-
 Happening: TypeAlias = tuple[float, Callable[[], object]]  # when, and what
 
 
@@ -211,5 +208,5 @@ class Waits:
         under_way = sum(look.over == math.inf for look in looks)
         if stats.in_flight or under_way:
             self._played.breach("left", f"left under way: {stats.in_flight}, {under_way}")
-        if left_set := self.loop.timers_left(_TIMERS_OUTLAST):
+        if left_set := self.loop.timers_left():
             self._played.breach("left", f"left set: {left_set} timers")

@@ -552,6 +552,16 @@ def test_the_last_look_has_time_to_be_answered(
     assert term.limit(record, when) - term.deadline == pytest.approx(limit)
 
 
+def test_a_look_through_the_client_of_a_waiter_that_has_left_is_not_the_last_one() -> None:
+    """It showed nothing, so that another one follows at once, which is the last one then."""
+    term = TimeLimit(BEGAN, 10.0, final=BEGAN + 10)
+    record: Record[str] = Wait().record
+    record.sent, left, late = BEGAN + 10, Sleep(0.0, "left"), BEGAN + 10.5
+    assert term.due_after(left, record, late) == term.final == late
+    record.sent = late
+    assert term.due_after(Sleep(1.0, "schedule"), record, late) is None
+
+
 def test_a_standstill_of_the_loop_prolongs_a_wait_once() -> None:
     """What lies a little beyond the limit is none; what lies further is allowed for once."""
     term = TimeLimit(BEGAN, 10.0)
