@@ -18,16 +18,9 @@ from asyncclient._event_loop import running_loop
 from asyncclient._http import is_rate_limited, retry_after_of
 from asyncclient._many.crowd import Arrivals
 from asyncclient._many.queues import Queues
+from asyncclient._many.registry import Registry, key_of
 from asyncclient._many.sender import Sender
-from asyncclient._many.shared import (
-    Done,
-    Receiver,
-    Registry,
-    SharedRecord,
-    Waiter,
-    copy_of_error,
-    key_of,
-)
+from asyncclient._many.shared import Receiver, SharedRecord, Waiter, copy_of_error, ends_of
 from asyncclient._many.timetable import Timetable
 from asyncclient._state import Snapshot
 from asyncclient._task import Task
@@ -44,7 +37,6 @@ from asyncclient._waiting import (
     first_silence,
     is_patient,
 )
-from asyncclient.errors import AsyncClientError
 
 T = TypeVar("T")
 
@@ -334,31 +326,11 @@ class PollLoop:
         self, record: SharedRecord, waiters: Iterable[Waiter], error: Exception | None
     ) -> Iterator[None]:
         """End waits: all at once, but a crowd gets its ends one after the other."""
-        state = None if record.snapshot is None else record.snapshot.state
-        result = None if record.snapshot is None or error is not None else record.snapshot.result
-        polls, unseen, why, now = record.polls, record.rare.unseen, record.why, self.loop.time()
         ended = [waiter for waiter in waiters if waiter.record is not None]
         for waiter in ended:
             with suppress(Exception):  # a key of the caller's own may raise
                 self._take_away(waiter, error)
-        for number, waiter in enumerate(ended, 1):
-            # Each gets an error of its own; the last one that which is there.
-            own = copy_of_error(error) if error is not None and number < len(ended) else error
-            elapsed = now - waiter.began
-            with suppress(Exception):  # a class of the caller's own may refuse it
-                if isinstance(own, AsyncClientError):
-                    polls = own.polls
-                    own.elapsed = elapsed
-            done: Done[object] = Done(
-                task=waiter.task,
-                state=state,
-                result=result,
-                error=own,
-                polls=polls,
-                elapsed=elapsed,
-                unseen=unseen,
-                why=why,
-            )
+        for waiter, done in ends_of(record, ended, error, self.loop.time()):
             waiter.receiver.leave(waiter)
             waiter.receiver.put(done)
             yield
@@ -398,13 +370,14 @@ class PollLoop:
             return
         now = self.loop.time()
         has_stalled = waiter.prolong(record, record.looking_since, now)
-        if has_stalled:
+        since = record.looking_since
+        if has_stalled and since is not None and since < waiter.ends:
             self.sender.break_off(record)  # what it saw, if it does not hang, is of before
         if record.flight is None and (has_stalled or waiter.final is None):
             # It stands in line, or the loop stood still: its last look goes before what is due.
             waiter.final = record.due = now
             record.why = "deadline"
-            record.join(next(self._timetable.numbers))
+            record.join(next(self._timetable.numbers), last=True)
             self.sender.pump(record.queue)
         limit = waiter.ends = waiter.limit(record, record.looking_since)
         if now < limit - SAME_INSTANT:

@@ -14,6 +14,8 @@ from asyncclient._waiting import Polling, Sleep
 
 # Enough for a 99th percentile, at little memory.
 _LAGS = 1024
+# Those in line that are served before the event loop gets its turn: eager ones end at once.
+_BATCH = 256
 # Seconds. A look that ignores its cancellation must not hold up the end.
 _CLOSE_SECONDS = 5.0
 # A look whose asyncio task was cancelled from outside this library is repeated after a second.
@@ -68,7 +70,9 @@ class Sender:
             queue.timer.cancel()
             queue.timer = None
         now = self._loop.time()
-        while queue.line and queue.in_flight < self._concurrency:
+        for _ in range(_BATCH):
+            if not queue.line or queue.in_flight >= self._concurrency:
+                break
             left = queue.budget.wait(now)
             if left > 0:
                 queue.timer = self._loop.call_at(
@@ -79,6 +83,8 @@ class Sender:
             asker = record.take_turn()
             if asker is not None:
                 self._send(record, asker, now)
+        else:
+            self._loop.call_soon(self.pump, queue, context=self._context)
         queue.is_pumping = False
 
     def break_off(self, record: SharedRecord) -> None:

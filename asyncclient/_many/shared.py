@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
@@ -12,10 +13,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 import msgspec
 
 from asyncclient._many.queue import Queue
-from asyncclient._ref import TaskRef, is_same_task, task_key
+from asyncclient._ref import TaskRef
 from asyncclient._state import TaskState
-from asyncclient._task import Task, is_task, no_task, ref_of, trait
-from asyncclient._text import shown, type_name
+from asyncclient._task import Task, ref_of, trait
 from asyncclient._waiting import SAME_INSTANT, Limits, Record, TimeLimit
 from asyncclient.errors import AsyncClientError, AuthenticationFailed, PermissionDenied
 
@@ -128,6 +128,7 @@ class SharedRecord(Record[object]):
     turn: float = 0.0  # its place among those that were due when it was last
     is_ready: bool = False  # whether it is due, and stands in line
     is_woken: bool = False  # whether a signal named it since its last look
+    stands: float = 0.0  # its turn, while it stands in line
     first: Waiter | None = None  # the waiter through whose task it is looked at next
     last: Waiter | None = None
 
@@ -228,10 +229,17 @@ class SharedRecord(Record[object]):
             return gap
         return self.queue.due_times.emptier(since, gap, draw())
 
-    def join(self, number: int) -> None:
-        """Stand in line; `number` is its place among those with the same turn."""
-        self.is_ready = True
-        self.queue.join(self._next_turn(), number, self)
+    def join(self, number: int, *, last: bool = False) -> None:
+        """Stand in line, or further ahead there; first of all with a `last` look.
+
+        Args:
+            number: its place among those with the same turn.
+            last: whether some wait has no look after it.
+        """
+        turn = -math.inf if last else self._next_turn()
+        if not self.is_ready or turn < self.stands:
+            self.is_ready, self.stands = True, turn
+            self.queue.join(turn, number, self)
 
     def take_turn(self) -> Waiter | None:
         """Leave the line; return who asks, None when all left or it had its turn elsewhere."""
@@ -255,105 +263,34 @@ class SharedRecord(Record[object]):
         return self.turn
 
 
-class Registry:
-    """Pending tasks by their keys: one record a task, however many wait for it.
-
-    Keys that differ only in their first part stand at one place: those of a provider's job, about
-    which several accounts ask, so that its reference, which may name no account, finds them all.
-    """
-
-    def __init__(self) -> None:
-        # A place mostly has one record, which then stands there without a dict of its own.
-        self._places: dict[int, SharedRecord | dict[Hashable, SharedRecord]] = {}
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __iter__(self) -> Iterator[SharedRecord]:
-        for place in self._places:
-            yield from self._at(place)
-
-    def get(self, key: Hashable) -> SharedRecord | None:
-        """Return the record of a key."""
-        found = self._places.get(_place_of(key))
-        if isinstance(found, dict):
-            return found.get(key)
-        same = found is not None and (found.key is key or found.key == key)
-        return found if same else None
-
-    def add(self, record: SharedRecord) -> None:
-        """Keep a record."""
-        self._size += 1
-        for place in _places_of(record):
-            there = self._places.setdefault(place, record)
-            if isinstance(there, dict):
-                there[record.key] = record
-            elif there is not record:
-                self._places[place] = {there.key: there, record.key: record}
-
-    def remove(self, record: SharedRecord) -> bool:
-        """Keep a record no longer; return false when it was not kept."""
-        if self.get(record.key) is not record:
-            return False
-        self._size -= 1
-        for place in _places_of(record):
-            there = self._places.get(place)
-            if isinstance(there, dict):
-                there.pop(record.key, None)
-            if there is record or not there:
-                self._places.pop(place, None)
-        return True
-
-    def find(self, key: Hashable) -> list[SharedRecord]:
-        """Return the records of a task, by its key or its reference.
-
-        A reference may be of several: each account that asks about the task has one.
-        """
-        if not isinstance(key, TaskRef):
-            record = self.get(key)
-            return [] if record is None else [record]
-        return [
-            record
-            for record in self._at(_place_of(task_key(None, key)))
-            if record.ref is not None and is_same_task(record.ref, key)
-        ]
-
-    def _at(self, place: int) -> list[SharedRecord]:
-        there = self._places.get(place)
-        if isinstance(there, dict):
-            return [*there.values()]
-        return [] if there is None else [there]
-
-
-def _place_of(key: Hashable) -> int:
-    if isinstance(key, tuple):
-        parts = cast("tuple[Hashable, ...]", key)
-        return hash(parts[1:] if len(parts) > 1 else parts)
-    return hash(key)
-
-
-def _places_of(record: SharedRecord) -> set[int]:
-    """Return where a record stands: by its key and, where that is another place, its reference."""
-    places = {_place_of(record.key)}
-    if record.ref is not None:
-        places.add(_place_of(task_key(None, record.ref)))
-    return places
-
-
-def key_of(task: Task[T]) -> Hashable:
-    """Return the key of a task."""
-    if not is_task(task):
-        raise no_task(task, "make one of an async function with polling_task()")
-    key: object = getattr(task, "key", None)
-    if key is None:
-        return id(task)
-    try:
-        hash(key)
-    except Exception as error:
-        msg = f"the key of {shown(task)} must be hashable, not {type_name(key)}"
-        raise TypeError(msg) from error
-    return key
+def ends_of(
+    record: SharedRecord, ended: list[Waiter], error: Exception | None, now: float
+) -> Iterator[tuple[Waiter, Done[object]]]:
+    """Yield the end of each of some waits, as the record shows it at the first of them."""
+    state = None if record.snapshot is None else record.snapshot.state
+    result = None if record.snapshot is None or error is not None else record.snapshot.result
+    polls, unseen, why = record.polls, record.rare.unseen, record.why
+    for number, waiter in enumerate(ended, 1):
+        # Each gets an error of its own; the last one that which is there.
+        own = copy_of_error(error) if error is not None and number < len(ended) else error
+        elapsed = now - waiter.began
+        with suppress(Exception):  # a class of the caller's own may refuse it
+            if isinstance(own, AsyncClientError):
+                polls = own.polls
+                own.elapsed = elapsed
+        yield (
+            waiter,
+            Done(
+                task=waiter.task,
+                state=state,
+                result=result,
+                error=own,
+                polls=polls,
+                elapsed=elapsed,
+                unseen=unseen,
+                why=why,
+            ),
+        )
 
 
 def copy_of_error(error: Exception) -> Exception:

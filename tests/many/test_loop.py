@@ -13,6 +13,7 @@ import pytest
 from asyncclient import Observation, Poller, Schedule, TaskRef, TaskState
 from asyncclient.errors import WaitTimeout
 from tests.many.service import start, start_all, turns
+from tests.waiting.scenario import stand_still
 
 HOURLY = Schedule(first=3600, factor=1, cap=3600, jitter=0)
 SOME, MANY = 600, 2400
@@ -247,6 +248,45 @@ async def test_deadlines_of_many_tasks_are_linear() -> None:
 
     for step in (0.0, 1e-3):
         assert await calls(MANY, step) < 5 * await calls(SOME, step)
+
+
+async def test_deadlines_of_many_waits_of_one_task_are_linear() -> None:
+    """They come while its look stands in line, the last one's first: it moves forward once."""
+
+    async def calls(number: int) -> int:
+        work = Work()
+        async with Poller(schedule=HOURLY, concurrency=1) as poller:
+            waits = start_all(poller, [Gate("hangs", state=TaskState.RUNNING)], timeout=1e6)
+            await asyncio.sleep(1)
+            gate = Gate("same")
+            for late in range(number):
+                waits += start_all(poller, [gate], timeout=50 - late / number)
+            await asyncio.sleep(48)
+            (queue,) = poller.running().queues.by_name.values()
+            with work.counted():
+                await asyncio.sleep(3)
+            assert len(queue.line) <= 2
+            assert sum(wait.done() for wait in waits) == 0
+            await asyncio.sleep(10)
+            assert [type(wait.result().error) for wait in waits[1:]] == [WaitTimeout] * number
+        return work.calls
+
+    assert await calls(MANY) < 5 * await calls(SOME)
+
+
+async def test_a_standstill_has_one_look_made_for_all_waits_of_a_task() -> None:
+    """The loop stood still past the deadlines of a hundred waits: they share the last look."""
+    gate = Gate("same", state=TaskState.RUNNING)
+    gate.open.set()
+    async with Poller(schedule=HOURLY) as poller:
+        waits = start_all(poller, [gate] * 100, timeout=10)
+        await asyncio.sleep(9)
+        gate.open.clear()
+        asyncio.get_running_loop().call_later(0.5, stand_still, 30.0)
+        asyncio.get_running_loop().call_later(31, gate.open.set)
+        await asyncio.gather(*waits)
+        assert gate.looks == 2
+        assert len(poller.running().sender.lags) == 2  # those that were broken off included
 
 
 async def test_closing_goes_on_when_it_is_cancelled() -> None:

@@ -119,7 +119,10 @@ def test_a_task_has_one_turn_and_one_that_was_left_has_none() -> None:
     """A task may stand in line twice, and stays there when its waiters leave."""
     line = Line()
     twice, left = line.add(), line.add()
-    line.join(twice)
+    twice.is_woken = True
+    for _ in range(10):
+        line.join(twice)
+    assert len(line.queue.line) == 3  # moved forward once: it stands there, and where it stood
     left.first = left.last = None
     turns = [line.queue.take().take_turn() for _ in range(3)]
     assert [turn for turn in turns if turn is not None] == [twice.first]

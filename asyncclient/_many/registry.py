@@ -1,0 +1,114 @@
+"""Which tasks are waited for, by their keys and references. No clock, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import TypeVar, cast
+
+from asyncclient._many.shared import SharedRecord
+from asyncclient._ref import TaskRef, is_same_task, task_key
+from asyncclient._task import Task, is_task, no_task
+from asyncclient._text import shown, type_name
+
+T = TypeVar("T")
+
+
+class Registry:
+    """Pending tasks by their keys: one record a task, however many wait for it.
+
+    Keys that differ only in their first part stand at one place: those of a provider's job, about
+    which several accounts ask, so that its reference, which may name no account, finds them all.
+    """
+
+    def __init__(self) -> None:
+        # A place mostly has one record, which then stands there without a dict of its own.
+        self._places: dict[int, SharedRecord | dict[Hashable, SharedRecord]] = {}
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[SharedRecord]:
+        for place in self._places:
+            yield from self._at(place)
+
+    def get(self, key: Hashable) -> SharedRecord | None:
+        """Return the record of a key."""
+        found = self._places.get(_place_of(key))
+        if isinstance(found, dict):
+            return found.get(key)
+        same = found is not None and (found.key is key or found.key == key)
+        return found if same else None
+
+    def add(self, record: SharedRecord) -> None:
+        """Keep a record."""
+        self._size += 1
+        for place in _places_of(record):
+            there = self._places.setdefault(place, record)
+            if isinstance(there, dict):
+                there[record.key] = record
+            elif there is not record:
+                self._places[place] = {there.key: there, record.key: record}
+
+    def remove(self, record: SharedRecord) -> bool:
+        """Keep a record no longer; return false when it was not kept."""
+        if self.get(record.key) is not record:
+            return False
+        self._size -= 1
+        for place in _places_of(record):
+            there = self._places.get(place)
+            if isinstance(there, dict):
+                there.pop(record.key, None)
+            if there is record or not there:
+                self._places.pop(place, None)
+        return True
+
+    def find(self, key: Hashable) -> list[SharedRecord]:
+        """Return the records of a task, by its key or its reference.
+
+        A reference may be of several: each account that asks about the task has one.
+        """
+        if not isinstance(key, TaskRef):
+            record = self.get(key)
+            return [] if record is None else [record]
+        return [
+            record
+            for record in self._at(_place_of(task_key(None, key)))
+            if record.ref is not None and is_same_task(record.ref, key)
+        ]
+
+    def _at(self, place: int) -> list[SharedRecord]:
+        there = self._places.get(place)
+        if isinstance(there, dict):
+            return [*there.values()]
+        return [] if there is None else [there]
+
+
+def _place_of(key: Hashable) -> int:
+    if isinstance(key, tuple):
+        parts = cast("tuple[Hashable, ...]", key)
+        return hash(parts[1:] if len(parts) > 1 else parts)
+    return hash(key)
+
+
+def _places_of(record: SharedRecord) -> set[int]:
+    """Return where a record stands: by its key and, where that is another place, its reference."""
+    places = {_place_of(record.key)}
+    if record.ref is not None:
+        places.add(_place_of(task_key(None, record.ref)))
+    return places
+
+
+def key_of(task: Task[T]) -> Hashable:
+    """Return the key of a task."""
+    if not is_task(task):
+        raise no_task(task, "make one of an async function with polling_task()")
+    key: object = getattr(task, "key", None)
+    if key is None:
+        return id(task)
+    try:
+        hash(key)
+    except Exception as error:
+        msg = f"the key of {shown(task)} must be hashable, not {type_name(key)}"
+        raise TypeError(msg) from error
+    return key
