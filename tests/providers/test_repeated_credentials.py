@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from rich.console import Console
 
-from asyncclient import LearnedSchedule, Poller, SessionPool, Vocabulary, wait_until_done
+from asyncclient import LearnedSchedule, Poller, SessionPool, Vocabulary, wait_until_done, watch
 from asyncclient._http import Response
 from asyncclient.errors import AsyncClientError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze, CozeJWT
-from asyncclient.testing import ScriptedTransport, run_virtual
+from asyncclient.testing import ScriptedTransport, reply, run_virtual
 from tests.http.test_hiding import SPELLINGS, parts_of
 from tests.providers.scripted import RECORDED
 
@@ -194,3 +194,26 @@ def test_a_half_made_object_can_be_shown(name: str) -> None:
         HALF_MADE[name]()
     selves = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(caught.tb)]
     assert f"<{name}, half made>" in [repr(each) for each in selves]
+
+
+# --- what a look sees ---------------------------------------------------------------------------
+
+
+async def test_only_a_good_end_is_given_as_it_came() -> None:
+    """What may become an error is without it: the answer, its bytes, the word and the reason."""
+    key = LETTERS[:40]
+
+    def says(word: str, reason: str = "") -> Response:
+        run = {"execute_status": word, "output": key, "error_message": reason}
+        return reply({"code": 0, "data": [run]})
+
+    script = [says("Running"), says(f"odd {key}"), says("Running", f"wrong {key}")]
+    for end in ("Success", "Fail"):
+        client = Coze(ScriptedTransport([*script, says(end, f"bad {key}")]), token=key)
+        *seen, last = [each async for each in watch(client.workflow_run("1", "2"))]
+        assert [each.word for each in seen] == ["Running", "odd ***", "Running"]
+        assert [each.reason for each in seen] == [None, None, "wrong ***"]
+        assert all(each.result.output == "***" for each in seen)
+        assert not any(key in str(each.raw) for each in seen)
+        assert (last.result.output == key) is (key in str(last.raw)) is (end == "Success")
+        assert last.reason == (None if end == "Success" else "bad ***")
