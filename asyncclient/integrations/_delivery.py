@@ -14,6 +14,7 @@ import anyio
 from asyncclient._arguments import number
 from asyncclient._durable import TicketExpired
 from asyncclient._many import Done
+from asyncclient._text import type_name
 
 __all__ = ["Delivery", "Sink"]
 
@@ -44,7 +45,7 @@ class Delivery:
 
     def __init__(self, sink: Sink, *, timeout: float) -> None:
         if not callable(sink):
-            msg = f"sink must be an async function of a key and an end, not {type(sink).__name__}"
+            msg = f"sink must be an async function of a key and an end, not {type_name(sink)}"
             raise TypeError(msg)
         self._sink = sink
         self._timeout = number("sink_timeout", timeout, unit="seconds", above=0, most=_LONGEST_SINK)
@@ -88,48 +89,66 @@ class Delivery:
             if taken:
                 self._places.release()
 
-    async def call(self, key: str, end: Done[object] | TicketExpired) -> None:
-        """Have the sink take an end.
+    async def call(
+        self, key: str, end: Done[object] | TicketExpired, keep: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Have the sink take an end, and then have that written down.
+
+        Args:
+            key: the wait's.
+            end: its end.
+            keep: writes it down, for which it has all the time that it needs. Nothing comes before
+                it: a worker that dies in between has the sink called again.
 
         Raises:
-            TimeoutError: it has not within its time, or the worker is stopped. It is cancelled, and
-                waited for no longer.
-            Exception: what the sink raises.
+            TimeoutError: the sink has not taken it within its time, or the worker is stopped. It is
+                cancelled, and waited for no longer.
+            Exception: what the sink or `keep` raises.
         """
-        call = asyncio.ensure_future(self._called(key, end))
-        given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        taken: asyncio.Future[None] = loop.create_future()
+        given_up: asyncio.Future[None] = loop.create_future()
+        call = asyncio.ensure_future(self._called(key, end, keep, taken))
         self._calls.add(call)
         self._given_up.add(given_up)
         call.add_done_callback(self._forget)
         patience = _STOP_SECONDS if self._is_closed else self._timeout
         try:
             await asyncio.wait({call, given_up}, timeout=patience, return_when="FIRST_COMPLETED")
+            is_late = not call.done() and not taken.done()
+            if is_late:
+                if not self._is_closed:
+                    self._note_hanging(key)
+                call.cancel()
+                await asyncio.wait({call}, timeout=_CLEAN_UP_SECONDS)
+            if taken.done():
+                await asyncio.wait({call})
         except asyncio.CancelledError:
             call.cancel()
             raise
         finally:
             self._given_up.discard(given_up)
-        is_late = not call.done()
-        if is_late:
-            if not self._is_closed:
-                self._note_hanging(key)
-            call.cancel()
-            await asyncio.wait({call}, timeout=_CLEAN_UP_SECONDS)
-        if is_late and (not call.done() or call.cancelled()):
+        if is_late and not taken.done() and (not call.done() or call.cancelled()):
             why = "the worker is stopped" if self._is_closed else f"{self._timeout:g} s are over"
             msg = f"the sink has not taken the end: {why} (sink_timeout)"
             raise TimeoutError(msg)
         self._hangs = False
         call.result()
 
-    async def _called(self, key: str, end: Done[object] | TicketExpired) -> None:
+    async def _called(
+        self,
+        key: str,
+        end: Done[object] | TicketExpired,
+        keep: Callable[[], Awaitable[None]],
+        taken: asyncio.Future[None],
+    ) -> None:
         taking: object = self._sink(key, end)
         if not isawaitable(taking):
-            msg = (
-                f"sink() returned {type(taking).__name__}, not an awaitable: pass an async function"
-            )
+            msg = f"sink() returned {type_name(taking)}, not an awaitable: pass an async function"
             raise TypeError(msg)
         await taking
+        taken.set_result(None)
+        await keep()
 
     def _note_hanging(self, key: str) -> None:
         _log.warning(

@@ -257,10 +257,7 @@ class Holder:
             if not is_free:
                 return NextTurn(self._seconds_to_next(text), text)
             if await self._ask_store(key, lambda: self._store.claim(key), "cannot be claimed"):
-                await self._report(key, done)
-                await self._ask_store(
-                    key, lambda: self._store.keep(key, outcome), "cannot be kept", CLOSE_SECONDS
-                )
+                await self._report(key, done, outcome)
         return None
 
     async def _end_of(
@@ -290,11 +287,22 @@ class Holder:
         delay = _TROUBLE + self._draw(_TROUBLE)
         return left if 0 < left < delay else delay
 
-    async def _report(self, key: str, end: Done[object] | TicketExpired) -> None:
+    async def _report(self, key: str, end: Done[object] | TicketExpired, outcome: Outcome) -> None:
         """Have the sink take an end; where it does not, the wait can be called off again."""
+        is_taken = False
+
+        async def keep() -> None:
+            nonlocal is_taken
+            is_taken = True
+            await self._ask_store(
+                key, lambda: self._store.keep(key, outcome), "cannot be kept", CLOSE_SECONDS
+            )
+
         try:
-            await self._delivery.call(key, end)
+            await self._delivery.call(key, end, keep)
         except BaseException:
+            if is_taken:
+                raise
             with anyio.move_on_after(_READY_SECONDS, shield=True):
                 try:
                     await self._store.unclaim(key)

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TypeAlias, cast
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from asyncclient import Done, Poller, Schedule, Ticket
@@ -111,6 +112,34 @@ async def test_a_stopped_worker_does_not_wait_for_its_sink(sink: Hang) -> None:
         assert await holder.take("another", text) == NextTurn(0.0, text)
 
 
+@pytest.mark.parametrize("is_stopped", [False, True])
+async def test_what_a_sink_has_taken_is_written_down_however_long_that_takes(
+    caplog: pytest.LogCaptureFixture, *, is_stopped: bool
+) -> None:
+    """The bound is the sink's, not the store's; a worker that is stopped asks for 5 s more."""
+    shelf = Shelf()
+
+    async def sink(key: str, end: End) -> None:
+        shelf.down_until = 100.0
+        await shelf.sink(key, end)
+
+    async with holding(sink, shelf) as holder:
+        turn = asyncio.create_task(holder.take("order", ticket()))
+        await anyio.sleep(50)
+        if is_stopped:
+            holder.close()
+        following = await turn
+    assert shelf.reported == ["order"]
+    assert "sink_timeout" not in caplog.text
+    assert "order: its end cannot be kept yet: the store is down" in caplog.text
+    if is_stopped:
+        assert following is not None
+        assert (following.delay, shelf.claimed, shelf.outcomes) == (0, {"order"}, {})
+        assert anyio.current_time() < 56
+    else:
+        assert (following, list(shelf.outcomes)) == (None, ["order"])
+
+
 async def test_a_sink_that_is_called_when_its_worker_was_stopped_has_as_long() -> None:
     """Its turn had its place already, and the store took some seconds to note that."""
     delivery = Delivery(hangs, timeout=60)
@@ -120,7 +149,7 @@ async def test_a_sink_that_is_called_when_its_worker_was_stopped_has_as_long() -
         delivery.close()
         await anyio.sleep(5)
         with pytest.raises(TimeoutError, match="the worker is stopped"):
-            await delivery.call("order", end)
+            await delivery.call("order", end, anyio.lowlevel.checkpoint)
     assert anyio.current_time() == 7
 
 
