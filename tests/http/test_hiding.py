@@ -114,7 +114,7 @@ def test_what_repeats_it_without_end_is_hidden_as_a_whole() -> None:
 
 
 def test_an_answer_without_it_is_the_same_one() -> None:
-    """Nothing is made anew for an answer as it should be, whatever its bytes are."""
+    """An answer as it should be is not copied, whatever its bytes are."""
     for body in (b"", b'{"a":"\\u00e9 \\/ \\"b\\""}', bytes(range(256)), b"\\" * 1000):
         response = Response(200, {}, body)
         assert hiding(KEY).answer(response) is response
