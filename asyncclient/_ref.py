@@ -163,9 +163,9 @@ def check_words(ref: TaskRef) -> None:
             raise ValueError(msg)
 
 
-def checked_ref(ref: object) -> TaskRef:
+def checked_ref(ref: object, taker: str = "task()") -> TaskRef:
     """Return a reference, or raise an error that says what to pass."""
     if not isinstance(ref, TaskRef):
-        msg = f"task() takes a TaskRef, not {type_name(ref)}: read a text with decode_ref first"
+        msg = f"{taker} takes a TaskRef, not {type_name(ref)}: read a text with decode_ref first"
         raise TypeError(msg)
     return ref

@@ -9,8 +9,8 @@ from typing import Generic, NamedTuple, Protocol, TypeGuard, TypeVar, cast
 
 import msgspec
 
-from asyncclient._arguments import text
-from asyncclient._ref import TaskRef
+from asyncclient._arguments import optional_function, text
+from asyncclient._ref import TaskRef, checked_ref
 from asyncclient._state import TaskState, Vocabulary
 from asyncclient._text import shown, text_of, type_name
 
@@ -102,6 +102,21 @@ def ref_of(task: object) -> TaskRef | None:
     return ref if isinstance(ref, TaskRef) else None
 
 
+def checked_budget(name: str, budget: object) -> tuple[Hashable, ...]:
+    """Return what looks are counted against.
+
+    Raises:
+        TypeError: it is no tuple, or has a part that is not hashable.
+    """
+    parts = cast("tuple[Hashable, ...]", budget if isinstance(budget, tuple) else ([],))
+    try:
+        hash(parts)
+    except Exception as error:
+        msg = f"{name} must be a tuple of hashable parts, as (provider, account, group)"
+        raise TypeError(msg) from error
+    return parts
+
+
 class Transient(NamedTuple):
     """Which exceptions of a task mean that the poll failed, and not the task."""
 
@@ -143,11 +158,14 @@ class PollingTask(msgspec.Struct, Generic[T_co], frozen=True, eq=False, weakref=
     hint: Callable[[T_co], float | None] | None
     duration: Callable[[T_co], float | None] | None
     transient: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
+    given_budget: tuple[Hashable, ...] | None
+    ref: TaskRef | None
+    cancel: Callable[[], Awaitable[object]] | None
 
     @property
     def budget(self) -> tuple[Hashable, ...]:
-        """What its looks are counted against: those of its kind, made in the same module."""
-        return ("", module_of(_unwrapped(self.fetch)), self.kind)
+        """What its looks are counted against; by default its kind, made in the same module."""
+        return self.given_budget or ("", module_of(_unwrapped(self.fetch)), self.kind)
 
     async def poll(self) -> T_co:
         """Call the function once and return what it returned."""
@@ -209,6 +227,9 @@ def polling_task(
     hint: Callable[[T], float | None] | None = None,
     duration: Callable[[T], float | None] | None = None,
     transient: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool] = (),
+    budget: tuple[Hashable, ...] | None = None,
+    ref: TaskRef | None = None,
+    cancel: Callable[[], Awaitable[object]] | None = None,
 ) -> PollingTask[T]:
     """Make a task of any coroutine function, so that the end of any API's job can be waited for.
 
@@ -230,6 +251,11 @@ def polling_task(
         transient: more exceptions that mean "the poll failed, not the job": classes, or a
             function from an exception to a bool, which has the last word. The network errors of
             Python, aiohttp, httpx and requests, and their 408, 425, 429 and 5xx, always do.
+        budget: what a `Poller` counts its looks against, with those of equal budgets: the
+            provider's name, the account, a group of endpoints. Default: one of its kind's own.
+        ref: where another process finds the task again, for its errors, a `Ticket` and an engine.
+        cancel: an async function of no arguments that stops the remote job. Default None: there
+            is no way to.
 
     Raises:
         TypeError: an argument is not of its kind.
@@ -237,6 +263,8 @@ def polling_task(
     _check(fetch, vocabulary, key, transient)
     if kind is not None:
         text("kind", kind)
+    if budget is not None:
+        checked_budget("budget", budget)
     functions = (status, reason, progress, hint, duration)
     for name, function in zip(_FUNCTIONS, functions, strict=True):
         if not (callable(function) or (function is None and name != "status")):
@@ -254,6 +282,9 @@ def polling_task(
         hint,
         duration,
         transient,
+        budget,
+        None if ref is None else checked_ref(ref, "ref="),
+        optional_function("cancel", cancel, "no arguments"),
     )
 
 

@@ -133,6 +133,19 @@ async def functions_know_what_they_return() -> None:
     assert_type(await task.observe(), Observation[dict[str, str]])
     assert_type(task.key, Hashable)
 
+    async def stop() -> None: ...
+
+    durable = polling_task(
+        fetch,
+        vocabulary=WORDS,
+        status=lambda answer: answer["status"],
+        budget=("acme", "mine", "jobs"),
+        ref=TaskRef("acme", "job", {"id": "7"}),
+        cancel=stop,
+    )
+    assert_type(await wait_until_done(durable, on_timeout="cancel"), dict[str, str])
+    assert_type(durable.ref, TaskRef | None)
+
     job: Task[list[int]] = Job()
     assert_type(await wait_until_done(Job()), list[int])
     assert_type(await wait_until_done(job), list[int])

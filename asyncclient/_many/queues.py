@@ -8,7 +8,7 @@ from typing import cast
 
 from asyncclient._many.queue import Queue
 from asyncclient._many.shared import SharedRecord
-from asyncclient._task import Task, module_of, trait
+from asyncclient._task import Task, checked_budget, module_of, trait
 from asyncclient._text import shown, text_of
 
 # From this many accounts on, those without tasks are forgotten, unless what was found matters.
@@ -68,13 +68,4 @@ def _name_of(task: Task[object]) -> tuple[Hashable, ...]:
         kind = trait(task, "kind")
         name = type(task).__qualname__ if kind is None else text_of(kind)
         return ("", module_of(type(task)), name)
-    parts = cast("tuple[Hashable, ...]", budget if isinstance(budget, tuple) else ([],))
-    try:
-        hash(parts)
-    except Exception as error:
-        msg = (
-            f"the budget of {shown(task)} must be a tuple of hashable parts, as (provider, "
-            "account, group)"
-        )
-        raise TypeError(msg) from error
-    return parts
+    return checked_budget(f"the budget of {shown(task)}", budget)

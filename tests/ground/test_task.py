@@ -10,6 +10,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from asyncclient._ref import TaskRef
 from asyncclient._state import TaskState, Vocabulary
 from asyncclient._task import Observation, PollingTask, polling_task, ref_of
 
@@ -199,6 +200,23 @@ async def test_any_callable_that_returns_an_awaitable_will_do() -> None:
     assert asked == [{"n": 1}, {"n": 2}, {"n": 3}]
 
 
+async def test_budget_reference_and_cancel_are_those_that_are_given() -> None:
+    """A task of one's own has all that a provider's has; an empty budget is that of its kind."""
+    stopped: list[str] = []
+
+    async def stop() -> None:
+        stopped.append("7")
+
+    ref = TaskRef("acme", "job", {"id": "7"})
+    task = task_of({}, kind="tea", budget=("acme", "mine", "jobs"), ref=ref, cancel=stop)
+    assert (task.budget, ref_of(task)) == (("acme", "mine", "jobs"), ref)
+    assert task.cancel is not None
+    await task.cancel()
+    assert stopped == ["7"]
+    plain = task_of({}, kind="tea", budget=())
+    assert (plain.budget, plain.ref, plain.cancel) == (("", __name__, "tea"), None, None)
+
+
 async def test_a_function_that_is_not_async_is_refused_at_its_first_poll() -> None:
     """A plain function raises with the task's kind, what it returned and what to pass."""
 
@@ -222,6 +240,7 @@ def test_a_call_in_place_of_the_function_is_refused() -> None:
 
 
 _NO_FETCH = "polling_task takes an async function of no arguments, not "
+_NO_BUDGET = r"budget must be a tuple of hashable parts, as \(provider, account, group\)"
 _NO_TUPLE = "transient must be a tuple of exception classes, as "
 
 
@@ -240,6 +259,10 @@ _NO_TUPLE = "transient must be a tuple of exception classes, as "
         ("progress", 7, "progress must be a function from an answer to its progress, not int"),
         ("hint", "wait", "hint must be a function from an answer to its hint, not str"),
         ("duration", 9, "duration must be a function from an answer to its duration, not int"),
+        ("budget", "acme", _NO_BUDGET),
+        ("budget", ("acme", ["account"]), _NO_BUDGET),
+        ("ref", "acme/7", "ref= takes a TaskRef, not str"),
+        ("cancel", "stop", "cancel must be a function of no arguments, not str"),
         ("transient", BaseException, _NO_TUPLE),
         ("transient", fetch, _NO_TUPLE),
         ("transient", [KeyError], _NO_TUPLE),
