@@ -21,7 +21,7 @@ import pytest
 
 from asyncclient import Ticket
 from asyncclient._http import Request, Response, is_transient
-from asyncclient._many.shared import SharedRecord
+from asyncclient._many.shared import SharedRecord, Waiter
 from asyncclient._waiting import TimeLimit
 
 Function: TypeAlias = Callable[..., object]
@@ -130,6 +130,10 @@ def _by_weight_alone(record: SharedRecord) -> float:
     return -record.weight
 
 
+def _for_all(record: SharedRecord, _error: Exception) -> list[Waiter]:
+    return [*record.waiters]
+
+
 def _left_by_the_clock(ticket: Ticket, now: float) -> float:
     return ticket.deadline - now
 
@@ -221,6 +225,11 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
         ("accounts are kept for ever", "_many.queues:Queues._forget_idle", _NOTHING),
         ("due times are kept for ever", "_many.timetable:Timetable.sweep", _NOTHING),
         ("a budget has one price", "_many.price:Price.move", _NOTHING),
+        ("strangers share a budget", "_many.queues:_name_of", _returns(("",))),
+        ("one's refusal ends all waits", "_many.shared:SharedRecord.those_with", _is(_for_all)),
+        ("a broken client asks on", "_many.shared:SharedRecord.ask_another", _NOTHING),
+        ("another thread may change it", "_event_loop:runs_elsewhere", _NEVER),
+        ("what has left stays in line", "_many.heap:Heap.sweep", _NOTHING),
     ),
     "durable": (
         ("a clock set back adds time", "_durable.ticket:Ticket.left", _is(_left_by_the_clock)),
