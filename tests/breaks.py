@@ -149,7 +149,11 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
     "providers": (
         ("a start in doubt does not say so", "_http.call:_is_ambiguous", _NEVER),
         ("a refused token ends a start", "providers.coze._auth:_JWTSource.forget", _NOTHING),
-        ("a client takes another account's reference", "_http.call:Account.check", _NOTHING),
+        (
+            "a client takes another account's reference",
+            "_http.call:Account.of",
+            _returns_argument(0),
+        ),
         ("two accounts share a budget", "_http.call:Account.budget", _returns_argument(1)),
     ),
     "sockets": (
