@@ -8,7 +8,7 @@ import math
 import anyio
 import pytest
 
-from asyncclient import Poller, Schedule, TaskRef
+from asyncclient import Poller, Schedule, TaskRef, polling_task
 from tests.many.service import (
     EVERY_SECOND,
     Item,
@@ -20,7 +20,7 @@ from tests.many.service import (
     start_all,
     turns,
 )
-from tests.waiting.scenario import Job, ends_at
+from tests.waiting.scenario import WORDS, Job, ends_at
 
 EVERY_MINUTE = Schedule(first=60, factor=1, cap=60, jitter=0)
 
@@ -119,3 +119,32 @@ async def test_a_signal_goes_before_what_is_merely_due() -> None:
         assert poller.wake("woken")
         await asyncio.sleep(5)
         assert [instant for instant in woken.sent if instant >= before]
+
+
+async def test_a_reference_finds_a_task_whatever_its_key_is() -> None:
+    """A task of one's own with a reference is woken by its key and by that, and by no other."""
+    ref = TaskRef("acme", "render", {"job": "7", "shop": "3"})
+    asked: list[float] = []
+
+    async def fetch() -> str:
+        asked.append(anyio.current_time())
+        return "running"
+
+    tasks = [
+        polling_task(fetch, vocabulary=WORDS, status=str, key=key, ref=ref)
+        for key in ("text", ("acme", "other", "parts"))
+    ]
+    async with Poller(schedule=EVERY_MINUTE) as poller:
+        waits = start_all(poller, tasks, timeout=math.inf)
+        await asyncio.sleep(1)
+        asked.clear()
+        assert poller.wake(TaskRef("acme", "render", {"shop": "3", "job": "7"}))
+        await turns()
+        assert asked == [1, 1]
+        assert not poller.wake(TaskRef("acme", "render", {"job": "3", "shop": "7"}))
+        waits[0].cancel()
+        await asyncio.sleep(1)
+        assert not poller.wake("text")
+        assert poller.wake(ref)
+        await turns()
+        assert asked == [1, 1, 2]
