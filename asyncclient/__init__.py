@@ -9,6 +9,7 @@ from asyncclient._durable import Handover, Ticket, TicketExpired, poll_slice
 from asyncclient._http import Handle, SessionPool
 from asyncclient._learning import LearnedSchedule
 from asyncclient._many import AsDone, BudgetStats, Done, KindStats, Poller, PollerStats
+from asyncclient._reading import Reading
 from asyncclient._ref import TaskRef, decode_ref, encode_ref
 from asyncclient._schedule import Schedule
 from asyncclient._state import Snapshot, TaskState, Vocabulary
@@ -26,6 +27,7 @@ __all__ = [
     "Observation",
     "Poller",
     "PollerStats",
+    "Reading",
     "Schedule",
     "SessionPool",
     "Snapshot",

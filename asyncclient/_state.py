@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
+from enum import Enum, StrEnum
 from types import MappingProxyType
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeAlias, TypeVar, cast
 
 import msgspec
 
-from asyncclient._text import counted, even_half_made, shown
+from asyncclient._text import counted, even_half_made, shown, type_name
 
 T_co = TypeVar("T_co", covariant=True)
+
+# A status word as a caller may write it: the member of an Enum counts as its value.
+Word: TypeAlias = str | int | Enum
 
 
 class TaskState(StrEnum):
@@ -41,34 +44,44 @@ class Vocabulary:
 
     Args:
         pending: words for "accepted, not begun". Each argument takes one word or several;
-            a word is a text or a number, and is compared exactly as the provider spells it.
+            a word is a text or a number, or the member of an Enum that has one. It is compared
+            exactly as the provider spells it, and by its type: True is not 1, "1" is not 1.
         running: words for "at work".
         blocked: words for "only the caller can move it on".
         succeeded: words for "done, and well"; at least one.
         failed: words for "done, and not well"; at least one.
         cancelled: words for "stopped by someone".
         expired: words for "given up or forgotten by the provider".
+        ignore_case: True for a provider that does not keep to one spelling, as Azure. Default
+            False.
 
     Raises:
         ValueError: a word stands under two states, is empty, or there is no word for success or
             none for failure (a wait that cannot see failure never ends).
-        TypeError: a word is neither text nor number.
+        TypeError: a word is neither text nor number, or `ignore_case` no bool.
     """
 
-    __slots__ = ("_states",)
+    __slots__ = ("_ignore_case", "_states", "_words")
 
     def __init__(
         self,
         *,
-        pending: str | int | Iterable[str | int] = (),
-        running: str | int | Iterable[str | int] = (),
-        blocked: str | int | Iterable[str | int] = (),
-        succeeded: str | int | Iterable[str | int] = (),
-        failed: str | int | Iterable[str | int] = (),
-        cancelled: str | int | Iterable[str | int] = (),
-        expired: str | int | Iterable[str | int] = (),
+        pending: Word | Iterable[Word] = (),
+        running: Word | Iterable[Word] = (),
+        blocked: Word | Iterable[Word] = (),
+        succeeded: Word | Iterable[Word] = (),
+        failed: Word | Iterable[Word] = (),
+        cancelled: Word | Iterable[Word] = (),
+        expired: Word | Iterable[Word] = (),
+        ignore_case: bool = False,
     ) -> None:
-        states: dict[str | int, TaskState] = {}
+        if not isinstance(cast("object", ignore_case), bool):
+            msg = f"ignore_case must be a bool, not {type_name(ignore_case)}"
+            raise TypeError(msg)
+        self._ignore_case = ignore_case
+        self._words: dict[str | int, TaskState] = {}
+        # By the type, too: Python takes True and 1 for equal.
+        self._states: dict[tuple[type, str | int], TaskState] = {}
         for state, given in (
             (TaskState.PENDING, pending),
             (TaskState.RUNNING, running),
@@ -79,22 +92,27 @@ class Vocabulary:
             (TaskState.EXPIRED, expired),
         ):
             for word in _words(given, state):
-                other = states.setdefault(word, state)
+                self._words[word] = state
+                other = self._states.setdefault(self._key(word), state)
                 if other is not state:
                     msg = (
                         f"the word {shown(word)} stands under both {other} and {state}: choose one"
                     )
                     raise ValueError(msg)
         for needed in (TaskState.SUCCEEDED, TaskState.FAILED):
-            if needed not in states.values():
+            if needed not in self._states.values():
                 msg = (
                     f"a vocabulary needs at least one word for {needed}: "
                     f"add {needed}=..., or a wait could never see that outcome"
                 )
                 raise ValueError(msg)
-        self._states = states
 
-    def state_of(self, word: str | int | None) -> TaskState | None:
+    def _key(self, word: str | int) -> tuple[type, str | int]:
+        if self._ignore_case and isinstance(word, str):
+            word = word.casefold()
+        return type(word), word
+
+    def state_of(self, word: Word | None) -> TaskState | None:
         """Say what a word means.
 
         Args:
@@ -104,28 +122,52 @@ class Vocabulary:
             the state, or None for a word that this vocabulary does not know.
         """
         # A provider may send anything in a status field, a list included: that is unknown too.
-        return self._states.get(word) if isinstance(word, str | int) else None
+        found = word_of(word)
+        return None if found is None else self._states.get(self._key(found))
 
     @property
     def words(self) -> Mapping[str | int, TaskState]:
         """Every word and its state, read-only."""
-        return MappingProxyType(self._states)
+        return MappingProxyType(self._words)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Vocabulary):
+            return NotImplemented
+        return (self._ignore_case, self._states) == (other._ignore_case, other._states)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._states.items()))
 
     @even_half_made
     def __repr__(self) -> str:
         rows: dict[str, list[str | int]] = {}
-        for word, state in self._states.items():
+        for word, state in self._words.items():
             rows.setdefault(state.value, []).append(word)
         return f"<Vocabulary {', '.join(f'{name}: {row}' for name, row in rows.items())}>"
 
 
+def word_of(value: object) -> str | int | None:
+    """Return a status word as a built-in text or number; None for what is neither.
+
+    The member of an Enum is its value. An object of a class of its own might do anything.
+    """
+    if isinstance(value, Enum):
+        value = cast("object", value.value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bool):
+        return value
+    return int.__pos__(value) if isinstance(value, int) else None
+
+
 def _words(given: object, state: TaskState) -> Iterable[str | int]:
     # A single text is one word, not a sequence of letters; bytes are no sequence of numbers.
-    lone = isinstance(given, str | bytes | bytearray) or not isinstance(given, Iterable)
-    words: list[object] = [given] if lone else [*cast("Iterable[object]", given)]
-    for word in words:
-        if not isinstance(word, str | int):
-            msg = f"{state}: a status word is a text or a number, not {shown(word)}"
+    alone = isinstance(given, str | bytes | bytearray | Enum) or not isinstance(given, Iterable)
+    words: list[object] = [given] if alone else [*cast("Iterable[object]", given)]
+    for each in words:
+        word = word_of(each)
+        if word is None:
+            msg = f"{state}: a status word is a text or a number, not {shown(each)}"
             raise TypeError(msg)
         if word == "":
             msg = f"{state}: an empty text is not a status word; leave it out"

@@ -11,7 +11,7 @@ import msgspec
 
 from asyncclient._arguments import optional_function, text
 from asyncclient._ref import TaskRef, checked_ref
-from asyncclient._state import TaskState, Vocabulary
+from asyncclient._state import TaskState, Vocabulary, Word, word_of
 from asyncclient._text import shown, text_of, type_name
 
 T = TypeVar("T")
@@ -150,7 +150,7 @@ class PollingTask(msgspec.Struct, Generic[T_co], frozen=True, eq=False, weakref=
 
     fetch: Callable[[], Awaitable[T_co]]
     vocabulary: Vocabulary
-    status: Callable[[T_co], str | int | None]
+    status: Callable[[T_co], Word | None]
     key: Hashable
     kind: str
     reason: Callable[[T_co], str | None] | None
@@ -180,35 +180,50 @@ class PollingTask(msgspec.Struct, Generic[T_co], frozen=True, eq=False, weakref=
 
     async def observe(self) -> Observation[T_co]:
         """Look once, and return what the caller's functions find in the answer."""
-        answer = await self.poll()
-        word = _word(self.status, answer)
-        state = self.vocabulary.state_of(word)
-        ended = state is not None and state.is_terminal
-        return Observation(
-            state,
-            word,
-            answer,
-            reason=None if state is TaskState.SUCCEEDED else _found(self.reason, answer),
-            progress=_found(self.progress, answer),
-            hint=None if ended else _found(self.hint, answer),
-            took=_found(self.duration, answer) if ended else None,
+        return observed(
+            await self.poll(),
+            self.vocabulary,
+            self.status,
+            self.reason,
+            self.progress,
+            self.hint,
+            self.duration,
         )
 
     def __repr__(self) -> str:
         return f"<PollingTask {self.kind} {shown(self.key)}>"
 
 
-def _word(find: Callable[[T], str | int | None], answer: T) -> str | int | None:
-    """Return the status word of an answer; None where the way to it is not there."""
+def observed(
+    answer: T,
+    vocabulary: Vocabulary,
+    status: Callable[[T], Word | None],
+    reason: Callable[[T], str | None] | None,
+    progress: Callable[[T], float | None] | None,
+    hint: Callable[[T], float | None] | None,
+    duration: Callable[[T], float | None] | None,
+) -> Observation[T]:
+    """Return what functions of an answer find in it, as far as its state allows."""
     try:
-        return find(answer)
+        word = word_of(status(answer))
     except (LookupError, AttributeError, TypeError):
         # An answer without a status field, or with null on the way to it: a wait tolerates a few.
-        return None
+        word = None
+    state = vocabulary.state_of(word)
+    ended = state is not None and state.is_terminal
+    return Observation(
+        state,
+        word,
+        answer,
+        reason=None if state is TaskState.SUCCEEDED else _found(reason, answer),
+        progress=_found(progress, answer),
+        hint=None if ended else _found(hint, answer),
+        took=_found(duration, answer) if ended else None,
+    )
 
 
 def _found(find: Callable[[T], Found] | None, answer: T) -> Found | None:
-    """Return what a caller's function finds in an answer; it decides nothing, also if it raises."""
+    """Return what a function finds in an answer; it decides nothing, also if it raises."""
     try:
         return None if find is None else find(answer)
     except Exception:  # noqa: BLE001  (a missing text or number)
@@ -219,7 +234,7 @@ def polling_task(
     fetch: Callable[[], Awaitable[T]],
     *,
     vocabulary: Vocabulary,
-    status: Callable[[T], str | int | None],
+    status: Callable[[T], Word | None],
     key: Hashable = None,
     kind: str | None = None,
     reason: Callable[[T], str | None] | None = None,
@@ -236,9 +251,9 @@ def polling_task(
     Args:
         fetch: an async function of no arguments that asks once and returns the answer.
         vocabulary: the API's status words.
-        status: from an answer to its status word. A `LookupError`, `AttributeError` or
-            `TypeError` in it counts as an answer without a word. The four functions below decide
-            nothing: whatever they raise counts as None.
+        status: from an answer to its status word, or to a member of an Enum of them. A
+            `LookupError`, `AttributeError` or `TypeError` in it counts as an answer without a
+            word. The four functions below decide nothing: whatever they raise counts as None.
         key: identity; tasks with equal keys are one task. Default: `fetch` itself.
         kind: which tasks are alike: they share what is learned, and in a `Poller` a budget.
             Default: the function's name, and the line of a lambda.
@@ -312,7 +327,7 @@ def module_of(thing: object) -> str:
 def task_of(
     task: Task[T] | Callable[[], Awaitable[T]],
     vocabulary: Vocabulary | None,
-    status: Callable[[T], str | int | None] | None,
+    status: Callable[[T], Word | None] | None,
 ) -> Task[T]:
     """Return what a caller wants to wait for as a task.
 

@@ -29,8 +29,8 @@ PROMISED = set(
         r"\w+",
         """
         AsDone BudgetStats decode_ref Done encode_ref errors Handle Handover KindStats
-        LearnedSchedule Observation poll_slice Poller PollerStats polling_task Schedule
-        SessionPool Snapshot Task TaskRef TaskState Ticket TicketExpired Vocabulary
+        LearnedSchedule Observation poll_slice Poller PollerStats polling_task Reading
+        Schedule SessionPool Snapshot Task TaskRef TaskState Ticket TicketExpired Vocabulary
         wait_until_done Watch watch
         """,
     )

@@ -14,7 +14,7 @@ from asyncclient._event_loop import failure_of
 from asyncclient._http import Answer, forget_frames, hint_of, seconds_asked
 from asyncclient._ref import unix_time
 from asyncclient._schedule import Backoff
-from asyncclient._state import Snapshot, TaskState
+from asyncclient._state import Snapshot, TaskState, word_of
 from asyncclient._task import Observation, Transient
 from asyncclient._text import plain, shown, text_of, type_name
 from asyncclient._waiting import evidence, rules
@@ -185,7 +185,7 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
     no_reason = found.reason is None or state is TaskState.SUCCEEDED
     return Observation(
         state,
-        _word(found.word),
+        word_of(found.word),
         found.result,
         raw=raw,
         reason=None if no_reason else text_of(found.reason),
@@ -194,15 +194,6 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
         hint=hint,
         took=_number(found.took),
     )
-
-
-def _word(value: object) -> str | int | None:
-    """Return a status word of the built-in class, since one of its own class may do anything."""
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, bool):
-        return value
-    return int.__pos__(value) if isinstance(value, int) else None
 
 
 def _if_any(value: object, kind: type[object]) -> object:

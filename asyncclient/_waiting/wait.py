@@ -16,7 +16,7 @@ import msgspec
 from asyncclient._arguments import one_of, optional_function, seconds
 from asyncclient._event_loop import failure_of, running_loop
 from asyncclient._schedule import Pacing, checked_rng, checked_schedule, drawing
-from asyncclient._state import Snapshot, Vocabulary
+from asyncclient._state import Snapshot, Vocabulary, Word
 from asyncclient._task import Task, task_of, trait
 from asyncclient._waiting import evidence
 from asyncclient._waiting.gaps import gaps_of
@@ -49,7 +49,7 @@ async def wait_until_done(
     poll_timeout: float = 60.0,
     max_outage: float = 120.0,
     vocabulary: Vocabulary | None = None,
-    status: Callable[[T], str | int | None] | None = None,
+    status: Callable[[T], Word | None] | None = None,
     rng: Random | None = None,
 ) -> T:
     """Wait for one task to end, and return the provider's typed final answer.
@@ -110,7 +110,7 @@ def watch(
     poll_timeout: float = 60.0,
     max_outage: float = 120.0,
     vocabulary: Vocabulary | None = None,
-    status: Callable[[T], str | int | None] | None = None,
+    status: Callable[[T], Word | None] | None = None,
     rng: Random | None = None,
 ) -> Watch[T]:
     """Follow one task: an async iterator of snapshots, one for each change of word or progress.

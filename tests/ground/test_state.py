@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
+from enum import Enum
 from itertools import combinations
 from typing import TYPE_CHECKING, cast
 
@@ -13,7 +15,7 @@ from asyncclient._state import Snapshot, TaskState, Vocabulary
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-Word = str | int
+Word = str | int | Enum
 
 # As a program without a type checker calls it.
 unchecked = cast("Callable[..., Vocabulary]", Vocabulary)
@@ -47,7 +49,7 @@ def test_a_state_reads_as_its_name() -> None:
 def test_every_word_has_its_one_state() -> None:
     """Each word means the state it was given under, and any other word means nothing."""
     words: dict[str, Word] = {state.value: f"{state} it is" for state in TaskState}
-    vocabulary = Vocabulary(**words)
+    vocabulary = unchecked(**words)
     assert dict(vocabulary.words) == {words[state.value]: state for state in TaskState}
     assert [vocabulary.state_of(words[state.value]) for state in TaskState] == list(TaskState)
     assert vocabulary.state_of("pending") is None
@@ -63,7 +65,7 @@ def test_a_word_in_two_states_is_refused(word: Word) -> None:
         with pytest.raises(
             ValueError, match=f"{word!r} stands under both {one} and {other}: choose one$"
         ):
-            Vocabulary(**words)
+            unchecked(**words)
 
 
 @pytest.mark.parametrize("missing", ["succeeded", "failed"])
@@ -75,7 +77,7 @@ def test_success_and_failure_need_a_word(missing: str) -> None:
         with pytest.raises(
             ValueError, match=f"at least one word for {missing}: add {missing}=.*, or a wait could"
         ):
-            Vocabulary(**given_words)
+            unchecked(**given_words)
 
 
 @pytest.mark.parametrize("state", [state.value for state in TaskState])
@@ -84,7 +86,7 @@ def test_an_empty_text_is_no_word(state: str) -> None:
     words: dict[str, Word | Iterable[Word]] = {"succeeded": "done", "failed": "error"}
     for given_words in ("", ["busy", ""]):
         with pytest.raises(ValueError, match=f"^{state}: an empty text.*leave it out"):
-            Vocabulary(**words | {state: given_words})
+            unchecked(**words | {state: given_words})
 
 
 @pytest.mark.parametrize(
@@ -144,6 +146,88 @@ def test_a_vocabulary_keeps_and_shows_its_own_words() -> None:
     )
 
 
+class Phase(Enum):
+    """Words as a program of one's own may keep them."""
+
+    BUSY = "busy"
+    DONE = "done"
+    LOST = 2
+    NOTHING = ""
+    HALF = 1.5
+
+
+class Text(str, Enum):  # noqa: UP042  (not the same: a StrEnum hashes as its text)
+    """The same as texts: Python hashes a member by its name."""
+
+    DONE = "done"
+
+
+@pytest.mark.parametrize("word", ["done", Phase.DONE, Text.DONE], ids=repr)
+def test_a_member_of_an_enum_counts_as_its_value(word: Word) -> None:
+    """Under a state and as a word to look up; `words` has the built-in values."""
+    made = Vocabulary(running=Phase.BUSY, succeeded=word, failed=[Phase.LOST])
+    assert [(type(each), each) for each in made.words] == [(str, "busy"), (str, "done"), (int, 2)]
+    for seen in ("done", Phase.DONE, Text.DONE):
+        assert made.state_of(seen) is TaskState.SUCCEEDED
+    assert (made.state_of(Phase.LOST), made.state_of(2)) == (TaskState.FAILED, TaskState.FAILED)
+    assert made.state_of(Phase.HALF) is None
+    for wrong, error in ((Phase.NOTHING, ValueError), (Phase.HALF, TypeError)):
+        with pytest.raises(error, match=r"^failed: "):
+            Vocabulary(succeeded=word, failed=wrong)
+
+
+@pytest.mark.parametrize(
+    ("word", "seen"),
+    [(1, True), (True, 1), (0, False), ("1", 1), (1, "1"), (1, 1.0), ("done", "Done")],
+    ids=repr,
+)
+def test_words_are_compared_by_their_type_too(word: Word, seen: object) -> None:
+    """What Python takes for equal, or a reader for the same, is another word."""
+    made = Vocabulary(succeeded=word, failed="error")
+    assert made.state_of(word) is TaskState.SUCCEEDED
+    assert made.state_of(cast("Word", seen)) is None
+
+
+def test_one_and_true_may_stand_under_two_states() -> None:
+    """They are two words."""
+    made = Vocabulary(succeeded=True, failed=1)
+    assert (made.state_of(1), made.state_of(word=True)) == (TaskState.FAILED, TaskState.SUCCEEDED)
+
+
+def test_the_case_of_letters_counts_unless_it_is_said_not_to() -> None:
+    """Also in letters beyond ASCII; a spelling under two states is refused, numbers stay exact."""
+    made = Vocabulary(
+        running=["InProgress", 1], succeeded="Succeeded", failed="STRASSE", ignore_case=True
+    )
+    assert list(made.words) == ["InProgress", 1, "Succeeded", "STRASSE"]
+    for word, state in (
+        ("inPROGRESS", TaskState.RUNNING),
+        ("SUCCEEDED", TaskState.SUCCEEDED),
+        ("straße", TaskState.FAILED),
+        (1, TaskState.RUNNING),
+        (True, None),
+    ):
+        assert made.state_of(word) is state
+    with pytest.raises(ValueError, match="'DONE' stands under both succeeded and failed"):
+        Vocabulary(succeeded="done", failed="DONE", ignore_case=True)
+    with pytest.raises(TypeError, match=r"^ignore_case must be a bool, not str$"):
+        unchecked(succeeded="done", failed="error", ignore_case="yes")
+
+
+def test_a_vocabulary_is_a_value() -> None:
+    """It equals one of the same words, as a copy that was pickled does."""
+    made = Vocabulary(running=["a", "b"], succeeded="done", failed=1)
+    same = Vocabulary(running=["b", "a"], succeeded="done", failed=1)
+    assert made == same == pickle.loads(pickle.dumps(made))  # noqa: S301  (of our own)
+    assert hash(made) == hash(same)
+    others = (
+        Vocabulary(running=["a", "b"], succeeded="done", failed=True),
+        Vocabulary(running=["a", "b"], succeeded="done", failed=1, ignore_case=True),
+        "done",
+    )
+    assert made not in others
+
+
 # --- snapshots --------------------------------------------------------------------------------
 
 
@@ -157,7 +241,7 @@ def test_a_vocabulary_keeps_and_shows_its_own_words() -> None:
     ],
 )
 def test_a_snapshot_shows_state_word_polls_and_time(
-    state: TaskState | None, word: Word | None, shown: str
+    state: TaskState | None, word: str | int | None, shown: str
 ) -> None:
     """The repr is one short line, and shows nothing of the answer."""
     result = {"secret": "s3cret"}

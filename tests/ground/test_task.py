@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Hashable
+from enum import Enum
 from typing import Any, cast
 
 import msgspec
@@ -165,6 +166,33 @@ async def test_a_missing_field_item_or_attribute_is_a_missing_word() -> None:
     for task in (task_of({"other": 1}), task_of([], status=first), task_of(None, status=attribute)):
         seen = await task.observe()
         assert (seen.word, seen.state) == (None, None)
+
+
+class Phase(Enum):
+    """Words of a program's own."""
+
+    DONE = "done"
+    HALF = 1.5
+
+
+@pytest.mark.parametrize(
+    ("found", "word", "state"),
+    [
+        (Phase.DONE, "done", TaskState.SUCCEEDED),
+        (TaskState.FAILED, "failed", None),
+        (Phase.HALF, None, None),
+        (["done"], None, None),
+        (1.0, None, None),
+        (1, 1, None),
+    ],
+    ids=repr,
+)
+async def test_a_status_word_is_the_value_of_an_enums_member(
+    found: object, word: str | int | None, state: TaskState | None
+) -> None:
+    """What is neither text nor whole number is no word."""
+    seen = await task_of({"status": found}).observe()
+    assert (type(seen.word), seen.word, seen.state) == (type(word), word, state)
 
 
 def test_by_default_a_task_is_its_function() -> None:

@@ -1,0 +1,326 @@
+"""Tests of readings: one API's answers read by paths and functions, whatever they are."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from enum import Enum
+from typing import cast
+
+import pytest
+from hypothesis import given, strategies as st
+
+from asyncclient import Reading, TaskState, Vocabulary
+from asyncclient._text import text_of
+
+WORDS = Vocabulary(
+    pending="queued",
+    running=["busy", 1, "done/why"],
+    succeeded=["done", "done/well", "done/7"],
+    failed=["done/error", "done/a.error", "done/true"],
+)
+
+# As a program without a type checker calls it.
+unchecked = cast("Callable[..., Reading]", Reading)
+
+
+def reading(**options: object) -> Reading:
+    """Make a reading whose word stands under `status`."""
+    given_options = {
+        "name": "tea.brew",
+        "vocabulary": WORDS,
+        "status": "status",
+        "source": "https://tea.example/docs",
+        "checked": "2026-11-29",
+    }
+    return unchecked(**given_options | options)
+
+
+# --- status -----------------------------------------------------------------------------------
+
+PATHS = [
+    ("status", {"status": "done"}),
+    ("data.status", {"data": {"status": "done"}}),
+    ("data[0].status", {"data": [{"status": "done"}]}),
+    ("[1].status", [{"status": "busy"}, {"status": "done"}]),
+    ("[0][1]", [["busy", "done"]]),
+    ("a.b-c.d_e", {"a": {"b-c": {"d_e": "done"}}}),
+    ("data.0", {"data": {"0": "done"}}),
+]
+
+
+@pytest.mark.parametrize(("path", "answer"), PATHS)
+def test_a_path_leads_to_the_status_word(path: str, answer: object) -> None:
+    """Names go into objects, `[n]` into lists; the answer is the result, and is not changed."""
+    before = copy.deepcopy(answer)
+    seen = reading(status=path).read(answer)
+    assert (seen.state, seen.word) == (TaskState.SUCCEEDED, "done")
+    assert seen.result is answer
+    assert answer == before
+
+
+NOWHERE: list[object] = [
+    None,
+    "done",
+    "",
+    0,
+    1.5,
+    True,
+    b"done",
+    [],
+    {},
+    ["done"],
+    [{"status": "done"}],
+    {"status": None},
+    {"status": ["done"]},
+    {"status": {"status": "done"}},
+    {"status": 1.0},
+    {"data": None},
+    {"data": "done"},
+    {"data": [None]},
+    {"data": [{}]},
+    {"data": {"0": {"status": "done"}}},
+    object(),
+]
+
+
+@pytest.mark.parametrize("answer", NOWHERE, ids=repr)
+@pytest.mark.parametrize("path", ["data[0].status", "[7].status", "status.x/data.y"])
+def test_a_path_that_leads_nowhere_is_a_missing_word(path: str, answer: object) -> None:
+    """Never an exception, whatever the answer is."""
+    seen = reading(status=path, reason="data[1]", progress="a.b", hint="[0]").read(answer)
+    assert seen.state is None
+    assert seen.word is None
+    assert (seen.reason, seen.progress, seen.hint, seen.took) == (None, None, None, None)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from("ab") | st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(
+    answer=JSON,
+    status=st.sampled_from(["a", "a.b", "[0].a", "a/b", "a/b?", "a[1]/b.a?/b"]),
+)
+def test_any_json_can_be_read(answer: object, status: str) -> None:
+    """A word is a text or a whole number, and only a known one has a state."""
+    seen = reading(status=status, reason=["a", "b[0]"], progress="b", hint="a.a").read(answer)
+    assert seen.word is None or isinstance(seen.word, str | int)
+    assert seen.state is WORDS.state_of(seen.word)
+
+
+@pytest.mark.parametrize(
+    ("answer", "word", "state"),
+    [
+        ({"status": "queued"}, "queued", TaskState.PENDING),
+        ({"status": "queued", "end": None}, "queued", TaskState.PENDING),
+        ({"status": "done", "end": ""}, "done", TaskState.SUCCEEDED),
+        ({"status": "done", "end": "well"}, "done/well", TaskState.SUCCEEDED),
+        ({"status": "done", "end": 7}, "done/7", TaskState.SUCCEEDED),
+        ({"status": "done", "end": True}, "done/true", TaskState.FAILED),
+        ({"status": "done", "end": ["well"]}, "done", TaskState.SUCCEEDED),
+        ({"status": "done", "end": "new"}, "done", TaskState.SUCCEEDED),
+        ({"status": 1, "end": "new"}, 1, TaskState.RUNNING),
+        ({"status": True}, True, None),
+        ({"status": "1"}, "1", None),
+        ({"status": "new", "end": "well"}, "new", None),
+        ({"end": "busy"}, "busy", TaskState.RUNNING),
+        ({"status": "", "end": "busy"}, "busy", TaskState.RUNNING),
+    ],
+    ids=repr,
+)
+def test_a_word_of_several_parts_is_joined(
+    answer: object, word: str | int | None, state: TaskState | None
+) -> None:
+    """Parts that are absent, null or empty are left out; an unknown whole is its first part."""
+    seen = reading(status="status/end").read(answer)
+    assert (type(seen.word), seen.word, seen.state) == (type(word), word, state)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_there"),
+    [(None, False), (False, False), ("", False), (0, True), ([], True), ({}, True), ("no", True)],
+    ids=repr,
+)
+def test_a_part_with_a_question_mark_is_its_path_where_its_value_is_there(
+    error: object, *, is_there: bool
+) -> None:
+    """It says that there is something, in the path's own text."""
+    for path, answer in (
+        ("status/error?", {"status": "done", "error": error}),
+        ("status/a.error?", {"status": "done", "a": {"error": error}}),
+    ):
+        seen = reading(status=path).read(answer)
+        word = f"done/{path.partition('/')[2][:-1]}" if is_there else "done"
+        assert (seen.word, WORDS.state_of(word)) == (word, seen.state)
+    assert reading(status="status/error?").read({"status": "done"}).word == "done"
+
+
+class Phase(Enum):
+    """Words of a program's own."""
+
+    DONE = "done"
+
+
+def found_at(*names: str) -> Callable[[object], object]:
+    """Make a function that goes down an answer by its names, as a caller would write it."""
+
+    def find(answer: object) -> object:
+        for name in names:
+            answer = cast("dict[str, object]", answer)[name]
+        return answer
+
+    return find
+
+
+def test_a_function_finds_what_no_path_can() -> None:
+    """As that of a `polling_task`: what is not there is a missing word, a mistake comes out."""
+    assert reading(status=len).read([7]).state is TaskState.RUNNING
+    assert reading(status=found_at("x")).read({"x": Phase.DONE}).word == "done"
+    answers: tuple[object, ...] = ({"x": None}, {}, [], None)
+    for answer in answers:
+        assert reading(status=found_at("x", "y")).read(answer).word is None
+
+    def status(_answer: object) -> str:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        reading(status=status).read({})
+
+
+# --- what stands beside it --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ("why", "no tea"),
+        (("error.message", "why"), "no tea"),
+        (["error", "why"], "no tea"),
+        (("empty", "why"), "no tea"),
+        (("more.why", "why"), "no sugar"),
+        (found_at("more", "why"), "no sugar"),
+        ((found_at("x"), "why"), "no tea"),
+        ("error", None),
+        ("count", None),
+        ((), None),
+        (None, None),
+    ],
+    ids=repr,
+)
+def test_the_reason_is_the_first_text_that_is_found(where: object, found: str | None) -> None:
+    """Of one path, of several, or of functions, whatever they raise; and not where all is well."""
+    answer: dict[str, object] = {
+        "status": "done",
+        "kind": "error",
+        "why": "no tea",
+        "more": {"why": "no sugar"},
+        "error": {"code": 7},
+        "empty": "",
+        "count": 7,
+    }
+    assert reading(status="status/kind", reason=where).read(answer).reason == found
+    assert reading(status="kind", reason=where).read(answer).reason == found
+    assert reading(reason=where).read(answer).reason is None
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (7, 7),
+        (0.5, 0.5),
+        *((wrong, None) for wrong in ("7", True, None, [7], float("nan"), float("inf"), 10**400)),
+    ],
+    ids=text_of,
+)
+def test_progress_and_hint_are_numbers_or_nothing(value: object, number: float | None) -> None:
+    """By a path and by a function alike; an ended task has no hint, and only it took its time."""
+    answer = {"status": "busy", "n": value}
+
+    find = found_at("n")
+    for where in ("n", find):
+        seen = reading(progress=where, hint=where, took=find).read(answer)
+        assert (seen.progress, seen.hint, seen.took) == (number, number, None)
+        seen = reading(progress=where, hint=where, took=find).read(answer | {"status": "done"})
+        assert (seen.progress, seen.hint, seen.took) == (number, None, number)
+        seen = reading(progress=find, hint=find, took=find).read({"status": "done"})
+        assert (seen.progress, seen.hint, seen.took) == (None, None, None)
+
+
+# --- made -------------------------------------------------------------------------------------
+
+
+NO_PATHS = ("", " ", "a b", "a\n", "a..b", ".a", "a.", "a.[0]", "[0]a", "a[", "a[x]", "a[-1]", "a]")
+NO_SIGNS = ("a[²]", "a[1234567890]", "$.a", "a.*", "a??", "?")
+
+
+@pytest.mark.parametrize("wrong", NO_PATHS + NO_SIGNS, ids=repr)
+@pytest.mark.parametrize("argument", ["status", "reason", "progress", "hint"])
+def test_what_is_no_path_is_refused(argument: str, wrong: str) -> None:
+    """By the argument's name, also as one of several."""
+    several = {"status": f"a/{wrong}", "reason": ("a", wrong)}
+    for value in (wrong, several.get(argument, wrong)):
+        with pytest.raises(ValueError, match=rf"^{argument}: '.* is no path; write one as"):
+            reading(**{argument: value})
+
+
+def test_several_paths_are_for_the_status_alone() -> None:
+    """And so are paths with a `?`."""
+    assert reading(status="a/b?/c[0].d?").status == "a/b?/c[0].d?"
+    for argument in ("reason", "progress", "hint"):
+        for wrong in ("a/b", "a?"):
+            with pytest.raises(ValueError, match=f"^{argument}: "):
+                reading(**{argument: wrong})
+
+
+@pytest.mark.parametrize(
+    ("argument", "wrong", "error"),
+    [
+        ("name", "", ValueError),
+        ("name", " tea", ValueError),
+        ("name", "tea\n", ValueError),
+        ("name", 7, TypeError),
+        ("vocabulary", {"done": "succeeded"}, TypeError),
+        ("vocabulary", None, TypeError),
+        ("status", None, TypeError),
+        ("status", ("a", "b"), TypeError),
+        ("status", 7, TypeError),
+        ("reason", 7, TypeError),
+        ("reason", ("a", None), TypeError),
+        ("reason", {"a"}, TypeError),
+        ("progress", 7, TypeError),
+        ("progress", ("a",), TypeError),
+        ("hint", b"a", TypeError),
+        ("took", "a", TypeError),
+        ("source", "", ValueError),
+        ("source", None, TypeError),
+        ("checked", "yesterday", ValueError),
+        ("checked", "2026-13-01", ValueError),
+        ("checked", None, TypeError),
+        ("checked", datetime(2026, 11, 29, tzinfo=UTC), TypeError),
+    ],
+    ids=repr,
+)
+def test_a_wrong_argument_is_named(argument: str, wrong: object, error: type[Exception]) -> None:
+    """When the reading is made, and not when an answer is read."""
+    with pytest.raises(error, match=rf"\b{argument}\b"):
+        reading(**{argument: wrong})
+
+
+def test_a_reading_is_a_value() -> None:
+    """It cannot be changed, and is equal to a copy that was pickled; its repr is its name."""
+    made = reading(status="a/b?", reason=["a", "b.c"], progress="d", checked=date(2026, 11, 29))
+    assert (made.reason, made.checked) == (("a", "b.c"), date(2026, 11, 29))
+    assert made == reading(status="a/b?", reason=("a", "b.c"), progress="d")
+    assert made == pickle.loads(pickle.dumps(made)) == copy.deepcopy(made)  # noqa: S301  (of our own)
+    assert len({made, pickle.loads(pickle.dumps(made))}) == 1  # noqa: S301
+    assert made != reading(status="a/b?", reason=("a", "b.c"))
+    assert repr(made) == "<Reading tea.brew>"
+    assert reading(reason="a").reason == ("a",)
+    with pytest.raises(AttributeError):
+        setattr(made, "name", "other")  # noqa: B010  (type checkers know it already)
