@@ -149,7 +149,7 @@ def _excused(played: Played, end: End, looks: list[Look], deadline: float) -> bo
     )
     if not had_answer:
         return end.at >= min(looks[0].sent + _FIRST_LOOK, looks[0].over) - TICK
-    unanswered = last.over >= end.at - TICK and end.at >= deadline + GRACE - TICK
+    unanswered = last.over >= end.at - TICK and end.at >= deadline + GRACE - _REST - TICK
     return unanswered or (last.verdict != "good" and last.sent >= deadline - TICK)
 
 

@@ -54,7 +54,7 @@ def is_reason(
     if last.verdict == "missing":
         was_there = len(row) < len(looks)
         return was_there or at - began >= _MISSING_SECONDS - TICK
-    if sum(look.verdict in {"unclear", "missing"} for look in row) >= _UNCLEAR_LOOKS:
+    if sum(look.verdict in {"unclear", "missing", "final"} for look in row) >= _UNCLEAR_LOOKS:
         return True
     lasted = at - row[-1].sent if row else 0.0
     return len(row) > _OUTAGE_LOOKS and lasted >= _OUTAGE_SECONDS - TICK
