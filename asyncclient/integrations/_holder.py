@@ -27,6 +27,7 @@ from asyncclient._durable import (
 from asyncclient._event_loop import failure_of
 from asyncclient._many import Done, Poller
 from asyncclient._schedule import Pacing, drawing
+from asyncclient._text import text_of
 from asyncclient.integrations._delivery import Delivery, Sink
 from asyncclient.integrations._outcome import Outcome, outcome_of
 
@@ -271,7 +272,7 @@ class Holder:
             if isinstance(kept, TicketExpired):
                 return kept.ticket, kept
             delay = self._seconds_to_next(kept)
-            _log.error("%s: its turn comes again in %.0f s: %s", key, delay, error)
+            _log.error("%s: its turn comes again in %.0f s: %s", key, delay, text_of(error))
             return NextTurn(delay, kept)
         end = await self._hold_on(ticket)
         return (
@@ -307,7 +308,7 @@ class Holder:
                 try:
                     await self._store.unclaim(key)
                 except Exception as error:  # noqa: BLE001  (whatever its driver raises)
-                    _log.debug("%s: its claim stays until its next turn: %s", key, error)
+                    _log.debug("%s: its claim stays until its next turn: %s", key, text_of(error))
             raise
 
     async def _hold_on(self, ticket: Ticket) -> Done[object] | TicketExpired | Handover:
@@ -332,7 +333,7 @@ class Holder:
             try:
                 await self._store.ready()
             except Exception as error:  # noqa: BLE001  (whatever its driver raises)
-                _log.debug("the store is down: %s", error)
+                _log.debug("the store is down: %s", text_of(error))
             else:
                 return True
         return False
@@ -350,7 +351,7 @@ class Holder:
             try:
                 return await action()
             except Exception as error:
-                _log.warning("%s: its end %s yet: %s", key, failed, error)
+                _log.warning("%s: its end %s yet: %s", key, failed, text_of(error))
                 raise
 
         def patience() -> float:

@@ -21,6 +21,7 @@ import anyio
 from asyncclient._durable import wall_clock
 from asyncclient._learning import LearnedSchedule
 from asyncclient._many import Poller
+from asyncclient._text import text_of
 
 __all__ = ["LEARNED", "SHARE", "Neighbours", "Notices", "Shares"]
 
@@ -183,7 +184,7 @@ class Neighbours:
         except Exception as error:  # noqa: BLE001  (whatever its driver raises)
             # Until it is there again, shares stay as they are.
             level = logging.DEBUG if self._failing else logging.WARNING
-            _log.log(level, "the other workers cannot be heard for now: %s", error)
+            _log.log(level, "the other workers cannot be heard for now: %s", text_of(error))
             self._failing = True
         else:
             self._failing = False

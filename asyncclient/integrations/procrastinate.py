@@ -15,7 +15,7 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Job, Status
 
 from asyncclient._durable import Ticket, TicketExpired, wall_clock
-from asyncclient._text import even_half_made
+from asyncclient._text import even_half_made, text_of
 from asyncclient.integrations._delivery import Sink
 from asyncclient.integrations._engine import PENDING, DurableWaits
 from asyncclient.integrations._holder import AGAIN_SECONDS, Holder, NextTurn, again_while_away
@@ -212,7 +212,7 @@ class ProcrastinateWaits(DurableWaits):
                 try:
                     await self._run_worker(holder, name)
                 except ConnectorException as error:
-                    _log.warning("the database is away: %s", error)
+                    _log.warning("the database is away: %s", text_of(error))
                 await anyio.sleep(_RESTART_GAP)
         finally:
             watching.cancel()
