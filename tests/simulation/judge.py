@@ -139,6 +139,8 @@ def _excused(played: Played, end: End, looks: list[Look], deadline: float) -> bo
     """
     if _was_held_up(played, end, deadline):
         return True
+    # What is sent in the instant of its end, and answered later, is sent for others.
+    looks = [look for look in looks if look.sent < end.at - 1e-6 or look.over <= end.at]
     if not looks:
         return False
     last = looks[-1]

@@ -37,16 +37,17 @@ def play(world: World) -> Played:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("time.time", clock.unix_time)
             patch.setattr("os.urandom", Random(world.order).randbytes)  # the names of workers
-            _run(played)
+            machine = _run(played)
     finally:
         for logger in loggers:
             logger.removeHandler(listener)
         loggers[0].setLevel(level)
         random.setstate(state)
+    machine.clear_away()  # what processes that are killed would log then, no one reads
     return played
 
 
-def _run(played: Played) -> None:
+def _run(played: Played) -> Machine:
     machine = Machine(played.world, played.clock)
     first = machine.start(lambda loop: _happen(played, machine, loop))
     stuck = machine.run(first)
@@ -60,7 +61,7 @@ def _run(played: Played) -> None:
             played.breach("complaint", complaint)
         if process.main.done() and not process.main.cancelled() and process.main.exception():
             played.breach("crash", f"a process ended with {process.main.exception()!r}")
-    machine.clear_away()
+    return machine
 
 
 async def _happen(played: Played, machine: Machine, loop: ShuffledLoop) -> None:

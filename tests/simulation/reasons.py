@@ -47,7 +47,8 @@ def is_reason(
     if isinstance(error, TaskBlocked):
         return last.state == "blocked" and last.verdict == "good"
     if isinstance(error, UnknownStatus):
-        strange = list(takewhile(lambda look: look.verdict == "word", reversed(looks)))
+        answers = [look for look in looks if look.verdict in ANSWERS]
+        strange = list(takewhile(lambda look: look.verdict == "word", reversed(answers)))
         return bool(strange) and (picky or len(strange) > _WORDLESS_LOOKS)
     if last.verdict == "final":
         return not isinstance(error, TaskExpired)
