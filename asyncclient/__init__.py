@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from asyncclient import errors
+from asyncclient import catalogue, errors
 from asyncclient._durable import Handover, Ticket, TicketExpired, poll_slice
 from asyncclient._http import Handle, SessionPool
 from asyncclient._learning import LearnedSchedule
@@ -38,6 +38,7 @@ __all__ = [
     "TicketExpired",
     "Vocabulary",
     "Watch",
+    "catalogue",
     "decode_ref",
     "encode_ref",
     "errors",

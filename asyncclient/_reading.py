@@ -148,11 +148,9 @@ def _steps(path: str) -> _Steps:
     return tuple(int(index) if index else name for index, name in _STEP.findall(path))
 
 
-def _found(answer: Json, where: TextAt | NumberAt) -> object:
-    """Return what stands at a path, or what a function finds; None where the path ends early."""
-    if not isinstance(where, str):
-        return where(answer)
-    for step in _steps(where):
+def value_at(answer: Json, path: str) -> object:
+    """Return what stands at a path; None where it ends early."""
+    for step in _steps(path):
         if isinstance(step, str) and isinstance(answer, dict):
             answer = cast("dict[str, Json]", answer).get(step)
         elif isinstance(step, int) and isinstance(answer, list):
@@ -162,9 +160,13 @@ def _found(answer: Json, where: TextAt | NumberAt) -> object:
     return answer
 
 
+def _found(answer: Json, where: TextAt | NumberAt) -> object:
+    return value_at(answer, where) if isinstance(where, str) else where(answer)
+
+
 def _part(answer: Json, path: str) -> str | int | None:
     """Return one part of a status word."""
-    found = _found(answer, path.removesuffix("?"))
+    found = value_at(answer, path.removesuffix("?"))
     if not path.endswith("?"):
         return word_of(found)
     is_there = found is not None and found is not False and found != ""

@@ -1,0 +1,89 @@
+"""How the answers of well-known task APIs are read: a `Reading` each, with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from asyncclient._reading import Reading
+from asyncclient.catalogue._language import (
+    ANTHROPIC_MESSAGE_BATCH as ANTHROPIC_MESSAGE_BATCH,
+    ASSEMBLYAI_TRANSCRIPT as ASSEMBLYAI_TRANSCRIPT,
+    DASHSCOPE_TASK as DASHSCOPE_TASK,
+    DIFY_WORKFLOW_RUN as DIFY_WORKFLOW_RUN,
+    EXA_RESEARCH as EXA_RESEARCH,
+    GEMINI_BATCH as GEMINI_BATCH,
+    GOOGLE_OPERATION as GOOGLE_OPERATION,
+    OPENAI_BATCH as OPENAI_BATCH,
+    OPENAI_FINE_TUNING_JOB as OPENAI_FINE_TUNING_JOB,
+    OPENAI_RESPONSE as OPENAI_RESPONSE,
+    PARALLEL_RUN as PARALLEL_RUN,
+    ZHIPU_RESULT as ZHIPU_RESULT,
+)
+from asyncclient.catalogue._media import (
+    ARK_GENERATION as ARK_GENERATION,
+    BFL_GENERATION as BFL_GENERATION,
+    FAL_REQUEST as FAL_REQUEST,
+    HEYGEN_VIDEO as HEYGEN_VIDEO,
+    LUMA_GENERATION as LUMA_GENERATION,
+    MESHY_TASK as MESHY_TASK,
+    MINIMAX_VIDEO as MINIMAX_VIDEO,
+    REPLICATE_PREDICTION as REPLICATE_PREDICTION,
+    RUNPOD_JOB as RUNPOD_JOB,
+    RUNWAY_TASK as RUNWAY_TASK,
+    TRIPO_TASK as TRIPO_TASK,
+)
+from asyncclient.catalogue._work import (
+    AIRBYTE_JOB as AIRBYTE_JOB,
+    APIFY_RUN as APIFY_RUN,
+    AZURE_OPERATION as AZURE_OPERATION,
+    BROWSERBASE_RUN as BROWSERBASE_RUN,
+    DATABRICKS_RUN as DATABRICKS_RUN,
+    DBT_RUN as DBT_RUN,
+    FIRECRAWL_CRAWL as FIRECRAWL_CRAWL,
+    GITHUB_WORKFLOW_RUN as GITHUB_WORKFLOW_RUN,
+    N8N_EXECUTION as N8N_EXECUTION,
+    VERCEL_DEPLOYMENT as VERCEL_DEPLOYMENT,
+)
+
+__all__ = [
+    "AIRBYTE_JOB",
+    "ALL",
+    "ANTHROPIC_MESSAGE_BATCH",
+    "APIFY_RUN",
+    "ARK_GENERATION",
+    "ASSEMBLYAI_TRANSCRIPT",
+    "AZURE_OPERATION",
+    "BFL_GENERATION",
+    "BROWSERBASE_RUN",
+    "DASHSCOPE_TASK",
+    "DATABRICKS_RUN",
+    "DBT_RUN",
+    "DIFY_WORKFLOW_RUN",
+    "EXA_RESEARCH",
+    "FAL_REQUEST",
+    "FIRECRAWL_CRAWL",
+    "GEMINI_BATCH",
+    "GITHUB_WORKFLOW_RUN",
+    "GOOGLE_OPERATION",
+    "HEYGEN_VIDEO",
+    "LUMA_GENERATION",
+    "MESHY_TASK",
+    "MINIMAX_VIDEO",
+    "N8N_EXECUTION",
+    "OPENAI_BATCH",
+    "OPENAI_FINE_TUNING_JOB",
+    "OPENAI_RESPONSE",
+    "PARALLEL_RUN",
+    "REPLICATE_PREDICTION",
+    "RUNPOD_JOB",
+    "RUNWAY_TASK",
+    "TRIPO_TASK",
+    "VERCEL_DEPLOYMENT",
+    "ZHIPU_RESULT",
+]
+
+ALL: Mapping[str, Reading] = MappingProxyType(
+    {each.name: each for each in (*globals().values(),) if isinstance(each, Reading)}
+)
+"""Every reading by its name, as `replicate.prediction`."""

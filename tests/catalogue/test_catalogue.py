@@ -1,0 +1,292 @@
+"""Tests of the catalogue: each word at its place, each recorded answer, and the page about it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import re
+from pathlib import Path
+from typing import cast
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given, strategies as st
+
+from asyncclient import Reading, TaskState, catalogue
+from tests.catalogue.write_page import HOW_TO_WRITE, PAGE, documented, introduction, write
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "catalogue"
+RECORDED = sorted(FIXTURES.glob("*/*.json"))
+ALL = sorted(catalogue.ALL.values(), key=lambda each: each.name)
+
+every_reading = pytest.mark.parametrize(
+    "reading", [pytest.param(each, id=each.name) for each in ALL]
+)
+
+# Answers of those whose word is made by a function.
+MADE: dict[str, dict[str, object]] = {
+    "anthropic.message_batch": {
+        "in_progress": {"processing_status": "in_progress", "request_counts": {"errored": 3}},
+        "canceling": {"processing_status": "canceling"},
+        "ended": {"processing_status": "ended", "request_counts": {"succeeded": 0, "errored": 0}},
+        "ended/succeeded": {
+            "processing_status": "ended",
+            "request_counts": {"succeeded": 1, "errored": 9, "canceled": 9, "expired": 9},
+        },
+        "ended/errored": {
+            "processing_status": "ended",
+            "request_counts": {"succeeded": 0, "errored": 1, "canceled": 9, "expired": 9},
+        },
+        "ended/canceled": {
+            "processing_status": "ended",
+            "request_counts": {"succeeded": 0, "errored": 0, "canceled": 1, "expired": 9},
+        },
+        "ended/expired": {"processing_status": "ended", "request_counts": {"expired": 1}},
+    },
+    "google.operation": {
+        "running": {"name": "operations/7"},
+        "done/response": {"name": "operations/7", "done": True, "response": {}},
+        "done/error": {"done": True, "error": {"code": 3, "message": "no tea"}},
+        "done/cancelled": {"done": True, "error": {"code": 1}},
+    },
+}
+
+
+def written(path: str, value: object) -> object:
+    """Make an answer that has a value at a path."""
+    for name, index in reversed(re.findall(r"([\w-]+)|\[(\d+)\]", path)):
+        value = {name: value} if name else [None] * int(index) + [value]
+    return value
+
+
+def merged(one: object, other: object) -> object:
+    """Lay two answers on top of each other."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        both = dict(cast("dict[str, object]", one))
+        for name, value in cast("dict[str, object]", other).items():
+            both[name] = merged(both[name], value) if name in both else value
+        return both
+    return other
+
+
+def answer_with(reading: Reading, word: str | int) -> object:
+    """Write a word at its place."""
+    if not isinstance(reading.status, str):
+        return MADE[reading.name][str(word)]
+    paths = reading.status.split("/")
+    words = word.split("/") if isinstance(word, str) else [word]
+    answer: object = {"id": "7"}
+    for path, part in zip(paths, words, strict=False):
+        answer = merged(answer, written(path.removesuffix("?"), part))
+    return answer
+
+
+def word_of(reading: Reading, state: TaskState) -> str | int:
+    """Return a word of a state."""
+    return next(word for word, means in reading.vocabulary.words.items() if means is state)
+
+
+# --- the catalogue ------------------------------------------------------------------------------
+
+
+def test_each_reading_is_a_constant_of_its_name() -> None:
+    """`provider.task` is in capitals with `_`, exported, documented, and in `ALL`, read-only."""
+    constants = {name.upper().replace(".", "_"): each for name, each in catalogue.ALL.items()}
+    assert {name: getattr(catalogue, name) for name in constants} == constants
+    assert set(catalogue.__all__) == {*constants, "ALL"}
+    assert set(documented()) == set(constants)
+    assert len(constants) >= 25
+    for name, each in catalogue.ALL.items():
+        assert name == each.name
+        assert re.fullmatch(r"[a-z0-9]+\.[a-z_]+", name)
+    with pytest.raises(TypeError):
+        cast("dict[str, Reading]", catalogue.ALL)["tea.brew"] = ALL[0]
+
+
+@every_reading
+def test_each_reading_says_where_it_comes_from(reading: Reading) -> None:
+    """By the address of a page or a file, and the day on which it was read."""
+    for url in reading.source.split(", "):
+        assert re.fullmatch(r"https://[\w.-]+/\S+", url)
+    assert reading.checked.year >= 2026
+
+
+@every_reading
+def test_a_reading_can_be_sent_to_another_process(reading: Reading) -> None:
+    """As it is data, and its functions have names."""
+    assert pickle.loads(pickle.dumps(reading)) == reading  # noqa: S301  (of our own)
+
+
+# --- words --------------------------------------------------------------------------------------
+
+
+@every_reading
+def test_each_word_at_its_place_is_read_as_its_state(reading: Reading) -> None:
+    """The word is kept as the provider wrote it, and the answer is not changed."""
+    for word, state in reading.vocabulary.words.items():
+        answer = answer_with(reading, word)
+        before = copy.deepcopy(answer)
+        seen = reading.read(answer)
+        assert (seen.word, seen.state, seen.result) == (word, state, before)
+        assert type(seen.word) is type(word)
+
+
+@every_reading
+def test_a_word_of_another_spelling_is_unknown(reading: Reading) -> None:
+    """Words are compared exactly, those of Azure without case; a new word is no error."""
+    if not isinstance(reading.status, str):
+        return
+    for word, state in reading.vocabulary.words.items():
+        other = word.swapcase() if isinstance(word, str) else str(word)
+        seen = reading.read(answer_with(reading, other))
+        assert seen.state is (state if reading.name == "azure.operation" else None)
+    seen = reading.read(answer_with(reading, "Contemplating"))
+    assert (seen.word, seen.state) == ("Contemplating", None)
+
+
+@every_reading
+def test_no_word_is_an_end_in_one_spelling_and_none_in_another(reading: Reading) -> None:
+    """In small letters or capitals."""
+    ends: dict[str, bool] = {}
+    for word, state in reading.vocabulary.words.items():
+        assert ends.setdefault(str(word).casefold(), state.is_terminal) == state.is_terminal
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.sampled_from(["status", "data", "state", "error", "done"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@given(answer=JSON)
+def test_every_answer_can_be_read(answer: object) -> None:
+    """Whatever it is: what is not there is a missing word."""
+    for reading in ALL:
+        seen = reading.read(answer)
+        assert seen.state is reading.vocabulary.state_of(seen.word)
+        assert seen.word is None or (type(answer) is dict and answer != {})
+
+
+def operation(**fields: object) -> dict[str, object]:
+    """Make an answer of fields."""
+    return fields
+
+
+def run(status: str, conclusion: str | None = None) -> dict[str, object]:
+    """Make a run of GitHub."""
+    return {"status": status, "conclusion": conclusion}
+
+
+def state_of_run(life_cycle: str, result: str) -> dict[str, object]:
+    """Make a run of Databricks."""
+    return {"state": {"life_cycle_state": life_cycle, "result_state": result}}
+
+
+def ended(counts: object) -> dict[str, object]:
+    """Make a batch of Anthropic that has ended."""
+    return {"processing_status": "ended", "request_counts": counts}
+
+
+PROVISIONED = {"properties": {"provisioningState": "FAILED"}}
+TWO_FIELDS: tuple[tuple[str, object, object, str | None], ...] = (
+    ("fal.request", {"status": "COMPLETED", "error": None}, "COMPLETED", "succeeded"),
+    ("fal.request", {"status": "COMPLETED", "error": ""}, "COMPLETED", "succeeded"),
+    ("fal.request", {"status": "IN_PROGRESS", "error": "x"}, "IN_PROGRESS", "running"),
+    ("github.workflow_run", run("queued"), "queued", "pending"),
+    ("github.workflow_run", run("completed"), "completed", None),
+    ("github.workflow_run", run("in_progress", "failure"), "in_progress", "running"),
+    ("databricks.run", state_of_run("TERMINATED", "NEW"), "TERMINATED", "failed"),
+    ("databricks.run", state_of_run("SKIPPED", "FAILED"), "SKIPPED", "failed"),
+    ("databricks.run", state_of_run("RUNNING", ""), "RUNNING", "running"),
+    ("gemini.batch", {"metadata": {"state": "BATCH_STATE_FAILED"}}, "BATCH_STATE_FAILED", "failed"),
+    ("azure.operation", PROVISIONED, "FAILED", "failed"),
+    ("azure.operation", {"status": "Succeeded", **PROVISIONED}, "Succeeded", "succeeded"),
+    ("anthropic.message_batch", ended(None), "ended", "succeeded"),
+    ("anthropic.message_batch", ended([]), "ended", "succeeded"),
+    ("anthropic.message_batch", ended({"succeeded": "9", "errored": None}), "ended", "succeeded"),
+    ("anthropic.message_batch", {"processing_status": "pausing"}, "pausing", None),
+    ("google.operation", operation(done=False), "running", "running"),
+    ("google.operation", operation(name="x", done=None), "running", "running"),
+    ("google.operation", operation(done=True), "done", None),
+    ("google.operation", operation(done=True, error={}), "done/error", "failed"),
+    ("google.operation", operation(done="true", response={}), None, None),
+    ("google.operation", operation(error={"code": 5}), None, None),
+    ("dbt.run", {"data": {"status": "10"}}, "10", None),
+    ("dbt.run", {"data": {"status": True}}, True, None),
+)
+
+
+@pytest.mark.parametrize(("name", "answer", "word", "state"), TWO_FIELDS)
+def test_an_end_in_two_fields_is_read_from_both(
+    name: str, answer: object, word: str | int | None, state: str | None
+) -> None:
+    """A neutral word is none alone, and what is beside a word that is no end changes nothing."""
+    seen = catalogue.ALL[name].read(answer)
+    assert (seen.word, seen.state) == (word, state)
+
+
+# --- what stands beside it ----------------------------------------------------------------------
+
+
+@every_reading
+def test_reason_progress_and_hint_are_read_at_their_places(reading: Reading) -> None:
+    """Each path leads to what is written there; a success has no reason, an end no hint."""
+    failed = answer_with(reading, word_of(reading, TaskState.FAILED))
+    for path in reading.reason:
+        if "error?" not in str(reading.status):
+            assert isinstance(path, str)
+            assert reading.read(merged(failed, written(path, "no tea"))).reason == "no tea"
+    living = next(word for word, means in reading.vocabulary.words.items() if not means.is_terminal)
+    for find in ("progress", "hint"):
+        path = getattr(reading, find)
+        if path is not None:
+            seen = reading.read(merged(answer_with(reading, living), written(str(path), 7)))
+            assert getattr(seen, find) == 7
+
+
+REASONS = {
+    "apify.run/ABORTED": "Actor was aborted",
+    "fal.request/COMPLETED%2Ferror.disconnected": "Runner disconnected",
+    "fal.request/COMPLETED%2Ferror.timeout": "Request timed out",
+    "heygen.video/failed": "Video is too long",
+}
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, id=f"{path.parent.name}/{path.stem}") for path in RECORDED]
+)
+def test_a_recorded_answer_reads_as_its_word(path: Path) -> None:
+    """As the file is named, with its reason; an unknown state would be a word that we lack."""
+    reading = catalogue.ALL[path.parent.name]
+    seen = reading.read(json.loads(path.read_bytes()))
+    assert seen.word == unquote(path.name.partition(".")[0])
+    assert seen.state is not None
+    assert seen.reason == REASONS.get(f"{path.parent.name}/{path.stem}")
+
+
+def test_progress_of_recorded_answers() -> None:
+    """In the provider's own unit: percent, or requests."""
+    found: dict[str, float | None] = {}
+    for path in RECORDED:
+        seen = catalogue.ALL[path.parent.name].read(json.loads(path.read_bytes()))
+        if seen.progress is not None:
+            found[f"{path.parent.name}/{path.stem}"] = seen.progress
+    assert found == {
+        "meshy.task/IN_PROGRESS": 45,
+        "openai.batch/completed": 95,
+        "openai.batch/validating": 0,
+    }
+
+
+# --- the page -----------------------------------------------------------------------------------
+
+
+def test_the_page_is_up_to_date() -> None:
+    """It is what the catalogue says."""
+    text = PAGE.read_text(encoding="utf-8")
+    assert text == write(introduction(text)), f"write it again: {HOW_TO_WRITE}"

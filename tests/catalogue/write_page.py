@@ -1,0 +1,85 @@
+"""Write `docs/catalogue.md` from the catalogue: `python -m tests.catalogue.write_page`.
+
+What stands above the first reading is kept as it is.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+from asyncclient import Reading, TaskState, catalogue
+
+PAGE = Path(__file__).parents[2] / "docs" / "catalogue.md"
+HOW_TO_WRITE = "python -m tests.catalogue.write_page"
+
+
+def documented() -> dict[str, str]:
+    """Return the docstring of each constant: the text that stands below it."""
+    found: dict[str, str] = {}
+    for file in sorted(Path(catalogue.__file__).parent.glob("*.py")):
+        lines = ast.parse(file.read_text(encoding="utf-8")).body
+        for line, below in pairwise(lines):
+            if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
+                match below:
+                    case ast.Expr(ast.Constant(str(text))):
+                        found[line.targets[0].id] = text
+                    case _:
+                        pass
+    return found
+
+
+def _source(reading: Reading) -> str:
+    return ", ".join(f"<{url}>" for url in reading.source.split(", "))
+
+
+def _places(reading: Reading) -> Iterator[str]:
+    where = "a function" if callable(reading.status) else f"`{reading.status}`"
+    yield f"status: {where}"
+    for name, value in (
+        ("reason", reading.reason),
+        ("progress", (reading.progress,)),
+        ("hint", (reading.hint,)),
+    ):
+        paths = ", ".join(f"`{path}`" for path in value if path is not None)
+        if paths:
+            yield f"{name}: {paths}"
+
+
+def entry(reading: Reading, text: str) -> str:
+    """Write what the page says of one reading."""
+    words: dict[TaskState, list[str]] = {}
+    for word, state in reading.vocabulary.words.items():
+        words.setdefault(state, []).append(f"`{word}`")
+    rows = "\n".join(f"| {state} | {' '.join(words[state])} |" for state in words)
+    paragraphs = [" ".join(each.split()) for each in text.strip().split("\n\n")]
+    return "\n\n".join(
+        (
+            f"## `{reading.name}`",
+            *paragraphs,
+            f"| state | words |\n|---|---|\n{rows}",
+            f"Read at {'; '.join(_places(reading))}.",
+            f"Source: {_source(reading)}, checked on {reading.checked}.",
+        )
+    )
+
+
+def introduction(text: str) -> str:
+    """Return what stands above the first reading."""
+    return text.partition("\n## ")[0]
+
+
+def write(above: str) -> str:
+    """Write the whole page."""
+    texts = documented()
+    entries = (
+        entry(catalogue.ALL[name], texts[name.upper().replace(".", "_")])
+        for name in sorted(catalogue.ALL)
+    )
+    return "\n\n".join((above.rstrip(), *entries)) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(write(introduction(PAGE.read_text(encoding="utf-8"))), encoding="utf-8")
