@@ -19,6 +19,7 @@ Json: TypeAlias = Any  # a decoded answer: what is in it, its provider decides
 TextAt: TypeAlias = str | Callable[[Json], str | None]
 NumberAt: TypeAlias = str | Callable[[Json], float | None]
 
+_NAME = re.compile(r"[\w-]+(\.[\w-]+)*")
 _STEP = re.compile(r"\[([0-9]{1,9})\]|([\w-]+)")
 _PATH = re.compile(r"([\w-]+|\[[0-9]{1,9}\])(\.[\w-]+|\[[0-9]{1,9}\])*")
 _Steps: TypeAlias = tuple[str | int, ...]
@@ -32,7 +33,7 @@ class Reading:
     What is absent or null on the way is None, and so is all of an answer of another shape.
 
     Args:
-        name: as `replicate.prediction`.
+        name: as `replicate.prediction`: letters, digits, `_` and `-`, in parts joined by dots.
         vocabulary: the API's status words.
         status: where the status word stands: a path, or a function from an answer to it, as
             `polling_task` takes one. Several paths joined by `/` are read together, without those
@@ -49,7 +50,7 @@ class Reading:
         checked: the day on which it was, a date or its ISO text.
 
     Raises:
-        ValueError: a text is no path, no date, empty, or has a line break.
+        ValueError: a text is no path, no name, no date, empty, or has a line break.
         TypeError: an argument is of another type.
     """
 
@@ -91,7 +92,7 @@ class Reading:
             if where is not None:
                 _check(argument, where)
         fields: dict[str, object] = {
-            "name": text_line("name", name, "name"),
+            "name": _named(name),
             "vocabulary": vocabulary,
             "status": status,
             "reason": reasons,
@@ -189,6 +190,15 @@ def _check(argument: str, where: object) -> None:
     elif not _PATH.fullmatch(where):
         msg = f"{argument}: {shown(where)} is no path; write one as data.runs[0].status"
         raise ValueError(msg)
+
+
+def _named(name: object) -> str:
+    """Check a name, which stands in references and logs."""
+    named = text_line("name", name, "name")
+    if not _NAME.fullmatch(named):
+        msg = f"name={shown(named)} is no name; write one as replicate.prediction"
+        raise ValueError(msg)
+    return named
 
 
 def _day(checked: object) -> date:

@@ -18,6 +18,7 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
+from enum import Enum
 from random import Random
 from typing import Literal, assert_type
 
@@ -28,6 +29,7 @@ from asyncclient import (
     Observation,
     Poller,
     PollerStats,
+    Reading,
     Schedule,
     SessionPool,
     Snapshot,
@@ -36,6 +38,7 @@ from asyncclient import (
     TaskState,
     Vocabulary,
     Watch,
+    catalogue,
     decode_ref,
     encode_ref,
     polling_task,
@@ -71,6 +74,26 @@ from asyncclient.providers.coze import (
 
 MYPY: bool = False  # mypy takes what has this name for true
 WORDS = Vocabulary(running=["busy", 1], succeeded="done", failed={"error", 2})
+
+
+class Phase(Enum):
+    """Words of the user's own, which are no texts."""
+
+    BUSY = "busy"
+    DONE = "done"
+    ERROR = "error"
+
+
+PHASES = Vocabulary(running=Phase.BUSY, succeeded=[Phase.DONE], failed="error", ignore_case=True)
+READING = Reading(
+    "tea.brew",
+    PHASES,
+    status="phase/end",
+    reason=["error.message", "error"],
+    progress=lambda answer: answer["percent"],
+    source="https://tea.example/docs",
+    checked="2026-11-29",
+)
 
 
 async def fetch() -> dict[str, str]:
@@ -126,6 +149,13 @@ async def functions_know_what_they_return() -> None:
     """Waiting for a function, or for a class with the right methods, gives its answer."""
     done = await wait_until_done(fetch, vocabulary=WORDS, status=lambda answer: answer["status"])
     assert_type(done, dict[str, str])
+    assert_type(READING.read(done).state, TaskState | None)
+    assert_type(READING.read(done).reason, str | None)
+    assert_type(catalogue.ALL["dbt.run"], Reading)
+    by_member = await wait_until_done(
+        fetch, vocabulary=PHASES, status=lambda answer: Phase(answer["status"])
+    )
+    assert_type(by_member, dict[str, str])
 
     task = polling_task(fetch, vocabulary=WORDS, status=lambda answer: answer.get("status"))
     assert_type(await wait_until_done(task), dict[str, str])
