@@ -15,6 +15,7 @@ from asyncclient._schedule import Schedule
 from asyncclient._state import Snapshot, TaskState, Vocabulary
 from asyncclient._task import Observation, Task, polling_task
 from asyncclient._waiting import Watch, wait_until_done, watch
+from asyncclient.api import TaskAPI
 
 __all__ = [
     "AsDone",
@@ -32,6 +33,7 @@ __all__ = [
     "SessionPool",
     "Snapshot",
     "Task",
+    "TaskAPI",
     "TaskRef",
     "TaskState",
     "Ticket",

@@ -9,10 +9,12 @@ from typing import TypeVar
 import msgspec
 
 from asyncclient._arguments import NO_LINE, text
-from asyncclient._text import shown, text_of, type_name
+from asyncclient._text import LONGEST_TEXT, shown, text_of, type_name
 
 T = TypeVar("T")
 
+# The id of a task that is found by its path or URL alone, of an API without a client of its own.
+ADDRESS = "path"
 REF_VERSION = 2  # 1 had no account
 _REF_VERSIONS = range(1, REF_VERSION + 1)
 
@@ -46,9 +48,31 @@ class TaskRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __hash__(self) -> int:
         return hash((self.provider, self.kind, frozenset(self.ids.items())))
 
+    @property
+    def shown_ids(self) -> dict[str, str]:
+        """Its ids as texts show them: of a path or URL, only what stands before its query.
+
+        The query may be a signature, and what else such a task is asked with may be long.
+        """
+        path = self.ids.get(ADDRESS)
+        return self.ids if path is None else {ADDRESS: path.partition("?")[0]}
+
     def __str__(self) -> str:
-        ids = "/".join(text_of(each) for each in self.ids.values())
+        ids = "/".join(text_of(each) for each in self.shown_ids.values())
         return f"{text_of(self.provider)} {text_of(self.kind)} {ids}"
+
+    def __repr__(self) -> str:
+        fields = (f"{name}={shown(value, LONGEST_TEXT)}" for name, value in self.__rich_repr__())
+        return f"TaskRef({', '.join(fields)})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [
+            ("provider", self.provider),
+            ("kind", self.kind),
+            ("ids", self.shown_ids),
+            ("created", self.created),
+            ("account", self.account),
+        ]
 
 
 _ref_encoder = msgspec.json.Encoder()

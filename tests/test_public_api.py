@@ -31,7 +31,7 @@ PROMISED = set(
         """
         AsDone BudgetStats catalogue decode_ref Done encode_ref errors Handle Handover KindStats
         LearnedSchedule Observation poll_slice Poller PollerStats polling_task Reading
-        Schedule SessionPool Snapshot Task TaskRef TaskState Ticket TicketExpired Vocabulary
+        Schedule SessionPool Snapshot Task TaskAPI TaskRef TaskState Ticket TicketExpired Vocabulary
         wait_until_done Watch watch
         """,
     )

@@ -34,6 +34,7 @@ from asyncclient import (
     SessionPool,
     Snapshot,
     Task,
+    TaskAPI,
     TaskRef,
     TaskState,
     Vocabulary,
@@ -264,6 +265,34 @@ def states_and_words_are_typed(state: TaskState, word: str | None) -> str:
             return "use"
         case TaskState.FAILED | TaskState.CANCELLED | TaskState.EXPIRED:
             return "mourn"
+
+
+async def any_api_is_typed(pool: SessionPool, reading: Reading, poller: Poller) -> None:
+    """A task of any API ends with its whole answer, whose type the caller knows."""
+
+    async def headers() -> Mapping[str, str]:
+        return {"X-Key": "k"}
+
+    acme = TaskAPI(pool, "https://api.acme.example", name="acme", headers=headers, hosts=["*.b.ai"])
+    started = await acme.post("/jobs", {"topic": "tea"})
+    status, sent, body = await acme.request("DELETE", "/jobs/7")
+    assert_type(status, int)
+    assert_type(sent, Mapping[str, str])
+    task = acme.task(started["urls"]["get"], reading, cancel="DELETE /jobs/7")
+    answers: list[dict[str, str]] = [
+        body,
+        await acme.get("/jobs"),
+        await wait_until_done(task),
+        await poller.wait(task),
+        await task.poll(),
+    ]
+    assert_type(answers[0], dict[str, str])
+    assert_type(task.ref, TaskRef | None)
+    if task.ref is not None:
+        again: Task[object] = acme.task(task.ref)
+        assert_type(again.key, Hashable)
+    acme.task(started)
+    acme.task("/jobs/7")  # type: ignore[call-overload]
 
 
 def references_are_typed(coze: Coze, copyai: CopyAI, ref: TaskRef) -> None:

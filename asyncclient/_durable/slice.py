@@ -45,7 +45,7 @@ _LAST_LOOK = 60.0
 class Client(Protocol):
     """What makes tasks of references: every provider's client does."""
 
-    def task(self, ref: TaskRef) -> Task[object]:
+    def task(self, ref: TaskRef, /) -> Task[object]:
         """Return the task that a reference stands for."""
         ...  # pragma: no cover
 

@@ -10,7 +10,7 @@ from typing import Annotated, Self, TypeAlias
 import msgspec
 
 from asyncclient._arguments import number
-from asyncclient._ref import TaskRef, check_words, checked_ref, read_versioned
+from asyncclient._ref import ADDRESS, TaskRef, check_words, checked_ref, read_versioned
 from asyncclient._state import TaskState
 from asyncclient._text import counted, text_of, type_name, whole
 from asyncclient.errors import AsyncClientError, WaitTimeout
@@ -18,6 +18,8 @@ from asyncclient.errors import AsyncClientError, WaitTimeout
 TICKET_VERSION = 2  # 1 had references of version 1
 # Bytes of JSON. Queues and tables keep millions of them, so their size is bounded.
 _TICKET_BYTES = 400
+# The same where the reference is of a task that is found by its URL: signed ones are long.
+_URL_TICKET_BYTES = 10_000
 _DAY = 86_400.0
 # Seconds: ten years. Engines write due times as dates, which end in the year 9999.
 LONGEST_WAIT = 3650 * _DAY
@@ -27,6 +29,8 @@ _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One durable wait, as an engine keeps it: under 400 bytes of JSON, and no secret in it.
+
+    That of a `TaskAPI`'s task holds what it is asked with, a signed URL as it is: at most 10 kB.
 
     Attributes:
         ref: the task that is waited for.
@@ -86,10 +90,11 @@ class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ValueError: the reference is too long for a ticket.
         """
         text = msgspec.json.encode(self)
-        if len(text) > _TICKET_BYTES:
+        most = _URL_TICKET_BYTES if ADDRESS in self.ref.ids else _TICKET_BYTES
+        if len(text) > most:
             msg = (
-                f"a ticket of {len(text)} bytes: at most {_TICKET_BYTES} are kept, so its "
-                "reference must be under 300; look at the ids in it"
+                f"a ticket of {len(text)} bytes: at most {most} are kept, so its "
+                f"reference must be under {most - 100}; look at the ids in it"
             )
             raise ValueError(msg)
         return text.decode()

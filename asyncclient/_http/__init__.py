@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from asyncclient._http.call import Account as Account, TokenSource as TokenSource
+from asyncclient._http.answers import read_json as read_json
+from asyncclient._http.call import Account as Account
+from asyncclient._http.credential import (
+    HeaderSource as HeaderSource,
+    TokenSource as TokenSource,
+    bearer as bearer,
+    credential_of as credential_of,
+)
 from asyncclient._http.decoding import decode as decode, takes_too_much as takes_too_much
 from asyncclient._http.failure import (
     is_rate_limited as is_rate_limited,
@@ -10,7 +17,11 @@ from asyncclient._http.failure import (
     retry_after_of as retry_after_of,
     status_of as status_of,
 )
-from asyncclient._http.handle import Handle as Handle, look_endpoint as look_endpoint
+from asyncclient._http.handle import (
+    Handle as Handle,
+    RemoteTask as RemoteTask,
+    look_endpoint as look_endpoint,
+)
 from asyncclient._http.hiding import (
     WithoutFrames as WithoutFrames,
     forget_frames as forget_frames,
@@ -24,6 +35,7 @@ from asyncclient._http.hint import (
 from asyncclient._http.lenient import STRICT as STRICT, Word as Word
 from asyncclient._http.message import (
     JSON as JSON,
+    Address as Address,
     Answer as Answer,
     Endpoint as Endpoint,
     Request as Request,
@@ -34,10 +46,12 @@ from asyncclient._http.message import (
 )
 from asyncclient._http.pool import SessionPool as SessionPool
 from asyncclient._http.quoting import (
+    Places as Places,
     base_of as base_of,
     encode_argument as encode_argument,
     header_value as header_value,
     is_loopback as is_loopback,
+    named_hosts as named_hosts,
     path_segment as path_segment,
     query_of as query_of,
 )

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import math
 import sys
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from inspect import isawaitable
+from types import MappingProxyType
 from typing import NoReturn, TypeVar, cast
 
 import anyio
@@ -15,9 +16,10 @@ import msgspec
 
 from asyncclient._arguments import optional_line, whole_number
 from asyncclient._event_loop import failure_of
+from asyncclient._http.credential import Source
 from asyncclient._http.hiding import Hiding
-from asyncclient._http.message import Endpoint, Request, Response, Secret, Transport
-from asyncclient._http.quoting import base_of, header_value
+from asyncclient._http.message import Endpoint, Request, Response, Transport, concealed
+from asyncclient._http.quoting import base_of, header_value, header_values, split_url
 from asyncclient._http.repeat import seconds_to_repeat
 from asyncclient._ref import TaskRef
 from asyncclient._schedule import Backoff
@@ -36,8 +38,6 @@ from asyncclient.errors import (
 
 T = TypeVar("T")
 
-TokenSource = Callable[[], Awaitable[str]]
-
 _log = logging.getLogger("asyncclient.call")
 
 _BACKOFF = Backoff(first=0.5, cap=8.0)
@@ -47,6 +47,7 @@ _REPEAT_SECONDS = 30.0
 _TOKEN_SECONDS = 60.0
 # Bytes of JSON. A ticket has 400; the longest provider ids leave this many.
 _LONGEST_NAME = 100
+_CONTENT_TYPE, _JSON = "Content-Type", "application/json"
 # "See other" is said after a request was done: its answer stands elsewhere (RFC 9110, 15.4.4).
 _SEE_OTHER = 303
 
@@ -58,7 +59,8 @@ class Account:
 
     A token is a text, or an async function that returns one: it is called before each request, and
     once more after a token was refused (after its `forget(token)`, if it has such a method). It has
-    60 s each time.
+    60 s each time. Where `headers` is None, it is all headers in place of a text. `beside` are
+    headers that are always the same.
 
     Attributes:
         credential: what stands for the credential: its hash, or the source of tokens itself.
@@ -72,11 +74,12 @@ class Account:
         *,
         provider: str,
         base_url: str,
-        token: str | TokenSource,
+        token: str | Mapping[str, str] | Source,
         argument: str,
-        headers: Callable[[str], Mapping[str, str]],
+        headers: Callable[[str], Mapping[str, str]] | None,
         max_retries: int,
         allow_http: bool,
+        beside: Mapping[str, str] = MappingProxyType({}),
         name: str | None = None,
         credential: Hashable = None,
     ) -> None:
@@ -89,21 +92,23 @@ class Account:
         self._transport = transport
         self._origin, self._prefix = base_of(base_url, allow_http=allow_http)
         self._argument = argument
-        self._headers_of = headers
+        self._headers_from = headers
+        self._beside = beside
         self._hiding = Hiding({})
         # A service app makes requests for its tokens, which have timeouts of their own.
         self._token_seconds = _TOKEN_SECONDS if credential is None else math.inf
         self._max_retries = max_retries
-        self._source: TokenSource | None = None
+        self._source: Source | None = None
         self._fixed_headers: Mapping[str, str] = {}
         if callable(token):
             self._source = token
         else:
-            self._fixed_headers = headers(header_value(argument, token))
+            self._fixed_headers = self._headers_of(token)
         self.name = account_name(name)
         place = self._origin + self._prefix
         # Two tokens are two accounts, even at one place; the hash gives neither of them away.
-        asks_with = _Source(token) if callable(token) else hash(("asyncclient", token))
+        fixed = frozenset(self._fixed_headers.items())
+        asks_with = _Source(token, beside) if callable(token) else hash(("asyncclient", fixed))
         self.credential: Hashable = asks_with if credential is None else credential
         who = self.credential if self.name is None else self.name
         self.identity: Hashable = (provider, place, who)
@@ -192,25 +197,29 @@ class Account:
         fresh = source is None
         outer = sys.exception()
         while True:
-            token = Secret()
+            token: object = None
             if source is not None:
                 token = await self._token(source)
                 headers = self._headers_of(token)
             hiding = self._hiding_of(headers)
+            if target.startswith("/"):
+                origin, path = self._origin, self._prefix + target
+            else:
+                origin, path = split_url(target)
             request = Request(
                 name=endpoint.name,
                 method=endpoint.method,
-                origin=self._origin,
-                target=self._prefix + target,
-                headers=headers,
+                origin=origin,
+                target=path,
+                headers=headers if body is None else {_CONTENT_TYPE: _JSON, **headers},
                 body=body,
                 timeout=timeout,
                 idempotent=endpoint.idempotent,
             )
             try:
-                return _read(endpoint, await self._transport.exchange(request), hiding)
+                return _read(endpoint, await self._transport.exchange(request), hiding, target)
             except AuthenticationFailed as error:
-                hiding.error(error, outer)
+                hiding.beside(target).error(error, outer)
                 # A refused request did nothing, so even a start may be repeated.
                 if fresh:
                     raise
@@ -219,7 +228,7 @@ class Account:
                 if callable(forget):
                     forget(token)
             except (TransportError, APIError, DecodeError) as error:
-                hiding.error(error, outer)
+                hiding.beside(target).error(error, outer)
                 if not endpoint.idempotent and _is_ambiguous(error):
                     error.may_have_started = True
                     error.add_note(
@@ -234,14 +243,21 @@ class Account:
             self._hiding = Hiding(headers)
         return self._hiding
 
-    async def _token(self, source: TokenSource) -> Secret:
+    def _headers_of(self, token: object) -> Mapping[str, str]:
+        if self._headers_from is None:
+            return {**self._beside, **header_values(self._argument, token)}
+        headers = self._headers_from(header_value(self._argument, token))
+        return {**self._beside, **headers} if self._beside else headers
+
+    async def _token(self, source: Source) -> object:
         token = source()
         if not isawaitable(token):
-            msg = f"{self._argument} must be a text or an async function that returns one"
+            what = "a mapping" if self._headers_from is None else "a text"
+            msg = f"{self._argument} must be {what} or an async function that returns one"
             raise TypeError(msg)
         try:
             with anyio.move_on_after(self._token_seconds):
-                return header_value(self._argument, await token)
+                return concealed(await token)
         except asyncio.CancelledError as error:
             raise failure_of(error, f"{self._argument}()") from error
         raise RequestTimeout(
@@ -257,15 +273,17 @@ class _Source:
     A bound method is a new object each time it is named, so its function and owner are compared.
     """
 
-    def __init__(self, source: TokenSource) -> None:
+    def __init__(self, source: Source, beside: Mapping[str, str]) -> None:
         self._source: object = getattr(source, "__func__", source)
         self._self: object = getattr(source, "__self__", None)
+        self._beside = hash(frozenset(beside.items()))
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, _Source)
             and self._source is other._source
             and self._self is other._self
+            and self._beside == other._beside
         )
 
     def __hash__(self) -> int:
@@ -285,7 +303,7 @@ def account_name(value: object) -> str | None:
     return name
 
 
-def _read(endpoint: Endpoint[T], response: Response, hiding: Hiding) -> T:
+def _read(endpoint: Endpoint[T], response: Response, hiding: Hiding, target: str) -> T:
     """Read an answer; what shows no good end, and so may become an error, repeats no credential."""
     found: object = endpoint.read(response)
     if not isinstance(found, Observation):
@@ -297,6 +315,7 @@ def _read(endpoint: Endpoint[T], response: Response, hiding: Hiding) -> T:
     if clean is not response:
         again = cast("Observation[object]", endpoint.read(clean))
         look = msgspec.structs.replace(look, result=again.result, raw=again.raw)
+    hiding = hiding.beside(target)
     if look.reason is not None:
         look = msgspec.structs.replace(look, reason=hiding.text(look.reason))
     if look.state is None and isinstance(look.word, str):

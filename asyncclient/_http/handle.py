@@ -19,12 +19,8 @@ A = TypeVar("A")
 T_co = TypeVar("T_co", covariant=True)
 
 
-class Handle(Task[T_co]):
-    """A provider's task by its ids: what `start_…` returns. Making one does no I/O.
-
-    A provider's handle names its `provider`, its `ref_kind`, the `group` of endpoints that its
-    looks are counted with, its `vocabulary`, and how it is looked at (`_look`). It adds its `ids`,
-    the target of a look, and whichever optional traits it has.
+class RemoteTask(Task[T_co]):
+    """A task that is looked at with requests of an account, in a group of endpoints.
 
     Args:
         account: who asks.
@@ -33,11 +29,7 @@ class Handle(Task[T_co]):
 
     __slots__ = ("_account", "created")
 
-    provider: ClassVar[str]
-    ref_kind: ClassVar[str]
     group: ClassVar[str]
-    vocabulary: ClassVar[Vocabulary]
-    documented_rate: ClassVar[float | None] = None
     _look: Endpoint[Observation[T_co]]
 
     def __init__(self, account: Account, created: int | None) -> None:
@@ -45,29 +37,14 @@ class Handle(Task[T_co]):
         self.created = created
 
     @property
-    def ids(self) -> dict[str, str]:
-        """The provider's ids by their names."""
-        raise NotImplementedError  # pragma: no cover
-
-    @property
     def _target(self) -> str:
         """Path and query of a look, quoted."""
         raise NotImplementedError  # pragma: no cover
 
     @property
-    def kind(self) -> str:
-        """Which tasks are alike."""
-        return f"{self.provider}.{self.ref_kind}"
-
-    @property
-    def ref(self) -> TaskRef:
-        """Its portable reference."""
-        return TaskRef(self.provider, self.ref_kind, self.ids, self.created, self._account.name)
-
-    @property
-    def key(self) -> Hashable:
-        """Identity: the account that asks, and the ids."""
-        return task_key(self._account.identity, self.ref)
+    def _body(self) -> bytes | None:
+        """What a look sends."""
+        return None
 
     @property
     def credential(self) -> Hashable:
@@ -85,7 +62,7 @@ class Handle(Task[T_co]):
         Raises:
             AsyncClientError: the look failed.
         """
-        return await self._account.once(self._look, self._target)
+        return await self._account.once(self._look, self._target, self._body)
 
     async def poll(self) -> T_co:
         """Look once, and return the provider's typed answer alone; raises as `observe`."""
@@ -98,6 +75,46 @@ class Handle(Task[T_co]):
             APIError, DecodeError: as the look would.
         """
         return self._look.read(Response(200, {}, raw))
+
+
+class Handle(RemoteTask[T_co]):
+    """A provider's task by its ids: what `start_…` returns. Making one does no I/O.
+
+    A provider's handle names its `provider`, its `ref_kind`, the `group` of endpoints that its
+    looks are counted with, its `vocabulary`, and how it is looked at (`_look`). It adds its `ids`,
+    the target of a look, and whichever optional traits it has.
+
+    Args:
+        account: who asks.
+        created: Unix time in whole seconds at which the task was started; None when not known.
+    """
+
+    __slots__ = ()
+
+    provider: ClassVar[str]
+    ref_kind: ClassVar[str]
+    vocabulary: ClassVar[Vocabulary]
+    documented_rate: ClassVar[float | None] = None
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """The provider's ids by their names."""
+        raise NotImplementedError  # pragma: no cover
+
+    @property
+    def kind(self) -> str:
+        """Which tasks are alike."""
+        return f"{self.provider}.{self.ref_kind}"
+
+    @property
+    def ref(self) -> TaskRef:
+        """Its portable reference."""
+        return TaskRef(self.provider, self.ref_kind, self.ids, self.created, self._account.name)
+
+    @property
+    def key(self) -> Hashable:
+        """Identity: the account that asks, and the ids."""
+        return task_key(self._account.identity, self.ref)
 
     @even_half_made
     def __repr__(self) -> str:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from html import unescape
 from types import TracebackType
 from typing import cast
+from urllib.parse import unquote
 
 import msgspec
 
@@ -56,6 +57,18 @@ class Hiding:
         longest_first = sorted(found, key=len, reverse=True)
         self._plain = [_Needle(each) for each in longest_first if len(each) >= _LEAST_SECRET]
         self._all: list[_Needle] = []
+
+    def beside(self, target: str) -> Hiding:
+        """Return what also hides the values in a query that is secret; itself where there is none.
+
+        A signed address is a capability. What its query names may rightly stand in an answer.
+        """
+        if not isinstance(target, Secret):
+            return self
+        values = (pair.partition("=")[2] for pair in target.partition("?")[2].split("&"))
+        words = [word for value in values for word in unquote(value).split()]
+        signed = {f"{number}": Secret(word) for number, word in enumerate(words)}
+        return Hiding({**self.headers, **signed})
 
     def text(self, text: str) -> str:
         """Return a text without the credential and without the password of a URL."""

@@ -29,11 +29,23 @@ class Secret(str):
         return Secret(super().__getitem__(key))
 
 
+class Address(Secret):
+    """A path or URL whose query may be a credential, as one that was signed: shown without it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str.__repr__(self.partition("?")[0])
+
+
 def concealed(credential: T) -> T:
     """Return a credential of which a viewer of locals shows nothing; of bytes, only the kind."""
     given: object = credential
     if isinstance(given, str):
         return cast("T", Secret(given))
+    if isinstance(given, Mapping):
+        members = cast("Mapping[object, object]", given)
+        return cast("T", {name: concealed(value) for name, value in members.items()})
     return cast("T", type(given)()) if isinstance(given, bytes | bytearray) else credential
 
 

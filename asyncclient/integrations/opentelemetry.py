@@ -218,7 +218,7 @@ class _Telemetry:
         labels = self._labels_of(record)
         attributes = dict(labels)
         if record.ref is not None:
-            for name, value in record.ref.ids.items():
+            for name, value in record.ref.shown_ids.items():
                 attributes[f"asyncclient.task.id.{short(name)}"] = short(value)
         # As the conventions have it: the operation, and what it is done to; no id.
         target = ".".join(labels.values())

@@ -1,0 +1,60 @@
+"""The answers of an API whose form is not known: JSON, and what it usually says when it refuses."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import msgspec
+
+from asyncclient._http.decoding import decode
+from asyncclient._http.message import Response
+from asyncclient._http.refusal import error_type, refusal_error
+from asyncclient.errors import APIError, DecodeError
+
+# Where APIs say what went wrong: in an object `error`, or beside it.
+_WORDS = ("message", "error", "error_message", "error_description", "detail", "msg", "title")
+_CODES = ("code", "error_code", "errorCode", "type")
+
+
+def read_json(name: str, response: Response) -> object:
+    """Return an answer decoded; None for an empty one.
+
+    Raises:
+        APIError: it says no.
+        DecodeError: it is no JSON.
+    """
+    if not response.is_good:
+        raise _refusal(name, response)
+    return decode(_decoder, response, name) if response.body.strip() else None
+
+
+_decoder = msgspec.json.Decoder(object)
+
+
+def _refusal(name: str, response: Response) -> APIError:
+    """Make the error for an answer that says no: one in JSON is the API's own."""
+    kind = error_type(response.status)
+    try:
+        said = decode(_decoder, response, name)
+    except DecodeError:
+        return refusal_error(kind, response, name=name)
+    code, words = _code_and_words(said)
+    return refusal_error(kind, response, name=name, code=code, message=words or response.excerpt)
+
+
+def _code_and_words(said: object) -> tuple[int | str | None, str | None]:
+    """Return what usual fields say of a refusal; what is no text among them as JSON."""
+    if isinstance(said, list) and said:
+        said = cast("list[object]", said)[0]  # as some of Google's
+    if not isinstance(said, dict):
+        return None, None
+    fields = cast("dict[str, object]", said)
+    inner = fields.get("error")
+    places = [cast("dict[str, object]", inner), fields] if isinstance(inner, dict) else [fields]
+    codes = [place.get(name) for place in places for name in _CODES]
+    words = [place.get(name) for place in places for name in _WORDS]
+    code = next((each for each in codes if type(each) is int or (each and type(each) is str)), None)
+    word = next((each for each in words if each and not isinstance(each, bool | int | float)), None)
+    if word is not None and not isinstance(word, str):
+        word = msgspec.json.encode(word).decode()
+    return code, word

@@ -1,0 +1,396 @@
+"""Any HTTP task API over the pool: requests, and tasks that are looked at by a `Reading`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from functools import lru_cache, partial
+from typing import cast, overload
+
+import msgspec
+from multidict import CIMultiDict, CIMultiDictProxy  # aiohttp's own headers; it comes with aiohttp
+
+from asyncclient._arguments import number, text, text_line
+from asyncclient._http import (
+    Account,
+    Address,
+    Endpoint,
+    HeaderSource,
+    Places,
+    RemoteTask,
+    Response,
+    Secret,
+    TokenSource,
+    Transport,
+    base_of,
+    bearer,
+    concealed,
+    credential_of,
+    encode_argument,
+    look_endpoint,
+    named_hosts,
+    read_json,
+)
+from asyncclient._reading import Json, Reading
+from asyncclient._ref import ADDRESS, TaskRef, checked_ref
+from asyncclient._task import Observation
+from asyncclient._text import even_half_made, shown, text_of, type_name
+from asyncclient.catalogue import ALL
+
+# Sending one of these twice does the same as sending it once (RFC 9110, section 9.2.2).
+_IDEMPOTENT = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PUT"})
+_METHODS = _IDEMPOTENT | {"PATCH", "POST"}
+# Bytes of a body that a reference holds.
+_LONGEST_KEPT = 1000
+_MAX_RETRIES = 3
+
+
+class TaskAPI:
+    """A client of any HTTP task API: cheap to make, no I/O, as many as you like over one pool.
+
+    Its credential goes to the base URL's origin and to named hosts, and nowhere else. A path is
+    appended to the base URL, quoted where that is needed; a URL is taken where it may be asked.
+    Reads (GET, HEAD, OPTIONS), PUT and DELETE are repeated after a fault that may pass; POST and
+    PATCH, which may start something, only when they certainly did nothing.
+
+    Args:
+        pool: a `SessionPool`.
+        base_url: where the API is, as `https://api.replicate.com`; its path stands before all.
+        name: the API's own, as `replicate`: for messages, budgets and references.
+        headers: sent with each request: a mapping, or an async function that returns one within
+            60 s, which is asked before each request, and once more after a 401.
+        token: sent as `Authorization: Bearer`: a text, or an async function as of headers.
+        account: the name of the account that asks, no secret: clients of one name at one place ask
+            as one, and references carry it. By default the credential identifies the account. Each
+            function is an account of its own, and all unnamed ones share one budget.
+        hosts: other hosts of the API that its answers name, to which the credential may go too:
+            `queue.fal.run`, or `*.bfl.ai` for all below `bfl.ai`.
+        readings: those by which `task(ref)` finds the reading of a reference, before the catalogue.
+        rate: the looks a second that the API documents as its limit. Default None: a `Poller`
+            finds it.
+        allow_http: let plain http go to another machine.
+
+    Raises:
+        TypeError, ValueError: an argument cannot be; nothing is sent.
+    """
+
+    def __init__(
+        self,
+        pool: Transport,
+        base_url: str,
+        *,
+        name: str,
+        headers: Mapping[str, str] | HeaderSource | None = None,
+        token: str | TokenSource | None = None,
+        account: str | None = None,
+        hosts: Iterable[str] = (),
+        readings: Iterable[Reading] = (),
+        rate: float | None = None,
+        allow_http: bool = False,
+    ) -> None:
+        headers, token = concealed(headers), concealed(token)
+        self.name = text_line("name", name, "name")
+        self._readings = _by_name(readings)
+        self.rate = None if rate is None else number("rate", rate, unit="looks a second", above=0)
+        origin, prefix = base_of(base_url, allow_http=allow_http)
+        self._places = Places(origin, prefix, named_hosts(hosts), allow_http)
+        asks = credential_of(headers, token)
+        self._account = Account(
+            pool,
+            provider=self.name,
+            base_url=base_url,
+            token=asks.given,
+            argument=asks.argument,
+            headers=bearer if asks.argument == "token" else None,
+            beside=asks.beside,
+            max_retries=_MAX_RETRIES,
+            allow_http=allow_http,
+            name=account,
+        )
+
+    @even_half_made
+    def __repr__(self) -> str:
+        return f"<TaskAPI {self.name} {self._account.base_url}>"
+
+    async def get(self, path: str) -> Json:
+        """Read what is at a path or URL; None for an empty answer.
+
+        Raises:
+            AsyncClientError: it could not be read.
+            ValueError: its origin is neither the base URL's nor named; nothing is sent.
+        """
+        path = concealed(path)  # it may be signed, and a traceback with locals shows this frame
+        return (await self.request("GET", path))[2]
+
+    async def post(self, path: str, body: object = None) -> Json:
+        """Start something, which is never sent twice, and return what the API answers.
+
+        Args:
+            path: a path or URL.
+            body: sent as JSON. Default None: no body.
+
+        Raises:
+            AsyncClientError: it was refused, or with `may_have_started` it is not known whether it
+                did something.
+            TypeError: the body has no form in JSON.
+            ValueError: as `get`.
+        """
+        path = concealed(path)
+        return (await self.request("POST", path, body))[2]
+
+    async def request(
+        self, method: str, path: str, body: object = None
+    ) -> tuple[int, Mapping[str, str], Json]:
+        """Send any request; for an API that answers in its headers, too.
+
+        Args:
+            method: GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS.
+            path: a path or URL.
+            body: as `post`.
+
+        Returns:
+            the HTTP status from 200 to 299, the headers in any case, the decoded JSON or None.
+
+        Raises:
+            AsyncClientError, TypeError, ValueError: as `post`.
+        """
+        path = self._places.target("path", concealed(path))
+        verb = _method("method", method)
+        name = f"{self.name}.{verb.lower()}"
+        endpoint = Endpoint(name, verb, partial(_read_all, name), verb in _IDEMPOTENT)
+        return await self._account.call(endpoint, path, _encoded(body))
+
+    @overload
+    def task(
+        self,
+        path_or_url: str,
+        reading: Reading,
+        *,
+        kind: str | None = None,
+        cancel: str | None = None,
+        method: str = "GET",
+        body: object = None,
+    ) -> APITask: ...
+
+    @overload
+    def task(self, ref: TaskRef, /) -> APITask: ...
+
+    def task(
+        self,
+        path_or_url: str | TaskRef,
+        reading: Reading | None = None,
+        *,
+        kind: str | None = None,
+        cancel: str | None = None,
+        method: str = "GET",
+        body: object = None,
+    ) -> APITask:
+        """Return the task at a path or URL, or that of a reference alone; no I/O.
+
+        Args:
+            path_or_url: where its state is read; a start's answer often has it.
+            reading: how its answers are read: one of `asyncclient.catalogue`, or of your own.
+            kind: which tasks are alike: they share what is learned of their durations. Default:
+                the names of API and reading.
+            cancel: the path or URL at which it is cancelled, by POST or as `DELETE /v1/jobs/7`
+                says. Default None: it cannot be.
+            method: of a look, GET or POST.
+            body: what a look sends as JSON. One of over 1,000 bytes stands in no reference, so
+                that the task has none.
+
+        Raises:
+            TypeError: an argument is of another type.
+            ValueError: an origin is neither the base URL's nor named, or an argument cannot be. Or
+                the reference is of another API or account, or of a reading that is neither among
+                `readings` nor in the catalogue.
+        """
+        if isinstance(path_or_url, TaskRef) and reading is None:
+            return self._found(path_or_url)
+        path_or_url, cancel = concealed(path_or_url), concealed(cancel)  # as in `get`
+        if not isinstance(path_or_url, str) or not isinstance(reading, Reading):
+            msg = "pass a path or URL and a Reading, or a TaskRef alone (of a text: decode_ref)"
+            raise TypeError(msg)
+        return self._task(self._account, path_or_url, reading, kind, cancel, method, body)
+
+    def _found(self, ref: TaskRef) -> APITask:
+        if checked_ref(ref).provider != self.name or ADDRESS not in ref.ids:
+            msg = f"{ref} is no task of {self.name}: give it to its own provider's client"
+            raise ValueError(msg)
+        account = self._account.of(ref)
+        reading = self._readings.get(ref.kind, ALL.get(ref.kind))
+        if reading is None:
+            msg = f"{ref}: no reading {shown(ref.kind)} is known: pass TaskAPI(readings=[...])"
+            raise ValueError(msg)
+        ids = {name: concealed(value) for name, value in ref.ids.items()}
+        path, body = ids[ADDRESS], ids.get("body")
+        sent: object = None
+        if body is not None:
+            try:
+                sent = msgspec.json.decode(body.encode())
+            except msgspec.DecodeError as error:
+                msg = f"{ref}: its body is no JSON: {text_of(error)}"
+                raise ValueError(msg) from None
+        method = ids.get("method", "GET")
+        task = self._task(account, path, reading, ids.get("kind"), ids.get("cancel"), method, sent)
+        task.created = ref.created
+        return task
+
+    def _task(
+        self,
+        account: Account,
+        path: str,
+        reading: Reading,
+        kind: str | None,
+        cancel: str | None,
+        method: str,
+        body: object,
+    ) -> APITask:
+        verb = _method("method", method)
+        if verb not in {"GET", "POST"}:
+            msg = f"method={shown(verb)} must be GET or POST: a look changes nothing"
+            raise ValueError(msg)
+        cancel_at = None
+        if cancel is not None:
+            how, space, where = map(Secret, text("cancel", cancel).rpartition(" "))
+            verb_of_cancel = _method("cancel", how if space else "POST")
+            cancel_at = (verb_of_cancel, self._places.target("cancel", where))
+        return APITask(
+            self,
+            account,
+            self._places.target("path_or_url", path),
+            reading=reading,
+            kind=None if kind is None else text_line("kind", kind, "kind"),
+            cancel=cancel_at,
+            method=verb,
+            body=_encoded(body),
+        )
+
+
+class APITask(RemoteTask[Json]):
+    """A task of a `TaskAPI`; its answer is the whole decoded JSON."""
+
+    __slots__ = ("_api", "_cancel", "_kind", "_look", "_reading", "_sent", "_where")
+
+    group = "tasks"
+
+    def __init__(
+        self,
+        api: TaskAPI,
+        account: Account,
+        where: str,
+        *,
+        reading: Reading,
+        kind: str | None,
+        cancel: tuple[str, str] | None,
+        method: str,
+        body: bytes | None,
+    ) -> None:
+        super().__init__(account, None)
+        self._api = api
+        self._where = where
+        self._reading = reading
+        self._kind = kind
+        self._cancel = cancel
+        self._sent = body
+        self._look = _look_of(_kind_of(api.name, reading.name), method, reading)
+
+    @property
+    def _target(self) -> str:
+        return self._where
+
+    @property
+    def _body(self) -> bytes | None:
+        return self._sent
+
+    @property
+    def kind(self) -> str:
+        """Which tasks are alike: by default all of one reading."""
+        return self._kind or self._look.name
+
+    @property
+    def documented_rate(self) -> float | None:
+        """The API's limit of looks a second, as it was given."""
+        return self._api.rate
+
+    @property
+    def key(self) -> Hashable:
+        """Identity: the account that asks, the reading, and what is asked."""
+        body = None if self._sent is None else Secret(self._sent.decode())
+        return (
+            self._account.identity,
+            self._reading.name,
+            self._look.method,
+            Address(self._where),
+            body,
+        )
+
+    @property
+    def ref(self) -> TaskRef | None:
+        """Its portable reference; None where its body has over 1,000 bytes."""
+        body = self._sent
+        if body is not None and len(body) > _LONGEST_KEPT:
+            return None
+        given = {
+            ADDRESS: str(self._where),
+            "method": None if self._look.method == "GET" else self._look.method,
+            "body": None if body is None else body.decode(),
+            "cancel": None if self._cancel is None else " ".join(self._cancel),
+            "kind": self._kind,
+        }
+        ids = {name: value for name, value in given.items() if value is not None}
+        return TaskRef(self._api.name, self._reading.name, ids, self.created, self._account.name)
+
+    @property
+    def cancel(self) -> Callable[[], Awaitable[Json]]:
+        """Ask the API to stop the task, with one request; there only where `cancel` was given."""
+        if self._cancel is None:
+            msg = f"{self!r} has no way to cancel it: pass task(..., cancel=path)"
+            raise AttributeError(msg)
+        return partial(self._send_cancel, *self._cancel)
+
+    async def _send_cancel(self, method: str, target: str) -> Json:
+        name = f"{self._look.name}.cancel"
+        return await self._account.once(Endpoint(name, method, partial(read_json, name)), target)
+
+    @even_half_made
+    def __repr__(self) -> str:
+        where = self._where.partition("?")[0]
+        return f"<APITask {self._api.name} {self._reading.name} {text_of(where)}>"
+
+
+@lru_cache(maxsize=1000)
+def _look_of(name: str, method: str, reading: Reading) -> Endpoint[Observation[Json]]:
+    return look_endpoint(Endpoint(name, method, partial(read_json, name)), reading.read)
+
+
+def _kind_of(api: str, reading: str) -> str:
+    """Name a reading of an API: `acme.job`, and no name twice."""
+    return reading if f"{reading}.".startswith(f"{api}.") else f"{api}.{reading}"
+
+
+def _read_all(name: str, response: Response) -> tuple[int, Mapping[str, str], Json]:
+    headers = CIMultiDictProxy(CIMultiDict(response.headers))
+    return response.status, headers, read_json(name, response)
+
+
+def _by_name(readings: object) -> dict[str, Reading]:
+    found: dict[str, Reading] = {}
+    for reading in cast("Iterable[object]", readings):
+        if not isinstance(reading, Reading):
+            msg = f"readings must be a list of Readings, and has {type_name(reading)} in it"
+            raise TypeError(msg)
+        if found.setdefault(reading.name, reading) != reading:
+            msg = f"two readings are named {shown(reading.name)}: a reference could not say which"
+            raise ValueError(msg)
+    return found
+
+
+def _method(name: str, method: object) -> str:
+    verb = text(name, method).upper()
+    if verb not in _METHODS:
+        msg = f"{name}: {shown(verb)} is no method; one of {', '.join(sorted(_METHODS))} is"
+        raise ValueError(msg)
+    return verb
+
+
+def _encoded(body: object) -> bytes | None:
+    return None if body is None else bytes(encode_argument("body", body))
