@@ -133,9 +133,9 @@ def retry_after_of(error: BaseException) -> float | None:
     if isinstance(error, AsyncClientError) or status_of(error) is None:
         return None
     for owner in (error, _attribute(error, "response")):
-        headers = _attribute(owner, "headers")
+        headers = cast("Mapping[object, object]", _attribute(owner, "headers") or {})
         try:
-            found = {str(name).lower(): str(value) for name, value in _items(headers)}
+            found = {str(name).lower(): str(value) for name, value in headers.items()}
         except Exception:  # noqa: BLE001, S112  (another library's object; its hint is advice)
             continue
         if found:
@@ -157,12 +157,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _is_bad_certificate(error: BaseException) -> bool:
     return isinstance(error, ssl.SSLCertVerificationError)
-
-
-def _items(headers: object) -> Iterator[tuple[object, object]]:
-    items = _attribute(headers, "items")
-    if isinstance(headers, Mapping) or callable(items):
-        yield from cast("Mapping[object, object]", headers).items()
 
 
 def _attribute(owner: object, name: str) -> object:

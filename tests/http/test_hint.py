@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 from multidict import CIMultiDict
 
-from asyncclient._http.hint import seconds_asked, usable_hint
+from asyncclient._http.hint import seconds_asked, unix_time_of, usable_hint
 from tests.http.test_refusal import IN_A_MINUTE, NOW, NOW_TEXT, answer
 
 HINTS: dict[str, tuple[dict[str, str], float, float | None]] = {
@@ -50,6 +50,11 @@ HINTS: dict[str, tuple[dict[str, str], float, float | None]] = {
     "milliseconds": ({"retry-after-ms": "1500"}, 0, 1.5),
     "negative milliseconds": ({"retry-after-ms": "-5"}, 0, 0),
     "float milliseconds": ({"retry-after-ms": "2.5"}, 0, 0.0025),
+    "milliseconds that are a point in time": (
+        {"retry-after-ms": f"{(NOW + 60) * 1000:.0f}"},
+        NOW,
+        60,
+    ),
     "milliseconds go first": ({"retry-after-ms": "1500", "retry-after": "9"}, 0, 1.5),
     "zero milliseconds go first": ({"retry-after-ms": "0", "retry-after": "9"}, 0, 0),
     "milliseconds are NaN": ({"retry-after-ms": "nan", "retry-after": "9"}, 0, 9),
@@ -134,3 +139,10 @@ def test_no_header_breaks_the_reading_of_hints(headers: dict[str, str], received
 def test_more_than_a_day_is_no_hint(hint: float | None, usable: float | None) -> None:
     """It is in milliseconds, or a mistake."""
     assert usable_hint(hint) == usable
+
+
+def test_an_answers_time_is_its_own_date_or_that_of_its_arrival() -> None:
+    """Without both it is 0; a date that cannot be read is none."""
+    assert unix_time_of(answer(200, b"", {"date": NOW_TEXT}, NOW + 9)) == NOW
+    assert unix_time_of(answer(200, b"", {"date": "today"}, NOW + 9)) == NOW + 9
+    assert unix_time_of(answer(200, b"", {}, 0)) == 0

@@ -73,6 +73,8 @@ def _read(body: str) -> Whole:
         ('{"count": 12.0}', "count", 12),
         ('{"count": "12.5"}', "count", None),
         ('{"count": 1e999}', "count", None),
+        (f'{{"count": {"9" * 40}, "text": 1}}', "count", int("9" * 40)),
+        (f'{{"count": "{"9" * 40}"}}', "count", int("9" * 40)),
         (f'{{"count": {"9" * 41}}}', "count", None),
         (f'{{"count": "{"9" * 41}"}}', "count", None),
         # An id that came as a float: its digits are all there, or it is not read.
@@ -87,6 +89,9 @@ def _read(body: str) -> Whole:
         ('{"share": NaN}', "share", None),
         ('{"isDone": 1}', "is_done", None),
         ('{"isDone": false}', "is_done", False),
+        ('{"isDone": true, "count": ""}', "is_done", True),
+        ('{"share": 0.5, "count": ""}', "share", 0.5),
+        ('{"text": "cut \\uD83D"}', "text", "cut \ufffd"),
         ('{"amount": 1.5}', "amount", 1.5),
         ('{"code": 4.1}', "code", 0),
         ('{"code": "x"}', "code", "x"),

@@ -378,3 +378,19 @@ def test_a_share_changes_the_gap_that_has_begun() -> None:
     left = budget.wait(0.0)
     budget.take_share(0.5, 0.0)
     assert budget.wait(0.0) == pytest.approx(2 * left)
+
+
+def test_a_pause_and_a_rate_that_was_found_are_worth_keeping() -> None:
+    """A pause as long as it lasts, a rate for ten minutes after the last request."""
+    budget = Budget()
+    assert not budget.matters(0.0)
+    budget.spend(0.0)
+    budget.refused(0.0, 0.5)
+    assert budget.matters(0.4)
+    last = 600.0 - budget.idle(600.0)
+    assert budget.matters(last + 600.0)
+    assert not budget.matters(last + 600.1)
+    known = Budget(10.0)
+    known.spend(0.0)
+    assert known.matters(0.05)
+    assert not known.matters(1.0)
