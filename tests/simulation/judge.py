@@ -139,8 +139,6 @@ def _excused(played: Played, end: End, looks: list[Look], deadline: float) -> bo
     """
     if _was_held_up(played, end, deadline):
         return True
-    # What is sent in the instant of its end, and answered later, is sent for others.
-    looks = [look for look in looks if look.sent < end.at - 1e-6 or look.over <= end.at]
     if not looks:
         return False
     last = looks[-1]
@@ -152,7 +150,10 @@ def _excused(played: Played, end: End, looks: list[Look], deadline: float) -> bo
     if not had_answer:
         return end.at >= min(looks[0].sent + _FIRST_LOOK, looks[0].over) - TICK
     unanswered = last.over >= end.at - TICK and end.at >= deadline + GRACE - _REST - TICK
-    return unanswered or (last.verdict != "good" and last.sent >= deadline - TICK)
+    failed = last.verdict != "good" and last.sent >= deadline - TICK
+    # What is sent in the instant of its end may be sent for others.
+    is_others = last.sent >= end.at - 1e-6 and _excused(played, end, looks[:-1], deadline)
+    return unanswered or failed or is_others
 
 
 def _stalled(played: Played, since: float, until: float) -> bool:
