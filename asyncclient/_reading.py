@@ -128,7 +128,7 @@ class Reading:
             )
             if self.vocabulary.state_of(word) is not None:
                 return word
-        return found[0] if found else None
+        return next(iter(found), None)
 
     def _reason(self, answer: Json) -> str | None:
         for where in self.reason:
@@ -167,7 +167,7 @@ def _found(answer: Json, where: TextAt | NumberAt) -> object:
 
 def _part(answer: Json, path: str) -> str | int | None:
     """Return one part of a status word."""
-    found = value_at(answer, path.removesuffix("?"))
+    found = value_at(answer, path)  # a `?` is no step of it
     if not path.endswith("?"):
         return word_of(found)
     is_there = found is not None and found is not False and found != ""

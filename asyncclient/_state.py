@@ -81,7 +81,7 @@ class Vocabulary:
         self._ignore_case = ignore_case
         self._words: dict[str | int, TaskState] = {}
         # By the type, too: Python takes True and 1 for equal.
-        self._states: dict[tuple[type, str | int], TaskState] = {}
+        self._states: dict[tuple[type, str | int | None], TaskState] = {}
         for state, given in (
             (TaskState.PENDING, pending),
             (TaskState.RUNNING, running),
@@ -107,7 +107,7 @@ class Vocabulary:
                 )
                 raise ValueError(msg)
 
-    def _key(self, word: str | int) -> tuple[type, str | int]:
+    def _key(self, word: str | int | None) -> tuple[type, str | int | None]:
         if self._ignore_case and isinstance(word, str):
             word = word.casefold()
         return type(word), word
@@ -122,8 +122,7 @@ class Vocabulary:
             the state, or None for a word that this vocabulary does not know.
         """
         # A provider may send anything in a status field, a list included: that is unknown too.
-        found = word_of(word)
-        return None if found is None else self._states.get(self._key(found))
+        return self._states.get(self._key(word_of(word)))
 
     @property
     def words(self) -> Mapping[str | int, TaskState]:

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, strategies as st
 
 from asyncclient import Reading, TaskState, Vocabulary
+from asyncclient._reading import value_at
 from asyncclient._text import text_of
 
 WORDS = Vocabulary(
     pending="queued",
-    running=["busy", 1, "done/why"],
+    running=["busy", 1, "7", "done/why"],
     succeeded=["done", "done/well", "done/7"],
     failed=["done/error", "done/a.error", "done/true"],
 )
@@ -96,6 +97,14 @@ def test_a_path_that_leads_nowhere_is_a_missing_word(path: str, answer: object) 
     assert (seen.reason, seen.progress, seen.hint, seen.took) == (None, None, None, None)
 
 
+def test_a_path_ends_early_where_the_next_step_does_not_fit() -> None:
+    """A name is for an object alone, and `[n]` for a list."""
+    for answer in ([{"a": 1}], {"a": {"b": 1}}, "a", 7, None):
+        assert value_at(answer, "a[0]") is None
+        assert value_at(answer, "[0].b") is None
+    assert value_at([{"a": 1}], "[0].a") == 1
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from("ab") | st.text(), inner),
@@ -123,6 +132,8 @@ def test_any_json_can_be_read(answer: object, status: str) -> None:
         ({"status": "done", "end": "well"}, "done/well", TaskState.SUCCEEDED),
         ({"status": "done", "end": 7}, "done/7", TaskState.SUCCEEDED),
         ({"status": "done", "end": True}, "done/true", TaskState.FAILED),
+        ({"status": 7}, 7, None),
+        ({"status": "done", "end": "WELL"}, "done", TaskState.SUCCEEDED),
         ({"status": "done", "end": ["well"]}, "done", TaskState.SUCCEEDED),
         ({"status": "done", "end": "new"}, "done", TaskState.SUCCEEDED),
         ({"status": 1, "end": "new"}, 1, TaskState.RUNNING),
@@ -313,6 +324,14 @@ def test_a_wrong_argument_is_named(argument: str, wrong: object, error: type[Exc
     """When the reading is made, and not when an answer is read."""
     with pytest.raises(error, match=rf"\b{argument}\b"):
         reading(**{argument: wrong})
+
+
+def test_what_is_no_date_is_shown() -> None:
+    """A text itself, and of anything else its class."""
+    with pytest.raises(ValueError, match=r"^checked='soon' is no date"):
+        reading(checked="soon")
+    with pytest.raises(TypeError, match=r"not datetime$"):
+        reading(checked=datetime(2026, 11, 29, tzinfo=UTC))
 
 
 def test_a_reading_is_a_value() -> None:

@@ -99,6 +99,8 @@ def test_only_a_text_or_a_whole_number_is_a_word(wrong: object) -> None:
     for state in ("running", "succeeded"):
         with pytest.raises(TypeError, match=f"^{state}: a status word is a text or a number, not "):
             unchecked(**{"succeeded": "done", "failed": "error", state: wrong})
+    with pytest.raises(TypeError, match=r"not 1\.5$"):
+        unchecked(succeeded=["done", 1.5], failed="error")
 
 
 @pytest.mark.parametrize(
@@ -226,6 +228,7 @@ def test_a_vocabulary_is_a_value() -> None:
         "done",
     )
     assert made not in others
+    assert hash(made) != hash(others[0])
 
 
 # --- snapshots --------------------------------------------------------------------------------
