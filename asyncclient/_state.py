@@ -79,7 +79,7 @@ class Vocabulary:
             msg = f"ignore_case must be a bool, not {type_name(ignore_case)}"
             raise TypeError(msg)
         self._ignore_case = ignore_case
-        self._words: dict[str | int, TaskState] = {}
+        words: dict[str | int, TaskState] = {}
         # By the type, too: Python takes True and 1 for equal.
         self._states: dict[tuple[type, str | int | None], TaskState] = {}
         for state, given in (
@@ -92,7 +92,7 @@ class Vocabulary:
             (TaskState.EXPIRED, expired),
         ):
             for word in _words(given, state):
-                self._words[word] = state
+                words[word] = state
                 other = self._states.setdefault(self._key(word), state)
                 if other is not state:
                     msg = (
@@ -106,6 +106,7 @@ class Vocabulary:
                     f"add {needed}=..., or a wait could never see that outcome"
                 )
                 raise ValueError(msg)
+        self._words = words  # last, so that one that is half made is shown as that
 
     def _key(self, word: str | int | None) -> tuple[type, str | int | None]:
         if self._ignore_case and isinstance(word, str):

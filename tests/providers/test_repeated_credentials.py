@@ -13,8 +13,17 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from rich.console import Console
 
-from asyncclient import LearnedSchedule, Poller, SessionPool, Vocabulary, wait_until_done, watch
+from asyncclient import (
+    LearnedSchedule,
+    Poller,
+    SessionPool,
+    TaskAPI,
+    Vocabulary,
+    wait_until_done,
+    watch,
+)
 from asyncclient._http import Response
+from asyncclient.catalogue import REPLICATE_PREDICTION
 from asyncclient.errors import AsyncClientError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze, CozeJWT
@@ -145,6 +154,38 @@ def test_no_error_of_copyai_shows_it(key: str, name: str, data: st.DataObject) -
     check(key, lambda: COPYAI[name](client))
 
 
+def any_api(
+    *script: Response,
+    base_url: str = "https://x.example",
+    token: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> TaskAPI:
+    """Make a client of an API without one of its own."""
+    transport = ScriptedTransport(script, repeat=True)
+    return TaskAPI(transport, base_url, name="acme", token=token, headers=headers)
+
+
+@settings(max_examples=60)
+@given(KEYS, st.sampled_from(["get", "post", "wait"]), st.sampled_from(["token", "X"]), st.data())
+def test_no_error_of_any_api_shows_it(
+    key: str,
+    name: str,
+    place: str,
+    data: st.DataObject,
+) -> None:
+    """The same holds for an API without a client of its own, for a token and a header."""
+    answer = data.draw(answers(key))
+    in_token = place == "token"
+    client = any_api(answer, token=key) if in_token else any_api(answer, headers={place: key})
+    task = client.task("/jobs/7", REPLICATE_PREDICTION)
+    ways: dict[str, Callable[[], Awaitable[object]]] = {
+        "get": lambda: client.get("/x"),
+        "post": lambda: client.post("/x"),
+        "wait": lambda: wait_until_done(task, timeout=30),
+    }
+    check(key, ways[name])
+
+
 # --- constructors that raise ----------------------------------------------------------------------
 
 WRONG: dict[str, Callable[[str], object]] = {
@@ -157,6 +198,10 @@ WRONG: dict[str, Callable[[str], object]] = {
     "bytes of a key": lambda key: CozeJWT("1", "2", cast("str", bytearray(key.encode()))),
     "an account": lambda key: CopyAI(ScriptedTransport(), api_key=key, account=" "),
     "a line break": lambda key: CopyAI(ScriptedTransport(), api_key=f"{key}\n"),
+    "plain http": lambda key: any_api(base_url="http://x.example", token=key),
+    "both": lambda key: any_api(token="t", headers={"Authorization": key}),
+    "a header's line break": lambda key: any_api(headers={"X-Key": f"{key}\n"}),
+    "a header's bytes": lambda key: any_api(headers={"X-Key": cast("str", key.encode())}),
     "no PEM": lambda key: CozeJWT("1", "2", key),
     "an id": lambda key: CozeJWT("", "2", f"-----BEGIN PRIVATE KEY-----{key}"),
     "a scope": lambda key: CozeJWT(
@@ -179,6 +224,7 @@ HALF_MADE: dict[str, Callable[[], object]] = {
     "Coze": lambda: Coze(ScriptedTransport(), token=""),
     "CopyAI": lambda: CopyAI(ScriptedTransport(), api_key=""),
     "CozeJWT": lambda: CozeJWT("", "", ""),
+    "TaskAPI": lambda: TaskAPI(ScriptedTransport(), "https://x.example", name="x", token=""),
     "ChatHandle": lambda: Coze(ScriptedTransport(), token="t").chat("1", ""),
     "SessionPool": lambda: SessionPool(limit=0),
     "Poller": lambda: Poller(concurrency=0),
