@@ -144,6 +144,19 @@ class Reading:
         return f"<Reading {self.name}>"
 
 
+def readings_by_name(readings: object) -> dict[str, Reading]:
+    """Check readings, and return them by their names."""
+    found: dict[str, Reading] = {}
+    for reading in cast("Iterable[object]", readings):
+        if not isinstance(reading, Reading):
+            msg = f"readings must be a list of Readings, and has {type_name(reading)} in it"
+            raise TypeError(msg)
+        if found.setdefault(reading.name, reading) != reading:
+            msg = f"two readings are named {shown(reading.name)}: a reference could not say which"
+            raise ValueError(msg)
+    return found
+
+
 @lru_cache(maxsize=1024)
 def _steps(path: str) -> _Steps:
     return tuple(int(index) if index else name for index, name in _STEP.findall(path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
 from functools import lru_cache, partial
-from typing import cast, overload
+from typing import Generic, TypeVar, cast, overload
 
 import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy  # aiohttp's own headers; it comes with aiohttp
@@ -30,11 +30,13 @@ from asyncclient._http import (
     named_hosts,
     read_json,
 )
-from asyncclient._reading import Json, Reading
+from asyncclient._reading import Json, Reading, readings_by_name
 from asyncclient._ref import ADDRESS, TaskRef, checked_ref
 from asyncclient._task import Observation
-from asyncclient._text import even_half_made, shown, text_of, type_name
+from asyncclient._text import even_half_made, shown, text_of
 from asyncclient.catalogue import ALL
+
+Ref_co = TypeVar("Ref_co", bound=TaskRef | None, covariant=True)
 
 # Sending one of these twice does the same as sending it once (RFC 9110, section 9.2.2).
 _IDEMPOTENT = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PUT"})
@@ -89,7 +91,7 @@ class TaskAPI:
     ) -> None:
         headers, token = concealed(headers), concealed(token)
         self.name = text_line("name", name, "name")
-        self._readings = _by_name(readings)
+        self._readings = readings_by_name(readings)
         self.rate = None if rate is None else number("rate", rate, unit="looks a second", above=0)
         origin, prefix = base_of(base_url, allow_http=allow_http)
         self._places = Places(origin, prefix, named_hosts(hosts), allow_http)
@@ -168,11 +170,23 @@ class TaskAPI:
         kind: str | None = None,
         cancel: str | None = None,
         method: str = "GET",
-        body: object = None,
-    ) -> APITask: ...
+        body: None = None,
+    ) -> APITask[TaskRef]: ...
 
     @overload
-    def task(self, ref: TaskRef, /) -> APITask: ...
+    def task(
+        self,
+        path_or_url: str,
+        reading: Reading,
+        *,
+        kind: str | None = None,
+        cancel: str | None = None,
+        method: str = "GET",
+        body: object,
+    ) -> APITask[TaskRef | None]: ...
+
+    @overload
+    def task(self, ref: TaskRef, /) -> APITask[TaskRef]: ...
 
     def task(
         self,
@@ -183,7 +197,7 @@ class TaskAPI:
         cancel: str | None = None,
         method: str = "GET",
         body: object = None,
-    ) -> APITask:
+    ) -> APITask[TaskRef] | APITask[TaskRef | None]:
         """Return the task at a path or URL, or that of a reference alone; no I/O.
 
         Args:
@@ -211,7 +225,7 @@ class TaskAPI:
             raise TypeError(msg)
         return self._task(self._account, path_or_url, reading, kind, cancel, method, body)
 
-    def _found(self, ref: TaskRef) -> APITask:
+    def _found(self, ref: TaskRef) -> APITask[TaskRef]:
         if checked_ref(ref).provider != self.name or ADDRESS not in ref.ids:
             msg = f"{ref} is no task of {self.name}: give it to its own provider's client"
             raise ValueError(msg)
@@ -243,7 +257,7 @@ class TaskAPI:
         cancel: str | None,
         method: str,
         body: object,
-    ) -> APITask:
+    ) -> APITask[TaskRef]:
         verb = _method("method", method)
         if verb not in {"GET", "POST"}:
             msg = f"method={shown(verb)} must be GET or POST: a look changes nothing"
@@ -265,7 +279,7 @@ class TaskAPI:
         )
 
 
-class APITask(RemoteTask[Json]):
+class APITask(RemoteTask[Json], Generic[Ref_co]):
     """A task of a `TaskAPI`; its answer is the whole decoded JSON."""
 
     __slots__ = ("_api", "_cancel", "_kind", "_look", "_reading", "_sent", "_where")
@@ -324,11 +338,11 @@ class APITask(RemoteTask[Json]):
         )
 
     @property
-    def ref(self) -> TaskRef | None:
+    def ref(self) -> Ref_co:
         """Its portable reference; None where its body has over 1,000 bytes."""
         body = self._sent
         if body is not None and len(body) > _LONGEST_KEPT:
-            return None
+            return cast("Ref_co", None)
         given = {
             ADDRESS: str(self._where),
             "method": None if self._look.method == "GET" else self._look.method,
@@ -337,7 +351,8 @@ class APITask(RemoteTask[Json]):
             "kind": self._kind,
         }
         ids = {name: value for name, value in given.items() if value is not None}
-        return TaskRef(self._api.name, self._reading.name, ids, self.created, self._account.name)
+        ref = TaskRef(self._api.name, self._reading.name, ids, self.created, self._account.name)
+        return cast("Ref_co", ref)  # there is one unless there is a body
 
     @property
     def cancel(self) -> Callable[[], Awaitable[Json]]:
@@ -370,18 +385,6 @@ def _kind_of(api: str, reading: str) -> str:
 def _read_all(name: str, response: Response) -> tuple[int, Mapping[str, str], Json]:
     headers = CIMultiDictProxy(CIMultiDict(response.headers))
     return response.status, headers, read_json(name, response)
-
-
-def _by_name(readings: object) -> dict[str, Reading]:
-    found: dict[str, Reading] = {}
-    for reading in cast("Iterable[object]", readings):
-        if not isinstance(reading, Reading):
-            msg = f"readings must be a list of Readings, and has {type_name(reading)} in it"
-            raise TypeError(msg)
-        if found.setdefault(reading.name, reading) != reading:
-            msg = f"two readings are named {shown(reading.name)}: a reference could not say which"
-            raise ValueError(msg)
-    return found
 
 
 def _method(name: str, method: object) -> str:

@@ -287,10 +287,10 @@ async def any_api_is_typed(pool: SessionPool, reading: Reading, poller: Poller) 
         await task.poll(),
     ]
     assert_type(answers[0], dict[str, str])
-    assert_type(task.ref, TaskRef | None)
-    if task.ref is not None:
-        again: Task[object] = acme.task(task.ref)
-        assert_type(again.key, Hashable)
+    assert_type(task.ref, TaskRef)
+    again: Task[object] = acme.task(task.ref)
+    assert_type(again.key, Hashable)
+    assert_type(acme.task("/query", reading, method="POST", body={"id": 7}).ref, TaskRef | None)
     acme.task(started)
     acme.task("/jobs/7")  # type: ignore[call-overload]
 
