@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, cast
 from asyncclient._arguments import optional_function, text_line
 from asyncclient._state import Vocabulary, Word, word_of
 from asyncclient._task import Observation, observed
-from asyncclient._text import shown, text_of, type_name
+from asyncclient._text import even_half_made, shown, text_of, type_name
 
 Json: TypeAlias = Any  # a decoded answer: what is in it, its provider decides
 TextAt: TypeAlias = str | Callable[[Json], str | None]
@@ -140,6 +140,7 @@ class Reading:
                 return text
         return None
 
+    @even_half_made
     def __repr__(self) -> str:
         return f"<Reading {self.name}>"
 

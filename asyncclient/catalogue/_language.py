@@ -240,7 +240,7 @@ ASSEMBLYAI_TRANSCRIPT = Reading(
     Vocabulary(pending="queued", running="processing", succeeded="completed", failed="error"),
     status="status",
     reason="error",
-    source="https://github.com/AssemblyAI/assemblyai-python-sdk/blob/530eca5/assemblyai/types.py",
+    source="https://github.com/AssemblyAI/assemblyai-python-sdk/blob/c6d85784c8/assemblyai/types.py",
     checked="2026-11-29",
 )
 """A transcript of AssemblyAI: `GET /v2/transcript/{id}`.

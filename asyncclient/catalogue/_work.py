@@ -88,6 +88,7 @@ DATABRICKS_RUN = Reading(
             "TERMINATED/FAILED",
             "TERMINATED/TIMEDOUT",
             "TERMINATED/EXCLUDED",
+            "TERMINATED/DISABLED",
             "TERMINATED/MAXIMUM_CONCURRENT_RUNS_REACHED",
             "TERMINATED/UPSTREAM_FAILED",
             "TERMINATED/UPSTREAM_CANCELED",
@@ -98,7 +99,7 @@ DATABRICKS_RUN = Reading(
     ),
     status="state.life_cycle_state/state.result_state",
     reason="state.state_message",
-    source="https://github.com/databricks/databricks-sdk-py/blob/main/databricks/sdk/service/jobs.py",
+    source="https://github.com/databricks/databricks-sdk-py/blob/9ae22415/databricks/sdk/service/jobs.py",
     checked="2026-11-29",
 )
 """A run of a Databricks job: `GET /api/2.1/jobs/runs/get?run_id={run_id}`.

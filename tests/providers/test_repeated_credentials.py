@@ -16,6 +16,7 @@ from rich.console import Console
 from asyncclient import (
     LearnedSchedule,
     Poller,
+    Reading,
     SessionPool,
     TaskAPI,
     Vocabulary,
@@ -220,6 +221,7 @@ def test_a_constructor_that_raises_shows_none(make: Callable[[str], object]) -> 
         assert parts_of(key, text) == []
 
 
+VOCABULARY = Vocabulary(succeeded="a", failed="b")
 HALF_MADE: dict[str, Callable[[], object]] = {
     "Coze": lambda: Coze(ScriptedTransport(), token=""),
     "CopyAI": lambda: CopyAI(ScriptedTransport(), api_key=""),
@@ -230,6 +232,7 @@ HALF_MADE: dict[str, Callable[[], object]] = {
     "Poller": lambda: Poller(concurrency=0),
     "LearnedSchedule": lambda: LearnedSchedule(poll_cost=0),
     "Vocabulary": lambda: Vocabulary(succeeded="a", failed="a"),
+    "Reading": lambda: Reading("a", VOCABULARY, status="", source="a", checked="2026-11-29"),
 }
 
 
