@@ -13,7 +13,24 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import given, strategies as st
 
-from asyncclient import Reading, TaskState, catalogue
+from asyncclient import (
+    Reading,
+    TaskAPI,
+    TaskState,
+    catalogue,
+    decode_ref,
+    encode_ref,
+    wait_until_done,
+)
+from asyncclient.errors import (
+    TaskBlocked,
+    TaskCancelled,
+    TaskError,
+    TaskExpired,
+    TaskFailed,
+    WaitTimeout,
+)
+from asyncclient.testing import ScriptedTransport, reply
 from tests.catalogue.write_page import HOW_TO_WRITE, PAGE, documented, introduction, write
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "catalogue"
@@ -233,6 +250,34 @@ def test_an_end_in_two_fields_is_read_from_both(
     """A neutral word is none alone, and what is beside a word that is no end changes nothing."""
     seen = catalogue.ALL[name].read(answer)
     assert (seen.word, seen.state) == (word, state)
+
+
+ERROR_OF: dict[TaskState, type[TaskError | WaitTimeout]] = {
+    TaskState.PENDING: WaitTimeout,
+    TaskState.RUNNING: WaitTimeout,
+    TaskState.BLOCKED: TaskBlocked,
+    TaskState.FAILED: TaskFailed,
+    TaskState.CANCELLED: TaskCancelled,
+    TaskState.EXPIRED: TaskExpired,
+}
+
+
+@every_reading
+async def test_a_wait_ends_as_each_word_says(reading: Reading) -> None:
+    """Over the client of any API: with the whole answer on success, else with its error."""
+    for word, state in reading.vocabulary.words.items():
+        answer = answer_with(reading, word)
+        transport = ScriptedTransport([reply(json.dumps(answer).encode())], repeat=True)
+        api = TaskAPI(transport, "https://api.tea.example", name="tea", token="t")
+        task = api.task("/jobs/7", reading)
+        again = api.task(decode_ref(encode_ref(task.ref)))
+        if state is TaskState.SUCCEEDED:
+            assert await wait_until_done(again, timeout=30) == answer
+            continue
+        with pytest.raises(ERROR_OF[state]) as caught:
+            await wait_until_done(task, timeout=30)
+        assert caught.value.snapshot is not None
+        assert (caught.value.snapshot.word, caught.value.snapshot.state) == (word, state)
 
 
 # --- what stands beside it ----------------------------------------------------------------------
