@@ -252,7 +252,7 @@ def test_an_end_in_two_fields_is_read_from_both(
     assert (seen.word, seen.state) == (word, state)
 
 
-ERROR_OF: dict[TaskState, type[TaskError | WaitTimeout]] = {
+ERROR_OF: dict[TaskState, type[TaskError | TaskBlocked | WaitTimeout]] = {
     TaskState.PENDING: WaitTimeout,
     TaskState.RUNNING: WaitTimeout,
     TaskState.BLOCKED: TaskBlocked,
