@@ -99,7 +99,7 @@ def is_transient(error: BaseException) -> bool:
     status = status_of(error)
     if status is not None:
         return status in _REPEATED or status >= 500  # noqa: PLR2004  (the class of server errors)
-    names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ != "builtins"}
+    names = {kind.__name__ for kind in type(error).__mro__}
     if names & _PERMANENT_NAMES or any(map(_is_bad_certificate, _causes(error))):
         return False
     if isinstance(error, _TRANSIENT) or names & _TRANSIENT_NAMES:
@@ -130,14 +130,14 @@ def retry_after_of(error: BaseException) -> float | None:
     """Return the seconds that a refusal asks to wait; None where it does not."""
     if isinstance(error, APIError):
         return usable_hint(error.retry_after)
-    if isinstance(error, AsyncClientError) or status_of(error) is None:
+    if status_of(error) is None:
         return None
     for owner in (error, _attribute(error, "response")):
         headers = cast("Mapping[object, object]", _attribute(owner, "headers") or {})
         try:
             found = {str(name).lower(): str(value) for name, value in headers.items()}
-        except Exception:  # noqa: BLE001, S112  (another library's object; its hint is advice)
-            continue
+        except Exception:  # noqa: BLE001  (another library's object; its hint is advice)
+            found = {}
         if found:
             return seconds_asked_in(found)
     return None
@@ -161,7 +161,7 @@ def _is_bad_certificate(error: BaseException) -> bool:
 
 def _attribute(owner: object, name: str) -> object:
     try:
-        found: object = getattr(owner, name, None)
-    except Exception:  # noqa: BLE001  (a property of another library's exception may raise)
+        found: object = getattr(owner, name)
+    except Exception:  # noqa: BLE001  (there is none, or it is a property that raises)
         return None
     return found

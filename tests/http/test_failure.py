@@ -94,6 +94,14 @@ class Hostile(Exception):
         raise RuntimeError
 
 
+class MaxRetryError(Exception):
+    """What urllib3 raises after its own repeats, for any reason."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__("Max retries exceeded")
+        self.reason = reason
+
+
 KEY = ConnectionKey("api.example.com", 443, True, True, None, None, None)  # noqa: FBT003
 
 WORTH_REPEATING: list[BaseException] = [
@@ -132,6 +140,7 @@ WORTH_REPEATING: list[BaseException] = [
     refused_aiohttp(200, aiohttp.ContentTypeError),
     *(kind("no") for kind in (RequestsConnectionError, ReadTimeout, ChunkedEncodingError)),
     refused_requests(429),
+    MaxRetryError(ConnectionRefusedError()),
     ExceptionGroup("all addresses", [ConnectionResetError(), ConnectionRefusedError()]),
     ExceptionGroup("", [ExceptionGroup("", [TimeoutError()]), httpx.ReadError("closed")]),
 ]
@@ -146,6 +155,7 @@ CLEAR: list[BaseException] = [
     PermissionError(errno.EACCES, "Permission denied"),
     FileNotFoundError(errno.ENOENT, "No such file"),
     CERTIFICATE,
+    MaxRetryError(CERTIFICATE),
     URLError(CERTIFICATE),
     caused(
         httpx.ConnectError("certificate verify failed"),

@@ -585,6 +585,21 @@ def test_an_end_that_the_loop_has_set_is_no_standstill() -> None:
     assert not term.prolong(record, None, BEGAN + 0.25)
 
 
+@pytest.mark.parametrize(("hint", "named"), [(None, None), (3.0, None), (4.0, None), (4.5, 4.5)])
+def test_only_a_hint_past_the_deadline_is_named(hint: float | None, named: float | None) -> None:
+    """A timeout says what the provider asked for where that is more than what remained."""
+    term = TimeLimit(BEGAN, 10.0)
+    term.due_after(Sleep(1.0, "refused", hint=hint), Wait().record, BEGAN + 6)
+    assert term.refused == named
+
+
+def test_a_standstill_may_begin_while_the_first_look_is_under_way() -> None:
+    """Its end is then a quarter of a second after that was sent."""
+    term = TimeLimit(BEGAN, 10.0)
+    assert term.prolong(Wait().record, term.deadline - 0.1, term.deadline + 0.2)
+    assert not TimeLimit(BEGAN, 10.0).prolong(Wait().record, None, term.deadline + 0.2)
+
+
 # --- any wait at all --------------------------------------------------------------------------
 
 SECONDS = st.floats(0.01, 60)
