@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from enum import Enum
 from typing import cast
 
 import anyio.lowlevel
@@ -70,6 +71,24 @@ def test_a_look_that_timed_out_says_nothing_of_how_long_answers_take(error: Exce
     wait.failed(DOWN, took=3)
     wait.answered(took=2)
     assert wait.record.slowest == 3
+
+
+class Phase(Enum):
+    """Words of a caller's own, which are no texts."""
+
+    BUSY = "busy"
+    HALF = 0.5
+
+
+@pytest.mark.parametrize(
+    ("word", "kept"), [(Phase.BUSY, "busy"), (TaskState.RUNNING, "running"), (Phase.HALF, None)]
+)
+async def test_a_word_is_kept_as_a_built_in_text(word: object, kept: str | None) -> None:
+    """Also where a task of the caller's own sees the member of an Enum."""
+    record, _ = await look_at(Observation(RUNNING, cast("str", word), 7))
+    assert record.snapshot is not None
+    assert type(record.snapshot.word) in {str, type(None)}
+    assert record.snapshot.word == kept
 
 
 @pytest.mark.parametrize(
