@@ -22,6 +22,8 @@ _REF_VERSIONS = range(1, REF_VERSION + 1)
 class TaskRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where to find a task again, in this process or another; there is no secret in it.
 
+    That of a `TaskAPI`'s task has a URL that its provider may have signed; texts show it without.
+
     Attributes:
         provider: as `coze`.
         kind: as `workflow_run`.
@@ -85,7 +87,8 @@ def encode_ref(ref: object) -> str:
 
     Its ids, its account's name and some 125 bytes more: under 300 bytes with ids as Coze (20
     digits) and Copy.ai (41 characters) give them and a name of up to 90, and at most 2300 for a
-    provider's handle, whose ids and account are bounded.
+    provider's handle, whose ids and account are bounded. That of a `TaskAPI`'s task holds its URL
+    as it is, which may be signed: keep it as you keep a key.
 
     Raises:
         TypeError: it is not a `TaskRef`.

@@ -19,7 +19,7 @@ from asyncclient._event_loop import failure_of
 from asyncclient._http.credential import Source
 from asyncclient._http.hiding import Hiding
 from asyncclient._http.message import Endpoint, Request, Response, Transport, concealed
-from asyncclient._http.quoting import base_of, header_value, header_values, split_url
+from asyncclient._http.quoting import base_of, header_value, header_values
 from asyncclient._http.repeat import seconds_to_repeat
 from asyncclient._ref import TaskRef
 from asyncclient._schedule import Backoff
@@ -202,15 +202,12 @@ class Account:
                 token = await self._token(source)
                 headers = self._headers_of(token)
             hiding = self._hiding_of(headers)
-            if target.startswith("/"):
-                origin, path = self._origin, self._prefix + target
-            else:
-                origin, path = split_url(target)
+            at = 0 if target.startswith("/") else target.index("/", len("https://"))
             request = Request(
                 name=endpoint.name,
                 method=endpoint.method,
-                origin=origin,
-                target=path,
+                origin=target[:at] or self._origin,
+                target=target[at:] if at else self._prefix + target,
                 headers=headers if body is None else {_CONTENT_TYPE: _JSON, **headers},
                 body=body,
                 timeout=timeout,

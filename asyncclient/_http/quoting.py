@@ -209,12 +209,6 @@ class Places(msgspec.Struct, frozen=True):
         return origin, path
 
 
-def split_url(url: str) -> tuple[str, str]:
-    """Split a URL that has a path into its origin and the rest."""
-    at = url.index("/", len("https://"))
-    return url[:at], url[at:]
-
-
 def named_hosts(hosts: object) -> tuple[tuple[str, int | None], ...]:
     """Check the hosts that may get a credential: pairs of a name and of a port if it is given."""
     if isinstance(hosts, str | bytes) or not isinstance(hosts, Iterable):

@@ -117,6 +117,9 @@ def test_what_is_no_reference_is_refused() -> None:
         begin(ref=msgspec.structs.replace(REF, ids={"id": 7}))
     with pytest.raises(ValueError, match="under 300"):
         begin(ref=TaskRef("coze", "chat", {"chat_id": "9" * 400}))
+    begin(ref=TaskRef("acme", "acme.job", {"path": "/" + "9" * 9000}))
+    with pytest.raises(ValueError, match="under 9900"):
+        begin(ref=TaskRef("acme", "acme.job", {"path": "/" + "9" * 10_000}))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import pytest
 from hypothesis import given, strategies as st
+from rich.pretty import pretty_repr
 
 from asyncclient._arguments import LONGEST_ID
 from asyncclient._ref import (
@@ -37,6 +38,19 @@ REFS = st.builds(
     created=st.none() | st.integers(-(2**63), 2**63 - 1),
     account=st.none() | st.text(),
 )
+
+
+def test_a_signed_address_is_shown_without_its_query() -> None:
+    """By `str`, `repr` and rich; what it is asked with may be long, and is not shown either."""
+    ids = {"path": "https://x.example/7?sig=s1gned", "body": '"s1gned"', "cancel": "POST /?s1gned"}
+    ref = TaskRef("acme", "acme.job", ids, 7)
+    assert str(ref) == "acme acme.job https://x.example/7"
+    assert repr(ref) == (
+        "TaskRef(provider='acme', kind='acme.job', ids={'path': 'https://x.example/7'}, "
+        "created=7, account=None)"
+    )
+    assert "s1gned" not in pretty_repr(ref)
+    assert "s1gned" in encode_ref(ref)
 
 
 @given(REFS)

@@ -38,12 +38,14 @@ from asyncclient import (
     Poller,
     SessionPool,
     Task,
+    TaskAPI,
     Vocabulary,
     Watch,
     polling_task,
     wait_until_done,
     watch,
 )
+from asyncclient.catalogue import REPLICATE_PREDICTION
 from asyncclient.errors import AuthenticationFailed, DecodeError, RateLimited, ServerError
 from asyncclient.integrations.opentelemetry import instrument, uninstrument
 from asyncclient.providers.copyai import CopyAI
@@ -447,6 +449,20 @@ async def test_a_providers_run_has_its_ids(collected: Collected) -> None:
     for name in collected.metrics:
         labels = {**coze, **ended} if name == "asyncclient.wait.duration" else coze
         assert [found for found, _ in collected.sums(name)] == [labels]
+
+
+async def test_a_signed_address_is_not_in_a_span(collected: Collected) -> None:
+    """Of a task of any API, the path that is asked, without its query, body and cancel."""
+    acme = TaskAPI(
+        ScriptedTransport([reply({"status": "succeeded"})]), "https://x.example", name="a"
+    )
+    task = acme.task(
+        f"/7?sig={SECRET}", REPLICATE_PREDICTION, body=SECRET, method="POST", cancel=f"/?{SECRET}"
+    )
+    await wait_until_done(task)
+    assert collected.span.name == "wait a.replicate.prediction"
+    assert attributes(collected.span)["asyncclient.task.id.path"] == "/7"
+    assert SECRET not in collected.everything()
 
 
 @pytest.mark.parametrize("collected", [ALWAYS_OFF], indirect=True)
