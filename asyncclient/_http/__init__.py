@@ -44,14 +44,13 @@ from asyncclient._http.message import (
     Transport as Transport,
     concealed as concealed,
 )
+from asyncclient._http.places import Places as Places, named_hosts as named_hosts
 from asyncclient._http.pool import SessionPool as SessionPool
 from asyncclient._http.quoting import (
-    Places as Places,
     base_of as base_of,
     encode_argument as encode_argument,
     header_value as header_value,
     is_loopback as is_loopback,
-    named_hosts as named_hosts,
     path_segment as path_segment,
     query_of as query_of,
 )

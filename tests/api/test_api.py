@@ -31,16 +31,12 @@ from asyncclient._http import Request, Response
 from asyncclient._task import trait
 from asyncclient.catalogue import REPLICATE_PREDICTION
 from asyncclient.errors import (
-    APIError,
     AsyncClientError,
     AuthenticationFailed,
     ConnectFailed,
     DecodeError,
     InvalidRequest,
     NotFound,
-    PermissionDenied,
-    QuotaExceeded,
-    RateLimited,
     ServerError,
     TaskFailed,
     TransportError,
@@ -138,48 +134,16 @@ async def test_a_start_that_certainly_did_nothing_is_sent_again(
     assert len(over.requests) == 2
 
 
-REFUSALS: dict[str, tuple[int, object, type[APIError], str, object]] = {
-    "error.message": (
-        400,
-        {"error": {"message": "no", "code": "bad"}},
-        InvalidRequest,
-        "no",
-        "bad",
-    ),
-    "error": (403, {"error": "no"}, PermissionDenied, "no", None),
-    "message": (404, {"message": "no", "code": 5}, NotFound, "no", 5),
-    "detail": (402, {"detail": "no"}, QuotaExceeded, "no", None),
-    "details": (422, {"detail": [{"msg": "no"}]}, InvalidRequest, '[{"msg":"no"}]', None),
-    "msg": (429, {"msg": "no"}, RateLimited, "no", None),
-    "title": (500, {"title": "no", "status": 500}, ServerError, "no", None),
-    "list": (401, [{"error": {"message": "no"}}], AuthenticationFailed, "no", None),
-    "other": (409, {"why": "no"}, InvalidRequest, '{"why":"no"}', None),
-    "text": (404, '"no"', NotFound, '"no"', None),
-    "false": (400, {"error": False, "message": "no"}, InvalidRequest, "no", None),
-    "nothing": (404, {}, NotFound, "{}", None),
-}
-
-
-@pytest.mark.parametrize("name", REFUSALS)
-async def test_a_refusal_in_json_is_the_apis_own(name: str) -> None:
-    """Its status says which error it is, and usual fields say why."""
-    status, body, kind, message, code = REFUSALS[name]
-    acme, _ = api(reply(body, status=status, headers={"Retry-After": "900"}))
-    with pytest.raises(APIError) as caught:
-        await acme.post("/jobs")
-    error = caught.value
-    assert type(error) is kind
-    assert (error.status, error.message, error.code) == (status, message, code)
-    assert (error.known, error.foreign, error.retry_after) == (True, False, 900)
-
-
-@pytest.mark.parametrize("page", [NOT_JSON, "", "Not found", b"\xff\xfe"])
-async def test_a_refusal_that_is_no_json_is_foreign(page: str | bytes) -> None:
-    """It is a page of a gateway: a wait tolerates a few."""
-    acme, _ = api(reply(page, status=404))
-    with pytest.raises(NotFound) as caught:
-        await acme.get("/jobs")
-    assert caught.value.foreign
+async def test_a_refusal_is_the_apis_own_by_its_status() -> None:
+    """With its words; one that is no JSON is of a gateway, and foreign."""
+    acme, _ = api(reply({"error": {"message": "no tea"}}, status=404), reply(NOT_JSON, status=404))
+    for foreign in (False, True):
+        with pytest.raises(NotFound) as caught:
+            await acme.get("/jobs")
+        assert (caught.value.foreign, caught.value.message) == (
+            foreign,
+            "" if foreign else "no tea",
+        )
 
 
 async def test_a_redirect_is_not_followed() -> None:
@@ -202,50 +166,17 @@ async def test_a_good_answer_that_is_no_json_is_an_error() -> None:
 
 ASKED = {
     "/jobs/7": f"{V1}/jobs/7",
-    "jobs/7": f"{V1}/jobs/7",
-    "/jobs/a%2Fb?x=%20": f"{V1}/jobs/a%2Fb?x=%20",
-    "/jobs/a b?q=t\u00e9": f"{V1}/jobs/a%20b?q=t%C3%A9",
-    "/jobs:run?a=b:c/d?e@f": f"{V1}/jobs:run?a=b:c/d?e@f",
-    "https://evil.example": None,
     f"{V1}/jobs/7": f"{V1}/jobs/7",
-    "HTTPS://API.acme.example:443/v1/jobs/7": f"{V1}/jobs/7",
-    "https://api.acme.example/v2/x": "https://api.acme.example/v2/x",
-    "https://api.acme.example/v11/x": "https://api.acme.example/v11/x",
-    "https://api.acme.example/v1//x": "https://api.acme.example/v1//x",
-    "https://api.acme.example": "https://api.acme.example/",
-    "https://api.acme.example?x=1": "https://api.acme.example/?x=1",
     SIGNED: SIGNED,
+    "https://evil.example/v1/jobs/7": None,
     "http://api.acme.example/v1/jobs": None,
-    "http://poll.acme.example/v1/jobs": None,
     "https://api.acme.example:8443/v1": None,
-    "https://poll.acme.example:8443/v1": None,
-    "https://poll.acme.example./v1": None,
-    "https://x.poll.acme.example/v1": None,
-    "https://acme.example/v1": None,
-    "https://api.acme.example.evil.example/v1": None,
-    "https://api.acme.example@evil.example/v1": None,
-    "https://u:p@api.acme.example/v1": None,
-    "https://api.acme.example\\@evil.example/v1": None,
-    "https://evil.example\\.acme.example/v1": None,
-    "https://api.acme.example:99999/": None,
-    "https:///v1": None,
-    "ftp://api.acme.example/v1": None,
-    "file:///etc/passwd": None,
     "//evil.example/jobs": None,
     "/../admin": None,
-    "/jobs/%2E%2e/admin": None,
-    "/jobs/.": None,
-    "/jobs/..%2fadmin": None,
-    "/jobs#7": None,
-    "": None,
-    " /jobs": None,
-    "/jobs\r\nHost: evil": None,
-    "/jobs\ud800": None,
-    "/" + 8000 * "x": None,
 }
 
 
-@pytest.mark.parametrize("where", ASKED, ids=[*map(ascii, range(len(ASKED)))])
+@pytest.mark.parametrize("where", ASKED)
 @pytest.mark.parametrize("way", ["get", "post", "request", "task", "cancel"])
 async def test_nothing_is_sent_to_another_origin(where: str, way: str) -> None:
     """What may be asked is asked there; all else is a `ValueError` before anything is sent."""
@@ -262,57 +193,9 @@ async def test_nothing_is_sent_to_another_origin(where: str, way: str) -> None:
         with pytest.raises(ValueError, match=r"^(path|path_or_url|cancel)\b"):
             await ways[way]()
         assert not over.requests
-    elif way != "cancel" or " " not in where:
+    else:
         await ways[way]()
         assert sent(over.requests[0])[1] == url
-
-
-HOSTS = [
-    ("*.bfl.ai", "https://api.us1.bfl.ai/x", True),
-    ("*.bfl.ai", "https://api.bfl.ai/x", True),
-    ("*.BFL.ai", "https://API.bfl.ai/x", True),
-    ("*.bfl.ai", "https://bfl.ai/x", False),
-    ("*.bfl.ai", "https://evilbfl.ai/x", False),
-    ("*.bfl.ai", "https://api.bfl.ai.evil.example/x", False),
-    ("bfl.ai", "https://bfl.ai:443/x", True),
-    ("bfl.ai:443", "https://bfl.ai/x", True),
-    ("bfl.ai", "https://api.bfl.ai/x", False),
-    ("bfl.ai", "https://bfl.ai:8443/x", False),
-    ("bfl.ai:8443", "https://bfl.ai:8443/x", True),
-    ("bfl.ai:8443", "https://bfl.ai/x", False),
-    ("127.0.0.1", "http://127.0.0.1:8000/x", True),
-    ("localhost:8000", "http://localhost:8000/x", True),
-    ("localhost:8000", "http://localhost:8001/x", False),
-    ("[::1]", "http://[::1]:8000/x", True),
-    ("10.0.0.1", "http://10.0.0.1/x", False),
-]
-
-
-@pytest.mark.parametrize(("named", "url", "goes"), HOSTS)
-async def test_a_host_is_named_by_itself_or_by_what_it_is_below(
-    named: str, url: str, *, goes: bool
-) -> None:
-    """With its usual port, or with the one that is named; of this machine with any."""
-    acme, over = api(reply({}), hosts=[named])
-    if goes:
-        await acme.get(url)
-        assert over.requests[0].origin + over.requests[0].target == url.lower().replace(":443", "")
-    else:
-        with pytest.raises(ValueError, match=r"does not go to|in the clear"):
-            await acme.get(url)
-        assert not over.requests
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    ["*", "*.ai", "https://bfl.ai", "bfl.ai/x", "a.*.ai", "u@bfl.ai", "bfl.ai:x", "", "*bfl.ai"],
-)
-def test_a_host_that_cannot_be_is_refused(wrong: str) -> None:
-    """It is a name alone; a whole top-level domain is no provider's."""
-    with pytest.raises(ValueError, match=r"^hosts: .* is no host"):
-        api(hosts=[wrong])
-    with pytest.raises(TypeError, match=r"^hosts must be a list of names, not str"):
-        api(hosts="bfl.ai")
 
 
 # --- credentials --------------------------------------------------------------------------------

@@ -94,6 +94,17 @@ def test_a_password_is_hidden_where_it_is_sent_in_base64() -> None:
     assert hiding("no base64", "Basic ").text("no base64") == "no base64"
 
 
+def test_the_values_of_a_secret_query_are_hidden_beside_it() -> None:
+    """In texts, and not in answers, where what a query names may rightly stand."""
+    hiding = Hiding({"Authorization": Secret("Bearer t0ken-0123456789")})
+    target = Secret("/jobs/7?sig=s1gned%2F01234&name=a+b%20c&to=an-other-name&n=1")
+    beside = hiding.beside(target)
+    said = "t0ken-0123456789: s1gned/01234, s1gned%2F01234, an-other-name, name, 1"
+    assert beside.text(said) == "***: ***, ***, ***, name, 1"
+    assert hiding.text(said) == "***: s1gned/01234, s1gned%2F01234, an-other-name, name, 1"
+    assert hiding.beside("/jobs/7?sig=s1gned%2F01234") is hiding
+
+
 def test_a_short_word_is_no_credential() -> None:
     """A key of a few letters would take all their likes out of every message."""
     assert hiding("running").text("running") == "running"

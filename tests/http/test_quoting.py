@@ -16,10 +16,12 @@ from hypothesis import example, given, strategies as st
 from yarl import URL
 
 from asyncclient._arguments import LONGEST_ID, id_text
+from asyncclient._http.message import Secret
 from asyncclient._http.quoting import (
     base_of,
     encode_argument,
     header_value,
+    header_values,
     is_loopback,
     path_segment,
     query_of,
@@ -173,6 +175,39 @@ def test_an_accepted_credential_is_hidden_in_a_repr() -> None:
     assert value == SECRET
     assert SECRET not in repr(value)
     assert SECRET not in repr({"authorization": [value]})
+
+
+def test_headers_are_secret_unless_they_are_known_to_be_none() -> None:
+    """A type, a language or a version may rightly stand in an answer."""
+    plain = {"ACCEPT": "a", "Accept-Language": "b", "Prefer": "wait", "X-Api-Version": "2024-11-06"}
+    secret = {"X-Key": "k", "Authorization": "Key a:b", "X-Version-Key": "v"}
+    found = header_values("headers", {**plain, **secret, "content-type": "text/x"})
+    assert found == {**plain, **secret, "Content-Type": "text/x"}
+    assert {name for name, value in found.items() if isinstance(value, Secret)} == set(secret)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "words"),
+    [
+        (["X"], TypeError, "headers must be a mapping of names to values, not list"),
+        ({7: "a"}, TypeError, "the name of a header in headers must be a text"),
+        ({"X y": "a"}, ValueError, "headers: 'X y' cannot be given as a header"),
+        ({"X\n": "a"}, ValueError, "headers: .* cannot be given as a header"),
+        ({"": "a"}, ValueError, "headers: '' cannot be given as a header"),
+        ({"hOst": "a"}, ValueError, "headers: 'hOst' cannot be given as a header"),
+        ({"Content-Length": "1"}, ValueError, "headers: 'Content-Length' cannot be given"),
+        ({"X": 7}, TypeError, r"headers\['X'\] must be a text, not int"),
+        ({"X": ""}, ValueError, r"headers\['X'\] is empty"),
+        ({"X": "a\r\nY: b"}, ValueError, r"headers\['X'\] has a line break"),
+        ({"X": "\xe9"}, ValueError, r"headers\['X'\] has characters that are not ASCII"),
+    ],
+)
+def test_headers_that_cannot_be_sent_are_refused(
+    values: object, kind: type[Exception], words: str
+) -> None:
+    """The error names the header, and not its value."""
+    with pytest.raises(kind, match=f"^{words}"):
+        header_values("headers", values)
 
 
 # --- base URLs --------------------------------------------------------------------------------

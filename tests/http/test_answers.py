@@ -1,0 +1,70 @@
+"""Answers of an API whose form is not known: JSON, and what usual fields of a refusal say."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from asyncclient._http import Response, read_json
+from asyncclient.errors import (
+    APIError,
+    AuthenticationFailed,
+    DecodeError,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    QuotaExceeded,
+    RateLimited,
+    ServerError,
+)
+
+
+def test_a_good_answer_is_its_json() -> None:
+    """An empty one is None; any status of success will do."""
+    assert read_json("acme.get", Response(202, {}, b'{"a": [1]}')) == {"a": [1]}
+    assert read_json("acme.get", Response(200, {}, b" \n")) is None
+    with pytest.raises(DecodeError, match=r"^acme.get: HTTP 200 with an unexpected body"):
+        read_json("acme.get", Response(200, {}, b"<html>"))
+
+
+REFUSALS: dict[str, tuple[int, object, type[APIError], str, object]] = {
+    "error.message": (
+        400,
+        {"error": {"message": "no", "code": "bad"}},
+        InvalidRequest,
+        "no",
+        "bad",
+    ),
+    "error": (403, {"error": "no"}, PermissionDenied, "no", None),
+    "message": (404, {"message": "no", "code": 5}, NotFound, "no", 5),
+    "detail": (402, {"detail": "no"}, QuotaExceeded, "no", None),
+    "details": (422, {"detail": [{"msg": "no"}]}, InvalidRequest, '[{"msg":"no"}]', None),
+    "msg": (429, {"msg": "no"}, RateLimited, "no", None),
+    "title": (500, {"title": "no", "status": 500}, ServerError, "no", None),
+    "list": (401, [{"error": {"message": "no"}}], AuthenticationFailed, "no", None),
+    "other": (409, {"why": "no"}, InvalidRequest, '{"why":"no"}', None),
+    "text": (404, "no", NotFound, '"no"', None),
+    "false": (400, {"error": False, "message": "no"}, InvalidRequest, "no", None),
+    "nothing": (404, {}, NotFound, "{}", None),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_refusal_in_json_is_the_apis_own(name: str) -> None:
+    """Its status says which error it is, and usual fields say why."""
+    status, body, kind, message, code = REFUSALS[name]
+    raw = msgspec.json.encode(body)
+    with pytest.raises(APIError, match=r"^acme.get: HTTP") as caught:
+        read_json("acme.get", Response(status, {"retry-after": "900"}, raw))
+    error = caught.value
+    assert type(error) is kind
+    assert (error.status, error.message, error.code) == (status, message, code)
+    assert (error.known, error.foreign, error.retry_after) == (True, False, 900)
+
+
+@pytest.mark.parametrize("page", [b"<html>gateway</html>", b"", b"Not found", b"\xff\xfe"])
+def test_a_refusal_that_is_no_json_is_foreign(page: bytes) -> None:
+    """It is a page of a gateway: a wait tolerates a few."""
+    with pytest.raises(NotFound) as caught:
+        read_json("acme.get", Response(404, {}, page))
+    assert (caught.value.foreign, caught.value.code, caught.value.message) == (True, None, "")
