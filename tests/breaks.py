@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeAlias
 
 import pytest
 
-from asyncclient import Ticket
+from asyncclient import TaskRef, Ticket
 from asyncclient._http import Request, Response, is_transient
 from asyncclient._many.shared import SharedRecord, Waiter
 from asyncclient._waiting import TimeLimit
@@ -111,6 +111,10 @@ def _headers(holder: Request | Response) -> str:
     return repr(dict(holder.headers))
 
 
+def _ids(ref: TaskRef) -> dict[str, str]:
+    return ref.ids
+
+
 def _at_deadline(limit: TimeLimit, *_arguments: object) -> float:
     return limit.deadline
 
@@ -181,7 +185,21 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
         ("a header may have two lines", "_http.quoting:header_value", _returns_argument(1)),
         ("a credential may travel without TLS", "_http.quoting:base_of", _PLAIN),
         ("any host counts as this machine", "_http.quoting:is_loopback", _ALWAYS),
+        ("a credential goes to any host", "_http.places:_is_named", _ALWAYS),
+        ("a signed query stands in an error", "_http.hiding:Hiding.beside", _returns_argument(0)),
         ("a redirect is a success", "_http.message:Response.is_good", _is(value=True)),
+    ),
+    "api": (
+        ("a URL is asked wherever it is", "_http.places:Places.target", _returns_argument(2)),
+        ("a signed query stands in a repr", "_http.message:Address.__repr__", _is(str.__repr__)),
+        ("a start of any API may be sent twice", "_http.repeat:seconds_to_repeat", _IDEMPOTENT),
+    ),
+    "ground": (
+        (
+            "a signed query stands in a reference's text",
+            "_ref:TaskRef.shown_ids",
+            _is(property(_ids)),
+        ),
     ),
     "many providers": (
         ("two accounts share a look and its answer", "_ref:task_key", _with_argument(0, None)),
