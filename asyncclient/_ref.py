@@ -59,9 +59,14 @@ class TaskRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         path = self.ids.get(ADDRESS)
         return self.ids if path is None else {ADDRESS: path.partition("?")[0]}
 
+    @property
+    def shown_kind(self) -> str:
+        """Its kind beside its provider: that of any API's task begins with both, as `acme.job`."""
+        return self.kind.removeprefix(f"{self.provider}.")
+
     def __str__(self) -> str:
         ids = "/".join(text_of(each) for each in self.shown_ids.values())
-        return f"{text_of(self.provider)} {text_of(self.kind)} {ids}"
+        return f"{text_of(self.provider)} {text_of(self.shown_kind)} {ids}"
 
     def __repr__(self) -> str:
         fields = (f"{name}={shown(value, LONGEST_TEXT)}" for name, value in self.__rich_repr__())

@@ -369,7 +369,7 @@ class APITask(RemoteTask[Json], Generic[Ref_co]):
     @even_half_made
     def __repr__(self) -> str:
         where = self._where.partition("?")[0]
-        return f"<APITask {self._api.name} {self._reading.name} {text_of(where)}>"
+        return f"<APITask {self._look.name} {text_of(where)}>"
 
 
 @lru_cache(maxsize=1000)

@@ -316,9 +316,7 @@ class _Telemetry:
         """Return what metrics tell of a task: no id, and none of the provider's words."""
         provider: str | None
         if record.ref is not None:
-            provider = record.ref.provider
-            # That of any API's task has the name of its reading, as `acme.job`.
-            kind = record.ref.kind.removeprefix(f"{provider}.")
+            provider, kind = record.ref.provider, record.ref.shown_kind
         else:
             provider = provider_of(record.task)
             # As `coze.workflow_run:73…`: what follows the colon is one of many.

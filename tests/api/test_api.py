@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
@@ -314,6 +315,26 @@ def test_a_client_is_not_made_of_wrong_parts(
         api(**options)
 
 
+async def test_a_function_that_is_not_async_is_refused() -> None:
+    """At the first request, which is not sent."""
+    for argument, what in (("headers", "a mapping"), ("token", "a text")):
+        acme, over = api(**{argument: lambda: "x"})
+        words = rf"^{argument} must be {what} or an async function that returns one"
+        with pytest.raises(TypeError, match=words):
+            await acme.get("/x")
+        assert not over.requests
+
+
+def test_a_client_and_its_tasks_are_not_pickled() -> None:
+    """They hold a credential; a reference is what travels."""
+    acme, _ = api()
+    task = acme.task("/x", JOB)
+    for held in (acme, task):
+        with pytest.raises(TypeError, match="and so are not pickled"):
+            pickle.dumps(held)
+    assert pickle.loads(pickle.dumps(task.ref)) == task.ref  # noqa: S301  (just made)
+
+
 @pytest.mark.parametrize("given", [{"X": 7}, "Bearer x", None])
 async def test_what_a_function_of_headers_returns_is_checked(given: object) -> None:
     """Before anything is sent."""
@@ -341,7 +362,7 @@ async def test_a_task_is_waited_for_to_its_whole_answer() -> None:
     assert (task.kind, task.documented_rate) == ("acme.job", 20)
     assert task.budget[0] == "acme"
     assert task.key == acme.task("/jobs/7", JOB).key
-    assert repr(task) == "<APITask acme acme.job /jobs/7>"
+    assert repr(task) == "<APITask acme.job /jobs/7>"
 
 
 async def test_a_failure_has_the_apis_own_words() -> None:

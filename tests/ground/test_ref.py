@@ -44,7 +44,7 @@ def test_a_signed_address_is_shown_without_its_query() -> None:
     """By `str`, `repr` and rich; what it is asked with may be long, and is not shown either."""
     ids = {"path": "https://x.example/7?sig=s1gned", "body": '"s1gned"', "cancel": "POST /?s1gned"}
     ref = TaskRef("acme", "acme.job", ids, 7)
-    assert str(ref) == "acme acme.job https://x.example/7"
+    assert str(ref) == "acme job https://x.example/7"
     assert repr(ref) == (
         "TaskRef(provider='acme', kind='acme.job', ids={'path': 'https://x.example/7'}, "
         "created=7, account=None)"
