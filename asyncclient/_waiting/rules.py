@@ -201,9 +201,7 @@ def first_silence(silence: float, timeout: float) -> float:
     return min(silence, timeout - LAST_LOOK_SECONDS)
 
 
-def fit(
-    sleep: Sleep, *, now: float, deadline: float, asked: float, slowest: float = 0.0
-) -> Sleep | None:
+def fit(sleep: Sleep, *, now: float, deadline: float, asked: float, slowest: float) -> Sleep | None:
     """Fit a wait into what remains: the last look falls on the deadline.
 
     A hint that reaches past the deadline is cut to end 5 s before it: it is advice, and may be a

@@ -155,6 +155,21 @@ def test_each_unknown_word_is_kept_once_and_20_at_most() -> None:
     kept = wait.record.rare.unknown_words
     assert kept == ("strange", 7, "stranger", *(f"{number} %" for number in range(17)))
     assert len(str(wait.out_of_time())) < 500
+    wait = Wait()
+    wait.answered(seen_of(None, "x" * 1000))
+    assert wait.record.rare.unknown_words == ("x" * 80 + "…",)
+
+
+def test_an_end_may_have_gone_unseen_since_the_last_answer_or_since_the_task_began() -> None:
+    """Between two answers, or for all its age where the first answer shows the end."""
+    wait = Wait()
+    wait.answered(at=2)
+    wait.answered(seen_of(SUCCEEDED), at=5)
+    assert wait.record.rare.unseen == 3
+    wait = Wait()
+    wait.record.age = 60.0
+    wait.answered(seen_of(SUCCEEDED), at=5)
+    assert wait.record.rare.unseen == 65
 
 
 BETWEEN = {
@@ -468,6 +483,7 @@ FITS: dict[str, tuple[Sleep, float, float, float, Sleep | None]] = {
     "a cut hint and a slow look": (REFUSED, 9.9, 1.0, 60.0, last(9.9, hint=10.0)),
     "answered on the deadline": (SOON, 0.0, 1.0, 0.0, last(0.05)),
     "answered after it": (SOON, -3.0, 4.0, 0.0, last(0.05)),
+    "answered after it, with a hint": (ADVISED, -3.0, 4.0, 0.0, last(0.05, hint=10.0)),
     "answered after it, short gap": (Sleep(0.01, "schedule"), -3.0, 4.0, 0.0, last(0.01)),
     "asked on the deadline": (SOON, 0.0, 0.0, 0.0, None),
     "asked on it, answered after it": (SOON, -3.0, 3.0, 0.0, None),
@@ -583,6 +599,27 @@ def test_an_end_that_the_loop_has_set_is_no_standstill() -> None:
     record.polls = 1
     assert term.limit(record, None) < BEGAN + 0.2
     assert not term.prolong(record, None, BEGAN + 0.25)
+
+
+@pytest.mark.parametrize(
+    ("slowest", "at", "due"),
+    [
+        (None, 10.1, None),
+        (None, 9.9, 10.0),
+        (1.0, 10.1, 10.15),
+        (1.0, 14.94, 14.99),
+        (1.0, 14.96, None),
+    ],
+)
+def test_a_look_after_the_deadline_must_be_in_time(
+    slowest: float | None, at: float, due: float | None
+) -> None:
+    """A look that outlasted the deadline is followed by one more, if that may be answered yet."""
+    term = TimeLimit(BEGAN, 10.0)
+    record = Wait().record
+    record.slowest, record.polls, record.sent = slowest, 1, term.deadline - 0.5
+    found = term.due_after(Sleep(1.0, "schedule"), record, BEGAN + at)
+    assert found == (None if due is None else pytest.approx(BEGAN + due))
 
 
 @pytest.mark.parametrize(("hint", "named"), [(None, None), (3.0, None), (4.0, None), (4.5, 4.5)])
