@@ -266,26 +266,15 @@ def polling_task(
         transient: more exceptions that mean "the poll failed, not the job": classes, or a
             function from an exception to a bool, which has the last word. The network errors of
             Python, aiohttp, httpx and requests, and their 408, 425, 429 and 5xx, always do.
-        budget: what a `Poller` counts its looks against, with those of equal budgets: the
-            provider's name, the account, a group of endpoints. Default: one of its kind's own.
+        budget: as (provider, account, group of endpoints), what a `Poller` counts its looks by.
         ref: where another process finds the task again, for its errors, a `Ticket` and an engine.
-        cancel: an async function of no arguments that stops the remote job. Default None: there
-            is no way to.
+        cancel: an async function of no arguments that stops the remote job.
 
     Raises:
         TypeError: an argument is not of its kind.
     """
-    _check(fetch, vocabulary, key, transient)
-    if kind is not None:
-        text("kind", kind)
-    if budget is not None:
-        checked_budget("budget", budget)
-    functions = (status, reason, progress, hint, duration)
-    for name, function in zip(_FUNCTIONS, functions, strict=True):
-        if not (callable(function) or (function is None and name != "status")):
-            kind_of = type_name(function)
-            msg = f"{name} must be a function from an answer to its {name}, not {kind_of}"
-            raise TypeError(msg)
+    _check(fetch, vocabulary, key, kind, transient, budget)
+    _check_functions(status, reason, progress, hint, duration)
     return PollingTask(
         fetch,
         vocabulary,
@@ -363,7 +352,22 @@ def is_task(task: object) -> TypeGuard[Task[object]]:
 _FUNCTIONS = ("status", "reason", "progress", "hint", "duration")
 
 
-def _check(fetch: object, vocabulary: object, key: object, transient: object) -> None:
+def _check_functions(*functions: object) -> None:
+    for name, function in zip(_FUNCTIONS, functions, strict=True):
+        if not (callable(function) or (function is None and name != "status")):
+            kind_of = type_name(function)
+            msg = f"{name} must be a function from an answer to its {name}, not {kind_of}"
+            raise TypeError(msg)
+
+
+def _check(
+    fetch: object,
+    vocabulary: object,
+    key: object,
+    kind: object,
+    transient: object,
+    budget: object,
+) -> None:
     if iscoroutine(fetch):
         fetch.close()
         msg = "polling_task takes the async function itself, not a call of it: drop the '()'"
@@ -380,3 +384,7 @@ def _check(fetch: object, vocabulary: object, key: object, transient: object) ->
         msg = f"key must be a Hashable, not {type_name(key)}"
         raise TypeError(msg) from error
     transient_of(transient)
+    if kind is not None:
+        text("kind", kind)
+    if budget is not None:
+        checked_budget("budget", budget)
