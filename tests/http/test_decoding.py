@@ -115,6 +115,7 @@ def test_what_would_take_too_much_memory_is_not_decoded(part: bytes) -> None:
         "ask for less, or for smaller pages"
     )
     assert (refused.permanent, refused.status) == (True, 200)
+    assert refused.excerpt
     assert body.startswith(refused.excerpt.encode())
     assert peak < 2.5 * len(body)
 
