@@ -378,7 +378,8 @@ class PollLoop:
             waiter.final = record.due = now
             record.why = "deadline"
             record.join(next(self._timetable.numbers), last=True)
-            self.sender.pump(record.queue)
+            # In the next turn, when a look that was broken off has come to its end.
+            self.loop.call_soon(self.sender.pump, record.queue, context=self._context)
         limit = waiter.ends = waiter.limit(record, record.looking_since)
         if now < limit - SAME_INSTANT:
             self.watch_deadline(waiter, limit)

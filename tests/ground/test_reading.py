@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from enum import Enum
+from itertools import count
 from typing import cast
 
 import pytest
@@ -87,7 +88,7 @@ NOWHERE: list[object] = [
 ]
 
 
-@pytest.mark.parametrize("answer", NOWHERE, ids=repr)
+@pytest.mark.parametrize("answer", NOWHERE, ids=map(str, count()))
 @pytest.mark.parametrize("path", ["data[0].status", "[7].status", "status.x/data.y"])
 def test_a_path_that_leads_nowhere_is_a_missing_word(path: str, answer: object) -> None:
     """Never an exception, whatever the answer is."""
@@ -222,7 +223,7 @@ def test_a_function_finds_what_no_path_can() -> None:
         ((), None),
         (None, None),
     ],
-    ids=repr,
+    ids=map(str, count()),
 )
 def test_the_reason_is_the_first_text_that_is_found(where: object, found: str | None) -> None:
     """Of one path, of several, or of functions, whatever they raise; and not where all is well."""
