@@ -64,6 +64,10 @@ async def run(
     return tasks
 
 
+# Seconds. The first look at a task comes within a minute, since some of any tasks end early.
+LONGEST_SILENCE = 60.0
+
+
 def drawn(law: Law, number: int, rng: Random) -> list[float]:
     """Draw durations at random."""
     return [law.age(rng.random()) for _ in range(number)]
@@ -96,7 +100,10 @@ def polls_of(tasks: Iterable[Timed]) -> list[float]:
 async def test_after_400_tasks_it_costs_little_more_than_the_optimum(
     law: Law, factor: float, *, stamped: bool, bound: float
 ) -> None:
-    """What it learned is near the best, also 500 tasks after a change of how long they take."""
+    """What it learned is near the best, also 500 tasks after a change of how long they take.
+
+    Where no task ends within a minute, the best has one look more: the first comes by then.
+    """
     changed = law.stretched(factor)
     ratios: list[float] = []
     for seed in range(3):
@@ -107,7 +114,8 @@ async def test_after_400_tasks_it_costs_little_more_than_the_optimum(
                 await run(poller, drawn(changed, 500, rng), rng)
             number = MEASURED if factor == 1 else 300
             seen = await run(poller, even(changed, number, rng), rng, stamped=stamped)
-        ratios.append(cost_of(seen) / least_cost(changed, 1.0, math.inf))
+        early_look = 1.0 if changed.age(1e-6) > LONGEST_SILENCE else 0.0
+        ratios.append(cost_of(seen) / (least_cost(changed, 1.0, math.inf) + early_look))
     assert median(ratios) <= bound
 
 
