@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import TypeVar
 
 from asyncclient._text import shown, text_of, type_name
@@ -120,6 +120,16 @@ def optional_function(name: str, value: Function | None, of: str) -> Function | 
     if value is not None and not callable(value):
         msg = f"{name} must be a function of {of}, not {type_name(value)}"
         raise TypeError(msg)
+    return value
+
+
+def hashable(name: str, value: object) -> Hashable:
+    """Check what identifies something, and return it."""
+    try:
+        hash(value)
+    except Exception as error:
+        msg = f"{name} must be hashable, not {type_name(value)}"
+        raise TypeError(msg) from error
     return value
 
 

@@ -9,7 +9,7 @@ from typing import Generic, NamedTuple, Protocol, TypeGuard, TypeVar, cast
 
 import msgspec
 
-from asyncclient._arguments import optional_function, text
+from asyncclient._arguments import hashable, optional_function, text
 from asyncclient._ref import TaskRef, checked_ref
 from asyncclient._state import TaskState, Vocabulary, Word, word_of
 from asyncclient._text import shown, text_of, type_name
@@ -253,7 +253,7 @@ def polling_task(
         vocabulary: the API's status words.
         status: from an answer to its status word, or to a member of an Enum of them. A
             `LookupError`, `AttributeError` or `TypeError` in it counts as an answer without a
-            word. The four functions below decide nothing: whatever they raise counts as None.
+            word. The four functions below decide nothing: what they raise counts as None.
         key: identity; tasks with equal keys are one task. Default: `fetch` itself.
         kind: which tasks are alike: they share what is learned, and in a `Poller` a budget.
             Default: the function's name, and the line of a lambda.
@@ -378,11 +378,7 @@ def _check(
     if not isinstance(vocabulary, Vocabulary):
         msg = f"vocabulary must be a Vocabulary, not {type_name(vocabulary)}"
         raise TypeError(msg)
-    try:
-        hash(key)
-    except Exception as error:
-        msg = f"key must be a Hashable, not {type_name(key)}"
-        raise TypeError(msg) from error
+    hashable("key", key)
     transient_of(transient)
     if kind is not None:
         text("kind", kind)

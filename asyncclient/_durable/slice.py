@@ -35,9 +35,6 @@ _TO_THE_END = 1.5
 _FIRST_POLL = 60
 # Seconds within which a look that is under way when its slice is over may still be answered.
 _POLL_GRACE = 10.0
-# Seconds that answers may have taken in former slices, of which nothing is kept; twice as many are
-# the longest grace of a last look.
-_FORMER_ANSWER = 2.5
 # Seconds for the one look at a task whose deadline has passed while no worker held it.
 _LAST_LOOK = 60.0
 
@@ -169,8 +166,8 @@ class _Slice(Receiver):
         self._record = cast("SharedRecord", self._waiter.record)
         self._polls_before = self._record.polls
         if ticket.polls and self._record.slowest is None:
-            # Looks of former slices came back, so the last one has the longest grace.
-            self._record.slowest = _FORMER_ANSWER
+            # Looks of former slices came back, so the last one has its time.
+            self._record.slowest = 0.0
 
     async def run(self) -> Done[object] | TicketExpired | Handover:
         """Hold the wait, and say how far it came."""

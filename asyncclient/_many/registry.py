@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from typing import TypeVar, cast
 
+from asyncclient._arguments import hashable
 from asyncclient._many.shared import SharedRecord
 from asyncclient._ref import TaskRef, is_same_task, task_key
 from asyncclient._task import Task, is_task, no_task
-from asyncclient._text import shown, type_name
+from asyncclient._text import type_name
 
 T = TypeVar("T")
 
@@ -106,9 +107,4 @@ def key_of(task: Task[T]) -> Hashable:
     key: object = getattr(task, "key", None)
     if key is None:
         return id(task)
-    try:
-        hash(key)
-    except Exception as error:
-        msg = f"the key of {shown(task)} must be hashable, not {type_name(key)}"
-        raise TypeError(msg) from error
-    return key
+    return hashable(f"the key of a {type_name(task)}", key)

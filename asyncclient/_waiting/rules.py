@@ -158,7 +158,7 @@ def is_new_demand(record: Record[T], seen: Observation[T], *, limits: Limits, no
     """Return whether a blocked task makes a demand that the caller has not just answered.
 
     A provider may go on showing a demand for a moment after its answer: a second answer would be
-    refused, or taken for the next demand's. Where nothing tells demands apart, the task makes one
+    refused, or taken for the next demand's. Where nothing distinguishes demands, the task makes one
     for as long as it stays blocked.
     """
     rare = record.rare
@@ -262,7 +262,7 @@ class TimeLimit:
         return due
 
     def limit(self, record: Record[T], sent: float | None) -> float:
-        """Return when the wait ends, whatever its last look does.
+        """Return when the wait ends, also if its last look hangs.
 
         A wait that has had an answer, or whose first look stands in line, ends 5 s after its
         deadline at the latest. One that never had an answer ends on it.
@@ -280,6 +280,13 @@ class TimeLimit:
         if record.polls:
             return end
         return longest if sent is None else min(longest, max(end, sent + _FIRST_LOOK_SECONDS))
+
+    def end_of_look(self, record: Record[T], now: float) -> float:
+        """Set when a look that is sent now ends the wait, and return it."""
+        self.ends = self.limit(record, now)
+        if self.prolong(record, now, now):
+            self.ends = self.limit(record, now)
+        return self.ends
 
     def prolong(self, record: Record[T], sent: float | None, now: float) -> bool:
         """Allow for a standstill of the event loop beyond the end: one more look is due, once.

@@ -274,9 +274,7 @@ class _Wait(Generic[T]):
             # A sleep of 0 still gives way: a look that never does must not hold up the loop.
             await anyio.sleep(max(0.0, self._due - anyio.current_time()))
             now = anyio.current_time()
-            self._term.ends = self._term.limit(record, now)
-            self._term.prolong(record, now, now)
-            scope.deadline = self._term.ends = self._term.limit(record, now)
+            scope.deadline = self._term.end_of_look(record, now)
             step = await self._look(record)
             if step is None:
                 return record.snapshot
