@@ -204,7 +204,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def simulation(session: nox.Session) -> None:
-    """Play a million worlds, or after `--` so many from a seed on; not a default session.
+    """Play a million worlds, or after `--` a number of them from a seed on; not a default session.
 
     What breaks a promise is printed with the command that replays it and shrinks it.
     """

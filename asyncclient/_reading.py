@@ -106,7 +106,7 @@ class Reading:
             object.__setattr__(self, field, value)
 
     def read(self, answer: object) -> Observation[Json]:
-        """Return all that an answer says, whatever it is; the answer is the result."""
+        """Return all that any answer says; the answer is the result."""
         return observed(
             answer,
             self.vocabulary,

@@ -1,4 +1,4 @@
-"""Objects whose text cannot be made, or fills megabytes: a wait ends whatever they do."""
+"""Objects whose text cannot be made, or fills megabytes: a wait with them ends."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 # Stale entries are removed when they are more than half, and more than this many, …
 _STALE = 256
-# … so many a call: those of a million tasks at once would block the event loop for seconds.
+# … this many a call: those of a million tasks at once would block the event loop for seconds.
 _A_CALL = 4
 
 

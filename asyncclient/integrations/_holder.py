@@ -307,7 +307,7 @@ class Holder:
             with anyio.move_on_after(_READY_SECONDS, shield=True):
                 try:
                     await self._store.unclaim(key)
-                except Exception as error:  # noqa: BLE001  (whatever its driver raises)
+                except Exception as error:  # noqa: BLE001  (any error of its driver)
                     _log.debug("%s: its claim stays until its next turn: %s", key, text_of(error))
             raise
 
@@ -332,7 +332,7 @@ class Holder:
         with anyio.move_on_after(_READY_SECONDS):
             try:
                 await self._store.ready()
-            except Exception as error:  # noqa: BLE001  (whatever its driver raises)
+            except Exception as error:  # noqa: BLE001  (any error of its driver)
                 _log.debug("the store is down: %s", text_of(error))
             else:
                 return True

@@ -37,7 +37,7 @@ async def every_item(
     Args:
         name: of what the caller called, for the error.
         read: reads the page of a number.
-        identify: returns what tells an item from others; None where it has nothing of the kind.
+        identify: returns what identifies an item; None where it has no such thing.
         first: the number of the first page. Default 1.
 
     Raises:
@@ -90,10 +90,10 @@ class _Walk(Generic[T]):
         self._size = max(self._size, len(page.items))
         self._changed = self._changed or gone < 0
         if self._barren == 1:
-            # So many pages can have moved at once; one that moves with each page is never read.
+            # As many pages can have moved at once; one that moves with each page is never read.
             self._patience = _BARREN_PAGES + self._pages()
         if gone > 0:
-            # So many may have moved to pages that were read already.
+            # As many may have moved to pages that were read already.
             self.number = max(self._first, self.number - -(-gone // self._size))
         elif not self._is_last(page):
             self.number += 1

@@ -187,7 +187,7 @@ def has_fields(answer: object) -> bool:
 
 @given(answer=JSON)
 def test_every_answer_can_be_read(answer: object) -> None:
-    """Whatever it is: what is not there is a missing word."""
+    """Of any answer, what is not there is a missing word."""
     for reading in ALL:
         seen = reading.read(answer)
         assert seen.state is reading.vocabulary.state_of(seen.word)

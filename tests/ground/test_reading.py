@@ -1,4 +1,4 @@
-"""Tests of readings: one API's answers read by paths and functions, whatever they are."""
+"""Tests of readings: one API's answers of any form, read by paths and functions."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ NOWHERE: list[object] = [
 @pytest.mark.parametrize("answer", NOWHERE, ids=map(str, count()))
 @pytest.mark.parametrize("path", ["data[0].status", "[7].status", "status.x/data.y"])
 def test_a_path_that_leads_nowhere_is_a_missing_word(path: str, answer: object) -> None:
-    """Never an exception, whatever the answer is."""
+    """Of no answer is it an exception."""
     seen = reading(status=path, reason="data[1]", progress="a.b", hint="[0]").read(answer)
     assert seen.state is None
     assert seen.word is None
@@ -226,7 +226,7 @@ def test_a_function_finds_what_no_path_can() -> None:
     ids=map(str, count()),
 )
 def test_the_reason_is_the_first_text_that_is_found(where: object, found: str | None) -> None:
-    """Of one path, of several, or of functions, whatever they raise; and not where all is well."""
+    """Of one path, of several, or of functions, which may raise; and not where all is well."""
     answer: dict[str, object] = {
         "status": "done",
         "kind": "error",

@@ -1,4 +1,4 @@
-"""Tests of the texts of others: whatever an object does, its text is there, and bounded."""
+"""Tests of the texts of others: of any object there is one, and it is bounded."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def test_a_short_word_is_no_credential() -> None:
 
 
 def test_what_repeats_it_without_end_is_hidden_as_a_whole() -> None:
-    """The work is bounded, whatever a page is made of: by its length, and by what is compared."""
+    """The work for any page is bounded by its length, and by what is compared."""
     for part in (KEY, KEY[:-1], KEY[7:13]):
         assert hiding(KEY).text(f"{part} " * 5000)[:3] == "***"
         body = f"{part} ".encode() * 5000
@@ -125,7 +125,7 @@ def test_what_repeats_it_without_end_is_hidden_as_a_whole() -> None:
 
 
 def test_an_answer_without_it_is_the_same_one() -> None:
-    """An answer as it should be is not copied, whatever its bytes are."""
+    """An answer as it should be is not copied, of any bytes."""
     for body in (b"", b'{"a":"\\u00e9 \\/ \\"b\\""}', bytes(range(256)), b"\\" * 1000):
         response = Response(200, {}, body)
         assert hiding(KEY).answer(response) is response

@@ -110,7 +110,7 @@ def test_plain_http_is_for_those_who_mean_it() -> None:
 
 @given(st.text(max_size=60))
 def test_no_text_leads_elsewhere(text: str) -> None:
-    """Whatever is given is refused, or asked behind the base URL; ids in it may be anything."""
+    """Any text is refused, or asked behind the base URL; ids in it may be anything."""
     try:
         target = places().target("path", text)
     except ValueError:

@@ -157,7 +157,7 @@ async def test_a_key_that_no_store_could_keep_is_refused(place: Somewhere) -> No
 
 
 async def test_a_long_key_with_any_letter_is_kept(place: Somewhere) -> None:
-    """Up to 256 characters, whatever they mean to a store."""
+    """Up to 256 characters, also those that mean something to a store."""
     for key in ("\U0001f375" * 256, "order 17: {a}*?[b]^\\'\"%s$1", "1"):
         assert await place.waits.submit(ref_of(1), key=key)
         assert not await place.waits.submit(ref_of(1), key=key)

@@ -428,7 +428,7 @@ async def test_a_task_without_a_reference_is_named_by_its_budget_and_kind(
 
 
 async def test_the_kinds_that_metrics_tell_apart_are_bounded(collected: Collected) -> None:
-    """A kind for each of some thousand tasks: the first thousand are told apart, others are not."""
+    """A kind for each of some thousand tasks: only the first thousand have a name."""
     for number in range(1100):
         job = Job("done", ref=None)
         job.kind = f"kind {number}"

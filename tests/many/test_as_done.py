@@ -360,7 +360,7 @@ class StopsItself(BaseException):
 )
 @pytest.mark.parametrize("kind", ["async", "sync"])
 async def test_no_error_of_a_source_looks_like_its_end(error: BaseException, kind: str) -> None:
-    """What is raised after three of ten tasks reaches the reader, whatever it is."""
+    """What is raised after three of ten tasks reaches the reader, of any class."""
 
     def some() -> Iterator[Item]:
         for number in range(3):

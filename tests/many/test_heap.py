@@ -1,4 +1,4 @@
-"""The heap of due times and turns: in order, whatever is forgotten meanwhile."""
+"""The heap of due times and turns: in order, also while others are forgotten."""
 
 from __future__ import annotations
 

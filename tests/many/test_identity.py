@@ -250,9 +250,9 @@ async def test_nothing_that_a_poller_says_names_another_tenants_secret() -> None
         (done,) = [each async for each in waits.as_done([mine])]
         assert done.task is mine
         assert done.ref == mine.ref
-        told = f"{waits!r} {waits.stats()} {done!r} {mine.key} {mine.budget} {theirs.key}"
-    assert "5d6fe1" not in told
-    assert "9a7c1b" not in told
+        text = f"{waits!r} {waits.stats()} {done!r} {mine.key} {mine.budget} {theirs.key}"
+    assert "5d6fe1" not in text
+    assert "9a7c1b" not in text
 
 
 async def test_a_last_look_through_the_closed_pool_of_another_is_made_once_more() -> None:

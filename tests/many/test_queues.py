@@ -161,7 +161,7 @@ async def test_a_budget_that_cannot_be_is_refused(budget: object) -> None:
     [(1000, False, 3), (1000, True, 3), (100, False, 3), (100, True, 1001), (5, True, 1001)],
 )
 def test_idle_accounts_are_forgotten(rest: float, refused: bool, kept: int) -> None:  # noqa: FBT001
-    """Of a thousand accounts, those stay that have tasks, a pause, or a rate found of late."""
+    """Of a thousand accounts, those stay that have tasks, a pause, or a rate found recently."""
     queues = Queues({}, None)
     made = [queues.queue_of(Item(Service(f"tenant-{number}")), 0.0) for number in range(1000)]
     for queue in made:

@@ -52,7 +52,7 @@ def test_kinds_are_worked_out_eight_a_call() -> None:
 
 @pytest.mark.parametrize(("number", "ends", "shown"), [(8, LEAST_ENDS, 8), (20, LEAST_ENDS - 1, 0)])
 def test_a_few_kinds_are_all_there_at_once(number: int, ends: int, shown: int) -> None:
-    """Up to eight are worked out anew in each call, and those with few ends are left out."""
+    """Up to eight are worked out again in each call, and those with few ends are left out."""
     schedule = learned(number, ends)
     kinds = Kinds(schedule)
     for _ in range(2):

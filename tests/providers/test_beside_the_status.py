@@ -190,7 +190,7 @@ async def test_no_value_beside_what_decides_costs_an_answer(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in RECORDED if "/deliveries/" in name])
 def test_no_value_beside_the_run_costs_a_delivery(name: str) -> None:
-    """A webhook says which run to look at, whatever else it says."""
+    """A webhook says which run to look at, beside anything else."""
     plain = json.loads(RECORDED[name])
     run_id = CopyAI.parse_webhook(RECORDED[name]).run_id
     for place in _places(plain):

@@ -254,7 +254,7 @@ _DIGITS = 75690000000000000012  # more than 64 bits
 async def test_an_interrupt_of_any_form_blocks(
     data: object, expected: Interrupt, word: str | None
 ) -> None:
-    """Whatever is missing or of another type in it: only the caller can move the run on."""
+    """With any part missing or of another type, only the caller can move the run on."""
     answer = _history(execute_status=word, interrupt_data=data)
     seen = _seen(answer)
     assert (seen.state, seen.result.interrupt) == (TaskState.BLOCKED, expected)

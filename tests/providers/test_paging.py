@@ -210,7 +210,7 @@ class _List:
 async def test_all_that_stay_on_a_list_come_once(
     length: int, size: int, changes: list[_Change], says: str
 ) -> None:
-    """A list may grow or shrink before each page, as its total tells: none is passed over.
+    """A list may grow or shrink before each page, as its total says: none is passed over.
 
     Without a total it may grow. One that grows faster than it is read is an error.
     """
@@ -264,7 +264,7 @@ async def test_bots_that_do_not_come_are_an_error(second: list[object] | None) -
 
 
 async def test_runs_without_ids_all_come() -> None:
-    """The list's own schema shows items without some fields; they are told apart by the rest."""
+    """The list's own schema shows items without some fields; the rest identifies them."""
     runs = [{"createdAt": "2026-01-01T00:00:00Z"}, {"workflowRunId": "7"}, {"credits": 2}]
     client, _ = copyai(reply({"status": "success", "data": {"total": 3, "data": runs}}))
     assert len([run async for run in client.iter_workflow_runs("WCFG-1")]) == 3

@@ -256,11 +256,11 @@ async def test_only_a_good_end_is_given_as_it_came() -> None:
         run = {"execute_status": word, "output": key, "error_message": reason}
         return reply({"code": 0, "data": [run]})
 
-    script = [says("Running"), says(f"odd {key}"), says("Running", f"wrong {key}")]
+    script = [says("Running"), says(f"new {key}"), says("Running", f"wrong {key}")]
     for end in ("Success", "Fail"):
         client = Coze(ScriptedTransport([*script, says(end, f"bad {key}")]), token=key)
         *seen, last = [each async for each in watch(client.workflow_run("1", "2"))]
-        assert [each.word for each in seen] == ["Running", "odd ***", "Running"]
+        assert [each.word for each in seen] == ["Running", "new ***", "Running"]
         assert [each.reason for each in seen] == [None, None, "wrong ***"]
         assert all(each.result.output == "***" for each in seen)
         assert not any(key in str(each.raw) for each in seen)

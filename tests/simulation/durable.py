@@ -28,7 +28,7 @@ _GAP = 1.0
 # Seconds after which what a killed worker held goes to others.
 REDELIVERY = 12.0
 SINK_SECONDS = 20.0
-# Seconds after its deadline in which a ticket ends, whatever happens; and in which a worker stops.
+# Seconds after its deadline in which a ticket ends in any case; and in which a worker stops.
 PATIENCE = 400.0
 STOP_SECONDS = 60.0
 

@@ -134,7 +134,7 @@ class Listener(logging.Handler):
         try:
             text = record.getMessage()
             carried = repr([vars(record).get(name) for name in ("snapshot", "task", "error")])
-        except Exception as error:  # noqa: BLE001  (whatever an object does when it is shown)
+        except Exception as error:  # noqa: BLE001  (an object may raise anything when it is shown)
             self._played.breach("text", f"what is logged cannot be shown: {error!r}")
             return
         self._played.check_text(text + carried, "the log")

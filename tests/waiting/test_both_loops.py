@@ -203,7 +203,7 @@ async def test_a_hint_holds_for_the_gap_after_its_own_answer(driver: Driver) -> 
 
 
 async def test_a_hint_past_the_deadline_leaves_two_looks(driver: Driver) -> None:
-    """One look comes 5 s before the deadline and one on it, whatever was asked for."""
+    """One look comes 5 s before the deadline and one on it, also for a longer hint."""
     job = Job(Report("running", hint=3600), "running", "done")
     outcome = await outcome_of(driver(job, timeout=60, schedule=Schedule(30, 1, 30, 0)))
     assert outcome.result == Report("done")

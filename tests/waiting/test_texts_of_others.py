@@ -1,4 +1,4 @@
-"""Tests of objects whose texts cannot be made: a wait ends and is reported, whatever they do."""
+"""Tests of objects whose texts cannot be made: a wait with them ends and is reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from asyncclient.errors import AsyncClientError, TaskFailed, UnknownStatus, Wait
 from tests.hostile import ERRORS, OBJECTS
 from tests.waiting.scenario import EVERY_SECOND, WORDS, Driver, outcome_of
 
-# Characters. An error of a wait says at most this much, whatever it is made of.
+# Characters. An error of a wait says at most this much.
 LONGEST_ERROR = 4_000
 
 # By their names, since pytest shows what it is given.
