@@ -137,11 +137,9 @@ def lowest(session: nox.Session) -> None:
     if session.venv_backend != "uv":
         session.skip("only uv can install the lowest versions: pip install 'nox[uv]'")
     install(session, "tests", options=("--resolution", "lowest-direct"))
-    # Of the package itself: the command is the same with any, and faults are met on two Pythons.
+    # Of the package itself: the command is the same with any.
     others = ("--ignore=tests/cli", "--ignore=tests/examples")
-    session.run(
-        "pytest", *SPREAD, BRIEF, "-m", "not heavy and not untraced", *others, *session.posargs
-    )
+    session.run("pytest", *SPREAD, BRIEF, "-m", "not heavy", *others, *session.posargs)
 
 
 @nox.session(python=OLDEST)
