@@ -30,6 +30,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 import anyio.to_thread
 
+from asyncclient._text import type_name
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from concurrent.futures import Executor
@@ -127,7 +129,16 @@ def run_virtual(async_fn: Callable[[*_Ts], Coroutine[Any, Any, _T]], *args: *_Ts
     Args:
         async_fn: the coroutine function; it finds the virtual clock at 0.
         args: what to call it with.
+
+    Raises:
+        TypeError: it is no function, but the coroutine that a call of it made, say.
     """
+    if not callable(async_fn):
+        if asyncio.iscoroutine(async_fn):
+            async_fn.close()  # or Python warns that it was never awaited
+        msg = f"async_fn must be a coroutine function, not {type_name(async_fn)}"
+        msg = f"{msg}: write run_virtual(main), not run_virtual(main())"
+        raise TypeError(msg)
     with asyncio.Runner(loop_factory=virtual_time_loop) as runner:
         return runner.run(async_fn(*args))
 

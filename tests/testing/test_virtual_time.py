@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import anyio
 import anyio.from_thread
@@ -245,6 +245,16 @@ def test_a_deadlock_is_reported() -> None:
     with pytest.raises(RuntimeError, match=r"deadlock at virtual time 5 s.*waits_for_ever"):
         run_virtual(waits_for_ever)
     assert cleaned_up == [True]
+
+
+def test_run_virtual_says_that_it_takes_the_function_and_not_its_coroutine() -> None:
+    """A coroutine is what `asyncio.run` takes, and so an easy slip."""
+
+    async def main() -> None: ...
+
+    for wrong in (main(), None):
+        with pytest.raises(TypeError, match=r"run_virtual\(main\), not run_virtual\(main\(\)\)"):
+            cast("Callable[[object], None]", run_virtual)(wrong)
 
 
 def test_run_virtual_passes_arguments_results_and_errors() -> None:
