@@ -145,7 +145,10 @@ def _excused(played: Played, end: End, looks: list[Look], deadline: float) -> bo
     if _stalled(played, last.sent, end.at):
         return True
     had_answer = any(
-        look.verdict in ANSWERS and end.began + TICK < look.over < end.at - TICK for look in looks
+        look.verdict in ANSWERS
+        and end.began + TICK < look.over < end.at - TICK
+        and look.over - look.sent < POLL_SECONDS
+        for look in looks
     )
     if not had_answer:
         return end.at >= min(looks[0].sent + _FIRST_LOOK, looks[0].over) - TICK

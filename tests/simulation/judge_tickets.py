@@ -57,7 +57,7 @@ def _judge_end(played: Played, key: str, ticket: Ticket, call: Call) -> None:
     over = [look for look in looks if look.over <= call.began]
     if isinstance(call.end, TicketExpired):
         if not any(event.kind == "wall_clock" for event in played.world.events):
-            _judge_expiry(played, key, ticket, call, looks)
+            _judge_expiry(played, key, ticket, call.end, call.began, looks)
     elif error is None or isinstance(error, TaskFailed | TaskCancelled):
         state = "succeeded" if error is None else "failed"
         state = "cancelled" if isinstance(error, TaskCancelled) else state
@@ -71,18 +71,23 @@ def _judge_end(played: Played, key: str, ticket: Ticket, call: Call) -> None:
         played.breach("no reason", f"ticket {key} ended with {shown(error)} after {row}")
 
 
-def _judge_expiry(played: Played, key: str, ticket: Ticket, call: Call, looks: list[Look]) -> None:
+def _judge_expiry(
+    played: Played, key: str, ticket: Ticket, end: TicketExpired, at: float, looks: list[Look]
+) -> None:
     deadline = played.shelf.submitted[key] + ticket.timeout
-    if call.began < deadline - 1.0:
-        played.breach("early", f"ticket {key} expired at {call.began:.2f}, before {deadline:.2f}")
+    if at < deadline - 1.0:
+        played.breach("early", f"ticket {key} expired at {at:.2f}, before {deadline:.2f}")
     ended = shows_end_at(played, ticket.job, ticket.tenant)
     looks = [look for look in looks if look.over >= played.shelf.submitted[key]]
-    had_answer = any(look.verdict == "good" and look.over < deadline - 1.0 for look in looks)
+    # The answers of other tickets of the job are none of this one's.
+    had_answer = end.ticket.polls > 1 and any(
+        look.verdict == "good" and look.over < deadline - 1.0 for look in looks
+    )
     last = [look for look in looks if look.over >= deadline - 1.0]
     failed = any(
         look.verdict != "good" or look.is_cut or look.over >= deadline + 4.0 for look in last
     )
-    paused = is_paused(played.service.looks_through("worker"), deadline, call.began)
+    paused = is_paused(played.service.looks_through("worker"), deadline, at)
     excused = failed or paused or (looks and not had_answer)
     if ended <= deadline - 1.0 - TICK and not excused:
         row = [f"{look.sent:.2f} {look.verdict} {look.over:.2f}" for look in looks[-4:]]
