@@ -55,6 +55,7 @@ def _judge_end(played: Played, key: str, ticket: Ticket, call: Call) -> None:
     error = call.end.error
     began = min(other.begins for other in played.world.tickets if other.job == ticket.job)
     over = [look for look in looks if look.over <= call.began]
+    by_worker = {look.task: [each for each in over if each.task == look.task] for look in over}
     if isinstance(call.end, TicketExpired):
         if not any(event.kind == "wall_clock" for event in played.world.events):
             _judge_expiry(played, key, ticket, call.end, call.began, looks)
@@ -64,8 +65,9 @@ def _judge_end(played: Played, key: str, ticket: Ticket, call: Call) -> None:
         if not any(look.state == state and look.verdict == "good" for look in looks):
             played.breach("state", f"ticket {key} ended as {state}, and no look showed that")
     elif not any(
-        is_reason(error, over[:number], at=call.began, began=began)
-        for number in range(len(over), 0, -1)  # its end may have been with the sink before
+        is_reason(error, row[:number], at=call.began, began=began)
+        for row in (over, *by_worker.values())  # what failed in a row did so for one of them
+        for number in range(len(row), 0, -1)  # its end may have been with the sink before
     ):
         row = [f"{look.sent:.2f} {look.verdict}" for look in looks[-4:]]
         played.breach("no reason", f"ticket {key} ended with {shown(error)} after {row}")
