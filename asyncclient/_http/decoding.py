@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from asyncclient._http.lenient import decode_leniently
+from asyncclient._http.lenient import TEXT_IN_JSON, decode_leniently
 from asyncclient._http.message import Response
 from asyncclient._text import text_of
 from asyncclient.errors import DecodeError
@@ -21,8 +21,7 @@ _MOST_TIMES = 40
 _NUMBER, _LIST, _OBJECT, _TEXT = 32, 64, 240, 50
 # Texts that are looked into for the commas and brackets that are theirs, which takes long.
 _FEW_TEXTS = 100_000
-# A text in JSON, also one without an end: nothing in it is looked at twice.
-_TEXT_IN_JSON = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_TEXT_IN_JSON = re.compile(TEXT_IN_JSON, re.DOTALL)
 
 
 def takes_too_much(body: bytes) -> bool:
@@ -65,7 +64,7 @@ def decode(decoder: msgspec.json.Decoder[T], response: Response, name: str) -> T
         reason = text_of(error)
     try:
         return cast("T", decode_leniently(response.body, decoder.type))
-    except ValueError:
+    except (ValueError, RecursionError):
         excerpt = response.excerpt
     path = reason.partition(" - at `")[2].removesuffix("`")
     msg = f"{name}: HTTP {response.status} with an unexpected body: {reason}; it begins {excerpt!r}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Callable
+import re
 from typing import Annotated, Final, TypeAlias, TypeGuard, cast
 
 import msgspec
@@ -24,6 +24,11 @@ Word: TypeAlias = Annotated[str | None, STRICT]  # a status word
 # A number with more digits than this is no id, no time and no amount.
 _MOST_DIGITS = 40
 _EXACT = 2**53  # a float from here on has lost digits
+# Lists and objects that lie in each other, where Python cannot follow all of them.
+_LEVELS = 100
+# A text in JSON, also one without an end: nothing in it is looked at twice.
+TEXT_IN_JSON: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
+_TEXT_OR_BRACKET = re.compile(TEXT_IN_JSON + rb"|[\[\]{}]", re.DOTALL)
 _BEFORE = "\ufeff \t\r\n"  # byte order marks, and JSON's white space (RFC 8259, section 2)
 
 
@@ -39,7 +44,8 @@ def decode_leniently(body: bytes, kind: object) -> object:
 
     A byte order mark is skipped; a lone surrogate, or a byte that is no UTF-8, becomes U+FFFD; a
     list that is null or absent is empty; a number where a text is declared is converted, and the
-    other way round; what cannot be read is None.
+    other way round; what cannot be read is None, as is what lies deeper than 100 levels in an
+    answer that is nested too deeply for Python.
 
     Args:
         body: the answer.
@@ -48,18 +54,39 @@ def decode_leniently(body: bytes, kind: object) -> object:
     Raises:
         ValueError: it is no JSON, or a required field or a status word cannot be read.
     """
-    text = body.decode("utf-8", "replace").lstrip(_BEFORE)
     try:
-        plain = json.loads(text, strict=False, parse_constant=_no_number, parse_int=_whole)
-        # Half a letter can only come escaped; other answers need no second copy.
-        plain = _mended(plain) if "\\ud" in text or "\\uD" in text else plain
-        found = _fit(plain, _type_info(kind))
+        found = _read(body, kind)
     except RecursionError:
-        found = _NO
+        found = _read(_cut(body), kind)
     if found is _NO:
         msg = "it does not have the form that was declared"
         raise ValueError(msg)
     return found
+
+
+def _read(body: bytes, kind: object) -> object:
+    text = body.decode("utf-8", "replace").lstrip(_BEFORE)
+    plain = json.loads(text, strict=False, parse_constant=_no_number, parse_int=_whole)
+    # Half a letter can only come escaped; other answers need no second copy.
+    plain = _mended(plain) if "\\ud" in text or "\\uD" in text else plain
+    return _fit(plain, _type_info(kind))
+
+
+def _cut(body: bytes) -> bytes:
+    """Return JSON with null in place of what lies deeper than the levels that are read."""
+    kept: list[bytes] = []
+    level = done = 0
+    for found in _TEXT_OR_BRACKET.finditer(body):
+        if found[0] in b"[{":
+            level += 1
+            if level == _LEVELS + 1:
+                kept += [body[done : found.start()], b"null"]
+                done = len(body)  # unless it ends
+        elif found[0] in b"]}":
+            if level == _LEVELS + 1:
+                done = found.end()
+            level -= 1
+    return b"".join([*kept, body[done:]])
 
 
 @functools.cache
@@ -89,17 +116,34 @@ def _mended(plain: object) -> object:
 
 def _fit(value: object, kind: inspect.Type) -> object:
     """Return a value in its declared form, converted if need be."""
-    if isinstance(kind, inspect.Metadata):  # marked as strict
-        if _is_plain(value, kind.type):
-            return value
-        is_scalar = isinstance(value, str | int | float | None)
-        return _NO if is_scalar else _fit(value, kind.type)
-    if isinstance(kind, inspect.UnionType):
-        return _fit_any(value, kind)
-    for form, fit in _FORMS:
-        if isinstance(kind, form):
-            return fit(value, kind)
-    return value  # of any type
+    match kind:
+        case inspect.Metadata():
+            return _fit_strictly(value, kind.type)
+        case inspect.UnionType():
+            return _fit_any(value, kind)
+        case inspect.StructType():
+            return _fit_struct(value, kind)
+        case inspect.ListType():
+            return _fit_list(value, kind)
+        case inspect.DictType():
+            return _fit_dict(value, kind)
+        case inspect.StrType():
+            return _fit_text(value)
+        case inspect.IntType():
+            return _fit_int(value)
+        case inspect.FloatType():
+            return _fit_float(value)
+        case inspect.BoolType():
+            return value if isinstance(value, bool) else _NO
+        case _:
+            return value  # of any type
+
+
+def _fit_strictly(value: object, kind: inspect.Type) -> object:
+    if _is_plain(value, kind):
+        return value
+    is_scalar = isinstance(value, str | int | float | None)
+    return _NO if is_scalar else _fit(value, kind)
 
 
 def _is_plain(value: object, kind: inspect.Type) -> bool:
@@ -122,8 +166,8 @@ def _fit_any(value: object, kind: inspect.UnionType) -> object:
     return _NO
 
 
-def _fit_struct(value: object, kind: inspect.Type) -> object:
-    if not isinstance(value, dict) or not isinstance(kind, inspect.StructType):
+def _fit_struct(value: object, kind: inspect.StructType) -> object:
+    if not isinstance(value, dict):
         return _NO
     given = cast("dict[str, object]", value)
     found: dict[str, object] = {}
@@ -138,10 +182,10 @@ def _fit_struct(value: object, kind: inspect.Type) -> object:
     return kind.cls(**found)  # what is not found is as it is by default
 
 
-def _fit_list(value: object, kind: inspect.Type) -> object:
+def _fit_list(value: object, kind: inspect.ListType) -> object:
     if value is None:
         return []
-    if not isinstance(value, list) or not isinstance(kind, inspect.ListType):
+    if not isinstance(value, list):
         return _NO
     found: list[object] = []
     for each in cast("list[object]", value):
@@ -153,21 +197,21 @@ def _fit_list(value: object, kind: inspect.Type) -> object:
     return found
 
 
-def _fit_dict(value: object, kind: inspect.Type) -> object:
-    if not isinstance(value, dict) or not isinstance(kind, inspect.DictType):
+def _fit_dict(value: object, kind: inspect.DictType) -> object:
+    if not isinstance(value, dict):
         return _NO
     items = cast("dict[str, object]", value).items()
     found = {name: _fit(each, kind.value_type) for name, each in items}
     return {name: each for name, each in found.items() if each is not _NO}
 
 
-def _fit_text(value: object, kind: inspect.Type) -> object:
+def _fit_text(value: object) -> object:
     if isinstance(value, float) and value.is_integer():  # an id, if anything: 7.0 is 7
-        value = _fit_int(value, kind)
+        value = _fit_int(value)
     return str(value) if isinstance(value, str) or _is_number(value) else _NO
 
 
-def _fit_int(value: object, _kind: inspect.Type) -> object:
+def _fit_int(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and value.isdecimal() and len(value) <= _MOST_DIGITS:
@@ -177,13 +221,9 @@ def _fit_int(value: object, _kind: inspect.Type) -> object:
     return int(number) if number is not None and is_whole else _NO
 
 
-def _fit_float(value: object, _kind: inspect.Type) -> object:
+def _fit_float(value: object) -> object:
     number = _number_of(value)
     return _NO if number is None else number
-
-
-def _fit_bool(value: object, _kind: inspect.Type) -> object:
-    return value if isinstance(value, bool) else _NO
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
@@ -201,15 +241,6 @@ def _number_of(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-_FORMS: tuple[tuple[type[inspect.Type], Callable[[object, inspect.Type], object]], ...] = (
-    (inspect.StructType, _fit_struct),
-    (inspect.ListType, _fit_list),
-    (inspect.DictType, _fit_dict),
-    (inspect.StrType, _fit_text),
-    (inspect.IntType, _fit_int),
-    (inspect.FloatType, _fit_float),
-    (inspect.BoolType, _fit_bool),
-)
 _NUMBERS = (inspect.IntType, inspect.FloatType)
 # The types of JSON that need no conversion.
 _PLAIN: dict[type, tuple[type[inspect.Type], ...]] = {

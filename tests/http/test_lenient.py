@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import msgspec
@@ -111,6 +112,18 @@ def test_a_field_is_read_as_far_as_it_goes(body: str, field: str, value: object)
     found = getattr(_read(body), field)
     assert found == value
     assert type(found) is type(value)
+
+
+@pytest.mark.parametrize("depth", [1_000, 100_000])
+@pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"]}": ', "}")])
+def test_what_python_cannot_follow_is_cut(begin: str, end: str, depth: int) -> None:
+    """Deeper than 100 levels there is null; what stands beside it is all there."""
+    deep = begin * depth + "1" + end * depth
+    found = _read(f'{{"any": ["]", {deep}, "\\"["], "text": {deep}, "status": "Success"}}')
+    assert (found.status, found.text) == ("Success", None)
+    kept = begin * 98 + "null" + end * 98
+    assert found.any == json.loads(f'["]", {kept}, "\\"["]')
+    assert decode_leniently(f"[{deep}]".encode(), object) == json.loads(f"[{begin}{kept}{end}]")
 
 
 def test_a_byte_that_is_no_letter_becomes_a_mark() -> None:
