@@ -30,7 +30,8 @@ from asyncclient.errors import (
     TaskFailed,
     WaitTimeout,
 )
-from asyncclient.testing import ScriptedTransport, reply
+from asyncclient.testing import ScriptedTransport, answer_with, reply
+from asyncclient.testing.simulator.writing import merged, written
 from tests.catalogue.write_page import HOW_TO_WRITE, PAGE, documented, introduction, write
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "catalogue"
@@ -70,33 +71,11 @@ MADE: dict[str, dict[str, object]] = {
 }
 
 
-def written(path: str, value: object) -> object:
-    """Make an answer that has a value at a path."""
-    for name, index in reversed(re.findall(r"([\w-]+)|\[(\d+)\]", path)):
-        value = {name: value} if name else [None] * int(index) + [value]
-    return value
-
-
-def merged(one: object, other: object) -> object:
-    """Lay two answers on top of each other."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        both = dict(cast("dict[str, object]", one))
-        for name, value in cast("dict[str, object]", other).items():
-            both[name] = merged(both[name], value) if name in both else value
-        return both
-    return other
-
-
-def answer_with(reading: Reading, word: str | int) -> object:
+def answer_of(reading: Reading, word: str | int) -> object:
     """Write a word at its place."""
-    if not isinstance(reading.status, str):
-        return MADE[reading.name][str(word)]
-    paths = reading.status.split("/")
-    words = word.split("/") if isinstance(word, str) else [word]
-    answer: object = {"id": "7"}
-    for path, part in zip(paths, words, strict=False):
-        answer = merged(answer, written(path.removesuffix("?"), part))
-    return answer
+    if isinstance(reading.status, str):
+        return merged({"id": "7"}, answer_with(reading, word))
+    return MADE[reading.name][str(word)]
 
 
 def word_of(reading: Reading, state: TaskState) -> str | int:
@@ -142,7 +121,7 @@ def test_a_reading_can_be_sent_to_another_process(reading: Reading) -> None:
 def test_each_word_at_its_place_is_read_as_its_state(reading: Reading) -> None:
     """The word is kept as the provider wrote it, and the answer is not changed."""
     for word, state in reading.vocabulary.words.items():
-        answer = answer_with(reading, word)
+        answer = answer_of(reading, word)
         before = copy.deepcopy(answer)
         seen = reading.read(answer)
         assert (seen.word, seen.state, seen.result) == (word, state, before)
@@ -156,9 +135,9 @@ def test_a_word_of_another_spelling_is_unknown(reading: Reading) -> None:
         return
     for word, state in reading.vocabulary.words.items():
         other = word.swapcase() if isinstance(word, str) else str(word)
-        seen = reading.read(answer_with(reading, other))
+        seen = reading.read(answer_of(reading, other))
         assert seen.state is (state if reading.name == "azure.operation" else None)
-    seen = reading.read(answer_with(reading, "Contemplating"))
+    seen = reading.read(answer_of(reading, "Contemplating"))
     assert (seen.word, seen.state) == ("Contemplating", None)
 
 
@@ -266,7 +245,7 @@ ERROR_OF: dict[TaskState, type[TaskError | TaskBlocked | WaitTimeout]] = {
 async def test_a_wait_ends_as_each_word_says(reading: Reading) -> None:
     """Over the client of any API: with the whole answer on success, else with its error."""
     for word, state in reading.vocabulary.words.items():
-        answer = answer_with(reading, word)
+        answer = answer_of(reading, word)
         transport = ScriptedTransport([reply(json.dumps(answer).encode())], repeat=True)
         api = TaskAPI(transport, "https://api.tea.example", name="tea", token="t")
         task = api.task("/jobs/7", reading)
@@ -286,7 +265,7 @@ async def test_a_wait_ends_as_each_word_says(reading: Reading) -> None:
 @every_reading
 def test_reason_progress_and_hint_are_read_at_their_places(reading: Reading) -> None:
     """Each path leads to what is written there; a success has no reason, an end no hint."""
-    failed = answer_with(reading, word_of(reading, TaskState.FAILED))
+    failed = answer_of(reading, word_of(reading, TaskState.FAILED))
     for path in reading.reason:
         if "error?" not in str(reading.status):
             assert isinstance(path, str)
@@ -295,7 +274,7 @@ def test_reason_progress_and_hint_are_read_at_their_places(reading: Reading) -> 
     for find in ("progress", "hint"):
         path = getattr(reading, find)
         if path is not None:
-            seen = reading.read(merged(answer_with(reading, living), written(str(path), 7)))
+            seen = reading.read(merged(answer_of(reading, living), written(str(path), 7)))
             assert getattr(seen, find) == 7
 
 

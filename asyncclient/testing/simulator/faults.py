@@ -106,7 +106,7 @@ class FaultPlan:
     """Decides which request meets which fault: the ordered ones first, then chance."""
 
     def __init__(self, rng: random.Random, share: float) -> None:
-        """Take the generator to draw from and the share (0 to 1) of GETs that meet a fault."""
+        """Take the generator to draw from and the share (0 to 1) of looks that meet a fault."""
         self._random = rng
         self._share = share
         self._orders: list[_Order] = []
@@ -126,9 +126,7 @@ class FaultPlan:
                 if not order.left:
                     self._orders.remove(order)
                 return order.fault
-        if kind not in {"poll", "list"} or request.method != "GET":
-            return None
-        if not self._share or self._random.random() >= self._share:
+        if kind not in {"poll", "list"} or not self._share or self._random.random() >= self._share:
             return None
         return self._random.choice([fault for fault in _TRANSIENT if fault.may_meet(kind)])
 

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import os
-import random
 from collections import Counter
-from collections.abc import Mapping
-from types import MappingProxyType, TracebackType
-from typing import Self
 
 from asyncclient.testing.simulator.copyai import SimulatedCopyAI
 from asyncclient.testing.simulator.coze import SimulatedCoze
 from asyncclient.testing.simulator.coze_answers import Plan
-from asyncclient.testing.simulator.faults import Fault, FaultPlan
-from asyncclient.testing.simulator.journal import Journal
-from asyncclient.testing.simulator.server import ProviderServer
-from asyncclient.testing.simulator.tasks import (
-    Durations,
-    Habits,
-    SimulatedTask,
-    World,
-    usual_duration,
-)
+from asyncclient.testing.simulator.servers import SimulatedServers
+from asyncclient.testing.simulator.tasks import Durations, Habits, usual_duration
 
 
-class Simulator:
+class Simulator(SimulatedServers):
     """A real HTTP server on loopback that speaks two task providers, Coze and Copy.ai.
 
     Each provider has its own port. All chance comes from one seeded generator, and a task's state
@@ -65,7 +53,7 @@ class Simulator:
         durations: draws how many seconds a task takes. Default: log-normal, mean 2, sigma 0.5.
         fail_share: the share (0 to 1) of tasks that fail. Default 0.
         interrupt_share: the share of Coze workflow runs that stop for input once. Default 0.
-        fault_share: the share of GETs for states and lists that meet a random transient fault.
+        fault_share: the share of requests for states and lists that meet a random transient fault.
             Default 0.
         plan: the Coze plan whose limits of rate hold. Default None: no limits.
         coze_token: the only token that is right. Default None: any in which neither `wrong`, `bad`
@@ -91,10 +79,7 @@ class Simulator:
 
     coze_token: str
     copyai_key: str
-    requests: Counter[str]
-    faults_served: Counter[str]
     starts: Counter[str]
-    tasks: Mapping[str, SimulatedTask]
 
     def __init__(
         self,
@@ -113,103 +98,37 @@ class Simulator:
     ) -> None:
         self.coze_token = coze_token or "pat_simulator"
         self.copyai_key = copyai_key or "simulator-key"
-        rng = random.Random(seed)
-        self.requests, self.faults_served = Counter(), Counter()
         habits = Habits(
             durations=durations or usual_duration,
             fail_share=fail_share,
             interrupt_share=interrupt_share,
             not_found_seconds=not_found_seconds,
         )
-        world = World(rng, habits, None if journal is None else Journal(journal))
-        self._world = world
-        self.starts = world.starts
-        self.tasks = MappingProxyType(world.tasks)
-        self._faults = FaultPlan(rng, fault_share)
-        counts = (self.requests, self.faults_served)
-        coze = SimulatedCoze(world, coze_token, plan, self.requests)
+        super().__init__(seed, habits, fault_share, journal)
+        self.starts = self._world.starts
+        coze = SimulatedCoze(self._world, coze_token, plan, self.requests)
         coze.public_key = jwt_public_key
-        copyai = SimulatedCopyAI(world, copyai_key)
+        copyai = SimulatedCopyAI(self._world, copyai_key)
         self._webhooks = copyai.webhooks
-        self._coze = ProviderServer(coze, world, self._faults, counts)
-        self._copyai = ProviderServer(copyai, world, self._faults, counts)
-        self._host: str | None = None
-
-    def __repr__(self) -> str:
-        """Say where it listens and what it has seen."""
-        where = f"{self.coze_url} {self.copyai_url}" if self._host else "not started"
-        return f"<Simulator {where}, {len(self.tasks)} tasks, {self.requests.total()} requests>"
+        self._coze, self._copyai = self._serve(coze), self._serve(copyai)
 
     @property
     def coze_url(self) -> str:
         """The base URL of Coze."""
-        return f"http://{self._listening_host()}:{self._coze.port}"
+        return self._url(self._coze)
 
     @property
     def copyai_url(self) -> str:
         """The base URL of Copy.ai; like the real one it has a path."""
-        return f"http://{self._listening_host()}:{self._copyai.port}/api/"
-
-    def _listening_host(self) -> str:
-        if self._host is None:
-            message = "The simulator has not been started: use `async with Simulator()`."
-            raise RuntimeError(message)
-        return self._host
-
-    def order(self, fault: Fault | str, *, times: int = 1, path: str = "") -> None:
-        """Let the next requests meet a fault, before any that is ordered later.
-
-        Args:
-            fault: a `Fault` or its name.
-            times: how many requests meet it. Default 1.
-            path: only those whose path contains it. Default: any.
-        """
-        self._faults.order(Fault(fault), times=times, path=path)
+        return f"{self._url(self._copyai)}/api/"
 
     async def start(
         self, *, host: str = "127.0.0.1", coze_port: int = 0, copyai_port: int = 0
     ) -> None:
         """Listen on a host and two ports; a port of 0, the default, is a free one."""
-        if self._host is not None:
-            message = "The simulator has been started already."
-            raise RuntimeError(message)
-        self._world.begin()
-        try:
-            await self._coze.start(host, coze_port)
-            await self._copyai.start(host, copyai_port)
-        except OSError:
-            await self._coze.close()
-            self._world.end()
-            raise
-        self._host = host
+        await self._listen(host, coze_port, copyai_port)
 
     async def close(self) -> None:
         """Stop for good; requests in flight are reset, webhooks not yet delivered are dropped."""
-        await self._coze.close()
-        await self._copyai.close()
+        await super().close()
         await self._webhooks.close()
-        self._world.end()
-
-    async def stop_listening(self) -> None:
-        """Go down hard: every connection is reset and new ones are refused; the state is kept."""
-        await self._coze.stop_listening()
-        await self._copyai.stop_listening()
-
-    async def listen_again(self) -> None:
-        """Come back on the same ports, with the same tasks."""
-        await self._coze.listen()
-        await self._copyai.listen()
-
-    async def __aenter__(self) -> Self:
-        """Start on free ports of 127.0.0.1."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close."""
-        await self.close()
