@@ -44,6 +44,7 @@ nox.options.sessions = [
     "python_backoff",
     "lowest",
     "cozepy",
+    "docs",
     "wheel",
 ]
 
@@ -175,6 +176,16 @@ def recipes(session: nox.Session, engine: str) -> None:
     session.run(
         "pytest", "-rs", "-s", "tests/integrations/test_recipes.py", "-k", engine, *session.posargs
     )
+
+
+@nox.session(python=OLDEST)
+def docs(session: nox.Session) -> None:
+    """Build the documentation site; a warning, or a link that leads nowhere, is a failure."""
+    install(session, "docs")
+    site = Path(session.create_tmp()) / "site"
+    shutil.rmtree(site, ignore_errors=True)
+    session.run("sphinx-build", "-q", "-W", "--keep-going", "-b", "dirhtml", "docs", str(site))
+    session.log(f"open {site / 'index.html'}")
 
 
 @nox.session(python=OLDEST)

@@ -1,27 +1,27 @@
 """What can go wrong, as one tree.
 
-```
-AsyncClientError
-├── TransportError          nothing usable came back
-│   ├── ConnectFailed           no connection: refused, name not found, TLS
-│   └── RequestTimeout          one request took too long (also TimeoutError)
-├── APIError                the provider said no
-│   ├── AuthenticationFailed    the token or key is not accepted
-│   ├── PermissionDenied        accepted, but not allowed to do this
-│   ├── NotFound                no such task, bot, workflow, ...
-│   ├── InvalidRequest          the request itself is refused
-│   ├── RateLimited             too many requests for now
-│   ├── QuotaExceeded           credits, balance or daily allowance are used up
-│   └── ServerError             the provider failed
-├── DecodeError             the answer is not of its declared shape
-├── TaskError               the task ended, and not well
-│   ├── TaskFailed
-│   ├── TaskCancelled
-│   └── TaskExpired
-├── TaskBlocked             only the caller can move the task on
-├── UnknownStatus           a status word in no vocabulary, or none at all
-└── WaitTimeout             the task has not ended in time (also TimeoutError)
-```
+::
+
+    AsyncClientError
+    ├── TransportError          nothing usable came back
+    │   ├── ConnectFailed           no connection: refused, name not found, TLS
+    │   └── RequestTimeout          one request took too long (also TimeoutError)
+    ├── APIError                the provider said no
+    │   ├── AuthenticationFailed    the token or key is not accepted
+    │   ├── PermissionDenied        accepted, but not allowed to do this
+    │   ├── NotFound                no such task, bot, workflow, ...
+    │   ├── InvalidRequest          the request itself is refused
+    │   ├── RateLimited             too many requests for now
+    │   ├── QuotaExceeded           credits, balance or daily allowance are used up
+    │   └── ServerError             the provider failed
+    ├── DecodeError             the answer is not of its declared shape
+    ├── TaskError               the task ended, and not well
+    │   ├── TaskFailed
+    │   ├── TaskCancelled
+    │   └── TaskExpired
+    ├── TaskBlocked             only the caller can move the task on
+    ├── UnknownStatus           a status word in no vocabulary, or none at all
+    └── WaitTimeout             the task has not ended in time (also TimeoutError)
 
 Every error that ends a wait carries the evidence: `ref`, `snapshot`, `polls`, `elapsed` and
 `last_error`. What happened is in `text` and the next step in `advice`; `str(error)` is both. Wrong

@@ -45,7 +45,7 @@ class Job(Answer):
 
 def drawn() -> Iterator[tuple[str, str | None, bool]]:
     """Read the drawing in the module's docstring: name, parent, and whether it is a timeout."""
-    drawing = (errors.__doc__ or "").split("```")[1].strip()
+    drawing = inspect.cleandoc((errors.__doc__ or "").split("\n\n")[2])
     above: list[str] = []
     for line in drawing.splitlines():
         branch = re.fullmatch(r"((?:│   |    )*(?:├── |└── )?)(\w+)(?: +(\S.*))?", line)

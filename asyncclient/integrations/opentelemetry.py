@@ -1,10 +1,10 @@
 """Tells every wait to OpenTelemetry, as a span and in metrics; it needs the extra `opentelemetry`.
 
-```python
-from asyncclient.integrations.opentelemetry import instrument
+::
 
-instrument()  # from now on, with the providers that the program has set
-```
+    from asyncclient.integrations.opentelemetry import instrument
+
+    instrument()  # from now on, with the providers that the program has set
 
 What is told is free of secrets by its form: names, numbers, the provider's status words, codes and
 ids, but no text that a provider or a caller's own function wrote, so no message of an error.

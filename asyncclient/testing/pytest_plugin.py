@@ -1,20 +1,16 @@
 """A pytest plugin that puts async tests on virtual time; opt in, since pytest is no dependency.
 
-In the `conftest.py` at the top of the test suite:
+In the `conftest.py` at the top of the test suite::
 
-```python
-pytest_plugins = ["asyncclient.testing.pytest_plugin"]
-```
+    pytest_plugins = ["asyncclient.testing.pytest_plugin"]
 
 From then on every async test that anyio's pytest plugin runs (all, with `anyio_mode = "auto"`)
 waits in virtual time. A module, class or test asks for the real clock with the mark `real_time`,
-and where that is the default, for the virtual one with `virtual_time`:
+and where that is the default, for the virtual one with `virtual_time`::
 
-```python
-from asyncclient.testing.pytest_plugin import real_time
+    from asyncclient.testing.pytest_plugin import real_time
 
-pytestmark = real_time
-```
+    pytestmark = real_time
 """
 
 from __future__ import annotations

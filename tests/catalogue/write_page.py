@@ -48,6 +48,11 @@ def _places(reading: Reading) -> Iterator[str]:
             yield f"{name}: {paths}"
 
 
+def constant_of(name: str) -> str:
+    """Return the name of a reading's constant."""
+    return name.upper().replace(".", "_")
+
+
 def entry(reading: Reading, text: str) -> str:
     """Write what the page says of one reading."""
     words: dict[TaskState, list[str]] = {}
@@ -60,7 +65,7 @@ def entry(reading: Reading, text: str) -> str:
             f"## `{reading.name}`",
             *paragraphs,
             f"| state | words |\n|---|---|\n{rows}",
-            f"Read at {'; '.join(_places(reading))}.",
+            f"`catalogue.{constant_of(reading.name)}` reads {'; '.join(_places(reading))}.",
             f"Source: {_source(reading)}, checked on {reading.checked}.",
         )
     )
@@ -75,8 +80,7 @@ def write(above: str) -> str:
     """Write the whole page."""
     texts = documented()
     entries = (
-        entry(catalogue.ALL[name], texts[name.upper().replace(".", "_")])
-        for name in sorted(catalogue.ALL)
+        entry(catalogue.ALL[name], texts[constant_of(name)]) for name in sorted(catalogue.ALL)
     )
     return "\n\n".join((above.rstrip(), *entries)) + "\n"
 
