@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import sys
 from base64 import b64decode, b64encode
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from html import unescape
+from itertools import takewhile
 from types import TracebackType
 from typing import cast
 from urllib.parse import unquote
@@ -155,15 +155,11 @@ class _Needle:
         starts = range(0, len(secret) - _LEAST_PART + _STEP, _STEP)
         self.blocks = [(start, secret[start : start + _BLOCK]) for start in starts]
 
-    def take_whole(self, text: str) -> tuple[list[tuple[int, int]], str]:
-        """Return where it is found as a whole, and the text with blanks in its place."""
-        places: list[tuple[int, int]] = []
-        size = len(self.secret)
-        at = text.find(self.secret)
-        while at >= 0:
-            places.append((at, at + size))
-            at = text.find(self.secret, at + size)
-        return places, text.replace(self.secret, "\0" * size) if places else text
+    def wholes_in(self, text: str) -> list[tuple[int, int]]:
+        """Return where it is found as a whole."""
+        if self.secret not in text:
+            return []
+        return [found.span() for found in re.finditer(re.escape(self.secret), text)]
 
     def parts_in(self, text: str) -> list[tuple[int, int]] | None:
         """Return where long parts of it are found; None where there is too much to look at."""
@@ -176,32 +172,35 @@ class _Needle:
                 count += 1
                 if count > _MOST_PLACES:
                     return None
-                start, end = self._extended(text, at, offset, after)
+                # How far it goes on to both sides of the block.
+                before, behind = (
+                    text[max(after, at - offset) : at],
+                    text[at : at + len(self.secret)],
+                )
+                start = at - _alike(before[::-1], self.secret[:offset][::-1])
+                end = at + _alike(behind, self.secret[offset:])
                 if end - start >= _LEAST_PART:
                     places.append((start, end))
                     after = end
                 at = text.find(block, max(after, at + 1))
         return places
 
-    def _extended(self, text: str, at: int, offset: int, after: int) -> tuple[int, int]:
-        """Return how far it goes on to both sides of a block."""
-        secret, shift = self.secret, offset - at
-        start, end = at, at + _BLOCK
-        while start > max(after, at - offset) and text[start - 1] == secret[start - 1 + shift]:
-            start -= 1
-        last = min(len(text), len(secret) - shift)
-        while end < last and text[end] == secret[end + shift]:
-            end += 1
-        return start, end
+
+def _alike(one: str, other: str) -> int:
+    """Return how many letters two texts have alike from their beginnings on."""
+    pairs = zip(one, other, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _without(text: str, needles: Iterable[_Needle], escapes: re.Pattern[str] | None) -> str:
     """Return a text in which a mask stands in place of what is looked for."""
-    plain, letters = (text, []) if escapes is None else _unescape(text, escapes)
+    plain, escaped = (text, []) if escapes is None else _unescape(text, escapes)
     places: list[tuple[int, int]] = []
     for needle in needles:
-        found, plain = needle.take_whole(plain)
-        places += found
+        found = needle.wholes_in(plain)
+        if found:
+            places += found
+            plain = plain.replace(needle.secret, "\0" * len(needle.secret))
     if len(places) > _MOST_PLACES:
         return _MASK
     for needle in needles:
@@ -211,43 +210,37 @@ def _without(text: str, needles: Iterable[_Needle], escapes: re.Pattern[str] | N
         places += parts
     if not places:
         return text
-    indices = [letter[0] for letter in letters]
-
-    def original(index: int) -> int:
-        number = bisect_right(indices, index) - 1
-        if number < 0:
-            return index
-        at, start, end = letters[number]
-        return start if at == index else end + index - at - 1
-
+    original: list[int] = []  # where each letter, and the end, is in the text as it was
+    done = 0
+    for start, end in escaped:
+        original += range(done, start + 1)
+        done = end
+    original += range(done, len(text) + 1)
     shown: list[str] = []
-    done = 0  # of the original text
+    done = 0
     for first, last in sorted(places):
-        start, end = original(first), original(last)
+        start, end = original[first], original[last]
         if start > done or not shown:
             shown += [text[done:start], _MASK]
         done = max(done, end)
     return "".join([*shown, text[done:]])
 
 
-def _unescape(text: str, escapes: re.Pattern[str]) -> tuple[str, list[tuple[int, int, int]]]:
-    """Return a text with escaped letters as letters: where each is, where it began and ended."""
-    letters: list[tuple[int, int, int]] = []
+def _unescape(text: str, escapes: re.Pattern[str]) -> tuple[str, list[tuple[int, int]]]:
+    """Return a text with escaped letters as letters, and where each began and ended."""
+    escaped: list[tuple[int, int]] = []
     parts: list[str] = []
-    size = done = 0
+    done = 0
     for found in escapes.finditer(text):
         groups = found.groupdict()
         code = groups["code"] or groups.get("hex")
         html = groups.get("html")
         letter = chr(int(code, 16)) if code else unescape(html) if html else groups["letter"]
-        if letter is None or len(letter) != 1:
-            continue
-        size += found.start() - done
-        letters.append((size, found.start(), found.end()))
-        parts += [text[done : found.start()], letter]
-        size += 1
-        done = found.end()
-    return "".join([*parts, text[done:]]), letters
+        if letter is not None and len(letter) == 1:
+            escaped.append(found.span())
+            parts += [text[done : found.start()], letter]
+            done = found.end()
+    return "".join([*parts, text[done:]]), escaped
 
 
 def _secrets_in(value: str) -> Iterator[str]:
