@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache, partial
 from typing import Any, TypeAlias, cast
 
 from asyncclient._arguments import optional_function, text_line
 from asyncclient._state import Vocabulary, Word, word_of
-from asyncclient._task import Observation, observed
+from asyncclient._task import Finders, Observation
 from asyncclient._text import even_half_made, shown, text_of, type_name
 
 Json: TypeAlias = Any  # a decoded answer: what is in it, its provider decides
@@ -63,6 +63,7 @@ class Reading:
     took: Callable[[Json], float | None] | None
     source: str
     checked: date
+    _finders: Finders[Json] = field(init=False, compare=False)
 
     def __init__(
         self,
@@ -77,9 +78,6 @@ class Reading:
         source: str,
         checked: date | str,
     ) -> None:
-        if not isinstance(cast("object", vocabulary), Vocabulary):
-            msg = f"vocabulary must be a Vocabulary, not {type_name(vocabulary)}"
-            raise TypeError(msg)
         reasons: tuple[object, ...] = () if reason is None else (reason,)
         if isinstance(reason, tuple | list):
             reasons = tuple(cast("Sequence[object]", reason))
@@ -101,21 +99,21 @@ class Reading:
             "took": optional_function("took", took, "an answer"),
             "source": text_line("source", source, "source"),
             "checked": _day(checked),
+            "_finders": Finders(
+                vocabulary,
+                self._word,
+                self._reason,
+                partial(_number, progress),
+                partial(_number, hint),
+                partial(_number, took),
+            ),
         }
-        for field, value in fields.items():
-            object.__setattr__(self, field, value)
+        for each, value in fields.items():
+            object.__setattr__(self, each, value)
 
     def read(self, answer: object) -> Observation[Json]:
         """Return all that any answer says; the answer is the result."""
-        return observed(
-            answer,
-            self.vocabulary,
-            self._word,
-            self._reason,
-            partial(_number, self.progress),
-            partial(_number, self.hint),
-            partial(_number, self.took),
-        )
+        return self._finders.observed(answer)
 
     def _word(self, answer: Json) -> Word | None:
         if not isinstance(self.status, str):

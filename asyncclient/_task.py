@@ -145,18 +145,66 @@ def transient_of(declared: object) -> Transient:
     raise TypeError(msg)
 
 
+class Finders(msgspec.Struct, Generic[T], frozen=True):
+    """What finds in an answer all that a look sees; all but the status decide nothing.
+
+    Raises:
+        TypeError: one of them is not of its kind.
+    """
+
+    vocabulary: Vocabulary
+    status: Callable[[T], Word | None]
+    reason: Callable[[T], str | None] | None
+    progress: Callable[[T], float | None] | None
+    hint: Callable[[T], float | None] | None
+    duration: Callable[[T], float | None] | None
+
+    def __post_init__(self) -> None:
+        if not isinstance(cast("object", self.vocabulary), Vocabulary):
+            msg = f"vocabulary must be a Vocabulary, not {type_name(self.vocabulary)}"
+            raise TypeError(msg)
+        for name in self.__struct_fields__[1:]:
+            find: object = getattr(self, name)
+            if not (callable(find) or (find is None and name != "status")):
+                msg = f"{name} must be a function from an answer to its {name}, not "
+                raise TypeError(msg + type_name(find))
+
+    def observed(self, answer: T) -> Observation[T]:
+        """Return what is found in an answer, as far as its state allows."""
+        try:
+            word = word_of(self.status(answer))
+        except (LookupError, AttributeError, TypeError):
+            # An answer without a status field, or with null on the way to it: a wait tolerates a
+            # few.
+            word = None
+        state = self.vocabulary.state_of(word)
+        ended = state is not None and state.is_terminal
+        return Observation(
+            state,
+            word,
+            answer,
+            reason=None if state is TaskState.SUCCEEDED else _found(self.reason, answer),
+            progress=_found(self.progress, answer),
+            hint=None if ended else _found(self.hint, answer),
+            took=_found(self.duration, answer) if ended else None,
+        )
+
+
+def _found(find: Callable[[T], Found] | None, answer: T) -> Found | None:
+    """Return what a function finds in an answer; it decides nothing, also if it raises."""
+    try:
+        return None if find is None else find(answer)
+    except Exception:  # noqa: BLE001  (a missing text or number)
+        return None
+
+
 class PollingTask(msgspec.Struct, Generic[T_co], frozen=True, eq=False, weakref=True):
     """A task made of one coroutine function, by `polling_task`, whose arguments it keeps."""
 
     fetch: Callable[[], Awaitable[T_co]]
-    vocabulary: Vocabulary
-    status: Callable[[T_co], Word | None]
+    finders: Finders[T_co]
     key: Hashable
     kind: str
-    reason: Callable[[T_co], str | None] | None
-    progress: Callable[[T_co], float | None] | None
-    hint: Callable[[T_co], float | None] | None
-    duration: Callable[[T_co], float | None] | None
     transient: type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
     given_budget: tuple[Hashable, ...] | None
     ref: TaskRef | None
@@ -180,54 +228,10 @@ class PollingTask(msgspec.Struct, Generic[T_co], frozen=True, eq=False, weakref=
 
     async def observe(self) -> Observation[T_co]:
         """Look once, and return what the caller's functions find in the answer."""
-        return observed(
-            await self.poll(),
-            self.vocabulary,
-            self.status,
-            self.reason,
-            self.progress,
-            self.hint,
-            self.duration,
-        )
+        return self.finders.observed(await self.poll())
 
     def __repr__(self) -> str:
         return f"<PollingTask {self.kind} {shown(self.key)}>"
-
-
-def observed(
-    answer: T,
-    vocabulary: Vocabulary,
-    status: Callable[[T], Word | None],
-    reason: Callable[[T], str | None] | None,
-    progress: Callable[[T], float | None] | None,
-    hint: Callable[[T], float | None] | None,
-    duration: Callable[[T], float | None] | None,
-) -> Observation[T]:
-    """Return what functions of an answer find in it, as far as its state allows."""
-    try:
-        word = word_of(status(answer))
-    except (LookupError, AttributeError, TypeError):
-        # An answer without a status field, or with null on the way to it: a wait tolerates a few.
-        word = None
-    state = vocabulary.state_of(word)
-    ended = state is not None and state.is_terminal
-    return Observation(
-        state,
-        word,
-        answer,
-        reason=None if state is TaskState.SUCCEEDED else _found(reason, answer),
-        progress=_found(progress, answer),
-        hint=None if ended else _found(hint, answer),
-        took=_found(duration, answer) if ended else None,
-    )
-
-
-def _found(find: Callable[[T], Found] | None, answer: T) -> Found | None:
-    """Return what a function finds in an answer; it decides nothing, also if it raises."""
-    try:
-        return None if find is None else find(answer)
-    except Exception:  # noqa: BLE001  (a missing text or number)
-        return None
 
 
 def polling_task(
@@ -273,18 +277,23 @@ def polling_task(
     Raises:
         TypeError: an argument is not of its kind.
     """
-    _check(fetch, vocabulary, key, kind, transient, budget)
-    _check_functions(status, reason, progress, hint, duration)
+    if iscoroutine(fetch):
+        fetch.close()
+        msg = "polling_task takes the async function itself, not a call of it: drop the '()'"
+        raise TypeError(msg)
+    if not callable(fetch):
+        msg = f"polling_task takes an async function of no arguments, not {type_name(fetch)}"
+        raise TypeError(msg)
+    transient_of(transient)
+    if kind is not None:
+        text("kind", kind)
+    if budget is not None:
+        checked_budget("budget", budget)
     return PollingTask(
         fetch,
-        vocabulary,
-        status,
-        fetch if key is None else key,
+        Finders(vocabulary, status, reason, progress, hint, duration),
+        fetch if key is None else hashable("key", key),
         kind or _kind_of(fetch),
-        reason,
-        progress,
-        hint,
-        duration,
         transient,
         budget,
         None if ref is None else checked_ref(ref, "ref="),
@@ -347,40 +356,3 @@ def no_task(wrong: object, other: str) -> TypeError:
 def is_task(task: object) -> TypeGuard[Task[object]]:
     """Return whether something can be looked at."""
     return hasattr(task, "observe") and not isinstance(task, type)
-
-
-_FUNCTIONS = ("status", "reason", "progress", "hint", "duration")
-
-
-def _check_functions(*functions: object) -> None:
-    for name, function in zip(_FUNCTIONS, functions, strict=True):
-        if not (callable(function) or (function is None and name != "status")):
-            kind_of = type_name(function)
-            msg = f"{name} must be a function from an answer to its {name}, not {kind_of}"
-            raise TypeError(msg)
-
-
-def _check(
-    fetch: object,
-    vocabulary: object,
-    key: object,
-    kind: object,
-    transient: object,
-    budget: object,
-) -> None:
-    if iscoroutine(fetch):
-        fetch.close()
-        msg = "polling_task takes the async function itself, not a call of it: drop the '()'"
-        raise TypeError(msg)
-    if not callable(fetch):
-        msg = f"polling_task takes an async function of no arguments, not {type_name(fetch)}"
-        raise TypeError(msg)
-    if not isinstance(vocabulary, Vocabulary):
-        msg = f"vocabulary must be a Vocabulary, not {type_name(vocabulary)}"
-        raise TypeError(msg)
-    hashable("key", key)
-    transient_of(transient)
-    if kind is not None:
-        text("kind", kind)
-    if budget is not None:
-        checked_budget("budget", budget)
