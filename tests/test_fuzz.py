@@ -31,6 +31,7 @@ Endpoint: TypeAlias = Callable[..., Awaitable[object]]
 
 # A value for each argument that must be given, unless any text will do.
 GIVEN: dict[str, object] = {
+    "document_ids": ["1", "2"],
     "entity_type": "workflow",
     "event_type": "workflowRun.completed",
     "interrupt_type": 2,
@@ -47,6 +48,7 @@ CALLS: dict[str, tuple[int, str]] = {
 HANDLES: dict[str, Callable[[Coze, CopyAI], Handle[object]]] = {
     "coze.workflow_run": lambda coze, _: coze.workflow_run("1", "2"),
     "coze.copy_task": lambda coze, _: coze.copy_task("1"),
+    "coze.document_progress": lambda coze, _: coze.document_progress("1", ["1", "2"]),
     "coze.chat": lambda coze, _: coze.chat("1", "2"),
     "copyai.workflow_run": lambda _, copyai: copyai.workflow_run("1", "2"),
 }

@@ -69,8 +69,12 @@ from asyncclient.providers.coze import (
     CopyTask,
     CopyTaskHandle,
     Coze,
+    DocumentProgress,
+    DocumentProgressHandle,
+    Workflow,
     WorkflowRun,
     WorkflowRunHandle,
+    Workspace,
 )
 
 MYPY: bool = False  # mypy takes what has this name for true
@@ -128,8 +132,8 @@ async def handles_know_what_they_end_with() -> None:
     assert_type(run.read(b"{}"), Observation[WorkflowRun])
     assert_type(run.ref, TaskRef)
     found = coze.task(run.ref)
-    assert_type(found, Handle[WorkflowRun | CopyTask | Chat])
-    assert_type(await wait_until_done(found), WorkflowRun | CopyTask | Chat)
+    assert_type(found, Handle[WorkflowRun | CopyTask | Chat | DocumentProgress])
+    assert_type(await wait_until_done(found), WorkflowRun | CopyTask | Chat | DocumentProgress)
     assert_type(found.ref, TaskRef)
     if isinstance(answer := await wait_until_done(found), WorkflowRun):
         assert_type(answer.outputs, object)
@@ -139,6 +143,11 @@ async def handles_know_what_they_end_with() -> None:
     assert_type(await wait_until_done(chat, timeout=60, on_cancel="cancel"), Chat)
     assert_type(await wait_until_done(coze.copy_task("7350")), CopyTask)
     assert_type(coze.copy_task("7350"), CopyTaskHandle)
+    documents = coze.document_progress("7442", ("1", "2"))
+    assert_type(documents, DocumentProgressHandle)
+    assert_type((await wait_until_done(documents)).documents[0].status, int | str | None)
+    assert_type([one async for one in coze.iter_workspaces()], list[Workspace])
+    assert_type([one async for one in coze.iter_workflows("5123")], list[Workflow])
 
     job = await copyai.start_workflow("WCFG-1", {"Input 1": "tea"})
     assert_type(job, CopyRunHandle)
@@ -307,6 +316,7 @@ def references_are_typed(coze: Coze, copyai: CopyAI, ref: TaskRef) -> None:
     assert_type(coze.workflow_run(workflow_id="1", execute_id="2"), WorkflowRunHandle)
     assert_type(coze.copy_task(ref), CopyTaskHandle)
     assert_type(coze.copy_task(task_id="1"), CopyTaskHandle)
+    assert_type(coze.document_progress(ref), DocumentProgressHandle)
     assert_type(coze.chat(ref), ChatHandle)
     assert_type(coze.chat(conversation_id="1", chat_id="2"), ChatHandle)
     assert_type(copyai.workflow_run(ref), CopyRunHandle)
@@ -323,6 +333,7 @@ def a_reference_stands_alone(coze: Coze, copyai: CopyAI, ref: TaskRef) -> None:
     coze.workflow_run(workflow_id=ref)  # type: ignore[call-overload]
     coze.copy_task(ref, "2")  # type: ignore[call-arg]
     coze.copy_task(7)  # type: ignore[arg-type]
+    coze.document_progress("1")  # type: ignore[call-overload]
     coze.chat("1")  # type: ignore[call-overload]
     coze.chat(ref, "2")  # type: ignore[call-overload]
     copyai.workflow_run("1")  # type: ignore[call-overload]

@@ -10,7 +10,7 @@ from typing import Annotated, Self, TypeAlias
 import msgspec
 
 from asyncclient._arguments import number
-from asyncclient._ref import ADDRESS, TaskRef, check_words, checked_ref, read_versioned
+from asyncclient._ref import ADDRESS, MANY_IDS, TaskRef, check_words, checked_ref, read_versioned
 from asyncclient._state import TaskState
 from asyncclient._text import counted, text_of, type_name, whole
 from asyncclient.errors import AsyncClientError, WaitTimeout
@@ -18,8 +18,9 @@ from asyncclient.errors import AsyncClientError, WaitTimeout
 TICKET_VERSION = 2  # 1 had references of version 1
 # Bytes of JSON. Queues and tables keep millions of them, so their size is bounded.
 _TICKET_BYTES = 400
-# The same where the reference is of a task that is found by its URL: signed ones are long.
-_URL_TICKET_BYTES = 10_000
+# The same where the reference has an id that is long: a URL, which may be signed, or many ids.
+_LONG_TICKET_BYTES = 10_000
+_LONG_IDS = frozenset({ADDRESS, MANY_IDS})
 _DAY = 86_400.0
 # Seconds: ten years. Engines write due times as dates, which end in the year 9999.
 LONGEST_WAIT = 3650 * _DAY
@@ -30,7 +31,8 @@ _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One durable wait, as an engine keeps it: under 400 bytes of JSON, and no secret in it.
 
-    That of a `TaskAPI`'s task holds what it is asked with, a signed URL as it is: at most 10 kB.
+    That of a `TaskAPI`'s task holds what it is asked with, a signed URL as it is, and that of many
+    documents their ids: at most 10 kB.
 
     Attributes:
         ref: the task that is waited for.
@@ -90,7 +92,7 @@ class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ValueError: the reference is too long for a ticket.
         """
         text = msgspec.json.encode(self)
-        most = _URL_TICKET_BYTES if ADDRESS in self.ref.ids else _TICKET_BYTES
+        most = _TICKET_BYTES if _LONG_IDS.isdisjoint(self.ref.ids) else _LONG_TICKET_BYTES
         if len(text) > most:
             msg = (
                 f"a ticket of {len(text)} bytes: at most {most} are kept, so its "

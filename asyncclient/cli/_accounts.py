@@ -13,6 +13,7 @@ from asyncclient.providers.coze import (
     ChatHandle,
     CopyTaskHandle,
     Coze,
+    DocumentProgressHandle,
     WorkflowRunHandle as CozeRunHandle,
 )
 
@@ -25,7 +26,9 @@ __all__ = [
     "Provider",
 ]
 
-KnownTask: TypeAlias = CozeRunHandle | CopyTaskHandle | ChatHandle | CopyAIRunHandle
+KnownTask: TypeAlias = (
+    CozeRunHandle | CopyTaskHandle | ChatHandle | DocumentProgressHandle | CopyAIRunHandle
+)
 """What this command can start or wait for."""
 
 

@@ -38,7 +38,7 @@ from asyncclient.cli._output import (
     snapshot_fields,
 )
 from asyncclient.errors import AsyncClientError
-from asyncclient.providers.coze import ChatHandle, CopyTaskHandle
+from asyncclient.providers.coze import ChatHandle, CopyTaskHandle, DocumentProgressHandle
 
 __all__ = [
     "Start",
@@ -80,6 +80,9 @@ class Waiting:
             case CopyTaskHandle():
                 copy = await wait_until_done(task, timeout=self.timeout)
                 return self._shown(copy, {"target_entity_id": copy.target_entity_id})
+            case DocumentProgressHandle():
+                progress = await wait_until_done(task, timeout=self.timeout)
+                return self._shown(progress, progress.documents)
             case ChatHandle():
                 chat = await wait_until_done(task, timeout=self.timeout)
                 return self._shown(chat, await task.messages() if self.outputs else None)
@@ -252,6 +255,8 @@ def _changes_of(task: KnownTask, timeout: float) -> AsyncIterator[Snapshot[objec
         case CopyAIRunHandle():
             return watch(task, timeout=timeout)
         case CopyTaskHandle():
+            return watch(task, timeout=timeout)
+        case DocumentProgressHandle():
             return watch(task, timeout=timeout)
         case ChatHandle():
             return watch(task, timeout=timeout)

@@ -18,11 +18,18 @@ _BARREN_PAGES = 10
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
-    """One page of a list: `total` items on all pages, and whether there are more after this one."""
+    """One page of a list: `total` items on all pages, and whether there are more after this one.
+
+    A total that is less than what the page itself holds is none, as where a server does not count.
+    """
 
     items: list[T]
     total: int | None = None
     has_more: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.total is not None and self.total < len(self.items):
+            msgspec.structs.force_setattr(self, "total", None)
 
 
 async def every_item(
@@ -111,8 +118,7 @@ class _Walk(Generic[T]):
 
     def _gone(self, page: Page[T]) -> int:
         """Return how many items fewer there are than at the page before; below 0: how many more."""
-        # A total that is less than what the page itself holds is none.
-        if page.total is None or page.total < len(page.items):
+        if page.total is None:
             return 0
         before, self._total = self._total, page.total
         return 0 if before is None else before - page.total

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from types import TracebackType
+from typing import TypeVar
 
 from asyncclient._arguments import id_text
 from asyncclient._http import WithoutFrames
 from asyncclient._ref import TaskRef
 from asyncclient.errors import AsyncClientError, DecodeError
+
+Second = TypeVar("Second")
 
 NO_ID = (None, "", 0, "0")  # Coze's placeholder is "0"
 _LOST_LETTER = "\ufffd"  # stands where a letter could not be read
@@ -51,9 +54,9 @@ def unknown_start(name: str, path: str, missing: str) -> DecodeError:
 
 
 def ids_or_ref(
-    first: str | TaskRef, second: str | None, *, names: str
-) -> tuple[str, str] | TaskRef:
-    """Return the two ids of a task, or the reference that was given in place of both."""
+    first: str | TaskRef, second: Second | None, *, names: str
+) -> tuple[str, Second] | TaskRef:
+    """Return what identifies a task, or the reference that was given in place of both."""
     if isinstance(first, TaskRef) and second is None:
         return first
     if isinstance(first, TaskRef) or second is None:

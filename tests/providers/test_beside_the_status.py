@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from asyncclient import decode_ref
 from asyncclient.errors import APIError, AsyncClientError, DecodeError
 from asyncclient.providers.copyai import CopyAI, WebhookPage, WorkflowRunPage
-from asyncclient.providers.coze import BotPage, Coze
+from asyncclient.providers.coze import BotPage, Coze, WorkflowPage, WorkspacePage
 from asyncclient.providers.coze._endpoints import GET_TOKEN
 from asyncclient.testing import ScriptedTransport, reply
 from tests.providers.scripted import FIXTURES, READS, RECORDED, STARTS
@@ -150,6 +150,8 @@ _ANSWERED: dict[str, tuple[str, set[Place]]] = {
     "coze/answers/get_bot.json": ("coze.get_bot", set()),
     "coze/answers/get_node_output.json": ("coze.get_node_output", set()),
     "coze/answers/list_bots.json": ("coze.list_bots", {("data", "items")}),
+    "coze/answers/list_workspaces.json": ("coze.list_workspaces", {("data", "workspaces")}),
+    "coze/answers/list_workflows.json": ("coze.list_workflows", {("data", "items")}),
     "coze/answers/list_chat_messages.json": ("coze.list_chat_messages", set()),
     "coze/answers/list_chat_messages.self_hosted.json": (
         "coze.list_chat_messages",
@@ -273,6 +275,14 @@ _LISTS: dict[str, tuple[str, ...]] = {
         *('{"code":0,"msg":"","data":null}', '{"code":0,"msg":""}', '{"code":0,"data":{}}'),
         *('{"code":0,"data":{"items":null,"total":0}}', '{"data":{"items":[null,5,"x"]}}'),
     ),
+    "coze.list_workspaces": (
+        *('{"code":0,"msg":"","data":null}', '{"code":0,"msg":""}', '{"code":0,"data":{}}'),
+        '{"code":0,"data":{"workspaces":null,"total_count":0}}',
+    ),
+    "coze.list_workflows": (
+        *('{"code":0,"msg":"","data":null}', '{"code":0,"msg":""}', '{"code":0,"data":{}}'),
+        '{"code":0,"data":{"items":null,"has_more":false}}',
+    ),
     "coze.list_chat_messages": (
         *('{"code":0,"msg":"","data":null}', '{"code":0,"msg":""}', '{"code":0,"data":[]}'),
         *('{"Messages":null,"code":0}', '{"data":null,"Messages":[],"BaseResp":null}', "{}"),
@@ -291,6 +301,7 @@ async def test_a_list_that_is_null_or_absent_is_empty(name: str) -> None:
     for body in _LISTS[name]:
         for mark in ("", "\ufeff", "\n\ufeff\ufeff "):
             found = await READS[name](ScriptedTransport([reply(mark + body)]))
-            items = found.items if isinstance(found, BotPage) else found
+            items = found.items if isinstance(found, BotPage | WorkflowPage) else found
+            items = items.workspaces if isinstance(items, WorkspacePage) else items
             items = items.data if isinstance(items, WorkflowRunPage | WebhookPage) else items
             assert items == []

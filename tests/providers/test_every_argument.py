@@ -27,10 +27,11 @@ from tests.providers.scripted import client_of
 # Dots are no id and change a path; they are as good a text as any other.
 _DOTS = ".."
 _TEXTS = {"custom_variables", "ext", "extra_params", "meta_data"}
-_LINES = {"bot_version", "publish_status", "user_id", "workflow_version"}
+_LINES = {"bot_version", "publish_status", "user_id", "workflow_mode", "workflow_version"}
 # A value that will do for each argument that must be given.
 _GOOD: dict[str, object] = {
     "body": b"{}",
+    "document_ids": ["7442"],
     "entity_type": "bot",
     "event_type": "workflowRun.completed",
     "interrupt_type": 2,
@@ -44,6 +45,7 @@ _GOOD: dict[str, object] = {
 _BAD: dict[str, object] = {
     "additional_messages": ["hello"],
     "body": {},
+    "document_ids": ["7442", "7442"],
     "enable_card": 1,
     "entity_type": "plugin",
     "event_type": "workflowRun.cancelled",

@@ -9,13 +9,20 @@ import pytest
 
 from asyncclient import Handle, TaskRef, decode_ref, encode_ref, wait_until_done
 from asyncclient.providers.copyai import CopyAI, WorkflowRunHandle as CopyRunHandle
-from asyncclient.providers.coze import ChatHandle, CopyTaskHandle, Coze, WorkflowRunHandle
+from asyncclient.providers.coze import (
+    ChatHandle,
+    CopyTaskHandle,
+    Coze,
+    DocumentProgressHandle,
+    WorkflowRunHandle,
+)
 from asyncclient.testing import ScriptedTransport, reply
 
 RUN = TaskRef("coze", "workflow_run", {"workflow_id": "7350", "execute_id": "7431"}, 1_700_000_000)
 COPY = TaskRef("coze", "copy_task", {"task_id": "123e4567"}, 1_700_000_000)
 COPIED = TaskRef("coze", "copy_task", {"copied_entity_id": "7530"}, 1_700_000_000)
 CHAT = TaskRef("coze", "chat", {"conversation_id": "7381", "chat_id": "7382"}, 1_700_000_000)
+DOCUMENTS = TaskRef("coze", "document_progress", {"dataset_id": "7442", "document_ids": "1,2"}, 17)
 COPYAI_RUN = TaskRef("copyai", "workflow_run", {"workflow_id": "WCFG-1", "run_id": "WRUN-1"}, None)
 
 COZE = Coze(ScriptedTransport(), token="pat_1", account="acme")
@@ -27,6 +34,7 @@ TAKEN: list[tuple[Callable[[TaskRef], Handle[object]], TaskRef, type[Handle[obje
     (COZE.copy_task, COPY, CopyTaskHandle),
     (COZE.copy_task, COPIED, CopyTaskHandle),
     (COZE.chat, CHAT, ChatHandle),
+    (COZE.document_progress, DOCUMENTS, DocumentProgressHandle),
     (COPYAI.workflow_run, COPYAI_RUN, CopyRunHandle),
 ]
 each_taken = pytest.mark.parametrize(
@@ -73,15 +81,17 @@ def test_a_reference_that_is_not_ones_own_is_refused(
     assert type(take(ref)) is type(take(msgspec.structs.replace(ref, account="acme"))) is kind
     with pytest.raises(ValueError, match=rf"^{ref} .*'zenith'.*'acme'"):
         take(msgspec.structs.replace(ref, account="zenith"))
-    with pytest.raises(ValueError, match=r"the reference lacks '\w+_id'"):
+    with pytest.raises(ValueError, match=r"the reference lacks '\w+_ids?'"):
         take(msgspec.structs.replace(ref, ids={}))
-    for other in (RUN, COPY, COPIED, CHAT, COPYAI_RUN, TaskRef("coze", "teapot", {"id": "1"})):
+    teapot = TaskRef("coze", "teapot", {"id": "1"})
+    for other in (RUN, COPY, COPIED, CHAT, DOCUMENTS, COPYAI_RUN, teapot):
         if (other.provider, other.kind) != (ref.provider, ref.kind):
             with pytest.raises(ValueError, match=f"^{other} is (no |not a task of )"):
                 take(other)
 
 
 RUN_IDS = "pass workflow_id and execute_id, or a TaskRef alone"
+DOCUMENT_IDS = "pass dataset_id and document_ids, or a TaskRef alone"
 CHAT_IDS = "pass conversation_id and chat_id, or a TaskRef alone"
 COPYAI_IDS = "pass workflow_id and run_id, or a TaskRef alone"
 # What no type checker lets pass: the method, what it is given, and what its error says.
@@ -98,6 +108,9 @@ MIXED: dict[str, tuple[Callable[..., object], tuple[object, ...], str]] = {
     "a chat's reference and id": (COZE.chat, (CHAT, "7382"), CHAT_IDS),
     "two references": (COZE.chat, (CHAT, CHAT), CHAT_IDS),
     "one id of a chat": (COZE.chat, ("7381",), CHAT_IDS),
+    "a dataset alone": (COZE.document_progress, ("7442",), DOCUMENT_IDS),
+    "a reference and documents": (COZE.document_progress, (DOCUMENTS, ["1"]), DOCUMENT_IDS),
+    "one document": (COZE.document_progress, ("7442", "1"), "document_ids must be a list of ids"),
     "Copy.ai's reference and id": (COPYAI.workflow_run, (COPYAI_RUN, "WRUN-1"), COPYAI_IDS),
     "no id of a copy": (COZE.copy_task, (CHAT.ids,), "task_id must be a text"),
     "a text for COZE.task": (COZE.task, (encode_ref(RUN),), ".*decode_ref"),

@@ -30,7 +30,7 @@ _OFFICIAL: dict[type[APIError], list[int]] = {
         *(4104, 4105, 4201, 4300, 4301, 4302, 4303, 4304, 4315),
     ],
     NotFound: [4001, 4002, 4005, 4006, 4200, 4314],
-    QuotaExceeded: [4008, 4011, 4019, 4022, 4028],
+    QuotaExceeded: [4008, 4011, 4019, 4022, 4027, 4028],
     RateLimited: [4009, 4020, 4102],
     ServerError: [4013, 5000],
     AuthenticationFailed: [4100],

@@ -35,16 +35,19 @@ def _page(runs: list[dict[str, object]], total: int | str | None) -> Response:
 class _Runs:
     """Answers the list of a workflow's runs, page by page."""
 
-    def __init__(self, runs: list[dict[str, object]], *, has_total: bool = True) -> None:
+    def __init__(
+        self, runs: list[dict[str, object]], *, has_total: bool = True, instead: int | None = None
+    ) -> None:
         self.runs = runs
         self.has_total = has_total
+        self.instead = instead
         self.pages: list[int] = []
 
     def __call__(self, request: Request) -> Response:
         query = dict(parse_qsl(urlsplit(request.target).query))
         page, size = int(query["page"]), int(query["size"])
         self.pages.append(page)
-        total = len(self.runs) if self.has_total else None
+        total = len(self.runs) if self.has_total else self.instead
         return _page(self.runs[(page - 1) * size : page * size], total)
 
 
@@ -105,15 +108,19 @@ async def test_the_newest_runs_are_looked_through(order: str, *, has_total: bool
     assert answers.pages == ([1, 10, 9, 8] if ends_first else [1, 2, 3])
 
 
-@pytest.mark.parametrize("has_total", [True, False])
+@pytest.mark.parametrize(("has_total", "instead"), [(True, None), (False, None), (False, 0)])
 @pytest.mark.parametrize("order", ["newest first", "oldest first"])
 @pytest.mark.parametrize("count", [0, 1, 100, 101, 250])
 async def test_a_list_is_read_to_its_end_and_no_further(
-    order: str, count: int, *, has_total: bool
+    order: str, count: int, instead: int | None, *, has_total: bool
 ) -> None:
-    """Each page comes once; without a total, the end is the first page with nothing on it."""
+    """Each page comes once; without a total, the end is the first page with nothing on it.
+
+    A total of 0 beside a page of runs is none.
+    """
     runs = [_run(number, metadata={"n": number % 7}) for number in range(count)]
-    answers = _Runs(runs if order == "oldest first" else runs[::-1], has_total=has_total)
+    in_order = runs if order == "oldest first" else runs[::-1]
+    answers = _Runs(in_order, has_total=has_total, instead=instead)
     client, _ = copyai(answers, repeat=True)
     found = await client.find_started("WCFG-1", metadata={"n": 0})
     assert [run.run_id for run in found] == [

@@ -8,9 +8,14 @@ import pytest
 
 from asyncclient import Handle, TaskState
 from asyncclient.providers.copyai import WorkflowRunHandle as CopyAIRunHandle
-from asyncclient.providers.coze import ChatHandle, CopyTaskHandle, WorkflowRunHandle
+from asyncclient.providers.coze import (
+    ChatHandle,
+    CopyTaskHandle,
+    DocumentProgressHandle,
+    WorkflowRunHandle,
+)
 
-_STATES: dict[type[Handle[Any]], dict[TaskState | None, set[str]]] = {
+_STATES: dict[type[Handle[Any]], dict[TaskState | None, set[str | int]]] = {
     WorkflowRunHandle: {
         TaskState.RUNNING: {"Running"},
         TaskState.BLOCKED: {"<UNSET>"},
@@ -24,6 +29,12 @@ _STATES: dict[type[Handle[Any]], dict[TaskState | None, set[str]]] = {
         TaskState.SUCCEEDED: {"successful"},
         TaskState.FAILED: {"failed"},
         None: {"success", "Failed"},
+    },
+    DocumentProgressHandle: {
+        TaskState.RUNNING: {0},
+        TaskState.SUCCEEDED: {1},
+        TaskState.FAILED: {9},
+        None: {2, 3, "1", True},
     },
     ChatHandle: {
         TaskState.PENDING: {"created"},

@@ -245,35 +245,35 @@ class CopyAI(Webhooks):
         Which end the list begins with, the page `get-all-workflow-runs-2` does not say. The times
         of the first page do; where it lies within one second, those of the last page.
         """
-        first = await self.list_workflow_runs(workflow_id, size=LARGEST_PAGE)
-        total = as_int(first.total)
-        last = None if total is None else -(-total // LARGEST_PAGE)
+        first = _page_of(await self.list_workflow_runs(workflow_id, size=LARGEST_PAGE))
+        last = None if first.total is None else -(-first.total // LARGEST_PAGE)
         numbers: Iterable[int] = range(2, max_pages + 1)
         rises = 0
-        if first.data and last is not None and last > 1:
-            rises = _compared(first.data[0], first.data[-1])
+        if first.items and last is not None and last > 1:
+            rises = _compared(first.items[0], first.items[-1])
             if not rises and max_pages > 1:
                 tail = await self.list_workflow_runs(workflow_id, page=last, size=LARGEST_PAGE)
-                rises = _compared(first.data[0], tail.data[-1]) if tail.data else 0
+                rises = _compared(first.items[0], tail.data[-1]) if tail.data else 0
             if rises > 0:
                 numbers = range(last, max(1, last - max_pages), -1)
         is_over = last is not None and last <= 1
-        is_over = is_over or (rises <= 0 and _are_older(first.data, oldest))
+        is_over = is_over or (rises <= 0 and _are_older(first.items, oldest))
         # An empty page is the end only where no total promises more.
-        more = not is_over and (bool(first.data) or total is not None)
-        yield first.data, more
-        for which in numbers if more and first.data else ():
-            page = await self.list_workflow_runs(workflow_id, page=which, size=LARGEST_PAGE)
+        more = not is_over and (bool(first.items) or first.total is not None)
+        yield first.items, more
+        for which in numbers if more and first.items else ():
+            page = _page_of(
+                await self.list_workflow_runs(workflow_id, page=which, size=LARGEST_PAGE)
+            )
             # Runs that come meanwhile push others on to later pages: each page says how many.
-            total = as_int(page.total)
             if rises > 0:
                 is_over = which == 2  # noqa: PLR2004  (the first page was read first)
             else:
-                is_over = total is not None and which * LARGEST_PAGE >= total
-            is_over = is_over or _are_older(page.data, oldest)
-            more = not is_over and (bool(page.data) or total is not None)
-            yield page.data, more
-            if not more or not page.data:
+                is_over = page.total is not None and which * LARGEST_PAGE >= page.total
+            is_over = is_over or _are_older(page.items, oldest)
+            more = not is_over and (bool(page.items) or page.total is not None)
+            yield page.items, more
+            if not more or not page.items:
                 return
 
     async def get_workflow_run(self, workflow_id: str, run_id: str) -> WorkflowRun:
@@ -310,13 +310,16 @@ class CopyAI(Webhooks):
         """
 
         async def read(number: int) -> Page[WorkflowRun]:
-            page = await self.list_workflow_runs(workflow_id, page=number, size=size)
-            return Page(page.data, as_int(page.total))
+            return _page_of(await self.list_workflow_runs(workflow_id, page=number, size=size))
 
         name = "copyai.iter_workflow_runs"
         with WithoutFrames():
             async for run in every_item(name, read, lambda run: run.id or run.workflow_run_id):
                 yield run
+
+
+def _page_of(page: WorkflowRunPage) -> Page[WorkflowRun]:
+    return Page(page.data, as_int(page.total))
 
 
 def _how_to_find(workflow_id: str, metadata: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Coze (https://docs.coze.cn, https://docs.coze.com): workflows, chats, copies and bots.
+"""Coze (https://docs.coze.cn, https://docs.coze.com): workflows, chats, copies, bots, documents.
 
 Page names below are those of the developer guide, `https://docs.coze.cn/developer_guides/<page>`.
 Business errors come as HTTP 200 with a `code` other than 0 (page `coze_error_codes`).
@@ -7,13 +7,13 @@ Business errors come as HTTP 200 with a `code` other than 0 (page `coze_error_co
 from __future__ import annotations
 
 from asyncclient.providers.coze._answers import (
-    Bot,
-    BotPage,
     Chat,
     ChatError,
     ChatMessage,
     CopyFailure,
     CopyTask,
+    Document,
+    DocumentProgress,
     Interrupt,
     NodeExecuteStatus,
     NodeOutput,
@@ -27,6 +27,16 @@ from asyncclient.providers.coze._answers import (
 )
 from asyncclient.providers.coze._auth import CozeJWT
 from asyncclient.providers.coze._client import Coze
+from asyncclient.providers.coze._documents import DocumentProgressHandle
+from asyncclient.providers.coze._lists import (
+    Bot,
+    BotPage,
+    Creator,
+    Workflow,
+    WorkflowPage,
+    Workspace,
+    WorkspacePage,
+)
 from asyncclient.providers.coze._tasks import ChatHandle, CopyTaskHandle, WorkflowRunHandle
 
 __all__ = [
@@ -41,6 +51,10 @@ __all__ = [
     "CopyTaskHandle",
     "Coze",
     "CozeJWT",
+    "Creator",
+    "Document",
+    "DocumentProgress",
+    "DocumentProgressHandle",
     "Interrupt",
     "NodeExecuteStatus",
     "NodeOutput",
@@ -49,7 +63,11 @@ __all__ = [
     "ToolCall",
     "ToolOutput",
     "Usage",
+    "Workflow",
+    "WorkflowPage",
     "WorkflowReply",
     "WorkflowRun",
     "WorkflowRunHandle",
+    "Workspace",
+    "WorkspacePage",
 ]

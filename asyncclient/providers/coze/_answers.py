@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
-from asyncclient._http import JSON, Answer, Response, Word
+from asyncclient._http import JSON, STRICT, Answer, Response, Word
 from asyncclient.providers._reading import (
     as_int,
     as_object,
@@ -236,6 +236,40 @@ class CopyStarted(Answer):
     copied_entity_id: str | int | None = None
 
 
+class Document(msgspec.Struct):
+    """How one document of a dataset stands.
+
+    Attributes:
+        status: 0 in progress, 1 done, 9 failed; open.
+        progress: in percent.
+        remaining_time: seconds that Coze expects it to take.
+        status_descript: why it failed.
+        size: in bytes.
+    """
+
+    document_id: str | int | None = None
+    document_name: str | None = None
+    status: Annotated[int | str | None, STRICT] = None
+    progress: float | None = None
+    remaining_time: float | None = None
+    status_descript: str | None = None
+    type: str | None = None
+    size: int | None = None
+    url: str | None = None
+    update_type: int | None = None
+    update_interval: int | None = None
+
+
+class DocumentProgress(Answer):
+    """How the documents of a `document_progress` task stand (page `get_dataset_progress`).
+
+    Attributes:
+        documents: one entry for each that Coze knows, in Coze's order.
+    """
+
+    documents: list[Document] = msgspec.field(name="data", default_factory=list[Document])
+
+
 class ChatError(msgspec.Struct):
     """Why a chat failed; code 0 with an empty text is none."""
 
@@ -345,35 +379,3 @@ class ToolOutput(msgspec.Struct):
 
     tool_call_id: str
     output: str
-
-
-class Bot(Answer):
-    """A bot, as the list shows it (page `bots_list_draft_published`) and as `get_bot` does.
-
-    The list fills `id`, `get_bot` fills `bot_id`; times are Unix seconds. What is not modelled
-    (plugins, model settings, onboarding, whose spelling differs between samples) is in
-    `bot.response.body`.
-    """
-
-    id: str | None = None
-    bot_id: str | None = None
-    name: str | None = None
-    description: str | None = None
-    icon_url: str | None = None
-    folder_id: str | None = None
-    owner_user_id: str | int | None = None
-    is_published: bool | None = None
-    published_at: int | str | None = None
-    updated_at: int | None = None
-    create_time: int | None = None
-    update_time: int | None = None
-    version: str | None = None
-    bot_mode: int | None = None
-    default_user_input_type: str | None = None
-
-
-class BotPage(Answer):
-    """One page of bots; there is no `has_more`, only the `total` of all pages."""
-
-    items: list[Bot]
-    total: int | None = None

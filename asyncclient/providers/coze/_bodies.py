@@ -7,9 +7,12 @@ from typing import cast
 
 import msgspec
 
-from asyncclient._arguments import mapping, text
+from asyncclient._arguments import id_text, mapping, text
 from asyncclient._http import encode_argument
 from asyncclient._text import shown, type_name
+
+# Documents whose progress is asked for at once.
+MOST_DOCUMENTS = 50
 
 
 def encoded(name: str, value: object) -> msgspec.Raw | None:
@@ -52,3 +55,23 @@ def list_of(name: str, value: object, what: type | tuple[type, ...], words: str)
         if not isinstance(item, what):
             msg = f"{name}[{index}] must be one of {words}, not {type_name(item)}"
             raise TypeError(msg)
+
+
+def document_ids_of(value: object) -> tuple[str, ...]:
+    """Check the ids of the documents of one task, and return them."""
+    list_of("document_ids", value, str, "ids (texts)")
+    given = cast("Sequence[str]", value)
+    if not 0 < len(given) <= MOST_DOCUMENTS:
+        msg = f"document_ids has {len(given)} ids: one task is of 1 to {MOST_DOCUMENTS} documents"
+        raise ValueError(msg)
+    ids: list[str] = []
+    for index, each in enumerate(given):
+        name = f"document_ids[{index}]"
+        if "," in id_text(name, each):
+            msg = f"{name}={shown(each)} has a comma: pass each id for itself"
+            raise ValueError(msg)
+        if each in ids:
+            msg = f"{name}={shown(each)} is there already: pass each id once"
+            raise ValueError(msg)
+        ids.append(each)
+    return tuple(ids)

@@ -12,9 +12,10 @@ from asyncclient._http import Account, WithoutFrames, path_segment, query_of
 from asyncclient._ref import unix_time
 from asyncclient.providers._paging import Page, every_item
 from asyncclient.providers._starting import NO_ID, AddingAdvice, started_id
-from asyncclient.providers.coze._answers import Bot, BotPage, CopyTask
+from asyncclient.providers.coze._answers import CopyTask
 from asyncclient.providers.coze._bodies import optional_truth
 from asyncclient.providers.coze._endpoints import GET_BOT, GET_COPY_TASK, LIST_BOTS, START_COPY
+from asyncclient.providers.coze._lists import Bot, BotPage
 from asyncclient.providers.coze._tasks import CopyTaskHandle, copy_target
 
 # Page `copy_resource_task`, which gives these as the whole list.

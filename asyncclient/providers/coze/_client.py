@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar, cast, overload
 
 from asyncclient._arguments import id_text, text
 from asyncclient._http import Account, Handle, TokenSource, Transport, concealed
-from asyncclient._ref import TaskRef, checked_ref
+from asyncclient._ref import MANY_IDS, TaskRef, checked_ref
 from asyncclient._text import even_half_made
 from asyncclient.providers._starting import ids_or_ref
-from asyncclient.providers.coze._answers import Chat, CopyTask, WorkflowRun
+from asyncclient.providers.coze._answers import Chat, CopyTask, DocumentProgress, WorkflowRun
 from asyncclient.providers.coze._auth import CozeJWT
 from asyncclient.providers.coze._bots import Bots
 from asyncclient.providers.coze._chats import Chats
+from asyncclient.providers.coze._documents import DocumentProgressHandle
 from asyncclient.providers.coze._endpoints import headers_of
 from asyncclient.providers.coze._tasks import ChatHandle, CopyTaskHandle, WorkflowRunHandle
 from asyncclient.providers.coze._workflows import Workflows
+from asyncclient.providers.coze._workspaces import Workspaces
 
-H = TypeVar("H", WorkflowRunHandle, CopyTaskHandle, ChatHandle)
+H = TypeVar("H", WorkflowRunHandle, CopyTaskHandle, ChatHandle, DocumentProgressHandle)
 
 
-class Coze(Workflows, Chats, Bots):
+class Coze(Workflows, Chats, Bots, Workspaces):
     """A client of Coze: cheap to make, no I/O, as many as you like over one pool.
 
     Every `get_…` and `list_…` is repeated after a fault that may pass; a start is repeated only
@@ -137,18 +140,50 @@ class Coze(Workflows, Chats, Bots):
             return self._handle_of(ChatHandle, given)
         return ChatHandle(self._account, *given, None)
 
-    def task(self, ref: TaskRef) -> Handle[WorkflowRun | CopyTask | Chat]:
+    @overload
+    def document_progress(
+        self, dataset_id: str, document_ids: Sequence[str]
+    ) -> DocumentProgressHandle: ...
+
+    @overload
+    def document_progress(self, ref: TaskRef, /) -> DocumentProgressHandle: ...
+
+    def document_progress(
+        self, dataset_id: str | TaskRef, document_ids: Sequence[str] | None = None
+    ) -> DocumentProgressHandle:
+        """Return the handle of the processing of documents, as one task; no I/O.
+
+        One look is for all of them (page `get_dataset_progress`). It goes on while any document
+        does, then it has failed if any has. Its progress is in percent, the mean of theirs.
+
+        Args:
+            dataset_id: the dataset (a knowledge base of Coze's own) that all are in.
+            document_ids: of 1 to 50 documents, each once; or pass a reference alone.
+
+        Raises:
+            TypeError: it is neither, or `document_ids` is no list of texts.
+            ValueError: an id cannot be, there is none, there are more than 50 or one is there
+                twice; or the reference is of something else or of another named account.
+        """
+        given = ids_or_ref(dataset_id, document_ids, names="dataset_id and document_ids")
+        if isinstance(given, TaskRef):
+            return self._handle_of(DocumentProgressHandle, given)
+        return DocumentProgressHandle(self._account, *given, None)
+
+    def task(self, ref: TaskRef) -> Handle[WorkflowRun | CopyTask | Chat | DocumentProgress]:
         """Return the handle that a reference stands for; no I/O.
 
-        It is a `WorkflowRunHandle`, a `CopyTaskHandle` or a `ChatHandle`: whichever the reference
-        is of. It can be waited for as it is, and the answer's type says what ran. Where the kind is
-        known, `workflow_run(ref)`, `copy_task(ref)` and `chat(ref)` are precise.
+        It is a `WorkflowRunHandle`, a `CopyTaskHandle`, a `ChatHandle` or a
+        `DocumentProgressHandle`: whichever the reference is of. It can be waited for as it is, and
+        the answer's type says what ran. Where the kind is known, `workflow_run(ref)`,
+        `copy_task(ref)`, `chat(ref)` and `document_progress(ref)` are precise.
 
         Raises:
             ValueError: the reference is of another provider, of another named account, or of a kind
                 that is not known here.
         """
-        return cast("Handle[WorkflowRun | CopyTask | Chat]", self._handle(checked_ref(ref)))
+        handle: object = self._handle(checked_ref(ref))
+        return cast("Handle[WorkflowRun | CopyTask | Chat | DocumentProgress]", handle)
 
     def _handle_of(self, kind: type[H], ref: TaskRef) -> H:
         """Return the handle that a reference stands for, if it is of this kind."""
@@ -158,7 +193,9 @@ class Coze(Workflows, Chats, Bots):
         msg = f"{ref} is no {kind.ref_kind}: task() takes a reference of any kind"
         raise ValueError(msg)
 
-    def _handle(self, ref: TaskRef) -> WorkflowRunHandle | CopyTaskHandle | ChatHandle:
+    def _handle(
+        self, ref: TaskRef
+    ) -> WorkflowRunHandle | CopyTaskHandle | ChatHandle | DocumentProgressHandle:
         account = self._account.of(ref) if ref.provider == "coze" else self._account
         ids = ref.ids
         try:
@@ -176,6 +213,11 @@ class Coze(Workflows, Chats, Bots):
                     )
                 case ("coze", "chat"):
                     return ChatHandle(account, ids["conversation_id"], ids["chat_id"], ref.created)
+                case ("coze", "document_progress"):
+                    documents = ids[MANY_IDS].split(",")
+                    return DocumentProgressHandle(
+                        account, ids["dataset_id"], documents, ref.created
+                    )
                 case _:
                     msg = f"{ref} is not a task of Coze: decode it with its own provider's client"
                     raise ValueError(msg)

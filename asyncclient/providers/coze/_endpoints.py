@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
 from asyncclient._http import (
+    Answer,
     Endpoint,
     Response,
     Secret,
@@ -34,24 +35,26 @@ from asyncclient.errors import (
 from asyncclient.providers._reading import as_int, decode_or_none, enveloped, read_answer
 from asyncclient.providers.coze._answers import (
     WAITING_WORDS,
-    Bot,
     Chat,
     ChatStarted,
     CopyStarted,
     CopyTask,
+    DocumentProgress,
     NodeOutput,
     WorkflowReply,
     WorkflowRun,
 )
 from asyncclient.providers.coze._envelopes import (
-    BotPageEnvelope,
     ChatEnvelope,
     Envelope,
     MessagesEnvelope,
+    PageEnvelope,
     Refusal,
 )
+from asyncclient.providers.coze._lists import Bot, BotPage, WorkflowPage, WorkspacePage
 
 T = TypeVar("T")
+P = TypeVar("P", bound=Answer)
 
 # Page `workflow_history` names Running, Success and Fail. The open-source server also has Cancel,
 # and prints an interrupted run as <UNSET>; third-party clients test for Failed.
@@ -64,6 +67,8 @@ WORKFLOW_WORDS = Vocabulary(
 )
 # Page `query_resource_copy_execution_result`.
 COPY_WORDS = Vocabulary(running="in_progress", succeeded="successful", failed="failed")
+# Page `get_dataset_progress`, of each document.
+DOCUMENT_WORDS = Vocabulary(running=0, succeeded=1, failed=9)
 # Page `retrieve_chat`; `compleated` is a misspelling in its own samples. `cancelled`, `expired` and
 # `deleted` are the open-source server's (its backend/domain/conversation/agentrun/entity).
 CHAT_WORDS = Vocabulary(
@@ -98,8 +103,8 @@ _ERRORS: dict[int, type[APIError]] = {
     **dict.fromkeys((4003, 4004, 4007, 4010, 4012, 4014, 4015, 4016, 4021), InvalidRequest),
     4008: QuotaExceeded,  # the bot's daily allowance: waiting within a task does not help
     4009: RateLimited,  # the whole system is at its cap
-    # 4028 is reported in coze-py#203.
-    **dict.fromkeys((4011, 4019, 4022, 4028), QuotaExceeded),
+    # Page `realtime_error_codes`: 4027, payment is overdue; 4028, too few credits (coze-py#203).
+    **dict.fromkeys((4011, 4019, 4022, 4027, 4028), QuotaExceeded),
     4013: ServerError,  # the model's service failed
     4020: RateLimited,  # over the purchased requests a minute
     4100: AuthenticationFailed,
@@ -256,10 +261,32 @@ GET_WORKFLOW_RUN = Endpoint(
 GET_NODE_OUTPUT = _enveloped(
     "coze.get_node_output", "GET", msgspec.json.Decoder(Envelope[NodeOutput], strict=False)
 )
-LIST_BOTS = enveloped(
+
+
+def _page(
+    name: str, decoder: msgspec.json.Decoder[PageEnvelope[P]], empty: Callable[[], P]
+) -> Endpoint[P]:
+    def read(response: Response) -> P:
+        page = _read(name, decoder, response).data or empty()
+        return page.from_response(response)
+
+    return Endpoint(name, "GET", read)
+
+
+LIST_BOTS = _page(
     "coze.list_bots",
-    "GET",
-    functools.partial(_read, "coze.list_bots", msgspec.json.Decoder(BotPageEnvelope, strict=False)),
+    msgspec.json.Decoder(PageEnvelope[BotPage], strict=False),
+    lambda: BotPage([]),
+)
+LIST_WORKSPACES = _page(
+    "coze.list_workspaces",
+    msgspec.json.Decoder(PageEnvelope[WorkspacePage], strict=False),
+    lambda: WorkspacePage([]),
+)
+LIST_WORKFLOWS = _page(
+    "coze.list_workflows",
+    msgspec.json.Decoder(PageEnvelope[WorkflowPage], strict=False),
+    lambda: WorkflowPage([]),
 )
 GET_BOT = _enveloped("coze.get_bot", "GET", msgspec.json.Decoder(Envelope[Bot], strict=False))
 START_COPY = _enveloped(
@@ -270,6 +297,12 @@ START_COPY = _enveloped(
 )
 GET_COPY_TASK = _enveloped(
     "coze.get_copy_task", "GET", msgspec.json.Decoder(Envelope[CopyTask], strict=False)
+)
+# Not a GET, and yet it reads only.
+GET_DOCUMENT_PROGRESS = _enveloped(
+    "coze.get_document_progress",
+    "POST",
+    msgspec.json.Decoder(Envelope[DocumentProgress], strict=False),
 )
 _chat_decoder = msgspec.json.Decoder(ChatEnvelope, strict=False)
 

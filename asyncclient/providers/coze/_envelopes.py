@@ -8,7 +8,7 @@ import msgspec
 
 from asyncclient._http import STRICT
 from asyncclient.providers._reading import as_int, as_object
-from asyncclient.providers.coze._answers import BotPage, Chat, ChatMessage
+from asyncclient.providers.coze._answers import Chat, ChatMessage
 
 T = TypeVar("T")
 
@@ -24,16 +24,11 @@ class Envelope(msgspec.Struct, Generic[T]):
 _IfAny: TypeAlias = Annotated[T | None, STRICT]
 
 
-class BotPageEnvelope(msgspec.Struct):
-    """A page of bots, or nothing for an empty one."""
+class PageEnvelope(msgspec.Struct, Generic[T]):
+    """A page of a list, or nothing for an empty one."""
 
-    in_data: _IfAny[BotPage] = msgspec.field(name="data", default=None)
+    data: _IfAny[T] = None
     code: int | str | None = 0
-
-    @property
-    def data(self) -> BotPage:
-        """The page."""
-        return self.in_data or BotPage([])
 
 
 class ChatEnvelope(msgspec.Struct):

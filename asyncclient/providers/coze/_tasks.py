@@ -10,7 +10,12 @@ from asyncclient._arguments import id_text, optional_id
 from asyncclient._http import Account, Handle, look_endpoint, path_segment, query_of
 from asyncclient._state import TaskState
 from asyncclient._task import Observation
-from asyncclient.providers.coze._answers import Chat, ChatMessage, CopyTask, WorkflowRun
+from asyncclient.providers.coze._answers import (
+    Chat,
+    ChatMessage,
+    CopyTask,
+    WorkflowRun,
+)
 from asyncclient.providers.coze._endpoints import (
     CANCEL_CHAT,
     CHAT_WORDS,

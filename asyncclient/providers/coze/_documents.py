@@ -1,0 +1,125 @@
+"""The kind of task that Coze's documents are: how its answers are read, and its handle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+
+from asyncclient._arguments import id_text
+from asyncclient._http import Account, Handle, look_endpoint, path_segment
+from asyncclient._ref import MANY_IDS
+from asyncclient._state import TaskState
+from asyncclient._task import Observation
+from asyncclient.providers.coze._answers import Document, DocumentProgress
+from asyncclient.providers.coze._bodies import document_ids_of
+from asyncclient.providers.coze._endpoints import DOCUMENT_WORDS, GET_DOCUMENT_PROGRESS
+
+# Which state of several documents is that of their task. One whose word is missing or unknown has
+# not ended, as far as is known.
+_DECIDES = (TaskState.RUNNING, None, TaskState.FAILED, TaskState.SUCCEEDED)
+
+
+def observe_documents(
+    document_ids: Sequence[str], progress: DocumentProgress
+) -> Observation[DocumentProgress]:
+    """Return what an answer says about some documents, as one task.
+
+    Any that goes on: it goes on; else any that failed: it failed. Its progress is their mean, and
+    its hint the longest time that Coze expects one of them to take.
+
+    Args:
+        document_ids: those that were asked for.
+        progress: the answer. No entry must repeat its id: those without one that was asked for
+            stand for the others, unless there are more.
+    """
+    known = [one for one in progress.documents if str(one.document_id) in document_ids]
+    named = {str(one.document_id) for one in known}
+    missing = [each for each in document_ids if each not in named]
+    others = [one for one in progress.documents if str(one.document_id) not in document_ids]
+    if len(others) <= len(missing):
+        known, missing = [*known, *others], missing[len(others) :]
+    states = [(DOCUMENT_WORDS.state_of(one.status), one.status) for one in known]
+    states += [(None, None) for _ in missing]
+    state, word = min(states, key=lambda one: _DECIDES.index(one[0]), default=(None, None))
+    shares = [one.progress for one in known if one.progress is not None]
+    times = [
+        one.remaining_time
+        for one in known
+        if one.remaining_time is not None
+        and one.remaining_time > 0
+        and DOCUMENT_WORDS.state_of(one.status) is TaskState.RUNNING
+    ]
+    return Observation(
+        state,
+        word,
+        progress,
+        reason=_document_reason(known, missing, alone=len(document_ids) == 1),
+        progress=sum(shares) / len(shares) if shares else None,
+        hint=max(times, default=None),
+    )
+
+
+def _document_reason(
+    known: Sequence[Document], missing: Sequence[str], *, alone: bool
+) -> str | None:
+    """Say why documents failed, in Coze's words, and which it did not answer for."""
+    reasons: list[str] = []
+    for one in known:
+        # The open-source server also describes documents that go on.
+        if DOCUMENT_WORDS.state_of(one.status) is TaskState.FAILED:
+            words = one.status_descript or ""
+            reasons.append(words if alone else f"{one.document_name or one.document_id}: {words}")
+    if missing:
+        reasons.append(f"no answer about {', '.join(missing)}")
+    return "; ".join(reasons) or None
+
+
+class DocumentProgressHandle(Handle[DocumentProgress]):
+    """The processing of documents of one dataset, looked at together. There is no way to cancel it.
+
+    Attributes:
+        document_ids: of 1 to 50 documents.
+    """
+
+    __slots__ = ("_look", "dataset_id", "document_ids")
+
+    provider = "coze"
+    ref_kind = "document_progress"
+    group = "document"
+    vocabulary = DOCUMENT_WORDS
+
+    def __init__(
+        self,
+        account: Account,
+        dataset_id: str,
+        document_ids: Sequence[str],
+        created: int | None,
+    ) -> None:
+        super().__init__(account, created)
+        self.dataset_id = id_text("dataset_id", dataset_id)
+        self.document_ids = document_ids_of(document_ids)
+        observe = partial(observe_documents, self.document_ids)
+        self._look = look_endpoint(GET_DOCUMENT_PROGRESS, observe)
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """The ids of the dataset and, joined by commas, of the documents."""
+        return {"dataset_id": self.dataset_id, MANY_IDS: ",".join(sorted(self.document_ids))}
+
+    @property
+    def _target(self) -> str:
+        return documents_target(self.dataset_id)
+
+    @property
+    def _body(self) -> bytes:
+        return documents_body(self.document_ids)
+
+
+def documents_target(dataset_id: str) -> str:
+    return f"/v1/datasets/{path_segment('dataset_id', dataset_id)}/process"
+
+
+def documents_body(document_ids: Sequence[str]) -> bytes:
+    return msgspec.json.encode({"document_ids": document_ids})

@@ -1,0 +1,187 @@
+"""Coze's documents: many of one dataset are one task, with one look for all."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from asyncclient import Poller, Snapshot, TaskState, Ticket, decode_ref, encode_ref, wait_until_done
+from asyncclient._http import Response
+from asyncclient.errors import TaskFailed
+from asyncclient.providers.coze import Document, DocumentProgress
+from asyncclient.testing import reply
+from tests.providers.scripted import RECORDED, coze, sent
+
+_DONE = RECORDED["coze/document_progress/1.json"]
+_IDS = ["744667080521909****", "744667080521910****"]
+_URL = "https://api.coze.cn/v1/datasets/7442/process"
+
+
+def _answer(*documents: dict[str, object]) -> Response:
+    return reply({"code": 0, "data": {"data": documents}})
+
+
+def _one(identity: object, status: object, **fields: object) -> dict[str, object]:
+    return {"document_id": identity, "status": status} | fields
+
+
+async def test_one_look_asks_for_all_documents() -> None:
+    """It is a POST that may be repeated, the direct call's as the handle's."""
+    client, transport = coze(reply(_DONE), repeat=True)
+    progress = await client.get_document_progress("7442", _IDS[:1])
+    assert await client.document_progress("7442", _IDS[:1]).poll() == progress
+    expected = ("POST", _URL, {"document_ids": _IDS[:1]})
+    assert [sent(request) for request in transport.requests] == [expected, expected]
+    assert progress.documents == [
+        Document(
+            document_id=_IDS[0],
+            document_name="test1",
+            status=1,
+            progress=100,
+            remaining_time=0,
+            type="jpg",
+            size=171340,
+            url="https://lf3-appstore-sign.oceancloudapi.com/ocean-cloud-tos/"
+            "FileBizType.BIZ_BOT_DATASET/217526895615****.jpg",
+            update_type=0,
+            update_interval=0,
+        )
+    ]
+    assert progress.response is not None
+
+
+_NEVER: TaskState | None = None
+
+
+@pytest.mark.parametrize(
+    ("documents", "state", "word"),
+    [
+        ([_one("1", 1), _one("2", 1), _one("3", 1)], TaskState.SUCCEEDED, 1),
+        ([_one("1", 1), _one("2", 0), _one("3", 9)], TaskState.RUNNING, 0),
+        ([_one("1", 1), _one("2", 9), _one("3", 1)], TaskState.FAILED, 9),
+        # One of which nothing is known has not ended, nor has one whose word is not known.
+        ([_one("1", 1), _one("2", 1)], _NEVER, None),
+        ([_one("1", 9), _one("2", 7), _one("3", 1)], _NEVER, 7),
+        ([_one("1", 9), _one("2", None), _one("3", 1)], _NEVER, None),
+        ([_one("1", 0), _one("2", 7)], TaskState.RUNNING, 0),
+        ([], _NEVER, None),
+        # An id may be a number, be missing, or have lost its digits.
+        ([_one(1, 1), _one(2, 1), _one(3, 1)], TaskState.SUCCEEDED, 1),
+        ([_one(None, 1), _one("2", 1), _one(7.4e18, 1)], TaskState.SUCCEEDED, 1),
+        ([_one(None, 9), _one("1", 1)], _NEVER, None),
+        # More than were asked for: of the others, none is known to be meant.
+        ([_one(str(number), 0 if number > 3 else 1) for number in range(1, 60)], "succeeded", 1),
+        ([_one("1", 1), _one("2", 1), _one("4", 1), _one("5", 1)], _NEVER, None),
+    ],
+)
+def test_the_state_of_several_documents(
+    documents: list[dict[str, object]], state: TaskState | None, word: int | None
+) -> None:
+    """Any that goes on: it goes on; else any that failed: it failed; else it succeeded."""
+    client, _ = coze()
+    seen = client.document_progress("7442", ["1", "2", "3"]).read(_answer(*documents).body)
+    assert (seen.state, seen.word) == (state, word)
+
+
+def test_progress_and_hint_of_several_documents() -> None:
+    """The progress is the mean of theirs, in percent; the hint, the longest of those that go on."""
+    client, _ = coze()
+    handle = client.document_progress("7442", ["1", "2", "3"])
+    documents = [
+        _one("1", 1, progress=100, remaining_time=900),
+        _one("2", 0, progress="50", remaining_time=40),
+        _one("3", 0, remaining_time=70),
+    ]
+    seen = handle.read(_answer(*documents).body)
+    assert (seen.progress, seen.hint, seen.reason) == (75.0, 70.0, None)
+    documents = [_one("1", 0, progress=None, remaining_time=0), _one("2", 0, progress={})]
+    seen = handle.read(_answer(*documents).body)
+    assert (seen.progress, seen.hint) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("ids", "documents", "reason"),
+    [
+        ("1", [_one("1", 9, status_descript="切片失败")], "切片失败"),
+        ("1", [_one("1", 9)], None),
+        (
+            "123",
+            [
+                _one("1", 9, status_descript="too large", document_name="tea.pdf"),
+                _one("2", 9, status_descript="no text"),
+                # The open-source server describes documents that did not fail, too.
+                _one("3", 1, status_descript="生效"),
+            ],
+            "tea.pdf: too large; 2: no text",
+        ),
+        ("12", [_one("1", 9, status_descript="too large")], "1: too large; no answer about 2"),
+        ("1", [_one("1", 0, status_descript="上传中")], None),
+    ],
+)
+def test_the_reason_is_in_cozes_words(
+    ids: str, documents: list[dict[str, object]], reason: str | None
+) -> None:
+    """Each failed document is named, unless there is only one; so is each that lacks."""
+    client, _ = coze()
+    assert client.document_progress("7442", [*ids]).read(_answer(*documents).body).reason == reason
+
+
+async def test_a_wait_ends_as_the_documents_do() -> None:
+    """With the typed answer, or with an error that has the failed document's words."""
+    client, transport = coze(
+        _answer(_one("1", 0, progress=10, remaining_time=30), _one("2", 1, progress=100)),
+        _answer(_one("1", 1, progress=100), _one("2", 1, progress=100)),
+    )
+    seen: list[float | None] = []
+
+    def note(snapshot: Snapshot[DocumentProgress]) -> None:
+        seen.append(snapshot.progress)
+
+    documents = client.document_progress("7442", ("1", "2"))
+    done = await wait_until_done(documents, timeout=600, on_change=note)
+    assert [one.status for one in done.documents] == [1, 1]
+    assert seen == [55.0, 100.0]
+    assert len(transport.requests) == 2
+    client, _ = coze(_answer(_one("1", 9, status_descript="no text")))
+    async with Poller() as poller:
+        with pytest.raises(TaskFailed, match="no text"):
+            await poller.wait(client.document_progress("7442", ["1"]))
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        ([], r"document_ids has 0 ids: one task is of 1 to 50 documents"),
+        ([str(number) for number in range(51)], r"document_ids has 51 ids: one task is of 1 to 50"),
+        (["1", "2", "1"], r"document_ids\[2\]='1' is there already: pass each id once"),
+        (["1,2"], r"document_ids\[0\]='1,2' has a comma"),
+        (["1", ""], r"document_ids\[1\] is empty"),
+    ],
+)
+async def test_what_is_no_list_of_documents_is_refused_at_once(ids: list[str], words: str) -> None:
+    """Before anything is sent, by the handle and by the direct call."""
+    client, transport = coze()
+    with pytest.raises(ValueError, match=f"^{words}"):
+        client.document_progress("7442", ids)
+    with pytest.raises(ValueError, match=f"^{words}"):
+        await client.get_document_progress("7442", ids)
+    for wrong in ("1", [1], {"1": 1}, None):
+        with pytest.raises(TypeError, match="document_ids"):
+            client.document_progress("7442", cast("list[str]", wrong))
+    assert transport.requests == []
+
+
+def test_documents_travel_as_a_reference_and_a_ticket() -> None:
+    """Fifty ids fit, and they are one task in any order."""
+    client, _ = coze()
+    ids = [str(7_446_670_805_219_090_000 + number) for number in range(50)]
+    handle = client.document_progress("7442585813587680000", ids)
+    again = client.document_progress(decode_ref(encode_ref(handle.ref)))
+    assert again.key == handle.key == client.task(handle.ref).key
+    assert handle.key == client.document_progress("7442585813587680000", ids[::-1]).key
+    assert handle.key != client.document_progress("7442585813587680000", ids[1:]).key
+    assert set(again.document_ids) == set(ids)
+    assert len(encode_ref(handle.ref)) < 1200
+    ticket = Ticket.begin(handle.ref)
+    assert Ticket.decode(ticket.encode()) == ticket
