@@ -6,6 +6,7 @@ fixture `anyio_backend` in its `conftest.py`. Both names are in `asyncclient.tes
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         place = item.path.relative_to(here).parts[0] if here in item.path.parents else ""
         if place in _UNTRACED:
             item.add_marker(pytest.mark.untraced)
+
+
+def pytest_collection_finish() -> None:
+    """Leave all that is loaded out of each search for garbage: it is much, and it stays."""
+    gc.collect()
+    gc.freeze()
 
 
 # As wide as the session, so that async fixtures of any scope may run on this loop.

@@ -77,7 +77,7 @@ class Service:
 class Item:
     """One job of a service: at work until an instant, and then ended with a word."""
 
-    service: Service
+    service: Service = field(repr=False)  # it may have notes of many requests
     key: Hashable = "item"
     ends: float = math.inf
     word: str = "done"
