@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PAGES = (
     ROOT / "README.md",
+    ROOT / "README.zh.md",
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "examples" / "README.md",
     ROOT / "examples" / "worker" / "README.md",
@@ -54,7 +55,7 @@ def blocks() -> Iterator[tuple[str, str]]:
         text = page.read_text()
         for number, block in enumerate(BLOCK.finditer(text), 1):
             named = NAMED.match(block[1])
-            name = f"{page.stem.lower()}_{number}" if named is None else named[1]
+            name = f"{page.stem.lower().replace('.', '_')}_{number}" if named is None else named[1]
             yield name, "\n" * text.count("\n", 0, block.start(1)) + block[1]
 
 

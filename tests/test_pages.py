@@ -16,6 +16,7 @@ from asyncclient.testing import virtual_time_loop
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text()
+README_ZH = (ROOT / "README.zh.md").read_text()
 # The blocks of these are run beside what they speak of, which needs more than virtual time.
 ELSEWHERE = {
     "any_api": "tests/api/test_any_api_page.py",
@@ -48,7 +49,7 @@ def blocks_of(text: str) -> list[str]:
 
 BLOCKS = [
     pytest.param(block, id=f"{name}-{number}")
-    for name, text in [("README", README), *PAGES.items()]
+    for name, text in [("README", README), ("README.zh", README_ZH), *PAGES.items()]
     if name not in ELSEWHERE
     for number, block in enumerate(blocks_of(text))
 ]
