@@ -100,7 +100,8 @@ def is_transient(error: BaseException) -> bool:
     if status is not None:
         return status in _REPEATED or status >= 500  # noqa: PLR2004  (the class of server errors)
     names = {kind.__name__ for kind in type(error).__mro__}
-    if names & _PERMANENT_NAMES or any(map(_is_bad_certificate, _causes(error))):
+    bad_certificate = any(isinstance(each, ssl.SSLCertVerificationError) for each in _causes(error))
+    if bad_certificate or names & _PERMANENT_NAMES:
         return False
     if isinstance(error, _TRANSIENT) or names & _TRANSIENT_NAMES:
         return True
@@ -153,10 +154,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield link
         parts = (*link.args, _attribute(link, "reason"), link.__cause__, link.__context__)
         found += [part for part in parts if isinstance(part, BaseException)]
-
-
-def _is_bad_certificate(error: BaseException) -> bool:
-    return isinstance(error, ssl.SSLCertVerificationError)
 
 
 def _attribute(owner: object, name: str) -> object:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import cast
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
@@ -165,13 +165,10 @@ def encode_argument(name: str, value: object) -> msgspec.Raw:
 
 
 def _is_finite(plain: object) -> bool:
-    if isinstance(plain, float):
-        return math.isfinite(plain)
-    if isinstance(plain, dict):
-        pairs = cast("dict[object, object]", plain).items()
-        return all(_is_finite(inner) for pair in pairs for inner in pair)
-    if isinstance(plain, list | tuple):
-        return all(_is_finite(inner) for inner in cast("Sequence[object]", plain))
+    try:
+        json.dumps(plain, allow_nan=False, default=lambda _raw: None)
+    except ValueError:
+        return False
     return True
 
 

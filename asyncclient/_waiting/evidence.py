@@ -62,7 +62,7 @@ def forgotten(record: Record[T], error: NotFound, elapsed: float) -> TaskExpired
     """Make the error for a task that the provider does not know (any more)."""
     known = "no longer" if record.snapshot is not None else "not"
     expired = TaskExpired(
-        f"{record} is {known} known to the provider ({_without_advice(error)})",
+        f"{record} is {known} known to the provider ({without_advice(error)})",
         advice="results are kept for a limited time, and only the account and region that "
         "started a task know it",
     )
@@ -122,7 +122,7 @@ def out_of_time(
         parts.append(f"words in no vocabulary: {words}")
     if record.last_error is not None:
         name = type_name(record.last_error)
-        parts.append(f"last failed poll: {name}: {_without_advice(record.last_error)}")
+        parts.append(f"last failed poll: {name}: {without_advice(record.last_error)}")
     if retry_after is not None:
         parts.append(f"the provider asks to wait {plain(retry_after)} s, more than remains")
     error = WaitTimeout(
@@ -141,7 +141,7 @@ def _because(reason: str | None) -> str:
     return f": {text_of(reason)}" if reason else ""
 
 
-def _without_advice(error: Exception) -> str:
+def without_advice(error: BaseException) -> str:
     """Return what an error says, for the middle of another one's message."""
     return text_of(
         error, make=lambda one: one.text if isinstance(one, AsyncClientError) else str(one)

@@ -96,7 +96,7 @@ class Polling(Generic[R]):
         new_word = len(rare.unknown_words) > known
         self._report.answered(record, seconds=took, new_word=new_word)
         if seen.state is None:
-            if not rules.tolerates_word(record, seen.word, record.limits):
+            if not rules.tolerates_word(record, seen.word):
                 raise evidence.unknown_status(record, now - record.began)
         elif seen.state.is_terminal:
             error = evidence.ended_badly(record)
@@ -104,9 +104,7 @@ class Polling(Generic[R]):
                 raise error
             return None
         sleep = rules.rest_after_answer(delay, took, seen.hint)
-        if seen.state is TaskState.BLOCKED and rules.is_new_demand(
-            record, seen, limits=record.limits, now=now
-        ):
+        if seen.state is TaskState.BLOCKED and rules.is_new_demand(record, seen, now):
             return AskCaller(sleep.seconds, sleep.why, hint=sleep.hint, demand=seen.demand)
         return sleep
 
@@ -128,9 +126,7 @@ class Polling(Generic[R]):
         backoff = _ERROR_BACKOFF.delay(record.backoffs, self._draw)
         record.backoffs += 1
         transient = record.transient() if is_callers else Transient()
-        tolerated = rules.tolerates(
-            record, error, limits=record.limits, now=now, transient=transient
-        )
+        tolerated = rules.tolerates(record, error, transient, now)
         self._report.failed(
             record,
             error,

@@ -94,15 +94,9 @@ def rare_after_error(record: Record[T], error: Exception, now: float) -> RareFac
 # --- whether the wait goes on ---
 
 
-def tolerates(
-    record: Record[T],
-    error: Exception,
-    *,
-    limits: Limits,
-    now: float,
-    transient: Transient,
-) -> bool:
+def tolerates(record: Record[T], error: Exception, transient: Transient, now: float) -> bool:
     """Return whether a wait goes on after a failed look: its error is not the task's."""
+    limits = record.limits
     patient = is_patient(record, limits, now)
     if isinstance(error, NotFound):
         if record.snapshot is not None:
@@ -148,13 +142,13 @@ def is_polls_error(error: Exception, declared: Transient) -> bool:
     return not has_status and isinstance(error, declared.classes)
 
 
-def tolerates_word(record: Record[T], word: str | int | None, limits: Limits) -> bool:
+def tolerates_word(record: Record[T], word: str | int | None) -> bool:
     """Return whether a wait goes on at an answer whose state is not known."""
-    few = word is not None or record.rare.wordless <= limits.wordless
-    return few and limits.unknown == "wait"
+    few = word is not None or record.rare.wordless <= record.limits.wordless
+    return few and record.limits.unknown == "wait"
 
 
-def is_new_demand(record: Record[T], seen: Observation[T], *, limits: Limits, now: float) -> bool:
+def is_new_demand(record: Record[T], seen: Observation[T], now: float) -> bool:
     """Return whether a blocked task makes a demand that the caller has not just answered.
 
     A provider may go on showing a demand for a moment after its answer: a second answer would be
@@ -165,9 +159,9 @@ def is_new_demand(record: Record[T], seen: Observation[T], *, limits: Limits, no
     if seen.demand != rare.demand:
         return True
     answered = now - rare.answered_at
-    return (
-        answered > limits.same_demand_seconds if seen.demand is not None else answered == math.inf
-    )
+    if seen.demand is None:
+        return answered == math.inf
+    return answered > record.limits.same_demand_seconds
 
 
 # --- when to look again ---
