@@ -64,6 +64,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports", "--no-logo")
+    session.run("zizmor", "--offline", "--quiet", ".github")
 
 
 @nox.session(python=OLDEST)
@@ -190,16 +191,28 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def wheel(session: nox.Session) -> None:
-    """Build the wheel, and import it outside the checkout with its hard dependencies alone."""
-    folder = session.create_tmp()
-    shutil.rmtree(folder)
-    session.install("build[uv]" if session.venv_backend == "uv" else "build")
-    installer = "uv" if session.venv_backend == "uv" else "pip"
-    session.run("python", "-m", "build", "--installer", installer, "--wheel", "--outdir", folder)
-    (built,) = Path(folder).glob("*.whl")
-    session.install("--force-reinstall", str(built))
-    session.chdir(folder)
-    session.run("python", "-W", "error", "-c", "import asyncclient; print(asyncclient.__file__)")
+    """Build what a release has, inspect it, and import the wheel with its hard dependencies alone.
+
+    What was built is kept in the folder after `--`, if there is one.
+    """
+    temporary = Path(session.create_tmp()).resolve()
+    folder = Path(session.posargs[0]) if session.posargs else temporary / "dist"
+    shutil.rmtree(folder, ignore_errors=True)
+    is_uv = session.venv_backend == "uv"
+    builder = "build[uv]" if is_uv else "build"
+    session.install(builder, "check-wheel-contents==0.6.3", "twine==7.0.0")
+    installer = ("--installer", "uv") if is_uv else ()
+    session.run("python", "-m", "build", *installer, "--outdir", str(folder))
+    session.run("twine", "check", "--strict", *map(str, folder.glob("*")))
+    (built,) = folder.glob("*.whl")
+    session.run("check-wheel-contents", str(built))
+    # The tools above bring packages that a user may not have.
+    session.run("python", "-m", "venv", "--clear", str(temporary / "fresh"))
+    python = str(temporary / "fresh" / "bin" / "python")
+    session.run(python, "-m", "pip", "install", "-q", str(built.resolve()), external=True)
+    session.chdir(temporary)
+    said = "import asyncclient; print(asyncclient.__file__)"
+    session.run(python, "-W", "error", "-c", said, external=True)
 
 
 @nox.session(python=OLDEST)
