@@ -163,9 +163,9 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
     "sockets": (
         ("a start that broke off counts as not sent", "_http.pool:_is_sent", _NEVER),
         ("a repeated credential stands in the error", "_http.hiding:Hiding.error", _NOTHING),
-        ("certificates are not verified", "_http.pool:_context", _is_not_verified),
+        ("certificates are not verified", "_http.sessions:checked_context", _is_not_verified),
         ("an answer of any length is read", "_http.pool:SessionPool._is_short", _ALWAYS),
-        ("a pool leaves its sockets open", "_http.pool:close_all", _awaits_nothing),
+        ("a pool leaves its sockets open", "_http.sessions:close_all", _awaits_nothing),
         ("an open pool is not reported", "_http.pool:SessionPool.__del__", _NOTHING),
     ),
     "http sockets": (

@@ -7,6 +7,7 @@ fixture `anyio_backend` in its `conftest.py`. Both names are in `asyncclient.tes
 from __future__ import annotations
 
 import gc
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,15 @@ def pytest_collection_finish() -> None:
 def anyio_backend(request: pytest.FixtureRequest) -> Backend:
     """Make virtual time the default for async tests."""
     return virtual_backend(str(request.config.getoption("--event-loop")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_proxies() -> Iterator[None]:
+    """Take the proxies of the machine that runs the tests out of the environment."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+            environment.delenv(name)
+        yield
 
 
 @pytest.fixture(autouse=True)

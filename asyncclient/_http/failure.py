@@ -98,7 +98,7 @@ def is_transient(error: BaseException) -> bool:
         return all(map(is_transient, group.exceptions))
     status = status_of(error)
     if status is not None:
-        return status in _REPEATED or status >= 500  # noqa: PLR2004  (the class of server errors)
+        return is_transient_status(status)
     names = {kind.__name__ for kind in type(error).__mro__}
     bad_certificate = any(isinstance(each, ssl.SSLCertVerificationError) for each in _causes(error))
     if bad_certificate or names & _PERMANENT_NAMES:
@@ -108,6 +108,11 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, URLError):
         return not isinstance(error.reason, Exception) or is_transient(error.reason)
     return isinstance(error, OSError) and error.errno in _NETWORK_FAULTS
+
+
+def is_transient_status(status: int) -> bool:
+    """Return whether a server that refuses with this status may take the request later."""
+    return status in _REPEATED or status >= 500  # noqa: PLR2004  (the class of server errors)
 
 
 def is_rate_limited(error: BaseException) -> bool:

@@ -1,31 +1,33 @@
-"""The session pool: the only place that opens sockets, and the only door to `aiohttp`."""
+"""The session pool: sends requests over its sessions, and says what broke in words of our own."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import ssl
-import sys
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Protocol, Self, cast
+from typing import NoReturn, Self, cast
 
 import aiohttp
 import anyio
+import msgspec
 from aiohttp.abc import AbstractStreamWriter
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL  # aiohttp's own word for an address; it comes with aiohttp
 
 from asyncclient._arguments import number, whole_number
 from asyncclient._event_loop import running_loop
-from asyncclient._http.hiding import without_passwords
-from asyncclient._http.message import Request, Response
-from asyncclient._text import even_half_made, shown, text_of, type_name
+from asyncclient._http.hiding import Hiding
+from asyncclient._http.message import Request, Response, concealed
+from asyncclient._http.proxy import PROXY_REFUSES, given_proxy
+from asyncclient._http.quoting import pool_headers
+from asyncclient._http.sessions import Origin, Sessions, checked_configs, checked_context
+from asyncclient._text import even_half_made, text_of, type_name
 from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
 
-_USER_AGENT = f"asyncclient Python/{sys.version_info.major}.{sys.version_info.minor}"
-_CLOSE_SECONDS = 5.0
 _MEBIBYTE = 1024 * 1024
 
 
@@ -33,8 +35,9 @@ class SessionPool:
     """Sockets, limits and timeouts, shared by any number of clients and waits.
 
     One session for each origin (scheme, host and port), opened at its first request, with its own
-    limit of connections, so that a slow provider cannot starve another. It belongs to the event
-    loop of its first request. Use it as `async with SessionPool() as pool:`, or call `aclose()`.
+    limit of connections, so that a slow provider cannot starve another; of those without a request
+    the last 100 are kept. It belongs to the event loop of its first request. Use it as
+    `async with SessionPool() as pool:`, or call `aclose()`.
 
     Args:
         limit: connections at most to one origin at a time. Default 100.
@@ -47,6 +50,13 @@ class SessionPool:
         ssl_context: for a certificate authority or client certificate of your own. By default
             certificates are verified against the system's; there is no switch to turn that off.
         trace_configs: aiohttp's hooks for each request, for tracing.
+        proxy: the URL of an HTTP proxy that all requests go through, with its user name and
+            password if it wants them: `http://user:password@host:port`.
+        trust_env: without `proxy`, take the proxy of each origin from the environment, as other
+            HTTP libraries do: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`. This very
+            machine is asked without one. Default true. A `.netrc` is never read.
+        headers: what every request has beside its client's headers, a `User-Agent` of your own,
+            say. No credential: they go to every origin.
 
     Raises:
         TypeError, ValueError: an argument cannot be.
@@ -62,22 +72,29 @@ class SessionPool:
         max_body: int = 32 * _MEBIBYTE,
         ssl_context: ssl.SSLContext | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
+        proxy: str | None = None,
+        trust_env: bool = True,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
-        # Parsed once: parsing costs most of what is ours in a request.
-        self._urls: dict[str, URL] = {}
+        proxy = concealed(proxy)  # a traceback with locals shows this frame
+        headers = concealed(headers)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._active: set[asyncio.Task[object]] = set()
         # Those that `aclose` has cut, and how often each had been cancelled before that.
         self._cut: dict[asyncio.Task[object], int] = {}
-        self._limit = _count("limit", limit)
         self._max_body = _count("max_body", max_body)
-        self._keepalive = number("keepalive", keepalive, above=0)
         self._connect_timeout = number("connect_timeout", connect_timeout, above=0)
         self._timeout = self._timeout_of(number("request_timeout", request_timeout, above=0))
-        self._ssl_context = _context(ssl_context)
-        self._trace_configs = _configs(trace_configs)
+        self._sessions = Sessions(
+            limit=_count("limit", limit),
+            keepalive=number("keepalive", keepalive, above=0),
+            ssl_context=checked_context(ssl_context),
+            trace_configs=checked_configs(trace_configs),
+            proxy=given_proxy(proxy),
+            trust_env=trust_env,
+            headers=pool_headers(headers),
+        )
 
     async def __aenter__(self) -> Self:
         _ = self._current_task()
@@ -96,13 +113,13 @@ class SessionPool:
         if self._sessions:
             running_loop("SessionPool", self._loop, closed=False)
         self._closed = True
-        sessions, self._sessions = list(self._sessions.values()), {}
+        is_open = bool(self._sessions)
         # A request may wait for an answer, a connection, a handshake or a name: each ends here.
         for task in self._active.difference(self._cut):
             self._cut[task] = task.cancelling()
             task.cancel()
-        if sessions:
-            closing = asyncio.ensure_future(close_all(sessions))
+        if is_open:
+            closing = asyncio.ensure_future(self._sessions.close())
             with anyio.CancelScope(shield=True):
                 try:
                     await asyncio.shield(closing)
@@ -120,29 +137,29 @@ class SessionPool:
             TransportError: the connection broke, or the answer is too long. Its `sent` (and a
                 timeout's) is false when the request has a body of which nothing was written yet.
             RuntimeError: the pool is closed, or belongs to another event loop.
-            ValueError: `request.timeout` is not more than 0, or not finite.
+            ValueError: `request.timeout` is not more than 0, or not finite; or the environment
+                names a proxy that is none.
         """
         task = self._current_task()
-        session = self._sessions.get(request.origin)
-        if session is None:
-            session = self._open(request.origin)
         timeout = self._timeout
         if request.timeout is not None:
             timeout = self._timeout_of(number("timeout", request.timeout, above=0))
         content = _payload(request)
+        origin = self._sessions.take(request.origin)
         self._active.add(task)
         try:
-            return await self._send(session, request, content, timeout)
+            return await self._send(origin, request, content, timeout)
         except asyncio.CancelledError as error:
             # By `aclose`, and not by the caller too: as asyncio.timeout distinguishes them.
             closed = task in self._cut and task.uncancel() <= self._cut[task]
             if not closed and task.cancelling():
                 error.with_traceback(None)  # aiohttp's frames hold the headers
                 raise
-            failure = _failure(error, request, content, closed=closed)
+            failure = _failure(error, request, origin, content, closed=closed)
         except Exception as error:  # noqa: BLE001  (a hook of the caller's may raise anything)
-            failure = _failure(error, request, content, closed=self._closed)
+            failure = _failure(error, request, origin, content, closed=self._closed)
         finally:
+            self._sessions.give_back(origin)
             self._active.discard(task)
             if self._cut:
                 self._cut.pop(task, None)
@@ -152,18 +169,20 @@ class SessionPool:
 
     async def _send(
         self,
-        session: aiohttp.ClientSession,
+        origin: Origin,
         request: Request,
         content: _RequestBody | None,
         timeout: aiohttp.ClientTimeout,
     ) -> Response:
-        response = await session.request(
+        headers = request.headers
+        response = await origin.session.request(
             request.method,
-            self._url_of(request),
-            headers=request.headers,
+            _url_of(request, origin),
+            headers={**origin.headers, **headers} if origin.headers else headers,
             data=content,
             allow_redirects=False,
             timeout=timeout,
+            proxy_headers=origin.tunnel,
         )
         try:
             # Read within the same timeout; the connection goes back when the end is reached, and
@@ -176,13 +195,10 @@ class SessionPool:
             response.close()
             raise
         received = time.time()  # noqa: TID251  (what HTTP dates are measured against)
-        return Response(response.status, response.headers, body, received)
-
-    def _url_of(self, request: Request) -> URL:
-        # Quoted where the target was built; parsing must not change it again.
-        if "?" in request.target:
-            return URL(request.origin + request.target, encoded=True)
-        return self._urls[request.origin].with_path(request.target, encoded=True)
+        if response.status == PROXY_REFUSES and origin.proxy is not None:
+            raise origin.proxy.refusal(_name_of(request, origin), response.status)
+        answer = Response(response.status, response.headers, body, received)
+        return answer if answer.is_good else _without_secrets(answer, origin.hiding)
 
     def _is_short(self, response: aiohttp.ClientResponse) -> bool:
         """Return whether the answer itself says that it is within bounds, uncompressed."""
@@ -212,21 +228,6 @@ class SessionPool:
             permanent=True,
             advice="pass SessionPool(max_body=...) if it should be",
         )
-
-    def _open(self, origin: str) -> aiohttp.ClientSession:
-        """Open the session of an origin."""
-        self._urls[origin] = URL(origin, encoded=True)
-        session = self._sessions[origin] = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self._limit,
-                keepalive_timeout=self._keepalive,
-                ssl=True if self._ssl_context is None else self._ssl_context,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": _USER_AGENT},
-            trace_configs=self._trace_configs,
-        )
-        return session
 
     def _current_task(self) -> asyncio.Task[object]:
         """Return the running task, which must be of the pool's own loop."""
@@ -259,21 +260,12 @@ class SessionPool:
         active = len(self._active)
         return (
             f"<SessionPool {state}: {len(self._sessions)} origins, {active} requests active, "
-            f"limit {self._limit} each>"
+            f"limit {self._sessions.limit} each>"
         )
 
-
-class _Closable(Protocol):
-    async def close(self) -> None: ...  # pragma: no cover
-
-
-async def close_all(sessions: Iterable[_Closable]) -> None:
-    """Close some sessions at once, within 5 s."""
-    closing = [asyncio.ensure_future(session.close()) for session in sessions]
-    _, stuck = await asyncio.wait(closing, timeout=_CLOSE_SECONDS)
-    for task in stuck:
-        task.cancel()
-    await asyncio.gather(*closing, return_exceptions=True)
+    def __reduce__(self) -> NoReturn:
+        msg = "a SessionPool holds sockets, and so is not pickled: make one in each process"
+        raise TypeError(msg)
 
 
 class _RequestBody(aiohttp.Payload):
@@ -296,6 +288,13 @@ class _LargeBody(_RequestBody, aiohttp.BytesIOPayload):
     pass
 
 
+def _url_of(request: Request, origin: Origin) -> URL:
+    # Quoted where the target was built; parsing must not change it again.
+    if "?" in request.target:
+        return URL(request.origin + request.target, encoded=True)
+    return origin.url.with_path(request.target, encoded=True)
+
+
 def _payload(request: Request) -> _RequestBody | None:
     """Return what records whether a request was sent; None where that makes no difference."""
     body = request.body
@@ -310,49 +309,51 @@ def _is_sent(content: _RequestBody | None) -> bool:
     return content is None or content.is_sent
 
 
+def _without_secrets(answer: Response, hiding: Hiding) -> Response:
+    """Return an answer that repeats none of the pool's secrets, as a proxy's page may."""
+    headers = [(name, hiding.text(value)) for name, value in answer.headers.items()]
+    clean = hiding.answer(answer)
+    return msgspec.structs.replace(clean, headers=CIMultiDictProxy(CIMultiDict(headers)))
+
+
+def _name_of(request: Request, origin: Origin) -> str:
+    """Return what was asked, and of which proxy, for messages."""
+    through = "" if origin.proxy is None else f" through the proxy {origin.proxy.place}"
+    return f"{request.name} ({request.label}){through}"
+
+
 def _failure(
-    error: BaseException, request: Request, content: _RequestBody | None, *, closed: bool
+    error: BaseException,
+    request: Request,
+    origin: Origin,
+    content: _RequestBody | None,
+    *,
+    closed: bool,
 ) -> TransportError:
     """Say what broke in our own words.
 
     What was sent is known apart from what failed: a hook may raise any error, and at any time.
     """
-    at = f"{request.name} ({request.label})"
-    said = without_passwords(text_of(error))
+    at = _name_of(request, origin)
     was_sent = _is_sent(content)
-    connected = content is not None and was_sent  # else the kind of error says that it was not
     if closed:
         return TransportError(
             f"{at}: the SessionPool was closed while the request was under way", sent=was_sent
         )
     if isinstance(error, TransportError):
         return error
-    bad_certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
-    if bad_certificate or isinstance(error, aiohttp.ClientConnectorSSLError):
-        return ConnectFailed(
-            f"{at}: TLS failed: {said}",
-            sent=connected,
-            permanent=bad_certificate,
-            advice="check base_url, or pass SessionPool(ssl_context=...) with your own certificate "
-            "authority",
-        )
-    if isinstance(error, aiohttp.InvalidURL):
-        return ConnectFailed(f"{at}: not a valid URL: {said}", sent=connected, permanent=True)
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return ConnectFailed(
-            f"{at}: no connection in time", sent=connected, advice="is the network up?"
-        )
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return ConnectFailed(
-            f"{at}: no connection: {said}",
-            sent=connected,
-            advice="check base_url and the network",
-        )
+    said = origin.hiding.text(text_of(error))
+    connected = content is not None and was_sent  # else the kind of error says that it was not
+    failure = _connect_failure(error, at, said, origin)
+    if failure is not None:
+        failure.sent = connected
+        return failure
     if isinstance(error, TimeoutError):
         if not was_sent:
+            slow = "the network" if origin.proxy is None else "the proxy"
             return RequestTimeout(
                 f"{at}: not sent within its timeout, because no connection was free: is "
-                "SessionPool(limit=...) too low, or the network down?",
+                f"SessionPool(limit=...) too low, or {slow} down?",
                 sent=False,
             )
         return RequestTimeout(f"{at}: no whole answer within the request's timeout")
@@ -361,23 +362,33 @@ def _failure(
     return TransportError(f"{at}: {what}: {type_name(error)}: {said}", sent=was_sent)
 
 
-def _context(value: object) -> ssl.SSLContext | None:
-    if value is None or isinstance(value, ssl.SSLContext):
-        return value
-    msg = f"ssl_context must be an ssl.SSLContext, not {type_name(value)}"
-    raise TypeError(msg)
+def _connect_failure(
+    error: BaseException, at: str, said: str, origin: Origin
+) -> ConnectFailed | None:
+    """Say why there is no connection; None where that is not what failed."""
+    proxy = origin.proxy
+    if isinstance(error, aiohttp.ClientHttpProxyError) and proxy is not None:
+        return proxy.refusal(at, error.status)
+    is_bad = isinstance(error, aiohttp.ClientConnectorCertificateError)
+    if is_bad or isinstance(error, aiohttp.ClientConnectorSSLError):
+        own = "or pass SessionPool(ssl_context=...) with your own certificate authority"
+        place = "base_url" if proxy is None else f"base_url and {proxy.setting}"
+        advice = f"check {place}, {own}"
+        return ConnectFailed(f"{at}: TLS failed: {said}", permanent=is_bad, advice=advice)
+    if isinstance(error, aiohttp.InvalidURL):
+        return ConnectFailed(f"{at}: not a valid URL: {said}", permanent=True)
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        direct = f"is the network up?{origin.advice}"
+        advice = direct if proxy is None else proxy.advice
+        return ConnectFailed(f"{at}: no connection in time", advice=advice)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        direct = f"check base_url and the network{origin.advice}"
+        advice = direct if proxy is None else proxy.advice
+        return ConnectFailed(f"{at}: no connection: {said}", advice=advice)
+    return None
 
 
 def _count(name: str, value: int) -> int:
     number(name, value, above=0)
     whole_number(name, value, least=1)
     return value
-
-
-def _configs(value: object) -> list[aiohttp.TraceConfig]:
-    given = shown(value)
-    configs: list[object] = [*value] if isinstance(value, Sequence) else [value]
-    if all(isinstance(config, aiohttp.TraceConfig) for config in configs):
-        return cast("list[aiohttp.TraceConfig]", configs)
-    msg = f"trace_configs must be a list of aiohttp.TraceConfig, not {given}"
-    raise TypeError(msg)

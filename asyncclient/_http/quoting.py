@@ -18,7 +18,7 @@ from asyncclient._text import shown, text_of, type_name
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PLAIN_ID = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_ID}}}")
 _SPACE = re.compile(r"[\s\x00-\x1f\x7f]")
-_HOST = re.compile(r"[\w.-]+")
+HOST = re.compile(r"[\w.-]+")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2
 _URL_PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")  # RFC 3986, section 3.3
 
@@ -64,7 +64,12 @@ def header_value(name: str, value: object) -> Secret:
 # Headers that are no secret, and whose values may rightly stand in an answer.
 _PLAIN_HEADERS = frozenset({"accept", "accept-language", "content-type", "prefer", "user-agent"})
 # Headers that belong to the connection, which is the pool's.
-_POOL_HEADERS = frozenset({"connection", "content-length", "host", "te", "transfer-encoding"})
+_POOL_HEADERS = frozenset(
+    {
+        *("connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization"),
+        *("proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
+    }
+)
 
 
 def header_values(name: str, values: object) -> dict[str, str]:
@@ -88,7 +93,24 @@ def header_values(name: str, values: object) -> dict[str, str]:
     return headers
 
 
-_USUAL_PORTS = {"http": 80, "https": 443}
+# Headers that are a client's: it alone knows to which origin its credential goes.
+_CLIENT_HEADERS = frozenset({"authorization", "content-type", "cookie"})
+
+
+def pool_headers(values: object) -> dict[str, str]:
+    """Check the headers of all requests of a pool; None stands for none."""
+    headers = header_values("headers", {} if values is None else values)
+    for name in headers:
+        if name.lower() in _CLIENT_HEADERS:
+            msg = (
+                f"headers: {name} would go to every origin: leave it to the client that it is of "
+                "(token=..., or headers=... of a TaskAPI)"
+            )
+            raise ValueError(msg)
+    return headers
+
+
+USUAL_PORTS = {"http": 80, "https": 443}
 
 
 def base_of(base_url: object, *, allow_http: bool = False) -> tuple[str, str]:
@@ -118,7 +140,7 @@ def parts_of(
     except ValueError as error:
         msg = f"{name}={seen} is not a URL: {text_of(error)}"
         raise ValueError(msg) from None
-    good = host is not None and (_HOST.fullmatch(host) or ":" in host)
+    good = host is not None and (HOST.fullmatch(host) or ":" in host)
     if parts.scheme not in {"http", "https"} or not host or not good or _SPACE.search(url):
         msg = f"{name}={seen} is not an http(s) URL: pass one like 'https://api.example.com'"
         raise ValueError(msg)
@@ -128,7 +150,7 @@ def parts_of(
             "use https, or pass allow_http=True if you mean it"
         )
         raise ValueError(msg)
-    if port == _USUAL_PORTS[parts.scheme]:
+    if port == USUAL_PORTS[parts.scheme]:
         port = None  # or one place would be two
     origin = f"{parts.scheme}://{bracketed(host)}{f':{port}' if port else ''}"
     return origin, (host, port), parts

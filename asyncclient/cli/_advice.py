@@ -74,7 +74,11 @@ def _after_a_request(error: AsyncClientError, provider: str) -> str:
         case TaskExpired():
             return f"{error.advice}: check {known.credential} and {known.base}"
         case ConnectFailed():
-            return f"check {known.base} and the network"
+            of_proxy = "_PROXY" in error.advice
+            if of_proxy and "SessionPool" not in error.advice:
+                return error.advice  # the environment's proxy is the shell's to change
+            behind = "; behind a proxy, set HTTPS_PROXY" if of_proxy else ""
+            return f"check {known.base} and the network{behind}"
         case TransportError():
             return ""  # what remains can only be set by a program
         case _:

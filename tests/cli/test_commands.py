@@ -27,6 +27,7 @@ from asyncclient import (
     encode_ref,
     wait_until_done,
 )
+from asyncclient._http.proxy import Proxy, advice_without_proxy
 from asyncclient.cli import main
 from asyncclient.cli._exits import code_of, first_of, line_of
 from asyncclient.cli._output import clean
@@ -533,6 +534,16 @@ ENDS: dict[str, tuple[Observation[str] | Exception, str]] = {
     "certificate": (
         ConnectFailed("", permanent=True, advice="base_url="),
         "check COZE_API_BASE and",
+    ),
+    "behind a proxy": (
+        ConnectFailed(
+            "", permanent=True, advice=f"x{advice_without_proxy('https://a.b', trust_env=True)}"
+        ),
+        "check COZE_API_BASE and the network; behind a proxy, set HTTPS_PROXY",
+    ),
+    "not through the proxy": (
+        Proxy("http://p", "p:80", {}, "HTTPS_PROXY").refusal("", 407),
+        "put the user name and password into HTTPS_PROXY: http://user:password@...",
     ),
     "forbidden": (PermissionDenied("403", advice="check the plan"), "403; check the plan"),
 }

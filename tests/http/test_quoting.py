@@ -24,6 +24,7 @@ from asyncclient._http.quoting import (
     header_values,
     is_loopback,
     path_segment,
+    pool_headers,
     query_of,
 )
 
@@ -196,6 +197,8 @@ def test_headers_are_secret_unless_they_are_known_to_be_none() -> None:
         ({"": "a"}, ValueError, "headers: '' cannot be given as a header"),
         ({"hOst": "a"}, ValueError, "headers: 'hOst' cannot be given as a header"),
         ({"Content-Length": "1"}, ValueError, "headers: 'Content-Length' cannot be given"),
+        ({"proxy-authorization": "1"}, ValueError, "headers: 'proxy-authorization' cannot be"),
+        ({"Expect": "100-continue"}, ValueError, "headers: 'Expect' cannot be given"),
         ({"X": 7}, TypeError, r"headers\['X'\] must be a text, not int"),
         ({"X": ""}, ValueError, r"headers\['X'\] is empty"),
         ({"X": "a\r\nY: b"}, ValueError, r"headers\['X'\] has a line break"),
@@ -208,6 +211,18 @@ def test_headers_that_cannot_be_sent_are_refused(
     """The error names the header, and not its value."""
     with pytest.raises(kind, match=f"^{words}"):
         header_values("headers", values)
+
+
+def test_a_pools_headers_are_those_of_no_client() -> None:
+    """What every request has, to every origin, is no credential and describes no body."""
+    assert pool_headers(None) == {}
+    assert pool_headers({"X-Team": "42"}) == {"X-Team": "42"}
+    for name in ("Authorization", "COOKIE", "Content-Type"):
+        with pytest.raises(ValueError, match=f"^headers: {name} would go to every origin") as error:
+            pool_headers({"X-Team": "42", name: "s3cret"})
+        assert "s3cret" not in str(error.value)
+    with pytest.raises(ValueError, match=r"^headers: 'Host' cannot be given as a header"):
+        pool_headers({"Host": "x"})
 
 
 # --- base URLs --------------------------------------------------------------------------------

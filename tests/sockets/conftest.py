@@ -20,6 +20,7 @@ import pytest
 from asyncclient import SessionPool
 from asyncclient._http import Request
 from tests.loops import Backend, real_backend
+from tests.sockets.forward import ForwardProxy
 from tests.wire import Listener, Message, Wire, full_queue, read_message
 
 # A bound on what takes milliseconds: only a hang breaks it.
@@ -145,6 +146,39 @@ async def serve() -> AsyncIterator[Serve]:
             return await stack.enter_async_context(Server(script, tls))
 
         yield open_server
+
+
+class Forward(Protocol):
+    """The fixture `forward`."""
+
+    async def __call__(
+        self,
+        server: Server,
+        *,
+        user: str | None = None,
+        answer: bytes | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> ForwardProxy:
+        """Open a proxy that lives as long as the test."""
+        ...
+
+
+@pytest.fixture
+async def forward() -> AsyncIterator[Forward]:
+    """Give what opens forward proxies."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def open_proxy(
+            server: Server,
+            *,
+            user: str | None = None,
+            answer: bytes | None = None,
+            tls: ssl.SSLContext | None = None,
+        ) -> ForwardProxy:
+            proxy = ForwardProxy(server.port, user=user, answer=answer, tls=tls)
+            return await stack.enter_async_context(proxy)
+
+        yield open_proxy
 
 
 @pytest.fixture

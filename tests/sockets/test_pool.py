@@ -16,9 +16,9 @@ import anyio
 import msgspec
 import pytest
 
-from asyncclient import SessionPool
+from asyncclient import SessionPool, TaskAPI
 from asyncclient._http import Response
-from asyncclient._http.pool import close_all
+from asyncclient._http.sessions import MOST_IDLE, close_all
 from asyncclient.errors import ConnectFailed, DecodeError, RequestTimeout, TransportError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
@@ -219,6 +219,80 @@ async def test_an_id_is_sent_as_it_was_quoted(serve: Serve, pool: SessionPool) -
     )
 
 
+async def test_the_pools_headers_go_with_every_request(serve: Serve) -> None:
+    """A User-Agent of one's own, and others; what a client sends itself goes before them."""
+    server = await serve(good)
+    async with SessionPool(headers={"user-agent": "tea/1", "X-Team": "42", "Prefer": "a"}) as pool:
+        api = TaskAPI(pool, server.origin, name="tea", token="t", headers={"prefer": "b"})
+        await api.get("/1")
+        await api.post("/2", {})
+    for asked in server.asked:
+        sent = {name: asked.headers[name] for name in (b"user-agent", b"x-team", b"prefer")}
+        assert sent == {b"user-agent": b"tea/1", b"x-team": b"42", b"prefer": b"b"}
+        assert asked.headers[b"authorization"] == b"Bearer t"
+        assert asked.head.lower().count(b"\r\nprefer:") == 1
+        assert asked.head.lower().count(b"\r\nuser-agent:") == 1
+
+
+async def test_the_user_agent_is_ours_unless_one_is_given(serve: Serve, pool: SessionPool) -> None:
+    """A provider sees which library asks."""
+    server = await serve(good)
+    await pool.exchange(server.get())
+    assert server.asked[0].headers[b"user-agent"].startswith(b"asyncclient Python/3.")
+
+
+@pytest.mark.parametrize(("count", "size"), [(200, 64 * 1024), (2, 64 * 1024), (200, 200 * 30)])
+async def test_an_answer_may_have_many_headers(
+    serve: Serve, pool: SessionPool, count: int, size: int
+) -> None:
+    """Two hundred of them, and 64 KiB in all, of which one may have nearly as much alone."""
+
+    async def wordy(peer: Peer) -> None:
+        await peer.asked()
+        names = [f"X-{number:03}: ".encode() for number in range(count - 1)]  # and the length
+        each = b"x" * (size // (count - 1) - 40)  # the status line and the length want some, too
+        lines = [name + each + b"\r\n" for name in names]
+        await peer.answer(headers=b"".join(lines))
+
+    answer = await pool.exchange((await serve(wordy)).get())
+    assert len(answer.headers) == count
+
+
+async def test_an_answer_with_too_many_headers_says_so(serve: Serve, pool: SessionPool) -> None:
+    """What an answer may have is bounded."""
+
+    async def endless(peer: Peer) -> None:
+        await peer.asked()
+        await peer.answer(headers=b"X: y\r\n" * 1000)
+
+    with pytest.raises(TransportError, match="Too many"):
+        await pool.exchange((await serve(endless)).get())
+
+
+async def test_the_longest_unused_of_many_origins_are_closed(serve: Serve) -> None:
+    """At most `MOST_IDLE` stay open without a request; one that is asked is never closed."""
+    servers = [await serve(good) for _ in range(MOST_IDLE + 3)]
+    stalled = await serve(silent)
+    pool = SessionPool()
+    under_way = asyncio.create_task(failure_of(pool.exchange(stalled.get())))
+    await stalled.was_asked()
+    # The first is asked once more, so that the three after it are unused for longer.
+    for server in (*servers[:MOST_IDLE], servers[0], *servers[MOST_IDLE:]):
+        await pool.exchange(server.get())
+    assert f"{MOST_IDLE + 1} origins, 1 requests active" in repr(pool)
+    for server in servers[1:4]:
+        await server.was_left()
+    assert all(server.connected for server in (servers[0], *servers[4:]))
+    assert servers[0].accepted == 1
+    await pool.exchange(servers[1].get())  # it is opened again
+    assert servers[1].accepted == 2
+    assert stalled.connected == 1
+    await pool.aclose()
+    assert isinstance(await under_way, TransportError)
+    for server in (*servers, stalled):
+        await server.was_left()
+
+
 async def test_trace_configs_are_used(serve: Serve) -> None:
     """Hooks of aiohttp that the caller gives see each request, to every origin."""
     seen: list[str] = []
@@ -305,6 +379,9 @@ async def test_a_hook_that_raises_does_not_say_what_was_sent(
         ("ssl_context", False, TypeError),  # no switch turns verification off
         ("trace_configs", None, TypeError),
         ("trace_configs", [object()], TypeError),
+        ("proxy", "socks5://127.0.0.1:1080", ValueError),
+        ("proxy", 8080, TypeError),
+        ("headers", [("A", "b")], TypeError),
     ],
 )
 def test_a_setting_that_cannot_be_names_its_argument(

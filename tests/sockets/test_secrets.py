@@ -3,37 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import logging
 import pickle
 import traceback
 import warnings
+from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
+import aiohttp
 import anyio
 import anyio.lowlevel
 import pytest
+from opentelemetry.instrumentation.aiohttp_client import create_trace_config
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from rich.pretty import pretty_repr
 
 from asyncclient import Poller, SessionPool, Task, encode_ref, wait_until_done
 from asyncclient._http import Request, Response
-from asyncclient.errors import AsyncClientError, AuthenticationFailed, TransportError
+from asyncclient.errors import AsyncClientError, AuthenticationFailed, DecodeError, TransportError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze, CozeJWT
 from asyncclient.testing import ScriptedTransport, reply
 from asyncclient.testing.pytest_plugin import virtual_time
-from tests.sockets.conftest import Peer, silent
-from tests.wire import certificate
+from tests.sockets.conftest import Peer, good, silent
+from tests.wire import certificate, trusting
 
 if TYPE_CHECKING:
-    from tests.sockets.conftest import Serve
+    from tests.sockets.conftest import Forward, Serve
 
 pytestmark = virtual_time
 
 # All differ, so that a failure says which one got out. The last is what a source of tokens gives.
 # They are longer than what a viewer of locals shows of a text, and any beginning of them counts.
 SECRETS = {name: f"s3cret-{name}-{'0123456789abcdef' * 8}" for name in ("token", "key", "sourced")}
+# A proxy's, as it is passed, and as it goes over the wire.
+PASSWORD = f"s3cret-proxy-{'0123456789abcdef' * 8}"
+HIDDEN = {
+    **SECRETS,
+    "proxy's password": PASSWORD,
+    "proxy's header": b64encode(f"ada:{PASSWORD}".encode()).decode(),
+}
 
 
 async def sourced() -> str:
@@ -53,7 +68,7 @@ def clients(pool: SessionPool, origin: str) -> list[Coze | CopyAI]:
 
 def check(where: str, text: str) -> None:
     """Fail if a secret is in a text."""
-    for name, secret in SECRETS.items():
+    for name, secret in HIDDEN.items():
         assert secret[:16] not in text, f"the {name} is in {where}: {text}"
 
 
@@ -184,6 +199,108 @@ async def test_no_failure_shows_a_credential(
     sent = b"".join(asked.head for asked in server.asked).decode()
     assert all((secret in sent) == was_sent for secret in SECRETS.values())
     assert "asyncclient.test" in {record.name for record in caplog.records}
+
+
+# What a proxy says of a request or of a tunnel; None: it passes both on.
+PROXY_SAYS = {
+    "nothing wrong": None,
+    "wrong password": b"HTTP/1.1 407 ECHO\r\n\r\nECHO",
+    "not allowed": b"HTTP/1.1 403 ECHO\r\nLocation: ECHO\r\n\r\nECHO",
+    "redirect": b"HTTP/1.1 302 ECHO\r\nLocation: https://h/ECHO\r\n\r\nECHO",
+    "bad gateway": b"HTTP/1.1 502 ECHO\r\n\r\n<html>ECHO",
+    "garbage": b"ECHO\r\n\r\n",
+    "bad header": b"HTTP/1.1 200 OK\r\nECHO\r\n\r\n",
+    "closed": b"",
+}
+
+
+@pytest.mark.parametrize("origin", ["http://provider.test", "https://provider.test"])
+@pytest.mark.parametrize("vice", [*PROXY_SAYS, "down", "no certificate"])
+async def test_nothing_shows_a_proxys_password(
+    serve: Serve, forward: Forward, monkeypatch: pytest.MonkeyPatch, origin: str, vice: str
+) -> None:
+    """However a request through it goes: no error, no log, no span and no repr has it."""
+    seen = InMemorySpanExporter()
+    tracers = TracerProvider()
+    tracers.add_span_processor(SimpleSpanProcessor(seen))
+
+    async def note(_: aiohttp.ClientSession, __: object, params: object) -> None:
+        check("a hook's view", f"{params!r} {getattr(params, 'exception', None)!r}")
+
+    hooks = aiohttp.TraceConfig()
+    for stage in (
+        hooks.on_request_start,
+        hooks.on_request_headers_sent,
+        hooks.on_request_exception,
+    ):
+        cast("list[object]", stage).append(note)
+    traces = [hooks, create_trace_config(tracer_provider=tracers)]
+    has_tls = origin.startswith("https")
+    name = "other.test" if vice == "no certificate" else "provider.test"
+    server = await serve(good, certificate(name) if has_tls else None)
+    proxy = await forward(server, user=f"ada:{PASSWORD}", answer=PROXY_SAYS.get(vice))
+    if vice == "down":
+        await proxy.close()
+    url = f"http://ada:{PASSWORD}@{proxy.place}"
+    monkeypatch.setenv("ALL_PROXY", url)
+    fails = vice != "nothing wrong" and (vice != "no certificate" or has_tls)
+    for given in (url, None):
+        async with SessionPool(
+            proxy=given, ssl_context=trusting(), trace_configs=traces, request_timeout=3
+        ) as pool:
+            copyai = CopyAI(pool, api_key="k", base_url=origin, allow_http=True, max_retries=1)
+            for ask in (partial(copyai.get_webhook, "1"), partial(copyai.start_workflow, "1")):
+                with pytest.raises(AsyncClientError) as caught:
+                    await ask()
+                check_error(caught.value)
+                check_frames(caught.value)
+                assert fails == (not isinstance(caught.value, DecodeError))  # of `{}`
+            check("a repr", f"{pool!r} {pretty_repr(pool)} {pretty_repr(vars(pool), max_depth=9)}")
+            for copied in (pickle.dumps, copy.copy, copy.deepcopy):
+                with pytest.raises(TypeError, match=r"a SessionPool .* is not pickled"):
+                    copied(pool)
+    for span in seen.get_finished_spans():
+        check("a span", span.to_json())
+    assert vice == "down" or PASSWORD in "".join(
+        b64decode(asked.headers[b"proxy-authorization"].split()[1]).decode()
+        for asked in proxy.asked
+    )
+
+
+@pytest.mark.parametrize("url", ["socks5://ada:{}@h", "http://ada:{}#@h", "ada:{}@h", "ada:{}://h"])
+async def test_a_wrong_proxy_url_shows_no_password(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """Neither as an argument nor in the environment."""
+    with pytest.raises(ValueError, match="HTTP proxy") as caught:
+        SessionPool(proxy=url.format(PASSWORD))
+    check_error(caught.value)
+    check_frames(caught.value)
+    monkeypatch.setenv("ALL_PROXY", f"socks5://{url.format(PASSWORD)}")
+    async with SessionPool() as pool:
+        with pytest.raises(ValueError, match="HTTP proxy") as caught:
+            await CopyAI(pool, api_key="k").get_webhook("1")
+    check_error(caught.value)
+    check_frames(caught.value)
+
+
+@pytest.mark.parametrize("answer", ["401 No", "500 No", "302 Found"])
+async def test_the_pools_headers_are_in_no_error(serve: Serve, answer: str) -> None:
+    """What goes with every request may be a gateway's key, whatever the provider repeats of it."""
+
+    async def repeating(peer: Peer) -> None:
+        while True:
+            key = (await peer.asked()).headers[b"x-gateway-key"]
+            await peer.answer(key, status=answer, headers=b"Location: /%s\r\n" % key)
+
+    server = await serve(repeating)
+    async with SessionPool(headers={"X-Gateway-Key": PASSWORD}) as pool:
+        with pytest.raises(AsyncClientError) as caught:
+            await CopyAI(pool, api_key="k", base_url=server.origin, max_retries=0).get_webhook("1")
+        check_error(caught.value)
+        check_frames(caught.value)
+        check("a repr", f"{pool!r} {pretty_repr(vars(pool), max_depth=9)}")
+    assert server.asked
 
 
 async def test_cancelling_and_closing_show_no_credential(serve: Serve) -> None:

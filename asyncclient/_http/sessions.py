@@ -1,0 +1,185 @@
+"""One session for each origin that is asked: the only place that opens sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, cast
+
+import aiohttp
+from yarl import URL  # aiohttp's own word for an address; it comes with aiohttp
+
+from asyncclient._http.hiding import Hiding
+from asyncclient._http.proxy import Proxy, advice_without_proxy, environment_proxy
+from asyncclient._text import shown, type_name
+
+_AGENT = "User-Agent"
+_OUR_AGENT = f"asyncclient Python/{sys.version_info.major}.{sys.version_info.minor}"
+_CLOSE_SECONDS = 5.0
+# Sessions without a request that are kept: signed poll URLs and tenants' own servers lead to any
+# number of origins, and each session takes memory and, for `keepalive` seconds, connections.
+MOST_IDLE = 100
+# Of one answer. aiohttp's own bounds, 128 headers of 8 KiB, are less than what gateways add. Its
+# parser in Python counts the first and the last line of a head, too.
+_MOST_HEADERS = 200 + 2
+_LONGEST_HEADER = 64 * 1024  # bytes
+
+
+class Origin:
+    """One origin, its session, and how it is reached.
+
+    Attributes:
+        name: scheme, host and port.
+        url: the same, parsed once: parsing costs most of what is ours in a request.
+        session: where its requests are sent.
+        proxy: what they go through; None where they go directly.
+        headers: what goes with each request to it, beside the request's own.
+        tunnel: what goes with the request for a tunnel, to the proxy alone.
+        hiding: takes the secrets among both out of texts.
+        advice: the next step when it is not reached directly, after the usual one.
+        requests: those under way.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        session: aiohttp.ClientSession,
+        proxy: Proxy | None,
+        headers: Mapping[str, str],
+        advice: str,
+    ) -> None:
+        password = {} if proxy is None else proxy.headers
+        is_tunnelled = name.startswith("https:")
+        self.name = name
+        self.url = URL(name, encoded=True)
+        self.session = session
+        self.proxy = proxy
+        self.headers = headers if is_tunnelled else {**headers, **password}
+        self.tunnel = password if is_tunnelled else None
+        self.hiding = Hiding({**headers, **password})
+        self.advice = advice
+        self.requests = 0
+
+
+class Sessions:
+    """Sessions by their origins, opened when they are asked for; many idle ones are not kept.
+
+    The arguments are those of `SessionPool`, checked.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: int,
+        keepalive: float,
+        ssl_context: ssl.SSLContext | None,
+        trace_configs: list[aiohttp.TraceConfig],
+        proxy: Proxy | None,
+        trust_env: bool,
+        headers: Mapping[str, str],
+    ) -> None:
+        self.limit = limit
+        self._keepalive = keepalive
+        self._ssl_context = ssl_context
+        self._trace_configs = trace_configs
+        self._proxy = proxy
+        self._trust_env = trust_env
+        # An agent is said to the proxy of a tunnel too; the rest is for the origins alone.
+        own = {name: value for name, value in headers.items() if name.lower() != _AGENT.lower()}
+        agents = [value for name, value in headers.items() if name not in own]
+        self._agent = {_AGENT: agents[-1] if agents else _OUR_AGENT}
+        self._headers = own
+        self._origins: dict[str, Origin] = {}
+        # Those without a request, the longest unused one first.
+        self._idle: dict[str, Origin] = {}
+        self._closing: set[asyncio.Future[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._origins)
+
+    def take(self, name: str) -> Origin:
+        """Return an origin for one request, and count that; `give_back` must follow."""
+        origin = self._origins.get(name)
+        if origin is None:
+            origin = self._origins[name] = self._opened(name)
+        elif not origin.requests:
+            del self._idle[name]
+        origin.requests += 1
+        return origin
+
+    def give_back(self, origin: Origin) -> None:
+        """Take note that a request has ended."""
+        origin.requests -= 1
+        if origin.requests or self._origins.get(origin.name) is not origin:
+            return
+        self._idle[origin.name] = origin
+        if len(self._idle) > MOST_IDLE:
+            oldest = next(iter(self._idle.values()))
+            del self._idle[oldest.name], self._origins[oldest.name]
+            closing = asyncio.ensure_future(close_all([oldest.session]))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Close all sessions, within 5 s; their origins are unknown at once."""
+        sessions = [origin.session for origin in self._origins.values()]
+        self._origins.clear()
+        self._idle.clear()
+        await asyncio.gather(close_all(sessions), *self._closing)
+
+    def _opened(self, name: str) -> Origin:
+        proxy = self._proxy
+        if proxy is None and self._trust_env:
+            proxy = environment_proxy(name)
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self.limit,
+                keepalive_timeout=self._keepalive,
+                ssl=True if self._ssl_context is None else self._ssl_context,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=self._agent,
+            # Never aiohttp's own trust_env: it reads ~/.netrc, for the origin and for the proxy.
+            proxy=None if proxy is None else proxy.url,
+            trace_configs=self._trace_configs,
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
+            max_headers=_MOST_HEADERS,
+        )
+        advice = advice_without_proxy(name, trust_env=self._trust_env)
+        return Origin(name, session, proxy, self._headers, advice)
+
+
+class _Closable(Protocol):
+    async def close(self) -> None: ...  # pragma: no cover
+
+
+async def close_all(sessions: Iterable[_Closable]) -> None:
+    """Close some sessions at once, within 5 s."""
+    closing = [asyncio.ensure_future(session.close()) for session in sessions]
+    if not closing:
+        return
+    _, stuck = await asyncio.wait(closing, timeout=_CLOSE_SECONDS)
+    for task in stuck:
+        task.cancel()
+    await asyncio.gather(*closing, return_exceptions=True)
+
+
+def checked_context(value: object) -> ssl.SSLContext | None:
+    """Check what verifies certificates: there is no switch to turn that off."""
+    if value is None or isinstance(value, ssl.SSLContext):
+        return value
+    msg = f"ssl_context must be an ssl.SSLContext, not {type_name(value)}"
+    raise TypeError(msg)
+
+
+def checked_configs(value: object) -> list[aiohttp.TraceConfig]:
+    """Check the hooks for each request."""
+    given = shown(value)
+    configs: list[object] = [*value] if isinstance(value, Sequence) else [value]
+    if all(isinstance(config, aiohttp.TraceConfig) for config in configs):
+        return cast("list[aiohttp.TraceConfig]", configs)
+    msg = f"trace_configs must be a list of aiohttp.TraceConfig, not {given}"
+    raise TypeError(msg)

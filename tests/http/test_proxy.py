@@ -1,0 +1,244 @@
+"""Tests of proxies: which one an origin is reached through, its URL, and what is said of it."""
+
+from __future__ import annotations
+
+import traceback
+from base64 import b64decode
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from asyncclient._http.proxy import (
+    Proxy,
+    advice_without_proxy,
+    environment_proxy,
+    given_proxy,
+)
+
+HTTP = "http://plain.example:3128"
+HTTPS = "http://secure.example:3128"
+ALL = "http://any.example:3128"
+PASSWORD = "hunter2-hunter2"
+
+
+def place_of(proxy: Proxy | None) -> str | None:
+    """Return where a proxy is."""
+    return proxy and proxy.place
+
+
+@pytest.mark.parametrize(
+    ("variables", "origin", "place"),
+    [
+        ({}, "https://api.example", None),
+        ({"HTTPS_PROXY": HTTPS}, "https://api.example", "secure.example:3128"),
+        ({"https_proxy": HTTPS}, "https://api.example", "secure.example:3128"),
+        ({"https_proxy": HTTPS, "HTTPS_PROXY": HTTP}, "https://api.example", "secure.example:3128"),
+        ({"HTTPS_PROXY": HTTPS}, "http://api.example", None),
+        ({"HTTP_PROXY": HTTP}, "http://api.example", "plain.example:3128"),
+        ({"HTTP_PROXY": HTTP}, "https://api.example", None),
+        ({"ALL_PROXY": ALL}, "https://api.example", "any.example:3128"),
+        ({"all_proxy": ALL}, "http://api.example", "any.example:3128"),
+        ({"ALL_PROXY": ALL, "HTTPS_PROXY": HTTPS}, "https://api.example", "secure.example:3128"),
+        ({"HTTPS_PROXY": ""}, "https://api.example", None),
+        # A CGI script's HTTP_PROXY is a header of its visitor's (https://httpoxy.org).
+        ({"HTTP_PROXY": HTTP, "REQUEST_METHOD": "GET"}, "http://api.example", None),
+        ({"HTTPS_PROXY": "secure.example:3128"}, "https://api.example", "secure.example:3128"),
+        ({"HTTPS_PROXY": "http://secure.example/"}, "https://api.example", "secure.example:80"),
+        ({"HTTPS_PROXY": "https://secure.example"}, "https://api.example", "secure.example:443"),
+        ({"HTTPS_PROXY": "HTTP://[2001:DB8::1]:8080"}, "https://api.example", "[2001:db8::1]:8080"),
+        # What is wrong is not looked at where it is not used.
+        ({"HTTP_PROXY": "socks5://x", "HTTPS_PROXY": HTTPS}, "https://a.b", "secure.example:3128"),
+        ({"ALL_PROXY": "socks5://x"}, "https://localhost", None),
+    ],
+)
+def test_the_environment_names_the_proxy(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], origin: str, place: str | None
+) -> None:
+    """By the scheme of what is asked, in upper and lower case, as other libraries read it."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert place_of(environment_proxy(origin)) == place
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["127.0.0.1", "127.8.9.1:8000", "localhost:8000", "api.localhost", "[::1]", "[::1]:8000"],
+)
+def test_this_machine_is_reached_without_a_proxy(
+    monkeypatch: pytest.MonkeyPatch, origin: str
+) -> None:
+    """Loopback never goes through a proxy that the environment names."""
+    monkeypatch.setenv("ALL_PROXY", ALL)
+    assert environment_proxy(f"http://{origin}") is None
+    assert environment_proxy(f"https://{origin}") is None
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "host", "goes_without"),
+    [
+        ("*", "api.example", True),
+        ("api.example", "api.example", True),
+        ("API.Example", "api.example", True),
+        ("example", "api.example", True),
+        (".example", "api.example", True),
+        ("ample", "api.example", False),
+        ("other.example, api.example ,", "api.example", True),
+        ("other.example", "api.example", False),
+        ("api.example:443", "api.example", True),
+        ("api.example:8443", "api.example", False),
+        ("api.example:8443", "api.example:8443", True),
+        ("api.example", "api.example:8443", True),
+        ("10.1.2.3", "10.1.2.3", True),
+        ("10.1.2.3", "10.1.2.4:8080", False),
+        ("10.0.0.0/8", "10.1.2.3:8080", True),
+        ("192.168.0.0/16,10.1.0.1/16", "10.1.2.3", True),
+        ("192.168.0.0/16", "10.1.2.3", False),
+        ("10.0.0.0/8", "ten.example", False),
+        ("10.0.0.0/99,a/b", "10.1.2.3", False),
+        ("2001:db8::1", "[2001:db8::1]", True),
+        ("[2001:db8::1]", "[2001:db8::1]:8443", True),
+        ("2001:db8::/32", "[2001:db8::1]", True),
+        ("2001:db8::/32", "10.1.2.3", False),
+    ],
+)
+def test_no_proxy_names_what_is_reached_directly(
+    monkeypatch: pytest.MonkeyPatch, no_proxy: str, host: str, *, goes_without: bool
+) -> None:
+    """Names with all below them, with or without a port, addresses and networks."""
+    monkeypatch.setenv("HTTPS_PROXY", HTTPS)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, no_proxy)
+        assert (environment_proxy(f"https://{host}") is None) is goes_without
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(
+    ("user", "pair"),
+    [
+        ("ada:tea", "ada:tea"),
+        ("ada", "ada:"),
+        (":tea", ":tea"),
+        ("ada:a%40b%3A%2F%23%25", "ada:a@b:/#%"),
+        ("ada:p@ss", "ada:p@ss"),
+        ("%E8%8C%B6:%C3%A9", "茶:é"),
+    ],
+)
+def test_a_password_is_sent_as_it_is_meant(user: str, pair: str) -> None:
+    """What stands quoted in the URL goes as RFC 7617 has it, and stands in no text."""
+    proxy = given_proxy(f"http://{user}@proxy.example:8080")
+    assert proxy is not None
+    assert (proxy.url, proxy.place) == ("http://proxy.example:8080", "proxy.example:8080")
+    kind, _, encoded = proxy.headers["Proxy-Authorization"].partition(" ")
+    assert (kind, b64decode(encoded).decode()) == ("Basic", pair)
+    assert encoded not in repr(proxy)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        (f"socks5://u:{PASSWORD}@proxy.example:1080", "socks5 is not supported"),
+        (f"socks5h://u:{PASSWORD}@proxy.example:1080", "socks5h is not supported"),
+        ("ftp://proxy.example", "ftp is not supported"),
+        (f"u:{PASSWORD}@http://proxy.example", "its scheme is not supported"),
+        ("://proxy.example", "its scheme is not supported"),
+        ("http://", "it has no host"),
+        ("http://:3128", "it has no host"),
+        (f"http://u:{PASSWORD}@", "it has no host"),
+        (f"http://u:{PASSWORD}@:3128", "it has no host"),
+        (f"http://u:{PASSWORD}@a_b!c", "it has no host"),
+        (f"http://u:{PASSWORD}#x@proxy.example", "must be percent-encoded"),
+        (f"http://u:{PASSWORD}/x@proxy.example:3128", "must be percent-encoded"),
+        (f"http://u:12?{PASSWORD}@proxy.example:3128", "must be percent-encoded"),
+        ("http://proxy.example:port", "its host or port cannot be"),
+        ("http://proxy.example:99999", "its host or port cannot be"),
+        ("http://[::1", "its host or port cannot be"),
+        ("http://proxy.example:3128\n", "it has a space or a line break"),
+        (f"http://u:{PASSWORD} @proxy.example", "it has a space or a line break"),
+        ("http://proxy.example/proxy.pac", "it has a path"),
+        ("http://proxy.example?x=1", "it has a path"),
+    ],
+)
+def test_a_url_that_is_none_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch, url: str, says: str
+) -> None:
+    """The error names where it stands, the reason and what would be right, not the password."""
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    readers: dict[str, Callable[[], object]] = {
+        "proxy": partial(given_proxy, url),
+        "HTTPS_PROXY": partial(environment_proxy, "https://api.example"),
+    }
+    for name, read in readers.items():
+        with pytest.raises(ValueError, match=f"^{name} must be the URL of an HTTP proxy") as caught:
+            read()
+        assert says in str(caught.value)
+        assert "pass one like 'http://proxy.example:3128'" in str(caught.value)
+        assert caught.value.__context__ is None
+        assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("wrong", ["", "proxy.example:3128", "127.0.0.1"])
+def test_a_proxy_that_is_given_has_a_scheme(wrong: str) -> None:
+    """The environment's may lack it, by old custom."""
+    with pytest.raises(ValueError, match="it has no http:// before its host"):
+        given_proxy(wrong)
+
+
+def test_none_is_no_proxy_and_anything_else_must_be_a_text() -> None:
+    """A wrong type is refused without showing the value."""
+    assert given_proxy(None) is None
+    with pytest.raises(TypeError, match=r"^proxy must be a text, not bytes"):
+        given_proxy(b"http://proxy.example")
+
+
+@pytest.mark.parametrize(
+    ("user", "status", "permanent", "says"),
+    [
+        ("", 407, True, "put the user name and password into SessionPool(proxy=...)"),
+        ("u:p@", 407, True, "check the user name and password in SessionPool(proxy=...)"),
+        ("", 403, True, "ask who runs the proxy to allow this host"),
+        ("", 302, True, "ask who runs the proxy to allow this host"),
+        ("", 429, False, "check that the proxy can reach this host"),
+        ("", 502, False, "check that the proxy can reach this host"),
+        ("", 599, False, "check that the proxy can reach this host"),
+    ],
+)
+def test_what_a_proxy_refuses_is_the_users_or_an_outage(
+    user: str, status: int, *, permanent: bool, says: str
+) -> None:
+    """A password that is wanted, or a host that is not allowed, is not worth a repeat."""
+    proxy = given_proxy(f"http://{user}proxy.example:3128")
+    assert proxy is not None
+    error = proxy.refusal("coze.get", status)
+    assert (error.permanent, error.sent) == (permanent, False)
+    assert str(error).startswith(f"coze.get: the proxy refused it: HTTP {status}")
+    assert says in error.advice
+    assert "NO_PROXY" not in str(error)  # which counts for the environment's alone
+
+
+def test_of_the_environments_proxy_its_variables_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to change stands where it was read, and how to go without it."""
+    for name in ("HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, HTTPS)
+        proxy = environment_proxy("https://api.example")
+        assert proxy is not None
+        for advice in (proxy.advice, proxy.refusal("", 502).advice):
+            assert advice.endswith(", or name the host in NO_PROXY to go without the proxy")
+        assert proxy.advice.startswith(f"check {name}, and that the proxy runs")
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(
+    ("origin", "trust_env", "says"),
+    [
+        ("https://a.b", True, "; behind a proxy, set HTTPS_PROXY or pass SessionPool(proxy=...)"),
+        ("http://a.b", True, "; behind a proxy, set HTTP_PROXY or pass SessionPool(proxy=...)"),
+        ("https://a.b", False, "; behind a proxy, pass SessionPool(proxy=...)"),
+        ("http://127.0.0.1:80", True, ""),
+    ],
+)
+def test_who_is_behind_a_proxy_learns_how_to_name_it(
+    origin: str, *, trust_env: bool, says: str
+) -> None:
+    """Of what cannot be reached directly, except for this very machine."""
+    assert advice_without_proxy(origin, trust_env=trust_env) == says

@@ -1,0 +1,313 @@
+"""Tests of requests through a real forward proxy: which go there, what it sees, how it fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import msgspec
+import pytest
+
+from asyncclient import SessionPool, wait_until_done
+from asyncclient._http import Request
+from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
+from asyncclient.providers.copyai import CopyAI
+from asyncclient.testing.pytest_plugin import virtual_time
+from tests.sockets.conftest import PATIENCE, Peer, good, request_to, silent
+from tests.wire import certificate, trusting
+
+if TYPE_CHECKING:
+    from tests.sockets.conftest import Forward, Serve
+
+# Only the proxy knows where this is.
+HOST = "provider.test"
+HTTP, HTTPS = f"http://{HOST}", f"https://{HOST}"
+USER = "ada:tea and cake"
+QUOTED = "ada:tea%20and%20cake"
+
+
+async def failure_of(pool: SessionPool, request: Request) -> TransportError:
+    """Return how a request failed."""
+    with pytest.raises(TransportError) as caught:
+        await pool.exchange(request)
+    return caught.value
+
+
+# --- which requests go through it -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("origin", [HTTP, HTTPS])
+@pytest.mark.parametrize("named_by", ["argument", "HTTP_PROXY HTTPS_PROXY", "all_proxy"])
+async def test_requests_go_through_the_proxy(
+    serve: Serve, forward: Forward, monkeypatch: pytest.MonkeyPatch, origin: str, named_by: str
+) -> None:
+    """Over one kept connection; a tunnel hides the request from the proxy."""
+    server = await serve(good, certificate(HOST) if origin == HTTPS else None)
+    proxy = await forward(server, user=USER)
+    url = proxy.url(QUOTED)
+    if named_by != "argument":
+        for name in named_by.split():
+            monkeypatch.setenv(name, url)
+    given = url if named_by == "argument" else None
+    headers = {"X-Team": "42", "User-Agent": "teahouse/1"}
+    async with SessionPool(proxy=given, ssl_context=trusting(), headers=headers) as pool:
+        for request in (request_to(origin, "/a%20b?c=d%2Fe"), request_to(origin, body=b"{}")):
+            assert (await pool.exchange(request)).status == 200
+    assert [asked.target for asked in server.asked] == [b"/a%20b?c=d%2Fe", b"/task"]
+    for asked in server.asked:
+        assert asked.headers[b"authorization"] == b"Bearer t"
+        assert asked.headers[b"x-team"] == b"42"
+        assert b"proxy-authorization" not in asked.headers
+    assert proxy.accepted == 1
+    for asked in proxy.asked:
+        assert asked.headers[b"user-agent"] == b"teahouse/1"
+    if origin == HTTPS:
+        assert [asked.line for asked in proxy.asked] == [b"CONNECT provider.test:443 HTTP/1.1"]
+        assert not {b"authorization", b"x-team"} & {*proxy.asked[0].headers}
+    else:
+        assert proxy.asked[0].target == b"http://provider.test/a%20b?c=d%2Fe"
+        assert [asked.body for asked in proxy.asked] == [b"", b"{}"]
+
+
+async def test_this_machine_needs_no_proxy_unless_one_is_given(
+    serve: Serve, forward: Forward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment's is for other machines; a `proxy=` is for all, whatever NO_PROXY says."""
+    server = await serve(good)
+    proxy = await forward(server)
+    monkeypatch.setenv("HTTP_PROXY", proxy.url())
+    async with SessionPool() as pool:
+        await pool.exchange(server.get())
+    assert proxy.accepted == 0
+    monkeypatch.setenv("NO_PROXY", "*")
+    async with SessionPool(proxy=proxy.url()) as pool:
+        await pool.exchange(server.get())
+    assert (len(proxy.asked), len(server.asked)) == (1, 2)
+
+
+async def test_no_proxy_and_trust_env_are_obeyed(
+    serve: Serve, forward: Forward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is to be reached without the proxy is, also when that fails; the advice fits."""
+    proxy = await forward(await serve(good))
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url())
+    request = request_to("https://does-not-exist.invalid")
+    async with SessionPool(trust_env=False) as pool:
+        error = await failure_of(pool, request)
+        assert error.advice.endswith("the network; behind a proxy, pass SessionPool(proxy=...)")
+    monkeypatch.setenv("NO_PROXY", ".invalid")
+    async with SessionPool() as pool:
+        error = await failure_of(pool, request)
+        assert "behind a proxy, set HTTPS_PROXY or pass SessionPool(proxy=...)" in error.advice
+    assert proxy.accepted == 0
+
+
+async def test_a_wrong_proxy_of_the_environment_is_named_before_anything_is_sent(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is an error of the first request that would go there, and of no other."""
+    server = await serve(good)
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+    async with SessionPool() as pool:
+        for _ in range(2):
+            with pytest.raises(ValueError, match=r"^ALL_PROXY must be .*socks5 is not supported"):
+                await pool.exchange(request_to(HTTPS))
+        assert (await pool.exchange(server.get())).status == 200
+
+
+@pytest.mark.parametrize("origin", [HTTP, HTTPS])
+async def test_no_netrc_is_read(
+    serve: Serve,
+    forward: Forward,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    origin: str,
+) -> None:
+    """Neither for a host that we bring a credential for nor for the proxy."""
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("default login netrc password netrc\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    server = await serve(good, certificate(HOST) if origin == HTTPS else None)
+    proxy = await forward(server)
+    monkeypatch.setenv("ALL_PROXY", proxy.url())
+    async with SessionPool(ssl_context=trusting()) as pool:
+        request = request_to(origin)
+        await pool.exchange(request)
+        # A key in a header of its own, as Copy.ai's: there is room for another's Authorization.
+        await pool.exchange(msgspec.structs.replace(request, headers={"x-copy-ai-api-key": "k"}))
+    assert [asked.headers.get(b"authorization") for asked in server.asked] == [b"Bearer t", None]
+    assert proxy.asked
+    assert all(b"proxy-authorization" not in asked.headers for asked in proxy.asked)
+
+
+@pytest.mark.parametrize("origin", [HTTP, HTTPS])
+async def test_a_proxy_may_speak_tls_itself(serve: Serve, forward: Forward, origin: str) -> None:
+    """Its certificate is verified as a provider's is; the tunnel's TLS goes within its own."""
+    server = await serve(good, certificate(HOST) if origin == HTTPS else None)
+    proxy = await forward(server, user=USER, tls=certificate("127.0.0.1"))
+    async with SessionPool(proxy=proxy.url(QUOTED), ssl_context=trusting()) as pool:
+        assert (await pool.exchange(request_to(origin))).status == 200
+    stranger = await forward(server, tls=certificate("127.0.0.1", by="stranger"))
+    async with SessionPool(proxy=stranger.url(), ssl_context=trusting()) as pool:
+        error = await failure_of(pool, request_to(origin))
+    assert isinstance(error, ConnectFailed)
+    assert error.permanent
+    assert f"through the proxy {stranger.place}: TLS failed" in str(error)
+
+
+# --- how it fails -----------------------------------------------------------------------------
+
+BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 5\r\n\r\nsorry"
+FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"
+
+
+@pytest.mark.parametrize("origin", [HTTP, HTTPS])
+@pytest.mark.parametrize("user", ["", "ada:coffee"])
+async def test_a_password_that_is_missing_or_wrong_is_not_the_providers_refusal(
+    serve: Serve, forward: Forward, origin: str, user: str
+) -> None:
+    """A 407 says what to do, and is worth no repeat; nothing reached the provider."""
+    server = await serve(good)
+    proxy = await forward(server, user=USER)
+    async with SessionPool(proxy=proxy.url(user)) as pool:
+        for body in (None, b"{}"):
+            error = await failure_of(pool, request_to(origin, body=body))
+            assert isinstance(error, ConnectFailed)
+            assert (error.permanent, error.sent) == (True, False)
+            assert f"through the proxy {proxy.place}: the proxy refused it: HTTP 407" in str(error)
+            assert "user name and password" in error.advice
+            assert "SessionPool(proxy=...)" in error.advice
+    assert not server.asked
+
+
+@pytest.mark.parametrize(
+    ("answer", "permanent", "says"),
+    [
+        (FORBIDDEN, True, "the proxy refused it: HTTP 403 Forbidden; ask who runs the proxy"),
+        (BAD_GATEWAY, False, "refused it: HTTP 502 Bad Gateway; check that the proxy can reach"),
+        (b"", False, "the connection broke: ServerDisconnectedError"),
+        (b"SSH-2.0-x\r\n\r\n", False, "the connection broke"),
+        (b"HTTP/1.1 200 OK\r\n\r\nno TLS follows", False, "through the proxy"),
+    ],
+)
+async def test_a_tunnel_that_is_refused_is_not_the_providers_answer(
+    serve: Serve, forward: Forward, answer: bytes, says: str, *, permanent: bool
+) -> None:
+    """It says that the proxy was asked, and how it went; a start did certainly not happen."""
+    proxy = await forward(await serve(good), answer=answer)
+    async with SessionPool(proxy=proxy.url(), ssl_context=trusting()) as pool:
+        for body in (None, b"{}"):
+            error = await failure_of(pool, request_to(HTTPS, body=body))
+            assert f"through the proxy {proxy.place}" in str(error)
+            assert says in str(error)
+            assert error.permanent is permanent
+            assert body is None or not error.sent
+
+
+@pytest.mark.parametrize("origin", [HTTP, HTTPS])
+async def test_a_proxy_that_is_down_is_named(
+    refusing: str, monkeypatch: pytest.MonkeyPatch, origin: str
+) -> None:
+    """The error names the proxy's host and port, and where it is set."""
+    monkeypatch.setenv("ALL_PROXY", refusing)
+    async with SessionPool() as pool:
+        error = await failure_of(pool, request_to(origin))
+    place = refusing.removeprefix("http://")
+    assert isinstance(error, ConnectFailed)
+    assert (error.permanent, error.sent) == (False, False)
+    assert f"through the proxy {place}: no connection: " in str(error)
+    assert error.advice.startswith("check ALL_PROXY, and that the proxy runs, or name the host in")
+
+
+@virtual_time
+async def test_a_proxy_that_does_not_answer_is_named(serve: Serve, unreachable: str) -> None:
+    """Whether it takes no connection, or says nothing on one: within the same timeouts."""
+    request = request_to(HTTPS, body=b"{}")
+    async with SessionPool(proxy=unreachable, connect_timeout=2) as pool:
+        error = await failure_of(pool, request)
+        assert isinstance(error, ConnectFailed)
+        assert "through the proxy" in str(error)
+        assert "no connection in time; check SessionPool(proxy=...), and" in str(error)
+    mute = await serve(silent)
+    async with SessionPool(proxy=mute.origin, request_timeout=3) as pool:
+        error = await failure_of(pool, request)
+        assert isinstance(error, RequestTimeout)
+        assert not error.sent
+        assert "or the proxy down?" in str(error)
+
+
+async def test_the_providers_certificate_is_verified_within_the_tunnel(
+    serve: Serve, forward: Forward
+) -> None:
+    """Against the host's name: the proxy may not stand in for it."""
+    proxy = await forward(await serve(good, certificate("other.test")))
+    async with SessionPool(proxy=proxy.url(), ssl_context=trusting()) as pool:
+        error = await failure_of(pool, request_to(HTTPS))
+    assert isinstance(error, ConnectFailed)
+    assert error.permanent
+    assert "TLS failed" in str(error)
+    assert "check base_url and SessionPool(proxy=...), or pass SessionPool(ssl_" in error.advice
+
+
+async def test_closing_fails_a_request_for_a_tunnel(serve: Serve) -> None:
+    """A pool that closes waits for no proxy."""
+    mute = await serve(silent)
+    pool = SessionPool(proxy=mute.origin)
+    async with anyio.create_task_group() as tasks:
+
+        async def ask() -> None:
+            assert "the SessionPool was closed" in str(await failure_of(pool, request_to(HTTPS)))
+
+        tasks.start_soon(ask)
+        await mute.was_asked()
+        with anyio.fail_after(PATIENCE):
+            await pool.aclose()
+    await mute.was_left()
+
+
+# --- waits ------------------------------------------------------------------------------------
+
+
+async def finished(peer: Peer) -> None:
+    """Answer every poll with a finished run."""
+    while True:
+        await peer.asked()
+        await peer.answer(b'{"status": "success", "data": {"id": "R", "status": "COMPLETE"}}')
+
+
+@virtual_time
+@pytest.mark.parametrize("answer", [BAD_GATEWAY, b""])
+async def test_a_proxys_outage_is_tolerated(serve: Serve, forward: Forward, answer: bytes) -> None:
+    """A wait goes on through it; beyond `max_outage` it ends with an error that names the proxy."""
+    server = await serve(finished, certificate(HOST))
+    proxy = await forward(server, answer=answer)
+    async with SessionPool(proxy=proxy.url(), ssl_context=trusting()) as pool:
+        run = CopyAI(pool, api_key="k", base_url=HTTPS).workflow_run("W", "R")
+        with pytest.raises(TransportError, match=f"through the proxy {proxy.place}"):
+            await wait_until_done(run, timeout=600, max_outage=60)
+        async with anyio.create_task_group() as tasks:
+
+            async def recover() -> None:
+                await anyio.sleep(60)
+                proxy.answer = None
+
+            tasks.start_soon(recover)
+            assert (await wait_until_done(run, timeout=600)).status == "COMPLETE"
+    assert proxy.tunnels == 1
+
+
+@virtual_time
+async def test_a_proxy_that_wants_a_password_ends_a_wait_at_once(
+    serve: Serve, forward: Forward
+) -> None:
+    """It is what the user has set, and no outage: one poll is enough."""
+    proxy = await forward(await serve(finished), user=USER)
+    async with SessionPool(proxy=proxy.url()) as pool:
+        run = CopyAI(pool, api_key="k", base_url=HTTPS).workflow_run("W", "R")
+        with pytest.raises(ConnectFailed, match="HTTP 407") as caught:
+            await wait_until_done(run, timeout=600)
+    assert caught.value.polls == 1
+    assert len(proxy.asked) == 1
