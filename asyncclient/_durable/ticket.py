@@ -13,7 +13,7 @@ from asyncclient._arguments import number
 from asyncclient._ref import ADDRESS, MANY_IDS, TaskRef, check_words, checked_ref, read_versioned
 from asyncclient._state import TaskState
 from asyncclient._text import counted, text_of, type_name, whole
-from asyncclient._waiting import evidence
+from asyncclient._waiting import without_advice
 from asyncclient.errors import AsyncClientError, WaitTimeout
 
 TICKET_VERSION = 2  # 1 had references of version 1
@@ -196,7 +196,7 @@ def expired(
     said = [f"last state {state}"] if state else []
     said.append(counted(ticket.polls, "poll"))
     if reason is not None:
-        said.append(f"{trouble}: {type_name(reason)}: {evidence.without_advice(reason)}")
+        said.append(f"{trouble}: {type_name(reason)}: {without_advice(reason)}")
     timeout = WaitTimeout(
         f"{ticket.ref} has not ended by its deadline, {ticket.deadline - ticket.started:.0f} s "
         f"after its wait began ({', '.join(said)})",

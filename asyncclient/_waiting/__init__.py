@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncclient._waiting import evidence as evidence
+from asyncclient._waiting.evidence import without_advice as without_advice
 from asyncclient._waiting.gaps import Gaps as Gaps, gaps_of as gaps_of
 from asyncclient._waiting.polling import Polling as Polling
 from asyncclient._waiting.record import (
