@@ -15,7 +15,7 @@ from asyncclient._many import Poller
 from asyncclient._ref import TaskRef
 from asyncclient._schedule import Pacing
 from asyncclient.integrations._delivery import Sink
-from asyncclient.integrations._holder import Holder
+from asyncclient.integrations._holder import Holder, Store
 from asyncclient.integrations._neighbours import Neighbours, Notices
 from asyncclient.integrations._outcome import Outcome
 
@@ -33,7 +33,7 @@ _MARK_SECONDS = 30 * 86_400.0
 _LONGEST_REDELIVERY = 86_400.0
 
 
-class DurableWaits(ABC):
+class DurableWaits(Store, ABC):
     """Durable waits, by key: submitted and read anywhere, held in workers.
 
     Args:
@@ -234,14 +234,6 @@ class DurableWaits(ABC):
             await self._serve(holder, name, after)
 
     # --- what an engine is to have ---
-
-    @abstractmethod
-    async def ready(self) -> None:
-        """Return at once if the store takes commands; raise or hang if not."""
-
-    @abstractmethod
-    async def recover(self) -> None:
-        """Forget connections that were made before the store was lost."""
 
     @abstractmethod
     def _connection(self) -> AbstractAsyncContextManager[object]:

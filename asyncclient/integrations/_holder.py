@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
 from random import Random
@@ -83,10 +84,12 @@ class Store(Protocol):
         """Write down how a wait ended."""
         ...
 
+    @abstractmethod
     async def ready(self) -> None:
         """Return at once if tickets can be kept now; raise or hang if not."""
         ...
 
+    @abstractmethod
     async def recover(self) -> None:
         """Forget connections that were made before the store was lost."""
         ...

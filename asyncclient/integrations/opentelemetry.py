@@ -15,11 +15,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from contextvars import Token
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from types import TracebackType
 from typing import Final, TypeVar
 
 import anyio
@@ -85,61 +84,29 @@ _WAIT_BUCKETS = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200
 _UNSEEN_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 1.5, 2.5, 5, 7.5, 10, 15, 20, 30, 60, 300)
 
 
+@dataclass(slots=True, eq=False)
 class _Wait:
-    """What is remembered of one wait.
+    """What is remembered of one wait."""
 
-    Attributes:
-        span: its span.
-        labels: what its metrics tell of the task.
-        context: in which its polls are made, and its measurements taken: that of whoever began it,
-            with its span as the current one.
-        polls: those that were told.
-        failed_polls: those of them that failed.
-        events: events of its span, those that were not kept included.
-        snapshot: of the last change.
-        seconds: how long it took; None while it goes on, or when nobody knows.
-        ended: Unix time in nanoseconds; 0 while it goes on.
-    """
-
-    __slots__ = (
-        "_began",
-        "_left",
-        "context",
-        "ended",
-        "events",
-        "failed_polls",
-        "labels",
-        "polls",
-        "seconds",
-        "snapshot",
-        "span",
-    )
-
-    def __init__(
-        self,
-        span: Span,
-        labels: Mapping[str, str],
-        context: Context,
-        began: float,
-        left: deque[_Wait],
-    ) -> None:
-        self.span = span
-        self.labels = labels
-        self.context = context
-        self.polls = 0
-        self.failed_polls = 0
-        self.events = 0
-        self.snapshot: Snapshot[object] | None = None
-        self.seconds: float | None = None
-        self.ended = 0
-        self._began = began
-        self._left = left
+    span: Span
+    labels: Mapping[str, str]  # what its metrics tell of the task
+    # In which its polls are made, and its measurements taken: that of whoever began it, with its
+    # span as the current one.
+    context: Context
+    began: float  # on the loop's clock
+    left: deque[_Wait]  # where it is put aside when it is collected without an end
+    polls: int = 0  # those that were told
+    failed_polls: int = 0
+    events: int = 0  # of its span, those that were not kept included
+    snapshot: Snapshot[object] | None = None  # of the last change
+    seconds: float | None = None  # how long it took; None while it goes on, or when that is unknown
+    ended: int = 0  # Unix time in nanoseconds; 0 while it goes on
 
     def stop(self) -> None:
         """Note when it ended."""
         self.ended = time.time_ns()
         try:
-            self.seconds = anyio.current_time() - self._began
+            self.seconds = anyio.current_time() - self.began
         except Exception:  # noqa: BLE001  (that of anyio 4.12 is no RuntimeError)
             # There is no running loop, and so no clock, when a watch is collected.
             self.seconds = None
@@ -149,29 +116,17 @@ class _Wait:
         # span and a meter have locks, which whoever is being collected under may hold.
         if not self.ended:
             self.stop()
-            self._left.append(self)
+            self.left.append(self)
 
 
-class _Current(AbstractContextManager[None]):
-    """Makes a context the current one."""
-
-    __slots__ = ("_context", "_token")
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._token: Token[Context] | None = None
-
-    def __enter__(self) -> None:
-        self._token = otel_context.attach(self._context)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._token is not None:
-            otel_context.detach(self._token)
+@contextmanager
+def _current(context: Context) -> Generator[None]:
+    """Make a context the current one."""
+    token = otel_context.attach(context)
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
 
 
 class _Telemetry:
@@ -231,7 +186,7 @@ class _Telemetry:
 
     def around(self, memo: object) -> AbstractContextManager[object]:
         """Return what makes a wait's span the current one, for its requests to be its children."""
-        return _Current(memo.context) if isinstance(memo, _Wait) else nullcontext()
+        return _current(memo.context) if isinstance(memo, _Wait) else nullcontext()
 
     def polled(
         self, memo: object, record: Record[T], *, seconds: float, error: Exception | None
