@@ -52,15 +52,12 @@ class Runs:
         poller: what waits for all runs.
 
     Raises:
-        KeyError: a credential is not in the environment.
+        ValueError: a credential is not in the environment.
     """
 
     def __init__(self, pool: SessionPool, poller: Poller) -> None:
-        env = os.environ
-        coze_base = env.get("COZE_API_BASE", Coze.COM)
-        copyai_base = env.get("COPYAI_API_BASE", CopyAI.BASE_URL)
-        self.coze = Coze(pool, token=env["COZE_API_TOKEN"], base_url=coze_base)
-        self.copyai = CopyAI(pool, api_key=env["COPYAI_API_KEY"], base_url=copyai_base)
+        self.coze = Coze.from_env(pool)
+        self.copyai = CopyAI.from_env(pool)
         self.poller = poller
         self._closing = False
 

@@ -119,10 +119,13 @@ class Job:
 
 async def handles_know_what_they_end_with() -> None:
     """Waiting for a provider's task gives that task's typed answer, and a pool is its context."""
-    async with SessionPool() as pool:
+    proxy: str | None = None
+    async with SessionPool(proxy=proxy, trust_env=False, headers={"User-Agent": "x"}) as pool:
         assert_type(pool, SessionPool)
     coze = Coze(pool, token="pat_x", base_url=Coze.CN)
     copyai = CopyAI(pool, api_key="x")
+    assert_type(Coze.from_env(pool), Coze)
+    assert_type(CopyAI.from_env(pool), CopyAI)
 
     run = await coze.start_workflow("7350", {"topic": "tea"})
     assert_type(run, WorkflowRunHandle)

@@ -61,24 +61,25 @@ def _after_a_request(error: AsyncClientError, provider: str) -> str:
     known = PROVIDERS.get(provider)
     if known is None:
         return error.advice
+    variables = known.variables
     match error:
         case AuthenticationFailed() if provider == "coze":
             # The credential is not always the cause: a second sentence names another.
             other = "".join(error.advice.partition(". ")[1:])
-            region = f"check {known.credential}, and that {known.base} is its region"
-            return f"{region}: {known.places}{other}"
+            region = f"check {variables.credential}, and that {variables.base} is its region"
+            return f"{region}: {variables.places}{other}"
         case InvalidRequest() if 300 <= error.status < 400:  # noqa: PLR2004  (the class of redirects)
-            return f"set {known.base} to the right place"
+            return f"set {variables.base} to the right place"
         case InvalidRequest() if provider == "copyai":
             return "look at the arguments: --param takes the workflow's own input names"
         case TaskExpired():
-            return f"{error.advice}: check {known.credential} and {known.base}"
+            return f"{error.advice}: check {variables.credential} and {variables.base}"
         case ConnectFailed():
             of_proxy = "_PROXY" in error.advice
             if of_proxy and "SessionPool" not in error.advice:
                 return error.advice  # the environment's proxy is the shell's to change
             behind = "; behind a proxy, set HTTPS_PROXY" if of_proxy else ""
-            return f"check {known.base} and the network{behind}"
+            return f"check {variables.base} and the network{behind}"
         case TransportError():
             return ""  # what remains can only be set by a program
         case _:

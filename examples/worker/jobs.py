@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import msgspec
@@ -40,17 +39,7 @@ class Job(msgspec.Struct, frozen=True):
 
 def clients(pool: SessionPool) -> dict[str, Coze | CopyAI]:
     """Make both providers' clients, with credentials from the environment."""
-    env = os.environ
-    return {
-        "coze": Coze(
-            pool, token=env["COZE_API_TOKEN"], base_url=env.get("COZE_API_BASE", Coze.COM)
-        ),
-        "copyai": CopyAI(
-            pool,
-            api_key=env["COPYAI_API_KEY"],
-            base_url=env.get("COPYAI_API_BASE", CopyAI.BASE_URL),
-        ),
-    }
+    return {"coze": Coze.from_env(pool), "copyai": CopyAI.from_env(pool)}
 
 
 class Board:

@@ -326,12 +326,7 @@ def test_bad_use_ends_with_2_and_one_line(shell: Shell, arguments: list[str], sa
     ("name", "value", "said"),
     [
         ("COZE_API_TOKEN", "", "COZE_API_TOKEN is not set"),
-        ("COZE_API_TOKEN", f"{TOKEN}\n", "COZE_API_TOKEN has a line break"),
-        ("COZE_API_TOKEN", f"Bearer {TOKEN}", "COZE_API_TOKEN begins with 'Bearer '"),
-        ("COZE_API_BASE", "http://example.com", "in the clear: use https\n"),
-        ("COZE_API_BASE", "CN", f"COZE_API_BASE: 'CN' {NO_URL}"),
         ("COZE_API_BASE", "api.coze.cn", f"COZE_API_BASE: 'api.coze.cn' {NO_URL}"),
-        ("COZE_API_BASE", f"https://u:{TOKEN}@x", "COZE_API_BASE: what is in it is not"),
     ],
 )
 def test_a_wrong_variable_is_named(

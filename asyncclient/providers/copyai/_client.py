@@ -6,7 +6,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import overload
+from typing import Self, overload
 
 import msgspec
 
@@ -28,6 +28,7 @@ from asyncclient._http import (
 from asyncclient._ref import TaskRef, checked_ref, unix_time
 from asyncclient._text import even_half_made
 from asyncclient.errors import AsyncClientError, DecodeError
+from asyncclient.providers._environment import Variables
 from asyncclient.providers._paging import Page, every_item
 from asyncclient.providers._reading import as_int
 from asyncclient.providers._starting import AddingAdvice, ids_or_ref, started_id
@@ -97,6 +98,19 @@ class CopyAI(Webhooks):
             allow_http=allow_http,
             name=account,
         )
+
+    @classmethod
+    def from_env(cls, transport: Transport) -> Self:
+        """Make a client of `COPYAI_API_KEY` and `COPYAI_API_BASE`, by default its own; no I/O.
+
+        Args:
+            transport: a `SessionPool`.
+
+        Raises:
+            ValueError: an environment variable is missing or cannot be.
+        """
+        api_key = VARIABLES.read_credential()
+        return cls(transport, api_key=api_key, base_url=VARIABLES.read_base_url())
 
     @even_half_made
     def __repr__(self) -> str:
@@ -368,3 +382,12 @@ def _compared(one: WorkflowRun, other: WorkflowRun) -> int:
     """
     before, after = _moment(one)[:_SECONDS], _moment(other)[:_SECONDS]
     return (before < after) - (before > after) if before and after else 0
+
+
+VARIABLES = Variables(
+    credential="COPYAI_API_KEY",
+    what="an API key of Copy.ai",
+    base="COPYAI_API_BASE",
+    default=CopyAI.BASE_URL,
+    places=CopyAI.BASE_URL,
+)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar, cast, overload
+from typing import Self, TypeVar, cast, overload
 
 from asyncclient._arguments import id_text, text
 from asyncclient._http import Account, Handle, TokenSource, Transport, concealed
 from asyncclient._ref import MANY_IDS, TaskRef, checked_ref
 from asyncclient._text import even_half_made
+from asyncclient.providers._environment import Variables
 from asyncclient.providers._starting import ids_or_ref
 from asyncclient.providers.coze._answers import Chat, CopyTask, DocumentProgress, WorkflowRun
 from asyncclient.providers.coze._auth import CozeJWT
@@ -83,6 +84,19 @@ class Coze(Workflows, Chats, Bots, Workspaces):
             name=account,
             credential=credential,
         )
+
+    @classmethod
+    def from_env(cls, transport: Transport) -> Self:
+        """Make a client of `COZE_API_TOKEN` and `COZE_API_BASE`, by default `Coze.COM`; no I/O.
+
+        Args:
+            transport: a `SessionPool`.
+
+        Raises:
+            ValueError: an environment variable is missing or cannot be.
+        """
+        token = VARIABLES.read_credential()
+        return cls(transport, token=token, base_url=VARIABLES.read_base_url())
 
     @even_half_made
     def __repr__(self) -> str:
@@ -224,3 +238,12 @@ class Coze(Workflows, Chats, Bots, Workspaces):
         except KeyError as error:
             msg = f"{ref}: the reference lacks {error}"
             raise ValueError(msg) from None
+
+
+VARIABLES = Variables(
+    credential="COZE_API_TOKEN",
+    what="a token of Coze",
+    base="COZE_API_BASE",
+    default=Coze.COM,
+    places=f"{Coze.COM} or {Coze.CN}, whichever the token is of",
+)

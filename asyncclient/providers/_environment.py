@@ -1,0 +1,72 @@
+"""What a client is made of that finds it in the environment; the command reads the same."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from asyncclient._http import Secret, base_of, header_value
+
+
+class Variables(NamedTuple):
+    """The environment variables of a provider.
+
+    Attributes:
+        credential: the one that holds the token or key.
+        what: what that is.
+        base: the one that holds the base URL.
+        default: the base URL unless it is set.
+        places: the base URLs that there are, in words.
+    """
+
+    credential: str
+    what: str
+    base: str
+    default: str
+    places: str
+
+    def read_credential(self) -> Secret:
+        """Return the token or key.
+
+        Raises:
+            ValueError: it is missing or cannot be; the error does not show it.
+        """
+        name = self.credential
+        value = Secret(os.environ.get(name, ""))
+        if not value:
+            msg = f"{name} is not set: put {self.what} into this environment variable"
+            raise ValueError(msg)
+        if value.lower().startswith("bearer "):
+            msg = f"{name} begins with 'Bearer ': put {self.what} alone into it"
+            raise ValueError(msg)
+        return header_value(name, value)
+
+    def read_base_url(self) -> str:
+        """Return the base URL.
+
+        Raises:
+            ValueError: it cannot be, or would send the credential in the clear.
+        """
+        name = self.base
+        value = Secret(os.environ.get(name) or self.default)
+        # A URL with a password in it is not shown, nor a query, which may hold a key.
+        shown = "what is in it" if "@" in value else repr(str(value.partition("?")[0]))
+        if not _is_base(value, allow_http=True):
+            msg = (
+                f"{name}: {shown} is not a base URL (https, a host, perhaps a path): "
+                f"use {self.places}"
+            )
+            raise ValueError(msg)
+        if not _is_base(value, allow_http=False):
+            # Plain http to another machine is all that the first call allows and this one does not.
+            msg = f"{name}: {shown} would send the credential in the clear: use https"
+            raise ValueError(msg)
+        return str(value)
+
+
+def _is_base(url: str, *, allow_http: bool) -> bool:
+    try:
+        base_of(url, allow_http=allow_http)
+    except ValueError:
+        return False
+    return True
