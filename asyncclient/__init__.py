@@ -14,6 +14,7 @@ from asyncclient._ref import TaskRef, decode_ref, encode_ref
 from asyncclient._schedule import Schedule
 from asyncclient._state import Snapshot, TaskState, Vocabulary
 from asyncclient._task import Observation, Task, polling_task
+from asyncclient._version import __version__ as __version__
 from asyncclient._waiting import Watch, wait_until_done, watch
 from asyncclient.api import TaskAPI
 

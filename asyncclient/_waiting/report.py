@@ -111,6 +111,13 @@ class Report:
             self._log.log(level, "%s: a poll failed: %s", str(record), said, extra=fields)
         self._polled(record, seconds, error)
 
+    def rests(self, record: Record[T], seconds: float, why: str) -> None:
+        """Report when the next poll of a single wait is due."""
+        if self._log.isEnabledFor(logging.DEBUG):
+            fields = {**_fields(record), "next_poll": seconds}
+            text = "%s: the next poll in %.1f s (%s)"
+            self._log.debug(text, str(record), seconds, why, extra=fields)
+
     def changed(self, record: Record[T], snapshot: Snapshot[T]) -> None:
         """Report a change of state or progress."""
         if self._log.isEnabledFor(logging.INFO):

@@ -326,6 +326,7 @@ class _Wait(Generic[T]):
         if due is None:
             raise self._out_of_time(record, now)
         self._due = due
+        _report.rests(record, due - now, sleep.why)
 
     def _cut_off(self, record: Record[T]) -> None:
         """End a look (or a callback) that was under way when the time was up.

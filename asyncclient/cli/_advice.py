@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from asyncclient._state import TaskState
+from typing import cast
+
+from asyncclient._ref import ADDRESS
+from asyncclient._state import Snapshot, TaskState
+from asyncclient._text import LONGEST_WORD, text_of
+from asyncclient.catalogue import ALL
 from asyncclient.cli._accounts import PROVIDERS
+from asyncclient.cli._any_api import TOKEN
 from asyncclient.errors import (
     AsyncClientError,
     AuthenticationFailed,
     ConnectFailed,
+    DecodeError,
     InvalidRequest,
+    NotFound,
+    PermissionDenied,
     TaskBlocked,
     TaskError,
     TaskExpired,
@@ -31,15 +40,60 @@ def next_step(error: AsyncClientError, provider: str = "") -> str:
     Returns:
         the advice; empty where the error has none.
     """
+    if error.ref is not None and ADDRESS in error.ref.ids:
+        return _at_a_url(error, error.ref.kind)
     if not error.advice:
         return ""
     return _after_a_wait(error) or _after_a_request(error, provider)
 
 
+_WAIT_AGAIN = "it may go on: wait again, or longer with --timeout"
+
+
+def _at_a_url(error: AsyncClientError, kind: str) -> str:
+    """Say what can be done about an error of a task that is found by its URL."""
+    last = error.snapshot
+    match error:
+        case WaitTimeout() if last is not None and last.state is None and last.word is not None:
+            how = (
+                "use --status with words of your own" if kind in ALL else "name it, as --succeeded"
+            )
+            return f"if an unknown word is an end, {how}; if not, wait longer with --timeout"
+        case WaitTimeout():
+            return _WAIT_AGAIN
+        case TaskBlocked():
+            return "answer it at the API, then wait again"
+        case UnknownStatus():
+            which = "that --api is the right name" if kind in ALL else "the path of --status"
+            return f"check {which}: {_shape_of(last)}"
+        case TaskError() if not _is_forgotten(error):
+            return "the API's whole answer goes to standard output"
+        case AuthenticationFailed() | PermissionDenied():
+            sent = "as 'Authorization: Bearer', or as --header 'x-api-key: {token}' says"
+            return f"check {TOKEN}, and how it is sent: {sent}"
+        case InvalidRequest() if 300 <= error.status < 400:  # noqa: PLR2004  (the class of redirects)
+            return "give the URL at which it is really found"
+        case TaskExpired() | NotFound() | DecodeError():
+            return f"check the URL and {TOKEN}"
+        case ConnectFailed():
+            return "check the URL and the network"
+        case _:
+            return ""
+
+
+def _shape_of(last: Snapshot[object] | None) -> str:
+    """Say what the last answer has at its top, without what may be secret in it."""
+    answer = None if last is None else last.result
+    if not isinstance(answer, dict):
+        return "the last answer was no JSON object"
+    names = sorted(map(str, cast("dict[object, object]", answer)))
+    return f"the last answer has {text_of(', '.join(names), LONGEST_WORD) or 'no field'}"
+
+
 def _after_a_wait(error: AsyncClientError) -> str:
     match error:
         case WaitTimeout():
-            return "it may go on: wait again with its reference"
+            return _WAIT_AGAIN
         case TaskBlocked():
             return "answer it at the provider, then wait again"
         case UnknownStatus():

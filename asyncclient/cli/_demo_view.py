@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from functools import partial
 
@@ -43,7 +44,7 @@ async def demo(*, tasks: int, seed: int, as_json: bool) -> int:
     board = Board(jobs_of(tasks, seed))
     if as_json:
         await run_demo(board, seed, _show_nothing)
-    elif has_live_terminal():
+    elif has_live_terminal(sys.stdout):
         # Redrawn by hand, not by rich's thread: a frame is never drawn in the middle of a change.
         with Live(console=Console(), auto_refresh=False) as live:
             await run_demo(board, seed, partial(_show_bars, live))

@@ -10,11 +10,11 @@ from typing import TextIO
 
 import click
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from asyncclient._http import Answer
 from asyncclient._state import Snapshot
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "complain",
     "has_live_terminal",
     "json_line",
+    "redraw",
     "say",
     "say_json",
     "say_rows",
@@ -32,7 +33,8 @@ __all__ = [
 
 # C0 and C1 controls and DEL: a provider's text must neither break a line nor steer a terminal.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-_ANY_WIDTH = 10_000
+_GAP = 2  # between two columns
+_LEAST_FOLDED = 6  # the width that a folded column needs
 
 
 class OutputLost(Exception):
@@ -71,6 +73,12 @@ def complain(text: str) -> None:
         click.echo(_writable(f"asyncclient: {clean(text)}", sys.stderr), err=True)
 
 
+def redraw(line: str) -> None:
+    """Write a line of standard error over the one that stands there: a terminal's last one."""
+    with contextlib.suppress(OSError):
+        click.echo(_writable(f"\r\x1b[2K{line}", sys.stderr), err=True, nl=False)
+
+
 def _writable(text: str, stream: TextIO | None) -> str:
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "replace").decode(encoding)
@@ -81,10 +89,15 @@ def json_line(value: object) -> bytes:
     return msgspec.json.encode(value)
 
 
-def answer_json(result: object) -> bytes:
-    """Return a provider's raw answer, or the typed one where nothing was received, as JSON."""
-    response = result.response if isinstance(result, Answer) else None
-    return json_line(result) if response is None else response.body
+def answer_json(snapshot: Snapshot[object]) -> bytes:
+    """Return a provider's raw answer as JSON; what was read of it where it is none to others."""
+    raw = snapshot.raw
+    if raw is not None:
+        # A byte order mark or half a letter, which is read leniently, is for no parser of JSON.
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            msgspec.json.decode(raw)
+            return raw
+    return json_line(snapshot.result)
 
 
 def say_json(raw: bytes, *, pretty: bool | None = None) -> None:
@@ -114,11 +127,11 @@ def snapshot_fields(snapshot: Snapshot[object]) -> dict[str, object]:
     }
 
 
-def has_live_terminal() -> bool:
-    """Return whether standard output can be redrawn in place."""
-    console = Console()
+def has_live_terminal(stream: TextIO | None) -> bool:
+    """Return whether what is written to a standard stream can be redrawn in place."""
+    console = Console(file=stream)
     # isatty as well: FORCE_COLOR makes rich see a terminal in a pipe.
-    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    is_terminal = stream is not None and stream.isatty()
     return is_terminal and console.is_terminal and not console.is_dumb_terminal
 
 
@@ -137,9 +150,13 @@ def say_rows(heads: Sequence[str], rows: Iterable[Sequence[object]], *, folded: 
     for row in texts:
         table.add_row(*map(Text, row))  # as text: a name in [brackets] is no markup
     console = Console()
-    # Measured with room for everything: what does not fit would be cut to the width.
-    anywhere = console.options.update(max_width=_ANY_WIDTH)
-    if has_live_terminal() and console.measure(table, options=anywhere).minimum <= console.width:
+    columns = zip(heads, *texts, strict=True)
+    widths = [
+        _LEAST_FOLDED if head == folded else max(map(cell_len, (head, *cells))) + _GAP
+        for head, *cells in columns
+    ]
+    # What does not fit would be cut.
+    if has_live_terminal(sys.stdout) and sum(widths) <= console.width:
         console.print(table)
         return
     for row in texts:

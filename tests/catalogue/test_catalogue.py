@@ -22,6 +22,7 @@ from asyncclient import (
     encode_ref,
     wait_until_done,
 )
+from asyncclient.catalogue._texts import texts
 from asyncclient.errors import (
     TaskBlocked,
     TaskCancelled,
@@ -32,7 +33,7 @@ from asyncclient.errors import (
 )
 from asyncclient.testing import ScriptedTransport, answer_with, reply
 from asyncclient.testing.simulator.writing import merged, written
-from tests.catalogue.write_page import HOW_TO_WRITE, PAGE, documented, introduction, write
+from tests.catalogue.write_page import HOW_TO_WRITE, PAGE, introduction, write
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "catalogue"
 RECORDED = sorted(FIXTURES.glob("*/*.json"))
@@ -91,7 +92,7 @@ def test_each_reading_is_a_constant_of_its_name() -> None:
     constants = {name.upper().replace(".", "_"): each for name, each in catalogue.ALL.items()}
     assert {name: getattr(catalogue, name) for name in constants} == constants
     assert set(catalogue.__all__) == {*constants, "ALL"}
-    assert set(documented()) == set(constants)
+    assert set(texts()) == set(constants)
     assert len(constants) >= 25
     for name, each in catalogue.ALL.items():
         assert name == each.name

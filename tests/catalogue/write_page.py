@@ -5,30 +5,14 @@ What stands above the first reading is kept as it is.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 from asyncclient import Reading, TaskState, catalogue
+from asyncclient.catalogue._texts import constant_of, texts
 
 PAGE = Path(__file__).parents[2] / "docs" / "catalogue.md"
 HOW_TO_WRITE = "python -m tests.catalogue.write_page"
-
-
-def documented() -> dict[str, str]:
-    """Return the docstring of each constant: the text that stands below it."""
-    found: dict[str, str] = {}
-    for file in sorted(Path(catalogue.__file__).parent.glob("*.py")):
-        lines = ast.parse(file.read_text(encoding="utf-8")).body
-        for line, below in pairwise(lines):
-            if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
-                match below:
-                    case ast.Expr(ast.Constant(str(text))):
-                        found[line.targets[0].id] = text
-                    case _:
-                        pass
-    return found
 
 
 def _source(reading: Reading) -> str:
@@ -46,11 +30,6 @@ def _places(reading: Reading) -> Iterator[str]:
         paths = ", ".join(f"`{path}`" for path in value if path is not None)
         if paths:
             yield f"{name}: {paths}"
-
-
-def constant_of(name: str) -> str:
-    """Return the name of a reading's constant."""
-    return name.upper().replace(".", "_")
 
 
 def entry(reading: Reading, text: str) -> str:
@@ -78,9 +57,9 @@ def introduction(text: str) -> str:
 
 def write(above: str) -> str:
     """Write the whole page."""
-    texts = documented()
+    below = texts()
     entries = (
-        entry(catalogue.ALL[name], texts[constant_of(name)]) for name in sorted(catalogue.ALL)
+        entry(catalogue.ALL[name], below[constant_of(name)]) for name in sorted(catalogue.ALL)
     )
     return "\n\n".join((above.rstrip(), *entries)) + "\n"
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from asyncclient.testing import virtual_time_loop
+from asyncclient.testing import Simulator, virtual_time_loop
+from tests.cli.shell import KEY, OTHER, TOKEN, VARIABLES, Shell
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -39,3 +40,27 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def sim(loop: asyncio.Runner) -> Iterator[Simulator]:
+    """Run a simulator in the command's own loop."""
+    simulator = Simulator(coze_token=TOKEN, copyai_key=KEY)
+    loop.run(simulator.start())
+    yield simulator
+    loop.run(simulator.close())
+
+
+@pytest.fixture
+def environment(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the command the simulator's URLs, and all credentials."""
+    values = (TOKEN, sim.coze_url, KEY, sim.copyai_url)
+    for name, value in zip(VARIABLES, values, strict=True):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ASYNCCLIENT_TOKEN", OTHER)
+
+
+@pytest.fixture
+def shell(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """Return a shell."""
+    return Shell(capfd, monkeypatch)

@@ -13,11 +13,13 @@ import signal
 import socket
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from importlib.metadata import version
+from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 import pytest
 
+import asyncclient
 from asyncclient import (
     Observation,
     SessionPool,
@@ -43,82 +45,17 @@ from asyncclient.errors import (
 )
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import Simulator, run_virtual
+from tests.cli.shell import PYTHON, TOKEN, VARIABLES, Shell, a_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-TOKEN = "pat_kept_to_itself"
-KEY = "key-kept-to-itself"
-VARIABLES = ("COZE_API_TOKEN", "COZE_API_BASE", "COPYAI_API_KEY", "COPYAI_API_BASE")
+pytestmark = pytest.mark.usefixtures("environment")
+
 REGIONS = "use https://api.coze.com or https://api.coze.cn, whichever the token is of"
 NO_URL = f"is not a base URL (https, a host, perhaps a path): {REGIONS}"
-# Words of the library's advice that mean nothing in a shell.
-PYTHON = (
-    r"\.snapshot|allow_http|await |base_url|decode|encode_ref|on_blocked|same task|workflow_run\(\)"
-)
 NOWHERE = encode_ref(TaskRef("coze", "workflow_run", {"workflow_id": "1", "execute_id": "2"}))
-
-
-@pytest.fixture
-def sim(loop: asyncio.Runner) -> Iterator[Simulator]:
-    """Run a simulator in the command's own loop."""
-    simulator = Simulator(coze_token=TOKEN, copyai_key=KEY)
-    loop.run(simulator.start())
-    yield simulator
-    loop.run(simulator.close())
-
-
-@pytest.fixture(autouse=True)
-def environment(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the command the simulator's URLs and credentials."""
-    values = (TOKEN, sim.coze_url, KEY, sim.copyai_url)
-    for name, value in zip(VARIABLES, values, strict=True):
-        monkeypatch.setenv(name, value)
-
-
-class Shell:
-    """Runs the command and keeps what it wrote, which never holds a credential."""
-
-    def __init__(self, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        self._capfd = capfd
-        self._monkeypatch = monkeypatch
-        self.out = self.err = ""
-
-    def __call__(self, *arguments: str, stdin: str | io.BytesIO = "") -> int:
-        """Run a command line and return its exit code.
-
-        Halves of letters in the standard input stand for bytes that are no text.
-        """
-        raw = stdin
-        if isinstance(raw, str):
-            raw = io.BytesIO(raw.encode("utf-8", "surrogateescape"))
-        self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(raw, "utf-8"))
-        code = main(arguments)
-        self.out, self.err = self._capfd.readouterr()
-        for secret in (TOKEN, KEY):
-            assert secret not in self.out + self.err
-        return code
-
-    @property
-    def json(self) -> Any:  # noqa: ANN401  (JSON is of any shape)
-        """What it wrote, which is one line of JSON."""
-        assert self.out.count("\n") == 1
-        return json.loads(self.out)
-
-    @property
-    def complaint(self) -> str:
-        """Its complaint, which is one line for people at a shell."""
-        assert self.err.startswith("asyncclient: ")
-        assert self.err.count("\n") == 1
-        assert re.search(PYTHON, self.err) is None
-        return self.err
-
-
-@pytest.fixture
-def shell(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """Return a shell."""
-    return Shell(capfd, monkeypatch)
 
 
 @pytest.fixture
@@ -184,7 +121,7 @@ def test_a_task_that_takes_too_long_ends_with_124(
     assert shell(command, start(seconds=60), "--timeout", "30") == 124
     assert shell.out.count("\n") == (command == "watch")
     assert "has not ended within 30 s" in shell.complaint
-    assert "it may go on: wait again with its reference" in shell.complaint
+    assert "it may go on: wait again, or longer with --timeout" in shell.complaint
 
 
 def test_many_references_are_answered_in_their_order(
@@ -205,17 +142,18 @@ def test_many_references_are_answered_in_their_order(
 def test_standard_input_holds_references_or_one_object_of_inputs(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bad line is named, even if it is no text, and nothing is sent; no line is no error."""
+    """A bad line is named, even if it is no text, and nothing is sent; no line is an error."""
     for text in ("[1]", "{", "\udc80"):
         assert shell("start", "coze-workflow", "1", "--params-json", "-", stdin=text) == 2
         assert "not a JSON object" in shell.complaint
     for line in ("tea", "\udcff", NOWHERE[:40]):
         assert shell("wait", "-", stdin=f"{NOWHERE}\n\n{line}\n") == 2
         assert "line 3: not a task reference" in shell.complaint
-    assert shell("wait", "-", stdin="") == 0
-    assert shell.out == ""
+    for empty in ("", " \n\n"):
+        assert shell("wait", "-", stdin=empty) == 2
+        assert "standard input has no line: pipe in what 'start' wrote" in shell.complaint
     monkeypatch.setattr(sys, "stdin", None)  # closed
-    assert main(("wait", "-")) == 0
+    assert main(("wait", "-")) == 2
 
 
 def test_what_chats_and_copies_put_out(shell: Shell, loop: asyncio.Runner, sim: Simulator) -> None:
@@ -275,7 +213,7 @@ def test_bots_are_a_table_on_a_terminal(
 ) -> None:
     """On a terminal there is a heading and columns are aligned, if no id is cut by that."""
     monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setattr("asyncclient.cli._output.has_live_terminal", lambda: True)
+    monkeypatch.setattr("asyncclient.cli._output.has_live_terminal", a_terminal(is_live=True))
     assert shell("bots", "123") == 0
     heads = shell.out.splitlines()[0].split()
     assert (heads == ["id", "name", "published", "updated"]) is (columns > 20)
@@ -294,7 +232,16 @@ def test_bots_are_a_table_on_a_terminal(
         (["start", "coze-workflow", "1", "--bot-id", "2", "--app-id", "3"], "do not go together"),
         (["start", "coze-workflow", "1", "--param", "tea"], "not of the form NAME=VALUE"),
         (["start", "coze-workflow", "1", "--token", "x"], "No such option"),
-        (["start", "coze-workflow", "1", "--params-json", "no.json"], "no.json"),
+        (["start", "coze-workflow", "1", "--params-json", "no.json"], "'no.json': No such file"),
+        (
+            ["start", "coze-workflow", "1", "--parameters", "@"],
+            'give JSON, as \'{"topic": "tea"}\'',
+        ),
+        (["start", "coze-workflow", "1", "--parameters", "/"], "Is a directory"),
+        (["start", "coze-workflow", "1", "--parameters", "[1]"], "not a JSON object"),
+        (["start", "coze-workflow", "1", "--parameters", "{'a': 1}"], "not a JSON object"),
+        (["start", "coze-workflow", "1", "--parameters", '{"a": \udcff}'], "not a JSON object"),
+        (["start", "coze-workflow", "1", "--json"], "--json goes with --wait"),
         (["start", "copyai-workflow", "1", "--metadata", "=x"], "not of the form NAME=VALUE"),
         (["wait", "tea"], "not a task reference"),
         (["wait", NOWHERE, "--timeout", "0"], "is not in the range"),
@@ -386,7 +333,7 @@ def test_a_defect_ends_with_70(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
     def break_down(_pool: SessionPool) -> NoReturn:
         raise LookupError("lost")
 
-    monkeypatch.setattr("asyncclient.cli._tasks.Accounts", break_down)
+    monkeypatch.setattr("asyncclient.cli._lists.Accounts", break_down)
     assert shell("bots", "123") == 70
     assert "unexpected LookupError: lost; --traceback" in shell.complaint
     assert shell("--traceback", "bots", "123") == 70
@@ -422,8 +369,8 @@ _MAYBE = " before the start was answered: it may have happened all the same; loo
 @pytest.mark.parametrize(
     ("line", "note"),
     [
-        (f"wait {NOWHERE}", "; the task itself goes on: wait again with its reference"),
-        ("wait -", "; the tasks themselves go on: wait again with their references"),
+        (f"wait {NOWHERE}", "; the task itself goes on: run the same command to wait again"),
+        ("wait -", "; the tasks themselves go on: run the same command to wait again"),
         ("start coze-workflow 7350 --wait", f"{_MAYBE}the workflow's runs on Coze's own site"),
         ("start copyai-workflow WCFG-1", f"{_MAYBE}the workflow's runs at Copy.ai"),
     ],
@@ -433,8 +380,8 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, line: str, note: str
 ) -> None:
     """There is one line, and it knows whether a task goes on or may have been started."""
-    commands = "_commands.start_coze_workflow", "_commands.start_copyai_workflow"
-    for name in ("_tasks.wait_until_done", *commands):
+    commands = "_start_commands.start_coze_workflow", "_start_commands.start_copyai_workflow"
+    for name in ("_waits.wait_until_done", *commands):
         monkeypatch.setattr(f"asyncclient.cli.{name}", _interrupt)
     assert shell(*line.split(), stdin=NOWHERE) == 130
     assert shell.out == ""
@@ -447,7 +394,7 @@ def test_ctrl_c_after_a_start_shows_the_line_that_waits_again(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, sim: Simulator
 ) -> None:
     """The reference is out by then, and the task goes on."""
-    monkeypatch.setattr("asyncclient.cli._tasks.wait_until_done", _interrupt)
+    monkeypatch.setattr("asyncclient.cli._waits.wait_until_done", _interrupt)
     assert shell("start", "coze-workflow", "7350", "--wait") == 130
     started, interrupted = shell.err.splitlines()
     ref = started.removeprefix("asyncclient: started ")
@@ -484,6 +431,7 @@ def test_a_person_sees_that_polls_fail(
     for on_terminal in (False, True):
         ref = start()
         monkeypatch.setattr(sys.stderr, "isatty", partial(bool, on_terminal))
+        monkeypatch.setenv("TERM", "dumb")  # it has no line that is redrawn
         sim.order("html_502", times=2)
         sim.order("unknown_word")
         assert shell("wait", ref) == 0
@@ -596,11 +544,24 @@ def test_a_line_is_of_one_error_with_its_notes_and_no_control_characters() -> No
 
 def test_every_command_explains_itself(shell: Shell) -> None:
     """Without arguments there is help, with every variable and every exit code."""
-    for command in ("", "demo", "simulate", "start", "start coze-workflow", "wait", "watch"):
+    for command in (
+        "",
+        "demo",
+        "simulate",
+        "start",
+        "start coze-workflow",
+        "wait",
+        "watch",
+        "apis",
+        "bots",
+    ):
         assert shell(*command.split(), "--help") == 0
         assert f"Usage: asyncclient {command}".rstrip() in shell.out
+        by_name = shell.out
+        assert shell(*command.split(), "-h") == 0
+        assert shell.out == by_name
     assert shell() == 0
-    for word in (*VARIABLES, "70  ", "124  ", "130  ", "141  "):
+    for word in (*VARIABLES, "ASYNCCLIENT_TOKEN", "70  ", "124  ", "130  ", "141  "):
         assert word in shell.out
 
 
@@ -616,3 +577,25 @@ def test_a_missing_extra_is_one_sentence(
     monkeypatch.setitem(sys.modules, missing, None)
     assert shell("demo") == 2
     assert 'in a clone of asyncclient-tasks, pip install ".[cli]"' in shell.complaint
+
+
+@pytest.mark.parametrize("option", ["--parameters", "--params-json"])
+@pytest.mark.parametrize("given", ['{"topic": "茶"}', ' {"topic":\n"茶"}', "@", "", "-"])
+def test_inputs_are_json_a_file_or_standard_input(
+    shell: Shell, sim: Simulator, tmp_path: Path, option: str, given: str
+) -> None:
+    """JSON stands on the command line itself; a file with or without `@`, as to curl."""
+    file = tmp_path / "in.json"
+    file.write_text('{"topic": "茶"}', encoding="utf-8")
+    words = given if "{" in given or given == "-" else f"{given}{file}"
+    stdin = file.read_text(encoding="utf-8") if given == "-" else ""
+    assert shell("start", "copyai-workflow", "W", option, words, "--wait", stdin=stdin) == 0
+    assert shell.json["data"]["input"] == {"topic": "茶"}
+    assert len(sim.tasks) == 1
+
+
+def test_the_version_is_that_of_the_package(shell: Shell) -> None:
+    """By an option, and in Python."""
+    assert shell("--version") == 0
+    assert shell.out == f"asyncclient {asyncclient.__version__}\n"
+    assert asyncclient.__version__ == version("asyncclient-tasks")

@@ -12,6 +12,7 @@ import pytest
 from asyncclient.cli import main
 from asyncclient.cli._demo_jobs import jobs_of
 from asyncclient.errors import ConnectFailed
+from tests.cli.shell import a_terminal
 
 pytestmark = pytest.mark.usefixtures("loop")
 
@@ -79,7 +80,9 @@ def test_a_wait_that_ends_too_early_is_a_mismatch(
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setattr("asyncclient.cli._demo.wait_until_done", _believe_it_is_done)
     monkeypatch.setattr("asyncclient.cli._demo_view._LINE_SECONDS", 0.04)
-    monkeypatch.setattr("asyncclient.cli._demo_view.has_live_terminal", lambda: on_terminal)
+    monkeypatch.setattr(
+        "asyncclient.cli._demo_view.has_live_terminal", a_terminal(is_live=on_terminal)
+    )
     assert main(["demo", "--tasks", "4"]) == 1
     out, err = capfd.readouterr()
     assert seen in out

@@ -8,12 +8,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Thread
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -39,14 +42,20 @@ REF = encode_ref(TaskRef("coze", "workflow_run", {"workflow_id": "1", "execute_i
 class Process(subprocess.Popen[str]):
     """The command, running; its environment is given, but for what Python needs."""
 
-    def __init__(self, *arguments: str, stdout: int = subprocess.PIPE, **variables: str) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
+        **variables: str,
+    ) -> None:
         super().__init__(
             [sys.executable, "-W", "error", "-m", "asyncclient", *arguments],
             cwd=ROOT,
             env={**os.environ, "PYTHONUNBUFFERED": "", "TERM": "xterm", **variables},
             stdin=subprocess.DEVNULL,
             stdout=stdout,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
 
@@ -58,7 +67,7 @@ class Process(subprocess.Popen[str]):
     def ended(self) -> tuple[int, str, str]:
         """Wait for its end, and return its exit code and the rest of what it wrote."""
         out, err = self.communicate(timeout=PATIENCE)
-        return self.returncode, out or "", err
+        return self.returncode, out or "", err or ""
 
 
 @pytest.fixture
@@ -66,8 +75,13 @@ def spawn() -> Iterator[Callable[..., Process]]:
     """Return a function that starts the command; what still runs at the end is killed."""
     processes: list[Process] = []
 
-    def spawn(*arguments: str, stdout: int = subprocess.PIPE, **variables: str) -> Process:
-        processes.append(Process(*arguments, stdout=stdout, **variables))
+    def spawn(
+        *arguments: str,
+        stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
+        **variables: str,
+    ) -> Process:
+        processes.append(Process(*arguments, stdout=stdout, stderr=stderr, **variables))
         return processes[-1]
 
     yield spawn
@@ -132,7 +146,7 @@ def test_ctrl_c_stops_a_wait(spawn: Callable[..., Process]) -> None:
             code, out, err = wait.ended()
     assert (code, out) == (130, "")
     assert err == (
-        "asyncclient: interrupted; the task itself goes on: wait again with its reference\n"
+        "asyncclient: interrupted; the task itself goes on: run the same command to wait again\n"
     )
 
 
@@ -158,6 +172,94 @@ def test_ctrl_c_leaves_a_terminal_in_order(spawn: Callable[..., Process]) -> Non
     assert demo.ended() == (130, "", "asyncclient: interrupted\n")
     for shown in ("Coze", "Copy.ai", "failed as", f"/{MANY}", "faults survived", "\x1b[?25h"):
         assert shown in drawn.decode()
+
+
+class Jobs(ThreadingHTTPServer):
+    """An API whose job goes on until it may end."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Job)
+        self.word = "processing"
+
+    @property
+    def url(self) -> str:
+        """Where its job is polled; the query is a secret."""
+        return f"http://127.0.0.1:{self.server_port}/jobs/7?sig=kept"
+
+
+class Job(BaseHTTPRequestHandler):
+    """Answers one poll."""
+
+    def do_GET(self) -> None:
+        """Say how the job stands."""
+        body = json.dumps({"status": cast("Jobs", self.server).word}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (its name there)
+        """Write nothing."""
+
+
+@pytest.fixture
+def jobs() -> Iterator[Jobs]:
+    """Serve such an API."""
+    with Jobs() as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.mark.parametrize("columns", [24, 60, 120])
+@pytest.mark.parametrize("interrupted", [False, True], ids=["to its end", "Ctrl-C"])
+def test_a_person_sees_how_a_wait_stands(
+    spawn: Callable[..., Process], jobs: Jobs, columns: int, *, interrupted: bool
+) -> None:
+    """One line is redrawn in place, never wider than the terminal, and is gone at the end."""
+    ours, theirs = os.openpty()
+    wait = spawn(
+        *("wait", jobs.url, "--api", "replicate.prediction"),
+        stderr=theirs,
+        COLUMNS=str(columns),
+        NO_COLOR="1",
+    )
+    os.close(theirs)
+    seen = b""
+    awaited = b"next poll in" if columns > 24 else b"running (proc"
+    while awaited not in seen:
+        seen += os.read(ours, 65536)
+    jobs.word = "succeeded"
+    if interrupted:
+        wait.send_signal(signal.SIGINT)
+    seen += _rest_of(ours)
+    code, out, _ = wait.ended()
+    *drawn, last = seen.decode().split("\r\x1b[2K")
+    assert max(map(len, drawn)) < columns
+    assert "\x1b" not in "".join(drawn)  # no colour
+    assert "kept" not in seen.decode()
+    if columns > 24:
+        whole = re.compile(r"running \(processing\), \d+ s, \d+ polls?, next poll in \d+ s")
+        assert any(map(whole.fullmatch, drawn))
+    if interrupted:
+        assert (code, out) == (130, "")
+        assert last.startswith("asyncclient: interrupted; the task itself goes on")
+        assert last.count("\n") == 1
+    else:
+        assert (code, json.loads(out), last) == (0, {"status": "succeeded"}, "")
+
+
+@pytest.mark.parametrize("variables", [{}, {"TERM": "dumb"}], ids=["a pipe", "a dumb terminal"])
+def test_nothing_is_redrawn_elsewhere(
+    spawn: Callable[..., Process], jobs: Jobs, variables: dict[str, str]
+) -> None:
+    """A script's log and a terminal without a cursor get lines alone."""
+    jobs.word = "succeeded"
+    ours, theirs = os.openpty() if variables else os.pipe()
+    wait = spawn("wait", jobs.url, "--api", "replicate.prediction", stderr=theirs, **variables)
+    os.close(theirs)
+    assert _rest_of(ours) == b""
+    assert wait.ended()[0] == 0
 
 
 def _rest_of(terminal: int) -> bytes:

@@ -53,10 +53,15 @@ async def test_polls_are_debug_and_changes_are_info(log: pytest.LogCaptureFixtur
     await wait_until_done(Job("queued", "running", "running", "done"), schedule=EVERY_SECOND)
     assert messages(log, logging.DEBUG) == [
         "fake job 7: poll 1: 'queued'",
+        "fake job 7: the next poll in 1.0 s (schedule)",
         "fake job 7: poll 2: 'running'",
+        "fake job 7: the next poll in 1.0 s (schedule)",
         "fake job 7: poll 3: 'running'",
+        "fake job 7: the next poll in 1.0 s (schedule)",
         "fake job 7: poll 4: 'done'",
     ]
+    rests = [each for each in log.records if "next_poll" in vars(each)]
+    assert [vars(each)["next_poll"] for each in rests] == [pytest.approx(1.0)] * 3
     assert messages(log, logging.INFO) == [
         "fake job 7: <Snapshot pending ('queued') after 1 poll, 0.0 s>",
         "fake job 7: <Snapshot running ('running') after 2 polls, 1.0 s>",
@@ -127,7 +132,11 @@ async def test_log_records_have_fields(
     """Handlers read the task, the word, the state, the polls and the error without parsing."""
     job = Job("queued", FAULT, "new", "done")
     await (watched(job) if watching else driver(job))
-    fields = [(each.levelname, *(vars(each).get(name) for name in FIELDS)) for each in log.records]
+    fields = [
+        (each.levelname, *(vars(each).get(name) for name in FIELDS))
+        for each in log.records
+        if "next_poll" not in vars(each)
+    ]
     task = "fake job 7"
     assert fields == [
         ("DEBUG", task, 1, "queued", "pending", None),

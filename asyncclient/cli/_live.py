@@ -1,0 +1,108 @@
+"""What a person at a terminal sees of a wait while it goes on; a script sees nothing of it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import sys
+from collections.abc import AsyncGenerator, Generator
+
+import anyio
+from rich.console import Console
+from rich.text import Text
+
+from asyncclient._text import counted, text_of
+from asyncclient.cli._exits import line_of
+from asyncclient.cli._output import clean, complain, has_live_terminal, redraw
+from asyncclient.errors import AsyncClientError
+
+__all__ = ["live_line", "warnings_shown"]
+
+_FRAME_SECONDS = 0.2
+_LONGEST_WORD = 24  # characters of a status word, so that the numbers after it have their place
+
+
+class _Follower(logging.Handler):
+    """Follows a wait by its log: shows its warnings, and knows how it stands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = anyio.current_time()
+        self._due = math.inf
+        self._stand = "no answer yet"
+        self._polls = 0
+        self.is_drawn = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of a record; a warning is shown as well."""
+        fields = vars(record)
+        self._due = anyio.current_time() + fields.get("next_poll", math.inf)
+        self._polls = fields.get("polls", self._polls)
+        word, state = fields.get("word"), fields.get("state") or "unknown"
+        if word is not None:
+            shown = text_of(clean(word), _LONGEST_WORD)
+            self._stand = state if shown == state else f"{state} ({shown})"
+        if record.levelno >= logging.WARNING:
+            error: object = fields.get("failure")
+            said = record.getMessage()
+            if isinstance(error, AsyncClientError):
+                said = f"a poll failed: {line_of(error)}"
+            if self.is_drawn:
+                redraw("")
+            complain(f"still waiting; {said}")
+
+    def line(self) -> str:
+        """Say in one line how the wait stands."""
+        now = anyio.current_time()
+        left = self._due - now
+        then = f"next poll in {math.ceil(left)} s" if 0 < left < math.inf else "polling now"
+        return f"{self._stand}, {now - self._began:.0f} s, {counted(self._polls, 'poll')}, {then}"
+
+
+@contextlib.contextmanager
+def warnings_shown(level: int = logging.WARNING) -> Generator[_Follower | None]:
+    """Show the warnings of a wait on a terminal; a script gets one line, at the end.
+
+    Args:
+        level: from which on the log is followed.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    logger = logging.getLogger("asyncclient.wait")
+    follower, before = _Follower(), logger.level
+    logger.addHandler(follower)
+    logger.setLevel(level)
+    try:
+        yield follower
+    finally:
+        logger.removeHandler(follower)
+        logger.setLevel(before)
+
+
+@contextlib.asynccontextmanager
+async def live_line() -> AsyncGenerator[None]:
+    """Show on a terminal how a wait stands, in one line that is gone at the end."""
+    with warnings_shown(logging.DEBUG) as follower:
+        if follower is None or not has_live_terminal(sys.stderr):
+            yield
+            return
+        follower.is_drawn = True
+        try:
+            async with anyio.create_task_group() as drawing:
+                drawing.start_soon(_draw, follower)
+                yield
+                drawing.cancel_scope.cancel()
+        finally:
+            redraw("")
+
+
+async def _draw(follower: _Follower) -> None:
+    while True:
+        # The width is looked at each time: a terminal may be resized. Its last column stays free,
+        # or some terminals would begin a new line.
+        line = Text(follower.line())
+        line.truncate(Console(stderr=True).width - 1, overflow="ellipsis")
+        redraw(line.plain)
+        await anyio.sleep(_FRAME_SECONDS)

@@ -1,0 +1,96 @@
+"""What `start` does."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Awaitable, Callable, Mapping
+
+from asyncclient._http import SessionPool
+from asyncclient._ref import encode_ref
+from asyncclient.cli._accounts import (
+    PROVIDERS,
+    Accounts,
+    CopyAIRunHandle,
+    CozeRunHandle,
+    KnownTask,
+)
+from asyncclient.cli._exits import ExitCode
+from asyncclient.cli._output import OutputLost, complain, say
+from asyncclient.cli._waits import Waiting, show_end
+
+__all__ = ["Start", "start_copyai_workflow", "start_coze_workflow"]
+
+
+class Start:
+    """One start, and the wait after it where one is wanted; it knows what Ctrl-C leaves behind.
+
+    Args:
+        begin: starts the task.
+        provider: where, by the name that references bear.
+        waiting: how to wait; None: write the reference and leave it at that.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[Accounts], Awaitable[KnownTask]],
+        provider: str,
+        waiting: Waiting | None,
+    ) -> None:
+        self._begin = begin
+        self._runs = PROVIDERS[provider].runs
+        self._waiting = waiting
+        self._ref = ""
+
+    async def run(self) -> int:
+        """Start the task and write its reference, or wait and write its answer."""
+        async with SessionPool() as pool:
+            task = await self._begin(Accounts(pool))
+            self._ref = encode_ref(task.ref)
+            if self._waiting is None:
+                self._tell()
+                return ExitCode.OK
+            # Whatever becomes of the wait, the way back to the task is known; the answer alone is
+            # output.
+            complain(f"started {self._ref}")
+            return await show_end(task, task.ref, self._waiting)
+
+    def _tell(self) -> None:
+        try:
+            say(self._ref)
+        except (OSError, OutputLost):
+            complain(f"started {self._ref}")  # it may have cost something: it must not be lost
+            raise
+
+    def note(self) -> str:
+        """Say what an interruption at this moment leaves behind."""
+        if not self._ref:
+            return (
+                "interrupted before the start was answered: it may have happened all the same; "
+                f"look at {self._runs} before you start it again"
+            )
+        again = f"asyncclient wait {shlex.quote(self._ref)}"
+        return f"interrupted; the task itself goes on; to wait again: {again}"
+
+
+async def start_coze_workflow(
+    accounts: Accounts,
+    workflow_id: str,
+    inputs: Mapping[str, object],
+    *,
+    bot_id: str | None,
+    app_id: str | None,
+) -> CozeRunHandle:
+    """Start a run of a Coze workflow."""
+    coze = accounts.coze()
+    return await coze.start_workflow(workflow_id, inputs, bot_id=bot_id, app_id=app_id)
+
+
+async def start_copyai_workflow(
+    accounts: Accounts,
+    workflow_id: str,
+    inputs: Mapping[str, object],
+    *,
+    metadata: Mapping[str, object] | None,
+) -> CopyAIRunHandle:
+    """Start a run of a Copy.ai workflow."""
+    return await accounts.copyai().start_workflow(workflow_id, inputs, metadata=metadata)

@@ -1,0 +1,163 @@
+"""What can be waited for, as words of a command line: a reference, ids, a URL, lines of input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import NamedTuple, TypeAlias
+
+import click
+
+from asyncclient._arguments import id_text
+from asyncclient._http import SessionPool
+from asyncclient._ref import ADDRESS, TaskRef, decode_ref
+from asyncclient._task import Task
+from asyncclient._text import counted, shown
+from asyncclient.cli._accounts import Accounts
+from asyncclient.cli._any_api import How, TaskURL, is_url, seen
+
+__all__ = ["KINDS", "Target", "found", "targets_of"]
+
+Target: TypeAlias = TaskRef | TaskURL
+
+
+class Kind(NamedTuple):
+    """A kind of task that is found by its ids.
+
+    Attributes:
+        provider: whose, by the name that references bear.
+        ref_kind: which of its tasks, by the name that references bear.
+        ids: the names of its ids, in the order in which they are given.
+        several: whether the last id may be several, which a reference joins by commas.
+    """
+
+    provider: str
+    ref_kind: str
+    ids: tuple[str, ...]
+    several: bool = False
+
+    @property
+    def usage(self) -> str:
+        """Its ids, as help shows them."""
+        names = " ".join(map(str.upper, self.ids))
+        return f"{names.removesuffix('S')}..." if self.several else names
+
+
+KINDS = {
+    "coze-workflow": Kind("coze", "workflow_run", ("workflow_id", "execute_id")),
+    "coze-chat": Kind("coze", "chat", ("conversation_id", "chat_id")),
+    "coze-copy": Kind("coze", "copy_task", ("task_id",)),
+    "coze-documents": Kind(
+        "coze", "document_progress", ("dataset_id", "document_ids"), several=True
+    ),
+    "copyai-workflow": Kind("copyai", "workflow_run", ("workflow_id", "run_id")),
+}
+"""By the words that stand before the ids."""
+
+
+def found(pool: SessionPool, target: Target) -> tuple[Task[object], TaskRef | None]:
+    """Return the task of a target, and its reference if that may be written; no I/O.
+
+    Raises:
+        ValueError: a variable or the URL cannot be.
+    """
+    if isinstance(target, TaskURL):
+        task = target.task(pool)
+        return task, target.ref(task)
+    handle = Accounts(pool).task(target)
+    return handle, handle.ref
+
+
+def targets_of(words: tuple[str, ...], how: How) -> Target | list[Target]:
+    """Return what the words of a command line stand for; a list for the lines of standard input.
+
+    Args:
+        words: a reference, a kind with its ids, a URL, or `-`.
+        how: how a URL is asked and its answers are read.
+
+    Raises:
+        click.UsageError, ValueError: they stand for nothing that can be waited for.
+    """
+    first, *others = words
+    if words == ("-",):
+        return list(_lines(how))
+    if is_url(first):
+        if others:
+            msg = f"more follows the URL {seen(first)}: put it in single quotes"
+            raise ValueError(msg)
+        return how.at(first)
+    if how != How():
+        msg = f"--api, --status, --header and --allow-http go with a URL: {shown(first)} is none"
+        raise ValueError(msg)
+    if first in KINDS:
+        return _ref_by_ids(first, others)
+    near = [] if first.startswith("{") else get_close_matches(first, KINDS, n=1)
+    if near:
+        msg = f"no kind of task is called {shown(first)}: did you mean {near[0]}?"
+        raise ValueError(msg)
+    if others:
+        msg = "it came in several pieces: put the reference in single quotes"
+        raise click.BadParameter(msg, param_hint="TASK")
+    return _ref(
+        first, "TASK", f", in single quotes; or a URL, or one of {', '.join(KINDS)} with ids"
+    )
+
+
+def _ref_by_ids(kind: str, words: list[str]) -> TaskRef:
+    """Return the reference of the task of some ids."""
+    provider, ref_kind, names, several = KINDS[kind]
+    if len(words) < len(names) or (len(words) > len(names) and not several):
+        usage = f"asyncclient wait {kind} {KINDS[kind].usage}"
+        least = "at least " if several else ""
+        msg = f"{kind} takes {least}{counted(len(names), 'id')}, and {len(words)} came: {usage}"
+        raise ValueError(msg)
+    ids: dict[str, list[str]] = {name: [] for name in names}
+    for place, word in enumerate(words):
+        name = names[min(place, len(names) - 1)]
+        ids[name].append(id_text(name, word))
+    return TaskRef(provider, ref_kind, {name: ",".join(each) for name, each in ids.items()})
+
+
+def _lines(how: How) -> Iterator[Target]:
+    """Read what to wait for from standard input: references, or URLs at one place.
+
+    Raises:
+        click.BadParameter, ValueError: a line cannot be one, or there is none.
+    """
+    # Bytes: what is no text at all is no reference either. Closed by the shell, it is empty.
+    lines = sys.stdin.buffer if sys.stdin else ()
+    given = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+    if not given:
+        msg = (
+            "standard input has no line: pipe in what 'start' wrote, one reference a line, "
+            "or URLs with --api"
+        )
+        raise ValueError(msg)
+    places: set[str] = set()
+    for number, line in given:
+        if not is_url(text := line.decode(errors="replace")):
+            yield _ref(line, f"line {number}")
+            continue
+        places.add(text.partition("?")[0].partition("://")[2].partition("/")[0].lower())
+        if len(places) > 1:
+            msg = f"line {number}: {seen(text)} is at another place, to which one token does not go"
+            raise ValueError(msg)
+        yield how.at(text)
+
+
+def _ref(text: str | bytes, place: str, advice: str = "") -> TaskRef:
+    try:
+        ref = decode_ref(text.strip())
+    except ValueError as error:
+        # Why it is none is told in terms of JSON, and what to do in terms of Python.
+        msg = (
+            "not a task reference that this command can read: "
+            f"give the whole line that 'start' wrote{advice}"
+        )
+        raise click.BadParameter(msg, param_hint=place) from error
+    if ADDRESS in ref.ids:
+        wait = f"asyncclient wait URL --api {ref.kind}"
+        msg = f"{ref} is a task of another API, which is found by its URL: {wait}"
+        raise ValueError(msg)
+    return ref
