@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from functools import lru_cache, partial
 from typing import Any, TypeAlias, cast
 
 from asyncclient._arguments import optional_function, text_line
-from asyncclient._state import Vocabulary, Word, word_of
+from asyncclient._state import Vocabulary, Word, number_of, word_of
 from asyncclient._task import Finders, Observation
 from asyncclient._text import even_half_made, shown, text_of, type_name
 
@@ -187,10 +186,7 @@ def _part(answer: Json, path: str) -> str | int | None:
 
 
 def _number(where: NumberAt | None, answer: Json) -> float | None:
-    number = None if where is None else _found(answer, where)
-    if isinstance(number, bool) or not isinstance(number, int | float):
-        return None
-    return number if math.isfinite(number) else None
+    return None if where is None else number_of(_found(answer, where))
 
 
 def _check(argument: str, where: object) -> None:

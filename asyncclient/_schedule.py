@@ -61,18 +61,15 @@ class Schedule(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             number(f"Schedule: {name}", getattr(self, name))
-        if self.first <= 0:
-            msg = f"Schedule: first={self.first!r} must be more than 0 seconds"
-            raise ValueError(msg)
-        if self.factor < 1:
-            msg = f"Schedule: factor={self.factor!r} must be at least 1 (1 is a fixed interval)"
-            raise ValueError(msg)
-        if self.cap < self.first:
-            msg = f"Schedule: cap={self.cap!r} must be at least first={self.first!r} seconds"
-            raise ValueError(msg)
-        if not 0 <= self.jitter < 1:
-            msg = f"Schedule: jitter={self.jitter!r} must be 0 or more and less than 1"
-            raise ValueError(msg)
+        for name, is_good, bounds in (
+            ("first", self.first > 0, "more than 0 seconds"),
+            ("factor", self.factor >= 1, "at least 1 (1 is a fixed interval)"),
+            ("cap", self.cap >= self.first, f"at least first={self.first!r} seconds"),
+            ("jitter", 0 <= self.jitter < 1, "0 or more and less than 1"),
+        ):
+            if not is_good:
+                msg = f"Schedule: {name}={getattr(self, name)!r} must be {bounds}"
+                raise ValueError(msg)
 
     def delays(self, rng: Random | None = None) -> Iterator[float]:
         """Yield the gaps in seconds, without end.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from enum import Enum, StrEnum
 from types import MappingProxyType
@@ -82,15 +83,8 @@ class Vocabulary:
         words: dict[str | int, TaskState] = {}
         # By the type, too: Python takes True and 1 for equal.
         self._states: dict[tuple[type, str | int | None], TaskState] = {}
-        for state, given in (
-            (TaskState.PENDING, pending),
-            (TaskState.RUNNING, running),
-            (TaskState.BLOCKED, blocked),
-            (TaskState.SUCCEEDED, succeeded),
-            (TaskState.FAILED, failed),
-            (TaskState.CANCELLED, cancelled),
-            (TaskState.EXPIRED, expired),
-        ):
+        given_words = (pending, running, blocked, succeeded, failed, cancelled, expired)
+        for state, given in zip(TaskState, given_words, strict=True):
             for word in _words(given, state):
                 words[word] = state
                 other = self._states.setdefault(self._key(word), state)
@@ -158,6 +152,17 @@ def word_of(value: object) -> str | int | None:
     if isinstance(value, bool):
         return value
     return int.__pos__(value) if isinstance(value, int) else None
+
+
+def number_of(value: object) -> float | None:
+    """Return a finite number as a built-in one; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    number = int.__pos__(value) if isinstance(value, int) else float.__pos__(value)
+    try:
+        return number if math.isfinite(number) else None
+    except OverflowError:  # a whole number that no float can hold
+        return None
 
 
 def _words(given: object, state: TaskState) -> Iterable[str | int]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping
-from typing import cast
 
 from asyncclient._many.queue import Queue
 from asyncclient._many.shared import SharedRecord
+from asyncclient._state import number_of
 from asyncclient._task import Task, checked_budget, module_of, trait
 from asyncclient._text import shown, text_of
 
@@ -46,9 +46,8 @@ class Queues:
         given = self._rates.get(text_of(name[0]), self._rates.get(None))
         if given is not None:
             return given
-        documented = trait(task, "documented_rate")
-        good = isinstance(documented, int | float) and documented > 0
-        return cast("float", documented) if good else math.inf
+        documented = number_of(trait(task, "documented_rate")) or 0.0
+        return documented if documented > 0 else math.inf
 
     def _forget_idle(self, now: float) -> None:
         """Forget accounts that are idle: a service may see a new one every second."""

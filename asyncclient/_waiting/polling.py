@@ -14,7 +14,7 @@ from asyncclient._event_loop import failure_of
 from asyncclient._http import Answer, forget_frames, hint_of, seconds_asked
 from asyncclient._ref import unix_time
 from asyncclient._schedule import Backoff
-from asyncclient._state import Snapshot, TaskState, word_of
+from asyncclient._state import Snapshot, TaskState, number_of, word_of
 from asyncclient._task import Observation, Transient
 from asyncclient._text import plain, shown, text_of, type_name
 from asyncclient._waiting import evidence, rules
@@ -172,7 +172,7 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
     is_bare = all(each is None for each in extras) and response is None
     if is_bare and (found.word is None or type(found.word) is str):
         return found
-    raw, hint = found.raw, _number(found.hint)
+    raw, hint = found.raw, number_of(found.hint)
     if hint is not None:
         hint = hint_of(hint, unix_time())
     if response is not None:
@@ -185,22 +185,12 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
         found.result,
         raw=raw,
         reason=None if no_reason else text_of(found.reason),
-        progress=_number(found.progress),
+        progress=number_of(found.progress),
         demand=_if_any(found.demand, Hashable),
         hint=hint,
-        took=_number(found.took),
+        took=number_of(found.took),
     )
 
 
 def _if_any(value: object, kind: type[object]) -> object:
     return value if isinstance(value, kind) else None
-
-
-def _number(value: object) -> float | None:
-    if not isinstance(value, int | float):
-        return None
-    number = int.__pos__(value) if isinstance(value, int) else float.__pos__(value)
-    try:
-        return number if math.isfinite(number) else None
-    except OverflowError:  # a whole number that no float can hold
-        return None

@@ -6,11 +6,12 @@ import pickle
 from collections.abc import Callable
 from enum import Enum
 from itertools import combinations
+from types import NoneType
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from asyncclient._state import Snapshot, TaskState, Vocabulary
+from asyncclient._state import Snapshot, TaskState, Vocabulary, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -262,3 +263,25 @@ def test_a_snapshot_is_a_value_with_names_alone() -> None:
     assert (snapshot.polls, snapshot.elapsed) == (0, 0)
     with pytest.raises(TypeError):
         cast("Callable[..., object]", Snapshot)(TaskState.RUNNING, "busy", None)
+
+
+# --- numbers of others ------------------------------------------------------------------------
+
+
+class _Own(int):
+    """A number of a caller's own class, which might do anything."""
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        *((3, 3), (2.5, 2.5), (-0.0, 0.0), (_Own(7), 7), (True, None), (False, None)),
+        *(("7", None), (None, None), ([7], None), (10**400, None)),
+        *((float("nan"), None), (float("inf"), None), (-float("inf"), None)),
+    ],
+)
+def test_only_a_finite_number_is_one(value: object, number: float | None) -> None:
+    """It comes back as a built-in; a truth value is none, though Python counts with it."""
+    found = number_of(value)
+    assert found == number
+    assert type(found) in {int, float, NoneType}
