@@ -56,11 +56,13 @@ def seconds_asked_in(headers: Mapping[str, str], received: float = 0.0) -> float
         headers: by their names in lower case.
         received: Unix time of the answer's arrival in seconds; 0 when it is not known.
     """
+    text, exact = headers.get("retry-after"), headers.get("retry-after-ms")
+    if text is None and exact is None:
+        return None
     now = _unix_time(headers.get("date")) or received
-    milliseconds = _number(headers.get("retry-after-ms"))
+    milliseconds = _number(exact)
     if milliseconds is not None:
         return hint_of(milliseconds / 1000, now)
-    text = headers.get("retry-after")
     number = _number(text)
     if number is not None:
         return hint_of(number, now)

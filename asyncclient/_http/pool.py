@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import io
+import functools
+import math
 import ssl
 import time
 import warnings
@@ -14,14 +15,15 @@ from typing import NoReturn, Self, cast
 import aiohttp
 import anyio
 import msgspec
-from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL  # aiohttp's own word for an address; it comes with aiohttp
 
 from asyncclient._arguments import number, whole_number
 from asyncclient._event_loop import running_loop
+from asyncclient._http.cutting import Cutting
 from asyncclient._http.hiding import Hiding
 from asyncclient._http.message import Request, Response, concealed
+from asyncclient._http.payload import RequestBody, is_sent, payload_of
 from asyncclient._http.proxy import PROXY_REFUSES, given_proxy
 from asyncclient._http.quoting import pool_headers
 from asyncclient._http.sessions import Origin, Sessions, checked_configs, checked_context
@@ -29,6 +31,9 @@ from asyncclient._text import even_half_made, text_of, type_name
 from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
 
 _MEBIBYTE = 1024 * 1024
+# Seconds. A shorter timeout of a request has a timer of its own, and so is exact.
+_SHORT_SECONDS = 5.0
+_MOST_URLS = 1024  # that are kept parsed, of all pools
 
 
 class SessionPool:
@@ -42,7 +47,7 @@ class SessionPool:
     Args:
         limit: connections at most to one origin at a time. Default 100.
         request_timeout: seconds for one request, from queueing for a connection to the last byte.
-            Default 30.
+            Default 30. One of 5 s or more may come up to 0.25 s late.
         connect_timeout: seconds for making a connection. Default 10.
         keepalive: seconds for which an idle connection is kept. Default 30.
         max_body: bytes of a decompressed answer at most; a longer one is refused as it streams.
@@ -80,12 +85,12 @@ class SessionPool:
         headers = concealed(headers)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
-        self._active: set[asyncio.Task[object]] = set()
-        # Those that `aclose` has cut, and how often each had been cancelled before that.
-        self._cut: dict[asyncio.Task[object], int] = {}
+        self._requests = Cutting()
         self._max_body = _count("max_body", max_body)
         self._connect_timeout = number("connect_timeout", connect_timeout, above=0)
-        self._timeout = self._timeout_of(number("request_timeout", request_timeout, above=0))
+        self._request_timeout = number("request_timeout", request_timeout, above=0)
+        self._timeout = self._timeout_of(self._request_timeout)
+        self._is_traced = bool(trace_configs)
         self._sessions = Sessions(
             limit=_count("limit", limit),
             keepalive=number("keepalive", keepalive, above=0),
@@ -114,10 +119,7 @@ class SessionPool:
             running_loop("SessionPool", self._loop, closed=False)
         self._closed = True
         is_open = bool(self._sessions)
-        # A request may wait for an answer, a connection, a handshake or a name: each ends here.
-        for task in self._active.difference(self._cut):
-            self._cut[task] = task.cancelling()
-            task.cancel()
+        self._requests.cut_all()
         if is_open:
             closing = asyncio.ensure_future(self._sessions.close())
             with anyio.CancelScope(shield=True):
@@ -141,28 +143,29 @@ class SessionPool:
                 names a proxy that is none.
         """
         task = self._current_task()
-        timeout = self._timeout
+        seconds, timeout = self._request_timeout, self._timeout
         if request.timeout is not None:
-            timeout = self._timeout_of(number("timeout", request.timeout, above=0))
-        content = _payload(request)
+            seconds = number("timeout", request.timeout, above=0)
+            timeout = self._timeout_of(seconds)
+        content = payload_of(request)
         origin = self._sessions.take(request.origin)
-        self._active.add(task)
+        end = math.inf if timeout.total else task.get_loop().time() + seconds
+        self._requests.begin(task, end)
         try:
             return await self._send(origin, request, content, timeout)
         except asyncio.CancelledError as error:
-            # By `aclose`, and not by the caller too: as asyncio.timeout distinguishes them.
-            closed = task in self._cut and task.uncancel() <= self._cut[task]
-            if not closed and task.cancelling():
+            is_own = self._requests.is_own(task)
+            if not is_own and task.cancelling():
                 error.with_traceback(None)  # aiohttp's frames hold the headers
                 raise
-            failure = _failure(error, request, origin, content, closed=closed)
+            closed = is_own and self._closed
+            why = TimeoutError() if is_own else error
+            failure = _failure(why, request, origin, content, closed=closed)
         except Exception as error:  # noqa: BLE001  (a hook of the caller's may raise anything)
             failure = _failure(error, request, origin, content, closed=self._closed)
         finally:
             self._sessions.give_back(origin)
-            self._active.discard(task)
-            if self._cut:
-                self._cut.pop(task, None)
+            self._requests.end(task)
         # Raised outside of the clause, without a cause and without a frame below this one: these
         # hold the request's headers, and so the credential, and the answer.
         raise failure.with_traceback(None)
@@ -171,13 +174,13 @@ class SessionPool:
         self,
         origin: Origin,
         request: Request,
-        content: _RequestBody | None,
+        content: RequestBody | None,
         timeout: aiohttp.ClientTimeout,
     ) -> Response:
         headers = request.headers
         response = await origin.session.request(
             request.method,
-            _url_of(request, origin),
+            _url_of(request),
             headers={**origin.headers, **headers} if origin.headers else headers,
             data=content,
             allow_redirects=False,
@@ -185,15 +188,24 @@ class SessionPool:
             proxy_headers=origin.tunnel,
         )
         try:
-            # Read within the same timeout; the connection goes back when the end is reached, and
-            # is dropped if it is not.
-            if self._is_short(response):
+            # The connection goes back when the end is reached, and is dropped if it is not.
+            if response.content.is_eof() and not self._is_traced:
+                body: bytes | None = response.content.read_nowait()  # it came with its head
+            elif self._is_short(response):
                 body = await response.read()
             else:
-                body = await self._read_bounded(response, request)
+                body = await self._read_bounded(response)
         except BaseException:
             response.close()
             raise
+        if body is None or len(body) > self._max_body:
+            response.close()
+            raise TransportError(
+                f"{request.name} ({request.label}): the answer is longer than "
+                f"max_body={self._max_body} bytes",
+                permanent=True,
+                advice="pass SessionPool(max_body=...) if it should be",
+            )
         received = time.time()  # noqa: TID251  (what HTTP dates are measured against)
         if response.status == PROXY_REFUSES and origin.proxy is not None:
             raise origin.proxy.refusal(_name_of(request, origin), response.status)
@@ -210,24 +222,18 @@ class SessionPool:
             and int(length) <= self._max_body
         )
 
-    async def _read_bounded(self, response: aiohttp.ClientResponse, request: Request) -> bytes:
-        length = response.content_length
+    async def _read_bounded(self, response: aiohttp.ClientResponse) -> bytes | None:
+        """Read an answer to its end; None as soon as it is too long."""
+        if (response.content_length or 0) > self._max_body:
+            return None
         chunks: list[bytes] = []
         size = 0
-        if length is None or length <= self._max_body:
-            async for chunk in response.content.iter_any():
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > self._max_body:
-                    break
-            else:
-                return b"".join(chunks)
-        raise TransportError(
-            f"{request.name} ({request.label}): the answer is longer than "
-            f"max_body={self._max_body} bytes",
-            permanent=True,
-            advice="pass SessionPool(max_body=...) if it should be",
-        )
+        async for chunk in response.content.iter_any():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > self._max_body:
+                return None
+        return b"".join(chunks)
 
     def _current_task(self) -> asyncio.Task[object]:
         """Return the running task, which must be of the pool's own loop."""
@@ -241,9 +247,9 @@ class SessionPool:
         return task
 
     def _timeout_of(self, seconds: float) -> aiohttp.ClientTimeout:
-        return aiohttp.ClientTimeout(
-            total=seconds, sock_connect=min(self._connect_timeout, seconds)
-        )
+        # A longer one is kept by `Cutting`, for all requests at once.
+        own = seconds if seconds < _SHORT_SECONDS else None
+        return aiohttp.ClientTimeout(total=own, sock_connect=min(self._connect_timeout, seconds))
 
     def __del__(self) -> None:
         if getattr(self, "_sessions", None):
@@ -257,7 +263,7 @@ class SessionPool:
     @even_half_made
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
-        active = len(self._active)
+        active = len(self._requests)
         return (
             f"<SessionPool {state}: {len(self._sessions)} origins, {active} requests active, "
             f"limit {self._sessions.limit} each>"
@@ -268,45 +274,21 @@ class SessionPool:
         raise TypeError(msg)
 
 
-class _RequestBody(aiohttp.Payload):
-    """A body that records when it is written: aiohttp sends a head with its body, never before."""
-
-    is_sent = False
-
-    async def write_with_length(
-        self, writer: AbstractStreamWriter, content_length: int | None
-    ) -> None:
-        self.is_sent = True
-        await super().write_with_length(writer, content_length)
-
-
-class _SmallBody(_RequestBody, aiohttp.BytesPayload):
-    pass
-
-
-class _LargeBody(_RequestBody, aiohttp.BytesIOPayload):
-    pass
-
-
-def _url_of(request: Request, origin: Origin) -> URL:
-    # Quoted where the target was built; parsing must not change it again.
-    if "?" in request.target:
+def _url_of(request: Request) -> URL:
+    if "?" in request.target:  # it may hold a signature, which is not kept
         return URL(request.origin + request.target, encoded=True)
-    return origin.url.with_path(request.target, encoded=True)
+    return _url(request.origin, request.target)
 
 
-def _payload(request: Request) -> _RequestBody | None:
-    """Return what records whether a request was sent; None where that makes no difference."""
-    body = request.body
-    if body is None:
-        return None if request.idempotent else _SmallBody(b"")
-    # aiohttp wants a large body as a file, so that it can be written piece by piece.
-    return _SmallBody(body) if len(body) <= _MEBIBYTE else _LargeBody(io.BytesIO(body))
+@functools.lru_cache(_MOST_URLS)
+def _url(origin: str, target: str) -> URL:
+    # Quoted where the target was built; parsing must not change it again.
+    return _origin(origin).with_path(target, encoded=True)
 
 
-def _is_sent(content: _RequestBody | None) -> bool:
-    """Return false only when it is certain that nothing was sent."""
-    return content is None or content.is_sent
+@functools.lru_cache(_MOST_URLS)
+def _origin(origin: str) -> URL:
+    return URL(origin, encoded=True)
 
 
 def _without_secrets(answer: Response, hiding: Hiding) -> Response:
@@ -326,7 +308,7 @@ def _failure(
     error: BaseException,
     request: Request,
     origin: Origin,
-    content: _RequestBody | None,
+    content: RequestBody | None,
     *,
     closed: bool,
 ) -> TransportError:
@@ -335,7 +317,7 @@ def _failure(
     What was sent is known apart from what failed: a hook may raise any error, and at any time.
     """
     at = _name_of(request, origin)
-    was_sent = _is_sent(content)
+    was_sent = is_sent(content)
     if closed:
         return TransportError(
             f"{at}: the SessionPool was closed while the request was under way", sent=was_sent

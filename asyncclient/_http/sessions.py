@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, cast
 
 import aiohttp
-from yarl import URL  # aiohttp's own word for an address; it comes with aiohttp
 
 from asyncclient._http.hiding import Hiding
 from asyncclient._http.proxy import Proxy, advice_without_proxy, environment_proxy
@@ -32,7 +31,6 @@ class Origin:
 
     Attributes:
         name: scheme, host and port.
-        url: the same, parsed once: parsing costs most of what is ours in a request.
         session: where its requests are sent.
         proxy: what they go through; None where they go directly.
         headers: what goes with each request to it, beside the request's own.
@@ -53,7 +51,6 @@ class Origin:
         password = {} if proxy is None else proxy.headers
         is_tunnelled = name.startswith("https:")
         self.name = name
-        self.url = URL(name, encoded=True)
         self.session = session
         self.proxy = proxy
         self.headers = headers if is_tunnelled else {**headers, **password}

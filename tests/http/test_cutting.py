@@ -1,0 +1,83 @@
+"""Tests of what ends late requests: one timer for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from asyncclient._http.cutting import LATE_SECONDS, Cutting
+
+
+def now() -> float:
+    """Return the running loop's time."""
+    return asyncio.get_running_loop().time()
+
+
+async def request(cutting: Cutting, seconds: float, takes: float) -> str:
+    """Stand for a request, and say how it ended and when."""
+    task = asyncio.current_task()
+    assert task is not None
+    cutting.begin(task, now() + seconds)
+    try:
+        await asyncio.sleep(takes)
+    except asyncio.CancelledError:
+        if not cutting.is_own(task):
+            return f"cancelled at {now():g}"
+        return f"late at {now():g}"
+    finally:
+        cutting.end(task)
+    return f"done at {now():g}"
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "ends"),
+    [
+        ([30], ["late at 30"]),
+        ([30, 10], ["late at 30", "late at 10"]),
+        ([10, 30], ["late at 10", "late at 30"]),
+        ([10, 10, 200], ["late at 10", "late at 10", "done at 100"]),
+        ([10, 10 + LATE_SECONDS / 2], ["late at 10", f"late at {10 + LATE_SECONDS:g}"]),
+        ([200, 200], ["done at 100", "done at 100"]),
+    ],
+)
+async def test_each_request_ends_at_its_timeout_or_a_quarter_of_a_second_later(
+    timeouts: list[float], ends: list[str]
+) -> None:
+    """However many there are; those that ended in time are let alone."""
+    cutting = Cutting()
+    requests = (request(cutting, seconds, takes=100) for seconds in timeouts)
+    assert await asyncio.gather(*requests) == ends
+    assert len(cutting) == 0
+
+
+async def test_one_after_another_is_late_by_its_own_time() -> None:
+    """The timer that one leaves behind does not end the next one."""
+    cutting = Cutting()
+    assert await request(cutting, 10, takes=9) == "done at 9"
+    assert await request(cutting, 10, takes=9) == "done at 18"
+    assert await request(cutting, 10, takes=20) == "late at 28"
+
+
+async def test_a_cancellation_by_the_caller_is_none_of_its_own() -> None:
+    """Nor is it taken for one when both come at once."""
+    cutting = Cutting()
+    task = asyncio.ensure_future(request(cutting, 10, takes=100))
+    await asyncio.sleep(5)
+    task.cancel()
+    assert await task == "cancelled at 5"
+    task = asyncio.ensure_future(request(cutting, 10, takes=100))
+    await asyncio.sleep(5)
+    task.cancel()
+    cutting.cut_all()
+    assert await task == "cancelled at 10"
+
+
+async def test_all_are_cut_at_once() -> None:
+    """As a pool that is closed does, twice if it must; no timer is left."""
+    cutting = Cutting()
+    tasks = [asyncio.ensure_future(request(cutting, 10, takes=100)) for _ in range(3)]
+    await asyncio.sleep(1)
+    cutting.cut_all()
+    cutting.cut_all()
+    assert await asyncio.gather(*tasks) == ["late at 1"] * 3
