@@ -212,7 +212,7 @@ def wheel(session: nox.Session) -> None:
     session.run(python, "-m", "pip", "install", "-q", str(built.resolve()), external=True)
     session.chdir(temporary)
     said = "import asyncclient; print(asyncclient.__file__)"
-    session.run(python, "-W", "error", "-c", said, external=True)
+    session.run(python, "-I", "-W", "error", "-c", said, external=True)
 
 
 @nox.session(python=OLDEST)
