@@ -219,9 +219,9 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
         ("a predicate is not asked", "_waiting.rules:is_polls_error", _by_kind_alone),
         ("advice is not heard", "_waiting.rules:rest_after_answer", _with_argument(2, None)),
         ("no change is reported", "_waiting.record:change_between", _NOTHING),
-        ("no callback is called", "_waiting.wait:_call", _awaits_nothing),
+        ("no callback is called", "_waiting.callbacks:call", _awaits_nothing),
         ("one demand is asked again", "_waiting.rules:is_new_demand", _ALWAYS),
-        ("on_cancel cancels nothing", "_waiting.wait:_Wait._cancel_remote", _awaits_nothing),
+        ("on_cancel cancels nothing", "_waiting.callbacks:cancel_remote", _awaits_nothing),
     ),
     "ground waiting": (
         ("an unknown word is a success", "_state:Vocabulary.state_of", _returns("succeeded")),
@@ -252,6 +252,11 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
         ("a broken client asks on", "_many.shared:SharedRecord.ask_another", _NOTHING),
         ("another thread may change it", "_event_loop:runs_elsewhere", _NEVER),
         ("what has left stays in line", "_many.heap:Heap.sweep", _NOTHING),
+        ("a job is cancelled while others wait", "_many.steps:SharedSteps._is_last", _ALWAYS),
+        ("a demand is not handed on", "_many.inbox:Inbox.leave", _NOTHING),
+        ("a late wait does not get the last snapshot", "_many.inbox:Inbox._see", _NOTHING),
+        ("a strict wait is as patient as others", "_many.shared:less_tolerant", _returns(())),
+        ("a watch that is dropped is looked at", "_many.steps:SharedSteps.__del__", _NOTHING),
     ),
     "durable": (
         ("a clock set back adds time", "_durable.ticket:Ticket.left", _is(_left_by_the_clock)),

@@ -18,6 +18,7 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
+from contextlib import aclosing
 from enum import Enum
 from random import Random
 from typing import Literal, assert_type
@@ -419,6 +420,61 @@ async def many_waits(poller: Poller, run: WorkflowRunHandle, copied: CopyRunHand
     assert_type(poller.wake(run.key), bool)
     assert_type(poller.wake(run.ref), bool)
     assert_type(poller.stats(), PollerStats)
+
+
+async def shared_waits_report_what_their_task_answers(
+    poller: Poller, run: WorkflowRunHandle, either: Task[WorkflowRun | CopyRun]
+) -> None:
+    """The callbacks of each wait take snapshots of its own task, or of anything wider."""
+
+    def show(snapshot: Snapshot[WorkflowRun]) -> None:
+        assert_type(snapshot.result.outputs, object)
+
+    async def answer(snapshot: Snapshot[WorkflowRun]) -> None:
+        assert_type(snapshot.result, WorkflowRun)
+
+    def log(snapshot: Snapshot[object]) -> int:
+        return snapshot.polls
+
+    assert_type(await poller.wait(run, on_change=show, on_blocked=answer), WorkflowRun)
+    assert_type(await poller.wait(run, on_change=log, on_blocked=log), WorkflowRun)
+    assert_type(await poller.wait(either, on_change=log), WorkflowRun | CopyRun)
+    assert_type(await poller.wait(Job(), on_change=lambda now: now.result[0]), list[int])
+    assert_type(
+        await poller.wait(
+            run,
+            timeout=60,
+            weight=2,
+            unknown="raise",
+            on_cancel="cancel",
+            on_timeout="cancel",
+            poll_timeout=5,
+            max_outage=60,
+        ),
+        WorkflowRun,
+    )
+    changes = poller.watch(run, timeout=60, weight=2, on_blocked=answer, on_cancel="cancel")
+    assert_type(changes, Watch[WorkflowRun])
+    iterator: AsyncIterator[Snapshot[WorkflowRun]] = changes
+    async for snapshot in iterator:
+        assert_type(snapshot.result, WorkflowRun)
+    async with aclosing(poller.watch(either)) as closed:
+        assert_type(closed, Watch[WorkflowRun | CopyRun])
+
+
+async def callbacks_of_another_task_are_a_mistake(
+    poller: Poller, run: WorkflowRunHandle, show: Callable[[Snapshot[CopyRun]], None]
+) -> None:
+    """So is a word that an option does not have, what is no function, and what is no task."""
+    await poller.wait(run, on_change=show)  # type: ignore[arg-type]
+    await poller.wait(run, on_blocked=show)  # type: ignore[arg-type]
+    await poller.wait(run, on_change="log")  # type: ignore[arg-type]
+    await poller.wait(run, unknown="maybe")  # type: ignore[arg-type]
+    await poller.wait(run, on_cancel="raise")  # type: ignore[arg-type]
+    poller.watch(run, on_blocked=show)  # type: ignore[arg-type]
+    poller.watch(run, on_timeout="raise")  # type: ignore[arg-type]
+    poller.watch(run, on_change=print)  # type: ignore[call-arg]
+    poller.watch(fetch)  # type: ignore[arg-type]
 
 
 async def tasks_of_several_answers(

@@ -17,10 +17,11 @@ from typing import TypeVar
 from asyncclient._event_loop import running_loop
 from asyncclient._http import is_rate_limited, retry_after_of
 from asyncclient._many.crowd import Arrivals
+from asyncclient._many.inbox import ask, can_be_asked
 from asyncclient._many.queues import Queues
 from asyncclient._many.registry import Registry, key_of
 from asyncclient._many.sender import Sender
-from asyncclient._many.shared import Receiver, SharedRecord, Waiter, copy_of_error, ends_of
+from asyncclient._many.shared import Receiver, SharedRecord, Waiter, ends_of, less_tolerant
 from asyncclient._many.timetable import Timetable
 from asyncclient._state import Snapshot
 from asyncclient._task import Task
@@ -35,7 +36,6 @@ from asyncclient._waiting import (
     change_between,
     evidence,
     first_silence,
-    is_patient,
 )
 
 T = TypeVar("T")
@@ -267,7 +267,7 @@ class PollLoop:
     ) -> None:
         """Do what follows a look: end waits, or set when the next look is due."""
         now = self.loop.time()
-        if isinstance(step, AskCaller):
+        if isinstance(step, AskCaller) and not can_be_asked(record):
             failure = evidence.blocked(record, now - record.began)
         if failure is not None:
             self.in_batches(self._ends(record, record.those_with(failure), failure))
@@ -278,7 +278,8 @@ class PollLoop:
             self.in_batches(self._ends(record, record.waiters, None))
             return
         due = math.inf
-        self._give_up(record, now)
+        for waiter, error in less_tolerant(record, now, answered=answered):
+            self.in_batches(self._ends(record, [waiter], error))
         for waiter in record.waiters:
             if now > waiter.deadline:
                 waiter.prolong(record, record.sent, now)
@@ -287,6 +288,9 @@ class PollLoop:
                 self._expire(waiter, record)
             else:
                 due = min(due, next_due)
+        if isinstance(step, AskCaller) and not ask(record, step):
+            blocked = evidence.blocked(record, now - record.began)
+            self.in_batches(self._ends(record, record.waiters, blocked))
         if record.first is not None:
             record.why = self._reason_of(record, step, due)
             self._timetable.put(record, min(due, self._soonest(record)) if record.is_woken else due)
@@ -300,18 +304,6 @@ class PollLoop:
             return "deadline"
         learned = step.why == "schedule" and self._gaps.knows(record.kind)
         return "learned" if learned else step.why
-
-    def _give_up(self, record: SharedRecord, now: float) -> None:
-        """End the waits that tolerate less than others do of the same task."""
-        error = record.last_error
-        if not record.failures or error is None:
-            return
-        for waiter in record.waiters:
-            if waiter.limits.max_outage < record.limits.max_outage and not is_patient(
-                record, waiter.limits, now
-            ):
-                own = evidence.given_up(record, copy_of_error(error), now - waiter.began)
-                self.in_batches(self._ends(record, [waiter], own))
 
     def _expire(self, waiter: Waiter, record: SharedRecord) -> None:
         error = evidence.out_of_time(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Hashable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Hashable, Iterable, Mapping
 from random import Random
 from types import TracebackType
-from typing import Self, TypeVar, cast, overload
+from typing import Literal, Self, TypeVar, cast, overload
 
 from asyncclient._arguments import number, seconds, text, whole_number
 from asyncclient._event_loop import check_thread, running_loop
@@ -16,10 +16,12 @@ from asyncclient._many.loop import PollLoop
 from asyncclient._many.queues import Queues
 from asyncclient._many.shared import Done, Receiver
 from asyncclient._many.stats import Kinds, PollerStats, stats_of
+from asyncclient._many.steps import SharedSteps, Terms
 from asyncclient._schedule import Pacing, checked_rng, checked_schedule, drawing
+from asyncclient._state import Snapshot
 from asyncclient._task import Task
 from asyncclient._text import even_half_made, type_name
-from asyncclient._waiting import gaps_of, limits_of
+from asyncclient._waiting import Watch, callbacks_of, gaps_of, limits_of, result_of
 
 T = TypeVar("T")
 T1 = TypeVar("T1")
@@ -103,6 +105,11 @@ class Poller:
         *,
         timeout: float = 600.0,
         weight: float = 1.0,
+        on_change: Callable[[Snapshot[T]], object] | None = None,
+        on_blocked: Callable[[Snapshot[T]], object] | None = None,
+        unknown: Literal["wait", "raise"] = "wait",
+        on_cancel: Literal["leave", "cancel"] = "leave",
+        on_timeout: Literal["leave", "cancel"] = "leave",
         poll_timeout: float | None = None,
         max_outage: float | None = None,
     ) -> T:
@@ -113,6 +120,16 @@ class Poller:
             timeout: seconds for this wait. Default 600.
             weight: how much this wait's delay matters beside others, where the budget is short:
                 4 is polled about twice as often as 1. Default 1.
+            on_change: called with the snapshot at each change of word or progress, and at once
+                with the last one where others wait for the task already; may be async. The polls
+                go on meanwhile; of more than 100 changes that it has not come to, the oldest go.
+            on_blocked: called likewise when only the caller can move the task on, which it does.
+                Where several wait, the first that has one is called, once for each demand, and the
+                others wait on. When it raises, its own wait ends, and the next one is called.
+            unknown: `"wait"` waits on at a status word in no vocabulary, `"raise"` raises.
+            on_cancel: `"cancel"` also cancels the remote job, where the provider can, for 5 s at
+                most, and only when no one else waits for it here.
+            on_timeout: the same for a wait that times out.
             poll_timeout: as the poller's, for this wait. Default: the poller's.
             max_outage: the same.
 
@@ -120,19 +137,18 @@ class Poller:
             the provider's answer to the last look.
 
         Raises:
-            TaskFailed, TaskCancelled, TaskExpired, TaskBlocked, WaitTimeout: as `wait_until_done`,
-                and what else that raises for polls.
+            TaskFailed, TaskCancelled, TaskExpired, WaitTimeout: as `wait_until_done`, and what else
+                that raises for polls.
+            TaskBlocked: only the caller can move it on, and no one who waits has an `on_blocked`.
             RuntimeError: the poller is closed, or belongs to another event loop.
         """
         polling = self.running()
+        callbacks = callbacks_of(on_change, on_blocked, on_cancel, on_timeout)
+        terms = self._terms(timeout, weight, unknown, poll_timeout, max_outage)
+        if not callbacks.are_none:
+            return await result_of(SharedSteps(self.running, task, callbacks, terms))
         receiver = _Single(polling.loop.create_future())
-        within = seconds("timeout", timeout)
-        weight = number("weight", weight, above=0, advice="; 1 is usual")
-        limits = limits_of(
-            "wait",
-            self._limits.poll_timeout if poll_timeout is None else poll_timeout,
-            self._limits.max_outage if max_outage is None else max_outage,
-        )
+        within, limits, weight = terms
         waiter = polling.submit(task, receiver, timeout=within, limits=limits, weight=weight)
         polling.watch_deadline(waiter, waiter.deadline)
         try:
@@ -142,6 +158,33 @@ class Poller:
         if done.error is not None:
             raise done.error
         return cast("T", done.result)
+
+    def watch(
+        self,
+        task: Task[T],
+        *,
+        timeout: float = 600.0,
+        weight: float = 1.0,
+        on_blocked: Callable[[Snapshot[T]], object] | None = None,
+        unknown: Literal["wait", "raise"] = "wait",
+        on_cancel: Literal["leave", "cancel"] = "leave",
+        on_timeout: Literal["leave", "cancel"] = "leave",
+        poll_timeout: float | None = None,
+        max_outage: float | None = None,
+    ) -> Watch[T]:
+        """Follow one task: an async iterator of snapshots, one for each change of word or progress.
+
+        It ends as that of the function `watch` does, and begins with the last snapshot where others
+        wait for the task already. However many follow a task, it is polled once. Its arguments are
+        those of `wait`; the timeout runs from the first step of the iteration. Leaving the loop
+        early ends this wait alone.
+
+        Raises:
+            TypeError, ValueError: an argument cannot be.
+        """
+        callbacks = callbacks_of(None, on_blocked, on_cancel, on_timeout)
+        terms = self._terms(timeout, weight, unknown, poll_timeout, max_outage)
+        return Watch(SharedSteps(self.running, task, callbacks, terms))
 
     # A tuple keeps the type of each task. A list that mixes types is a union for pyright, and for
     # mypy it is the last of these. By position and by name are two overloads, since mypy would say
@@ -257,6 +300,23 @@ class Poller:
                 loop, self._queues, self._gaps, self._draw, self._concurrency, self._limits
             )
         return self._poll_loop
+
+    def _terms(
+        self,
+        timeout: float,
+        weight: float,
+        unknown: Literal["wait", "raise"],
+        poll_timeout: float | None,
+        max_outage: float | None,
+    ) -> Terms:
+        """Return the terms of one wait, checked."""
+        limits = limits_of(
+            unknown,
+            self._limits.poll_timeout if poll_timeout is None else poll_timeout,
+            self._limits.max_outage if max_outage is None else max_outage,
+        )
+        weight = number("weight", weight, above=0, advice="; 1 is usual")
+        return Terms(seconds("timeout", timeout), limits, weight)
 
     def _check_thread(self) -> None:
         check_thread("Poller", None if self._poll_loop is None else self._poll_loop.loop)

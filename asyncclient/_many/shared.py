@@ -16,7 +16,14 @@ from asyncclient._many.queue import Queue
 from asyncclient._ref import TaskRef
 from asyncclient._state import TaskState
 from asyncclient._task import Task, ref_of, trait
-from asyncclient._waiting import SAME_INSTANT, Limits, Record, TimeLimit
+from asyncclient._waiting import (
+    SAME_INSTANT,
+    Limits,
+    Record,
+    TimeLimit,
+    evidence,
+    is_patient,
+)
 from asyncclient.errors import AsyncClientError, AuthenticationFailed, PermissionDenied
 
 if TYPE_CHECKING:
@@ -261,6 +268,23 @@ class SharedRecord(Record[object]):
                 return -math.inf
         self.turn = max(served, self.turn) + 1 / math.sqrt(self.weight)
         return self.turn
+
+
+def less_tolerant(
+    record: SharedRecord, now: float, *, answered: bool
+) -> Iterator[tuple[Waiter, Exception]]:
+    """Yield the waits that end at a look which others of the same task tolerate, and why."""
+    error, snapshot = record.last_error, record.snapshot
+    if record.failures and error is not None:
+        for waiter in record.waiters:
+            is_less = waiter.limits.max_outage < record.limits.max_outage
+            if is_less and not is_patient(record, waiter.limits, now):
+                own = copy_of_error(error)
+                yield waiter, evidence.given_up(record, own, now - waiter.began)
+    elif answered and snapshot is not None and snapshot.state is None:
+        for waiter in record.waiters:
+            if waiter.limits.unknown == "raise":
+                yield waiter, evidence.unknown_status(record, now - waiter.began)
 
 
 def ends_of(

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from asyncclient._waiting import evidence as evidence
+from asyncclient._waiting.callbacks import (
+    Callbacks as Callbacks,
+    Reaction as Reaction,
+    call as call,
+    callbacks_of as callbacks_of,
+    end_of_callbacks as end_of_callbacks,
+)
 from asyncclient._waiting.evidence import without_advice as without_advice
 from asyncclient._waiting.gaps import Gaps as Gaps, gaps_of as gaps_of
 from asyncclient._waiting.polling import Polling as Polling
@@ -20,9 +27,11 @@ from asyncclient._waiting.rules import (
     TimeLimit as TimeLimit,
     first_silence as first_silence,
     is_patient as is_patient,
+    rare_after_handler as rare_after_handler,
+    rare_while_asked as rare_while_asked,
 )
+from asyncclient._waiting.steps import Steps as Steps, Watch as Watch, result_of as result_of
 from asyncclient._waiting.wait import (
-    Watch as Watch,
     wait_until_done as wait_until_done,
     watch as watch,
 )

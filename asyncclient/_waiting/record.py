@@ -44,6 +44,7 @@ class Limits(msgspec.Struct, frozen=True):
             return self
         return msgspec.structs.replace(
             self,
+            unknown=self.unknown if self.unknown == other.unknown else "wait",
             poll_timeout=max(self.poll_timeout, other.poll_timeout),
             max_outage=max(self.max_outage, other.max_outage),
         )
@@ -67,7 +68,8 @@ class RareFacts(msgspec.Struct, frozen=True):
     wordless: int = 0  # answers in a row without a status word
     unknown_words: tuple[str | int, ...] = ()  # those so far that are in no vocabulary
     demand: Hashable = None  # the demand that the caller answered last, …
-    answered_at: float = -math.inf  # … and when that was; of a nameless one, in this stay
+    # … and when that was, of a nameless one in this stay; `inf` while the caller is at work on it.
+    answered_at: float = -math.inf
     # Seconds for which the end may have gone unseen, since the last answer before it or since the
     # task began; None while it has not ended.
     unseen: float | None = None

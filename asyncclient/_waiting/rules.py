@@ -91,6 +91,24 @@ def rare_after_error(record: Record[T], error: Exception, now: float) -> RareFac
     )
 
 
+def rare_while_asked(record: Record[T], demand: Hashable) -> RareFacts:
+    """Return the rare of a task whose caller is at work on a demand: it is not made once more."""
+    return msgspec.structs.replace(record.rare, demand=demand, answered_at=math.inf)
+
+
+def rare_after_handler(record: Record[T], *, answered_at: float | None) -> RareFacts:
+    """Return the rare of a task when the handler of a demand has ended; None: not with an answer.
+
+    A nameless demand is over with the stay in which it was made, of which a later look may know.
+    """
+    rare = record.rare
+    if rare.answered_at < math.inf:
+        return rare
+    if answered_at is None:
+        return msgspec.structs.replace(rare, demand=None, answered_at=-math.inf)
+    return msgspec.structs.replace(rare, answered_at=answered_at)
+
+
 # --- whether the wait goes on ---
 
 

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import math
 from collections.abc import Awaitable, Callable
-from inspect import isawaitable
 from random import Random
-from typing import Generic, Literal, Self, TypeVar, cast
+from typing import Literal, TypeVar
 
 import anyio
-import msgspec
 
-from asyncclient._arguments import one_of, optional_function, seconds
-from asyncclient._event_loop import failure_of, running_loop
+from asyncclient._arguments import seconds
 from asyncclient._schedule import Pacing, checked_rng, checked_schedule, drawing
 from asyncclient._state import Snapshot, Vocabulary, Word
-from asyncclient._task import Task, task_of, trait
+from asyncclient._task import Task, task_of
 from asyncclient._waiting import evidence
+from asyncclient._waiting.callbacks import Callbacks, call, callbacks_of, end_of_callbacks
 from asyncclient._waiting.gaps import gaps_of
 from asyncclient._waiting.polling import Polling
 from asyncclient._waiting.record import Limits, Record, change_between, limits_of
 from asyncclient._waiting.report import Report
-from asyncclient._waiting.rules import SAME_INSTANT, AskCaller, Sleep, TimeLimit, first_silence
-from asyncclient.errors import TaskError, WaitTimeout
+from asyncclient._waiting.rules import (
+    SAME_INSTANT,
+    AskCaller,
+    Sleep,
+    TimeLimit,
+    first_silence,
+    rare_after_handler,
+    rare_while_asked,
+)
+from asyncclient._waiting.steps import Steps, Watch, result_of
+from asyncclient.errors import WaitTimeout
 
 T = TypeVar("T")
 
 _report = Report("asyncclient.wait")
-
-# Seconds. A remote cancel on the way out must not hold up the caller's own cancellation for long.
-_CANCEL_SECONDS = 5.0
-# Seconds. An `on_change` that hangs on the last change must not keep the result for ever.
-_LAST_CALLBACK_SECONDS = 5.0
 
 
 async def wait_until_done(
@@ -84,18 +84,13 @@ async def wait_until_done(
     """
     wait = _Wait(
         task_of(task, vocabulary, status),
+        callbacks_of(on_change, on_blocked, on_cancel, on_timeout),
         timeout=timeout,
         schedule=schedule,
-        on_change=on_change,
-        on_blocked=on_blocked,
-        on_cancel=on_cancel,
-        on_timeout=on_timeout,
         limits=limits_of(unknown, poll_timeout, max_outage),
         rng=rng,
     )
-    while (ended := await wait.advance()) is None:
-        pass
-    return ended.result
+    return await result_of(wait)
 
 
 def watch(
@@ -124,114 +119,40 @@ def watch(
     return Watch(
         _Wait(
             task_of(task, vocabulary, status),
+            callbacks_of(None, on_blocked, on_cancel, on_timeout),
             timeout=timeout,
             schedule=schedule,
-            on_change=None,
-            on_blocked=on_blocked,
-            on_cancel=on_cancel,
-            on_timeout=on_timeout,
             limits=limits_of(unknown, poll_timeout, max_outage),
             rng=rng,
         )
     )
 
 
-class Watch(Generic[T]):
-    """An async iterator of one task's changes, made by `watch`; one step at a time."""
+class _Wait(Steps[T]):
+    """One task's wait, alone.
 
-    def __init__(self, wait: _Wait[T]) -> None:
-        self._wait = wait
-        self._error: Exception | None = None
-        self._over = False
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Snapshot[T]:
-        self._wait.check_idle()
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
-        if self._over:
-            raise StopAsyncIteration
-        self._over = True  # unless a change is shown that is not the last one
-        try:
-            ended = await self._wait.advance()
-        except Exception as error:
-            if self._wait.shown is None:
-                raise
-            # The change comes first; an end that it shows is no error here.
-            self._error = None if isinstance(error, TaskError) else error
-        else:
-            self._over = ended is not None
-        if self._wait.shown is None:
-            raise StopAsyncIteration
-        return self._wait.shown
-
-
-class _Wait(Generic[T]):
-    """One task's wait, advanced from change to change."""
+    It has more attributes than a class should: one wait's facts, and nothing else.
+    """
 
     def __init__(
         self,
         task: Task[T],
+        callbacks: Callbacks[T],
         *,
         timeout: float,
         schedule: Pacing | None,
-        on_change: Callable[[Snapshot[T]], object] | None,
-        on_blocked: Callable[[Snapshot[T]], object] | None,
-        on_cancel: Literal["leave", "cancel"],
-        on_timeout: Literal["leave", "cancel"],
         limits: Limits,
         rng: Random | None,
     ) -> None:
-        self._task = task
+        super().__init__(task, callbacks, _report)
         self._timeout = seconds("timeout", timeout)
         self._gaps = gaps_of(checked_schedule(schedule), checked_rng(rng))
-        self._on_change = optional_function("on_change", on_change, "a snapshot")
-        self._on_blocked = optional_function("on_blocked", on_blocked, "a snapshot")
-        self._on_cancel = one_of("on_cancel", on_cancel, ("leave", "cancel"))
-        self._on_timeout = one_of("on_timeout", on_timeout, ("leave", "cancel"))
         self._limits = limits
         self._polling: Polling[Record[T]] = Polling(_report, self._gaps, drawing(rng))
-        self._record: Record[T] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._term = TimeLimit(0.0, math.inf)
         self._due = -math.inf
-        self._is_looking = self._is_busy = self._is_out_of_time = False
+        self._is_looking = False
         self._unshown: Snapshot[T] | None = None
-        self.shown: Snapshot[T] | None = None
-
-    def check_idle(self) -> None:
-        """Raise if a step is under way already, or the wait began in another event loop."""
-        self._loop = running_loop("wait", self._loop, closed=False)
-        if self._is_busy:
-            msg = f"{self._record}: its watch is already being advanced: make one for each task"
-            raise RuntimeError(msg)
-
-    async def advance(self) -> Snapshot[T] | None:
-        """Wait for the next change or the end, and return the successful end."""
-        self.check_idle()
-        record = self._begin()
-        self._is_busy, self.shown = True, None
-        try:
-            ended = await self._advance(record)
-        except GeneratorExit as error:
-            # Closed without a loop, as when the interpreter ends: nothing can be asked any more.
-            _report.ended(record, error)
-            raise
-        except BaseException as error:
-            cancelled = isinstance(error, anyio.get_cancelled_exc_class())
-            reaction = self._on_timeout if self._is_out_of_time else self._on_cancel
-            if (cancelled or self._is_out_of_time) and reaction == "cancel":
-                await self._cancel_remote(record)
-            _report.ended(record, error)
-            raise
-        finally:
-            self._is_busy = False
-        if ended is not None:
-            _report.ended(record, None)
-        return ended
 
     async def _advance(self, record: Record[T]) -> Snapshot[T] | None:
         ended: Snapshot[T] | None = None
@@ -247,8 +168,8 @@ class _Wait(Generic[T]):
         finally:
             if self._unshown is not None:
                 # Out of the scope: what has ended in time is not made a timeout by a callback.
-                left = max(0.0, self._term.deadline - anyio.current_time())
-                with anyio.move_on_after(left + _LAST_CALLBACK_SECONDS):
+                until = end_of_callbacks(anyio.current_time(), self._term.deadline)
+                with anyio.CancelScope(deadline=until):
                     await self._show(record)
         return ended
 
@@ -278,7 +199,7 @@ class _Wait(Generic[T]):
             step = await self._look(record)
             if step is None:
                 return record.snapshot
-            if isinstance(step, AskCaller) and self._on_blocked is None:
+            if isinstance(step, AskCaller) and self._callbacks.on_blocked is None:
                 raise evidence.blocked(record, anyio.current_time() - record.began)
             await self._show(record)
             if isinstance(step, AskCaller):
@@ -305,18 +226,16 @@ class _Wait(Generic[T]):
         snapshot, self._unshown = self._unshown, None
         if snapshot is not None:
             self.shown = snapshot
-            with _report.around(record):
-                _report.changed(record, snapshot)
-                await _call(self._on_change, snapshot)
+            _report.changed(record, snapshot)
+            await call(self._callbacks.on_change, snapshot, report=_report, record=record)
 
     async def _ask(self, record: Record[T], step: AskCaller) -> None:
         """Have the caller meet a demand; after the last look that comes too late."""
         if record.snapshot is not None and not self._term.is_over(record.sent):
-            with _report.around(record):
-                await _call(self._on_blocked, record.snapshot)
-            record.rare = msgspec.structs.replace(
-                record.rare, demand=step.demand, answered_at=anyio.current_time()
-            )
+            record.rare = rare_while_asked(record, step.demand)
+            handler = self._callbacks.on_blocked
+            await call(handler, record.snapshot, report=_report, record=record)
+            record.rare = rare_after_handler(record, answered_at=anyio.current_time())
 
     def _rest(self, record: Record[T], sleep: Sleep) -> None:
         """Set when the next look is due, or raise if there is no time for one."""
@@ -349,32 +268,5 @@ class _Wait(Generic[T]):
             record, now - record.began, timeout=self._timeout, retry_after=self._term.refused
         )
 
-    async def _cancel_remote(self, record: Record[T]) -> None:
-        cancel = cast("Callable[[], Awaitable[object]] | None", trait(self._task, "cancel"))
-        if cancel is None:
-            return
-
-        async def send() -> None:
-            with anyio.move_on_after(_CANCEL_SECONDS):
-                await cancel()
-
-        # A task of its own, since a second cancellation of the caller would break it off here.
-        sending = asyncio.ensure_future(send())
-        with anyio.CancelScope(shield=True):
-            while not sending.done():
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait({sending})
-        error = None if sending.cancelled() else sending.exception()
-        if error is not None:
-            _report.not_cancelled(record, error)
-
-
-async def _call(callback: Callable[[Snapshot[T]], object] | None, snapshot: Snapshot[T]) -> None:
-    if callback is None:
-        return
-    try:
-        outcome = callback(snapshot)
-        if isawaitable(outcome):
-            await outcome
-    except (StopAsyncIteration, asyncio.CancelledError) as error:
-        raise failure_of(error, "a callback") from error
+    def _end(self, record: Record[T], error: BaseException | None) -> None:
+        _report.ended(record, error)

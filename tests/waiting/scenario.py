@@ -10,12 +10,12 @@ import math
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import anyio
 import anyio.lowlevel
 
-from asyncclient import Observation, Schedule, Snapshot, Task, TaskRef, Vocabulary
+from asyncclient import Observation, Schedule, Snapshot, Task, TaskRef, Vocabulary, Watch
 from asyncclient._http import Response
 from asyncclient._schedule import Pacing
 from asyncclient.errors import AsyncClientError, ServerError
@@ -53,11 +53,34 @@ class Driver(Protocol):
         *,
         timeout: float = 600.0,
         schedule: Pacing | None = None,
+        on_change: Callable[[Snapshot[T]], object] | None = None,
+        on_blocked: Callable[[Snapshot[T]], object] | None = None,
+        unknown: Literal["wait", "raise"] = "wait",
+        on_cancel: Literal["leave", "cancel"] = "leave",
+        on_timeout: Literal["leave", "cancel"] = "leave",
         poll_timeout: float = 60.0,
         max_outage: float = 120.0,
         rng: Random | None = None,
     ) -> Awaitable[T]:
         """Wait for the task and return its final answer, or raise what the rules say."""
+        ...
+
+
+class Follower(Protocol):
+    """What follows one task to its end, by the rules that all such iterators share."""
+
+    def __call__(
+        self,
+        task: Task[T],
+        *,
+        timeout: float = 600.0,
+        schedule: Pacing | None = None,
+        on_blocked: Callable[[Snapshot[T]], object] | None = None,
+        unknown: Literal["wait", "raise"] = "wait",
+        on_cancel: Literal["leave", "cancel"] = "leave",
+        on_timeout: Literal["leave", "cancel"] = "leave",
+    ) -> Watch[T]:
+        """Return the changes of the task."""
         ...
 
 

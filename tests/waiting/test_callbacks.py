@@ -7,13 +7,15 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
-from asyncclient import Schedule, Snapshot, TaskState, wait_until_done, watch
+from asyncclient import Schedule, Snapshot, TaskState, wait_until_done
 from asyncclient.errors import TaskBlocked, TaskError, TaskFailed, WaitTimeout
 from tests.waiting.scenario import (
     EVERY_4,
     EVERY_SECOND,
     FAULT,
     TICK,
+    Driver,
+    Follower,
     Job,
     Notes,
     Outcome,
@@ -82,21 +84,21 @@ async def test_a_callback_counts_against_the_timeout(callback: str) -> None:
 # --- on_change --------------------------------------------------------------------------------
 
 
-async def test_on_change_sees_each_change() -> None:
+async def test_on_change_sees_each_change(driver: Driver) -> None:
     """It is called at each change, the first and the last included, and not at a failed poll."""
     notes: Notes[Report] = Notes()
     job = Job("queued", "queued", "running", Report("running", progress=0.5), FAULT, "done")
-    await wait_until_done(job, schedule=EVERY_SECOND, on_change=notes)
+    await driver(job, schedule=EVERY_SECOND, on_change=notes)
     assert notes.words == ["queued", "running", "running", "done"]
     assert notes.times[:-1] == [0, 2, 3]
     assert notes.snapshots[-1].result == Report("done")
 
 
 @pytest.mark.parametrize("word", ["broken", "stopped", "gone", "asks"])
-async def test_on_change_sees_a_bad_end_and_a_demand_too(word: str) -> None:
+async def test_on_change_sees_a_bad_end_and_a_demand_too(word: str, driver: Driver) -> None:
     """The last change is shown in any case: a display does not stay at "running"."""
     notes: Notes[Report] = Notes()
-    await outcome_of(wait_until_done(Job("running", word), on_change=notes))
+    await outcome_of(driver(Job("running", word), on_change=notes))
     assert notes.words == ["running", word]
 
 
@@ -117,27 +119,27 @@ async def test_on_change_may_be_async() -> None:
     assert job.gaps == [1.75, 1.75]
 
 
-async def test_a_callback_may_return_anything() -> None:
+async def test_a_callback_may_return_anything(driver: Driver) -> None:
     """What a plain callback returns is not looked at, be it false or a list."""
     returned: list[object] = [False, [], 0, "text", None]
     job = Job("queued", "running", "strange", "stranger", "done")
-    assert await wait_until_done(job, on_change=lambda _: returned.pop()) == Report("done")
+    assert await driver(job, on_change=lambda _: returned.pop()) == Report("done")
     assert returned == []
 
 
-async def test_a_slow_on_change_does_not_turn_success_into_a_timeout() -> None:
+async def test_a_slow_on_change_does_not_turn_success_into_a_timeout(driver: Driver) -> None:
     """When the last poll shows success, a callback that outlasts the deadline does not undo it."""
 
     async def store(_snapshot: Snapshot[Report]) -> None:
         await anyio.sleep(1)
 
     job = Job(ends_at(9.5))
-    outcome = await outcome_of(wait_until_done(job, timeout=10, schedule=EVERY_4, on_change=store))
+    outcome = await outcome_of(driver(job, timeout=10, schedule=EVERY_4, on_change=store))
     assert outcome.result == Report("done")
 
 
 @pytest.mark.parametrize("word", ["done", "broken", "asks"])
-async def test_an_on_change_that_hangs_at_the_end_is_bounded(word: str) -> None:
+async def test_an_on_change_that_hangs_at_the_end_is_bounded(word: str, driver: Driver) -> None:
     """The timeout bounds the whole wait, the last callback included, and the end is not lost."""
 
     async def hang_at_the_end(snapshot: Snapshot[Report]) -> None:
@@ -147,7 +149,7 @@ async def test_an_on_change_that_hangs_at_the_end_is_bounded(word: str) -> None:
     outcome: Outcome[Report] | None = None
     with anyio.move_on_after(3600):
         outcome = await outcome_of(
-            wait_until_done(Job("running", word), timeout=10, on_change=hang_at_the_end)
+            driver(Job("running", word), timeout=10, on_change=hang_at_the_end)
         )
     assert outcome is not None
     assert outcome.elapsed <= 10 + 2 * 5 + 0.05
@@ -179,28 +181,30 @@ async def test_on_blocked_moves_the_task_on(seconds: float) -> None:
     assert job.sent == [0, 1, 2 + seconds, 3 + seconds]
 
 
-async def test_each_demand_is_put_once() -> None:
+async def test_each_demand_is_put_once(driver: Driver) -> None:
     """One that still shows is waited through; another one is put at once, and after a while."""
     notes: Notes[Report] = Notes()
     shown = ["a", "a", "b", "b", None, "c"]
     script = [Report("asks" if demand else "running", demand=demand) for demand in shown]
-    await wait_until_done(Job(*script, "done"), schedule=EVERY_SECOND, on_blocked=notes)
+    await driver(Job(*script, "done"), schedule=EVERY_SECOND, on_blocked=notes)
     assert [snapshot.result.demand for snapshot in notes.snapshots] == ["a", "b", "c"]
     assert notes.times == [0, 2, 5]
 
 
-async def test_one_stay_in_blocked_is_one_demand() -> None:
+async def test_one_stay_in_blocked_is_one_demand(driver: Driver) -> None:
     """Without names, however long it shows; an answer without a word, or none, does not end it."""
     notes: Notes[Report] = Notes()
     stay = ["asks"] * 50
     fault = ConnectionResetError("reset")
     script = [*stay, None, "strange", fault, *stay, "running", *stay, "done"]
-    await wait_until_done(Job(*script), schedule=EVERY_SECOND, on_blocked=notes)
+    await driver(Job(*script), schedule=EVERY_SECOND, on_blocked=notes)
     assert notes.times == [0, pytest.approx(104, abs=1)]
 
 
 @pytest.mark.parametrize(("seconds", "times"), [(0, [0, 31, 62, 93]), (30, [0, 61])])
-async def test_a_demand_that_stays_is_put_again(seconds: float, times: list[float]) -> None:
+async def test_a_demand_that_stays_is_put_again(
+    seconds: float, times: list[float], driver: Driver
+) -> None:
     """It is put once more when it still shows half a minute after the end of the handler."""
     calls: list[float] = []
 
@@ -210,18 +214,18 @@ async def test_a_demand_that_stays_is_put_again(seconds: float, times: list[floa
 
     job = Job(Report("asks", demand="a"))
     outcome = await outcome_of(
-        wait_until_done(job, timeout=100, schedule=EVERY_SECOND, on_blocked=ask_a_human)
+        driver(job, timeout=100, schedule=EVERY_SECOND, on_blocked=ask_a_human)
     )
     assert isinstance(outcome.error, WaitTimeout)
     assert calls == times
 
 
-async def test_the_wait_can_be_taken_up_after_a_demand() -> None:
+async def test_the_wait_can_be_taken_up_after_a_demand(driver: Driver) -> None:
     """After the error, the caller answers by hand and waits again with the same task."""
     job = Job("asks", "running", "done")
     with pytest.raises(TaskBlocked):
-        await wait_until_done(job)
-    assert await wait_until_done(job) == Report("done")
+        await driver(job)
+    assert await driver(job) == Report("done")
 
 
 @pytest.mark.parametrize("seconds", [1.4, 1.9, 2.0, 2.1])
@@ -245,20 +249,20 @@ async def test_a_handler_that_ends_near_the_deadline_gets_the_last_poll(seconds:
     assert 0 <= job.sent[2] - max(10, 8.01 + seconds) <= 0.05 + TICK
 
 
-async def test_a_demand_seen_on_the_last_poll_is_not_answered() -> None:
+async def test_a_demand_seen_on_the_last_poll_is_not_answered(driver: Driver) -> None:
     """When no time is left to see what becomes of it, the caller is not asked."""
     asked: list[object] = []
     job = Job(ends_at(10, "asks"))
     with pytest.raises(WaitTimeout, match="'asks'"):
-        await wait_until_done(job, timeout=10, schedule=EVERY_4, on_blocked=asked.append)
+        await driver(job, timeout=10, schedule=EVERY_4, on_blocked=asked.append)
     assert asked == []
 
 
-async def test_a_watch_calls_the_handler_too() -> None:
+async def test_a_watch_calls_the_handler_too(follower: Follower) -> None:
     """A watch with a handler shows the demand as a change and goes on to the end."""
     notes: Notes[Report] = Notes()
     job = Job("running", Report("asks", demand="a"), Report("asks", demand="a"), "done")
-    words = [shown.word async for shown in watch(job, on_blocked=notes)]
+    words = [shown.word async for shown in follower(job, on_blocked=notes)]
     assert words == ["running", "asks", "done"]
     assert notes.words == ["asks"]
 

@@ -275,11 +275,11 @@ async def test_a_provider_without_a_cancel_is_left_alone(
     assert caplog.records == []
 
 
-async def test_a_second_cancellation_does_not_break_off_the_remote_cancel() -> None:
+async def test_a_second_cancellation_does_not_break_off_the_remote_cancel(driver: Driver) -> None:
     """The remote cancel is bounded by itself, and is waited for."""
     job = CancellableJob("running")
     job.cancel_takes = 4
-    task = asyncio.create_task(wait_until_done(job, on_cancel="cancel"))
+    task = asyncio.ensure_future(driver(job, on_cancel="cancel"))
     await anyio.sleep(6)
     task.cancel()
     await anyio.sleep(1)
@@ -293,15 +293,19 @@ async def test_a_second_cancellation_does_not_break_off_the_remote_cancel() -> N
 @pytest.mark.parametrize(
     ("word", "timeout"), [("running", 10), ("broken", 600), ("done", 600), ("asks", 600)]
 )
-async def test_only_a_cancellation_cancels_the_remote_job(word: str, timeout: float) -> None:
+async def test_only_a_cancellation_cancels_the_remote_job(
+    word: str, timeout: float, driver: Driver
+) -> None:
     """Neither a timeout nor an end of the task is a reason to stop the remote job."""
     job = CancellableJob("running", word)
-    await outcome_of(wait_until_done(job, timeout=timeout, on_cancel="cancel"))
+    await outcome_of(driver(job, timeout=timeout, on_cancel="cancel"))
     assert job.cancels == []
 
 
 @pytest.mark.parametrize("latency", [0.0, math.inf], ids=["answers", "hangs"])
-async def test_a_timeout_cancels_the_remote_job_where_that_is_asked_for(latency: float) -> None:
+async def test_a_timeout_cancels_the_remote_job_where_that_is_asked_for(
+    latency: float, driver: Driver
+) -> None:
     """With `on_timeout="cancel"` a wait that times out does, and one that is cancelled does not."""
 
     async def follow(job: Job) -> None:
@@ -309,7 +313,7 @@ async def test_a_timeout_cancels_the_remote_job_where_that_is_asked_for(latency:
             pass
 
     async def wait(job: Job) -> None:
-        await wait_until_done(job, timeout=10, on_timeout="cancel")
+        await driver(job, timeout=10, on_timeout="cancel")
 
     for waiting in (wait, follow):
         job = CancellableJob("running", latency=latency)

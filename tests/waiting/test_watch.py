@@ -25,6 +25,7 @@ from tests.waiting.scenario import (
     EVERY_SECOND,
     FAULT,
     Entry,
+    Follower,
     Job,
     Notes,
     Report,
@@ -44,10 +45,10 @@ async def follow(watched: Watch[Report], notes: Notes[Report]) -> None:
         notes(snapshot)
 
 
-async def test_there_is_one_snapshot_for_each_change() -> None:
+async def test_there_is_one_snapshot_for_each_change(follower: Follower) -> None:
     """Answers that say the same as the one before are not shown; success is the last one shown."""
     job = Job("queued", "queued", "running", "running", "running", "done")
-    snapshots = [snapshot async for snapshot in watch(job, schedule=EVERY_SECOND)]
+    snapshots = [snapshot async for snapshot in follower(job, schedule=EVERY_SECOND)]
     assert [(shown.word, shown.polls, shown.elapsed) for shown in snapshots] == [
         ("queued", 1, 0),
         ("running", 3, 2),
@@ -83,18 +84,18 @@ CHANGES: dict[str, tuple[Sequence[Entry], Sequence[int]]] = {
 
 @pytest.mark.parametrize(("script", "shown"), CHANGES.values(), ids=CHANGES)
 async def test_another_word_or_progress_is_a_change(
-    script: Sequence[Entry], shown: Sequence[int]
+    script: Sequence[Entry], shown: Sequence[int], follower: Follower
 ) -> None:
     """The snapshots are those of the polls that showed a change."""
-    polls = [snapshot.polls async for snapshot in watch(Job(*script, "done"))]
+    polls = [snapshot.polls async for snapshot in follower(Job(*script, "done"))]
     assert polls == [*shown, len(script) + 1]
 
 
 @pytest.mark.parametrize("word", ["broken", "stopped", "gone"])
-async def test_a_bad_end_is_shown_as_the_last_snapshot(word: str) -> None:
+async def test_a_bad_end_is_shown_as_the_last_snapshot(word: str, follower: Follower) -> None:
     """A task that ends badly ends the iteration too: its last snapshot says how."""
     job = Job("queued", Report(word, reason="out of tea"))
-    watched = watch(job)
+    watched = follower(job)
     snapshots = [snapshot async for snapshot in watched]
     assert [shown.word for shown in snapshots] == ["queued", word]
     assert snapshots[-1].state is not None
@@ -116,11 +117,11 @@ ENDS: dict[str, tuple[Entry, type[Exception], list[str]]] = {
 
 @pytest.mark.parametrize(("entry", "kind", "words"), ENDS.values(), ids=ENDS)
 async def test_what_is_no_end_of_the_task_is_raised(
-    entry: Entry, kind: type[Exception], words: list[str]
+    entry: Entry, kind: type[Exception], words: list[str], follower: Follower
 ) -> None:
     """Such an end is raised after the changes before it were shown, and the iteration is over."""
     notes: Notes[Report] = Notes()
-    watched = watch(Job("queued", entry), timeout=30, unknown="raise")
+    watched = follower(Job("queued", entry), timeout=30, unknown="raise")
     with pytest.raises(kind):
         await follow(watched, notes)
     assert notes.words == words
@@ -128,10 +129,10 @@ async def test_what_is_no_end_of_the_task_is_raised(
         await anext(watched)
 
 
-async def test_nothing_is_asked_before_the_first_step() -> None:
+async def test_nothing_is_asked_before_the_first_step(follower: Follower) -> None:
     """Making a watch sends nothing; its timeout runs from the first step, over all of them."""
     job = Job(*["queued", "running"] * 99)
-    watched = watch(job, timeout=10, schedule=EVERY_SECOND)
+    watched = follower(job, timeout=10, schedule=EVERY_SECOND)
     await anyio.sleep(100)
     assert job.polls == []
     with pytest.raises(WaitTimeout) as caught:
@@ -141,10 +142,10 @@ async def test_nothing_is_asked_before_the_first_step() -> None:
     assert caught.value.elapsed == 10
 
 
-async def test_following_a_task_is_finite_by_default() -> None:
+async def test_following_a_task_is_finite_by_default(follower: Follower) -> None:
     """A task that never ends is followed for ten minutes where no timeout is given."""
     with pytest.raises(WaitTimeout, match="within 600 s"):
-        await words_of(watch(Job("running")))
+        await words_of(follower(Job("running")))
     assert anyio.current_time() == 600
 
 
@@ -152,9 +153,9 @@ async def _step(watched: Watch[Report]) -> Snapshot[Report]:
     return await anext(watched)
 
 
-async def test_each_step_may_be_another_asyncio_task() -> None:
+async def test_each_step_may_be_another_asyncio_task(follower: Follower) -> None:
     """A watch is its own iterator, and may be carried from task to task, as a merge does."""
-    watched = watch(Job("queued", "running", "running", "done"), schedule=EVERY_SECOND)
+    watched = follower(Job("queued", "running", "running", "done"), schedule=EVERY_SECOND)
     assert aiter(watched) is watched
     steps = [await asyncio.create_task(_step(watched)) for _ in range(3)]
     assert [snapshot.word for snapshot in steps] == ["queued", "running", "done"]
@@ -162,9 +163,9 @@ async def test_each_step_may_be_another_asyncio_task() -> None:
     assert anyio.current_time() == 3
 
 
-async def test_a_step_within_a_scope_leaves_the_next_one_alone() -> None:
+async def test_a_step_within_a_scope_leaves_the_next_one_alone(follower: Follower) -> None:
     """A scope around one step does not reach into the next, in the same or another task."""
-    watched = watch(Job("queued", "running", "done"), schedule=EVERY_SECOND)
+    watched = follower(Job("queued", "running", "done"), schedule=EVERY_SECOND)
     with anyio.fail_after(0.5):
         await anext(watched)
     await anyio.sleep(0.75)
@@ -234,10 +235,10 @@ async def test_a_consumer_slower_than_the_timeout_gets_the_timeout() -> None:
     assert anyio.current_time() < 60.5
 
 
-async def test_a_cancelled_step_ends_the_watch() -> None:
+async def test_a_cancelled_step_ends_the_watch(follower: Follower) -> None:
     """As with any async generator, cancelling a step ends the iteration, and sends nothing more."""
     job = Job("queued", "running", latency=[0, math.inf])
-    watched = watch(job, schedule=EVERY_SECOND)
+    watched = follower(job, schedule=EVERY_SECOND)
     await anext(watched)
     with anyio.move_on_after(5) as scope:
         await anext(watched)
@@ -247,9 +248,9 @@ async def test_a_cancelled_step_ends_the_watch() -> None:
     assert len(job.polls) == 2
 
 
-async def test_two_consumers_of_one_watch_are_refused() -> None:
+async def test_two_consumers_of_one_watch_are_refused(follower: Follower) -> None:
     """A step while another is under way is refused, not taken for the end of the task."""
-    watched = watch(Job("running", "done"), schedule=EVERY_SECOND)
+    watched = follower(Job("running", "done"), schedule=EVERY_SECOND)
     await anext(watched)
     first = asyncio.create_task(_step(watched))
     await anyio.sleep(0.5)
@@ -258,10 +259,10 @@ async def test_two_consumers_of_one_watch_are_refused() -> None:
     assert (await first).word == "done"
 
 
-async def test_a_watch_needs_no_closing() -> None:
+async def test_a_watch_needs_no_closing(follower: Follower) -> None:
     """A watch that is dropped between two steps, or never stepped, leaves no warning."""
     with contextlib.suppress(StopAsyncIteration):
-        await anext(watch(Job("queued", "running")))
-    watch(Job("queued"))
+        await anext(follower(Job("queued", "running")))
+    follower(Job("queued"))
     gc.collect()
     assert len(asyncio.all_tasks()) == 1 + len(other_tasks())

@@ -1,0 +1,111 @@
+"""What a wait calls while it goes on, and what it does to the remote job on its way out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
+
+import anyio
+import msgspec
+
+from asyncclient._arguments import one_of, optional_function
+from asyncclient._event_loop import failure_of
+from asyncclient._state import Snapshot
+from asyncclient._task import Task, trait
+from asyncclient._waiting.record import Record
+from asyncclient._waiting.report import Report
+
+T = TypeVar("T")
+
+Reaction: TypeAlias = Literal["leave", "cancel"]
+
+# Seconds. A remote cancel on the way out must not hold up the caller's own cancellation for long.
+_CANCEL_SECONDS = 5.0
+# Seconds. A callback that hangs when its wait has ended must not keep the result for ever.
+_LAST_CALLBACK_SECONDS = 5.0
+
+
+class Callbacks(msgspec.Struct, Generic[T], frozen=True):
+    """What one wait calls, and what becomes of the remote job when it breaks off."""
+
+    on_change: Callable[[Snapshot[T]], object] | None
+    on_blocked: Callable[[Snapshot[T]], object] | None
+    on_cancel: Reaction
+    on_timeout: Reaction
+
+    @property
+    def are_none(self) -> bool:
+        """Whether there is nothing to call, and nothing to do on the way out."""
+        calls = self.on_change is not None or self.on_blocked is not None
+        return not calls and self.on_cancel == self.on_timeout == "leave"
+
+    def cancel_after(self, error: BaseException, *, is_out_of_time: bool) -> bool:
+        """Return whether the remote job is to be cancelled, since a wait ended with this error."""
+        reaction = self.on_timeout if is_out_of_time else self.on_cancel
+        by_caller = isinstance(error, anyio.get_cancelled_exc_class())
+        return reaction == "cancel" and (
+            by_caller or (is_out_of_time and isinstance(error, Exception))
+        )
+
+
+def callbacks_of(
+    on_change: Callable[[Snapshot[T]], object] | None,
+    on_blocked: Callable[[Snapshot[T]], object] | None,
+    on_cancel: Reaction,
+    on_timeout: Reaction,
+) -> Callbacks[T]:
+    """Return what a caller wants to be called, checked."""
+    return Callbacks(
+        optional_function("on_change", on_change, "a snapshot"),
+        optional_function("on_blocked", on_blocked, "a snapshot"),
+        one_of("on_cancel", on_cancel, ("leave", "cancel")),
+        one_of("on_timeout", on_timeout, ("leave", "cancel")),
+    )
+
+
+def end_of_callbacks(now: float, deadline: float) -> float:
+    """Return until when the callbacks of a wait that ends now may take: 5 s past its deadline."""
+    return max(now, deadline) + _LAST_CALLBACK_SECONDS
+
+
+async def call(
+    callback: Callable[[Snapshot[T]], object] | None,
+    snapshot: Snapshot[T],
+    *,
+    report: Report,
+    record: Record[Any],
+) -> None:
+    """Call a callback, within what the listener of all waits sets."""
+    if callback is None:
+        return
+    with report.around(record):
+        try:
+            outcome = callback(snapshot)
+            if isawaitable(outcome):
+                await outcome
+        except (StopAsyncIteration, asyncio.CancelledError) as error:
+            raise failure_of(error, "a callback") from error
+
+
+async def cancel_remote(task: Task[T], *, report: Report, record: Record[Any]) -> None:
+    """Cancel a remote job, where its task can; what goes wrong is logged."""
+    cancel = cast("Callable[[], Awaitable[object]] | None", trait(task, "cancel"))
+    if cancel is None:
+        return
+
+    async def send() -> None:
+        with anyio.move_on_after(_CANCEL_SECONDS):
+            await cancel()
+
+    # A task of its own, since a second cancellation of the caller would break it off here.
+    sending = asyncio.ensure_future(send())
+    with anyio.CancelScope(shield=True):
+        while not sending.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({sending})
+    error = None if sending.cancelled() else sending.exception()
+    if error is not None:
+        report.not_cancelled(record, error)

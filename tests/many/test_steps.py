@@ -1,0 +1,525 @@
+"""What a shared wait calls: its own callbacks, where its caller is, whatever those of others do.
+
+That it reports and asks as a single wait does is shown by `tests/waiting`, for both; who of several
+is asked by `test_inbox.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import math
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Literal
+
+import anyio
+import pytest
+
+from asyncclient import Poller, Snapshot, TaskRef, Watch
+from asyncclient.errors import (
+    TaskBlocked,
+    TaskFailed,
+    UnknownStatus,
+    WaitTimeout,
+)
+from tests.many.service import EVERY_SECOND, job, start, turns
+from tests.waiting.scenario import (
+    CancellableJob,
+    Job,
+    Notes,
+    Outcome,
+    Report,
+    ends_at,
+    other_tasks,
+    outcome_of,
+)
+
+user: ContextVar[str] = ContextVar("user", default="no one")
+Handler = Callable[[Snapshot[Report]], Awaitable[None]]
+
+
+class Oops(Exception):
+    """What a callback raises."""
+
+
+async def words_of(watched: Watch[Report]) -> list[str | int | None]:
+    """Return the words of a watch's snapshots up to its end."""
+    return [snapshot.word async for snapshot in watched]
+
+
+# --- each its own -------------------------------------------------------------------------------
+
+
+async def test_each_wait_has_its_own_callbacks_and_the_task_is_looked_at_once() -> None:
+    """All get each change, in order, from its own look on; a late one gets the last at once."""
+    task = Job("queued", "running", "running", Report("running", progress=1), "done")
+    notes: list[Notes[Report]] = [Notes() for _ in range(3)]
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        waits = [start(poller.wait(task, on_change=each)) for each in notes[:2]]
+        waits.append(start(poller.wait(task)))
+        await anyio.sleep(1.5)
+        waits.append(start(poller.wait(task, on_change=notes[2])))
+        watched = start(words_of(poller.watch(task)))
+        assert {outcome.result for outcome in await asyncio.gather(*waits)} == {Report("done")}
+    every = ["queued", "running", "running", "done"]
+    assert [each.words for each in notes] == [every, every, every[1:]]
+    assert [each.times for each in notes] == [[0, 1, 3, 4], [0, 1, 3, 4], [1.5, 3, 4]]
+    assert (await watched).result == every[1:]
+    assert task.sent == [0, 1, 2, 3, 4]
+
+
+async def test_callbacks_run_in_the_context_of_their_caller() -> None:
+    """What they read of it, and what they set, is the caller's own; so is the asyncio task."""
+    seen: list[tuple[str, str, asyncio.Task[object] | None]] = []
+    task = Job("running", Report("asks", demand="a"), Report("asks", demand="b"), "done")
+
+    async def follow(poller: Poller, name: str, *, fails: bool) -> None:
+        user.set(name)
+
+        async def note(snapshot: Snapshot[Report]) -> None:
+            seen.append((str(snapshot.word), user.get(), asyncio.current_task()))
+            if fails and snapshot.result.demand == "b":
+                raise Oops
+            user.set(f"{name} at work")
+
+        await poller.wait(task, on_change=None if fails else note, on_blocked=note)
+
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        ann = asyncio.create_task(outcome_of(follow(poller, "ann", fails=True)))
+        bob = asyncio.create_task(outcome_of(follow(poller, "bob", fails=False)))
+        assert isinstance((await ann).error, Oops)
+        assert (await bob).error is None
+    assert seen == [
+        ("running", "bob", bob),
+        ("asks", "ann", ann),
+        ("asks", "bob at work", bob),
+        ("asks", "ann at work", ann),
+        ("asks", "bob at work", bob),
+        ("done", "bob at work", bob),
+    ]
+
+
+async def test_a_change_comes_before_its_demand_and_before_the_end() -> None:
+    """`on_change` first, then `on_blocked`; a watch gives the change when it was answered."""
+    order: list[str] = []
+    task = Job("running", Report("asks", demand="a"), "done")
+
+    def note(name: str) -> Callable[[Snapshot[Report]], None]:
+        return lambda snapshot: order.append(f"{name} {snapshot.word}")
+
+    async def follow(watched: Watch[Report]) -> None:
+        async for snapshot in watched:
+            note("shown")(snapshot)
+
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        await poller.wait(task, on_change=note("change"), on_blocked=note("demand"))
+        order.append("end")
+        await follow(poller.watch(Job("running", "asks", "done"), on_blocked=note("demand")))
+    assert order == [
+        *("change running", "change asks", "demand asks", "change done", "end"),
+        *("shown running", "demand asks", "shown asks", "shown done"),
+    ]
+
+
+UNKNOWN: dict[str, tuple[list[Literal["wait", "raise"]], list[bool]]] = {
+    "all wait": (["wait", "wait"], [True, True]),
+    "the first is strict": (["raise", "wait"], [False, True]),
+    "the second is strict": (["wait", "raise"], [True, False]),
+    "all are strict": (["raise", "raise"], [False, False]),
+}
+
+
+@pytest.mark.parametrize(("policies", "goes_on"), UNKNOWN.values(), ids=UNKNOWN)
+@pytest.mark.parametrize("reports", [False, True])
+async def test_each_wait_has_its_own_way_with_unknown_words(
+    policies: list[Literal["wait", "raise"]], goes_on: list[bool], *, reports: bool
+) -> None:
+    """A strict one ends at the word, with its own error, after the change; the others wait on."""
+    task = Job("running", "strange", "done")
+    notes: list[Notes[Report]] = [Notes() for _ in policies]
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        waits = [
+            start(poller.wait(task, unknown=unknown, on_change=each if reports else None))
+            for unknown, each in zip(policies, notes, strict=True)
+        ]
+        outcomes = await asyncio.gather(*waits)
+    assert [outcome.error is None for outcome in outcomes] == goes_on
+    for outcome, each, is_patient in zip(outcomes, notes, goes_on, strict=True):
+        assert outcome.elapsed == (2 if is_patient else 1)
+        words = ["running", "strange", "done"][: 3 if is_patient else 2]
+        assert each.words == (words if reports else [])
+        if not is_patient:
+            assert isinstance(outcome.error, UnknownStatus)
+            assert "strange" in str(outcome.error)
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    assert len({id(error) for error in errors}) == len(errors)
+
+
+async def test_a_strict_wait_that_joins_later_ends_at_the_next_look() -> None:
+    """It is strict about what is seen in its own time; answers without a word end all waits."""
+    task = Job("strange", "strange", *[None] * 9)
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        patient = start(poller.wait(task))
+        await anyio.sleep(0.5)
+        strict = await start(poller.wait(task, unknown="raise"))
+        assert (type(strict.error), strict.elapsed) == (UnknownStatus, 0.5)
+        assert isinstance((await patient).error, UnknownStatus)
+    assert len(task.polls) == 8
+
+
+async def test_a_timeout_of_one_leaves_the_others_waiting() -> None:
+    """It gets its own timeout, after its last change; the other goes on to the end."""
+    task = Job("queued", ends_at(5))
+    short: Notes[Report] = Notes()
+    long: Notes[Report] = Notes()
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        waits = [
+            start(poller.wait(task, timeout=2, on_change=short)),
+            start(poller.wait(task, on_change=long)),
+        ]
+        first, second = await asyncio.gather(*waits)
+    assert (type(first.error), first.elapsed) == (WaitTimeout, 2)
+    assert second.result == Report("done")
+    assert short.words == ["queued", "running"]
+    assert long.words == ["queued", "running", "done"]
+
+
+# --- what a callback does harms no one else -----------------------------------------------------
+
+
+async def _raise(_poller: Poller) -> None:
+    raise Oops
+
+
+async def _hang(_poller: Poller) -> None:
+    await anyio.sleep_forever()
+
+
+async def _dawdle(_poller: Poller) -> None:
+    await anyio.sleep(3.5)
+
+
+async def _cancel_itself(_poller: Poller) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
+async def _be_cancelled_inside(_poller: Poller) -> None:
+    raise asyncio.CancelledError
+
+
+async def _end_iteration(_poller: Poller) -> None:
+    raise StopAsyncIteration
+
+
+async def _swallow_cancellations(_poller: Poller) -> None:
+    while anyio.current_time() < 300:
+        try:
+            await anyio.sleep(100)
+        except asyncio.CancelledError:
+            continue
+
+
+DEEDS = [
+    _raise,
+    _hang,
+    _dawdle,
+    _cancel_itself,
+    _be_cancelled_inside,
+    _end_iteration,
+    _swallow_cancellations,
+]
+
+
+@pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: deed.__name__)
+@pytest.mark.parametrize("which", ["on_change", "on_blocked"])
+async def test_a_callback_harms_no_other_wait_and_no_look(
+    deed: Callable[[Poller], Awaitable[None]], which: str
+) -> None:
+    """Another wait gets each change at its look, and its end; looks come when they are due."""
+    task = job(
+        "shared", "queued", *[Report("asks", demand="a")] * 2, *["running", "queued"] * 3, "done"
+    )
+    notes: Notes[Report] = Notes()
+    before = other_tasks()
+    async with Poller(schedule=EVERY_SECOND) as poller:
+
+        async def act(_snapshot: Snapshot[Report]) -> None:
+            await deed(poller)
+
+        if which == "on_change":
+            waiting = poller.wait(task, timeout=30, on_change=act, on_blocked=repr)
+        else:
+            waiting = poller.wait(task, timeout=30, on_blocked=act)
+        acting = start(waiting)
+        other = await start(poller.wait(task, on_change=notes, on_blocked=repr))
+        assert other.result == Report("done")
+        assert notes.times == [0, 1, 3, 4, 5, 6, 7, 8, 9]
+        assert task.sent == [float(second) for second in range(10)]
+        acting.cancel()
+        await asyncio.wait({acting}, timeout=1000)
+    assert other_tasks() == before
+
+
+@pytest.mark.parametrize("which", ["on_change", "on_blocked"])
+async def test_a_callback_may_close_the_poller(which: str) -> None:
+    """Its own wait ends when the callback does, the others at once, all with the same error."""
+    task = job("shared", "asks", "running")
+    poller = Poller(schedule=EVERY_SECOND)
+    done: list[float] = []
+
+    async def close(_snapshot: Snapshot[Report]) -> None:
+        await poller.aclose()
+        await anyio.sleep(3)
+        done.append(anyio.current_time())
+
+    if which == "on_change":
+        closing = start(poller.wait(task, on_change=close, on_blocked=repr))
+    else:
+        closing = start(poller.wait(task, on_blocked=close))
+    others = [
+        start(poller.wait(task, on_blocked=repr)),
+        start(poller.wait(task)),
+        start(poller.wait(job("other"))),
+    ]
+    for each in await asyncio.gather(*others):
+        assert (type(each.error), each.elapsed) == (RuntimeError, 0)
+    outcome = await closing
+    assert (type(outcome.error), outcome.elapsed, done) == (RuntimeError, 3, [3])
+
+
+async def test_a_callback_that_hangs_when_the_poller_is_closed_is_cut_off() -> None:
+    """It has 5 s more, however long its wait's timeout is."""
+    async with Poller(schedule=EVERY_SECOND) as poller:
+
+        async def hang(_snapshot: Snapshot[Report]) -> None:
+            await anyio.sleep_forever()
+
+        waiting = start(poller.wait(Job("running"), timeout=math.inf, on_change=hang))
+        await anyio.sleep(2)
+    outcome = await waiting
+    assert (type(outcome.error), outcome.elapsed) == (RuntimeError, 7)
+
+
+async def test_a_callback_may_wait_for_the_same_task() -> None:
+    """A wait within a callback shares the looks as any other does."""
+    task = Job("queued", "running", "done")
+    async with Poller(schedule=EVERY_SECOND) as poller:
+
+        async def wait_too(snapshot: Snapshot[Report]) -> None:
+            if snapshot.word == "queued":
+                assert await poller.wait(task) == Report("done")
+
+        assert await poller.wait(task, on_change=wait_too) == Report("done")
+        assert poller.stats().waiters == 0
+    assert task.sent == [0, 1, 2]
+
+
+# --- on_cancel, on_timeout ----------------------------------------------------------------------
+
+Reaction = Literal["leave", "cancel"]
+
+
+async def _end(waiting: asyncio.Task[Outcome[Report]], way: str) -> None:
+    if way == "cancel":
+        waiting.cancel()
+    await asyncio.wait({waiting})
+
+
+@pytest.mark.parametrize("way", ["cancel", "timeout"])
+@pytest.mark.parametrize("other", ["wait", "watch", "as_done", "none"])
+async def test_the_remote_job_is_cancelled_when_no_other_wait_is_left(way: str, other: str) -> None:
+    """While another waits, of any kind, the job goes on; the last one out has it cancelled."""
+    task = CancellableJob("running")
+    async with Poller(schedule=EVERY_SECOND) as poller:
+
+        async def all_ends() -> None:
+            async for _ in poller.as_done([task]):
+                pass
+
+        stays: list[asyncio.Task[Outcome[object]]] = []
+        if other == "wait":
+            stays.append(start(poller.wait(task)))
+        elif other != "none":
+            stays.append(start(all_ends() if other == "as_done" else words_of(poller.watch(task))))
+        cases: list[tuple[Reaction, Reaction, bool]] = [
+            ("leave", "leave", False),
+            ("cancel", "leave", way == "cancel"),
+            ("leave", "cancel", way == "timeout"),
+        ]
+        for on_cancel, on_timeout, cancels in cases:
+            waiting = start(
+                poller.wait(task, timeout=2, on_cancel=on_cancel, on_timeout=on_timeout)
+            )
+            await anyio.sleep(1.5)
+            await _end(waiting, way)
+            assert len(task.cancels) == (cancels and not stays)
+            task.cancels.clear()
+        for stay in stays:
+            stay.cancel()
+        await turns()
+        assert task.cancels == []
+
+
+async def test_the_last_of_several_has_the_job_cancelled_once() -> None:
+    """When they are cancelled, or time out, at one instant, one of them sends it."""
+    for way in ("cancel", "timeout"):
+        task = CancellableJob("running")
+        async with Poller(schedule=EVERY_SECOND) as poller:
+            waits = [
+                start(poller.wait(task, timeout=3, on_cancel="cancel", on_timeout="cancel"))
+                for _ in range(5)
+            ]
+            await anyio.sleep(2)
+            for waiting in waits if way == "cancel" else ():
+                waiting.cancel()
+            await asyncio.wait(waits)
+        assert len(task.cancels) == 1
+
+
+class Tenant(CancellableJob):
+    """A job as one of several accounts sees it, whose name its reference need not have."""
+
+    def __init__(self, account: str, name: str | None) -> None:
+        super().__init__("running")
+        self.ref = TaskRef("fake", "job", {"id": "7"}, account=name)
+        self.key = (account, "job", "7")
+
+
+async def test_another_account_that_waits_for_the_job_is_another_wait() -> None:
+    """Two accounts do not share looks; the job is the same, and is not cancelled under one."""
+    one, other = Tenant("one", "one"), Tenant("other", None)
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        waiting = start(poller.wait(one, on_cancel="cancel"))
+        staying = start(poller.wait(other, on_cancel="cancel"))
+        await anyio.sleep(1)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        assert (one.cancels, len(other.polls)) == ([], 2)
+        staying.cancel()
+        await asyncio.wait({staying})
+    assert (one.cancels, other.cancels) == ([], [1])
+
+
+async def test_a_wait_that_begins_at_that_instant_keeps_the_job() -> None:
+    """One that came after the timeout, and before its caller could run, is another that waits."""
+    task = CancellableJob("running")
+    joined: list[asyncio.Task[Outcome[Report]]] = []
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        timing_out = poller.watch(task, timeout=2, on_timeout="cancel")
+        await anext(timing_out)
+        await anyio.sleep(3)  # its time is up; its next step shows that
+        joined.append(start(poller.wait(task)))
+        await turns()
+        with pytest.raises(WaitTimeout):
+            await anext(timing_out)
+        assert task.cancels == []
+        joined[0].cancel()
+
+
+@pytest.mark.parametrize("takes", [2.0, math.inf])
+async def test_the_remote_cancel_is_bounded(takes: float) -> None:
+    """It is waited for, 5 s at most; what goes wrong with it hides no cancellation."""
+    task = CancellableJob("running")
+    task.cancel_takes = takes
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        waiting = start(poller.wait(task, on_cancel="cancel"))
+        await anyio.sleep(1)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        assert waiting.cancelled()
+        assert anyio.current_time() == 1 + min(takes, 5)
+        assert poller.stats().waiters == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"), [("done", None), ("broken", TaskFailed), ("asks", TaskBlocked)]
+)
+async def test_an_end_of_the_task_cancels_nothing(word: str, kind: type[Exception] | None) -> None:
+    """Nor does a closed Poller, nor a callback that raises."""
+
+    def fail(_snapshot: Snapshot[Report]) -> None:
+        raise Oops
+
+    task = CancellableJob("running", word)
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        outcome = await start(poller.wait(task, on_cancel="cancel", on_timeout="cancel"))
+        assert type(outcome.error) is (kind or type(None))
+        outcome = await start(poller.wait(task, on_change=fail, on_cancel="cancel"))
+        assert isinstance(outcome.error, Oops)
+        closed = start(poller.wait(CancellableJob("running"), on_cancel="cancel"))
+        await turns()
+    assert isinstance((await closed).error, RuntimeError)
+    assert task.cancels == []
+
+
+# --- watch --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["break", "close", "dropped"])
+async def test_a_watch_that_is_left_leaves_nothing_behind(way: str) -> None:
+    """Its wait is over, and no job is cancelled; another one goes on."""
+    task = CancellableJob("queued", "running", "running", "done")
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        other = start(words_of(poller.watch(task)))
+        watched = poller.watch(task, on_cancel="cancel")
+        async for _ in watched:
+            break
+        assert poller.stats().waiters == 2
+        if way == "close":
+            await watched.aclose()
+            await watched.aclose()
+            assert await words_of(watched) == []
+        else:
+            del watched
+        assert poller.stats().waiters == 1
+        assert (await other).result == ["queued", "running", "done"]
+        async for _ in poller.watch(Job("running")):
+            break
+        gc.collect()
+        assert poller.stats().waiters == 0
+    assert task.cancels == []
+
+
+async def test_a_step_under_way_is_not_closed() -> None:
+    """As with any async generator, the one who advances it must leave first."""
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        watched = poller.watch(Job("running"))
+        await anext(watched)
+        stepping = asyncio.ensure_future(anext(watched))
+        await turns()
+        with pytest.raises(RuntimeError, match="already being advanced"):
+            await watched.aclose()
+        stepping.cancel()
+        await asyncio.wait({stepping})
+        assert poller.stats().waiters == 0
+
+
+async def test_looks_go_on_between_two_steps() -> None:
+    """What has changed meanwhile is given step by step, the end and the timeout included."""
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        watched = poller.watch(Job("queued", "running", "done"))
+        assert (await anext(watched)).word == "queued"
+        await anyio.sleep(60)
+        assert await words_of(watched) == ["running", "done"]
+        watched = poller.watch(Job("queued", "running"), timeout=30)
+        assert (await anext(watched)).word == "queued"
+        await anyio.sleep(60)
+        assert (await anext(watched)).word == "running"
+        with pytest.raises(WaitTimeout):
+            await anext(watched)
+        assert anyio.current_time() == 120
+
+
+async def test_a_watch_of_a_closed_poller_is_refused_at_its_first_step() -> None:
+    """Making it needs no event loop; what cannot be is refused at once."""
+    poller = Poller()
+    watched = poller.watch(Job("running"))
+    for wrong in ("sometimes", "", None):
+        with pytest.raises(ValueError, match="on_cancel"):
+            poller.watch(Job("running"), on_cancel=wrong)  # type: ignore[arg-type]
+    await poller.aclose()
+    with pytest.raises(RuntimeError, match="closed"):
+        await anext(watched)
