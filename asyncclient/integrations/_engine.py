@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -10,12 +11,19 @@ from types import TracebackType
 from typing import Self
 
 from asyncclient._arguments import number, text_line, whole_number
-from asyncclient._durable import LONGEST_WAIT, TaskOf, Ticket, unknown, wall_clock
+from asyncclient._durable import (
+    LONGEST_WAIT,
+    TaskOf,
+    Ticket,
+    deadline_of,
+    unknown,
+    wall_clock,
+)
 from asyncclient._many import Poller
 from asyncclient._ref import TaskRef
 from asyncclient._schedule import Pacing
 from asyncclient.integrations._delivery import Sink
-from asyncclient.integrations._holder import Holder, Store
+from asyncclient.integrations._holder import Holder, NextTurn, Store
 from asyncclient.integrations._neighbours import Neighbours, Notices
 from asyncclient.integrations._outcome import Outcome
 
@@ -29,6 +37,10 @@ _CLAIMED = '"at the sink"'
 _WITHOUT_OUTCOME = (None, PENDING, _CLAIMED)
 # Seconds for which these are kept: a wait that is pending puts an outcome in their place before.
 _MARK_SECONDS = 30 * 86_400.0
+# Seconds for which a process that only submits puts a wait back, and past the wait's deadline the
+# part of the time since then: what no worker comes for gets ever fewer turns.
+_NOT_HERE = 5.0
+_NOT_HERE_PART = 0.1
 # Seconds. What a dead worker held must not be away for longer.
 _LONGEST_REDELIVERY = 86_400.0
 
@@ -50,6 +62,7 @@ class DurableWaits(Store, ABC):
         self._concurrency = concurrency
         self._keep_seconds = number("keep", keep, unit="seconds", above=0, most=LONGEST_WAIT)
         self._own = own
+        self._has_put_back = False
 
     async def __aenter__(self) -> Self:
         if self._own:
@@ -175,6 +188,26 @@ class DurableWaits(Store, ABC):
     async def unclaim(self, key: str) -> None:
         """Note that a wait's end is no longer with the sink, which has not taken it."""
         await self._swap(key, _CLAIMED, PENDING)
+
+    async def put_back(self, key: str, text: str) -> NextTurn | None:
+        """Take a ticket's turn in a process that only submits: it has no poller and no sink.
+
+        Only a worker can bring an end to a sink, so that the wait is kept until one comes.
+        """
+        with contextlib.suppress(Exception):  # where the store is away, it is kept all the same
+            if await self.is_over(key):
+                return None  # it was called off, and the engine did not hear of it
+        _log.log(
+            logging.DEBUG if self._has_put_back else logging.ERROR,
+            "%s: this process only submits waits, and puts them back for one that runs work() (on"
+            " docket, also a worker with task()): %r",
+            key,
+            self,
+        )
+        self._has_put_back = True
+        now = wall_clock()
+        over = now - (deadline_of(text, now) or now)
+        return NextTurn(max(_NOT_HERE, _NOT_HERE_PART * over), text)
 
     # --- in a worker ---
 

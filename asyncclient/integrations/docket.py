@@ -27,6 +27,7 @@ from asyncclient.integrations._holder import (
     AGAIN_SECONDS,
     CLOSE_SECONDS,
     Holder,
+    NextTurn,
     again_while_away,
 )
 from asyncclient.integrations._neighbours import Notices
@@ -43,8 +44,6 @@ _BATCH = 100
 # With redis-py's 100 connections, docket's worker falls into "Redis is unavailable" for ever once
 # more tasks than that speak at a time.
 _SPARE_CONNECTIONS = 64
-# A process that knows the task by name only puts a ticket back for those who can hold it.
-_NOT_HERE = timedelta(seconds=5)
 _NAME = "asyncclient_wait"
 # What means more than itself in the patterns of Redis' PSUBSCRIBE.
 _PATTERN = frozenset("*?[]^\\")
@@ -60,6 +59,7 @@ return 1
 """
 
 HoldWait = Callable[..., Awaitable[None]]
+TakeTurn = Callable[[str, str], Awaitable[NextTurn | None]]
 
 
 class _Evaluates(Protocol):
@@ -109,7 +109,7 @@ class DocketWaits(DurableWaits):
             )
             raise ValueError(msg)
         if _NAME not in self._docket.tasks:
-            self._docket.register(_not_here, names=[_NAME])
+            self._register(self.put_back, Perpetual())
 
     @property
     def docket(self) -> Docket:
@@ -217,33 +217,32 @@ class DocketWaits(DurableWaits):
         Raises:
             TypeError, ValueError: an argument cannot be.
         """
-        return self._register(
-            Holder(
-                self, poller, task_of, sink, hold=hold, sink_timeout=sink_timeout, schedule=schedule
-            )
+        holder = Holder(
+            self, poller, task_of, sink, hold=hold, sink_timeout=sink_timeout, schedule=schedule
         )
+        return self._register(holder.take, _perpetual_of(holder))
 
-    def _register(self, holder: Holder) -> HoldWait:
-        handing_back = _perpetual_of(holder)
+    def _register(self, take: TakeTurn, handing_back: Perpetual) -> HoldWait:
+        """Register what takes a ticket's turn, under the name that tickets are kept with."""
 
         async def hold_wait(
             ticket: str,
             key: str = TaskKey(),
             perpetual: Perpetual = handing_back,
         ) -> None:
-            following = await holder.take(key, ticket)
+            following = await take(key, ticket)
             if following is None:
                 perpetual.cancel()
             else:
                 perpetual.perpetuate(following.ticket)
                 perpetual.after(timedelta(seconds=following.delay))
 
-        hold_wait.__name__ = _NAME
+        hold_wait.__name__ = _NAME  # docket writes the next turn down by it
         self._docket.register(hold_wait, names=[_NAME])
         return hold_wait
 
     async def _serve(self, holder: Holder, name: str | None, redelivery: float) -> None:
-        self._register(holder)
+        self._register(holder.take, _perpetual_of(holder))
         worker = Worker(
             self._docket,
             name=name,
@@ -323,17 +322,6 @@ def _perpetual_of(holder: Holder) -> Perpetual:
             return holder.session()
 
     return HandingBack()
-
-
-async def _not_here(
-    ticket: str,
-    key: str = TaskKey(),
-    perpetual: Perpetual = Perpetual(),  # noqa: B008  (how docket injects)
-) -> None:
-    """Put back what this process only submits: it has no poller to hold it with."""
-    _log.error("%s: this worker cannot hold waits: register DocketWaits.task(...) in it", key)
-    perpetual.perpetuate(ticket)
-    perpetual.after(_NOT_HERE)
 
 
 def with_connections(url: str, concurrency: int) -> str:

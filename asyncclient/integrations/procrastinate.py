@@ -39,7 +39,6 @@ _BATCH = 500
 _RESTART_GAP = 1.0
 # Seconds after which a notice is forgotten that no worker takes away.
 _NOTICE_SECONDS = 2 * 86_400.0
-_NOT_HERE = 5.0
 # Puts a text in place of another one, where that is there, and says until when it is kept. No
 # command of procrastinate's own does both at once: in between, a wait could be reported and then
 # still be called off.
@@ -247,8 +246,7 @@ class ProcrastinateWaits(DurableWaits):
 
     async def _hold_wait(self, ticket: str, key: str) -> None:
         if self._holder is None:
-            _log.error("%s: this worker cannot hold waits: start it with work()", key)
-            following: NextTurn | None = NextTurn(_NOT_HERE, ticket)
+            following = await self.put_back(key, ticket)
         else:
             try:
                 following = await self._holder.take(key, ticket)
@@ -269,7 +267,8 @@ class ProcrastinateWaits(DurableWaits):
                 await self._app.job_manager.defer_job_async(job)
 
         def patience() -> float:
-            return 0.0 if self._holder is None or self._holder.closing else AGAIN_SECONDS
+            is_stopped = self._holder is not None and self._holder.closing
+            return 0.0 if is_stopped else AGAIN_SECONDS
 
         await again_while_away(defer, away=ConnectorException, patience=patience)
 

@@ -27,6 +27,7 @@ from asyncclient import (
     Schedule,
     SessionPool,
     Task,
+    TaskAPI,
     TaskRef,
     Vocabulary,
     polling_task,
@@ -70,7 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         redelivery: seconds after which a dead worker's waits go to others.
         share_rate: as for `work`.
         share_learned: as for `work`.
-        simulator: the URLs of its Coze and its Copy.ai, where it takes part.
+        simulator: the URLs of Coze, Copy.ai and an API of the catalogue, where they take part.
     """
 
     engine: str
@@ -83,7 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redelivery: float = 30.0
     share_rate: bool = True
     share_learned: bool = True
-    simulator: tuple[str, str] | None = None
+    simulator: tuple[str, str, str] | None = None
 
 
 def job(number: int | str, seconds: float = FOR_EVER) -> TaskRef:
@@ -214,9 +215,10 @@ async def _work(name: str, service: str, ledger: str, text: str) -> None:
     async with SessionPool() as pool, aiohttp.ClientSession() as session, poller:
         clients: dict[str, Client] = {}
         if settings.simulator is not None:
-            coze_url, copyai_url = settings.simulator
+            coze_url, copyai_url, api_url = settings.simulator
             clients["coze"] = Coze(pool, token="pat_simulator", base_url=coze_url)
             clients["copyai"] = CopyAI(pool, api_key="simulator-key", base_url=copyai_url)
+            clients["databricks"] = TaskAPI(pool, api_url, name="databricks")
 
         def task_of(ref: TaskRef) -> Task[object]:
             if ref.provider in clients:

@@ -440,3 +440,17 @@ async def test_a_new_worker_knows_what_a_former_one_has_learned(engine: Engine) 
                 await place.until(1)  # so it is at work
                 knows.append(schedule.sample_size("fake.item"))
     assert knows == [100, 100, 0]
+
+
+async def test_what_no_worker_comes_for_gets_ever_fewer_turns(
+    place: Somewhere, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process that only submits keeps each wait, also past its deadline, and says so once."""
+    now = time.time()
+    for late, delay in ((-3600, 5), (0, 5), (100, 10), (86_400, 8640)):
+        turn = await place.waits.put_back("order", f'{{"deadline": {now - late}}}')
+        assert turn is not None
+        assert turn.delay == pytest.approx(delay, abs=1)
+    assert (await place.waits.put_back("order", "no ticket")) is not None
+    said = [record for record in caplog.records if "only submits waits" in record.message]
+    assert [record.levelname for record in said if record.levelname != "DEBUG"] == ["ERROR"]

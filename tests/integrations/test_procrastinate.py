@@ -76,6 +76,9 @@ async def test_a_process_that_only_submits_runs_nothing(place: OnProcrastinate) 
     )
     ticket = await place.waits.ticket("order")
     assert isinstance(ticket, Ticket)
+    assert await place.waits.put_back("order", ticket.encode()) is not None
+    assert await place.waits.cancel("order")
+    assert await place.waits.put_back("order", ticket.encode()) is None
 
 
 async def test_what_workers_leave_for_each_other_is_small_and_apart(

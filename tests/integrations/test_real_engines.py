@@ -21,11 +21,11 @@ pytest.importorskip("docket")
 pytest.importorskip("procrastinate")
 pytest.importorskip("psycopg")
 
-from asyncclient import Poller, TaskRef
-from asyncclient.testing import Simulator
+from asyncclient import Poller, TaskRef, catalogue
+from asyncclient.testing import SimulatedAPI, Simulator
 from tests.integrations import place as places
 from tests.integrations.crew import Crew, Settings, job, submit, waits_of
-from tests.integrations.killing import REDELIVERY, Scene, eventually, survive
+from tests.integrations.killing import REDELIVERY, Scene, eventually, run_of_job, survive
 from tests.integrations.place import FAST, Place, ref_of
 from tests.integrations.servers import Server, postgres_server, redis_server
 
@@ -77,8 +77,9 @@ async def scene(store: Store, tmp_path: Path) -> AsyncGenerator[Scene]:
         hold=5.0,
         redelivery=REDELIVERY,
     )
-    async with Simulator() as sim, Crew(tmp_path).at_work() as crew:
-        yield Scene(settings, sim, crew)
+    api = SimulatedAPI(catalogue.DATABRICKS_RUN, words=run_of_job)
+    async with Simulator() as sim, api, Crew(tmp_path).at_work() as crew:
+        yield Scene(settings, sim, api, crew)
 
 
 async def replace_the_worker(scene: Scene, _: Server) -> None:
