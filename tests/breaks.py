@@ -166,6 +166,13 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
         ("certificates are not verified", "_http.sessions:checked_context", _is_not_verified),
         ("an answer of any length is read", "_http.pool:SessionPool._is_short", _ALWAYS),
         ("a pool leaves its sockets open", "_http.sessions:close_all", _awaits_nothing),
+        ("NO_PROXY is not obeyed", "_http.proxy:_goes_without", _NEVER),
+        (
+            "a proxy that wants a password is an outage",
+            "_http.failure:is_transient_status",
+            _ALWAYS,
+        ),
+        ("a pool can be pickled", "_http.pool:SessionPool.__reduce__", _is(object.__reduce__)),
         ("an open pool is not reported", "_http.pool:SessionPool.__del__", _NOTHING),
     ),
     "http sockets": (

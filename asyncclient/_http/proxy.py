@@ -97,6 +97,9 @@ def advice_without_proxy(origin: str, *, trust_env: bool) -> str:
     scheme, host, _ = _parts_of(origin)
     if is_loopback(host):
         return ""
+    found = _variable(scheme) if trust_env else None
+    if found is not None:
+        return f"; {found[0]} is not used for this host: NO_PROXY names it"
     variable = f"set {scheme.upper()}_PROXY or " if trust_env else ""
     return f"; behind a proxy, {variable}pass SessionPool(proxy=...)"
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, cast
 
 import aiohttp
+import anyio.lowlevel
 
 from asyncclient._http.hiding import Hiding
 from asyncclient._http.proxy import Proxy, advice_without_proxy, environment_proxy
@@ -124,6 +125,9 @@ class Sessions:
         sessions = [origin.session for origin in self._origins.values()]
         self._origins.clear()
         self._idle.clear()
+        # What was just cancelled ends first, also where tasks are eager: aiohttp's connector, once
+        # closed, closes no connection to a proxy whose tunnel is not yet there.
+        await anyio.lowlevel.checkpoint()
         await asyncio.gather(close_all(sessions), *self._closing)
 
     def _opened(self, name: str) -> Origin:

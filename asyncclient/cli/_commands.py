@@ -27,6 +27,7 @@ Environment:
   COZE_API_TOKEN, COZE_API_BASE      token; https://api.coze.com unless set
   COPYAI_API_KEY, COPYAI_API_BASE    key; https://api.copy.ai/api/ unless set
   ASYNCCLIENT_TOKEN                  token for the URL that 'wait' is given
+  HTTPS_PROXY, NO_PROXY              the way out, as other programs read it
 
 {EXIT_CODES}"""
 

@@ -99,6 +99,10 @@ async def test_no_proxy_and_trust_env_are_obeyed(
     monkeypatch.setenv("NO_PROXY", ".invalid")
     async with SessionPool() as pool:
         error = await failure_of(pool, request)
+        assert error.advice.endswith("HTTPS_PROXY is not used for this host: NO_PROXY names it")
+    monkeypatch.delenv("HTTPS_PROXY")
+    async with SessionPool() as pool:
+        error = await failure_of(pool, request)
         assert "behind a proxy, set HTTPS_PROXY or pass SessionPool(proxy=...)" in error.advice
     assert proxy.accepted == 0
 
