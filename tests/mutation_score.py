@@ -16,6 +16,9 @@ _LEAST_SHARE = 0.95
 # Mutants that survive, by function: how many at most, and why no test notices them.
 _SURVIVORS = {
     "_http.decoding.decode": (1, "a codec's name has no case"),
+    "_http.proxy._parts_of": (1, "an origin has a host"),
+    "_http.proxy._goes_without": (1, "what has no / names no network"),
+    "_http.proxy._is_within": (1, "None is false"),
     "_many.budget.Budget.__init__": (3, "the first request resets what is counted"),
     "_many.budget.Budget.spend": (1, "at the ceiling, a rise ends at the ceiling"),
     "_many.budget.Budget.take_share": (1, "nothing is left of a gap that ends now"),
