@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nox
@@ -21,13 +22,18 @@ OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
 # One more than there are cores, and who is idle takes work over: some tests sleep, since what they
 # test does so on the real clock.
 SPREAD = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
-# Properties are searched with a hundred examples once, and with fewer wherever they run again.
+# Properties are searched with a hundred examples once, on the newest Python, where no coverage is
+# measured; and with fewer wherever else they run.
 BRIEF = "--hypothesis-profile=brief"
 
 # pyenv hides the Pythons that are not chosen as the current ones: show nox all of them.
 _pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
 if _pyenv.is_dir():
     os.environ["PYENV_VERSION"] = ":".join(sorted(path.name for path in _pyenv.iterdir()))
+
+# What was compiled once serves all processes of all sessions; uv compiles nothing that it installs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ["PYTHONPYCACHEPREFIX"] = str(Path(".nox", "bytecode").resolve())
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -71,9 +77,16 @@ def lint(session: nox.Session) -> None:
 def typing(session: nox.Session) -> None:
     """Check types, strictly and twice, in package, tests, benchmarks, examples and on the pages."""
     install(session, "typing")
-    session.run("mypy")
-    session.run("pyright", "--pythonpath", f"{session.bin}/python", "--warnings")
-    session.run("python", "tests/printed_blocks.py")
+    commands = (
+        ("pyright", "--pythonpath", f"{session.bin}/python", "--warnings"),
+        ("mypy",),
+        ("python", "tests/printed_blocks.py"),
+    )
+    # Side by side, since each keeps to one core.
+    with ThreadPoolExecutor() as pool:
+        checks = [pool.submit(session.run, *command) for command in commands]
+    for check in checks:
+        check.result()
 
 
 @nox.session(python=PYTHONS)
@@ -89,13 +102,14 @@ def tests(session: nox.Session) -> None:
         return
     if session.python == OLDEST:
         session.run("coverage", "erase")  # what earlier runs left would count for lines since moved
-        traced = (*SPREAD, "-m", "not heavy and not untraced")
+        traced = (*SPREAD, BRIEF, "-m", "not heavy and not untraced")
         session.run("coverage", "run", "-m", "pytest", *traced)
-        rest = (*SPREAD, "-m", "heavy or untraced", "--ignore=tests/integrations")
+        rest = (*SPREAD, BRIEF, "-m", "heavy or untraced", "--ignore=tests/integrations")
         session.run("pytest", *rest)
+    elif session.python == NEWEST:
+        session.run("pytest", *SPREAD, "-m", "not heavy")
     else:
-        chosen = "not heavy" if session.python == NEWEST else "not heavy and not untraced"
-        session.run("pytest", *SPREAD, BRIEF, "-m", chosen)
+        session.run("pytest", *SPREAD, BRIEF, "-m", "not heavy and not untraced")
     _tested.add(str(session.python))
 
 
@@ -129,8 +143,9 @@ def python_backoff(session: nox.Session) -> None:
     else:
         session.run_install("pip", "uninstall", "--yes", "backoff", "python-backoff")
     session.install("python-backoff>=3")
-    chosen = ("-m", "not heavy", "-k", "schedule or wait")
-    session.run("pytest", *SPREAD, BRIEF, *chosen, *session.posargs)
+    # All that asks backoff for a delay: schedules, requests that are repeated, and waits.
+    places = ("tests/ground/test_schedule.py", "tests/http/test_repeat.py", "tests/waiting")
+    session.run("pytest", *SPREAD, BRIEF, *places, *session.posargs)
 
 
 @nox.session(python=OLDEST)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import anyio
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from asyncclient import SessionPool
 from asyncclient.errors import APIError, AsyncClientError
@@ -131,7 +131,6 @@ CUTS = st.builds(
 )
 
 
-@settings(max_examples=150)
 @given(cut=CUTS, provider=st.sampled_from(PROVIDERS), padding=st.sampled_from(PADDINGS))
 def test_a_start_is_never_doubled_or_denied(cut: Cut, provider: Provider, padding: int) -> None:
     """At most one start comes whole; an error for one says so, and its "not started" is true."""
@@ -172,7 +171,6 @@ PARTS = (
 BYTES = st.lists(st.sampled_from(PARTS) | st.binary(max_size=20), max_size=8).map(b"".join)
 
 
-@settings(max_examples=200)
 @given(data=BYTES)
 def test_any_answer_is_to_one_start(data: bytes) -> None:
     """Any bytes for an answer end a start as one of our errors, and it is not sent again."""

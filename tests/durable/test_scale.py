@@ -28,7 +28,6 @@ def planned(name: str) -> float:
     return float(found[1].replace(",", ""))
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.heavy
 async def test_the_plan_for_ten_million_waits_holds() -> None:
     """Polls, turns of the store and each wait's gap are what the plan says, and none starves."""

@@ -14,7 +14,7 @@ from typing import cast
 import anyio
 import msgspec
 import pytest
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import example, given, strategies as st
 
 from asyncclient import Done, Observation, Poller, Schedule, TaskRef, TaskState
 from asyncclient._durable import Handover, TaskOf, Ticket, TicketExpired, poll_slice
@@ -421,7 +421,6 @@ ENDS = {
 }
 
 
-@settings(max_examples=50)
 @given(
     ends=st.floats(0, 2000),
     word=st.sampled_from(sorted(ENDS)),

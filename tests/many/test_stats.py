@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections import Counter
+from random import Random
 
 import pytest
 
@@ -12,7 +13,9 @@ from asyncclient import LearnedSchedule, Poller
 from asyncclient._learning import LEAST_ENDS
 from asyncclient._many.shared import Receiver, SharedRecord, Waiter
 from asyncclient._many.stats import Kinds
+from asyncclient.errors import ServerError
 from tests.many.service import EVERY_SECOND, Item, Service, start, turns
+from tests.waiting.scenario import Outcome
 
 
 class Counted(LearnedSchedule):
@@ -71,6 +74,36 @@ async def test_what_is_said_in_passing_works_out_no_kind() -> None:
     schedule = learned(3)
     assert repr(Poller(schedule=schedule)).startswith("<Poller open: 0 pending")
     assert schedule.worked_out == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_its_numbers_are_those_of_the_waits(seed: int) -> None:
+    """At any moment it counts the waits, tasks and polls that there are; a signal says as much."""
+    rng = Random(seed)
+    service = Service("acme", latency=0.7)
+    jobs = [Item(service, number, rng.uniform(0, 60)) for number in range(8)]
+    waits: list[tuple[Item, asyncio.Task[Outcome[str]]]] = []
+    async with Poller(rate=2, concurrency=3, rng=rng) as poller:
+        for _ in range(200):
+            job = rng.choice(jobs)
+            step = rng.choice(["wait", "wait", "wait", "cancel", "fail", "pass", "pass"])
+            if step == "wait":
+                timeout = rng.choice([0.1, 5.0, 90.0])
+                waits.append((job, start(poller.wait(job, timeout=timeout))))
+            elif step == "cancel" and waits:
+                rng.choice(waits)[1].cancel()
+            elif step == "fail":
+                service.fault = rng.choice([None, ServerError("503", status=503)])
+            else:
+                await asyncio.sleep(rng.uniform(0, 3))
+            await turns()
+            pending = [task.key for task, waiting in waits if not waiting.done()]
+            stats = poller.stats()
+            assert (stats.waiters, stats.pending) == (len(pending), len(set(pending)))
+            assert stats.in_flight == service.in_flight
+            assert stats.in_flight == sum(budget.in_flight for budget in stats.budgets)
+            assert all(budget.ready <= stats.pending for budget in stats.budgets)
+            assert poller.wake(job.key) == (job.key in pending)
 
 
 async def test_nothing_is_kept_of_what_is_over() -> None:

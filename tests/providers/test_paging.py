@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from asyncclient._http import Request, Response
 from asyncclient.errors import AsyncClientError
@@ -200,7 +200,6 @@ class _List:
         )
 
 
-@settings(max_examples=300)
 @given(
     st.integers(0, 40),
     st.integers(1, 7),

@@ -10,7 +10,7 @@ from io import StringIO
 from typing import cast
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from rich.console import Console
 
 from asyncclient import (
@@ -137,7 +137,6 @@ def check(key: str, ask: Callable[[], Awaitable[object]]) -> None:
         assert parts_of(key, text) == [], text
 
 
-@settings(max_examples=60)
 @given(KEYS, st.sampled_from(sorted(COZE)), st.data())
 def test_no_error_of_coze_shows_it(key: str, name: str, data: st.DataObject) -> None:
     """Wherever an answer repeats the credential, and however it is spelled."""
@@ -146,7 +145,6 @@ def test_no_error_of_coze_shows_it(key: str, name: str, data: st.DataObject) -> 
     check(key, lambda: COZE[name](client))
 
 
-@settings(max_examples=60)
 @given(KEYS, st.sampled_from(sorted(COPYAI)), st.data())
 def test_no_error_of_copyai_shows_it(key: str, name: str, data: st.DataObject) -> None:
     """The same holds for the other provider."""
@@ -166,7 +164,6 @@ def any_api(
     return TaskAPI(transport, base_url, name="acme", token=token, headers=headers)
 
 
-@settings(max_examples=60)
 @given(KEYS, st.sampled_from(["get", "post", "wait"]), st.sampled_from(["token", "X"]), st.data())
 def test_no_error_of_any_api_shows_it(
     key: str,

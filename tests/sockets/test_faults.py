@@ -253,7 +253,7 @@ def compressed(size: int) -> bytes:
     return squeeze.compress(bytes(size)) + squeeze.flush()
 
 
-BOMB = compressed(64 * MEBIBYTE)
+BOMB = compressed(16 * MEBIBYTE)
 
 
 BOMB_IN_CHUNKS = b"".join(

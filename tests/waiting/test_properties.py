@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from random import Random
 
-from hypothesis import assume, example, given, settings, strategies as st
+from hypothesis import assume, example, given, strategies as st
 
 from asyncclient import Schedule
 from asyncclient._http import Response
@@ -33,8 +33,6 @@ from tests.waiting.scenario import (
     run_of,
     run_says,
 )
-
-MODERATE = settings(max_examples=100)
 
 # The rest before the one poll that may follow a poll that outlasted the deadline.
 LATE_REST = 0.05
@@ -116,7 +114,6 @@ def wait_for(driver: Driver, job: Job, terms: Terms) -> Outcome[Report]:
     return run_virtual(main)
 
 
-@MODERATE
 @given(
     ANYTHING,
     st.lists(st.one_of(milliseconds(0, 8000), st.just(math.inf)), min_size=1, max_size=12),
@@ -136,7 +133,6 @@ def test_a_wait_always_ends(
         assert outcome.error.elapsed == outcome.elapsed
 
 
-@MODERATE
 @given(GOING_ON, LATENCIES, TERMS)
 @example(["running"], [0.0, 0.249, 0.249], Terms(4.05, IN_FOURS))
 def test_the_last_poll_falls_on_the_deadline(
@@ -160,7 +156,6 @@ def test_the_last_poll_falls_on_the_deadline(
     assert timeout - TICK <= outcome.elapsed <= timeout + 2 * max(latencies) + LATE_REST + TICK
 
 
-@MODERATE
 @given(st.floats(0, 1, exclude_max=True), LATENCIES, st.sampled_from([0.0, 0.5, 1.0]), TERMS)
 @example(1 - 1e-9, [4.999], 0.0, Terms(5.0, Schedule()))
 @example(0.9, [2.1], 0.0, Terms(10.0, IN_FOURS))
@@ -179,7 +174,6 @@ def test_a_task_that_finished_in_time_is_never_a_timeout(
     assert wait_for(driver, job, terms).result == Report("done")
 
 
-@MODERATE
 @given(
     st.floats(0, 1, exclude_max=True),
     st.one_of(
@@ -213,7 +207,6 @@ def test_an_outage_that_ends_in_time_makes_no_timeout(
     assert wait_for(driver, Job(answer, latency=latency), terms).result == Report("done")
 
 
-@MODERATE
 @given(ANYTHING, ANY_LATENCIES, TERMS)
 @example(["queued", "queued", "running"], [0.0, 0.0, 2.1], Terms(10.0, IN_FOURS))
 def test_there_is_a_wait_between_any_two_polls(
@@ -228,7 +221,6 @@ def test_there_is_a_wait_between_any_two_polls(
         assert gap > 0
 
 
-@MODERATE
 @given(GOING_ON, st.sampled_from([None, 0.2, 5.0, 31.0]), ANY_LATENCIES, TERMS)
 def test_gaps_are_within_bounds(
     driver: Driver, words: list[str], hint: float | None, latencies: list[float], terms: Terms
@@ -253,7 +245,6 @@ def test_gaps_are_within_bounds(
             assert gap >= least / (1 + schedule.jitter) - TICK
 
 
-@MODERATE
 @given(ANYTHING, ANY_LATENCIES, TERMS)
 def test_the_same_seed_gives_the_same_trace(
     driver: Driver, script: list[Entry], latencies: list[float], terms: Terms
@@ -285,7 +276,6 @@ def coze_answer(status: int, headers: dict[str, str], date: str | None) -> Respo
     return reply({"code": 5000, "msg": "not now"}, status=status, headers=headers)
 
 
-@MODERATE
 @given(
     st.lists(st.builds(coze_answer, st.sampled_from([200, 429, 503]), HEADERS, CLOCKS), max_size=9),
     milliseconds(0, 2000),
@@ -325,7 +315,6 @@ def most_polls(schedule: Schedule, timeout: float) -> int:
     return polls
 
 
-@MODERATE
 @given(GOING_ON, milliseconds(0, 1000), TERMS)
 @example(["running"], 0.0, Terms(3600.0, Schedule()))
 def test_polls_are_bounded(
@@ -339,7 +328,6 @@ def test_polls_are_bounded(
         assert len(job.polls) <= 20 + terms.timeout / 12
 
 
-@MODERATE
 @given(
     st.lists(st.sampled_from(["queued", "running", "strange", None, 3]), max_size=20),
     st.sampled_from(["done", "broken", "stopped", "gone"]),
