@@ -47,7 +47,7 @@ class Proxy(NamedTuple):
         if status == PROXY_REFUSES and self.headers:
             advice = f"check the user name and password in {self.setting}"
         elif status == PROXY_REFUSES:
-            advice = f"put the user name and password into {self.setting}: http://user:password@..."
+            advice = f"put the user name and password into {self.setting}, before the host and an @"
         elif is_transient_status(status):
             advice = f"check that the proxy can reach this host{self._or_without}"
         else:

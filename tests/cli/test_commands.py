@@ -486,7 +486,7 @@ ENDS: dict[str, tuple[Observation[str] | Exception, str]] = {
     ),
     "not through the proxy": (
         Proxy("http://p", "p:80", {}, "HTTPS_PROXY").refusal("", 407),
-        "put the user name and password into HTTPS_PROXY: http://user:password@...",
+        "put the user name and password into HTTPS_PROXY, before the host and an @",
     ),
     "forbidden": (PermissionDenied("403", advice="check the plan"), "403; check the plan"),
 }

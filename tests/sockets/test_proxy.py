@@ -315,3 +315,5 @@ async def test_a_proxy_that_wants_a_password_ends_a_wait_at_once(
             await wait_until_done(run, timeout=600)
     assert caught.value.polls == 1
     assert len(proxy.asked) == 1
+    advice = "put the user name and password into SessionPool(proxy=...), before the host and an @"
+    assert caught.value.advice == advice
