@@ -9,7 +9,6 @@ import ssl
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import NoReturn, Self, cast
 
 import aiohttp
@@ -105,12 +104,7 @@ class SessionPool:
         _ = self._current_task()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_raised: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:

@@ -13,7 +13,6 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
 
 from asyncclient._event_loop import check_thread, failure_of, running_loop, runs_elsewhere
@@ -215,12 +214,7 @@ class AsDone(Generic[T_co]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_raised: object) -> None:
         closing = self._leave()
         if closing is not None:
             await asyncio.wait([closing], timeout=_CLOSE_SECONDS)

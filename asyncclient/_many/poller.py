@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, Callable, Hashable, Iterable, Mapping
 from random import Random
-from types import TracebackType
 from typing import Literal, Self, TypeVar, cast, overload
 
 from asyncclient._arguments import number, seconds, text, whole_number
@@ -79,12 +78,7 @@ class Poller:
         self.running()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_raised: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:

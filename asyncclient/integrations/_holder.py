@@ -162,17 +162,7 @@ class Holder:
         self._keys: set[str] = set()
         self._slices: set[anyio.CancelScope] = set()
         self._returning: set[asyncio.Future[None]] = set()
-        self._closing = False
-
-    @property
-    def held(self) -> int:
-        """How many slices are under way."""
-        return len(self._slices)
-
-    @property
-    def closing(self) -> bool:
-        """Whether the worker was stopped."""
-        return self._closing
+        self.closing = False  # whether the worker was stopped
 
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncGenerator[None]:
@@ -182,12 +172,12 @@ class Holder:
         where it is stopped; where it lost its store, as soon as that is there again, and until
         then the waits go on in this process.
         """
-        self._closing = False
+        self.closing = False
         self._delivery.open()
         try:
             yield
         except BaseException:
-            self._end_slices(closing=True)
+            self.close()
             raise
         else:
             returning = asyncio.ensure_future(self._return_when_ready())
@@ -201,7 +191,9 @@ class Holder:
 
     def close(self) -> None:
         """End all slices now, and begin no more: the worker is stopped."""
-        self._end_slices(closing=True)
+        self.closing = True
+        self.hand_back(1)
+        self._delivery.close()
 
     async def watch(self) -> None:
         """Look after the store for ever, for engines that do not say when they lose it."""
@@ -210,19 +202,12 @@ class Holder:
                 await self._return_when_ready()
             await anyio.sleep(_WATCH_GAP)
 
-    def _end_slices(self, *, closing: bool) -> None:
-        self._closing = closing
-        for scope in self._slices:
-            scope.cancel()
-        if closing:
-            self._delivery.close()
-
     async def _return_when_ready(self) -> None:
         while not await self._is_ready():  # noqa: ASYNC110  (another machine sets no event here)
             await anyio.sleep(_READY_GAP)
         await self._store.recover()
-        _log.warning("the store was lost and is back: %d waits go back to it", self.held)
-        self._end_slices(closing=False)
+        _log.warning("the store was lost and is back: %d waits go back to it", len(self._slices))
+        self.hand_back(1)
 
     async def take(self, key: str, text: str) -> NextTurn | None:
         """Take a ticket's turn.
@@ -284,7 +269,7 @@ class Holder:
 
     def _seconds_to_next(self, text: str) -> float:
         """Return after how many seconds a turn comes again that came to nothing."""
-        if self._closing:
+        if self.closing:
             return 0.0
         now = self._clock()
         left = (deadline_of(text, now) or now) - now
@@ -319,7 +304,7 @@ class Holder:
         with anyio.CancelScope() as scope:
             self._slices.add(scope)
             try:
-                while not self._closing:
+                while not self.closing:
                     end = await self._poll(ticket)
                     if not isinstance(end, Handover) or await self._is_ready():
                         return end
@@ -328,7 +313,7 @@ class Holder:
             finally:
                 self._slices.discard(scope)
         # It was called back in the midst of its slice, whose polls are not counted.
-        delay = 0.0 if self._closing else self._draw(_RETURN_SECONDS)
+        delay = 0.0 if self.closing else self._draw(_RETURN_SECONDS)
         return Handover(delay=delay, ticket=ticket)
 
     async def _is_ready(self) -> bool:
@@ -358,7 +343,7 @@ class Holder:
                 raise
 
         def patience() -> float:
-            return close_seconds if self._closing else AGAIN_SECONDS
+            return close_seconds if self.closing else AGAIN_SECONDS
 
         return await again_while_away(ask, away=Exception, patience=patience)
 
@@ -367,7 +352,7 @@ async def again_while_away(
     action: Callable[[], Awaitable[T]],
     *,
     away: type[Exception],
-    patience: Callable[[], float] = lambda: AGAIN_SECONDS,
+    patience: Callable[[], float],
 ) -> T:
     """Ask a store that may be away until it answers, and return what it does.
 
