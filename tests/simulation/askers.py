@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 
-from asyncclient import Observation, Task, TaskRef, polling_task
+from asyncclient import Observation, Task, TaskAPI, TaskRef, polling_task
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from tests.simulation import faults
@@ -102,6 +102,10 @@ class Askers:
                 kind="mine",
             )
         line = Line(self._service, through, pool)
+        if kind in faults.READINGS:
+            reading, path = faults.READINGS[kind], f"/jobs/job-{job}"
+            api = self.api(line, tenant, reading.name.partition(".")[0])
+            return api.task(path, reading, cancel=f"{path}/cancel")
         if kind == "copyai_run":
             return self.copyai(line, tenant).workflow_run("WCFG-1", f"job-{job}")
         if kind == "coze_chat":
@@ -112,7 +116,9 @@ class Askers:
         """Return the task of a reference."""
         if ref.provider == "coze":
             return self.coze(line, tenant).task(ref)
-        return self.copyai(line, tenant).task(ref)
+        if ref.provider == "copyai":
+            return self.copyai(line, tenant).task(ref)
+        return self.api(line, tenant, ref.provider).task(ref)
 
     def coze(self, line: Line, tenant: int) -> Coze:
         """Make a client of Coze."""
@@ -121,6 +127,17 @@ class Askers:
     def copyai(self, line: Line, tenant: int) -> CopyAI:
         """Make a client of Copy.ai."""
         return CopyAI(line, api_key=self._credential(tenant), account=self._name(tenant))
+
+    def api(self, line: Line, tenant: int, name: str) -> TaskAPI:
+        """Make a client of any other API."""
+        return TaskAPI(
+            line,
+            f"https://api.{name}.example",
+            name=name,
+            token=self._credential(tenant),
+            account=self._name(tenant),
+            readings=[faults.FILM],
+        )
 
     def _name(self, tenant: int) -> str | None:
         return f"tenant-{tenant}" if self._service.world.tenants[tenant].named else None

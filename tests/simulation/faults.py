@@ -13,10 +13,11 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
+from asyncclient import Reading, Vocabulary, catalogue
 from asyncclient._http import Response
 from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
-from asyncclient.testing import reply
-from tests.simulation.world import JobKind
+from asyncclient.testing import answer_with, reply
+from tests.simulation.world import Fault, JobKind
 
 _T = TypeVar("_T")
 
@@ -50,8 +51,36 @@ _WORDS: dict[JobKind, str] = {
     "copyai_run": "PROCESSING WAITING COMPLETE FAILED FAILED",
     "polling_task": "running asks done broken stopped",
     "own_task": "running asks done broken stopped",
+    "github_run": "in_progress completed/action_required"
+    " completed/success completed/failure completed/cancelled",
+    "studio_film": "rendering asking finished crashed stopped",
 }
 WORDS = {kind: dict(zip(_STATES, words.split(), strict=True)) for kind, words in _WORDS.items()}
+
+FILM = Reading(
+    "studio.film",
+    Vocabulary(
+        running="rendering",
+        blocked="asking",
+        succeeded="finished",
+        failed="crashed",
+        cancelled="stopped",
+    ),
+    status="data.status",
+    reason="data.why",
+    progress="data.progress",
+    hint="data.eta",
+    source="a simulation",
+    checked="2026-11-29",
+)
+READINGS: dict[JobKind, Reading] = {
+    "github_run": catalogue.GITHUB_WORKFLOW_RUN,
+    "studio_film": FILM,
+}
+_WRITTEN: dict[JobKind, dict[State, dict[str, object]]] = {
+    kind: {state: answer_with(reading, word) for state, word in WORDS[kind].items()}
+    for kind, reading in READINGS.items()
+}
 
 _DEEP: object = json.loads("[" * 60 + "]" * 60)
 # What may stand beside a status: every kind of JSON value, and texts that not every codec takes.
@@ -65,6 +94,8 @@ _BESIDE: dict[JobKind, str] = {
     "coze_run": f"{_RUN} bot_id cost is_output_trimmed interrupt_data",
     "coze_chat": "created_at completed_at last_error usage meta_data bot_id required_action",
     "copyai_run": "output input metadata createdAt credits workflowId",
+    "github_run": "id name run_number html_url",
+    "studio_film": "why progress eta output",
 }
 # Seconds, points in time in seconds and in milliseconds, dates, and nonsense.
 _HINTS = (
@@ -78,12 +109,18 @@ _GARBLED = (
     *(b"", b"{", b"<html>hello</html>", b"[]", b"null", b'"text"', b"7"),
     *(b"\xff\xfe\x00", b'{"code":0,"data":'),
 )
+_NO_JSON = (b"{", b"<html>hello</html>", b"\xff\xfe\x00", b'{"code":0,"data":')
 _STRANGE_WORDS = (None, "Paused", "queued-again", "", "\ufffd", "x" * 5_000)
 
 
-def verdict_of(kind: str) -> Verdict:
-    """Return what a wait may make of a look with a fault of a kind."""
-    return _VERDICTS.get(kind, "transient")
+def verdict_of(fault: Fault, job: JobKind) -> Verdict:
+    """Return what a wait may make of a look with a fault."""
+    if job in READINGS:  # any JSON is an answer, and any refusal in JSON is the API's own
+        if fault.kind == "garbled":
+            return "transient" if _one(_GARBLED, fault.pick) in _NO_JSON else "word"
+        if fault.kind == "code":
+            return "final"
+    return _VERDICTS.get(fault.kind, "transient")
 
 
 def hint(pick: int) -> str:
@@ -94,6 +131,11 @@ def hint(pick: int) -> str:
 def body(kind: JobKind, ids: str, state: State, marker: str, token: str = "") -> dict[str, object]:
     """Return a provider's own answer about a job; why one failed repeats the credential."""
     word, why = WORDS[kind][state], f"you sent {token}" if state == "failed" else None
+    if kind in READINGS:
+        said = {"id": ids, "output": marker, **_WRITTEN[kind][state]}
+        if kind == "studio_film":
+            said["data"] = {**cast("_Said", said["data"]), "why": why}
+        return said
     if kind == "coze_run":
         run = {"execute_id": ids, "execute_status": word, "output": json.dumps({"Output": marker})}
         return {"code": 0, "msg": "", "data": [run | {"error_message": why}]}
@@ -144,8 +186,9 @@ def refusal(kind: JobKind, fault: str, pick: int, token: str) -> Response:
         raise error
     if fault == "unsent":
         raise ConnectFailed("no route to the host")
-    status, said = _one((_COPYAI if kind == "copyai_run" else _COZE)[fault], pick)
-    name = "message" if kind == "copyai_run" else "msg"
+    of_kind = _COPYAI if kind == "copyai_run" else _ANY if kind in READINGS else _COZE
+    status, said = _one(of_kind[fault], pick)
+    name = "msg" if of_kind is _COZE else "message"
     headers = _retry_after(pick) if fault == "busy" else {}
     raw = json.dumps({**said, name: f"refused, and you sent {token}"})
     return reply(_escaped(raw, token) if pick % 4 == 2 else raw, status=status, headers=headers)
@@ -177,6 +220,14 @@ _COPYAI: dict[str, tuple[tuple[int, _Said], ...]] = {
     "missing": ((404, {"status": "error", "errorCode": "NOT_FOUND"}),),
     "code": ((400, {"status": "error", "errorCode": "SOMETHING_NEW"}),),
     "busy": ((429, {"status": "error"}), (500, {"status": "error"}), (503, {"status": "error"})),
+}
+_ANY: dict[str, tuple[tuple[int, _Said], ...]] = {
+    "unauthorized": ((401, {"error": "bad credentials"}),),
+    "forbidden": ((403, {"error": {"code": "forbidden"}}),),
+    "refused": ((400, {"error": {"code": 7}}), (422, {"detail": []}), (402, {})),
+    "missing": ((404, {"error": "not found"}), (410, {})),
+    "code": ((400, {"oops": 1}), (409, {"error": {"code": "NEW"}})),
+    "busy": ((429, {}), (500, {"error": None}), (503, {"title": "down"})),
 }
 _TRANSPORT: tuple[Callable[[], Exception], ...] = (
     lambda: TransportError("the connection was reset"),
@@ -250,7 +301,7 @@ def _library_error(pick: int) -> Exception:
 
 def _at_status(said: _Said) -> _Said:
     """Return the object in which the status stands."""
-    data = said["data"]
+    data = said.get("data", said)
     return cast("list[_Said]", data)[0] if isinstance(data, list) else cast("_Said", data)
 
 

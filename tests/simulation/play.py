@@ -114,6 +114,8 @@ def _start(played: Played, waits: Waits, number: int) -> None:
         try:
             if start.kind == "copyai_run":
                 await askers.copyai(line, start.tenant).start_workflow("WCFG-1", order)
+            elif start.kind == "studio_film":
+                await askers.api(line, start.tenant, "studio").post("/films", order)
             elif start.kind == "coze_run":
                 await askers.coze(line, start.tenant).start_workflow("7350", order)
             else:

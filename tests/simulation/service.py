@@ -120,7 +120,7 @@ class Service:
         look = Look((through, tenant, number), now, latency, arrives, state)
         look.fault = self._faults.get((number, count))
         if look.fault is not None:
-            look.verdict = faults.verdict_of(look.fault.kind)
+            look.verdict = faults.verdict_of(look.fault, job.kind)
         self.looks.setdefault(look.task, []).append(look)
         return look
 
@@ -224,6 +224,8 @@ class Line:
         fault = await self._service.start(number, attempt)
         if fault is not None:
             return faults.refusal(start.kind, fault, number + attempt, token)
+        if start.kind == "studio_film":
+            return reply({"id": f"started-{number}"})
         if start.kind == "coze_run":
             return reply({"code": 0, "execute_id": f"started-{number}"})
         if start.kind == "copyai_run":

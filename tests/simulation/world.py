@@ -10,8 +10,11 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-JobKind: TypeAlias = Literal["coze_run", "coze_chat", "copyai_run", "polling_task", "own_task"]
-StartKind: TypeAlias = Literal["coze_run", "coze_chat", "copyai_run"]
+# The last two are those of a `TaskAPI`: by a reading of the catalogue, and by one of the caller's.
+JobKind: TypeAlias = Literal[
+    "coze_run", "coze_chat", "copyai_run", "polling_task", "own_task", "github_run", "studio_film"
+]
+StartKind: TypeAlias = Literal["coze_run", "coze_chat", "copyai_run", "studio_film"]
 Token: TypeAlias = Literal["right", "wrong", "rotating"]
 SinkFault: TypeAlias = Literal["raises", "cancelled", "hangs", "slow"]
 Word: TypeAlias = Literal["succeeded", "failed", "cancelled"]
