@@ -15,16 +15,21 @@ from collections import Counter
 _LEAST_SHARE = 0.95
 # Mutants that survive, by function: how many at most, and why no test notices them.
 _SURVIVORS = {
+    "_http.answers._refusal": (1, "the name is in a text that is not shown"),
     "_http.decoding.decode": (1, "a codec's name has no case"),
     "_http.proxy._parts_of": (1, "an origin has a host"),
     "_http.proxy._goes_without": (1, "what has no / names no network"),
     "_http.proxy._is_within": (1, "None is false"),
+    "_http.places.named_hosts": (1, "a name in small letters has no X to strip"),
+    "_http.quoting.path_segment": (1, "a letter is never quoted"),
+    "_http.refusal._place": (2, "no header is as good as an empty one"),
     "_many.budget.Budget.__init__": (3, "the first request resets what is counted"),
     "_many.budget.Budget.spend": (1, "at the ceiling, a rise ends at the ceiling"),
     "_many.budget.Budget.take_share": (1, "nothing is left of a gap that ends now"),
     "_many.budget.Budget.refused": (1, "half is the least share with either guard"),
     "_reading._number": (1, "what is raised counts as what is not there"),
     "_many.price.Price.__init__": (2, "what was asked before the first look has faded"),
+    "_waiting.rules.TimeLimit.end_of_look": (3, "the end is set, which alone is asked then"),
 }
 _RESULT = re.compile(r"^\s*asyncclient\.(\S+)__mutmut_\d+: (.+)$", re.MULTILINE)
 # What the tool counts as noticed, beside a failed test: a loop that never ends, a crash.

@@ -551,14 +551,6 @@ async def test_a_reading_of_the_catalogue_is_found_by_its_name() -> None:
     assert (await other.task(ref).observe()).state is TaskState.SUCCEEDED
 
 
-def test_two_readings_of_one_name_are_refused() -> None:
-    """One that is given twice is one; the catalogue's may be replaced."""
-    other = Reading("acme.job", WORDS, status="state", source="a test", checked="2026-11-29")
-    api(readings=[JOB, JOB])
-    with pytest.raises(ValueError, match="two readings are named"):
-        api(readings=[JOB, other])
-
-
 async def test_a_ticket_is_handed_from_slice_to_slice() -> None:
     """A durable wait of any API: each worker makes the task of the reference in the ticket."""
     acme, over = api(BUSY, BUSY, DONE)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from asyncclient import Reading, TaskState, Vocabulary
-from asyncclient._reading import value_at
+from asyncclient._reading import readings_by_name, value_at
 from asyncclient._text import text_of
 
 WORDS = Vocabulary(
@@ -347,3 +347,16 @@ def test_a_reading_is_a_value() -> None:
     assert reading(reason="a").reason == ("a",)
     with pytest.raises(AttributeError):
         setattr(made, "name", "other")  # noqa: B010  (type checkers know it already)
+
+
+def test_readings_are_found_by_their_names() -> None:
+    """One that is given twice is one; two of one name are refused, and so is anything else."""
+    brew, pour = reading(), reading(name="tea.pour")
+    assert readings_by_name([brew, pour, reading()]) == {"tea.brew": brew, "tea.pour": pour}
+    words = r"^two readings are named 'tea\.brew': a reference could not say which$"
+    with pytest.raises(ValueError, match=words):
+        readings_by_name([brew, reading(status="state")])
+    with pytest.raises(
+        TypeError, match=r"^readings must be a list of Readings, and has str in it$"
+    ):
+        readings_by_name(["tea.brew"])

@@ -10,6 +10,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from rich.pretty import pretty_repr
 
 from asyncclient._state import Snapshot, TaskState, Vocabulary, number_of
 
@@ -251,6 +252,7 @@ def test_a_snapshot_shows_state_word_polls_and_time(
     result = {"secret": "s3cret"}
     seen = Snapshot(state=state, word=word, result=result, polls=3, elapsed=4.25, raw=b"s3cret")
     assert repr(seen) == f"<Snapshot {shown} after 3 polls, 4.2 s>"
+    assert pretty_repr(seen) == f"Snapshot(state={state!r}, word={word!r}, polls=3)"
 
 
 def test_a_snapshot_is_a_value_with_names_alone() -> None:

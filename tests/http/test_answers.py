@@ -43,6 +43,13 @@ REFUSALS: dict[str, tuple[int, object, type[APIError], str, object]] = {
     "title": (500, {"title": "no", "status": 500}, ServerError, "no", None),
     "list": (401, [{"error": {"message": "no"}}], AuthenticationFailed, "no", None),
     "other": (409, {"why": "no"}, InvalidRequest, '{"why":"no"}', None),
+    "codes": (
+        400,
+        {"message": "no", "code": [1], "error_code": "", "type": "bad"},
+        InvalidRequest,
+        "no",
+        "bad",
+    ),
     "text": (404, "no", NotFound, '"no"', None),
     "false": (400, {"error": False, "message": "no"}, InvalidRequest, "no", None),
     "nothing": (404, {}, NotFound, "{}", None),
@@ -65,6 +72,6 @@ def test_a_refusal_in_json_is_the_apis_own(name: str) -> None:
 @pytest.mark.parametrize("page", [b"<html>gateway</html>", b"", b"Not found", b"\xff\xfe"])
 def test_a_refusal_that_is_no_json_is_foreign(page: bytes) -> None:
     """It is a page of a gateway: a wait tolerates a few."""
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(NotFound, match=r"^acme.get: HTTP 404") as caught:
         read_json("acme.get", Response(404, {}, page))
     assert (caught.value.foreign, caught.value.code, caught.value.message) == (True, None, "")

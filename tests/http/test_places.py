@@ -40,6 +40,7 @@ ASKED = {
     "https://api.acme.example/v1//x": "https://api.acme.example/v1//x",
     "https://api.acme.example": "https://api.acme.example/",
     "https://api.acme.example?x=1": "https://api.acme.example/?x=1",
+    "https://poll.acme.example/a://b@c/d": "https://poll.acme.example/a://b@c/d",
     SIGNED: SIGNED,
     "http://api.acme.example/v1/jobs": None,
     "http://poll.acme.example/v1/jobs": None,
@@ -51,6 +52,7 @@ ASKED = {
     "https://api.acme.example.evil.example/v1": None,
     "https://api.acme.example@evil.example/v1": None,
     "https://u:p@api.acme.example/v1": None,
+    "https://u:p@api.acme.example": None,
     "https://api.acme.example\\@evil.example/v1": None,
     "https://evil.example\\.acme.example/v1": None,
     "https://api.acme.example:99999/": None,
@@ -91,11 +93,28 @@ def test_what_is_asked_is_behind_the_base_url_or_at_a_named_host(given: str) -> 
 )
 def test_the_error_says_what_does_not_go_where(wrong: str) -> None:
     """And how to name a host that is the provider's own."""
-    words = rf"^path: the credential of {ORIGIN} does not go to https://\S+, .* pass hosts=\["
+    words = (
+        rf"^path: the credential of {ORIGIN} does not go to https://\S+, which is not named: pass "
+        r"hosts=\[\.\.\.\] if it is the provider's own, and look at the URL if not$"
+    )
     with pytest.raises(ValueError, match=words):
         places().target("path", wrong)
     with pytest.raises(TypeError, match=r"^path must be a text, not int: pass a path or a URL"):
         places().target("path", 7)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("/jobs#7", "path='/jobs#7' has a fragment"),
+        ("//u:s3cret@evil.example/x", "path='//evil.example/x' begins with two slashes"),
+        ("ftp://api.acme.example/v1", "path='ftp://api.acme.example/v1' is not an http"),
+    ],
+)
+def test_the_error_shows_what_was_given(wrong: str, words: str) -> None:
+    """Without a user name or a password."""
+    with pytest.raises(ValueError, match=f"^{words}"):
+        places().target("path", wrong)
 
 
 def test_plain_http_is_for_those_who_mean_it() -> None:
@@ -140,6 +159,7 @@ def test_a_target_is_of_a_bounded_length() -> None:
 HOSTS = [
     ("*.bfl.ai", "https://api.us1.bfl.ai/x", True),
     ("*.bfl.ai", "https://api.bfl.ai/x", True),
+    ("*.bfl.ai", "https://a.bfl.ai/x", True),
     ("*.BFL.ai", "https://API.bfl.ai/x", True),
     ("*.bfl.ai", "https://bfl.ai/x", False),
     ("*.bfl.ai", "https://evilbfl.ai/x", False),
@@ -176,8 +196,12 @@ def test_a_host_is_named_by_itself_or_by_what_it_is_below(
 )
 def test_a_host_that_cannot_be_is_refused(wrong: str) -> None:
     """It is a name alone; a whole top-level domain is no provider's."""
-    with pytest.raises(ValueError, match=r"^hosts: .* is no host"):
+    with pytest.raises(ValueError, match=r"^hosts: ") as refused:
         named_hosts([wrong])
+    assert str(refused.value) == (
+        f"hosts: {wrong!r} is no host: name one alone, as 'api.example.com', 'localhost:8000' or "
+        "'*.example.com'"
+    )
     with pytest.raises(TypeError, match=r"^hosts must be a list of names, not str"):
         named_hosts("bfl.ai")
     with pytest.raises(TypeError, match=r"^a host in hosts must be a text, not int"):

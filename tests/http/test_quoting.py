@@ -152,7 +152,11 @@ CREDENTIALS: dict[str, tuple[object, type[Exception], str]] = {
     "bytes": (b"s3cret-token", TypeError, "token must be a text, not bytes"),
     "empty": ("", ValueError, "token is empty: pass the text"),
     "blank": ("  ", ValueError, "token is empty: pass the text"),
-    "newline": (SECRET + "\n", ValueError, "strip what the file or the environment added"),
+    "newline": (
+        SECRET + "\n",
+        ValueError,
+        "around it: strip what the file or the environment added$",
+    ),
     "space": (" " + SECRET, ValueError, "strip what the file or the environment added"),
     "injected": (SECRET + "\r\nx: y", ValueError, "strip what"),
     "null": (SECRET + "\x00", ValueError, "strip what"),

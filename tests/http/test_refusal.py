@@ -55,6 +55,7 @@ def test_the_words_of_a_provider_are_bounded() -> None:
     for place in (f"https://{long}.example", f"/{long}"):
         turned = refusal_error(APIError, answer(302, headers={"location": place}), name="n")
         assert len(str(turned)) < 1000
+    assert len(str(refusal_error(APIError, answer(400), name="n", code=10**200))) < 100
     assert "code <int without" in str(refusal_error(APIError, answer(400), name="n", code=10**5000))
 
 
@@ -168,7 +169,7 @@ def test_a_redirect_is_reported_with_its_place_and_no_credential(
 )
 def test_only_the_class_of_redirects_redirects(status: int, *, redirects: bool) -> None:
     """A status of 3xx says where it leads, and no other does."""
-    error = refusal_error(InvalidRequest, answer(status, b"moved"), name="n", known=False)
+    error = refusal_error(InvalidRequest, answer(status, b"moved"), name="n", code=7, known=False)
     assert ("redirects" in str(error)) is redirects
     assert error.known is redirects  # it says clearly what is wrong
 

@@ -591,6 +591,16 @@ def test_a_standstill_of_the_loop_prolongs_a_wait_once() -> None:
     assert not term.prolong(record, None, limit + 9)
 
 
+def test_the_end_of_a_look_is_set_when_it_is_sent() -> None:
+    """The first look has a quarter of a second, and one after a standstill as long from then on."""
+    term = TimeLimit(BEGAN, 10.0)
+    record = Wait().record
+    assert term.end_of_look(record, BEGAN + 9.9) == term.ends == pytest.approx(BEGAN + 10.15)
+    assert term.end_of_look(record, BEGAN + 30) == term.ends == pytest.approx(BEGAN + 30.25)
+    record.slowest = 0.1
+    assert term.end_of_look(record, BEGAN + 31) == term.ends == pytest.approx(BEGAN + 35)
+
+
 def test_an_end_that_the_loop_has_set_is_no_standstill() -> None:
     """The first look had time past the deadline, and failed: its wait ends when that is over."""
     term = TimeLimit(BEGAN, 1e-3)
