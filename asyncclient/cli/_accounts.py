@@ -1,4 +1,4 @@
-"""Credentials from the environment, and the clients that they make. Never from arguments."""
+"""The providers, and their tasks by references; credentials come from the environment alone."""
 
 from __future__ import annotations
 
@@ -19,14 +19,7 @@ from asyncclient.providers.coze import (
 )
 from asyncclient.providers.coze._client import VARIABLES as COZE
 
-__all__ = [
-    "PROVIDERS",
-    "Accounts",
-    "CopyAIRunHandle",
-    "CozeRunHandle",
-    "KnownTask",
-    "Provider",
-]
+__all__ = ["PROVIDERS", "KnownTask", "Provider", "task_of"]
 
 KnownTask: TypeAlias = (
     CozeRunHandle | CopyTaskHandle | ChatHandle | DocumentProgressHandle | CopyAIRunHandle
@@ -54,51 +47,25 @@ PROVIDERS = {
 """By the names that references bear."""
 
 
-class Accounts:
-    """Makes the providers' clients over one pool; each needs its own variables alone.
+def task_of(pool: SessionPool, ref: TaskRef) -> KnownTask:
+    """Return the task that a reference stands for, with the client of its variables; no I/O.
 
-    Args:
-        pool: what carries their requests.
+    Raises:
+        ValueError: a variable is missing, or no provider knows such a reference.
     """
-
-    def __init__(self, pool: SessionPool) -> None:
-        self._pool = pool
-
-    def coze(self) -> Coze:
-        """Return the client of `COZE_API_TOKEN` and `COZE_API_BASE` (by default `Coze.COM`).
-
-        Raises:
-            ValueError: a variable is missing or cannot be.
-        """
-        return Coze.from_env(self._pool)
-
-    def copyai(self) -> CopyAI:
-        """Return the client of `COPYAI_API_KEY` and `COPYAI_API_BASE` (by default Copy.ai's own).
-
-        Raises:
-            ValueError: a variable is missing or cannot be.
-        """
-        return CopyAI.from_env(self._pool)
-
-    def task(self, ref: TaskRef) -> KnownTask:
-        """Return the task that a reference stands for; no I/O.
-
-        Raises:
-            ValueError: a variable is missing, or no provider knows such a reference.
-        """
-        match ref.provider:
-            case "coze":
-                client: Coze | CopyAI = self.coze()
-            case "copyai":
-                client = self.copyai()
-            case _:
-                msg = f"{str(ref).strip()}: this command knows the providers coze and copyai"
-                raise ValueError(msg)
-        try:
-            return cast("KnownTask", client.task(ref))  # one of these, at run time
-        except ValueError:
-            msg = (
-                f"{str(ref).strip()}: no {ref.provider} task has such a reference: "
-                "give the whole line that 'start' wrote"
-            )
-            raise ValueError(msg) from None
+    match ref.provider:
+        case "coze":
+            client: Coze | CopyAI = Coze.from_env(pool)
+        case "copyai":
+            client = CopyAI.from_env(pool)
+        case _:
+            msg = f"{str(ref).strip()}: this command knows the providers coze and copyai"
+            raise ValueError(msg)
+    try:
+        return cast("KnownTask", client.task(ref))  # one of these, at run time
+    except ValueError:
+        msg = (
+            f"{str(ref).strip()}: no {ref.provider} task has such a reference: "
+            "give the whole line that 'start' wrote"
+        )
+        raise ValueError(msg) from None

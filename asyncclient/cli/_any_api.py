@@ -11,13 +11,14 @@ from difflib import get_close_matches
 from itertools import chain
 from urllib.parse import urlsplit
 
-from asyncclient._http import SessionPool, header_value, is_loopback
+from asyncclient._http import SessionPool, is_loopback
 from asyncclient._reading import Reading
 from asyncclient._ref import ADDRESS, TaskRef
 from asyncclient._state import TaskState, Vocabulary
 from asyncclient._text import shown
 from asyncclient.api import APITask, TaskAPI
 from asyncclient.catalogue import ALL
+from asyncclient.providers._environment import credential_in
 
 __all__ = ["TOKEN", "How", "TaskURL", "headers_of", "is_url", "known_reading", "reading_of", "seen"]
 
@@ -229,18 +230,13 @@ class TaskURL:
 
     def _credential(self) -> tuple[dict[str, str], str | None]:
         """Return the headers, and the token where it is sent as `Authorization: Bearer`."""
-        token = os.environ.get(TOKEN)
-        headers = self.headers
-        if token and token.lower().startswith("bearer "):
-            msg = f"{TOKEN} begins with 'Bearer ': put the token alone into it"
-            raise ValueError(msg)
-        checked = header_value(TOKEN, token) if token else None
-        if not any(_PLACE in value for value in headers.values()):
-            return dict(headers), checked
-        if checked is None:
-            msg = f"{TOKEN} is not set: put the token of --header into this environment variable"
-            raise ValueError(msg)
-        return {name: value.replace(_PLACE, checked) for name, value in headers.items()}, None
+        wants_it = any(_PLACE in value for value in self.headers.values())
+        if not wants_it and not os.environ.get(TOKEN):
+            return dict(self.headers), None  # a URL may be signed, or open to all
+        token = credential_in(TOKEN, "the API's token")
+        if not wants_it:
+            return dict(self.headers), token
+        return {name: value.replace(_PLACE, token) for name, value in self.headers.items()}, None
 
 
 def _origin_of(url: str, *, allow_http: bool) -> tuple[str, str]:

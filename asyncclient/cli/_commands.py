@@ -24,10 +24,13 @@ __all__ = ["run"]
 
 _EPILOG = f"""\b
 Environment:
-  COZE_API_TOKEN, COZE_API_BASE      token; https://api.coze.com unless set
-  COPYAI_API_KEY, COPYAI_API_BASE    key; https://api.copy.ai/api/ unless set
-  ASYNCCLIENT_TOKEN                  token for the URL that 'wait' is given
-  HTTPS_PROXY, NO_PROXY              the way out, as other programs read it
+  COZE_API_TOKEN     a token of Coze
+  COZE_API_BASE      https://api.coze.com unless set
+  COPYAI_API_KEY     a key of Copy.ai
+  COPYAI_API_BASE    https://api.copy.ai/api/ unless set
+  ASYNCCLIENT_TOKEN  the token for 'wait URL'
+  HTTPS_PROXY        a proxy, as other programs read it
+  NO_PROXY           where none is used, likewise
 
 {EXIT_CODES}"""
 

@@ -38,8 +38,8 @@ class ExitCode(IntEnum):
 EXIT_CODES = """\b
 Exit codes:
   0    success
-  1    the task failed, was cancelled, expired, or waits for its caller;
-       the demo found a mismatch
+  1    the task failed, was cancelled, expired, or waits
+       for its caller; the demo found a mismatch
   2    bad use: a wrong argument, a missing variable
   3    the provider or the network refused
   70   a defect of this command

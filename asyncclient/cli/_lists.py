@@ -11,10 +11,10 @@ from asyncclient._http import SessionPool
 from asyncclient._reading import Reading
 from asyncclient.catalogue import ALL
 from asyncclient.catalogue._texts import constant_of, texts
-from asyncclient.cli._accounts import Accounts
 from asyncclient.cli._any_api import known_reading
 from asyncclient.cli._exits import ExitCode
 from asyncclient.cli._output import json_line, say, say_json, say_rows
+from asyncclient.providers.coze import Coze
 
 __all__ = ["API", "apis_of", "list_apis", "list_bots"]
 
@@ -104,7 +104,7 @@ def _say_whole(api: API) -> None:
 async def list_bots(workspace_id: str, *, publish_status: str | None, as_json: bool) -> int:
     """Write all bots of a Coze workspace."""
     async with SessionPool() as pool:
-        coze = Accounts(pool).coze()
+        coze = Coze.from_env(pool)
         bots = [bot async for bot in coze.iter_bots(workspace_id, publish_status=publish_status)]
     if as_json:
         say_json(json_line(bots))

@@ -7,16 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from asyncclient._http import SessionPool
 from asyncclient._ref import encode_ref
-from asyncclient.cli._accounts import (
-    PROVIDERS,
-    Accounts,
-    CopyAIRunHandle,
-    CozeRunHandle,
-    KnownTask,
-)
+from asyncclient.cli._accounts import PROVIDERS, KnownTask
 from asyncclient.cli._exits import ExitCode
 from asyncclient.cli._output import OutputLost, complain, say
 from asyncclient.cli._waits import Waiting, show_end
+from asyncclient.providers.copyai import CopyAI, WorkflowRunHandle as CopyAIRunHandle
+from asyncclient.providers.coze import Coze, WorkflowRunHandle as CozeRunHandle
 
 __all__ = ["Start", "start_copyai_workflow", "start_coze_workflow"]
 
@@ -32,7 +28,7 @@ class Start:
 
     def __init__(
         self,
-        begin: Callable[[Accounts], Awaitable[KnownTask]],
+        begin: Callable[[SessionPool], Awaitable[KnownTask]],
         provider: str,
         waiting: Waiting | None,
     ) -> None:
@@ -44,7 +40,7 @@ class Start:
     async def run(self) -> int:
         """Start the task and write its reference, or wait and write its answer."""
         async with SessionPool() as pool:
-            task = await self._begin(Accounts(pool))
+            task = await self._begin(pool)
             self._ref = encode_ref(task.ref)
             if self._waiting is None:
                 self._tell()
@@ -73,7 +69,7 @@ class Start:
 
 
 async def start_coze_workflow(
-    accounts: Accounts,
+    pool: SessionPool,
     workflow_id: str,
     inputs: Mapping[str, object],
     *,
@@ -81,16 +77,17 @@ async def start_coze_workflow(
     app_id: str | None,
 ) -> CozeRunHandle:
     """Start a run of a Coze workflow."""
-    coze = accounts.coze()
+    coze = Coze.from_env(pool)
     return await coze.start_workflow(workflow_id, inputs, bot_id=bot_id, app_id=app_id)
 
 
 async def start_copyai_workflow(
-    accounts: Accounts,
+    pool: SessionPool,
     workflow_id: str,
     inputs: Mapping[str, object],
     *,
     metadata: Mapping[str, object] | None,
 ) -> CopyAIRunHandle:
     """Start a run of a Copy.ai workflow."""
-    return await accounts.copyai().start_workflow(workflow_id, inputs, metadata=metadata)
+    copyai = CopyAI.from_env(pool)
+    return await copyai.start_workflow(workflow_id, inputs, metadata=metadata)

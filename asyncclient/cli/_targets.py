@@ -14,7 +14,7 @@ from asyncclient._http import SessionPool
 from asyncclient._ref import ADDRESS, TaskRef, decode_ref
 from asyncclient._task import Task
 from asyncclient._text import counted, shown
-from asyncclient.cli._accounts import Accounts
+from asyncclient.cli._accounts import task_of
 from asyncclient.cli._any_api import How, TaskURL, is_url, seen
 
 __all__ = ["KINDS", "Target", "found", "targets_of"]
@@ -29,28 +29,26 @@ class Kind(NamedTuple):
         provider: whose, by the name that references bear.
         ref_kind: which of its tasks, by the name that references bear.
         ids: the names of its ids, in the order in which they are given.
-        several: whether the last id may be several, which a reference joins by commas.
+        most: how many ids the last one may be, which a reference joins by commas.
     """
 
     provider: str
     ref_kind: str
     ids: tuple[str, ...]
-    several: bool = False
+    most: int = 1
 
     @property
     def usage(self) -> str:
         """Its ids, as help shows them."""
         names = " ".join(map(str.upper, self.ids))
-        return f"{names.removesuffix('S')}..." if self.several else names
+        return f"{names.removesuffix('S')}..." if self.most > 1 else names
 
 
 KINDS = {
     "coze-workflow": Kind("coze", "workflow_run", ("workflow_id", "execute_id")),
     "coze-chat": Kind("coze", "chat", ("conversation_id", "chat_id")),
     "coze-copy": Kind("coze", "copy_task", ("task_id",)),
-    "coze-documents": Kind(
-        "coze", "document_progress", ("dataset_id", "document_ids"), several=True
-    ),
+    "coze-documents": Kind("coze", "document_progress", ("dataset_id", "document_ids"), most=50),
     "copyai-workflow": Kind("copyai", "workflow_run", ("workflow_id", "run_id")),
 }
 """By the words that stand before the ids."""
@@ -65,7 +63,7 @@ def found(pool: SessionPool, target: Target) -> tuple[Task[object], TaskRef | No
     if isinstance(target, TaskURL):
         task = target.task(pool)
         return task, target.ref(task)
-    handle = Accounts(pool).task(target)
+    handle = task_of(pool, target)
     return handle, handle.ref
 
 
@@ -106,11 +104,10 @@ def targets_of(words: tuple[str, ...], how: How) -> Target | list[Target]:
 
 def _ref_by_ids(kind: str, words: list[str]) -> TaskRef:
     """Return the reference of the task of some ids."""
-    provider, ref_kind, names, several = KINDS[kind]
-    if len(words) < len(names) or (len(words) > len(names) and not several):
-        usage = f"asyncclient wait {kind} {KINDS[kind].usage}"
-        least = "at least " if several else ""
-        msg = f"{kind} takes {least}{counted(len(names), 'id')}, and {len(words)} came: {usage}"
+    provider, ref_kind, names, most = KINDS[kind]
+    if not len(names) <= len(words) < len(names) + most:
+        many = f" (at most {most})" if most > 1 else ""
+        msg = f"{kind} takes {KINDS[kind].usage}{many}, and {counted(len(words), 'id')} came"
         raise ValueError(msg)
     ids: dict[str, list[str]] = {name: [] for name in names}
     for place, word in enumerate(words):

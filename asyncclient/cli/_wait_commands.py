@@ -27,6 +27,13 @@ TASK is one of these:
 _OF_A_URL = f"""A URL needs --api NAME; or --status PATH with --succeeded and --failed. The token in
 the variable {TOKEN} goes to that URL's origin and nowhere else, as 'Authorization: Bearer', or
 where a --header has {{token}}."""
+_EXAMPLES = """\b
+Examples:
+  asyncclient wait "$URL" --api replicate.prediction
+  asyncclient wait "$URL" --status data.state \\
+      --succeeded done --failed error,rejected
+  asyncclient wait coze-workflow 7350000001 7500000002
+"""
 _STATES = {
     TaskState.SUCCEEDED: "A word for success; several by commas, or by the option again.",
     TaskState.FAILED: "A word for failure.",
@@ -94,7 +101,7 @@ def _target_options(function: Callable[..., Action]) -> Callable[..., Action]:
 The tasks of '-' are waited for all at once. Their answers come in the same order, one a line,
 'null' for a task without an answer, and the exit code is the greatest of theirs.
 """,
-    epilog=EXIT_CODES,
+    epilog=f"{_EXAMPLES}\n{EXIT_CODES}",
 )
 @_target_options
 @waiting_options

@@ -31,15 +31,7 @@ class Variables(NamedTuple):
         Raises:
             ValueError: it is missing or cannot be; the error does not show it.
         """
-        name = self.credential
-        value = Secret(os.environ.get(name, ""))
-        if not value:
-            msg = f"{name} is not set: put {self.what} into this environment variable"
-            raise ValueError(msg)
-        if value.lower().startswith("bearer "):
-            msg = f"{name} begins with 'Bearer ': put {self.what} alone into it"
-            raise ValueError(msg)
-        return header_value(name, value)
+        return credential_in(self.credential, self.what)
 
     def read_base_url(self) -> str:
         """Return the base URL.
@@ -62,6 +54,26 @@ class Variables(NamedTuple):
             msg = f"{name}: {shown} would send the credential in the clear: use https"
             raise ValueError(msg)
         return str(value)
+
+
+def credential_in(name: str, what: str) -> Secret:
+    """Return the token or key that an environment variable holds.
+
+    Args:
+        name: of the variable.
+        what: what it should hold.
+
+    Raises:
+        ValueError: it is missing or cannot be; the error does not show it.
+    """
+    value = Secret(os.environ.get(name, ""))
+    if not value:
+        msg = f"{name} is not set: put {what} into this environment variable"
+        raise ValueError(msg)
+    if value.lower().startswith("bearer "):
+        msg = f"{name} begins with 'Bearer ': put {what} alone into it"
+        raise ValueError(msg)
+    return header_value(name, value)
 
 
 def _is_base(url: str, *, allow_http: bool) -> bool:

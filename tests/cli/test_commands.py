@@ -333,7 +333,7 @@ def test_a_defect_ends_with_70(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
     def break_down(_pool: SessionPool) -> NoReturn:
         raise LookupError("lost")
 
-    monkeypatch.setattr("asyncclient.cli._lists.Accounts", break_down)
+    monkeypatch.setattr("asyncclient.cli._lists.Coze.from_env", break_down)
     assert shell("bots", "123") == 70
     assert "unexpected LookupError: lost; --traceback" in shell.complaint
     assert shell("--traceback", "bots", "123") == 70

@@ -77,9 +77,16 @@ def test_help_shows_each_kind_with_its_ids(shell: Shell, kind: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["coze-workflow", "1"], "coze-workflow takes 2 ids, and 1 came: asyncclient wait coze-w"),
-        (["coze-copy", "1", "2"], "coze-copy takes 1 id, and 2 came: asyncclient wait coze-copy T"),
-        (["coze-documents", "1"], "at least 2 ids, and 1 came: asyncclient wait coze-documents DA"),
+        (
+            ["coze-workflow", "1"],
+            "coze-workflow takes WORKFLOW_ID EXECUTE_ID, and 1 id came",
+        ),
+        (
+            ["coze-copy", "1", "2"],
+            "coze-copy takes TASK_ID, and 2 ids came",
+        ),
+        (["coze-documents", "1"], "takes DATASET_ID DOCUMENT_ID... (at most 50), and 1 id came"),
+        (["coze-documents", *map(str, range(52))], "(at most 50), and 52 ids came"),
         (["coze-workflow", "1", ".."], "execute_id='..' is not an id"),
         (["coze-workflow", "1", ""], "execute_id is empty"),
         (["coze-workfow", "1", "2"], "did you mean coze-workflow?"),
