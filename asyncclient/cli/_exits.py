@@ -154,6 +154,8 @@ def _write_traceback(error: Exception) -> None:
 
 def _leave_stdout() -> None:
     """Let the interpreter flush into nothing at exit: what is left cannot be written."""
+    if sys.stdout is None:
+        return
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import math
 import sys
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 
 import anyio
 from rich.console import Console
@@ -17,7 +17,7 @@ from asyncclient.cli._exits import line_of
 from asyncclient.cli._output import clean, complain, has_live_terminal, redraw
 from asyncclient.errors import AsyncClientError
 
-__all__ = ["live_line", "warnings_shown"]
+__all__ = ["live_line", "wait_shown", "warnings_shown"]
 
 _FRAME_SECONDS = 0.2
 _LONGEST_WORD = 24  # characters of a status word, so that the numbers after it have their place
@@ -32,7 +32,6 @@ class _Follower(logging.Handler):
         self._due = math.inf
         self._stand = "no answer yet"
         self._polls = 0
-        self.is_drawn = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of a record; a warning is shown as well."""
@@ -48,8 +47,6 @@ class _Follower(logging.Handler):
             said = record.getMessage()
             if isinstance(error, AsyncClientError):
                 said = f"a poll failed: {line_of(error)}"
-            if self.is_drawn:
-                redraw("")
             complain(f"still waiting; {said}")
 
     def line(self) -> str:
@@ -82,27 +79,36 @@ def warnings_shown(level: int = logging.WARNING) -> Generator[_Follower | None]:
 
 
 @contextlib.asynccontextmanager
-async def live_line() -> AsyncGenerator[None]:
-    """Show on a terminal how a wait stands, in one line that is gone at the end."""
+async def wait_shown() -> AsyncGenerator[None]:
+    """Show on a terminal how a wait stands, and its warnings."""
     with warnings_shown(logging.DEBUG) as follower:
-        if follower is None or not has_live_terminal(sys.stderr):
+        if follower is None:
             yield
             return
-        follower.is_drawn = True
-        try:
-            async with anyio.create_task_group() as drawing:
-                drawing.start_soon(_draw, follower)
-                yield
-                drawing.cancel_scope.cancel()
-        finally:
-            redraw("")
+        async with live_line(follower.line):
+            yield
 
 
-async def _draw(follower: _Follower) -> None:
+@contextlib.asynccontextmanager
+async def live_line(line: Callable[[], str]) -> AsyncGenerator[None]:
+    """Redraw a line on a terminal while something goes on, and take it away at the end."""
+    if not has_live_terminal(sys.stderr):
+        yield
+        return
+    try:
+        async with anyio.create_task_group() as drawing:
+            drawing.start_soon(_draw, line)
+            yield
+            drawing.cancel_scope.cancel()
+    finally:
+        redraw("")
+
+
+async def _draw(line: Callable[[], str]) -> None:
     while True:
         # The width is looked at each time: a terminal may be resized. Its last column stays free,
         # or some terminals would begin a new line.
-        line = Text(follower.line())
-        line.truncate(Console(stderr=True).width - 1, overflow="ellipsis")
-        redraw(line.plain)
+        text = Text(line())
+        text.truncate(Console(stderr=True).width - 1, overflow="ellipsis")
+        redraw(text.plain)
         await anyio.sleep(_FRAME_SECONDS)

@@ -33,6 +33,8 @@ __all__ = [
 
 # C0 and C1 controls and DEL: a provider's text must neither break a line nor steer a terminal.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_ERASE = "\r\x1b[2K"  # what stands in a terminal's last line
+_drawn: list[str] = []  # the line that stands there, if there is one
 _GAP = 2  # between two columns
 _LEAST_FOLDED = 6  # the width that a folded column needs
 
@@ -57,6 +59,11 @@ def say(text: str) -> None:
 
 
 def _write(line: str | bytes) -> None:
+    if sys.stdout is None:  # the shell closed it
+        msg = "the output cannot be written: standard output is closed"
+        raise OutputLost(msg)
+    if _drawn:
+        redraw("")
     try:
         click.echo(line)
     except BrokenPipeError:
@@ -69,14 +76,16 @@ def _write(line: str | bytes) -> None:
 def complain(text: str) -> None:
     """Write one line to standard error, under the command's name."""
     # With nobody to read it there is nothing left to say.
+    line = f"asyncclient: {clean(text)}"
     with contextlib.suppress(OSError):
-        click.echo(_writable(f"asyncclient: {clean(text)}", sys.stderr), err=True)
+        click.echo(_writable(f"{_ERASE}{line}" if _drawn else line, sys.stderr), err=True)
 
 
 def redraw(line: str) -> None:
-    """Write a line of standard error over the one that stands there: a terminal's last one."""
+    """Write a line over the last one of a terminal on standard error; empty to take it away."""
+    _drawn[:] = [line] if line else []
     with contextlib.suppress(OSError):
-        click.echo(_writable(f"\r\x1b[2K{line}", sys.stderr), err=True, nl=False)
+        click.echo(_writable(f"{_ERASE}{line}", sys.stderr), err=True, nl=False)
 
 
 def _writable(text: str, stream: TextIO | None) -> str:
@@ -93,8 +102,8 @@ def answer_json(snapshot: Snapshot[object]) -> bytes:
     """Return a provider's raw answer as JSON; what was read of it where it is none to others."""
     raw = snapshot.raw
     if raw is not None:
-        # A byte order mark or half a letter, which is read leniently, is for no parser of JSON.
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+        # What is read leniently, as half a letter, is for no parser of JSON.
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             msgspec.json.decode(raw)
             return raw
     return json_line(snapshot.result)

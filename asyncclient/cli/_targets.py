@@ -16,6 +16,7 @@ from asyncclient._task import Task
 from asyncclient._text import counted, shown
 from asyncclient.cli._accounts import task_of
 from asyncclient.cli._any_api import How, TaskURL, is_url, seen
+from asyncclient.cli._output import complain
 
 __all__ = ["KINDS", "Target", "found", "targets_of"]
 
@@ -124,6 +125,8 @@ def _lines(how: How) -> Iterator[Target]:
     """
     # Bytes: what is no text at all is no reference either. Closed by the shell, it is empty.
     lines = sys.stdin.buffer if sys.stdin else ()
+    if sys.stdin and sys.stdin.isatty():
+        complain("reading references or URLs, one a line; Ctrl-D ends the list")
     given = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
     if not given:
         msg = (

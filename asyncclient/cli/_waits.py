@@ -13,10 +13,10 @@ from asyncclient._http import SessionPool
 from asyncclient._ref import TaskRef
 from asyncclient._state import Snapshot, TaskState
 from asyncclient._task import Task, ref_of
-from asyncclient._text import shown
+from asyncclient._text import counted, shown
 from asyncclient._waiting import wait_until_done, watch
 from asyncclient.cli._exits import ExitCode, code_of, line_of
-from asyncclient.cli._live import live_line, warnings_shown
+from asyncclient.cli._live import live_line, wait_shown, warnings_shown
 from asyncclient.cli._output import (
     answer_json,
     clean,
@@ -142,7 +142,7 @@ async def show_end(task: Task[object], ref: TaskRef | None, waiting: Waiting) ->
     Raises:
         AsyncClientError: the wait ended so.
     """
-    async with live_line():
+    async with wait_shown():
         end = await waiting.end_of(task, ref)
     if end.line is not None:
         say_json(end.line, pretty=False if waiting.as_json else None)
@@ -161,11 +161,17 @@ async def wait_for_lines(targets: Sequence[Target], waiting: Waiting) -> int:
     """
     codes: list[int] = [ExitCode.OK] * len(targets)
     lines: dict[int, bytes] = {}
-    written = 0
+    written = ended = 0
+    began = anyio.current_time()
+
+    def stand() -> str:
+        seconds = anyio.current_time() - began
+        return f"{ended} of {counted(len(targets), 'task')} ended, {seconds:.0f} s"
 
     async def wait(place: int, task: Task[object], ref: TaskRef | None) -> None:
-        nonlocal written
+        nonlocal written, ended
         end = await waiting.end_of(task, ref)
+        ended += 1
         if end.error is not None:
             complain(line_of(end.error))
             codes[place] = code_of(end.error)
@@ -176,7 +182,7 @@ async def wait_for_lines(targets: Sequence[Target], waiting: Waiting) -> int:
 
     async with SessionPool() as pool:
         tasks = [found(pool, target) for target in targets]
-        async with anyio.create_task_group() as group:
+        async with live_line(stand), anyio.create_task_group() as group:
             for place, (task, ref) in enumerate(tasks):
                 group.start_soon(wait, place, task, ref)
     return max(codes)

@@ -294,8 +294,9 @@ def test_json_has_all_of_the_end(shell: Shell, api: API) -> None:
     [
         b'\xef\xbb\xbf{"status": "succeeded", "to": "tea"}',
         b'{"status":"succeeded","to":"tea\\ud83d"}',
+        b'{"status":"succeeded","to":"tea","deep":' + b"[" * 9000 + b"]" * 9000 + b"}",
     ],
-    ids=["byte order mark", "half a letter"],
+    ids=["byte order mark", "half a letter", "thousands of levels"],
 )
 def test_what_is_read_leniently_is_written_as_json(
     shell: Shell, api: API, raw: bytes, how: tuple[str, ...]

@@ -460,6 +460,29 @@ def test_a_lost_output_does_not_lose_what_was_started(
     assert why == "asyncclient: the output cannot be written: No space left on device"
 
 
+def test_a_closed_output_is_no_success(
+    shell: Shell, start: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shell's `>&-` leaves nothing to write to; an answer that no one gets is not code 0."""
+    ref = start()
+    monkeypatch.setattr(sys, "stdout", None)
+    assert shell("wait", ref) == 74
+    assert "standard output is closed" in shell.complaint
+
+
+def test_a_person_who_types_references_is_said_what_to_do(
+    shell: Shell, start: Callable[..., str]
+) -> None:
+    """A terminal that waits for lines says so."""
+
+    class Typed(io.BytesIO):
+        def isatty(self) -> bool:
+            return True
+
+    assert shell("wait", "-", stdin=Typed(start().encode())) == 0
+    assert "reading references or URLs, one a line; Ctrl-D ends the list" in shell.complaint
+
+
 # How a wait can end badly, as what its last look saw or how it failed.
 ENDS: dict[str, tuple[Observation[str] | Exception, str]] = {
     "failed": (Observation(TaskState.FAILED, "x", "answer"), "without --outputs"),

@@ -45,6 +45,7 @@ class Process(subprocess.Popen[str]):
     def __init__(
         self,
         *arguments: str,
+        stdin: int = subprocess.DEVNULL,
         stdout: int = subprocess.PIPE,
         stderr: int = subprocess.PIPE,
         **variables: str,
@@ -53,7 +54,7 @@ class Process(subprocess.Popen[str]):
             [sys.executable, "-W", "error", "-m", "asyncclient", *arguments],
             cwd=ROOT,
             env={**os.environ, "PYTHONUNBUFFERED": "", "TERM": "xterm", **variables},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             text=True,
@@ -77,12 +78,14 @@ def spawn() -> Iterator[Callable[..., Process]]:
 
     def spawn(
         *arguments: str,
+        stdin: int = subprocess.DEVNULL,
         stdout: int = subprocess.PIPE,
         stderr: int = subprocess.PIPE,
         **variables: str,
     ) -> Process:
-        processes.append(Process(*arguments, stdout=stdout, stderr=stderr, **variables))
-        return processes[-1]
+        process = Process(*arguments, stdin=stdin, stdout=stdout, stderr=stderr, **variables)
+        processes.append(process)
+        return process
 
     yield spawn
     for process in processes:
@@ -247,6 +250,32 @@ def test_a_person_sees_how_a_wait_stands(
         assert last.count("\n") == 1
     else:
         assert (code, json.loads(out), last) == (0, {"status": "succeeded"}, "")
+
+
+def test_a_person_sees_how_many_tasks_have_ended(
+    spawn: Callable[..., Process], jobs: Jobs, tmp_path: Path
+) -> None:
+    """Lines of standard output and of standard error do not get into its way."""
+    ours, theirs = os.openpty()
+    (tmp_path / "urls").write_text(f"{jobs.url}\n{jobs.url}&other\n")
+    with (tmp_path / "urls").open() as urls:
+        wait = spawn(
+            *("wait", "-", "--api", "replicate.prediction"),
+            stdin=urls.fileno(),
+            stdout=theirs,
+            stderr=theirs,
+            COLUMNS="80",
+        )
+    os.close(theirs)
+    seen = b""
+    while b"0 of 2 tasks ended, " not in seen:
+        seen += os.read(ours, 65536)
+    jobs.word = "failed"
+    seen += _rest_of(ours)
+    assert wait.ended()[0] == 1
+    lines = [line.rpartition("\x1b[2K")[2] for line in seen.decode().splitlines()]
+    answers, errors = lines.count('{"status":"failed"}'), "\n".join(lines).count("asyncclient: ")
+    assert (answers, errors) == (2, 2)
 
 
 @pytest.mark.parametrize("variables", [{}, {"TERM": "dumb"}], ids=["a pipe", "a dumb terminal"])
