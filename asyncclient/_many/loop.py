@@ -18,7 +18,7 @@ from asyncclient._event_loop import running_loop
 from asyncclient._http import is_rate_limited, retry_after_of
 from asyncclient._many.crowd import Arrivals
 from asyncclient._many.inbox import ask, can_be_asked
-from asyncclient._many.queues import Queues
+from asyncclient._many.queue import Queues
 from asyncclient._many.registry import Registry, key_of
 from asyncclient._many.sender import Sender
 from asyncclient._many.shared import Receiver, SharedRecord, Waiter, ends_of, less_tolerant
@@ -53,7 +53,7 @@ class PollLoop:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        queues: Queues,
+        queues: Queues[SharedRecord],
         gaps: Gaps,
         draw: Callable[[float], float],
         concurrency: int,

@@ -12,8 +12,8 @@ from asyncclient._event_loop import check_thread, running_loop
 from asyncclient._learning import LearnedSchedule
 from asyncclient._many.as_done import AsDone
 from asyncclient._many.loop import PollLoop
-from asyncclient._many.queues import Queues
-from asyncclient._many.shared import Done, Receiver
+from asyncclient._many.queue import Queues
+from asyncclient._many.shared import Done, Receiver, SharedRecord
 from asyncclient._many.stats import Kinds, PollerStats, stats_of
 from asyncclient._many.steps import SharedSteps, Terms
 from asyncclient._schedule import Pacing, checked_rng, checked_schedule, drawing
@@ -69,7 +69,7 @@ class Poller:
         self._draw = drawing(rng)
         self._concurrency = concurrency
         cost = None if self._gaps.learned is None else self._gaps.learned.poll_cost
-        self._queues = Queues(rates, cost)
+        self._queues: Queues[SharedRecord] = Queues(rates, cost)
         self._kinds = Kinds(self._gaps.learned)
         self._poll_loop: PollLoop | None = None
         self._closed = False

@@ -1,9 +1,9 @@
-"""The tasks of one budget: those that are due stand in line, in the order of their turn."""
+"""The tasks of each budget: those that are due stand in line, in the order of their turn."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from asyncclient._many.budget import Budget
@@ -11,6 +11,9 @@ from asyncclient._many.crowd import DueTimes
 from asyncclient._many.heap import Heap
 from asyncclient._many.outage import Outage
 from asyncclient._many.price import Price
+from asyncclient._state import number_of
+from asyncclient._task import Task, checked_budget, module_of, trait
+from asyncclient._text import shown, text_of
 from asyncclient._waiting import Record
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ R = TypeVar("R", bound=Record[object])
 
 # Seconds. An account's failed looks are worth one warning in this time: an outage hits thousands.
 _WARNING_GAP = 60.0
+# From this many accounts on, those without tasks are forgotten, unless what was found matters.
+_QUEUES = 1000
 
 
 class Queue(Generic[R]):
@@ -37,17 +42,13 @@ class Queue(Generic[R]):
         self.price = None if poll_cost is None else Price(poll_cost)
         self.due_times = DueTimes()  # how many looks are due when
         self.outage: Outage[R] = Outage()  # whether its looks succeed or fail
-        self.line: Heap[R] = Heap()  # those that are due
+        self.line: Heap[R] = Heap()  # those that are due; one that moves forward stands there twice
         self.pending = self.in_flight = self.refused = 0
         # The turn that was served last: the line's own clock, which only service moves on.
         self.served = 0.0
         self.timer: asyncio.TimerHandle | None = None  # for when the budget allows the next look
         self.is_pumping = False
         self._warned_at = -math.inf
-
-    def join(self, turn: float, number: int, record: R) -> None:
-        """Put a task in line; one that moves forward stands there twice."""
-        self.line.push(turn, number, record)
 
     def take(self) -> R:
         """Take the first in line."""
@@ -77,3 +78,58 @@ class Queue(Generic[R]):
             # A client's account is its place and who asks there: a name, or what no one may see.
             parts += cast("tuple[object, ...]", part)[1:] if isinstance(part, tuple) else (part,)
         return " ".join(part for part in parts if part and isinstance(part, str))
+
+
+class Queues(Generic[R]):
+    """The queues of all accounts that a `Poller` asks, one for each budget."""
+
+    def __init__(self, rates: Mapping[str | None, float], poll_cost: float | None) -> None:
+        self.by_name: dict[Hashable, Queue[R]] = {}
+        self._rates = rates
+        self._poll_cost = poll_cost
+        self._share = 1.0
+        self._most = _QUEUES
+
+    def queue_of(self, task: Task[object], now: float) -> Queue[R]:
+        """Return the queue in which the looks at a task stand."""
+        name = _name_of(task)
+        queue = self.by_name.get(name)
+        if queue is None:
+            if len(self.by_name) >= self._most:
+                self._forget_idle(now)
+            queue = self.by_name[name] = Queue(name, self._rate(task, name), self._poll_cost)
+            queue.budget.take_share(self._share, now)
+        return queue
+
+    def take_share(self, share: float, now: float) -> None:
+        """Use only this part of every known rate, of all queues and those to come."""
+        self._share = share
+        for queue in self.by_name.values():
+            queue.budget.take_share(share, now)
+
+    def _rate(self, task: Task[object], name: tuple[Hashable, ...]) -> float:
+        given = self._rates.get(text_of(name[0]), self._rates.get(None))
+        if given is not None:
+            return given
+        documented = number_of(trait(task, "documented_rate")) or 0.0
+        return documented if documented > 0 else math.inf
+
+    def _forget_idle(self, now: float) -> None:
+        """Forget accounts that are idle: a service may see a new one every second."""
+        for name, queue in list(self.by_name.items()):
+            if not (queue.pending or queue.in_flight or queue.budget.matters(now)):
+                if queue.timer is not None:
+                    queue.timer.cancel()
+                del self.by_name[name]
+        # Not each time, or many that are kept would be gone through for each new one.
+        self._most = max(_QUEUES, 2 * len(self.by_name))
+
+
+def _name_of(task: Task[object]) -> tuple[Hashable, ...]:
+    """Return the budget of a task; one without has that of its kind, shared with no stranger."""
+    budget = trait(task, "budget")
+    if budget is None or budget == ():
+        kind = trait(task, "kind")
+        name = type(task).__qualname__ if kind is None else text_of(kind)
+        return ("", module_of(type(task)), name)
+    return checked_budget(f"the budget of {shown(task)}", budget)

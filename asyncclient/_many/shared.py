@@ -246,7 +246,7 @@ class SharedRecord(Record[object]):
         turn = -math.inf if last else self._next_turn()
         if not self.is_ready or turn < self.stands:
             self.is_ready, self.stands = True, turn
-            self.queue.join(turn, number, self)
+            self.queue.line.push(turn, number, self)
 
     def take_turn(self) -> Waiter | None:
         """Leave the line; return who asks, None when all left or it had its turn elsewhere."""

@@ -6,7 +6,8 @@ import msgspec
 
 from asyncclient._learning import LEAST_ENDS, LearnedSchedule
 from asyncclient._many.loop import PollLoop
-from asyncclient._many.queues import Queues
+from asyncclient._many.queue import Queues
+from asyncclient._many.shared import SharedRecord
 
 # Kinds of task whose costs are worked out in one call, at some 5 ms each.
 _KINDS_A_CALL = 8
@@ -89,7 +90,7 @@ class PollerStats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def stats_of(
-    polling: PollLoop | None, all_queues: Queues, kinds: tuple[KindStats, ...]
+    polling: PollLoop | None, all_queues: Queues[SharedRecord], kinds: tuple[KindStats, ...]
 ) -> PollerStats:
     """Return what a poller is doing; it has no loop before its first wait."""
     now = 0.0 if polling is None else polling.loop.time()
