@@ -87,7 +87,7 @@ def targets_of(words: tuple[str, ...], how: How) -> Target | list[Target]:
             raise ValueError(msg)
         return how.at(first)
     if how != How():
-        msg = f"--api, --status, --header and --allow-http go with a URL: {shown(first)} is none"
+        msg = f"--api, --status, --header and --allow-http go with a URL: {seen(first)} is none"
         raise ValueError(msg)
     if first in KINDS:
         return _ref_by_ids(first, others)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,8 @@ from tests.cli.shell import KEY, TOKEN, Shell
 
 if TYPE_CHECKING:
     from asyncclient.testing import Simulator
+
+PAGE = Path(__file__).parents[2] / "docs" / "command.md"
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -68,10 +71,12 @@ def test_several_ids_are_one_task() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_help_shows_each_kind_with_its_ids(shell: Shell, kind: str) -> None:
+def test_help_and_the_page_show_each_kind_with_its_ids(shell: Shell, kind: str) -> None:
     """In a terminal of any width it is one line."""
+    usage = f"{kind} {KINDS[kind].usage}"
     assert shell("wait", "--help") == 0
-    assert f"    {kind} {KINDS[kind].usage}\n" in shell.out
+    assert f"    {usage}\n" in shell.out
+    assert f"`asyncclient wait {usage.replace('...', '…')}`" in PAGE.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
