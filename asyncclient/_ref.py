@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from asyncclient._arguments import NO_LINE, text
+from asyncclient._portable import Portable
 from asyncclient._text import LONGEST_TEXT, shown, text_of, type_name
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ REF_VERSION = 2  # 1 had no account
 _REF_VERSIONS = range(1, REF_VERSION + 1)
 
 
-class TaskRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TaskRef(Portable, msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where to find a task again, in this process or another; there is no secret in it.
 
     That of a `TaskAPI`'s task has a URL that its provider may have signed; texts show it without.

@@ -10,6 +10,7 @@ from typing import Generic, TypeAlias, TypeVar, cast
 
 import msgspec
 
+from asyncclient._portable import Portable
 from asyncclient._text import counted, even_half_made, shown, type_name
 
 T_co = TypeVar("T_co", covariant=True)
@@ -180,7 +181,7 @@ def _words(given: object, state: TaskState) -> Iterable[str | int]:
         yield word
 
 
-class Snapshot(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
+class Snapshot(Portable, msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
     """What one answer said about a task.
 
     Attributes:

@@ -10,6 +10,7 @@ from typing import Generic, NamedTuple, Protocol, TypeGuard, TypeVar, cast
 import msgspec
 
 from asyncclient._arguments import hashable, optional_function, text
+from asyncclient._portable import Portable
 from asyncclient._ref import TaskRef, checked_ref
 from asyncclient._state import TaskState, Vocabulary, Word, word_of
 from asyncclient._text import shown, text_of, type_name
@@ -19,7 +20,7 @@ T_co = TypeVar("T_co", covariant=True)
 Found = TypeVar("Found")
 
 
-class _Seen(msgspec.Struct, Generic[T_co], frozen=True):
+class _Seen(Portable, msgspec.Struct, Generic[T_co], frozen=True):
     state: TaskState | None
     word: str | int | None
     result: T_co

@@ -31,8 +31,14 @@ use of the library (a bad argument, a closed pool) raises the built-in `TypeErro
 
 from __future__ import annotations
 
+import pickle
+from typing import Self, SupportsIndex, TypeVar, cast
+
+import msgspec
+
 from asyncclient._ref import TaskRef
 from asyncclient._state import Snapshot
+from asyncclient._text import text_of, type_name
 
 __all__ = [
     "APIError",
@@ -58,6 +64,9 @@ __all__ = [
 ]
 
 
+E = TypeVar("E", bound="AsyncClientError")
+
+
 class AsyncClientError(Exception):
     """The root of all errors that this library raises about the world outside.
 
@@ -72,7 +81,8 @@ class AsyncClientError(Exception):
         snapshot: the last answer about the task, if there was one.
         polls: polls made by the wait, failed ones included.
         elapsed: seconds from the start of the wait to this error.
-        last_error: the last failed poll, if any failed.
+        last_error: the last failed poll, if any failed. Where an error was pickled, what of its
+            evidence could not be is its text, and of an exception an `AsyncClientError` with it.
         may_have_started: true when a request that starts something was sent and its outcome is
             not known. It was not repeated, and repeating it may start (and bill) a second task.
     """
@@ -88,6 +98,18 @@ class AsyncClientError(Exception):
         super().__init__(message)
         if advice:
             self.advice = advice
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[object, ...]:
+        # It is sent from process to process, by multiprocessing and by engines of workers.
+        args = (_picklable(each, protocol) for each in self.args)
+        fields = vars(self).items()
+        state = {name: one if one is self else _picklable(one, protocol) for name, one in fields}
+        return _remade, (type(self), *args), state
+
+    def __copy__(self) -> Self:
+        twin = _remade(type(self), *self.args)
+        vars(twin).update(vars(self))
+        return twin
 
     @property
     def snapshot(self) -> Snapshot[object] | None:
@@ -298,3 +320,28 @@ def _present(snapshot: Snapshot[object] | None) -> Snapshot[object]:
     if snapshot is None:
         raise AttributeError("no snapshot: this error came without an answer about the task")
     return snapshot
+
+
+def _remade(kind: type[E], *args: object) -> E:
+    """Make an error again, without its `__init__`: a subclass's may have other arguments."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
+
+
+def _picklable(value: object, protocol: SupportsIndex) -> object:
+    """Return a value of an error as it is, or in its place a text where it cannot be pickled."""
+    if value is None or type(value) in {str, int, float, bool, TaskRef}:
+        return value
+    if isinstance(value, AsyncClientError) and type(value).__module__ == __name__:
+        return value
+    if isinstance(value, Snapshot):
+        snapshot = cast("Snapshot[object]", value)
+        return msgspec.structs.replace(snapshot, result=_picklable(snapshot.result, protocol))
+    try:
+        pickle.loads(pickle.dumps(value, int(protocol)))  # noqa: S301  (made a moment before)
+    except Exception:  # noqa: BLE001  (of a class that may raise anything)
+        text = text_of(value)
+        is_error = isinstance(value, BaseException)
+        return AsyncClientError(f"{type_name(value)}: {text}") if is_error else text
+    return value

@@ -195,6 +195,66 @@ def test_an_error_survives_the_way_to_another_process(
     assert ours["__notes__"] == ["and more"]
 
 
+class Refusal(Exception):
+    """An error of another library, made of what pickle does not give back, as httpx's."""
+
+    def __init__(self, words: str, *, request: object) -> None:
+        super().__init__(words)
+        self.request = request
+
+
+class Unread(TaskFailed):
+    """An error of a user's own, with another constructor."""
+
+    def __init__(self, job: int) -> None:
+        super().__init__(f"job {job} failed")
+
+
+class Shy:
+    """An object that is neither pickled nor shown."""
+
+    def __reduce__(self) -> str:
+        raise RuntimeError("never")
+
+    def __str__(self) -> str:
+        raise RuntimeError("never")
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_what_cannot_be_pickled_is_its_text(protocol: int) -> None:
+    """An error of ours always gets to another process, whatever evidence a caller's task has."""
+
+    class Local(AsyncClientError):
+        """A class that another process has not."""
+
+    error = complete(TaskFailed)
+    error.add_note("and more")
+    error.snapshot = Snapshot(state=None, word=1, result=Shy(), raw=b"{}")
+    given = [Refusal("403 Forbidden", request=7), Local("here"), OSError("gone")]
+    for last, text in zip(given, ["Refusal: 403 Forbidden", "Local: here", ""], strict=True):
+        error.last_error = last
+        twin = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301  (of our own)
+        assert isinstance(twin, TaskFailed)
+        assert (str(twin), twin.polls, twin.ref) == (str(error), error.polls, error.ref)
+        assert twin.snapshot.result == "<Shy without a text>"
+        assert str(twin.last_error) == (text or str(last))
+        assert type(twin.last_error) is (AsyncClientError if text else OSError)
+        assert copy.copy(error).last_error is last
+        assert str(copy.deepcopy(error).last_error) == (text or str(last))
+
+
+def test_an_error_of_a_users_own_class_survives_too() -> None:
+    """It is not made with the arguments of ours, nor looked into without end."""
+    error = Unread(7)
+    error.last_error = error
+    for twin in (pickled(error), copy.copy(error)):
+        assert isinstance(twin, Unread)
+        assert (str(twin), twin.args) == ("job 7 failed", ("job 7 failed",))
+    one, other = WaitTimeout("one"), Refusal("other", request=None)
+    one.last_error, other.request = other, one
+    assert isinstance(pickled(one), WaitTimeout)
+
+
 def test_an_error_that_is_its_own_last_error_survives_too() -> None:
     """A wait that gives up raises the last failed poll itself, which names itself as such."""
     error = ServerError("again", status=500)

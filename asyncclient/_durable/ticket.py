@@ -10,6 +10,7 @@ from typing import Annotated, Self, TypeAlias
 import msgspec
 
 from asyncclient._arguments import number
+from asyncclient._portable import Portable
 from asyncclient._ref import ADDRESS, MANY_IDS, TaskRef, check_words, checked_ref, read_versioned
 from asyncclient._state import TaskState
 from asyncclient._text import counted, text_of, type_name, whole
@@ -29,7 +30,7 @@ LONGEST_WAIT = 3650 * _DAY
 _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
-class Ticket(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Ticket(Portable, msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One durable wait, as an engine keeps it: under 400 bytes of JSON, and no secret in it.
 
     That of a `TaskAPI`'s task holds what it is asked with, a signed URL as it is, and that of many
@@ -139,7 +140,7 @@ _fields_decoder = msgspec.json.Decoder(dict[str, object])
 _NOT_JSON = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
-class Handover(msgspec.Struct, frozen=True, kw_only=True):
+class Handover(Portable, msgspec.Struct, frozen=True, kw_only=True):
     """The slice is over and the task is not: give the ticket to an engine.
 
     Attributes:
@@ -153,7 +154,7 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     state: TaskState | None = None
 
 
-class TicketExpired(msgspec.Struct, frozen=True, kw_only=True):
+class TicketExpired(Portable, msgspec.Struct, frozen=True, kw_only=True):
     """The ticket's deadline has passed; a last look found the task not ended.
 
     Attributes:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy, deepcopy
 from typing import Generic, Protocol, Self, SupportsIndex, TypeAlias, TypeVar, cast
 
 import msgspec
+
+from asyncclient._portable import Portable
 
 T = TypeVar("T")
 
@@ -108,8 +111,8 @@ class Transport(Protocol):
         ...  # pragma: no cover
 
 
-class Answer(msgspec.Struct, dict=True):
-    """A decoded answer that remembers the response it came from."""
+class Answer(Portable, msgspec.Struct, dict=True):
+    """A decoded answer that remembers the response it came from, until it is pickled."""
 
     @property
     def response(self) -> Response | None:
@@ -121,6 +124,17 @@ class Answer(msgspec.Struct, dict=True):
         """Remember where this answer came from, and return it."""
         vars(self)["_response"] = response
         return self
+
+    def __copy__(self) -> Self:
+        twin = msgspec.structs.replace(self)
+        vars(twin).update(vars(self))
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        twin = copy(self)  # with the same response, which never changes
+        for name in self.__struct_fields__:
+            setattr(twin, name, deepcopy(getattr(self, name), memo))
+        return twin
 
 
 class Endpoint(msgspec.Struct, Generic[T], frozen=True):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 import msgspec
 
 from asyncclient._many.queue import Queue
+from asyncclient._portable import Portable
 from asyncclient._ref import TaskRef
 from asyncclient._state import TaskState
 from asyncclient._task import Task, ref_of, trait
@@ -36,7 +37,7 @@ T_co = TypeVar("T_co", covariant=True)
 _CROWD = 64
 
 
-class Done(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
+class Done(Portable, msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
     """How one task's wait ended: with an answer, or with an error.
 
     Attributes:
@@ -84,6 +85,11 @@ class Done(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
         if self.error is not None:
             raise self.error
         return cast("T_co", self.result)  # without an error, a None is the answer itself
+
+    def _written(self) -> object:
+        # Its task may hold a client; the way back to it is its reference.
+        fields = [name for name in self.__struct_fields__ if name != "task"]
+        return {"ref": self.ref, **{name: getattr(self, name) for name in fields}}
 
 
 class Receiver:

@@ -8,12 +8,13 @@ from asyncclient._learning import LEAST_ENDS, LearnedSchedule
 from asyncclient._many.loop import PollLoop
 from asyncclient._many.queue import Queues
 from asyncclient._many.shared import SharedRecord
+from asyncclient._portable import Portable
 
 # Kinds of task whose costs are worked out in one call, at some 5 ms each.
 _KINDS_A_CALL = 8
 
 
-class BudgetStats(msgspec.Struct, frozen=True, kw_only=True):
+class BudgetStats(Portable, msgspec.Struct, frozen=True, kw_only=True):
     """How one account is asked.
 
     Attributes:
@@ -36,7 +37,7 @@ class BudgetStats(msgspec.Struct, frozen=True, kw_only=True):
     price: float | None
 
 
-class KindStats(msgspec.Struct, frozen=True, kw_only=True):
+class KindStats(Portable, msgspec.Struct, frozen=True, kw_only=True):
     """What is learned about one kind of task.
 
     Attributes:
@@ -62,7 +63,7 @@ class KindStats(msgspec.Struct, frozen=True, kw_only=True):
     fixed_interval: float
 
 
-class PollerStats(msgspec.Struct, frozen=True, kw_only=True):
+class PollerStats(Portable, msgspec.Struct, frozen=True, kw_only=True):
     """What a `Poller` is doing.
 
     Attributes:

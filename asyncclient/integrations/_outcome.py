@@ -12,6 +12,7 @@ import msgspec
 
 from asyncclient._durable import Ticket, TicketExpired, wall_clock
 from asyncclient._many import Done
+from asyncclient._portable import Portable
 from asyncclient._ref import TaskRef
 from asyncclient._state import TaskState
 from asyncclient._text import text_of, type_name, whole
@@ -24,7 +25,7 @@ LEVELS = 100
 ERROR_CHARACTERS = 4000
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Outcome(Portable, msgspec.Struct, frozen=True, kw_only=True):
     """How a durable wait ended, as JSON, for those who did not hold it.
 
     Attributes:

@@ -11,6 +11,7 @@ from typing import Annotated, Generic, TypeVar
 import msgspec
 
 from asyncclient._http import JSON, STRICT, Answer, Word
+from asyncclient._portable import Portable
 from asyncclient.providers._reading import as_int, as_object, open_json
 
 T = TypeVar("T")
@@ -80,7 +81,7 @@ class WebhookPage(Answer):
     total: int | str | None = None
 
 
-class WebhookEvent(msgspec.Struct, rename="camel"):
+class WebhookEvent(Portable, msgspec.Struct, rename="camel"):
     """What a webhook said, whichever of the three shapes it had.
 
     It is not signed, so anyone may have sent it: use it to poll at once, and let the poll decide.

@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 from asyncclient._http import JSON, STRICT, Answer, Response, Word
+from asyncclient._portable import Portable
 from asyncclient.providers._reading import (
     as_int,
     as_object,
@@ -20,7 +21,7 @@ from asyncclient.providers._reading import (
 # are `int | str`, and status words are plain text: a new word must not break a deployed client.
 
 
-class Usage(msgspec.Struct):
+class Usage(Portable, msgspec.Struct):
     """Tokens used; Coze calls its own figures approximate."""
 
     input_count: int | None = 0
@@ -28,7 +29,7 @@ class Usage(msgspec.Struct):
     token_count: int | None = 0
 
 
-class Parameter(msgspec.Struct):
+class Parameter(Portable, msgspec.Struct):
     """What an interrupt asks for (page `workflow_history`, RequiredParameters)."""
 
     type: str | None = None
@@ -39,7 +40,7 @@ class Parameter(msgspec.Struct):
     properties: dict[str, Parameter] | None = None
 
 
-class Interrupt(msgspec.Struct):
+class Interrupt(Portable, msgspec.Struct):
     """Why a workflow waits for its caller.
 
     Attributes:
@@ -88,7 +89,7 @@ def _first_interrupt(data: _Interrupts) -> Interrupt | None:
 _interrupts_decoder = msgspec.json.Decoder(InterruptData | list[InterruptData])
 
 
-class NodeExecuteStatus(msgspec.Struct):
+class NodeExecuteStatus(Portable, msgspec.Struct):
     """One run of one output node; `node_execute_uuid` is what `get_node_output` takes."""
 
     node_id: str | int | None = None
@@ -203,7 +204,7 @@ class NodeOutput(Answer):
         return open_json(self.node_output)
 
 
-class CopyFailure(msgspec.Struct):
+class CopyFailure(Portable, msgspec.Struct):
     """Why one entity could not be copied."""
 
     entity_id: str | int | None = None
@@ -236,7 +237,7 @@ class CopyStarted(Answer):
     copied_entity_id: str | int | None = None
 
 
-class Document(msgspec.Struct):
+class Document(Portable, msgspec.Struct):
     """How one document of a dataset stands.
 
     Attributes:
@@ -270,21 +271,21 @@ class DocumentProgress(Answer):
     documents: list[Document] = msgspec.field(name="data", default_factory=list[Document])
 
 
-class ChatError(msgspec.Struct):
+class ChatError(Portable, msgspec.Struct):
     """Why a chat failed; code 0 with an empty text is none."""
 
     code: int | str | None = None
     msg: str | None = None
 
 
-class ToolFunction(msgspec.Struct):
+class ToolFunction(Portable, msgspec.Struct):
     """The function that a chat wants called; `arguments` is JSON in text."""
 
     name: str | None = None
     arguments: str | None = None
 
 
-class ToolCall(msgspec.Struct):
+class ToolCall(Portable, msgspec.Struct):
     """One call that a chat waits for."""
 
     id: str = ""
@@ -296,7 +297,7 @@ class _SubmitToolOutputs(msgspec.Struct):
     tool_calls: list[ToolCall] | None = None
 
 
-class RequiredAction(msgspec.Struct):
+class RequiredAction(Portable, msgspec.Struct):
     """What a chat waits for. Coze also shows a hollow one on finished chats: mind the status."""
 
     type: str | None = None
@@ -374,7 +375,7 @@ class ChatMessage(Answer, omit_defaults=True):
     reasoning_content: str | None = None
 
 
-class ToolOutput(msgspec.Struct):
+class ToolOutput(Portable, msgspec.Struct):
     """The result of one `ToolCall`, for `submit_tool_outputs`."""
 
     tool_call_id: str

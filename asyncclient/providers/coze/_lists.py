@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from asyncclient._http import Answer
+from asyncclient._portable import Portable
 
 
 class Bot(Answer):
@@ -68,7 +69,7 @@ class WorkspacePage(Answer):
     total_count: int | None = None
 
 
-class Creator(msgspec.Struct):
+class Creator(Portable, msgspec.Struct):
     """Who made a workflow."""
 
     id: str | int | None = None
