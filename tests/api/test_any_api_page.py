@@ -73,9 +73,12 @@ def run_until_printed(
 
 
 def test_a_durable_wait_takes_fewer_than_fifteen_lines() -> None:
-    """From a URL and its words, imports apart."""
-    lines = [line for line in BLOCKS[2].splitlines() if line and "import" not in line]
+    """From a URL and two words, its imports among them."""
+    block = next(block for block in BLOCKS if "DocketWaits" in block)
+    lines = [line for line in block.splitlines() if line]
     assert len(lines) < 15
+    (words,) = re.findall(r"Vocabulary\((.*)\)", block)
+    assert len(re.findall(r'"\w+"', words)) == 2
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
