@@ -299,6 +299,16 @@ def test_a_recorded_answer_reads_as_its_word(path: Path) -> None:
     assert seen.reason == REASONS.get(f"{path.parent.name}/{path.stem}")
 
 
+def test_more_than_ten_readings_are_tried_against_published_answers() -> None:
+    """Each answer is listed with the address at which it was found."""
+    listed = (FIXTURES.parent / "README.md").read_text(encoding="utf-8")
+    row = r"\| `catalogue/([\w.]+)/[^`]+` \| (\w+) \| (.+) \|\n"
+    rows: list[tuple[str, str, str]] = re.findall(row, listed)
+    assert len(rows) == len(RECORDED)
+    assert all("<https://" in source for _, _, source in rows)
+    assert len({name for name, how, _ in rows if how == "recorded"}) > 10
+
+
 def test_progress_of_recorded_answers() -> None:
     """In the provider's own unit: percent, or requests."""
     found: dict[str, float | None] = {}
