@@ -142,16 +142,15 @@ class Poller:
         if not callbacks.are_none:
             return await result_of(SharedSteps(self.running, task, callbacks, terms))
         receiver = _Single(polling.loop.create_future())
-        within, limits, weight = terms
-        waiter = polling.submit(task, receiver, timeout=within, limits=limits, weight=weight)
+        waiter = polling.submit(
+            task, receiver, timeout=terms.timeout, limits=terms.limits, weight=terms.weight
+        )
         polling.watch_deadline(waiter, waiter.deadline)
+        del callbacks, terms  # there may be a million waits
         try:
-            done = await receiver.future
+            return cast("T", (await receiver.future).value)
         finally:
             polling.leave(waiter)
-        if done.error is not None:
-            raise done.error
-        return cast("T", done.result)
 
     def watch(
         self,
@@ -327,6 +326,8 @@ class Poller:
 
 class _Single(Receiver):
     """The end of one `wait`."""
+
+    __slots__ = ("future",)
 
     def __init__(self, future: asyncio.Future[Done[object]]) -> None:
         super().__init__()

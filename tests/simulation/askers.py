@@ -54,6 +54,8 @@ class OwnTask:
 
     async def cancel(self) -> None:
         """Cancel the job."""
+        key = (self.through, self.tenant, self.job)
+        self.service.cancels.append((self.service.clock.now, key))
         self.service.cancelled.setdefault(self.job, self.service.clock.now)
 
 

@@ -21,6 +21,7 @@ from tests.simulation.world import (
     How,
     Job,
     JobKind,
+    Misdeed,
     Pace,
     SinkFault,
     Start,
@@ -43,7 +44,8 @@ _TIMEOUTS = (0.3, 2.0, 5.0, 9.0, 10.0, 14.0, 30.0, 30.0, 60.0, 150.0, 400.0)
 _JOB_KINDS: tuple[JobKind, ...] = (*get_args(JobKind), "polling_task")
 _PACES: tuple[Pace, ...] = ("default", *get_args(Pace))
 _SINK: tuple[SinkFault, ...] = get_args(SinkFault)
-_HOWS: tuple[How, ...] = ("alone", "watch", "poller", "poller", "as_done")
+_HOWS: tuple[How, ...] = ("alone", "watch", "poller", "poller", "poller_watch", "as_done")
+_MISDEEDS: tuple[Misdeed, ...] = get_args(Misdeed)
 _TOKENS: tuple[Token, ...] = ("right", "right", "right", "rotating", "wrong")
 _STARTED: tuple[StartKind, ...] = get_args(StartKind)
 _EVENTS: tuple[EventKind, ...] = (*get_args(WaitEvent), *get_args(ClockEvent))
@@ -116,9 +118,10 @@ def _job(
     words: tuple[Word, ...] = ("succeeded", "succeeded", "succeeded", "failed", "cancelled")
     word = draw.choice(words[:4] if kind == "copyai_run" else words)
     blocked = math.inf
-    if kind != "copyai_run" and draw.random() < 0.1:
+    if kind != "copyai_run" and draw.random() < 0.15:
         blocked = wait.begins + draw.random() * wait.timeout
-    return Job(kind, ends, word, tuple(readers), blocked, latencies, draw.choice((0.1, 0.5, 0.9)))
+    lag, arrival = draw.choice((0.0, 0.0, 2.0, 20.0)), draw.choice((0.1, 0.5, 0.9))
+    return Job(kind, ends, word, tuple(readers), blocked, lag, latencies, arrival)
 
 
 def _wait(draw: Random, job: int, tenants: int, hows: list[How]) -> Wait:
@@ -134,6 +137,9 @@ def _wait(draw: Random, job: int, tenants: int, hows: list[How]) -> Wait:
         picky=draw.random() < 0.1,
         answers=draw.random() < 0.5,
         cancels=draw.random() < 0.3,
+        stops=draw.random() < 0.2,
+        reports=draw.random() < 0.5,
+        misdeed=draw.choice(_MISDEEDS) if draw.random() < 0.2 else "",
         weight=draw.choice((1.0, 1.0, 0.25, 25.0)),
     )
 

@@ -17,9 +17,10 @@ from asyncclient.errors import (
     TaskFailed,
     WaitTimeout,
 )
+from tests.simulation.judge_callbacks import judge_callbacks
 from tests.simulation.judge_tickets import judge_tickets
 from tests.simulation.play import play
-from tests.simulation.played import Breach, End, Played
+from tests.simulation.played import Breach, End, MisdeedError, Played
 from tests.simulation.reasons import ANSWERS, TICK, is_paused, is_reason, shown, shows_end_at
 from tests.simulation.service import Look
 from tests.simulation.world import Job, World
@@ -62,6 +63,7 @@ def judged(played: Played) -> list[Breach]:
             hung = POLL_SECONDS + TICK < look.over - look.sent < math.inf
             if hung and not _stalled(played, look.sent, look.over):
                 played.breach("hang", f"the look at {task} from {look.sent:.2f} was not given up")
+    judge_callbacks(played)
     _judge_rate(played)
     _judge_wakes(played)
     judge_tickets(played)
@@ -83,7 +85,9 @@ def _judge(played: Played, end: End) -> None:
         played.breach("late", f"{name} ended at {end.at:.3f}, and {latest:.3f} is the latest")
     if isinstance(error, WaitTimeout):
         _judge_timeout(played, end, name, looks)
-    elif isinstance(error, asyncio.CancelledError | RuntimeError) and _was_asked_for(played, end):
+    elif isinstance(error, asyncio.CancelledError | RuntimeError | MisdeedError) and _was_asked_for(
+        played, end
+    ):
         pass
     elif error is None or isinstance(error, TaskFailed | TaskCancelled):
         _judge_state(played, end, name, job, looks)
@@ -110,7 +114,7 @@ def _latest(played: Played, end: End) -> float:
     for began, ended in played.clock.stalls:
         if began <= latest and ended > deadline:
             latest = max(latest, ended + GRACE + _REST)
-    return latest
+    return latest + (GRACE if end.wait.misdeed else 0.0)  # a callback that hangs is cut off
 
 
 # --- a timeout ---
@@ -183,7 +187,7 @@ def _judge_state(played: Played, end: End, name: str, job: Job, looks: list[Look
     if isinstance(end.error, TaskCancelled):
         state = "cancelled"
     seen = [look for look in looks if look.verdict == "good" and look.over <= end.at + TICK]
-    if end.wait.how == "watch" and end.error is None:
+    if end.wait.how in {"watch", "poller_watch"} and end.error is None:
         # Its last snapshot shows any end.
         state = seen[-1].state if seen else "none"
         if state in {"running", "blocked"}:
@@ -193,7 +197,9 @@ def _judge_state(played: Played, end: End, name: str, job: Job, looks: list[Look
 
 
 def _was_asked_for(played: Played, end: End) -> bool:
-    """Return whether a wait was cancelled, or what it goes through was closed."""
+    """Return whether a wait was cancelled, or its callback raised, or its way was closed."""
+    if isinstance(end.error, MisdeedError):
+        return end.wait.misdeed == "raises"
     if isinstance(end.error, asyncio.CancelledError):
         return bool(end.cancels)
     closed = played.closed_at <= end.at and end.through == "poller"

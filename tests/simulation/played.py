@@ -22,6 +22,19 @@ _SHOWN = 12
 _PARTS = re.compile(r"[A-Za-z0-9]{12}")
 
 
+class MisdeedError(Exception):
+    """What a callback raises."""
+
+
+@dataclass
+class Ask:
+    """One call of an `on_blocked`."""
+
+    began: float
+    over: float = math.inf
+    is_answered: bool = False
+
+
 @dataclass(eq=False)
 class End:
     """How one wait ended."""
@@ -36,6 +49,8 @@ class End:
     error: BaseException | None = None
     cancels: list[float] = field(default_factory=list[float])  # when it was asked to stop
     task: asyncio.Task[None] | None = None
+    shown: list[Snapshot[object]] = field(default_factory=list[Snapshot[object]])
+    asks: list[Ask] = field(default_factory=list[Ask])
 
     @property
     def key(self) -> TaskKey:

@@ -61,6 +61,8 @@ class Service:
     closed_pools: set[int] = field(default_factory=set[int])
     answered: dict[int, float] = field(default_factory=dict[int, float])  # demands, by job
     cancelled: dict[int, float] = field(default_factory=dict[int, float])  # remote jobs
+    # Requests to cancel a job: when, and of which task.
+    cancels: list[tuple[float, TaskKey]] = field(default_factory=list[tuple[float, TaskKey]])
 
     def __post_init__(self) -> None:
         self._number: dict[int, int] = {}
@@ -94,7 +96,7 @@ class Service:
         job = self.world.jobs[number]
         if self.cancelled.get(number, math.inf) <= now:
             return "cancelled"
-        if job.blocked <= now < self.answered.get(number, math.inf) and job.blocked < job.ends:
+        if job.blocked <= now < self._moved_on(number) and job.blocked < job.ends:
             return "blocked"
         return job.word if now >= self.ends_at(number) else "running"
 
@@ -103,8 +105,12 @@ class Service:
         job = self.world.jobs[number]
         ends = job.ends
         if job.blocked < ends:
-            ends += self.answered.get(number, math.inf) - job.blocked
+            ends += self._moved_on(number) - job.blocked
         return min(ends, self.cancelled.get(number, math.inf))
+
+    def _moved_on(self, number: int) -> float:
+        """Return when a job that waited for its caller goes on."""
+        return self.answered.get(number, math.inf) + self.world.jobs[number].lag
 
     # --- looks ---
 
@@ -200,6 +206,7 @@ class Line:
         asker = int(token[4:6])
         ids = f"job-{number}"
         if is_cancel:
+            service.cancels.append((service.clock.now, (self._through, asker, number)))
             await asyncio.sleep(0.1)
             if asker in job.readers:
                 service.cancelled.setdefault(number, service.clock.now)

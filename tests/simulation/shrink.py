@@ -55,12 +55,23 @@ def _smaller(world: World) -> Iterator[World]:
         usual = False if name == "is_shuffled" else getattr(plain, name)
         if getattr(world, name) != usual:
             yield msgspec.structs.replace(world, **{name: usual})
+    yield from _with_simpler_parts(world)
+
+
+def _with_simpler_parts(world: World) -> Iterator[World]:
     for number, job in enumerate(world.jobs):
-        for changes in ({"latencies": job.latencies[:1]}, {"blocked": math.inf}):
+        for changes in ({"latencies": job.latencies[:1]}, {"blocked": math.inf}, {"lag": 0.0}):
             simpler = msgspec.structs.replace(job, **changes)
             if simpler != job:
                 jobs = (*world.jobs[:number], simpler, *world.jobs[number + 1 :])
                 yield msgspec.structs.replace(world, jobs=jobs)
+    plain = {"picky": False, "cancels": False, "stops": False, "reports": False, "misdeed": ""}
+    for number, wait in enumerate(world.waits):
+        for name, usual in plain.items():
+            if getattr(wait, name) != usual:
+                plainer = msgspec.structs.replace(wait, **{name: usual})
+                waits = (*world.waits[:number], plainer, *world.waits[number + 1 :])
+                yield msgspec.structs.replace(world, waits=waits)
 
 
 def _without_wait(world: World, gone: int) -> World:

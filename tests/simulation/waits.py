@@ -12,7 +12,7 @@ from asyncclient import Done, Poller, Snapshot, wait_until_done, watch
 from tests.simulation.askers import Askers
 from tests.simulation.loop import ShuffledLoop
 from tests.simulation.paces import schedule_of
-from tests.simulation.played import End, Played, markers, texts
+from tests.simulation.played import Ask, End, MisdeedError, Played, markers, texts
 
 Happening: TypeAlias = tuple[float, Callable[[], object]]  # when, and what
 
@@ -40,7 +40,7 @@ class Waits:
         happenings: list[Happening] = []
         groups: dict[tuple[float, float], list[End]] = {}
         for number, wait in enumerate(self._played.world.waits):
-            shared = wait.how in {"poller", "as_done"}
+            shared = wait.how in {"poller", "poller_watch", "as_done"}
             end = End(wait, number, "poller" if shared else f"wait {number}")
             self._played.ends.append(end)
             if wait.how == "as_done":
@@ -116,44 +116,104 @@ class Waits:
         end = ends[0]
         wait = end.wait
         task = self._askers.task(wait.job, wait.tenant, end.through, wait.pool)
-        if wait.how == "poller":
-            result = await self.poller.wait(task, timeout=wait.timeout, weight=wait.weight)
-            self._note(end, result, None)
-            return
-
-        def answer(snapshot: Snapshot[object]) -> None:
-            self.read(snapshot, "a snapshot")
-            self._service.answered.setdefault(wait.job, self.loop.time())
-
-        on_blocked = answer if wait.answers else None
+        on_blocked = self._answerer(end) if wait.answers else None
         unknown: Literal["raise", "wait"] = "raise" if wait.picky else "wait"
         on_cancel: Literal["cancel", "leave"] = "cancel" if wait.cancels else "leave"
+        on_timeout: Literal["cancel", "leave"] = "cancel" if wait.stops else "leave"
+        if wait.how == "poller":
+            result = await self.poller.wait(
+                task,
+                timeout=wait.timeout,
+                weight=wait.weight,
+                on_change=self._shower(end) if wait.reports else None,
+                on_blocked=on_blocked,
+                unknown=unknown,
+                on_cancel=on_cancel,
+                on_timeout=on_timeout,
+            )
+            self._note(end, result, None)
+            return
         if wait.how == "alone":
             result = await wait_until_done(
                 task,
                 timeout=wait.timeout,
                 schedule=schedule_of(wait.pace),
-                on_change=lambda snapshot: self.read(snapshot, "a snapshot"),
+                on_change=self._shower(end),
                 on_blocked=on_blocked,
                 unknown=unknown,
                 on_cancel=on_cancel,
+                on_timeout=on_timeout,
                 rng=self._rng,
             )
             self._note(end, result, None)
             return
-        last: Snapshot[object] | None = None
-        async for snapshot in watch(
-            task,
-            timeout=wait.timeout,
-            schedule=schedule_of(wait.pace),
-            on_blocked=on_blocked,
-            unknown=unknown,
-            on_cancel=on_cancel,
-            rng=self._rng,
-        ):
+        changes = (
+            self.poller.watch(
+                task,
+                timeout=wait.timeout,
+                weight=wait.weight,
+                on_blocked=on_blocked,
+                unknown=unknown,
+                on_cancel=on_cancel,
+                on_timeout=on_timeout,
+            )
+            if wait.how == "poller_watch"
+            else watch(
+                task,
+                timeout=wait.timeout,
+                schedule=schedule_of(wait.pace),
+                on_blocked=on_blocked,
+                unknown=unknown,
+                on_cancel=on_cancel,
+                on_timeout=on_timeout,
+                rng=self._rng,
+            )
+        )
+        async for snapshot in changes:
+            self._show(end, snapshot)
+        self._note(end, end.shown[-1] if end.shown else None, None)
+
+    def _show(self, end: End, snapshot: Snapshot[object]) -> None:
+        self.read(snapshot, "a snapshot")
+        self._check_reader(end, snapshot)
+        end.shown.append(snapshot)
+
+    def _shower(self, end: End) -> Callable[[Snapshot[object]], Awaitable[None]]:
+        """Make an `on_change`; what is wrong with it shows at the second change."""
+
+        async def show(snapshot: Snapshot[object]) -> None:
+            self._show(end, snapshot)
+            if end.through == "poller" and len(end.shown) == 2:
+                await self._misbehave(end)
+
+        return show
+
+    def _answerer(self, end: End) -> Callable[[Snapshot[object]], Awaitable[None]]:
+        """Make an `on_blocked`."""
+
+        async def answer(snapshot: Snapshot[object]) -> None:
             self.read(snapshot, "a snapshot")
-            last = snapshot
-        self._note(end, last, None)
+            self._check_reader(end, snapshot)
+            ask = Ask(self.loop.time())
+            end.asks.append(ask)
+            try:
+                if end.through == "poller":
+                    await self._misbehave(end)
+                self._service.answered.setdefault(end.wait.job, self.loop.time())
+                ask.is_answered = True
+            finally:
+                ask.over = self.loop.time()
+
+        return answer
+
+    async def _misbehave(self, end: End) -> None:
+        misdeed = end.wait.misdeed
+        if misdeed == "slow":
+            await asyncio.sleep(3)
+        elif misdeed == "hangs":
+            await self.loop.create_future()
+        elif misdeed == "raises":
+            raise MisdeedError
 
     async def _wait_for_all(self, ends: list[End]) -> None:
         """Wait for several in one `as_done`."""
@@ -172,7 +232,11 @@ class Waits:
         if error is not None:
             self.read(error, "an error")
         self.read(end.result, "a result")
-        for tenant, job in markers(end.result):
+        self._check_reader(end, end.result)
+
+    def _check_reader(self, end: End, answer: object) -> None:
+        """Check for whom an answer was made that a wait was given."""
+        for tenant, job in markers(answer):
             if (tenant, job) != (end.wait.tenant, end.wait.job):
                 self._played.breach(
                     "stranger",

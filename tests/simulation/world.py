@@ -18,7 +18,8 @@ StartKind: TypeAlias = Literal["coze_run", "coze_chat", "copyai_run", "studio_fi
 Token: TypeAlias = Literal["right", "wrong", "rotating"]
 SinkFault: TypeAlias = Literal["raises", "cancelled", "hangs", "slow"]
 Word: TypeAlias = Literal["succeeded", "failed", "cancelled"]
-How: TypeAlias = Literal["alone", "watch", "poller", "as_done"]
+How: TypeAlias = Literal["alone", "watch", "poller", "poller_watch", "as_done"]
+Misdeed: TypeAlias = Literal["", "slow", "hangs", "raises"]
 Pace: TypeAlias = Literal["default", "quick", "fixed", "rare", "own", "learning", "learned"]
 WaitEvent: TypeAlias = Literal["cancel", "wake", "close_poller", "close_pool"]
 ClockEvent: TypeAlias = Literal["stall", "wall_clock"]
@@ -42,6 +43,7 @@ class Job(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     word: Word = "succeeded"  # how
     readers: tuple[int, ...] = (0,)  # the tenants who may see it; another's look is refused
     blocked: float = math.inf  # when it begins to wait for its caller
+    lag: float = 0.0  # seconds for which that shows after it was answered
     latencies: tuple[float, ...] = (0.1,)  # seconds that the answers take, in turn
     arrival: float = 0.5  # the share of the latency after which the provider looks at the job
 
@@ -68,6 +70,9 @@ class Wait(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     picky: bool = False  # whether an unknown word ends it
     answers: bool = False  # whether it answers a job that waits for its caller
     cancels: bool = False  # whether the remote job is cancelled with it
+    stops: bool = False  # whether the remote job is cancelled when it times out
+    reports: bool = False  # whether it has an `on_change`, in a Poller
+    misdeed: Misdeed = ""  # what is wrong with its callbacks, in a Poller
     weight: float = 1.0  # its own, in a Poller
 
 
