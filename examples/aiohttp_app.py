@@ -12,7 +12,15 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from remote_runs import LONGEST_WAIT, Problem, Runs, problem_of, simulated
+from remote_runs import (
+    EVENT_HEADERS,
+    EVENT_STREAM,
+    LONGEST_WAIT,
+    Problem,
+    Runs,
+    problem_of,
+    simulated,
+)
 
 from asyncclient import Poller, Schedule, SessionPool
 from asyncclient.errors import AsyncClientError
@@ -54,6 +62,17 @@ async def result_of_run(request: web.Request) -> web.Response:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, reason)
     outputs = await request.app[RUNS].outputs(request.match_info["ref"], timeout)
     return web.json_response({"outputs": outputs})
+
+
+@routes.get("/runs/{ref:.+}/events")
+async def events_of_run(request: web.Request) -> web.StreamResponse:
+    """Follow a run, until it ends or the client leaves, which cancels this handler."""
+    async with contextlib.aclosing(request.app[RUNS].events(request.match_info["ref"])) as events:
+        response = web.StreamResponse(headers={"Content-Type": EVENT_STREAM, **EVENT_HEADERS})
+        await response.prepare(request)
+        async for event in events:
+            await response.write(event.encode())
+    return response
 
 
 @routes.post("/webhooks/copyai")

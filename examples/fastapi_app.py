@@ -11,9 +11,17 @@ from typing import Annotated, Literal, TypeVar
 
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel
-from remote_runs import LONGEST_WAIT, Problem, Runs, problem_of, simulated
+from remote_runs import (
+    EVENT_HEADERS,
+    EVENT_STREAM,
+    LONGEST_WAIT,
+    Problem,
+    Runs,
+    problem_of,
+    simulated,
+)
 
 from asyncclient import Poller, Schedule, SessionPool
 from asyncclient.errors import AsyncClientError
@@ -55,6 +63,12 @@ async def result_of_run(
 ) -> dict[str, object]:
     """Wait for a run; 202 if it has not ended in time."""
     return {"outputs": await while_connected(request, runs.outputs(ref, timeout))}
+
+
+@routes.get("/runs/{ref:path}/events")
+async def events_of_run(ref: str, runs: SharedRuns) -> StreamingResponse:
+    """Follow a run; Starlette ends the stream when its client leaves."""
+    return StreamingResponse(runs.events(ref), headers=EVENT_HEADERS, media_type=EVENT_STREAM)
 
 
 @routes.post("/webhooks/copyai", status_code=204)

@@ -5,22 +5,52 @@ Waits go through one `Poller`, so that a run is polled once however many clients
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import math
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from http import HTTPStatus
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 from urllib.parse import quote
 
-from asyncclient import Poller, SessionPool, TaskRef, decode_ref, encode_ref, errors
+import msgspec
+
+from asyncclient import (
+    Poller,
+    SessionPool,
+    Snapshot,
+    Task,
+    TaskState,
+    Watch,
+    decode_ref,
+    encode_ref,
+    errors,
+)
 from asyncclient.providers.copyai import CopyAI
-from asyncclient.providers.coze import Coze, WorkflowRun
+from asyncclient.providers.coze import Coze
 from asyncclient.testing import Simulator
 
+T = TypeVar("T")
+
+
 LONGEST_WAIT = 60.0  # seconds: proxies and browsers give up on longer requests
+LONGEST_STREAM = 3600.0  # seconds: then a browser that is still there connects again by itself
+HEARTBEAT = 15.0  # seconds: proxies give up on a stream that is silent for much longer
+EVENT_STREAM = "text/event-stream"
+# A proxy must neither keep events back nor keep them.
+EVENT_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 _log = logging.getLogger("remote_runs")
+
+
+class Outputs(Protocol):
+    """The answer about a run, of either provider."""
+
+    @property
+    def outputs(self) -> object:
+        """What it put out."""
+        ...
 
 
 class Problem(Exception):
@@ -72,7 +102,8 @@ class Runs:
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
         ref = encode_ref(run.ref)
         _log.info("started %s", ref)  # a client that has gone can still be given what it paid for
-        return {"ref": ref, "result": f"/runs/{quote(ref, safe='')}/result"}
+        path = f"/runs/{quote(ref, safe='')}"
+        return {"ref": ref, "result": f"{path}/result", "events": f"{path}/events"}
 
     async def outputs(self, ref: str, timeout: float) -> object:
         """Wait for a run, `timeout` seconds at most, and return what it put out.
@@ -80,22 +111,50 @@ class Runs:
         Being cancelled takes away this wait alone: others of the same run go on.
         """
         try:
-            return await self._wait(decode_ref(ref), timeout)
-        except ValueError as error:  # forged or cut short
-            raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
+            return (await self.poller.wait(self._run(ref), timeout=timeout)).outputs
         except RuntimeError:  # the poller was closed
             if not self._closing:
                 raise
             reason = "this server is going down; the run goes on: ask again"
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, reason, retry_after=1) from None
 
-    async def _wait(self, ref: TaskRef, timeout: float) -> object:
-        if ref.provider == "copyai":
-            return (await self.poller.wait(self.copyai.task(ref), timeout=timeout)).outputs
-        if ref.kind != "workflow_run":
-            raise ValueError(f"{ref} is no workflow run")
-        answer = await self.poller.wait(self.coze.task(ref), timeout=timeout)
-        return answer.outputs if isinstance(answer, WorkflowRun) else None
+    def events(self, ref: str) -> AsyncGenerator[str]:
+        """Follow a run: server-sent events, a `change` for each change and an `end`.
+
+        However many browsers follow a run, it is polled once; one that comes later gets the last
+        change at once. Without an `end` the run goes on, and a browser connects again by itself.
+        """
+        return self._events(self.poller.watch(self._run(ref), timeout=LONGEST_STREAM))
+
+    async def _events(self, changes: Watch[Outputs]) -> AsyncGenerator[str]:
+        last: Snapshot[Outputs] | None = None
+        try:
+            async with contextlib.aclosing(with_heartbeats(changes)) as beats:
+                async for change in beats:
+                    if change is None:
+                        yield ": still there\n\n"
+                        continue
+                    last = change
+                    seen = {"state": change.state, "word": change.word, "progress": change.progress}
+                    yield event("change", seen)
+        except errors.WaitTimeout:
+            return
+        except errors.AsyncClientError as error:
+            yield event("end", problem_of(error).body)
+        except RuntimeError:
+            if not self._closing:
+                raise
+        else:
+            yield event("end", end_of(last))
+
+    def _run(self, ref: str) -> Task[Outputs]:
+        try:
+            found = decode_ref(ref)
+            if found.provider == "copyai":
+                return self.copyai.task(found)
+            return self.coze.workflow_run(found)
+        except ValueError as error:  # forged, cut short, or no workflow's run
+            raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from None
 
     def wake(self, delivery: bytes) -> None:
         """Poll at once the run of which a webhook speaks. Only that poll decides anything.
@@ -114,6 +173,46 @@ class Runs:
         """End all waits, so that their clients get an answer and the server can stop."""
         self._closing = True
         await self.poller.aclose()
+
+
+async def with_heartbeats(changes: AsyncIterator[T]) -> AsyncGenerator[T | None]:
+    """Yield what comes, and None whenever nothing has come for a while."""
+    step: asyncio.Task[T] | None = None
+    try:
+        while True:
+            # Not under a timeout: that would cancel the step, and a cancelled step ends a watch.
+            step = step or asyncio.ensure_future(_next(changes))
+            await asyncio.wait({step}, timeout=HEARTBEAT)
+            if not step.done():
+                yield None
+                continue
+            came, step = step, None
+            try:
+                change = came.result()
+            except StopAsyncIteration:
+                return
+            yield change
+    finally:
+        if step is not None:
+            step.cancel()
+
+
+async def _next(changes: AsyncIterator[T]) -> T:
+    return await anext(changes)
+
+
+def event(name: str, data: object) -> str:
+    """Write one server-sent event."""
+    return f"event: {name}\ndata: {msgspec.json.encode(data).decode()}\n\n"
+
+
+def end_of(last: Snapshot[Outputs] | None) -> dict[str, object]:
+    """Say how a run has ended, by the last that was seen of it."""
+    if last is None or last.state is None:
+        return {"state": None}
+    if last.state is TaskState.SUCCEEDED:
+        return {"state": last.state, "outputs": last.result.outputs}
+    return {"state": last.state, "detail": last.reason or f"the run has {last.state}"}
 
 
 # The first row that fits decides.

@@ -117,6 +117,7 @@ class Poller:
             on_change: called with the snapshot at each change of word or progress, and at once
                 with the last one where others wait for the task already; may be async. The polls
                 go on meanwhile; of more than 100 changes that it has not come to, the oldest go.
+                A snapshot's `polls` and `elapsed` count from the first wait for the task here.
             on_blocked: called likewise when only the caller can move the task on, which it does.
                 Where several wait, the first that has one is called, once for each demand, and the
                 others wait on. When it raises, its own wait ends, and the next one is called.

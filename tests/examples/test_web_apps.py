@@ -116,6 +116,22 @@ class Site:
         """Begin to wait for a result."""
         return tasks.create_task(self.ask("GET", f"{path}?timeout={timeout}"))
 
+    @contextlib.asynccontextmanager
+    async def stream(self, path: str) -> AsyncGenerator[AsyncGenerator[tuple[str, Any]]]:
+        """Follow a run; give the names of its events, and what they say; "" for a comment."""
+
+        async def events() -> AsyncGenerator[tuple[str, Any]]:
+            while part := await response.content.readuntil(b"\n\n"):
+                lines = dict(line.split(": ", 1) for line in part.decode().strip().split("\n"))
+                yield lines.get("event", ""), json.loads(lines.get("data", "null"))
+
+        address = URL(self.url + path.replace("/result", "/events"), encoded=True)
+        async with self.client.get(address) as response:
+            assert response.status == 200
+            assert response.content_type == "text/event-stream"
+            async with contextlib.aclosing(events()) as coming:
+                yield coming
+
     async def deliver(self, body: object) -> int:
         """Post a webhook's body, as JSON unless it is bytes; return the status of the answer."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -212,6 +228,76 @@ async def test_a_client_that_leaves_takes_only_its_own_wait_along(opened: Open) 
         last.cancel()
         await site.waiters(0)
         assert site.runs.poller.stats().pending == 0
+
+
+async def test_browsers_follow_a_run_with_one_look(opened: Open) -> None:
+    """Each gets each change and the end; one that comes later gets the last change at once."""
+    async with opened(SLOW) as site:
+        path, task = await site.started("copyai", seconds=60)
+        async with contextlib.AsyncExitStack() as stack:
+            first, second = [await stack.enter_async_context(site.stream(path)) for _ in "12"]
+            change = await anext(first)
+            assert await anext(second) == change
+            assert (change[0], change[1]["state"]) == ("change", "pending")
+            assert site.sim.requests[POLLS["copyai"]] == 1
+            third = await stack.enter_async_context(site.stream(path))
+            assert await anext(third) == change
+            assert site.sim.requests[POLLS["copyai"]] == 1
+            task.ends_at = task.clock()
+            site.runs.poller.wake(site.runs.copyai.workflow_run(task.place, task.id).key)
+            for each in (first, second, third):
+                (last, seen), (end, said) = [event async for event in each]
+                assert (last, seen["state"], end, said["state"]) == (
+                    *("change", "succeeded"),
+                    *("end", "succeeded"),
+                )
+                assert "tea" in str(said["outputs"])
+        assert site.sim.requests[POLLS["copyai"]] == 2
+
+
+async def test_a_browser_that_leaves_ends_its_own_stream(opened: Open) -> None:
+    """The others go on; when the last has left, the run is polled no more."""
+    async with opened(SLOW) as site:
+        path, _ = await site.started("coze", seconds=60)
+        async with site.stream(path) as stays:
+            await anext(stays)
+            async with site.stream(path) as leaves:
+                await anext(leaves)
+                await site.waiters(2)
+            await site.waiters(1)
+        await site.waiters(0)
+        assert site.runs.poller.stats().pending == 0
+
+
+ENDS = [("coze", "fail"), ("copyai", "fail"), ("coze", "interrupt")]
+
+
+@pytest.mark.parametrize(("provider", "outcome"), ENDS)
+async def test_a_stream_says_how_a_run_ends(opened: Open, provider: Provider, outcome: str) -> None:
+    """A bad end and a demand are the end of a stream, in the words of the result's own answer."""
+    async with opened(FAST) as site:
+        path, _ = await site.started(provider, outcome=outcome)
+        async with site.stream(path) as coming:
+            events = [event async for event in coming]
+        assert [name for name, _ in events[-2:]] == ["change", "end"]
+        said = events[-1][1]
+        assert said["state"] == ("blocked" if outcome == "interrupt" else "failed")
+        assert said["detail"]
+        assert "advice" not in said["detail"]
+        answer = await site.ask("GET", "/runs/x/events")
+        assert answer.status == 400
+
+
+async def test_a_silent_stream_has_heartbeats(opened: Open) -> None:
+    """While nothing changes, a comment keeps proxies from closing it; a shutdown ends it."""
+    async with opened(Schedule(first=600, factor=1, cap=600)) as site:
+        path, _ = await site.started("coze", seconds=1000)
+        async with site.stream(path) as coming:
+            names = [(await anext(coming))[0] for _ in range(4)]
+            assert names == ["change", "", "", ""]
+            async with asyncio.timeout(2):
+                await site.stop()
+            assert [event async for event in coming] == []
 
 
 async def test_a_webhook_makes_the_end_known_at_once(opened: Open) -> None:
@@ -375,6 +461,8 @@ async def test_each_script_runs_with_no_account(script: str) -> None:
                 output += line
             runs = [started_and_ended(client, url, order) for _ in range(20)]
             assert await asyncio.gather(*runs) == [200] * 20
+            # It has learned that there is nothing to see for a second: one change may be all.
+            assert (await started_and_followed(client, url, order))[-2:] == ["change", "end"]
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(PROCESS_PATIENCE):
             rest, _ = await process.communicate()
@@ -393,3 +481,12 @@ async def started_and_ended(client: aiohttp.ClientSession, url: str, order: obje
         path = (await response.json())["result"]
     async with client.get(URL(url + path, encoded=True)) as response:
         return response.status
+
+
+async def started_and_followed(client: aiohttp.ClientSession, url: str, order: object) -> list[str]:
+    """Start a run and follow it; return the names of the events."""
+    async with client.post(f"{url}/runs", json=order) as response:
+        path = (await response.json())["events"]
+    async with client.get(URL(url + path, encoded=True)) as response:
+        lines = [line.decode().strip() async for line in response.content]
+    return [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]

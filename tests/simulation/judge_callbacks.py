@@ -45,7 +45,8 @@ def _judge_asks(played: Played, key: TaskKey) -> None:
     A job of a world makes one demand.
     """
     asks = [ask for end in played.ends if end.key == key for ask in end.asks]
-    for before, after in pairwise(sorted(asks, key=lambda ask: ask.began)):
+    asks.sort(key=lambda ask: (ask.began, ask.over, ask.is_answered))
+    for before, after in pairwise(asks):
         if before.is_answered or after.began < before.over - 1e-6:
             played.breach("asked", f"{key} was asked at {before.began:.3f} and {after.began:.3f}")
 
