@@ -265,6 +265,10 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
         ("a strict wait is as patient as others", "_many.shared:less_tolerant", _returns(())),
         ("a watch that is dropped is looked at", "_many.steps:SharedSteps.__del__", _NOTHING),
     ),
+    "cli": (
+        ("a credential stands on a command line", "cli._any_api:_seems_secret", _NEVER),
+        ("a message shows a signed URL whole", "cli._any_api:seen", _returns_argument(0)),
+    ),
     "durable": (
         ("a clock set back adds time", "_durable.ticket:Ticket.left", _is(_left_by_the_clock)),
         ("a hold never ends", "_durable.slice:_Slice._hold_is_over", _NOTHING),

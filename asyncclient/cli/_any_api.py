@@ -139,7 +139,7 @@ def headers_of(lines: Iterable[str]) -> dict[str, str]:
         if name.lower() in map(str.lower, headers):
             msg = f"--header: {shown(name)} is given twice"
             raise ValueError(msg)
-        if _PLACE not in value and (_SECRET_NAME.search(name) or _SECRET_VALUE.match(value)):
+        if _seems_secret(name, value):
             msg = (
                 f"--header: {shown(name)} seems to hold a credential, and anyone on this machine "
                 f"can see a command line: put it into {TOKEN}, and write {_PLACE} in its place"
@@ -147,6 +147,12 @@ def headers_of(lines: Iterable[str]) -> dict[str, str]:
             raise ValueError(msg)
         headers[name] = value
     return headers
+
+
+def _seems_secret(name: str, value: str) -> bool:
+    """Return whether a header seems to hold a credential itself."""
+    is_one = _SECRET_NAME.search(name) or _SECRET_VALUE.match(value)
+    return is_one is not None and _PLACE not in value
 
 
 @dataclass(frozen=True, slots=True)
