@@ -297,6 +297,8 @@ BAD: tuple[tuple[Callable[[], SimulatedAPI], str], ...] = (
     (lambda: SimulatedAPI(FILM, words=[("queued", None), ("x", None)]), "'queued' is not so"),
     (lambda: SimulatedAPI(FILM, words=[("x", 1)]), "'x' is not so"),
     (lambda: SimulatedAPI(FILM, words=[("x", NOT_SECONDS), ("y", None)]), "a number of seconds"),
+    (lambda: SimulatedAPI(FILM, words=[("x", 0), ("y", None)]), "more than 0 seconds"),
+    (lambda: SimulatedAPI(cast("Reading", "film")), "reading must be a Reading, not str"),
     (lambda: SimulatedAPI(FILM, poll="https://films/7"), "GET /v1/jobs"),
     (lambda: SimulatedAPI(FILM, start="v1/jobs"), "POST /v1/jobs"),
     (lambda: SimulatedAPI(catalogue.LUMA_GENERATION, cancel="/stop"), "no word for cancelled"),

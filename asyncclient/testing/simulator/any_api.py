@@ -15,7 +15,7 @@ from aiohttp import web
 from asyncclient._arguments import number, text
 from asyncclient._reading import Json, Reading
 from asyncclient._state import TaskState
-from asyncclient._text import shown
+from asyncclient._text import shown, type_name
 from asyncclient.testing.simulator.faults import Kind
 from asyncclient.testing.simulator.server import Call, Endpoint, Route
 from asyncclient.testing.simulator.servers import SimulatedServers
@@ -62,7 +62,7 @@ class SimulatedAPI(SimulatedServers):
             all this from the JSON that a start sent. Default: the vocabulary's first word of
             `PENDING` for 1 s, of `RUNNING` for 4 s, and of `SUCCEEDED`.
         started: what a start answers. Default: what a look would.
-        answer: what the last answer has beside its word.
+        answer: what is laid over the last of `words`: the fields that it has beside its word.
         result: method and path of a second request, which answers `answer` once the task has
             ended, and 404 before. Default None: `answer` is in the last look.
         cancel: method and path of a cancel; by POST where it has no method. Default None: there is
@@ -100,6 +100,9 @@ class SimulatedAPI(SimulatedServers):
         fault_share: float = 0.0,
         not_found_seconds: float = 0.0,
     ) -> None:
+        if not isinstance(cast("object", reading), Reading):
+            msg = f"reading must be a Reading, not {type_name(reading)}"
+            raise TypeError(msg)
         habits = Habits(
             durations=usual_duration,
             fail_share=0.0,
@@ -335,8 +338,8 @@ def _timed(reading: Reading, words: Words) -> list[tuple[Json, float]]:
         if (seconds is None) != (place == len(words)):
             msg = f"words: the last one alone has None for its seconds; {shown(word)} is not so"
             raise ValueError(msg)
-        until += math.inf if seconds is None else number("words", seconds, unit="seconds")
-        answer = word if isinstance(word, Mapping) else answer_with(reading, word)
+        until += math.inf if seconds is None else number("words", seconds, unit="seconds", above=0)
+        answer = dict(word) if isinstance(word, Mapping) else answer_with(reading, word)
         timed.append((answer, until))
     if not timed:
         msg = "words is empty: give the last one at least, as [('succeeded', None)]"
