@@ -9,9 +9,14 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import cast
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
-from asyncclient.testing import virtual_time_loop
+from asyncclient import SessionPool
+from asyncclient.providers.coze import Coze
+from asyncclient.testing import Simulator, virtual_time_loop
+from asyncclient.testing.pytest_plugin import real_time
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -53,6 +58,10 @@ BLOCKS = [
     for name, text in [("README", README), ("README.zh", README_ZH), *PAGES.items()]
     if name not in ELSEWHERE
     for number, block in enumerate(blocks_of(text))
+    if "FastAPI" not in block
+]
+WEB_APPS = [
+    block for text in (README, *PAGES.values()) for block in blocks_of(text) if "FastAPI" in block
 ]
 
 
@@ -70,6 +79,31 @@ def test_each_code_block_runs_as_it_stands(
     monkeypatch.setattr(asyncio, "run", run_in_virtual_time)
     exec(compile(block, "page", "exec"), {"__name__": "__main__"})  # noqa: S102  (the pages are ours)
     assert capsys.readouterr().out.strip()
+
+
+@real_time
+@pytest.mark.parametrize("block", WEB_APPS, ids=range(len(WEB_APPS)))
+async def test_each_web_app_answers_with_the_typed_result(
+    block: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked as a browser would, and two requests for one run make one poll."""
+    names: dict[str, object] = {}
+    exec(compile(block, "page", "exec"), names)  # noqa: S102  (the pages are ours)
+    app = names["app"]
+    assert isinstance(app, FastAPI)
+    async with Simulator(durations=lambda _: 0.05) as sim, SessionPool() as pool:
+        monkeypatch.setenv("COZE_API_TOKEN", sim.coze_token)
+        monkeypatch.setenv("COZE_API_BASE", sim.coze_url)
+        run = await Coze.from_env(pool).start_workflow("7350", {"topic": "tea"})
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://app") as browser,
+        ):
+            path = f"/runs/{run.workflow_id}/{run.execute_id}"
+            first, second = await asyncio.gather(browser.get(path), browser.get(path))
+    assert first.json() == second.json()
+    assert first.json()["execute_status"] == "Success"
 
 
 def test_what_is_run_elsewhere_is_there() -> None:
