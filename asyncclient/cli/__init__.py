@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from asyncclient._extras import needs
+
 __all__ = ["main"]
 
 _BAD_USE = 2
@@ -19,14 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         # Imported here, so that a missing extra is a sentence and not a traceback.
-        from asyncclient.cli._commands import run  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in {"click", "rich"}:
-            raise
-        sys.stderr.write(
-            f"asyncclient: {error.name} is not installed, which this command needs: "
-            'in a clone of asyncclient-tasks, pip install ".[cli]"\n'
-        )
+        with needs("cli", "this command"):
+            from asyncclient.cli._commands import run  # noqa: PLC0415
+    except ImportError as error:
+        sys.stderr.write(f"asyncclient: {error}\n")
         return _BAD_USE
     except KeyboardInterrupt:
         return _INTERRUPTED

@@ -12,12 +12,9 @@ from typing import Protocol, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import anyio
-from docket import Disposition, Docket, Execution, ExecutionState, Perpetual, TaskKey, Worker
-from docket.dependencies import TaskOutcome
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from asyncclient._durable import TaskOf, Ticket, TicketExpired
+from asyncclient._extras import needs
 from asyncclient._many import Poller
 from asyncclient._schedule import Pacing
 from asyncclient._text import even_half_made
@@ -32,6 +29,12 @@ from asyncclient.integrations._holder import (
 )
 from asyncclient.integrations._neighbours import Notices
 from asyncclient.integrations._outcome import Outcome
+
+with needs("docket", "asyncclient.integrations.docket"):
+    from docket import Disposition, Docket, Execution, ExecutionState, Perpetual, TaskKey, Worker
+    from docket.dependencies import TaskOutcome
+    from redis.asyncio import Redis
+    from redis.exceptions import RedisError
 
 __all__ = ["DocketWaits", "Outcome", "Sink", "Ticket", "TicketExpired"]
 

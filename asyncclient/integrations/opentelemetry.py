@@ -23,6 +23,7 @@ from typing import Final, TypeVar
 
 import anyio
 
+from asyncclient._extras import needs
 from asyncclient._state import Snapshot
 from asyncclient._waiting import Record, listen
 from asyncclient.integrations._attributes import (
@@ -39,7 +40,7 @@ from asyncclient.integrations._attributes import (
     type_of,
 )
 
-try:
+with needs("opentelemetry", "asyncclient.integrations.opentelemetry"):
     from opentelemetry import context as otel_context
     from opentelemetry.context import Context
     from opentelemetry.metrics import MeterProvider, get_meter
@@ -51,14 +52,6 @@ try:
         get_tracer,
         set_span_in_context,
     )
-except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] != "opentelemetry":
-        raise
-    message = (
-        "asyncclient.integrations.opentelemetry needs OpenTelemetry's API: in a clone of "
-        'asyncclient-tasks, pip install ".[opentelemetry]"'
-    )
-    raise ImportError(message, name=error.name) from error
 
 __all__ = ["instrument", "uninstrument"]
 

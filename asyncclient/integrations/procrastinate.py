@@ -10,17 +10,20 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 
 import anyio
-from procrastinate import App, PsycopgConnector
-from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
-from procrastinate.jobs import Job, Status
 
 from asyncclient._durable import Ticket, TicketExpired, wall_clock
+from asyncclient._extras import needs
 from asyncclient._text import even_half_made, text_of
 from asyncclient.integrations._delivery import Sink
 from asyncclient.integrations._engine import PENDING, DurableWaits
 from asyncclient.integrations._holder import AGAIN_SECONDS, Holder, NextTurn, again_while_away
 from asyncclient.integrations._neighbours import Notices
 from asyncclient.integrations._outcome import Outcome
+
+with needs("procrastinate", "asyncclient.integrations.procrastinate"):
+    from procrastinate import App, PsycopgConnector
+    from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+    from procrastinate.jobs import Job, Status
 
 __all__ = ["Outcome", "ProcrastinateWaits", "Sink", "Ticket", "TicketExpired"]
 

@@ -588,20 +588,6 @@ def test_every_command_explains_itself(shell: Shell) -> None:
         assert word in shell.out
 
 
-@pytest.mark.parametrize("missing", ["click", "rich"])
-def test_a_missing_extra_is_one_sentence(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch, missing: str
-) -> None:
-    """Without click or rich the command says what to install."""
-    for name in [name for name in sys.modules if name.startswith("asyncclient.cli.")]:
-        monkeypatch.delitem(sys.modules, name)
-    for name in [name for name in sys.modules if name.partition(".")[0] == missing]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, missing, None)
-    assert shell("demo") == 2
-    assert 'in a clone of asyncclient-tasks, pip install ".[cli]"' in shell.complaint
-
-
 @pytest.mark.parametrize("option", ["--parameters", "--params-json"])
 @pytest.mark.parametrize("given", ['{"topic": "茶"}', ' {"topic":\n"茶"}', "@", "", "-"])
 def test_inputs_are_json_a_file_or_standard_input(

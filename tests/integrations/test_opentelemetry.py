@@ -701,23 +701,6 @@ def in_a_fresh_process(script: str) -> str:
     return done.stdout
 
 
-def test_without_the_extra_one_sentence_says_what_to_do() -> None:
-    """Without OpenTelemetry everything else works, and this says how to install it."""
-    printed = in_a_fresh_process("""
-import sys
-sys.modules["opentelemetry"] = None
-import asyncclient, asyncclient.integrations
-try:
-    import asyncclient.integrations.opentelemetry
-except ImportError as error:
-    print(error)
-""")
-    assert printed == (
-        "asyncclient.integrations.opentelemetry needs OpenTelemetry's API: in a clone of "
-        'asyncclient-tasks, pip install ".[opentelemetry]"\n'
-    )
-
-
 # --- the page ---
 
 ON_VIRTUAL_TIME = """

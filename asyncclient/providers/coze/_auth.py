@@ -16,6 +16,7 @@ import anyio.to_thread
 import msgspec
 
 from asyncclient._arguments import id_text, mapping, text, whole_number
+from asyncclient._extras import needs
 from asyncclient._http import (
     Account,
     Secret,
@@ -237,12 +238,9 @@ class _JWTSource:
 
 
 def _make_signer(private_key: str, key_id: str) -> Callable[[dict[str, object]], str]:
-    try:
+    with needs("coze-jwt", "CozeJWT"):
         import jwt  # noqa: PLC0415  (an extra: only service apps need it)
         from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415
-    except ImportError:
-        msg = "CozeJWT signs with PyJWT: install the extra coze-jwt, or PyJWT[crypto] itself"
-        raise ImportError(msg) from None
     failure = ""
     key: Any = None
     try:
