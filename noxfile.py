@@ -18,7 +18,6 @@ import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)  # from the classifiers
-OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
 # One more than there are cores, and who is idle takes work over: some tests sleep, since what they
 # test does so on the real clock.
 SPREAD = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
@@ -30,6 +29,10 @@ BRIEF = "--hypothesis-profile=brief"
 _pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
 if _pyenv.is_dir():
     os.environ["PYENV_VERSION"] = ":".join(sorted(path.name for path in _pyenv.iterdir()))
+
+OLDEST = PYTHONS[0]
+# Of those that the machine has.
+NEWEST = next((each for each in reversed(PYTHONS) if shutil.which(f"python{each}")), OLDEST)
 
 # What was compiled once serves all processes of all sessions; uv compiles nothing that it installs.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
