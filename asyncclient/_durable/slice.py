@@ -143,7 +143,6 @@ class _Slice(Receiver):
     ) -> None:
         super().__init__()
         self._poll_loop = poll_loop
-        self._task = task
         self._ticket = ticket
         self._hold = hold
         self._gap = gap

@@ -283,7 +283,7 @@ class Poller:
             RuntimeError: its event loop runs in another thread: use `loop.call_soon_threadsafe`.
         """
         self._check_thread()
-        return stats_of(self._poll_loop, self._queues, self._kinds.now())
+        return stats_of(self._poll_loop, self._kinds.now())
 
     def running(self) -> PollLoop:
         """Return what looks in the running loop: for other kinds of waits than the poller's own."""
@@ -317,7 +317,7 @@ class Poller:
 
     @even_half_made
     def __repr__(self) -> str:
-        stats = stats_of(self._poll_loop, self._queues, ())
+        stats = stats_of(self._poll_loop, ())
         rate = sum(budget.polls_per_second for budget in stats.budgets)
         return (
             f"<Poller {'closed' if self._closed else 'open'}: {stats.pending} pending, "

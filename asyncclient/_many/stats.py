@@ -6,8 +6,6 @@ import msgspec
 
 from asyncclient._learning import LEAST_ENDS, LearnedSchedule
 from asyncclient._many.loop import PollLoop
-from asyncclient._many.queue import Queues
-from asyncclient._many.shared import SharedRecord
 from asyncclient._portable import Portable
 
 # Kinds of task whose costs are worked out in one call, at some 5 ms each.
@@ -79,30 +77,29 @@ class PollerStats(Portable, msgspec.Struct, frozen=True, kw_only=True):
             calls of `stats()` have 8 more each, and later ones renew 8 of them.
     """
 
-    pending: int
-    waiters: int
-    in_flight: int
-    polls: int
-    errors: int
-    lag_p50: float
-    lag_p99: float
-    budgets: tuple[BudgetStats, ...]
+    pending: int = 0
+    waiters: int = 0
+    in_flight: int = 0
+    polls: int = 0
+    errors: int = 0
+    lag_p50: float = 0.0
+    lag_p99: float = 0.0
+    budgets: tuple[BudgetStats, ...] = ()
     kinds: tuple[KindStats, ...] = ()
 
 
-def stats_of(
-    polling: PollLoop | None, all_queues: Queues[SharedRecord], kinds: tuple[KindStats, ...]
-) -> PollerStats:
+def stats_of(polling: PollLoop | None, kinds: tuple[KindStats, ...]) -> PollerStats:
     """Return what a poller is doing; it has no loop before its first wait."""
-    now = 0.0 if polling is None else polling.loop.time()
-    lags = [] if polling is None else sorted(polling.sender.lags)
-    queues = [*all_queues.by_name.values()]
+    if polling is None:
+        return PollerStats(kinds=kinds)
+    now, lags = polling.loop.time(), sorted(polling.sender.lags)
+    queues = [*polling.queues.by_name.values()]
     return PollerStats(
-        pending=0 if polling is None else len(polling.registry),
-        waiters=0 if polling is None else polling.waits,
+        pending=len(polling.registry),
+        waiters=polling.waits,
         in_flight=sum(queue.in_flight for queue in queues),
-        polls=0 if polling is None else polling.sender.returned,
-        errors=0 if polling is None else polling.errors,
+        polls=polling.sender.returned,
+        errors=polling.errors,
         lag_p50=lags[len(lags) // 2] if lags else 0.0,
         lag_p99=lags[len(lags) * 99 // 100] if lags else 0.0,
         budgets=tuple(
