@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import cast
 
 from asyncclient._ref import ADDRESS
@@ -70,7 +71,8 @@ def _at_a_url(error: AsyncClientError, kind: str) -> str:
             return "the API's whole answer goes to standard output"
         case AuthenticationFailed() | PermissionDenied():
             sent = "as 'Authorization: Bearer', or as --header 'x-api-key: {token}' says"
-            return f"check {TOKEN}, and how it is sent: {sent}"
+            how = f"check {TOKEN}, and its header" if os.environ.get(TOKEN) else f"set {TOKEN}"
+            return f"{how}: it is sent {sent}"
         case InvalidRequest() if 300 <= error.status < 400:  # noqa: PLR2004  (the class of redirects)
             return "give the URL at which it is really found"
         case TaskExpired() | NotFound() | DecodeError():

@@ -12,7 +12,7 @@ import anyio
 from rich.console import Console
 from rich.text import Text
 
-from asyncclient._text import counted, text_of
+from asyncclient._text import counted, shown, text_of
 from asyncclient.cli._exits import line_of
 from asyncclient.cli._output import clean, complain, has_live_terminal, redraw
 from asyncclient.errors import AsyncClientError
@@ -40,11 +40,13 @@ class _Follower(logging.Handler):
         self._polls = fields.get("polls", self._polls)
         word, state = fields.get("word"), fields.get("state") or "unknown"
         if word is not None:
-            shown = text_of(clean(word), _LONGEST_WORD)
-            self._stand = state if shown == state else f"{state} ({shown})"
+            short = text_of(clean(word), _LONGEST_WORD)
+            self._stand = state if short == state else f"{state} ({short})"
         if record.levelno >= logging.WARNING:
             error: object = fields.get("failure")
             said = record.getMessage()
+            if error is None and word is not None and fields.get("state") is None:
+                said = f"the status {shown(word)} is not known, and counts as still running"
             if isinstance(error, AsyncClientError):
                 said = f"a poll failed: {line_of(error)}"
             complain(f"still waiting; {said}")

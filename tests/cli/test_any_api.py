@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from asyncclient import decode_ref
+from asyncclient import SessionPool, decode_ref
+from asyncclient.cli._any_api import How, known_reading
 from tests.cli.shell import OTHER, Shell
 
 if TYPE_CHECKING:
@@ -149,6 +150,9 @@ def test_without_a_token_it_is_asked_without_one(
     assert shell("wait", f"{url}?{SIGNED}", *REPLICATE) == 0
     assert api.sent("Authorization") == {None}
     assert api.asked[0].query_string == SIGNED
+    api.answers.clear()
+    assert shell("wait", api.will_refuse(401, {}), *REPLICATE) == 3
+    assert "set ASYNCCLIENT_TOKEN: it is sent as 'Authorization: Bearer'" in shell.complaint
     assert shell("wait", url, *REPLICATE, "-H", "x-api-key: {token}") == 2
     assert "ASYNCCLIENT_TOKEN is not set" in shell.complaint
 
@@ -220,11 +224,28 @@ def test_bad_use_of_a_url_ends_with_2_and_one_line(
     assert shell.out == ""
 
 
+def test_plain_http_goes_to_another_machine_where_that_is_meant() -> None:
+    """With the token, which is why it has to be said."""
+    how = How(known_reading("replicate.prediction"), {}, allow_http=True)
+    task = how.at("http://acme.example/jobs/7").task(SessionPool())
+    assert repr(task) == "<APITask replicate.prediction /jobs/7>"
+
+
 @pytest.mark.parametrize(
     ("status", "answer", "code", "said"),
     [
-        (401, {"error": "no"}, 3, "check ASYNCCLIENT_TOKEN, and how it is sent: as 'Authorization"),
-        (403, {"error": "no"}, 3, "check ASYNCCLIENT_TOKEN, and how it is sent: as 'Authorization"),
+        (
+            401,
+            {"error": "no"},
+            3,
+            "check ASYNCCLIENT_TOKEN, and its header: it is sent as 'Authori",
+        ),
+        (
+            403,
+            {"error": "no"},
+            3,
+            "check ASYNCCLIENT_TOKEN, and its header: it is sent as 'Authori",
+        ),
         (404, {"error": "no"}, 1, "check the URL and ASYNCCLIENT_TOKEN"),
         (302, {}, 3, "redirects to https://elsewhere.example, which is not followed"),
         (200, {"id": 1, "data": {}}, 3, "path of --status: the last answer has data, id"),

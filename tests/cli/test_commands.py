@@ -440,7 +440,7 @@ def test_a_person_sees_that_polls_fail(
     assert nothing == []
     assert "still waiting; a poll failed: coze.get_workflow_run: HTTP 502" in failed
     assert "asyncclient: still waiting; " in unknown
-    assert "'Hibernating' is in no vocabulary" in unknown
+    assert "the status 'Hibernating' is not known, and counts as still running" in unknown
 
 
 def test_a_lost_output_does_not_lose_what_was_started(
