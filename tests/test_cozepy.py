@@ -151,6 +151,16 @@ async def test_the_sdk_lists_and_reads_bots(
     assert (len(bots), len(set(bots))) == listed
 
 
+async def test_the_sdk_finds_workspaces_workflows_and_documents(coze: Any) -> None:
+    """All pages, and how documents stand."""
+    spaces = await coze.workspaces.list(page_size=2)
+    assert [one.name async for one in spaces] == [f"Workspace {number}" for number in (1, 2, 3)]
+    flows = await coze.workflows.list(workspace_id="1")
+    assert len([one.workflow_id async for one in flows]) == 65
+    (document,) = await coze.datasets.process(dataset_id="7442", document_ids=["7446"])
+    assert (document.document_id, int(document.status), document.progress) == ("7446", 0, 0)
+
+
 async def test_the_sdk_raises_its_error_for_a_wrong_token(sim: Simulator) -> None:
     """Both refusals, in HTTP 200 and in HTTP 401, reach its caller as an error with the code."""
     auth = cozepy.AsyncTokenAuth("pat_wrong")

@@ -151,7 +151,10 @@ async def handles_know_what_they_end_with() -> None:
     assert_type(documents, DocumentProgressHandle)
     assert_type((await wait_until_done(documents)).documents[0].status, int | str | None)
     assert_type([one async for one in coze.iter_workspaces()], list[Workspace])
-    assert_type([one async for one in coze.iter_workflows("5123")], list[Workflow])
+    async for workspace in coze.iter_workspaces():
+        flows = [one async for one in coze.iter_workflows(workspace.id)]
+        assert_type(flows, list[Workflow])
+        assert_type(await coze.start_workflow(flows[0].workflow_id), WorkflowRunHandle)
 
     job = await copyai.start_workflow("WCFG-1", {"Input 1": "tea"})
     assert_type(job, CopyRunHandle)

@@ -51,6 +51,10 @@ def _is_json(text: str | bytes) -> bool:
         ("GET", "/v1/bots?workspace_id=1&publish_status=online", None, 4000),
         ("GET", "/v1/space/published_bots_list?page_index=x", None, 4000),
         ("GET", "/v1/bots/1", None, 4200),
+        ("GET", "/v1/workspaces?page_size=0", None, 4000),
+        ("GET", "/v1/workflows", None, 4000),
+        ("GET", "/v1/workflows?workspace_id=1&page_num=x", None, 4000),
+        ("POST", "/v1/datasets/1/process", {"document_ids": []}, 4000),
         ("GET", f"{_COPIES}/1", None, 4200),
         ("POST", _COPIES, _COPY_BODY | {"entity_type": "plugin"}, 4000),
     ],
@@ -471,3 +475,42 @@ async def test_a_bad_assertion_buys_nothing(keys: tuple[str, str]) -> None:
             answer = await coze.ask("POST", _TOKEN, _GRANT | change, good)
             assert (coze.status, "error_code" in answer, "code" in answer) == (400, True, False)
         assert (await coze.ask("POST", _TOKEN, _GRANT, good))["token_type"] == "Bearer"
+
+
+async def test_workspaces_and_workflows_come_page_by_page(coze: CozeClient) -> None:
+    """A list of workspaces has a total and one of workflows has not; pages have a largest size."""
+    spaces = (await coze.get("/v1/workspaces?page_size=2&page_num=2"))["data"]
+    assert ([one["name"] for one in spaces["workspaces"]], spaces["total_count"]) == (
+        ["Workspace 3"],
+        3,
+    )
+    path = "/v1/workflows?workspace_id=1"
+    first, last, beyond = [
+        (await coze.get(f"{path}&page_size=100&page_num={number}"))["data"] for number in (1, 3, 4)
+    ]
+    assert (len(first["items"]), first["has_more"]) == (30, True)
+    assert (len(last["items"]), last["has_more"]) == (5, False)
+    assert (beyond["items"], beyond["has_more"]) == ([], False)
+    assert len((await coze.get(path))["data"]["items"]) == 10
+
+
+async def test_documents_are_processed_from_when_they_are_first_asked_for(coze: CozeClient) -> None:
+    """Each has its own pace and end, in percent and with the seconds that remain."""
+
+    async def ask(*ids: str) -> list[tuple[int, int, int]]:
+        body = {"document_ids": ids}
+        data = (await coze.ask("POST", "/v1/datasets/1/process", body))["data"]["data"]
+        return [(one["status"], one["progress"], one["remaining_time"]) for one in data]
+
+    (one, slow) = await ask("74", "slow-1")
+    assert (one[:2], slow[:2]) == ((0, 0), (0, 0))
+    assert slow[2] > one[2] > 0
+    await asyncio.sleep(one[2] / 2)
+    (half,) = await ask("74")
+    assert half[0] == 0
+    assert 0 < half[1] < 100
+    await asyncio.sleep(600)
+    assert (await ask("74", "slow-1", "fail-1"))[:2] == [(1, 100, 0), (1, 100, 0)]
+    await asyncio.sleep(600)
+    assert await ask("fail-1") == [(9, 100, 0)]
+    assert coze.sim.starts["fail-1"] == 1

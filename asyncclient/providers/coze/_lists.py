@@ -44,13 +44,13 @@ class Workspace(Answer):
     """A workspace that an account is in (page `list_workspace`).
 
     Attributes:
-        id: the `workspace_id` of other calls.
+        id: the `workspace_id` of other calls; empty where it cannot be read.
         role_type: `owner`, `admin`, `member`; open.
         workspace_type: `personal`, `team`; open.
         enterprise_id: empty for a workspace of a personal account.
     """
 
-    id: str | None = None
+    id: str = ""
     name: str | None = None
     description: str | None = None
     icon_url: str | None = None
@@ -80,12 +80,12 @@ class Workflow(Answer):
     """A workflow, as the list shows it (page `get_workflow_list`).
 
     Attributes:
-        workflow_id: what `start_workflow` takes.
+        workflow_id: what `start_workflow` takes; empty where it cannot be read.
         app_id: the app that it belongs to; `0` where it belongs to none.
         created_at: Unix time in seconds, as `updated_at`.
     """
 
-    workflow_id: str | None = None
+    workflow_id: str = ""
     workflow_name: str | None = None
     description: str | None = None
     icon_url: str | None = None

@@ -79,7 +79,9 @@ class Workspaces:
             return Page(page.workspaces, page.total_count)
 
         with WithoutFrames():
-            async for workspace in every_item("coze.iter_workspaces", read, lambda one: one.id):
+            async for workspace in every_item(
+                "coze.iter_workspaces", read, lambda one: one.id or None
+            ):
                 yield workspace
 
     async def list_workflows(
@@ -143,7 +145,7 @@ class Workspaces:
 
         with WithoutFrames():
             name = "coze.iter_workflows"
-            async for workflow in every_item(name, read, lambda one: one.workflow_id):
+            async for workflow in every_item(name, read, lambda one: one.workflow_id or None):
                 yield workflow
 
     async def get_document_progress(

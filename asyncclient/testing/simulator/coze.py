@@ -1,4 +1,4 @@
-"""The simulated Coze: bots, copy tasks and tokens, and every route of workflows and chats."""
+"""The simulated Coze: lists, copies and tokens, and every route of runs, chats and documents."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from aiohttp import web
 
-from asyncclient.testing.simulator.coze_answers import CozeAnswers
+from asyncclient.testing.simulator.coze_answers import CozeAnswers, page_of
 from asyncclient.testing.simulator.coze_chats import CozeChats
+from asyncclient.testing.simulator.coze_documents import CozeDocuments
 from asyncclient.testing.simulator.coze_workflows import CozeWorkflows
 from asyncclient.testing.simulator.server import Call, Endpoint, Route
 from asyncclient.testing.simulator.tasks import Fate, Outcome, SimulatedTask
@@ -28,6 +29,8 @@ _BOTS: dict[str, Sequence[int]] = {
     "unpublished_draft": range(45, 54),
     "all": range(54),
 }
+_WORKSPACES, _WORKFLOWS = range(3), range(65)
+_FIRST_WORKSPACE, _FIRST_WORKFLOW = 7_487_600_442_370_000_000, 7_524_966_000_000_000_000
 _FIRST_BOT = 7_493_066_380_997_000_000
 _COPY_OUTCOMES = frozenset[Outcome](("success", "fail"))
 _SLOWNESS = 10
@@ -72,6 +75,9 @@ class SimulatedCoze(CozeAnswers):
         """Return every operation with its handler."""
         yield from CozeWorkflows(self._world, self).routes()
         yield from CozeChats(self._world, self).routes()
+        yield from CozeDocuments(self._world, self).routes()
+        yield Endpoint("coze.workspaces", "GET", "/v1/workspaces", "list"), self._list_workspaces
+        yield Endpoint("coze.workflows", "GET", "/v1/workflows", "list"), self._list_workflows
         yield Endpoint("coze.bots", "GET", "/v1/bots", "list"), self._list_bots
         yield Endpoint("coze.bot", "GET", "/v1/bots/{bot_id}", "other"), self._bot
         # The two older operations, which cozepy calls by default.
@@ -88,6 +94,47 @@ class SimulatedCoze(CozeAnswers):
             path = f"/api/permission/oauth2/{path}"  # noqa: PLW2901
             yield Endpoint("coze.token", "POST", path, "other"), self._token
 
+    # -- workspaces and workflows ---------------------------------------------------------------
+
+    async def _list_workspaces(self, call: Call) -> web.Response:
+        page = page_of(call, "page_num", _WORKSPACES, most=50)
+        if page is None:
+            return self.invalid("page_num and page_size must be positive numbers")
+        spaces = [
+            {
+                "id": str(_FIRST_WORKSPACE + number),
+                "name": f"Workspace {number + 1}",
+                "icon_url": "https://example.com/team.png",
+                "role_type": "member" if number else "owner",
+                "workspace_type": "team" if number else "personal",
+                "enterprise_id": "",
+            }
+            for number in page
+        ]
+        return self.data({"workspaces": spaces, "total_count": len(_WORKSPACES)})
+
+    async def _list_workflows(self, call: Call) -> web.Response:
+        if not call.query("workspace_id"):
+            return self.invalid("workspace_id is required")
+        page = page_of(call, "page_num", _WORKFLOWS, usual="10", most=30)
+        if page is None:
+            return self.invalid("page_num and page_size must be positive numbers")
+        flows = [
+            {
+                "workflow_id": str(_FIRST_WORKFLOW + number),
+                "workflow_name": f"Workflow {number + 1}",
+                "description": f"The simulated workflow number {number + 1}.",
+                "icon_url": "https://example.com/workflow.png",
+                "app_id": "0",
+                # In quotes, as in the page's sample.
+                "created_at": str(1_752_060_786 + number),
+                "updated_at": str(1_752_060_827 + number),
+                "creator": {"id": "26150", "name": "alan"},
+            }
+            for number in page
+        ]
+        return self.data({"items": flows, "has_more": bool(page) and page[-1] != _WORKFLOWS[-1]})
+
     # -- bots ---------------------------------------------------------------------------------
 
     async def _list_bots(self, call: Call) -> web.Response:
@@ -97,14 +144,14 @@ class SimulatedCoze(CozeAnswers):
         if bots is None:
             return self.invalid(f"publish_status must be one of {', '.join(_BOTS)}")
         # The page knows page_num only; another name leaves it at the first page.
-        page = _page(call, "page_num", bots)
+        page = page_of(call, "page_num", bots)
         if page is None:
             return self.invalid("page_num and page_size must be positive numbers")
         return self.data({"items": [_simple_bot(bot) for bot in page], "total": len(bots)})
 
     async def _list_published(self, call: Call) -> web.Response:
         published = _BOTS["published_online"]
-        page = _page(call, "page_index", published)
+        page = page_of(call, "page_index", published)
         if page is None:
             return self.invalid("page_index and page_size must be positive numbers")
         bots = [_simple_bot(bot) for bot in page]
@@ -251,15 +298,6 @@ def _open_jwt(assertion: str) -> _Claims:
         raise ValueError(str(error)) from error
     msgspec.json.decode(raw[0], type=_Header)
     return msgspec.json.decode(raw[1], type=_Claims)
-
-
-def _page(call: Call, number_name: str, bots: Sequence[int]) -> Sequence[int] | None:
-    """Return the numbers of the bots on the page that is asked for, or None."""
-    number, size = call.query(number_name, "1"), call.query("page_size", "20")
-    if not (number.isdecimal() and size.isdecimal() and int(number) and int(size)):
-        return None
-    first = (int(number) - 1) * int(size)
-    return bots[first : first + int(size)]
 
 
 def _simple_bot(number: int) -> dict[str, Any]:

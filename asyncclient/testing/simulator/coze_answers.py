@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -137,3 +138,15 @@ class CozeAnswers:
     def missing(self, endpoint: Endpoint) -> web.Response:
         """Answer that there is no such thing, with the endpoint's own code."""
         return self.refuse(endpoint.missing or 4200, "The resource does not exist or no permission")
+
+
+def page_of(
+    call: Call, number_name: str, items: Sequence[int], *, usual: str = "20", most: int = 10_000
+) -> Sequence[int] | None:
+    """Return the numbers of what is on the page that is asked for, or None where it cannot be."""
+    number, size = call.query(number_name, "1"), call.query("page_size", usual)
+    if not (number.isdecimal() and size.isdecimal() and int(number) and int(size)):
+        return None
+    length = min(int(size), most)
+    first = (int(number) - 1) * length
+    return items[first : first + length]

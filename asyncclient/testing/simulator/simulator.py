@@ -46,7 +46,8 @@ class Simulator(SimulatedServers):
     * `out_of_credits` (R, A): it is refused: code 4011, or HTTP 400.
 
     A copy task is ordered by its `entity_id`, which is its marker too: `fail-…` fails, `slow-…`
-    takes ten times as long. A `workflow_id` that begins with `missing` is unknown.
+    takes ten times as long. So is a document by its id, whose processing begins when it is first
+    asked for. A `workflow_id` that begins with `missing` is unknown.
 
     Args:
         seed: of the generator that all chance comes from. Default 0.

@@ -78,7 +78,7 @@ class SimulatedTask:
     id: str
     """Execute id, chat id, copy task id or run id."""
     kind: str
-    """`coze.workflow_run`, `coze.chat`, `coze.copy_task` or `copyai.workflow_run`."""
+    """Whose and what it is, as `coze.workflow_run`, `coze.document` or `copyai.workflow_run`."""
     place: str
     """What the task belongs to: a workflow id, a conversation id, or nothing."""
     number: int
