@@ -92,6 +92,8 @@ class Inbox(Receiver):
         """Hand on what its caller has not answered."""
         del waiter
         demand, record = self.answering or self.offered, self._record
+        if record.first is None:
+            record.asker = None  # which leads back here: only a search for garbage would free them
         if demand is None:
             return
         if self.answering is not None:

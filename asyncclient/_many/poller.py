@@ -138,16 +138,16 @@ class Poller:
             RuntimeError: the poller is closed, or belongs to another event loop.
         """
         polling = self.running()
-        callbacks = callbacks_of(on_change, on_blocked, on_cancel, on_timeout)
         terms = self._terms(timeout, weight, unknown, poll_timeout, max_outage)
-        if not callbacks.are_none:
+        if not (on_change is on_blocked is None and on_cancel == on_timeout == "leave"):
+            callbacks = callbacks_of(on_change, on_blocked, on_cancel, on_timeout)
             return await result_of(SharedSteps(self.running, task, callbacks, terms))
         receiver = _Single(polling.loop.create_future())
         waiter = polling.submit(
             task, receiver, timeout=terms.timeout, limits=terms.limits, weight=terms.weight
         )
         polling.watch_deadline(waiter, waiter.deadline)
-        del callbacks, terms  # there may be a million waits
+        del terms  # there may be a million waits
         try:
             return cast("T", (await receiver.future).value)
         finally:

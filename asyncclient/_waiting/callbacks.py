@@ -36,12 +36,6 @@ class Callbacks(msgspec.Struct, Generic[T], frozen=True):
     on_cancel: Reaction
     on_timeout: Reaction
 
-    @property
-    def are_none(self) -> bool:
-        """Whether there is nothing to call, and nothing to do on the way out."""
-        calls = self.on_change is not None or self.on_blocked is not None
-        return not calls and self.on_cancel == self.on_timeout == "leave"
-
     def cancel_after(self, error: BaseException, *, is_out_of_time: bool) -> bool:
         """Return whether the remote job is to be cancelled, since a wait ended with this error."""
         reaction = self.on_timeout if is_out_of_time else self.on_cancel

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
+import weakref
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Literal
@@ -315,6 +316,32 @@ async def test_a_callback_may_wait_for_the_same_task() -> None:
         assert await poller.wait(task, on_change=wait_too) == Report("done")
         assert poller.stats().waiters == 0
     assert task.sent == [0, 1, 2]
+
+
+async def test_a_wait_that_is_over_leaves_no_garbage() -> None:
+    """What it kept, the context of its caller included, is free without a search for garbage."""
+
+    class Session:
+        """What a request might keep in its context."""
+
+    held: ContextVar[Session] = ContextVar("held")
+    sessions: list[weakref.ref[Session]] = []
+
+    async def request(poller: Poller) -> None:
+        session = Session()
+        held.set(session)
+        sessions.append(weakref.ref(session))
+        await poller.wait(Job("running", "done"), on_change=repr, on_blocked=repr)
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with Poller(schedule=EVERY_SECOND) as poller:
+            await asyncio.create_task(request(poller))
+            await turns()
+            assert [session() for session in sessions] == [None]
+    finally:
+        gc.enable()
 
 
 # --- on_cancel, on_timeout ----------------------------------------------------------------------

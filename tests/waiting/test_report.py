@@ -322,7 +322,7 @@ async def test_a_wait_is_reported_to_the_listener_it_began_with(driver: Driver) 
     assert second.got == ["began", "polled", "changed to done", "ended with NoneType"]
 
 
-async def test_polls_and_callbacks_are_within_what_a_listener_sets() -> None:
+async def test_polls_and_callbacks_are_within_what_a_listener_sets(driver: Driver) -> None:
     """A poll, `on_change` and `on_blocked` run within `around`, and nothing else does."""
     seen: list[str] = []
 
@@ -331,7 +331,7 @@ async def test_polls_and_callbacks_are_within_what_a_listener_sets() -> None:
         return Report("asks", demand="a") if now == 0 else Report("done")
 
     listen(Notes())
-    await wait_until_done(
+    await driver(
         Job(see),
         schedule=EVERY_SECOND,
         on_change=lambda _: seen.append(f"change within {around.get()}"),

@@ -21,7 +21,13 @@ from asyncclient._waiting import (
     first_silence,
 )
 from asyncclient._waiting.record import Limits, Record
-from asyncclient._waiting.rules import fit
+from asyncclient._waiting.rules import (
+    fit,
+    is_new_demand,
+    rare_after_answer,
+    rare_after_handler,
+    rare_while_asked,
+)
 from asyncclient.errors import (
     APIError,
     AsyncClientError,
@@ -106,6 +112,37 @@ DEMANDS_SHOWN: dict[str, tuple[str | None, float, str | None, float, bool]] = {
     "demands without names, long after": (None, 5.0, None, 500.0, False),
     "a name where there was none": (None, 5.0, "a", 5.1, True),
 }
+
+
+# A demand, the state of a look while its handler runs, when that has answered (None: it has
+# failed), and whether the next look that shows the demand makes it again.
+ASKED: dict[str, tuple[str | None, TaskState | None, float | None, bool]] = {
+    "named, answered": ("a", BLOCKED, 5.0, False),
+    "nameless, answered": (None, BLOCKED, 5.0, False),
+    "named, not answered": ("a", BLOCKED, None, True),
+    "nameless, not answered": (None, BLOCKED, None, True),
+    "nameless, and its stay was over": (None, RUNNING, 5.0, True),
+    "nameless, and a word was unknown": (None, None, 5.0, False),
+    "named, and it had gone for a moment": ("a", RUNNING, 5.0, False),
+}
+
+
+@pytest.mark.parametrize(("name", "state", "answered_at", "again"), ASKED.values(), ids=ASKED)
+def test_a_demand_is_not_made_again_while_its_handler_runs(
+    name: str | None, state: TaskState | None, answered_at: float | None, *, again: bool
+) -> None:
+    """It is made again when the handler has failed, or when a nameless one's stay was over."""
+    record = Wait().record
+    blocked = Observation(BLOCKED, "asks", "", demand=name)
+    assert is_new_demand(record, blocked, BEGAN)
+    record.rare = rare_while_asked(record, name)
+    for seconds in (0.0, 1000.0):
+        assert not is_new_demand(record, blocked, BEGAN + seconds)
+    word = "odd" if state is None else str(state)
+    record.rare = rare_after_answer(record, Observation(state, word, ""), BEGAN + 4)
+    at = None if answered_at is None else BEGAN + answered_at
+    record.rare = rare_after_handler(record, answered_at=at)
+    assert is_new_demand(record, blocked, BEGAN + 6) is again
 
 
 @pytest.mark.parametrize(

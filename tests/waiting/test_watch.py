@@ -187,6 +187,20 @@ async def test_leaving_the_loop_leaves_nothing_behind() -> None:
     assert len(job.polls) == 2
 
 
+async def test_a_closed_watch_has_no_more_changes(follower: Follower) -> None:
+    """It may be closed before its first step, between two, at its end, and twice."""
+    for steps in (0, 1, 2):
+        job = Job("queued", "running", "done")
+        async with contextlib.aclosing(follower(job, schedule=EVERY_SECOND)) as watched:
+            for _ in range(steps):
+                await anext(watched)
+        await watched.aclose()
+        polls = len(job.polls)
+        assert await words_of(watched) == []
+        await anyio.sleep(100)
+        assert len(job.polls) == polls == steps
+
+
 async def test_a_slow_consumer_does_not_shift_the_schedule() -> None:
     """The gap to the next poll counts from the last poll, whether the consumer is quick or not."""
     job = Job(*["queued", "running"] * 3, "done")
