@@ -51,6 +51,8 @@ def breaches_of(world: World) -> list[Breach]:
 def judged(played: Played) -> list[Breach]:
     """Return the invariants that were broken."""
     for end in played.ends:
+        end.at = _before_its_cancel(played, end)
+    for end in played.ends:
         _judge(played, end)
     for number, times in played.service.performed.items():
         if times > 1:
@@ -68,6 +70,15 @@ def judged(played: Played) -> list[Breach]:
     _judge_wakes(played)
     judge_tickets(played)
     return played.breaches
+
+
+def _before_its_cancel(played: Played, end: End) -> float:
+    """Return when a wait ended, without the request that cancels its job when it has timed out."""
+    if not (end.wait.stops and isinstance(end.error, WaitTimeout)):
+        return end.at
+    since = end.deadline - TICK
+    own = [at for at, key in played.service.cancels if key == end.key and since <= at <= end.at]
+    return max(own, default=end.at)
 
 
 def _judge(played: Played, end: End) -> None:
