@@ -63,6 +63,16 @@ def test_a_task_is_found_by_its_ids(
     assert "succeeded" in shell.out
 
 
+def test_documents_of_a_dataset_are_found_by_their_ids(shell: Shell) -> None:
+    """One or more; their outputs are the documents, and one that fails is the end of all."""
+    assert shell("wait", "coze-documents", "1", "7", "8", "--json", "--outputs") == 0
+    end = shell.json
+    assert (end["state"], end["progress"]) == ("succeeded", 100)
+    assert [one["document_id"] for one in end["result"]] == ["7", "8"]
+    assert shell("wait", "coze-documents", "1", "9", "fail-1") == 1
+    assert "The file has no text." in shell.complaint
+
+
 def test_several_ids_are_one_task() -> None:
     """Documents of a dataset are looked at together, up to fifty of them."""
     words = ("coze-documents", "1", *map(str, range(10**18, 10**18 + 50)))
