@@ -284,5 +284,6 @@ def _judge_wakes(played: Played) -> None:
         end = max(same, key=lambda one: one.at)
         excused = end.at <= soon or played.closed_at <= soon or _stalled(played, at, soon)
         woken = any(at - TICK <= look.sent <= soon for look in looks)
-        if not (woken or excused or _was_held_up(played, end, since)):
+        is_over = any(look.over <= soon and look.shows_end for look in looks)
+        if not (woken or is_over or excused or _was_held_up(played, end, since)):
             played.breach("wake", f"a signal at {at:.3f} for wait {number} brought no look")

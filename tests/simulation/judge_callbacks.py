@@ -42,13 +42,23 @@ def _judge_shown(played: Played, end: End) -> None:
 def _judge_asks(played: Played, key: TaskKey) -> None:
     """Check that one caller at a time is asked, and none when that was answered.
 
-    A job of a world makes one demand.
+    A job of a world makes one demand, which is forgotten when no one waits for the job any more.
     """
-    asks = [ask for end in played.ends if end.key == key for ask in end.asks]
+    ends = [end for end in played.ends if end.key == key]
+    asks = [ask for end in ends for ask in end.asks]
     asks.sort(key=lambda ask: (ask.began, ask.over, ask.is_answered))
     for before, after in pairwise(asks):
-        if before.is_answered or after.began < before.over - 1e-6:
+        is_known = before.is_answered and _is_waited_for(ends, before.over, after.began)
+        if is_known or after.began < before.over - 1e-6:
             played.breach("asked", f"{key} was asked at {before.began:.3f} and {after.began:.3f}")
+
+
+def _is_waited_for(ends: list[End], since: float, until: float) -> bool:
+    """Return whether there was a wait at each instant between two."""
+    for end in sorted(ends, key=lambda end: end.began):
+        if end.began < since:
+            since = max(since, end.at)
+    return since >= until
 
 
 def _judge_cancel(played: Played, at: float, key: TaskKey) -> None:

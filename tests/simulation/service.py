@@ -48,6 +48,11 @@ class Look:
         """The number of the job."""
         return self.task[2]
 
+    @property
+    def shows_end(self) -> bool:
+        """Whether its answer shows that the job has ended; a callback may still run then."""
+        return self.verdict == "good" and self.state not in {"running", "blocked"}
+
 
 @dataclass
 class Service:
