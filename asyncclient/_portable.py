@@ -93,7 +93,7 @@ def _validated(kind: type[Portable], source: object, value: object) -> object:
         return msgspec.convert(
             value, cast("type[Portable]", source), strict=False, dec_hook=_of_json
         )
-    except (TypeError, RecursionError) as error:
+    except (msgspec.ValidationError, TypeError, RecursionError) as error:
         raise ValueError(text_of(error)) from None
 
 

@@ -30,11 +30,12 @@ pytestmark = pytest.mark.usefixtures("environment")
         ("coze-workflow", "Success"),
         ("coze-chat", "completed"),
         ("coze-copy", "successful"),
+        ("coze-documents", 1),
         ("copyai-workflow", "COMPLETE"),
     ],
 )
 def test_a_task_is_found_by_its_ids(
-    shell: Shell, loop: asyncio.Runner, sim: Simulator, kind: str, word: str
+    shell: Shell, loop: asyncio.Runner, sim: Simulator, kind: str, word: str | int
 ) -> None:
     """The ids alone are enough, in the order in which help gives them; `watch` takes them too."""
 
@@ -49,6 +50,8 @@ def test_a_task_is_found_by_its_ids(
             if kind == "coze-copy":
                 copying = coze.start_copy("b", entity_type="workflow", to_workspace_id="2")
                 return [*(await copying).ids.values()]
+            if kind == "coze-documents":
+                return ["7442", "7446"]
             return [*(await copyai.start_workflow("WCFG-1", {})).ids.values()]
 
     ids = loop.run(start())
