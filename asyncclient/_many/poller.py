@@ -13,6 +13,7 @@ from asyncclient._learning import LearnedSchedule
 from asyncclient._many.as_done import AsDone
 from asyncclient._many.loop import PollLoop
 from asyncclient._many.queue import Queues
+from asyncclient._many.registry import key_of
 from asyncclient._many.shared import Done, Receiver, SharedRecord
 from asyncclient._many.stats import Kinds, PollerStats, stats_of
 from asyncclient._many.steps import SharedSteps, Terms
@@ -176,6 +177,7 @@ class Poller:
         Raises:
             TypeError, ValueError: an argument cannot be.
         """
+        key_of(task)  # what is no task is refused here, and not at the first step
         callbacks = callbacks_of(None, on_blocked, on_cancel, on_timeout)
         terms = self._terms(timeout, weight, unknown, poll_timeout, max_outage)
         return Watch(SharedSteps(self.running, task, callbacks, terms))

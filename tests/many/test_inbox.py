@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import anyio
 import pytest
 
-from asyncclient import Poller, Snapshot, TaskState
+from asyncclient import Done, Poller, Snapshot, TaskState, Ticket, poll_slice
 from asyncclient.errors import ServerError, TaskBlocked, WaitTimeout
 from tests.many.service import EVERY_SECOND, start, turns
-from tests.waiting.scenario import Job, Notes, Outcome, Report
+from tests.waiting.scenario import REF, Job, Notes, Outcome, Report
 
 
 class Oops(Exception):
@@ -284,15 +284,20 @@ async def test_a_demand_on_the_last_look_is_put_to_one_with_time_left() -> None:
 
 
 async def test_waits_of_other_kinds_wait_on_while_one_answers() -> None:
-    """An `as_done` of the task has no handler, and gets its end all the same."""
+    """An `as_done` and a ticket have no handler, and get the end all the same."""
     desk = Desk(["a", "b"])
     job = Job(desk.look)
     async with Poller(schedule=EVERY_SECOND) as poller:
         waiting = start(poller.wait(job, on_blocked=desk.handler("first", take_long)))
         await turns()
+        ticket = Ticket.begin(REF, clock=anyio.current_time)
+        held = start(poll_slice(poller, lambda _: job, ticket, clock=anyio.current_time))
         (done,) = [done async for done in poller.as_done([job])]
         assert (done.state, done.error) == (TaskState.SUCCEEDED, None)
         assert (await waiting).error is None
+        end = (await held).result
+        assert isinstance(end, Done)
+        assert end.state is TaskState.SUCCEEDED
     assert [demand for _, demand, _ in desk.asked] == ["a", "b"]
 
 

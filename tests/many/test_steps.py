@@ -17,7 +17,7 @@ from typing import Literal
 import anyio
 import pytest
 
-from asyncclient import Poller, Snapshot, TaskRef, Watch
+from asyncclient import Poller, Snapshot, TaskRef, Ticket, Watch, poll_slice
 from asyncclient.errors import (
     TaskBlocked,
     TaskFailed,
@@ -26,6 +26,7 @@ from asyncclient.errors import (
 )
 from tests.many.service import EVERY_SECOND, job, start, turns
 from tests.waiting.scenario import (
+    REF,
     CancellableJob,
     Job,
     Notes,
@@ -356,7 +357,7 @@ async def _end(waiting: asyncio.Task[Outcome[Report]], way: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["cancel", "timeout"])
-@pytest.mark.parametrize("other", ["wait", "watch", "as_done", "none"])
+@pytest.mark.parametrize("other", ["wait", "watch", "as_done", "ticket", "none"])
 async def test_the_remote_job_is_cancelled_when_no_other_wait_is_left(way: str, other: str) -> None:
     """While another waits, of any kind, the job goes on; the last one out has it cancelled."""
     task = CancellableJob("running")
@@ -369,6 +370,11 @@ async def test_the_remote_job_is_cancelled_when_no_other_wait_is_left(way: str, 
         stays: list[asyncio.Task[Outcome[object]]] = []
         if other == "wait":
             stays.append(start(poller.wait(task)))
+        elif other == "ticket":
+            ticket = Ticket.begin(REF, clock=anyio.current_time)
+            stays.append(
+                start(poll_slice(poller, lambda _: task, ticket, clock=anyio.current_time))
+            )
         elif other != "none":
             stays.append(start(all_ends() if other == "as_done" else words_of(poller.watch(task))))
         cases: list[tuple[Reaction, Reaction, bool]] = [

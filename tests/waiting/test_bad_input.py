@@ -38,6 +38,19 @@ async def watch_it(task: object, /, **options: object) -> object:
     return [snapshot async for snapshot in follow(task, **options)]
 
 
+async def poll_it(task: object, /, **options: object) -> object:
+    """Wait in a poller with options that a type checker would refuse."""
+    async with Poller() as poller:
+        return await cast("Entrance", poller.wait)(task, **options)
+
+
+async def follow_it(task: object, /, **options: object) -> object:
+    """Watch in a poller with options that a type checker would refuse."""
+    async with Poller() as poller:
+        follow = cast("Callable[..., Watch[object]]", poller.watch)
+        return [snapshot async for snapshot in follow(task, **options)]
+
+
 ENTRANCES = pytest.mark.parametrize("enter", [await_it, watch_it], ids=["wait", "watch"])
 
 OPTIONS: dict[str, tuple[str, object, type[Exception], str]] = {
@@ -70,20 +83,45 @@ async def test_an_option_that_cannot_be_is_refused(
     assert job.polls == []
 
 
+OF_A_POLLER: dict[str, tuple[str, object, type[Exception], str]] = {
+    **{name: row for name, row in OPTIONS.items() if row[0] in {"timeout", "unknown"}},
+    **{name: OPTIONS[name] for name in ("on_cancel", "on_blocked")},
+    "on_timeout": ("on_timeout", None, ValueError, "'leave', 'cancel'"),
+    "weight": ("weight", 0, ValueError, "must be more than 0"),
+    "poll_timeout": ("poll_timeout", -1, ValueError, "must be more than 0"),
+    "max_outage": ("max_outage", "1", TypeError, "must be a number of seconds"),
+}
+
+
+@pytest.mark.parametrize("enter", [poll_it, follow_it], ids=["wait", "watch"])
+@pytest.mark.parametrize(("name", "value", "kind", "advice"), OF_A_POLLER.values(), ids=OF_A_POLLER)
+async def test_an_option_of_a_shared_wait_that_cannot_be_is_refused(
+    enter: Entrance, name: str, value: object, kind: type[Exception], advice: str
+) -> None:
+    """So it is where a task is shared."""
+    await test_an_option_that_cannot_be_is_refused(enter, name, value, kind, advice)
+
+
+@pytest.mark.parametrize("enter", [await_it, poll_it])
 @pytest.mark.parametrize("value", ["print", 1, Job("done")])
-async def test_an_on_change_that_cannot_be_called_is_refused(value: object) -> None:
+async def test_an_on_change_that_cannot_be_called_is_refused(
+    enter: Entrance, value: object
+) -> None:
     """The same holds for `on_change`, which only a wait has."""
     job = Job("done")
     with pytest.raises(TypeError, match=r"^on_change must be a function of a snapshot"):
-        await await_it(job, on_change=value)
+        await enter(job, on_change=value)
     assert job.polls == []
 
 
 def test_a_watch_is_refused_where_it_is_made() -> None:
     """A wrong argument of `watch` is refused by the call, not by the first step."""
-    make = cast("Callable[..., object]", watch)
-    with pytest.raises(ValueError, match="timeout"):
-        make(Job("done"), timeout=0)
+    for make in (watch, Poller().watch):
+        follow = cast("Callable[..., object]", make)
+        with pytest.raises(ValueError, match="timeout"):
+            follow(Job("done"), timeout=0)
+        with pytest.raises(TypeError, match="cannot wait for"):
+            follow("42")
 
 
 # --- what to wait for -------------------------------------------------------------------------
