@@ -1,0 +1,30 @@
+"""hatchling, after a look at the Python: pip would search for minutes for what fits an old one."""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036  (whoever runs this may have any)
+    found = ".".join(map(str, sys.version_info[:3]))
+    sys.exit(
+        f"asyncclient needs Python 3.11 or later, and this is Python {found}. "
+        "Make the virtual environment with another one, as: python3.12 -m venv .venv"
+    )
+
+from hatchling.build import (
+    build_editable,
+    build_sdist,
+    build_wheel,
+    get_requires_for_build_editable,
+    get_requires_for_build_sdist,
+    get_requires_for_build_wheel,
+)
+
+__all__ = [
+    "build_editable",
+    "build_sdist",
+    "build_wheel",
+    "get_requires_for_build_editable",
+    "get_requires_for_build_sdist",
+    "get_requires_for_build_wheel",
+]
