@@ -65,7 +65,9 @@ class Delivery:
         self._is_closed = True
         self._clear_line()
         if self._given_up:
-            asyncio.get_running_loop().call_later(_STOP_SECONDS, self._give_up)
+            # Those of now alone: the worker may go on in the meantime.
+            calls, self._given_up = self._given_up, set()
+            asyncio.get_running_loop().call_later(_STOP_SECONDS, _give_up, calls)
 
     @contextlib.asynccontextmanager
     async def place(self) -> AsyncGenerator[bool]:
@@ -164,12 +166,13 @@ class Delivery:
         for scope in self._in_line:
             scope.cancel()
 
-    def _give_up(self) -> None:
-        for given_up in self._given_up:
-            if not given_up.done():
-                given_up.set_result(None)
-
     def _forget(self, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)
         if not call.cancelled():
             call.exception()  # or asyncio would log it as never retrieved
+
+
+def _give_up(calls: set[asyncio.Future[None]]) -> None:
+    for given_up in calls:
+        if not given_up.done():
+            given_up.set_result(None)

@@ -153,6 +153,26 @@ async def test_a_sink_that_is_called_when_its_worker_was_stopped_has_as_long() -
     assert anyio.current_time() == 7
 
 
+async def test_a_worker_that_goes_on_has_its_new_ends_taken() -> None:
+    """What is with the sink again is not given up 2 s after the worker was stopped before."""
+    taken: list[str] = []
+
+    async def slow(key: str, _end: End) -> None:
+        await asyncio.sleep(10)
+        taken.append(key)
+
+    delivery = Delivery(slow, timeout=60)
+    end = TicketExpired(ticket=Ticket.decode(ticket()), error=WaitTimeout("late"))
+    before = asyncio.create_task(delivery.call("before", end, anyio.lowlevel.checkpoint))
+    await anyio.sleep(1)
+    delivery.close()
+    delivery.open()
+    await delivery.call("after", end, anyio.lowlevel.checkpoint)
+    with pytest.raises(TimeoutError):
+        await before
+    assert taken == ["after"]
+
+
 async def test_a_sink_that_works_may_end_when_its_worker_is_stopped() -> None:
     """An end that takes a second more is kept, and not reported again."""
 
