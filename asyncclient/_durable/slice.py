@@ -233,7 +233,7 @@ class _Slice(Receiver):
         return self._record.polls - self._polls_before + self._is_cut_off
 
     def _state(self) -> TaskState | None:
-        return None if self._record.snapshot is None else self._record.snapshot.state
+        return None if self._record.latest is None else self._record.latest.state
 
     def _handover(self, due: float | None) -> Handover:
         ticket, now = self._later_ticket(), self._poll_loop.loop.time()

@@ -15,6 +15,7 @@ from asyncclient._many.shared import Done, Receiver, SharedRecord, Waiter
 from asyncclient._state import Snapshot, TaskState
 from asyncclient._waiting import (
     AskCaller,
+    Packed,
     change_between,
     end_of_callbacks,
     rare_after_handler,
@@ -99,7 +100,7 @@ class Inbox(Receiver):
         if self.answering is not None:
             record.rare = rare_after_handler(record, answered_at=None)
         self.answering = self.offered = None
-        if _is_blocked(record.snapshot):
+        if _is_blocked(record.latest):
             _ask(record, demand)
 
     # --- what the caller does ---
@@ -141,8 +142,8 @@ class Inbox(Receiver):
         self._call_taker()
 
     def _see(self) -> None:
-        change = change_between(self._seen, self._record.snapshot)
-        self._seen = self._record.snapshot
+        before, self._seen = self._seen, self._record.snapshot
+        change = change_between(before, self._seen)
         if change is not None:
             self.changes.append(change)
             self._call_taker()
@@ -183,5 +184,5 @@ def _who_can_answer(record: SharedRecord) -> list[Inbox]:
     return sorted(able, key=lambda each: each.number)
 
 
-def _is_blocked(snapshot: Snapshot[object] | None) -> bool:
+def _is_blocked(snapshot: Snapshot[object] | Packed | None) -> bool:
     return snapshot is not None and snapshot.state is TaskState.BLOCKED

@@ -30,6 +30,7 @@ from asyncclient._waiting import (
     AskCaller,
     Gaps,
     Limits,
+    Packed,
     Polling,
     Report,
     Sleep,
@@ -203,14 +204,14 @@ class PollLoop:
         step: Sleep | None,
         failure: Exception | None,
         polls_before: int,
-        before: Snapshot[object] | None,
+        before: Snapshot[object] | Packed | None,
     ) -> None:
         """Do what follows a look: end waits, or set when the next look is due."""
         counted = record.polls > polls_before  # else it broke off, and counts for nothing
         try:
             if counted:
                 self._note_outcome(record, step, failure)
-            changed = change_between(before, record.snapshot)
+            changed = change_between(before, record.latest)
             if changed is not None:
                 _report.changed(record, changed)
             self._settle(record, step, failure, answered=counted and not record.failures)
@@ -296,6 +297,7 @@ class PollLoop:
             self._timetable.put(record, min(due, self._soonest(record)) if record.is_woken else due)
             for waiter in record.waiters:
                 waiter.receiver.go_on(record.due, answered=answered)
+            record.pack()
 
     def _reason_of(self, record: SharedRecord, step: Sleep, due: float) -> str:
         if record.is_woken:

@@ -14,7 +14,7 @@ from asyncclient._many.price import Price
 from asyncclient._state import number_of
 from asyncclient._task import Task, checked_budget, module_of, trait
 from asyncclient._text import shown, text_of
-from asyncclient._waiting import Record
+from asyncclient._waiting import Packing, Record
 
 if TYPE_CHECKING:
     import asyncio  # the type of what the loop keeps here; nothing here runs anything
@@ -41,6 +41,7 @@ class Queue(Generic[R]):
         # What a look must be worth now; None where the schedule does not go by that.
         self.price = None if poll_cost is None else Price(poll_cost)
         self.due_times = DueTimes()  # how many looks are due when
+        self.packing = Packing()  # how the last answers of its tasks are kept
         self.outage: Outage[R] = Outage()  # whether its looks succeed or fail
         self.line: Heap[R] = Heap()  # those that are due; one that moves forward stands there twice
         self.pending = self.in_flight = self.refused = 0
@@ -61,7 +62,7 @@ class Queue(Generic[R]):
         self.pending -= 1
         self.outage.left(record)
         if not self.pending:
-            self.due_times = DueTimes()
+            self.due_times, self.packing = DueTimes(), Packing()
         self.line.sweep(self.pending, lambda _, other: stands(other))
 
     def take_warning(self, now: float) -> bool:

@@ -10,7 +10,7 @@ from contextvars import Context
 from asyncclient._many.queue import Queue
 from asyncclient._many.shared import SharedRecord, Waiter
 from asyncclient._state import Snapshot
-from asyncclient._waiting import Polling, Sleep
+from asyncclient._waiting import Packed, Polling, Sleep
 
 # Enough for a 99th percentile, at little memory.
 _LAGS = 1024
@@ -24,7 +24,7 @@ _CANCELLED = Sleep(1.0, "error")
 # Does what follows a look: takes the record, the step (None for a good end) and the failure, and
 # of before the look the number of polls and the snapshot.
 AfterLook = Callable[
-    [SharedRecord, Sleep | None, Exception | None, int, Snapshot[object] | None], None
+    [SharedRecord, Sleep | None, Exception | None, int, Snapshot[object] | Packed | None], None
 ]
 
 
@@ -116,7 +116,7 @@ class Sender:
     async def _fly(self, record: SharedRecord) -> None:
         # An eager task begins before its maker has it.
         record.flight = flight = asyncio.current_task()
-        before, polls = record.snapshot, record.polls
+        before, polls = record.latest, record.polls
         step: Sleep | None = _CANCELLED
         failure: Exception | None = None
         try:

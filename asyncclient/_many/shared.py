@@ -15,7 +15,7 @@ import msgspec
 from asyncclient._many.queue import Queue
 from asyncclient._portable import Portable
 from asyncclient._ref import TaskRef
-from asyncclient._state import TaskState
+from asyncclient._state import Snapshot, TaskState
 from asyncclient._task import Task, ref_of, trait
 from asyncclient._waiting import (
     SAME_INSTANT,
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-# From this many tasks of one account on, each next look takes the emptier of two moments.
+# From this many tasks of one account on, each next look takes the emptier of two moments, and
+# answers are packed.
 _CROWD = 64
 
 
@@ -222,6 +223,11 @@ class SharedRecord(Record[object]):
         waits = not self.is_ready and self.flight is None
         return self.due == due and self.first is not None and waits
 
+    def pack(self) -> None:
+        """Keep the last answer in few bytes, where its account has many tasks."""
+        if isinstance(self.latest, Snapshot) and self.queue.pending >= _CROWD:
+            self.latest = self.queue.packing.packed(self.latest, self.task)
+
     @property
     def weight(self) -> float:
         """How much its delay matters: as much as to the waiter to whom it matters most."""
@@ -280,14 +286,14 @@ def less_tolerant(
     record: SharedRecord, now: float, *, answered: bool
 ) -> Iterator[tuple[Waiter, Exception]]:
     """Yield the waits that end at a look which others of the same task tolerate, and why."""
-    error, snapshot = record.last_error, record.snapshot
+    error, latest = record.last_error, record.latest
     if record.failures and error is not None:
         for waiter in record.waiters:
             is_less = waiter.limits.max_outage < record.limits.max_outage
             if is_less and not is_patient(record, waiter.limits, now):
                 own = copy_of_error(error)
                 yield waiter, evidence.given_up(record, own, now - waiter.began)
-    elif answered and snapshot is not None and snapshot.state is None:
+    elif answered and latest is not None and latest.state is None:
         for waiter in record.waiters:
             if waiter.limits.unknown == "raise":
                 yield waiter, evidence.unknown_status(record, now - waiter.began)
@@ -297,8 +303,9 @@ def ends_of(
     record: SharedRecord, ended: list[Waiter], error: Exception | None, now: float
 ) -> Iterator[tuple[Waiter, Done[object]]]:
     """Yield the end of each of some waits, as the record shows it at the first of them."""
-    state = None if record.snapshot is None else record.snapshot.state
-    result = None if record.snapshot is None or error is not None else record.snapshot.result
+    state = None if record.latest is None else record.latest.state
+    snapshot = record.snapshot if error is None else None
+    result = None if snapshot is None else snapshot.result
     polls, unseen, why = record.polls, record.rare.unseen, record.why
     for number, waiter in enumerate(ended, 1):
         # Each gets an error of its own; the last one that which is there.

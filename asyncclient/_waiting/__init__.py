@@ -12,6 +12,7 @@ from asyncclient._waiting.callbacks import (
 )
 from asyncclient._waiting.evidence import without_advice as without_advice
 from asyncclient._waiting.gaps import Gaps as Gaps, gaps_of as gaps_of
+from asyncclient._waiting.packed import Packed as Packed, Packing as Packing
 from asyncclient._waiting.polling import Polling as Polling
 from asyncclient._waiting.record import (
     Limits as Limits,

@@ -45,7 +45,7 @@ def with_evidence(error: E, record: Record[T], elapsed: float) -> E:
 
 def ended_badly(record: Record[T]) -> TaskError | None:
     """Return the error for a task whose last answer shows a bad end; None while it shows none."""
-    snapshot = record.snapshot
+    snapshot = record.latest
     kind = None if snapshot is None else _ENDS.get(snapshot.state)
     if snapshot is None or kind is None:
         return None
@@ -60,7 +60,7 @@ def ended_badly(record: Record[T]) -> TaskError | None:
 
 def forgotten(record: Record[T], error: NotFound, elapsed: float) -> TaskExpired:
     """Make the error for a task that the provider does not know (any more)."""
-    known = "no longer" if record.snapshot is not None else "not"
+    known = "no longer" if record.latest is not None else "not"
     expired = TaskExpired(
         f"{record} is {known} known to the provider ({without_advice(error)})",
         advice="results are kept for a limited time, and only the account and region that "
@@ -82,7 +82,7 @@ def given_up(record: Record[T], error: E, elapsed: float) -> E:
 
 def blocked(record: Record[T], elapsed: float) -> TaskBlocked:
     """Make the error for a task that waits for its caller."""
-    snapshot = record.snapshot
+    snapshot = record.latest
     word, reason = (None, None) if snapshot is None else (snapshot.word, snapshot.reason)
     error = TaskBlocked(
         f"{record} waits for its caller (status {shown(word)}){_because(reason)}",
@@ -93,7 +93,7 @@ def blocked(record: Record[T], elapsed: float) -> TaskBlocked:
 
 def unknown_status(record: Record[T], elapsed: float) -> UnknownStatus:
     """Make the error for a status word that is in no vocabulary, or for answers without one."""
-    word = None if record.snapshot is None else record.snapshot.word
+    word = None if record.latest is None else record.latest.word
     if word is None:
         row = f"{counted(record.rare.wordless, 'answer')} in a row"
         error = UnknownStatus(
@@ -113,9 +113,9 @@ def out_of_time(
 ) -> WaitTimeout:
     """Make the error for a wait that ends by its own timeout."""
     status = "no answer yet"
-    if record.snapshot is not None:
-        state = record.snapshot.state or "unknown"
-        status = f"last status {shown(record.snapshot.word)} ({state})"
+    if record.latest is not None:
+        state = record.latest.state or "unknown"
+        status = f"last status {shown(record.latest.word)} ({state})"
     parts = [f"{status}, {_polls_in(record, elapsed)}"]
     if record.rare.unknown_words:
         words = ", ".join(shown(word) for word in record.rare.unknown_words)

@@ -13,6 +13,7 @@ from asyncclient._learning import LEAST_ENDS, LearnedSchedule
 from asyncclient._schedule import Pacing, Schedule, drawing
 from asyncclient._state import Snapshot, TaskState
 from asyncclient._text import shown, type_name
+from asyncclient._waiting.packed import Packed
 from asyncclient._waiting.record import Record
 
 T = TypeVar("T")
@@ -59,7 +60,9 @@ class PlainGaps:
             return self._schedule.delay(record.gap_number, self._draw)
         return None
 
-    def learn(self, record: Record[T], before: Snapshot[object] | None, took: float | None) -> None:
+    def learn(
+        self, record: Record[T], before: Snapshot[object] | Packed | None, took: float | None
+    ) -> None:
         """Do nothing: a plain schedule does not learn."""
 
     def knows(self, _kind: str) -> bool:
@@ -90,7 +93,7 @@ class LearnedGaps:
 
     def after(self, record: Record[T], state: TaskState | None, now: float) -> float:
         """Return the seconds from the last look to the next, before its answer is counted."""
-        before = record.snapshot
+        before = record.latest
         was_queued = before is not None and before.state is TaskState.PENDING
         if before is not None and was_queued and state is TaskState.RUNNING:
             self._at_work_since[record] = (before.elapsed + now - record.began) / 2
@@ -101,9 +104,11 @@ class LearnedGaps:
         """Return the gap that would follow an answer now."""
         return self._gap(record, now, None)
 
-    def learn(self, record: Record[T], before: Snapshot[object] | None, took: float | None) -> None:
+    def learn(
+        self, record: Record[T], before: Snapshot[object] | Packed | None, took: float | None
+    ) -> None:
         """Learn from the last answer, and from the seconds that the provider says it took."""
-        snapshot = record.snapshot
+        snapshot = record.latest
         if snapshot is None:
             return
         over = snapshot.state is not None and snapshot.state.is_terminal

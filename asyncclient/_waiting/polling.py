@@ -78,11 +78,11 @@ class Polling(Generic[R]):
         record.backoffs = 0
         delay = self._gaps.after(record, seen.state, now)
         rare = rules.rare_after_answer(record, seen, now)
-        before, known = record.snapshot, len(record.rare.unknown_words)
+        before, known = record.latest, len(record.rare.unknown_words)
         record.polls += 1
         record.failures = 0
         record.rare = rare
-        record.snapshot = Snapshot(
+        record.latest = Snapshot(
             state=seen.state,
             word=seen.word,
             result=seen.result,

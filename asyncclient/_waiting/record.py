@@ -14,6 +14,7 @@ from asyncclient._ref import TaskRef, age_of
 from asyncclient._state import Snapshot
 from asyncclient._task import Task, Transient, ref_of, trait, transient_of
 from asyncclient._text import LONGEST_TEXT, shown, text_of, type_name
+from asyncclient._waiting.packed import Packed
 
 T = TypeVar("T")
 
@@ -96,7 +97,7 @@ class Record(Generic[T]):
     backoffs: int = 0  # gaps of the error backoff that are used up since the last answer
     gap_number: int = 0  # gaps of the schedule that are used up
     slowest: float | None = None  # seconds of the slowest look; None before one has come back
-    snapshot: Snapshot[T] | None = None  # what the last good answer showed
+    latest: Snapshot[T] | Packed | None = None  # what the last good answer showed
     last_error: Exception | None = None  # how the last failed look failed
     rare: RareFacts = _NOTHING
     limits: Limits = _USUAL  # how much is tolerated
@@ -111,6 +112,12 @@ class Record(Generic[T]):
     def ref(self) -> TaskRef | None:
         """The task's portable reference, if it has one."""
         return ref_of(self.task)
+
+    @property
+    def snapshot(self) -> Snapshot[T] | None:
+        """What the last good answer showed, with the typed answer."""
+        latest = self.latest
+        return latest.open(self.task) if isinstance(latest, Packed) else latest
 
     def transient(self) -> Transient:
         """Return which exceptions the task declares worth repeating."""
@@ -155,9 +162,11 @@ class Record(Generic[T]):
         )
 
 
-def change_between(before: Snapshot[T] | None, after: Snapshot[T] | None) -> Snapshot[T] | None:
+def change_between(
+    before: Snapshot[T] | Packed | None, after: Snapshot[T] | Packed | None
+) -> Snapshot[T] | None:
     """Return the newer snapshot if it shows a change of state, word or progress, else None."""
-    if after is None or after is before:
+    if after is None or after is before or isinstance(after, Packed):  # which was new once
         return None
     shown = (after.state, after.word, after.progress)
     same = before is not None and shown == (before.state, before.word, before.progress)

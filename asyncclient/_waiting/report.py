@@ -91,7 +91,7 @@ class Report:
 
     def answered(self, record: Record[T], *, seconds: float, new_word: bool) -> None:
         """Report a good answer."""
-        word = None if record.snapshot is None else record.snapshot.word
+        word = None if record.latest is None else record.latest.word
         if new_word:
             text = "%s: status %s is in no vocabulary"
             self._log.warning(text, str(record), shown(word), extra=_fields(record))
@@ -158,7 +158,7 @@ class Report:
 
 
 def _fields(record: Record[T]) -> dict[str, object]:
-    snapshot = record.snapshot
+    snapshot = record.latest
     word = None if snapshot is None else snapshot.word
     return {
         "task": str(record),

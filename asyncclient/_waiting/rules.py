@@ -73,7 +73,7 @@ def rare_after_answer(record: Record[T], seen: Observation[T], now: float) -> Ra
             words += (word,)
         return msgspec.structs.replace(rare, wordless=0, unknown_words=words)
     if seen.state.is_terminal:
-        before = record.snapshot
+        before = record.latest
         seen_alive = -record.age if before is None else before.elapsed
         return msgspec.structs.replace(rare, unseen=now - record.began - seen_alive)
     if rare.demand is None and seen.state is not TaskState.BLOCKED and rare.answered_at > -math.inf:
@@ -117,7 +117,7 @@ def tolerates(record: Record[T], error: Exception, transient: Transient, now: fl
     limits = record.limits
     patient = is_patient(record, limits, now)
     if isinstance(error, NotFound):
-        if record.snapshot is not None:
+        if record.latest is not None:
             # It was there: a gateway that has lost its way to the provider is an outage.
             return error.foreign and patient
         maybe_gateway = error.foreign and record.rare.not_found < limits.foreign_not_found

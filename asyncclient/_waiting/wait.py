@@ -209,7 +209,7 @@ class _Wait(Steps[T]):
                 return None
 
     async def _look(self, record: Record[T]) -> Sleep | None:
-        before = record.snapshot
+        before = record.latest
         self._is_looking = True
         try:
             step = await self._polling.look(record)
@@ -218,7 +218,7 @@ class _Wait(Steps[T]):
             self._is_looking = False
             raise
         finally:
-            self._unshown = change_between(before, record.snapshot)
+            self._unshown = change_between(before, record.latest)
         return step
 
     async def _show(self, record: Record[T]) -> None:

@@ -117,7 +117,7 @@ def test_a_plain_schedule_learns_nothing() -> None:
     """It has nothing to learn by, and knows of no kind."""
     gaps = gaps_of(Schedule(), None)
     of = record()
-    of.snapshot = snapshot(TaskState.SUCCEEDED, 30)
+    of.latest = snapshot(TaskState.SUCCEEDED, 30)
     gaps.learn(of, None, 30.0)
     assert isinstance(gaps, PlainGaps)
     assert gaps.learned is None
@@ -172,7 +172,7 @@ def look(gaps: LearnedGaps, of: Record[Report], state: TaskState, elapsed: float
     of.sent = BEGAN + elapsed
     of.polls, of.slowest = of.polls + 1, 0.0
     gap = gaps.after(of, state, BEGAN + elapsed)
-    of.snapshot = snapshot(state, elapsed)
+    of.latest = snapshot(state, elapsed)
     gaps.learn(of, before, None)
     return gap
 
