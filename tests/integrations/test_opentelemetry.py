@@ -694,7 +694,7 @@ def in_a_fresh_process(script: str) -> str:
         check=False,
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=100,
         cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr

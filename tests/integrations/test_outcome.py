@@ -15,10 +15,10 @@ from hypothesis import given, strategies as st
 
 from asyncclient import Done, Poller, TaskState, Ticket
 from asyncclient._durable import TicketExpired, poll_slice, unreadable
+from asyncclient.integrations import _outcome
 from asyncclient.integrations._outcome import (
     ERROR_CHARACTERS,
     LEVELS,
-    RESULT_BYTES,
     Outcome,
     outcome_of,
     plain_json,
@@ -150,6 +150,8 @@ def bomb() -> list[object]:
     return found
 
 
+# Bytes of a result here, where 1 MiB would take seconds to fill.
+MOST = 1 << 16
 RESULTS: dict[str, tuple[object, object]] = {
     "cycle": (cycle(), [1, None, {"again": None}]),
     "no numbers": ([math.nan, math.inf, -math.inf, 0.5], [None, None, None, 0.5]),
@@ -168,15 +170,19 @@ RESULTS: dict[str, tuple[object, object]] = {
     "too deep": (around(1, 10**5), around(None, LEVELS)),
     "endless": (Endless(), None),
     "bomb": (bomb(), None),
-    "long": ("x" * (RESULT_BYTES - 2), "x" * (RESULT_BYTES - 2)),
-    "too long": ("x" * (RESULT_BYTES - 1), None),
-    "too many bytes": (["é" * (RESULT_BYTES // 2)], None),
+    "long": ("x" * (MOST - 2), "x" * (MOST - 2)),
+    "too long": ("x" * (MOST - 1), None),
+    "too many bytes": (["é" * (MOST // 2)], None),
 }
 
 
 @pytest.mark.parametrize(("value", "plain"), RESULTS.values(), ids=RESULTS)
-def test_a_result_is_written_as_far_as_it_goes(value: object, plain: object) -> None:
+def test_a_result_is_written_as_far_as_it_goes(
+    value: object, plain: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What JSON cannot hold is null in its place; more than 1 MiB is null as a whole."""
+    assert _outcome.RESULT_BYTES == 1 << 20
+    monkeypatch.setattr(_outcome, "RESULT_BYTES", MOST)
     assert plain_json(value) == plain
     msgspec.json.encode(plain_json(value))
 

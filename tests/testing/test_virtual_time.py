@@ -289,7 +289,7 @@ def run_python(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         check=False,
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=100,
     )
 
 
