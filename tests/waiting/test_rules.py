@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec.structs import replace
 
 from asyncclient import Observation, TaskState
 from asyncclient._http import usable_hint
@@ -20,8 +21,9 @@ from asyncclient._waiting import (
     evidence,
     first_silence,
 )
-from asyncclient._waiting.record import Limits, Record
+from asyncclient._waiting.record import Limits, RareFacts, Record
 from asyncclient._waiting.rules import (
+    SAME_INSTANT,
     fit,
     is_new_demand,
     rare_after_answer,
@@ -143,6 +145,23 @@ def test_a_demand_is_not_made_again_while_its_handler_runs(
     at = None if answered_at is None else BEGAN + answered_at
     record.rare = rare_after_handler(record, answered_at=at)
     assert is_new_demand(record, blocked, BEGAN + 6) is again
+
+
+def test_what_is_kept_of_a_demand_goes_with_its_stay() -> None:
+    """A nameless one is over with it; a name and the time of its answer are kept."""
+    record = Wait().record
+    record.rare = RareFacts(wordless=2, demand="a")
+    nameless, named = rare_while_asked(record, None), rare_while_asked(record, "name")
+    assert nameless == RareFacts(wordless=2, answered_at=math.inf)
+    assert named == RareFacts(wordless=2, demand="name", answered_at=math.inf)
+    for rare, then in ((nameless, RareFacts()), (named, replace(named, wordless=0))):
+        record.rare = rare
+        assert rare_after_answer(record, seen_of(), BEGAN) == then
+        assert rare_after_answer(record, seen_of(BLOCKED), BEGAN) == replace(rare, wordless=0)
+        assert rare_after_handler(record, answered_at=7.0) == replace(rare, answered_at=7.0)
+        assert rare_after_handler(record, answered_at=None) == RareFacts(wordless=2)
+    record.rare = RareFacts(demand="name", answered_at=7.0)
+    assert rare_after_handler(record, answered_at=None) is record.rare
 
 
 @pytest.mark.parametrize(
@@ -607,9 +626,14 @@ def test_the_last_look_has_time_to_be_answered(
 
 def test_a_look_through_the_client_of_a_waiter_that_has_left_is_not_the_last_one() -> None:
     """It showed nothing, so that another one follows at once, which is the last one then."""
-    term = TimeLimit(BEGAN, 10.0, final=BEGAN + 10)
+    term = TimeLimit(BEGAN, 10.0)
     record: Record[str] = Wait().record
     record.sent, left, late = BEGAN + 10, Sleep(0.0, "left"), BEGAN + 10.5
+    assert term.due_after(left, record, BEGAN + 3) == BEGAN + 3
+    assert term.final is None
+    term.final = BEGAN + 10
+    assert term.is_over(term.final - SAME_INSTANT)
+    assert not term.is_over(term.final - 1.01 * SAME_INSTANT)
     assert term.due_after(left, record, late) == term.final == late
     record.sent = late
     assert term.due_after(Sleep(1.0, "schedule"), record, late) is None
