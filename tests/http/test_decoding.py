@@ -145,8 +145,8 @@ def test_what_is_not_looked_through_takes_no_more_than_is_allowed() -> None:
     assert not takes_too_much(b"{" * ((128 << 20) // 40))
 
 
-@pytest.mark.parametrize(("part", "size"), [(b",", 32), (b"[", 64), (b"{", 240)])
-def test_each_comma_list_and_object_counts(part: bytes, size: int) -> None:
+@pytest.mark.parametrize(("part", "size"), [(b",", 32), (b"[", 64), (b"{", 240), (b'""', 50)])
+def test_each_comma_list_object_and_text_counts(part: bytes, size: int) -> None:
     """By the bytes that Python takes for it, up to 128 MiB."""
     most = (128 << 20) // size
     spaces = b" " * (4 << 20)
