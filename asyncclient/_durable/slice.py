@@ -118,7 +118,7 @@ def _task(task_of: TaskOf, ref: TaskRef) -> Task[object]:
 
 
 def _usual_gap(schedule: Pacing, draw: Callable[[float], float]) -> Callable[[int], float | None]:
-    """Return what gives the gap after a number of looks; None where only its turn would tell."""
+    """Return what gives the gap after a number of looks; None where only its turn would show it."""
     plain = schedule.fallback if isinstance(schedule, LearnedSchedule) else schedule
     if not isinstance(plain, Schedule):
         return lambda _: None

@@ -222,7 +222,7 @@ class _Wait(Steps[T]):
         return step
 
     async def _show(self, record: Record[T]) -> None:
-        """Tell the caller of a change."""
+        """Show the caller a change."""
         snapshot, self._unshown = self._unshown, None
         if snapshot is not None:
             self.shown = snapshot
@@ -230,7 +230,7 @@ class _Wait(Steps[T]):
             await call(self._callbacks.on_change, snapshot, report=_report, record=record)
 
     async def _ask(self, record: Record[T], step: AskCaller) -> None:
-        """Have the caller meet a demand; after the last look that comes too late."""
+        """Ask the caller to answer a demand; after the last look that comes too late."""
         if record.snapshot is not None and not self._term.is_over(record.sent):
             record.rare = rare_while_asked(record, step.demand)
             handler = self._callbacks.on_blocked

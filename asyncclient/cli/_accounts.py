@@ -44,7 +44,7 @@ PROVIDERS = {
     "coze": Provider(COZE, "the workflow's runs on Coze's own site"),
     "copyai": Provider(COPYAI, "the workflow's runs at Copy.ai"),
 }
-"""By the names that references bear."""
+"""By the names that references have."""
 
 
 def task_of(pool: SessionPool, ref: TaskRef) -> KnownTask:

@@ -35,7 +35,7 @@ def next_step(error: AsyncClientError, provider: str = "") -> str:
 
     Args:
         error: what happened.
-        provider: whose error it is, by the name that references bear, where the error itself has
+        provider: whose error it is, by the name that references have, where the error itself has
             no reference.
 
     Returns:
@@ -108,8 +108,8 @@ def _after_a_wait(error: AsyncClientError) -> str:
 
 def _is_forgotten(error: TaskError) -> bool:
     """Return whether the provider does not know the task, instead of telling how it ended."""
-    told = error.snapshot is not None and error.snapshot.state is TaskState.EXPIRED
-    return isinstance(error, TaskExpired) and not told
+    is_shown = error.snapshot is not None and error.snapshot.state is TaskState.EXPIRED
+    return isinstance(error, TaskExpired) and not is_shown
 
 
 def _after_a_request(error: AsyncClientError, provider: str) -> str:

@@ -46,7 +46,7 @@ Exit codes:
   74   the output cannot be written
   124  the task has not ended in time
   130  interrupted
-  141  nobody reads the output any more
+  141  no one reads the output any more
 """
 """The same for people; the first line keeps click from joining the others."""
 
@@ -58,8 +58,8 @@ class Action:
     Attributes:
         run: does it, and returns the exit code.
         when_interrupted: the exit code after Ctrl-C.
-        note: the sentence after Ctrl-C, or what tells it then; empty for none.
-        provider: whose errors it may meet, by the name that references bear.
+        note: the sentence after Ctrl-C, or what gives it then; empty for none.
+        provider: whose errors it may get, by the name that references have.
         traceback: show where an error comes from.
     """
 
@@ -88,7 +88,7 @@ def show_error(error: Exception, provider: str = "", *, traceback: bool = False)
 
     Args:
         error: what happened.
-        provider: whose error it is, where the error itself does not tell.
+        provider: whose error it is, where the error itself does not say.
         traceback: show where it comes from as well.
     """
     code = code_of(error)
@@ -134,7 +134,7 @@ def line_of(error: Exception, provider: str = "") -> str:
 
     Args:
         error: what happened.
-        provider: whose error it is, where the error itself does not tell.
+        provider: whose error it is, where the error itself does not say.
     """
     match error:
         case AsyncClientError():

@@ -52,7 +52,7 @@ def say(text: str) -> None:
     """Write a line to standard output and flush it.
 
     Raises:
-        BrokenPipeError: nobody reads it any more.
+        BrokenPipeError: no one reads it any more.
         OutputLost: it could not be written for another reason.
     """
     _write(_writable(text, sys.stdout))
@@ -75,7 +75,7 @@ def _write(line: str | bytes) -> None:
 
 def complain(text: str) -> None:
     """Write one line to standard error, under the command's name."""
-    # With nobody to read it there is nothing left to say.
+    # With no one to read it there is nothing left to say.
     line = f"asyncclient: {clean(text)}"
     with contextlib.suppress(OSError):
         click.echo(_writable(f"{_ERASE}{line}" if _drawn else line, sys.stderr), err=True)

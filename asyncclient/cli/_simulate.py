@@ -1,4 +1,4 @@
-"""What `simulate` does: the simulator on two ports, until it is told to stop."""
+"""What `simulate` does: the simulator on two ports, until it is stopped."""
 
 from __future__ import annotations
 

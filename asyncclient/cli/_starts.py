@@ -22,7 +22,7 @@ class Start:
 
     Args:
         begin: starts the task.
-        provider: where, by the name that references bear.
+        provider: where, by the name that references have.
         waiting: how to wait; None: write the reference and leave it at that.
     """
 
@@ -45,7 +45,7 @@ class Start:
             if self._waiting is None:
                 self._tell()
                 return ExitCode.OK
-            # Whatever becomes of the wait, the way back to the task is known; the answer alone is
+            # However the wait ends, the way back to the task is known; the answer alone is
             # output.
             complain(f"started {self._ref}")
             return await show_end(task, task.ref, self._waiting)

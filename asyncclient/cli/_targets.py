@@ -24,11 +24,11 @@ Target: TypeAlias = TaskRef | TaskURL
 
 
 class Kind(NamedTuple):
-    """A kind of task that is found by its ids.
+    """One kind of task, which is found by its ids.
 
     Attributes:
-        provider: whose, by the name that references bear.
-        ref_kind: which of its tasks, by the name that references bear.
+        provider: whose, by the name that references have.
+        ref_kind: which of its tasks, by the name that references have.
         ids: the names of its ids, in the order in which they are given.
         most: how many ids the last one may be, which a reference joins by commas.
     """
@@ -150,7 +150,7 @@ def _ref(text: str | bytes, place: str, advice: str = "") -> TaskRef:
     try:
         ref = decode_ref(text.strip())
     except ValueError as error:
-        # Why it is none is told in terms of JSON, and what to do in terms of Python.
+        # The reason speaks of JSON, and the next step of Python.
         msg = (
             "not a task reference that this command can read: "
             f"give the whole line that 'start' wrote{advice}"

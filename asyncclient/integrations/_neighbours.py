@@ -181,7 +181,7 @@ class Neighbours:
         try:
             with anyio.fail_after(_STORE_SECONDS):
                 await action()
-        except Exception as error:  # noqa: BLE001  (whatever its driver raises)
+        except Exception as error:  # noqa: BLE001  (its driver may raise anything)
             # Until it is there again, shares stay as they are.
             level = logging.DEBUG if self._failing else logging.WARNING
             _log.log(level, "the other workers cannot be heard for now: %s", text_of(error))

@@ -1,4 +1,4 @@
-"""Tells every wait to OpenTelemetry, as a span and in metrics; it needs the extra `opentelemetry`.
+"""Reports every wait to OpenTelemetry, as a span and in metrics. Needs the extra `opentelemetry`.
 
 ::
 
@@ -6,8 +6,8 @@
 
     instrument()  # from now on, with the providers that the program has set
 
-What is told is free of secrets by its form: names, numbers, the provider's status words, codes and
-ids, but no text that a provider or a caller's own function wrote, so no message of an error.
+What is reported is free of secrets by its form: names, numbers, the provider's status words, codes
+and ids, but no text that a provider or a caller's own function wrote, so no message of an error.
 """
 
 from __future__ import annotations
@@ -61,10 +61,11 @@ _log = logging.getLogger("asyncclient.opentelemetry")
 
 _SCOPE = "asyncclient"
 
-# A wait may make thousands of polls: so many of its events are kept, the first ones, and the others
-# are counted. It is less than the SDK's own limit (128), and holds for other makers of spans too.
+# A wait may make thousands of polls: this many of its events are kept, the first ones, and the
+# others are counted. It is less than the SDK's own limit (128), and holds for other makers of spans
+# too.
 _MOST_EVENTS = 100
-# Kinds of task that metrics tell apart: each is kept as long as the process lives, here and in the
+# Kinds of task that metrics distinguish: each is kept as long as the process lives, here and in the
 # exporter. The waits of others are counted together.
 _MOST_KINDS = 1000
 _OTHERS: Mapping[str, str] = {KIND: "other"}
@@ -82,13 +83,13 @@ class _Wait:
     """What is remembered of one wait."""
 
     span: Span
-    labels: Mapping[str, str]  # what its metrics tell of the task
-    # In which its polls are made, and its measurements taken: that of whoever began it, with its
-    # span as the current one.
+    labels: Mapping[str, str]  # what its metrics say of the task
+    # In which its polls are made, and its measurements taken: that of the caller who began it, with
+    # its span as the current one.
     context: Context
     began: float  # on the loop's clock
     left: deque[_Wait]  # where it is put aside when it is collected without an end
-    polls: int = 0  # those that were told
+    polls: int = 0  # those that were reported
     failed_polls: int = 0
     events: int = 0  # of its span, those that were not kept included
     snapshot: Snapshot[object] | None = None  # of the last change
@@ -106,7 +107,7 @@ class _Wait:
 
     def __del__(self) -> None:
         # A `watch` that was left early says nothing. It is put aside until any wait polls next: a
-        # span and a meter have locks, which whoever is being collected under may hold.
+        # span and a meter have locks, which the code that is collected under may hold.
         if not self.ended:
             self.stop()
             self.left.append(self)
@@ -241,7 +242,7 @@ class _Telemetry:
             labels[OUTCOME] = "failed"
             labels[ERROR_TYPE] = type_of(error)
         else:
-            # Whoever waited has gone: that is no error, neither of the task nor of the wait.
+            # The caller has gone: that is no error, neither of the task nor of the wait.
             labels[OUTCOME] = "cancelled"
         self._active.add(-1, wait.labels, wait.context)
         if wait.seconds is not None:
@@ -261,7 +262,7 @@ class _Telemetry:
         span.end(wait.ended)
 
     def _labels_of(self, record: Record[T]) -> Mapping[str, str]:
-        """Return what metrics tell of a task: no id, and none of the provider's words."""
+        """Return what metrics say of a task: no id, and none of the provider's words."""
         provider: str | None
         if record.ref is not None:
             provider, kind = record.ref.provider, record.ref.shown_kind
@@ -304,7 +305,7 @@ def instrument(
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
 ) -> None:
-    """Tell all waits of this process that begin from now on, until `uninstrument`.
+    """Report all waits of this process that begin from now on, until `uninstrument`.
 
     As with OpenTelemetry's own instrumentations, a second call changes nothing and logs a warning.
 
@@ -321,7 +322,7 @@ def instrument(
 
 
 def uninstrument() -> None:
-    """Tell no further waits; without `instrument` before, it changes nothing and logs a warning."""
+    """Report no further waits; without `instrument` before it, change nothing and log a warning."""
     if not _listening:
         _log.warning("not instrumented: there is nothing to undo")
         return

@@ -46,7 +46,7 @@ from asyncclient.providers.copyai._endpoints import (
 from asyncclient.providers.copyai._tasks import WorkflowRunHandle, run_target, runs_target
 from asyncclient.providers.copyai._webhooks import LARGEST_PAGE, Webhooks, page_size
 
-# What a start has that was given no metadata, so that `find_started` can tell it from others.
+# What a start has that was given no metadata, so that `find_started` can find it among others.
 _MARKER = "asyncclient_start"
 # The caller's clock and Copy.ai's may differ by this many seconds.
 _CLOCKS_DIFFER = 60.0

@@ -54,7 +54,7 @@ class Fate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: float | None = None
     """How long the task takes."""
     outcome: Outcome | None = None
-    """How it ends, or what is odd about it."""
+    """How it ends, or what is unusual about it."""
     words: tuple[Word, ...] = ()
     """Status words shown first, one a poll; null leaves the status out."""
     marker: str = ""
