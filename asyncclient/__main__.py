@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from asyncclient.cli import main
+try:
+    from asyncclient.cli import main
+except KeyboardInterrupt:
+    sys.stderr.write("asyncclient: interrupted\n")
+    sys.exit(130)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -56,14 +56,25 @@ def test_a_module_exports_sorted_names_that_exist(name: str) -> None:
     assert sorted(brought) == names
 
 
-def test_the_root_exports_all_that_it_binds_and_has_promised() -> None:
-    """A public name that it binds is exported, and no name that programs rely on has gone."""
-    bound = {
+def test_the_root_exports_all_that_it_has_and_has_promised() -> None:
+    """A public name that it lists is exported, and no name that programs rely on has gone."""
+    listed = {
         name
-        for name, value in vars(asyncclient).items()
-        if not name.startswith("_") and name != "annotations" and not isinstance(value, ModuleType)
+        for name in dir(asyncclient)
+        if not name.startswith("_")
+        and name not in {"annotations", "TYPE_CHECKING"}
+        and not isinstance(getattr(asyncclient, name), ModuleType)
     }
-    assert set(asyncclient.__all__) == bound | {"catalogue", "errors"} >= PROMISED
+    assert set(asyncclient.__all__) == listed | {"catalogue", "errors"} >= PROMISED
+
+
+def test_the_root_says_what_it_lacks() -> None:
+    """A name that is not there is missing as from any module, for each way to ask."""
+    assert not hasattr(asyncclient, "Pooler")
+    with pytest.raises(AttributeError, match="module 'asyncclient' has no attribute 'Pooler'"):
+        getattr(asyncclient, "Pooler")  # noqa: B009  (a checker would see that it is not there)
+    with pytest.raises(ImportError, match="cannot import name 'Pooler'"):
+        exec("from asyncclient import Pooler", {})  # noqa: S102  (as above)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -100,11 +111,15 @@ CLIENTS = {*EXTRAS, "aiohttp.web", "asyncclient.testing", "jwt"}
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import asyncclient", CLIENTS | {"asyncclient.cli", "asyncclient.providers"}),
+        ("import asyncclient", CLIENTS | {"aiohttp", "anyio", "asyncclient.errors", "msgspec"}),
+        (
+            "from asyncclient import *",
+            CLIENTS | {"asyncclient.cli", "asyncclient.providers"},
+        ),
         ("import asyncclient.providers.coze, asyncclient.providers.copyai", CLIENTS),
         ("import asyncclient.testing, asyncclient.integrations", EXTRAS | ENGINES),
     ],
-    ids=["root", "providers", "testing and integrations"],
+    ids=["root", "its names", "providers", "testing and integrations"],
 )
 def test_an_import_brings_no_more_than_it_needs(statement: str, absent: set[str]) -> None:
     """A module is imported where it is needed, and not before."""

@@ -20,12 +20,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; those of this process by default.
     """
     try:
-        # Imported here, so that a missing extra is a sentence and not a traceback.
-        with needs("cli", "this command"):
-            from asyncclient.cli._commands import run  # noqa: PLC0415
-    except ImportError as error:
-        sys.stderr.write(f"asyncclient: {error}\n")
-        return _BAD_USE
+        try:
+            # Imported here, so that a missing extra, or Ctrl-C meanwhile, is a sentence and not a
+            # traceback.
+            with needs("cli", "this command"):
+                from asyncclient.cli._commands import run  # noqa: PLC0415
+        except ImportError as error:
+            sys.stderr.write(f"asyncclient: {error}\n")
+            return _BAD_USE
+        return run(sys.argv[1:] if arguments is None else list(arguments))
     except KeyboardInterrupt:
+        sys.stderr.write("asyncclient: interrupted\n")
         return _INTERRUPTED
-    return run(sys.argv[1:] if arguments is None else list(arguments))
