@@ -5,7 +5,6 @@ from __future__ import annotations
 from asyncclient._waiting import evidence as evidence
 from asyncclient._waiting.callbacks import (
     Callbacks as Callbacks,
-    Reaction as Reaction,
     call as call,
     callbacks_of as callbacks_of,
     end_of_callbacks as end_of_callbacks,
@@ -20,7 +19,7 @@ from asyncclient._waiting.record import (
     change_between as change_between,
     limits_of as limits_of,
 )
-from asyncclient._waiting.report import Listener as Listener, Report as Report, listen as listen
+from asyncclient._waiting.report import Report as Report, listen as listen
 from asyncclient._waiting.rules import (
     SAME_INSTANT as SAME_INSTANT,
     AskCaller as AskCaller,
