@@ -1,15 +1,18 @@
 """What has come for a shared wait that has callbacks, and which of several waits is asked.
 
-Waits without callbacks have none of this: what is asked is found among those who wait.
+Waits without callbacks have none of this.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable
-from itertools import count
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, cast
+from weakref import WeakKeyDictionary
+
+import msgspec
 
 from asyncclient._many.shared import Done, Receiver, SharedRecord, Waiter
 from asyncclient._state import Snapshot, TaskState
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
 
 # Changes that wait for a slow `on_change`, or for the next step of a watch; then the oldest go.
 _MOST_CHANGES = 100
-# Waits are asked in the order in which they began.
-_numbers = count()
+# Of very many waits whose callers are all in a callback, not each is tried at each demand.
+_MOST_TRIED = 100
 
 
 class Demand(NamedTuple):
@@ -46,41 +49,48 @@ class Inbox(Receiver):
     It has more attributes than a class should: one wait's facts, and nothing else.
     """
 
-    _record: SharedRecord  # what is known of the task, also when the wait is over
+    record: SharedRecord  # what is known of the task, also when the wait is over
     _deadline: float
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, can_answer: bool) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self.changes: deque[Snapshot[object]] = deque(maxlen=_MOST_CHANGES)
         self.offered: Demand | None = None  # what its caller is to answer
-        self.answering: Demand | None = None  # what its caller is at work on
         self.done: Done[object] | None = None
         self.until = math.inf  # when what is called is cut off, once the wait has ended
         self.bound: asyncio.Timeout | None = None  # of what is called
-        self.can_answer = can_answer
-        self.number = next(_numbers)
+        self._waiter: Waiter | None = None  # None when the wait is over
+        self._panel: Panel | None = None  # for those whose caller can answer
         self._loop = loop
         self._seen: Snapshot[object] | None = None
         self._taker: asyncio.Future[None] | None = None
 
-    def begin(self, waiter: Waiter) -> SharedRecord:
-        """Take in what is known of the task already, and return its record."""
-        self._record, self._deadline = cast("SharedRecord", waiter.record), waiter.deadline
-        self._see()
-        return self._record
+    def begin(self, waiter: Waiter, demands: Demands | None) -> SharedRecord:
+        """Take in what is known of the task already, and return its record.
+
+        Args:
+            waiter: the wait.
+            demands: where it is to be asked, if its caller can answer.
+        """
+        self.record, self._deadline = cast("SharedRecord", waiter.record), waiter.deadline
+        self._waiter = waiter
+        if demands is not None:
+            self._panel = demands.join(self.record, self)
+        self._see(self.record.snapshot)
+        return self.record
 
     # --- what the loop says ---
 
     def go_on(self, due: float, *, answered: bool) -> None:
         """Take in what a look has shown."""
         del due, answered
-        self._see()
+        self._see(self.record.latest)
         if self.offered is not None and not _is_blocked(self._seen):
             self.offered = None  # it was moved on before its caller came to it
 
     def put(self, done: Done[object]) -> None:
         """Take in the end; what is called by then may go on, but after a timeout."""
-        self._see()
+        self._see(self.record.latest)
         self.done = done
         now = self._loop.time()
         is_closed = isinstance(done.error, RuntimeError)  # the Poller: others wait for its end
@@ -92,16 +102,11 @@ class Inbox(Receiver):
     def leave(self, waiter: Waiter) -> None:
         """Hand on what its caller has not answered."""
         del waiter
-        demand, record = self.answering or self.offered, self._record
-        if record.first is None:
-            record.asker = None  # which leads back here: only a search for garbage would free them
-        if demand is None:
-            return
-        if self.answering is not None:
-            record.rare = rare_after_handler(record, answered_at=None)
-        self.answering = self.offered = None
-        if _is_blocked(record.latest):
-            _ask(record, demand)
+        self._waiter = None  # it leads back here, as the next does: no garbage is left behind
+        if self.record.first is None:
+            self.record.asker = None
+        if self._panel is not None:
+            self._panel.leave(self)
 
     # --- what the caller does ---
 
@@ -116,35 +121,38 @@ class Inbox(Receiver):
 
     def begin_answer(self, demand: Demand) -> Snapshot[object]:
         """Set to work on what was offered, and return the answer that shows it."""
-        for other in _who_can_answer(self._record):
-            other.answering = None  # that which it is at work on is over
-        self.offered, self.answering = None, demand
-        self._record.rare = rare_while_asked(self._record, demand.name)
+        self.offered = None
+        if self._panel is not None:
+            self._panel.begin_answer(self, demand)
         return demand.snapshot
 
     def end_answer(self) -> None:
         """Note that the caller has answered."""
-        if self.answering is not None:
-            now = self._loop.time()
-            self._record.rare = rare_after_handler(self._record, answered_at=now)
-        self.answering = None
+        if self._panel is not None:
+            self._panel.end_answer(self, answered_at=self._loop.time())
 
     # --- its own ---
 
     @property
+    def is_over(self) -> bool:
+        """Whether the wait has ended, or was left."""
+        return self._waiter is None or self._waiter.record is None
+
+    @property
     def is_idle(self) -> bool:
         """Whether its caller waits, and is in no callback."""
-        return self._taker is not None
+        return self._taker is not None and not self.is_over
 
     def offer(self, demand: Demand) -> None:
         """Take in a demand."""
         self.offered = demand
         self._call_taker()
 
-    def _see(self) -> None:
-        before, self._seen = self._seen, self._record.snapshot
-        change = change_between(before, self._seen)
+    def _see(self, latest: Snapshot[object] | Packed | None) -> None:
+        change = change_between(self._seen, latest)
         if change is not None:
+            # Without the answer, which would be kept for as long as nothing changes.
+            self._seen = msgspec.structs.replace(change, result=None, raw=None)
             self.changes.append(change)
             self._call_taker()
 
@@ -153,35 +161,78 @@ class Inbox(Receiver):
             self._taker.set_result(None)
 
 
-def can_be_asked(record: SharedRecord) -> bool:
-    """Return whether any of those who wait for a task can answer its demands."""
-    return bool(_who_can_answer(record))
+class Panel:
+    """The waits for one task whose callers can answer, in the order in which they began."""
+
+    def __init__(self) -> None:
+        self.able: OrderedDict[Inbox, None] = OrderedDict()
+        self._offered_to: Inbox | None = None
+        self._at_work: tuple[Inbox, Demand] | None = None  # who answers what was asked last
+
+    def ask(self, demand: Demand) -> bool:
+        """Ask one of them; return false if there is none.
+
+        It is the first. One whose caller is in another callback, which may hang, is passed over as
+        long as there is another.
+        """
+        if self._offered_to is not None:
+            self._offered_to.offered = None
+        while (first := next(iter(self.able), None)) is not None and first.is_over:
+            del self.able[first]
+        if first is None:
+            return False
+        tried = islice(self.able, _MOST_TRIED)
+        self._offered_to = next((each for each in tried if each.is_idle), first)
+        self._offered_to.offer(demand)
+        return True
+
+    def begin_answer(self, inbox: Inbox, demand: Demand) -> None:
+        """Note who answers; what another is still at work on is over."""
+        self._at_work = (inbox, demand)
+        inbox.record.rare = rare_while_asked(inbox.record, demand.name)
+
+    def end_answer(self, inbox: Inbox, *, answered_at: float | None) -> Demand | None:
+        """Note that someone has answered, or has not; return what it was, if it still counts."""
+        if self._at_work is None or self._at_work[0] is not inbox:
+            return None
+        demand, self._at_work = self._at_work[1], None
+        inbox.record.rare = rare_after_handler(inbox.record, answered_at=answered_at)
+        return demand
+
+    def leave(self, inbox: Inbox) -> None:
+        """Hand on what the caller of a wait that is over has not answered."""
+        self.able.pop(inbox, None)
+        demand = self.end_answer(inbox, answered_at=None) or inbox.offered
+        inbox.offered = None
+        if self._offered_to is inbox:
+            self._offered_to = None
+        if demand is not None and _is_blocked(inbox.record.latest):
+            self.ask(demand)
 
 
-def ask(record: SharedRecord, step: AskCaller) -> bool:
-    """Ask one of those who wait for a task; return false if no one can answer.
+class Demands:
+    """Whom to ask, of each task for which someone can answer."""
 
-    It is the first who began to wait. One whose caller is in another callback, which may hang, is
-    passed over as long as there is another.
-    """
-    snapshot = record.snapshot
-    return snapshot is not None and _ask(record, Demand(step.demand, snapshot))
+    def __init__(self) -> None:
+        self._panels: WeakKeyDictionary[SharedRecord, Panel] = WeakKeyDictionary()
 
+    def join(self, record: SharedRecord, inbox: Inbox) -> Panel:
+        """Have one more who can answer."""
+        panel = self._panels.setdefault(record, Panel())
+        panel.able[inbox] = None
+        return panel
 
-def _ask(record: SharedRecord, demand: Demand) -> bool:
-    able = _who_can_answer(record)
-    if not able:
-        return False
-    for each in able:
-        each.offered = None
-    next((each for each in able if each.is_idle), able[0]).offer(demand)
-    return True
+    def can_be_asked(self, record: SharedRecord) -> bool:
+        """Return whether any of those who wait for a task can answer its demands."""
+        panel = self._panels.get(record) if self._panels else None
+        return panel is not None and bool(panel.able)
 
-
-def _who_can_answer(record: SharedRecord) -> list[Inbox]:
-    receivers = (waiter.receiver for waiter in record.waiters)
-    able = [each for each in receivers if isinstance(each, Inbox) and each.can_answer]
-    return sorted(able, key=lambda each: each.number)
+    def ask(self, record: SharedRecord, step: AskCaller) -> bool:
+        """Ask one of those who wait for a task; return false if no one can answer."""
+        panel, snapshot = self._panels.get(record), record.snapshot
+        if panel is None or snapshot is None:
+            return False
+        return panel.ask(Demand(step.demand, snapshot))
 
 
 def _is_blocked(snapshot: Snapshot[object] | Packed | None) -> bool:

@@ -17,7 +17,7 @@ from typing import TypeVar
 from asyncclient._event_loop import running_loop
 from asyncclient._http import is_rate_limited, retry_after_of
 from asyncclient._many.crowd import Arrivals
-from asyncclient._many.inbox import ask, can_be_asked
+from asyncclient._many.inbox import Demands
 from asyncclient._many.queue import Queues
 from asyncclient._many.registry import Registry, key_of
 from asyncclient._many.sender import Sender
@@ -70,6 +70,7 @@ class PollLoop:
         self._draw = draw
         self._arrivals = Arrivals()
         self.registry = Registry()
+        self.demands = Demands()
         # Of the timers: one sets the next, and would keep its first waiter's for ever.
         self._context = Context()
         self._timetable = Timetable(loop, self._context, self._hand_over)
@@ -268,7 +269,7 @@ class PollLoop:
     ) -> None:
         """Do what follows a look: end waits, or set when the next look is due."""
         now = self.loop.time()
-        if isinstance(step, AskCaller) and not can_be_asked(record):
+        if isinstance(step, AskCaller) and not self.demands.can_be_asked(record):
             failure = evidence.blocked(record, now - record.began)
         if failure is not None:
             self.in_batches(self._ends(record, record.those_with(failure), failure))
@@ -289,7 +290,7 @@ class PollLoop:
                 self._expire(waiter, record)
             else:
                 due = min(due, next_due)
-        if isinstance(step, AskCaller) and not ask(record, step):
+        if isinstance(step, AskCaller) and not self.demands.ask(record, step):
             blocked = evidence.blocked(record, now - record.began)
             self.in_batches(self._ends(record, record.waiters, blocked))
         if record.first is not None:

@@ -64,13 +64,15 @@ class SharedSteps(Steps[T], Generic[T]):
     def _begin(self) -> Record[Any]:
         if self._begun is None:
             poll_loop = self._start()
-            inbox = Inbox(poll_loop.loop, can_answer=self._callbacks.on_blocked is not None)
+            inbox = Inbox(poll_loop.loop)
             timeout, limits, weight = self._terms
             waiter = poll_loop.submit(
                 self._task, inbox, timeout=timeout, limits=limits, weight=weight
             )
             poll_loop.watch_deadline(waiter, waiter.deadline)
-            self._record = record = inbox.begin(waiter)
+            can_answer = self._callbacks.on_blocked is not None
+            record = inbox.begin(waiter, poll_loop.demands if can_answer else None)
+            self._record = record
             self._begun = _Begun(poll_loop, record, waiter, inbox)
         return self._begun.record
 

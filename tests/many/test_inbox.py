@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -316,6 +317,38 @@ async def test_a_joiner_does_not_put_a_demand_again() -> None:
         ("first", "b"),
         ("second", "b"),
     ]
+
+
+async def test_handing_on_does_not_grow_with_the_number_of_waits() -> None:
+    """Each of very many that leave at once hands on in a few steps, busy as all may be."""
+    steps: list[int] = []
+    for number in (200, 1600):
+        job = Job("running", Desk(["a"]).look)
+        async with Poller(schedule=EVERY_SECOND) as poller:
+
+            async def hang_at_once(_snapshot: Snapshot[Report]) -> None:
+                await anyio.sleep_forever()
+
+            waits = [
+                start(poller.wait(job, on_change=hang_at_once, on_blocked=hang_at_once))
+                for _ in range(number)
+            ]
+            await anyio.sleep(3.5)
+            calls = 0
+
+            def count(_frame: object, event: str, _argument: object) -> None:
+                nonlocal calls
+                calls += event == "call"
+
+            for waiting in waits:
+                waiting.cancel()
+            sys.setprofile(count)
+            try:
+                await asyncio.wait(waits)
+            finally:
+                sys.setprofile(None)
+            steps.append(calls // number)
+    assert steps[1] <= 2 * steps[0] + 100
 
 
 # --- what is seen -------------------------------------------------------------------------------
