@@ -61,6 +61,7 @@ class Inbox(Receiver):
         self.bound: asyncio.Timeout | None = None  # of what is called
         self._waiter: Waiter | None = None  # None when the wait is over
         self._panel: Panel | None = None  # for those whose caller can answer
+        self._is_relieved = False  # whether another answers what its caller was at work on
         self._loop = loop
         self._seen: Snapshot[object] | None = None
         self._taker: asyncio.Future[None] | None = None
@@ -89,14 +90,15 @@ class Inbox(Receiver):
             self.offered = None  # it was moved on before its caller came to it
 
     def put(self, done: Done[object]) -> None:
-        """Take in the end; what is called by then may go on, but after a timeout."""
+        """Take in the end; what is called by then may go on, but not past its time or turn."""
         self._see(self.record.latest)
         self.done = done
         now = self._loop.time()
         is_closed = isinstance(done.error, RuntimeError)  # the Poller: others wait for its end
         self.until = end_of_callbacks(now, now if is_closed else self._deadline)
         if self.bound is not None and self.until < math.inf:
-            self.bound.reschedule(now if isinstance(done.error, WaitTimeout) else self.until)
+            is_cut_off = self._is_relieved or isinstance(done.error, WaitTimeout)
+            self.bound.reschedule(now if is_cut_off else self.until)
         self._call_taker()
 
     def leave(self, waiter: Waiter) -> None:
@@ -106,7 +108,7 @@ class Inbox(Receiver):
         if self.record.first is None:
             self.record.asker = None
         if self._panel is not None:
-            self._panel.leave(self)
+            self._is_relieved = self._panel.leave(self)
 
     # --- what the caller does ---
 
@@ -199,15 +201,22 @@ class Panel:
         inbox.record.rare = rare_after_handler(inbox.record, answered_at=answered_at)
         return demand
 
-    def leave(self, inbox: Inbox) -> None:
-        """Hand on what the caller of a wait that is over has not answered."""
+    def leave(self, inbox: Inbox) -> bool:
+        """Hand on what the caller of a wait that is over has not answered.
+
+        Returns:
+            whether another answers, now or after the next look, what its caller is at work on.
+        """
         self.able.pop(inbox, None)
-        demand = self.end_answer(inbox, answered_at=None) or inbox.offered
+        begun, offered = self.end_answer(inbox, answered_at=None), inbox.offered
         inbox.offered = None
         if self._offered_to is inbox:
             self._offered_to = None
-        if demand is not None and _is_blocked(inbox.record.latest):
+        demand, latest = begun or offered, inbox.record.latest
+        if demand is not None and _is_blocked(latest):
             self.ask(demand)
+        is_over = latest is not None and latest.state is not None and not _is_blocked(latest)
+        return begun is not None and bool(self.able) and not is_over
 
 
 class Demands:

@@ -106,10 +106,12 @@ class Watch(Generic[T]):
         try:
             ended = await self._wait.advance()
         except Exception as error:
-            if self._wait.shown is None:
+            shown = self._wait.shown
+            if shown is None:
                 raise
             # The change comes first; an end that it shows is no error here.
-            self._error = None if isinstance(error, TaskError) else error
+            shows_end = shown.state is not None and shown.state.is_terminal
+            self._error = None if shows_end and isinstance(error, TaskError) else error
         else:
             self._over = ended is not None
         if self._wait.shown is None:

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from asyncclient import Done, Poller, Snapshot, TaskState, Ticket, poll_slice
-from asyncclient.errors import ServerError, TaskBlocked, WaitTimeout
+from asyncclient.errors import ServerError, TaskBlocked, UnknownStatus, WaitTimeout
 from tests.many.service import EVERY_SECOND, start, turns
 from tests.waiting.scenario import REF, Job, Notes, Outcome, Report
 
@@ -191,6 +191,28 @@ async def test_a_wait_that_leaves_while_its_handler_runs_hands_on(way: str) -> N
         assert errors_of(outcomes) == ends
         told = [(who, at - began) for who, _, at in desk.asked]
         assert told == [("1st", 0), *((who, pytest.approx(5.5, abs=0.1)) for who in others)]
+
+
+async def test_a_wait_that_ends_by_an_error_of_its_own_leaves_the_demand_to_the_next() -> None:
+    """Its handler is cut off, so that no two callers answer at once."""
+    desk = Desk(["a"])
+    job = Job(*[desk.look] * 3, "strange", desk.look)
+    stopped: list[float] = []
+
+    async def hang_on() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            stopped.append(anyio.current_time())
+
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        handler = desk.handler("strict", hang_on)
+        strict = start(poller.wait(job, unknown="raise", on_blocked=handler))
+        patient = start(poller.wait(job, on_blocked=desk.handler("patient")))
+        assert isinstance((await strict).error, UnknownStatus)
+        assert (await patient).error is None
+    assert stopped == [3]
+    assert [(who, at) for who, _, at in desk.asked] == [("strict", 0), ("patient", 4)]
 
 
 async def test_what_was_not_come_to_is_handed_on_too() -> None:

@@ -19,7 +19,9 @@ import pytest
 
 from asyncclient import Poller, Snapshot, TaskRef, Ticket, Watch, poll_slice
 from asyncclient.errors import (
+    NotFound,
     TaskBlocked,
+    TaskExpired,
     TaskFailed,
     UnknownStatus,
     WaitTimeout,
@@ -544,6 +546,21 @@ async def test_looks_go_on_between_two_steps() -> None:
         with pytest.raises(WaitTimeout):
             await anext(watched)
         assert anyio.current_time() == 120
+
+
+async def test_an_end_that_no_change_shows_is_raised() -> None:
+    """A task that is forgotten while its caller answers is no end that the last change shows."""
+    gone = NotFound("404", status=404)
+    answering = Job("running", Report("asks", demand="a"), gone)
+
+    async def hang(_snapshot: Snapshot[Report]) -> None:
+        await anyio.sleep_forever()
+
+    async with Poller(schedule=EVERY_SECOND) as poller:
+        watched = poller.watch(answering, timeout=10, on_blocked=hang)
+        assert [(await anext(watched)).word for _ in "12"] == ["running", "asks"]
+        with pytest.raises(TaskExpired):
+            await anext(watched)
 
 
 async def test_a_watch_of_a_closed_poller_is_refused_at_its_first_step() -> None:

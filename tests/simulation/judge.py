@@ -224,7 +224,7 @@ def _has_reason(played: Played, end: End, looks: list[Look]) -> bool:
     while looks:
         if is_reason(end.error, looks, at=end.at, began=began, picky=end.wait.picky):
             return True
-        if looks.pop().over < end.at - 1e-6:
+        if looks.pop().over < end.at - 1e-6 and not end.wait.misdeed:
             return False  # else another waiter's look came and went in the same instant
     return False
 
