@@ -161,7 +161,7 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
         ("two accounts share a budget", "_http.call:Account.budget", _returns_argument(1)),
     ),
     "sockets": (
-        ("a start that broke off counts as not sent", "_http.pool:_is_sent", _NEVER),
+        ("a start that broke off counts as not sent", "_http.payload:is_sent", _NEVER),
         ("a repeated credential stands in the error", "_http.hiding:Hiding.error", _NOTHING),
         ("certificates are not verified", "_http.sessions:checked_context", _is_not_verified),
         ("an answer of any length is read", "_http.pool:SessionPool._is_short", _ALWAYS),
@@ -277,18 +277,24 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
 BREAKS = [Break(*row, tests) for tests, rows in TABLE.items() for row in rows]
 
 
-def put_in_place(broken: Break) -> None:
-    """Replace what a break names, in every module of the package that has it."""
+def place_of(broken: Break) -> tuple[object, str]:
+    """Return the module or class that a break changes, and the name of what it replaces there."""
     module_name, _, path = broken.place.partition(":")
     owner: object = importlib.import_module(f"asyncclient.{module_name}")
     *outer, name = path.split(".")
     for each in outer:
         owner = getattr(owner, each)
+    return owner, name
+
+
+def put_in_place(broken: Break) -> None:
+    """Replace what a break names, in every module of the package that has it."""
+    owner, name = place_of(broken)
     right = vars(owner)[name]
     wrong = broken.wrong(right)
     holders = (
         [owner]
-        if outer
+        if isinstance(owner, type)
         else [each for key, each in sys.modules.items() if key.startswith("asyncclient")]
     )
     for holder in holders:
