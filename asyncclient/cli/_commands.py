@@ -91,8 +91,9 @@ def demo_command(*, tasks: int, seed: int, as_json: bool) -> Action:
     """Run hundreds of tasks at once, through faults.
 
     Starts a simulator of both providers on this machine, half of the tasks at each of them, and
-    waits for all at once, while requests fail, hang and are refused. No account is needed, and
-    nothing leaves the machine. The seed decides the tasks, their durations and which of them are
+    waits for all at once, while requests fail, hang and are refused; beside it the same tasks with
+    a loop of sleep(1) that retries everything. No account is needed, and nothing leaves the
+    machine. The seed decides the tasks, their durations and which of them are
     meant to fail; which request meets a fault depends on the order in which they arrive as well.
     """
     return Action(partial(demo, tasks=tasks, seed=seed, as_json=as_json))

@@ -1,26 +1,33 @@
-"""What `demo` does: hundreds of tasks at two simulated providers that misbehave, all awaited."""
+"""What `demo` does: hundreds of jobs at two simulated providers that misbehave, waited for twice.
+
+Once with this library and once with the loop that people write today, side by side, each at a
+simulator of its own with the same seed, jobs and kinds of fault.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
+import aiohttp
 import anyio
 
 from asyncclient._http import SessionPool
-from asyncclient._schedule import Schedule
+from asyncclient._learning import LearnedSchedule
 from asyncclient._state import Snapshot, TaskState
 from asyncclient._waiting import wait_until_done
-from asyncclient.cli._demo_board import Board, Ended
-from asyncclient.cli._demo_jobs import Job
-from asyncclient.errors import AsyncClientError, TaskError
-from asyncclient.providers.copyai import CopyAI
+from asyncclient.cli._demo_board import Board, Boards, Ended
+from asyncclient.cli._demo_jobs import BOT, COPYAI_WORKFLOW, WORKFLOW, WORKSPACE, Job
+from asyncclient.cli._demo_loop import SleepLoop
+from asyncclient.errors import AsyncClientError, DecodeError, TaskError
+from asyncclient.providers.copyai import CopyAI, WorkflowRunHandle
 from asyncclient.providers.coze import Chat, ChatMessage, Coze, ToolOutput, WorkflowRun
 from asyncclient.testing import Fault, Simulator
 
-# Outside of the package, `Schedule`, `SessionPool`, `Snapshot`, `TaskState`, `errors` and
+# Outside of the package, `LearnedSchedule`, `SessionPool`, `Snapshot`, `TaskState`, `errors` and
 # `wait_until_done` come from `asyncclient` itself.
 
-_SCHEDULE = Schedule(first=0.3, cap=2.0)
+# How much delay one poll is worth: these jobs take seconds, where a minute or more is usual.
+_POLL_COST = 0.3
 _TIMEOUT = 90.0
 # A request that hangs is given up after this many seconds, and asked again.
 _REQUEST_TIMEOUT = 5.0
@@ -29,45 +36,68 @@ _START_GAP = 1 / 150
 
 _FAULT_SHARE = 0.1
 
-_WORKFLOW = "7350000000000000001"
-_BOT = "7493066380997000000"
-_WORKSPACE = "7498204883280400000"
+# Starts at Copy.ai whose answer is lost: the job runs, and who started it has not got its id.
+_LOST_STARTS = 3
+# Seconds between two searches for the job of a lost start, and searches in all.
+_FIND_GAP = 0.5
+_FINDS = 10
+# Seconds without an end after which the loop is taken to learn of no more, and at most after ours.
+_QUIET = 2.5
+_LONGEST_QUIET = 6.0
 
 
 async def run_demo(
-    board: Board, seed: int, show: Callable[[Board], Coroutine[None, None, None]]
+    boards: Boards, seed: int, show: Callable[[Boards], Coroutine[None, None, None]]
 ) -> None:
-    """Run the board's jobs to their ends at a simulator of their own.
+    """Run the boards' jobs to their ends, each board's at a simulator of its own.
 
     Args:
-        board: records what happens.
-        seed: of the simulator's chance.
-        show: shows the board while it runs; it is cancelled at the end.
+        boards: record what happens to this library's waits, and to the loop's.
+        seed: of the simulators' chance.
+        show: shows the boards while it runs; it is cancelled at the end.
     """
+    ours, loops = boards
     async with (
         Simulator(seed=seed, fault_share=_FAULT_SHARE) as sim,
+        Simulator(seed=seed, fault_share=_FAULT_SHARE) as other,
         SessionPool(request_timeout=_REQUEST_TIMEOUT) as pool,
+        aiohttp.ClientSession() as session,
     ):
-        _order_faults(sim)
-        board.begin(sim, anyio.current_time())
-        demo = _Demo(sim, pool, board)
+        for each, board in ((sim, ours), (other, loops)):
+            _order_faults(each)
+            board.begin(each, anyio.current_time())
+        demo, loop = _Demo(sim, pool, ours), SleepLoop(other, session, loops)
         async with anyio.create_task_group() as screen:
-            screen.start_soon(show, board)
-            async with anyio.create_task_group() as waits:
-                for job in board.jobs:
-                    waits.start_soon(demo.run, job)
-                    await anyio.sleep(_START_GAP)
-            board.close(anyio.current_time())
+            screen.start_soon(show, boards)
+            async with anyio.create_task_group() as looping:
+                looping.start_soon(_start_all, loops.jobs, loop.run)
+                await _start_all(ours.jobs, demo.run)
+                ours.close(anyio.current_time())
+                with anyio.move_on_after(_LONGEST_QUIET):
+                    await loops.until_quiet(_QUIET)
+                looping.cancel_scope.cancel()
+            loops.close(anyio.current_time())
             screen.cancel_scope.cancel()
 
 
+async def _start_all(
+    jobs: Sequence[Job], run: Callable[[Job], Coroutine[None, None, None]]
+) -> None:
+    """Start jobs one after the other, and return when all have been waited for."""
+    async with anyio.create_task_group() as waits:
+        for job in jobs:
+            waits.start_soon(run, job)
+            await anyio.sleep(_START_GAP)
+
+
 def _order_faults(sim: Simulator) -> None:
-    """Order what chance does not bring: an unknown task, a hanging request, a refused start."""
+    """Order what chance does not bring: an unknown task, a request that hangs, starts that fail."""
     for polls in ("/run_histories/", "/run/"):
         sim.order(Fault.NOT_FOUND, path=polls)
         sim.order(Fault.STALL, path=polls)
         sim.order(Fault.RESET, path=polls)
     sim.order(Fault.RATE_LIMITED, path="/v1/workflow/run")
+    sim.order(Fault.RESET_AFTER_START, path=f"/{COPYAI_WORKFLOW}/run", times=_LOST_STARTS)
 
 
 class _Demo:
@@ -77,6 +107,7 @@ class _Demo:
         self._coze = Coze(pool, token=sim.coze_token, base_url=sim.coze_url)
         self._copyai = CopyAI(pool, api_key=sim.copyai_key, base_url=sim.copyai_url)
         self._board = board
+        self._schedule = LearnedSchedule(poll_cost=_POLL_COST)
         self._ways: dict[str, Callable[[Job], Awaitable[object]]] = {
             "workflow": self._workflow,
             "chat": self._chat,
@@ -104,16 +135,16 @@ class _Demo:
             if interrupt and interrupt.event_id and interrupt.type:
                 self._board.unblocked += 1
                 await self._coze.resume_workflow(
-                    _WORKFLOW,
+                    WORKFLOW,
                     event_id=interrupt.event_id,
                     interrupt_type=interrupt.type,
                     resume_data={"name": "Ada"},
                 )
 
         inputs = {"topic": "tea", "simulate": job.fate}
-        run = await self._coze.start_workflow(_WORKFLOW, inputs)
+        run = await self._coze.start_workflow(WORKFLOW, inputs)
         self._board.started(job, run.execute_id)
-        await wait_until_done(run, timeout=_TIMEOUT, schedule=_SCHEDULE, on_blocked=answer)
+        await wait_until_done(run, timeout=_TIMEOUT, schedule=self._schedule, on_blocked=answer)
 
     async def _chat(self, job: Job) -> None:
         async def call_tools(snapshot: Snapshot[Chat]) -> None:
@@ -124,23 +155,41 @@ class _Demo:
             )
 
         chat = await self._coze.start_chat(
-            _BOT,
+            BOT,
             user_id="demo",
             additional_messages=[ChatMessage(role="user", content="How is the weather?")],
             parameters={"simulate": job.fate},
         )
         self._board.started(job, chat.chat_id)
-        await wait_until_done(chat, timeout=_TIMEOUT, schedule=_SCHEDULE, on_blocked=call_tools)
+        await wait_until_done(
+            chat, timeout=_TIMEOUT, schedule=self._schedule, on_blocked=call_tools
+        )
 
     async def _copy(self, job: Job) -> None:
         copy = await self._coze.start_copy(
-            job.marker, entity_type="workflow", to_workspace_id=_WORKSPACE
+            job.marker, entity_type="workflow", to_workspace_id=WORKSPACE
         )
         self._board.started(job, copy.task_id or "")
-        await wait_until_done(copy, timeout=_TIMEOUT, schedule=_SCHEDULE)
+        await wait_until_done(copy, timeout=_TIMEOUT, schedule=self._schedule)
 
     async def _copyai_workflow(self, job: Job) -> None:
         inputs = {"Input 1": "tea", "simulate": job.fate}
-        run = await self._copyai.start_workflow("WCFG-demo", inputs)
+        metadata = {"order": job.number}
+        try:
+            run = await self._copyai.start_workflow(COPYAI_WORKFLOW, inputs, metadata=metadata)
+        except AsyncClientError as error:
+            if not error.may_have_started:
+                raise
+            run = await self._find(metadata)
         self._board.started(job, run.run_id)
-        await wait_until_done(run, timeout=_TIMEOUT, schedule=_SCHEDULE)
+        await wait_until_done(run, timeout=_TIMEOUT, schedule=self._schedule)
+
+    async def _find(self, metadata: dict[str, int]) -> WorkflowRunHandle:
+        """Find what a start did whose answer was lost, instead of starting once more."""
+        for _ in range(_FINDS):
+            found = await self._copyai.find_started(COPYAI_WORKFLOW, metadata=metadata)
+            if found:
+                return found[0]
+            await anyio.sleep(_FIND_GAP)
+        msg = "the run of a lost start is not listed"
+        raise DecodeError(msg)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import anyio
 import msgspec
@@ -14,10 +15,7 @@ from asyncclient._text import counted
 from asyncclient.cli._demo_jobs import Job
 from asyncclient.testing import SimulatedTask, Simulator
 
-_POLLS = {
-    "Coze": ("coze.run_histories", "coze.chat_retrieve", "coze.copy_task"),
-    "Copy.ai": ("copyai.get_run",),
-}
+_POLLS = ("coze.run_histories", "coze.chat_retrieve", "coze.copy_task", "copyai.get_run")
 _RATE_SECONDS = 1.0
 
 
@@ -36,15 +34,14 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Side(msgspec.Struct):
-    """One provider's numbers, or those of both together.
+    """The numbers of one way to wait, as they are now.
 
     Attributes:
         failed: tasks that were meant to fail, and did.
         other: tasks that did not end as the simulator says.
     """
 
-    name: str
-    tasks: int = 0
+    tasks: int
     started: int = 0
     done: int = 0
     failed: int = 0
@@ -70,6 +67,24 @@ class Delay(msgspec.Struct, frozen=True):
     p95: float
 
 
+class Figures(msgspec.Struct, frozen=True):
+    """What one way to wait came to: the lines in which both are compared.
+
+    Attributes:
+        polls: requests that ask how a task stands.
+        lost: tasks whose end was never known.
+        asked_in_vain: those of them that had stopped for their caller.
+        started_twice: tasks that the simulator was asked to start more than once.
+    """
+
+    polls: int
+    polls_per_task: float
+    lost: int
+    asked_in_vain: int
+    started_twice: int
+    detection_delay: Delay
+
+
 class Summary(msgspec.Struct, frozen=True):
     """What came of the demo; as JSON it is what `demo --json` writes.
 
@@ -80,6 +95,7 @@ class Summary(msgspec.Struct, frozen=True):
         unblocked: how often a task stopped for its caller and was moved on.
         started_twice: tasks that the simulator was asked to start more than once.
         faults: faults met, by kind; all were survived if there are no mismatches.
+        loop: what the loop came to, with the same tasks.
     """
 
     seed: int
@@ -89,30 +105,36 @@ class Summary(msgspec.Struct, frozen=True):
     meant_to_fail: list[int]
     mismatches: list[str]
     unblocked: int
+    lost: int
     started_twice: int
     polls: int
     polls_per_task: float
     faults_survived: int
     faults: dict[str, int]
     detection_delay: Delay
+    loop: Figures
     seconds: float
 
 
 class Board:
-    """Records what happens to the demo's jobs.
+    """Records what happens to the demo's jobs where they are waited for in one way.
+
+    It has more attributes than a class should: one side's facts, and nothing else.
 
     Args:
+        name: the way's.
         jobs: the jobs.
     """
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, name: str, jobs: Sequence[Job]) -> None:
+        self.name = name
         self.jobs = jobs
         self.unblocked = 0
         self._ids: dict[int, str] = {}
         self._ends: dict[int, Ended] = {}
         self._requests: Counter[str] = Counter()
         self._faults: Counter[str] = Counter()
-        self._samples: deque[tuple[float, dict[str, int]]] = deque()
+        self._samples: deque[tuple[float, int]] = deque()
         self._began = self._closed = math.nan
         self._verdicts: dict[int, str] = {}
         self._delays: list[float] = []
@@ -123,7 +145,7 @@ class Board:
         self._sim = sim
         self._requests, self._faults = sim.requests, sim.faults_served
         self._began = now
-        self._samples = deque([(0.0, dict.fromkeys(_POLLS, 0))])
+        self._samples = deque([(0.0, 0)])
 
     def started(self, job: Job, task_id: str) -> None:
         """Note that a job was started, and its id at the provider."""
@@ -158,69 +180,92 @@ class Board:
         """Faults met so far."""
         return self._faults.total()
 
-    def sides(self) -> list[Side]:
-        """Return the numbers of each provider as they are now."""
-        sides = {name: Side(name) for name in _POLLS}
-        for job in self.jobs:
-            side = sides["Copy.ai" if job.kind == "copyai" else "Coze"]
-            side.tasks += 1
-            side.started += job.number in self._ids
-            end = self._ends.get(job.number)
-            if end is None:
-                continue
-            if job.number in self._verdicts:
+    async def until_quiet(self, seconds: float) -> None:
+        """Wait until all ends are known, or none has become known for some seconds."""
+        while len(self._ends) < len(self.jobs):
+            last = max((end.at for end in self._ends.values()), default=self._began)
+            left = last + seconds - anyio.current_time()
+            if left <= 0:
+                return
+            await anyio.sleep(left)
+
+    def side(self) -> Side:
+        """Return the numbers as they are now."""
+        side = Side(len(self.jobs), started=len(self._ids))
+        for number, end in self._ends.items():
+            if number in self._verdicts:
                 side.other += 1
             elif end.state is TaskState.SUCCEEDED:
                 side.done += 1
             else:
                 side.failed += 1
-        for side in sides.values():
-            side.polls = sum(self._requests[name] for name in _POLLS[side.name])
-        self._rate(sides)
-        return list(sides.values())
+        side.polls = sum(self._requests[name] for name in _POLLS)
+        side.polls_per_second = self._rate(side.polls)
+        return side
 
-    def _rate(self, sides: dict[str, Side]) -> None:
-        """Fill in the polls a second: over about the last second, and in the end over all."""
+    def _rate(self, polls: int) -> float:
+        """Return the polls a second: over about the last second, and in the end over all."""
         now = self.seconds
         if math.isnan(now):
-            return
+            return 0.0
         if not math.isnan(self._closed):
-            self._samples = deque([(0.0, dict.fromkeys(sides, 0))])
-        self._samples.append((now, {side.name: side.polls for side in sides.values()}))
+            self._samples = deque([(0.0, 0)])
+        self._samples.append((now, polls))
         while now - self._samples[0][0] > _RATE_SECONDS and len(self._samples) > 2:  # noqa: PLR2004
             self._samples.popleft()
         then, before = self._samples[0]
-        for side in sides.values():
-            if now > then:
-                side.polls_per_second = (side.polls - before[side.name]) / (now - then)
+        return (polls - before) / (now - then) if now > then else 0.0
 
-    def summary(self, seed: int) -> Summary:
-        """Say what came of it, after `close`."""
-        sides = self.sides()
-        polls = sum(side.polls for side in sides)
+    def figures(self) -> Figures:
+        """Say what it came to, after `close`."""
+        polls = self.side().polls
+        lost = [job.number for job in self.jobs if not self._is_known(job.number)]
+        tasks = [self._sim.tasks.get(self._ids.get(number, "")) for number in lost]
+        return Figures(
+            polls=polls,
+            polls_per_task=round(polls / len(self.jobs), 2),
+            lost=len(lost),
+            asked_in_vain=sum(1 for task in tasks if task is not None and task.is_blocked),
+            started_twice=self._started_twice,
+            detection_delay=Delay(round(_mean(self._delays), 3), round(_p95(self._delays), 3)),
+        )
+
+    def _is_known(self, number: int) -> bool:
+        end = self._ends.get(number)
+        return end is not None and end.state is not None
+
+    def summary(self, seed: int, loop: Board) -> Summary:
+        """Say what came of it beside what came of the loop, after `close` of both."""
+        side, figures = self.side(), self.figures()
         wrong = [f"{self._name(number)} {why}" for number, why in sorted(self._verdicts.items())]
         if self._started_twice:
             wrong.append(f"{counted(self._started_twice, 'task')} started more than once")
         return Summary(
             seed=seed,
             tasks=len(self.jobs),
-            done=sum(side.done for side in sides),
-            failed_as_intended=sum(side.failed for side in sides),
+            done=side.done,
+            failed_as_intended=side.failed,
             meant_to_fail=[job.number for job in self.jobs if job.outcome == "fail"],
             mismatches=wrong,
             unblocked=self.unblocked,
-            started_twice=self._started_twice,
-            polls=polls,
-            polls_per_task=round(polls / len(self.jobs), 2),
+            lost=figures.lost,
+            started_twice=figures.started_twice,
+            polls=figures.polls,
+            polls_per_task=figures.polls_per_task,
             faults_survived=self.faults,
             faults=dict(self._faults.most_common()),
-            detection_delay=Delay(round(_mean(self._delays), 3), round(_p95(self._delays), 3)),
-            seconds=round(self.seconds, 2),
+            detection_delay=figures.detection_delay,
+            loop=loop.figures(),
+            seconds=round(loop.seconds, 2),
         )
 
     def _name(self, number: int) -> str:
         task_id = self._ids.get(number)
         return f"task {number} ({self.jobs[number].kind}{f' {task_id}' if task_id else ''})"
+
+
+Boards: TypeAlias = tuple[Board, Board]
+"""This library's, and the loop's."""
 
 
 def _verdict(job: Job, end: Ended, task: SimulatedTask) -> str:

@@ -6,6 +6,11 @@ from random import Random
 
 import msgspec
 
+WORKFLOW = "7350000000000000001"
+BOT = "7493066380997000000"
+WORKSPACE = "7498204883280400000"
+COPYAI_WORKFLOW = "WCFG-demo"
+
 _FAIL_SHARE = 0.05
 _BLOCK_SHARE = 0.03
 # Log-normal with sigma 0.4 and mean 2.5 s, capped so that one task does not keep the demo waiting.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
+import textwrap
 from collections.abc import Iterator
 from functools import partial
+from typing import TextIO
 
 import anyio
+import click
 from rich.console import Console, Group
 from rich.constrain import Constrain
 from rich.live import Live
@@ -17,7 +21,7 @@ from rich.text import Text
 
 from asyncclient._text import counted
 from asyncclient.cli._demo import run_demo
-from asyncclient.cli._demo_board import Board, Side, Summary
+from asyncclient.cli._demo_board import Board, Boards, Summary
 from asyncclient.cli._demo_jobs import jobs_of
 from asyncclient.cli._exits import ExitCode
 from asyncclient.cli._output import complain, has_live_terminal, json_line, say, say_json
@@ -25,9 +29,16 @@ from asyncclient.cli._output import complain, has_live_terminal, json_line, say,
 __all__ = ["demo"]
 
 _WIDTH = 88
-_LEAST_WIDTH = 64  # below that there is no place for a bar, and then for no numbers
+_LEAST_WIDTH = 50  # below that there is no place for a bar, and then for no numbers
+_NAMES = ("asyncclient", "sleep loop")
 _FRAME_SECONDS = 0.1
 _LINE_SECONDS = 1.0
+_NEXT = """\
+next: the same with a job of yours
+  export COZE_API_TOKEN=pat_…
+  asyncclient start coze-workflow WORKFLOW_ID --wait
+  asyncclient apis              33 more APIs that it can wait for
+  docs/start.md                 the same in Python"""
 
 
 async def demo(*, tasks: int, seed: int, as_json: bool) -> int:
@@ -36,27 +47,29 @@ async def demo(*, tasks: int, seed: int, as_json: bool) -> int:
     Args:
         tasks: how many.
         seed: of all chance.
-        as_json: write one JSON object at the end and nothing else.
+        as_json: write one JSON object to standard output, and the progress to standard error.
 
     Returns:
-        0 when every task ended as the simulator says, else 1.
+        0 when every task ended as the simulator says, else 1; the loop's do not count.
     """
-    board = Board(jobs_of(tasks, seed))
-    if as_json:
-        await run_demo(board, seed, _show_nothing)
-    elif has_live_terminal(sys.stdout):
+    jobs = jobs_of(tasks, seed)
+    boards = ours, loop = Board(_NAMES[0], jobs), Board(_NAMES[1], jobs)
+    stream = sys.stderr if as_json else sys.stdout
+    if has_live_terminal(stream):
         # Redrawn by hand, not by rich's thread: a frame is never drawn in the middle of a change.
-        with Live(console=Console(), auto_refresh=False) as live:
-            await run_demo(board, seed, partial(_show_bars, live))
-            _redraw(live, board)
+        with Live(console=Console(file=stream), auto_refresh=False) as live:
+            await run_demo(boards, seed, partial(_show_bars, live))
+            _redraw(live, boards)
     else:
-        await run_demo(board, seed, _show_lines)
-    summary = board.summary(seed)
+        await run_demo(boards, seed, partial(_show_lines, stream))
+    summary = ours.summary(seed, loop)
     if as_json:
         say_json(json_line(summary), pretty=False)
     else:
-        for line in _lines_of(summary):
-            say(line)
+        width = min(_WIDTH, Console(file=stream).width - 1)
+        for paragraph in _paragraphs_of(summary):
+            for line in _lines_of(paragraph, width):
+                say(line)
     if not summary.mismatches:
         return ExitCode.OK
     for mismatch in summary.mismatches:
@@ -64,95 +77,123 @@ async def demo(*, tasks: int, seed: int, as_json: bool) -> int:
     return ExitCode.ENDED_BADLY
 
 
-async def _show_nothing(_board: Board) -> None:
-    pass
-
-
-async def _show_lines(board: Board) -> None:
+async def _show_lines(stream: TextIO | None, boards: Boards) -> None:
     while True:
         await anyio.sleep(_LINE_SECONDS)
-        both = _sum_of(board.sides())
-        say(
-            f"{board.seconds:5.1f} s: started {both.started}, waiting {both.waiting}, "
-            f"done {both.done}, failed as intended {both.failed}, "
-            f"faults survived {board.faults}, {both.polls_per_second:.0f} polls/s"
-        )
+        ways = [
+            f"{board.name} {board.side().ended}/{len(board.jobs)} ended, {board.side().polls} polls"
+            for board in boards
+        ]
+        line = f"{boards[1].seconds:4.0f} s: {'; '.join(ways)}"
+        if stream is sys.stdout:
+            say(line)
+        elif stream is not None:
+            with contextlib.suppress(OSError):  # nobody reads how far it is
+                click.echo(line, err=True)
 
 
-async def _show_bars(live: Live, board: Board) -> None:
+async def _show_bars(live: Live, boards: Boards) -> None:
     while True:
-        _redraw(live, board)
+        _redraw(live, boards)
         await anyio.sleep(_FRAME_SECONDS)
 
 
-def _redraw(live: Live, board: Board) -> None:
+def _redraw(live: Live, boards: Boards) -> None:
     # The width is looked at each time: a terminal may be resized.
     draw = _frame if live.console.width >= _LEAST_WIDTH else _small_frame
-    live.update(draw(board), refresh=True)
+    live.update(draw(boards), refresh=True)
 
 
-def _small_frame(board: Board) -> Group:
+def _small_frame(boards: Boards) -> Group:
     """Draw no more than how many tasks have ended."""
-    sides = board.sides()
-    sides.append(_sum_of(sides))
-    seconds = 0.0 if math.isnan(board.seconds) else board.seconds
-    lines = [f"{side.name:<8}{side.ended}/{side.tasks}" for side in sides]
-    return Group(*map(Text, lines), Text(f"{seconds:.1f} s"))
+    lines = [f"{board.name:<12}{board.side().ended}/{len(board.jobs)}" for board in boards]
+    return Group(*map(Text, lines), Text(_clock(boards)))
 
 
-def _frame(board: Board) -> Group:
-    """Draw the board: a row for each provider, and one for both."""
+def _frame(boards: Boards) -> Group:
+    """Draw the boards: a row for each way to wait."""
     # On a narrower terminal it is the bar that gives way.
     table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
     table.add_column("", no_wrap=True)
     table.add_column("ended", ratio=1)
-    for head in ("", "started", "waiting", "done", "failed as\nintended", "polls/s"):
-        table.add_column(head, justify="right", vertical="bottom", no_wrap=True)
-    sides = board.sides()
-    both = _sum_of(sides)
-    for side in sides:
-        table.add_row(*_row_of(side))
-    table.add_row(*_row_of(both), style="bold")
-    seconds = 0.0 if math.isnan(board.seconds) else board.seconds
-    below = f"{seconds:.1f} s, {counted(board.faults, 'fault')} survived, "
-    below += f"{counted(board.unblocked, 'demand')} met"
-    if both.other:
-        below += f", {both.other} ended otherwise"
+    for head in ("", "waiting", "polls", "polls/s"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for board in boards:
+        side = board.side()
+        table.add_row(
+            board.name,
+            ProgressBar(total=max(1, side.tasks), completed=side.ended),
+            f"{side.ended}/{side.tasks}",
+            *map(str, (side.waiting, side.polls)),
+            f"{side.polls_per_second:.0f}",
+        )
+    ours = boards[0]
+    below = f"{_clock(boards)}, {counted(ours.faults, 'fault')} survived, "
+    below += f"{counted(ours.unblocked, 'demand')} met"
+    if other := ours.side().other:
+        below += f", {other} ended otherwise"
     return Group(Constrain(table, _WIDTH), Text(below))
 
 
-def _row_of(side: Side) -> Iterator[str | ProgressBar]:
-    yield side.name
-    yield ProgressBar(total=max(1, side.tasks), completed=side.ended)
-    yield f"{side.ended}/{side.tasks}"
-    for number in (side.started, side.waiting, side.done, side.failed):
-        yield str(number)
-    yield f"{side.polls_per_second:.0f}"
+def _clock(boards: Boards) -> str:
+    seconds = boards[1].seconds
+    return f"{0.0 if math.isnan(seconds) else seconds:.1f} s"
 
 
-def _sum_of(sides: list[Side]) -> Side:
-    both = Side("all")
-    for side in sides:
-        both.tasks += side.tasks
-        both.started += side.started
-        both.done += side.done
-        both.failed += side.failed
-        both.other += side.other
-        both.polls += side.polls
-        both.polls_per_second += side.polls_per_second
-    return both
+def _lines_of(paragraph: str, width: int) -> list[str]:
+    """Break a paragraph between words; what follows a word and a gap stays in its column."""
+    head, gap, said = paragraph.partition("  ")
+    indent = " " * (len(paragraph) - len(said.lstrip())) if head and gap else ""
+    return textwrap.wrap(
+        paragraph,
+        max(width, 1),
+        subsequent_indent=indent if len(indent) * 2 < width else "",
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [""]
 
 
-def _lines_of(summary: Summary) -> Iterator[str]:
-    delay = summary.detection_delay
-    kinds = ", ".join(f"{name} {count}" for name, count in summary.faults.items())
+def _paragraphs_of(summary: Summary) -> Iterator[str]:
+    """Say what came of it: both ways in one line for each figure, then what the words mean."""
+    loop, kinds = summary.loop, (f"{name} {n}" for name, n in summary.faults.items())
     yield ""
-    yield f"tasks               {summary.tasks}"
-    yield f"done                {summary.done}"
-    yield f"failed as intended  {summary.failed_as_intended}"
-    yield f"ended otherwise     {len(summary.mismatches)}"
-    yield f"demands met         {summary.unblocked}"
-    yield f"polls               {summary.polls}, {summary.polls_per_task:.1f} a task"
-    yield f"faults survived     {summary.faults_survived}{f' ({kinds})' if kinds else ''}"
-    yield f"detection delay     mean {delay.mean:.2f} s, p95 {delay.p95:.2f} s"
-    yield f"seconds             {summary.seconds:.1f} (seed {summary.seed})"
+    yield (
+        f"The same {counted(summary.tasks, 'job')} at a simulated Coze and Copy.ai, waited for "
+        "twice, through the same kinds of fault: by asyncclient, and by a loop as it is often "
+        "written: `while True: sleep(1)`, with a retry of everything, the start included."
+    )
+    yield ""
+    yield f"{'':<20}{_NAMES[0]:>12}{_NAMES[1]:>12}"
+    ours_delay, loop_delay = summary.detection_delay.mean, loop.detection_delay.mean
+    for name, ours, theirs in (
+        ("polls", str(summary.polls), str(loop.polls)),
+        ("jobs lost", str(summary.lost), str(loop.lost)),
+        ("jobs started twice", str(summary.started_twice), str(loop.started_twice)),
+        ("mean delay of ends", f"{ours_delay:.2f} s", f"{loop_delay:.2f} s"),
+    ):
+        yield f"{name:<20}{ours:>12}{theirs:>12}"
+    yield ""
+    yield (
+        f"poll     a request that asks how a job stands: {summary.polls_per_task:.1f} a job, and "
+        f"{loop.polls_per_task:.1f} in the loop, which would make 600 for a job of ten minutes"
+    )
+    yield (
+        "lost     its end was never known. In the loop "
+        f"{loop.asked_in_vain} stopped to ask their caller, which it does not know, and "
+        f"{loop.lost - loop.asked_in_vain} hang in a request that is never answered"
+    )
+    yield (
+        "twice    the answer to a start was lost, and the loop sent it again: that job is paid for "
+        "twice. asyncclient looks for what the start did"
+    )
+    yield "delay    seconds from a job's end to the moment when its waiter knew"
+    yield f"fault    what the simulator does to a request on purpose: {', '.join(kinds) or 'none'}"
+    yield ""
+    yield (
+        f"asyncclient: {summary.done} done, {summary.failed_as_intended} failed as intended, "
+        f"{len(summary.mismatches)} ended otherwise; {counted(summary.unblocked, 'demand')} of "
+        f"jobs on their caller met; {summary.faults_survived} faults survived; "
+        f"{summary.seconds:.1f} s (seed {summary.seed})"
+    )
+    yield ""
+    yield from _NEXT.splitlines()

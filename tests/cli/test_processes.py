@@ -38,6 +38,20 @@ ROOT = Path(__file__).parents[2]
 MANY = "20000"
 REF = encode_ref(TaskRef("coze", "workflow_run", {"workflow_id": "1", "execute_id": "2"}))
 
+# Presses Ctrl-C when a module is about to be imported.
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+
+
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+sys.meta_path.insert(0, Interrupting())
+"""
+
 
 class Process(subprocess.Popen[str]):
     """The command, running; its environment is given, but for what Python needs."""
@@ -173,8 +187,34 @@ def test_ctrl_c_leaves_a_terminal_in_order(spawn: Callable[..., Process]) -> Non
     demo.send_signal(signal.SIGINT)
     drawn += _rest_of(ours)
     assert demo.ended() == (130, "", "asyncclient: interrupted\n")
-    for shown in ("Coze", "Copy.ai", "failed as", f"/{MANY}", "faults survived", "\x1b[?25h"):
+    for shown in ("asyncclient", "sleep loop", f"/{MANY}", "faults survived", "\x1b[?25h"):
         assert shown in drawn.decode()
+
+
+@pytest.mark.parametrize("module", ["asyncclient._http", "asyncclient.cli._commands", "rich.live"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-m", "asyncclient", "demo"),
+        ("-c", "import sys; from asyncclient.cli import main; sys.exit(main(['demo']))"),
+    ],
+    ids=["python -m", "the command"],
+)
+def test_ctrl_c_while_it_loads_is_one_line(
+    tmp_path: Path, module: str, arguments: tuple[str, ...]
+) -> None:
+    """Whichever module is being imported, as the command or as `python -m`."""
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTED_IMPORT.format(module=module))
+    ended = subprocess.run(  # noqa: S603  (runs this Python with a line from here)
+        [sys.executable, *arguments],
+        capture_output=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "asyncclient: interrupted\n")
 
 
 class Jobs(ThreadingHTTPServer):
