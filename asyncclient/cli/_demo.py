@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-import aiohttp
 import anyio
 
 from asyncclient._http import SessionPool
@@ -61,12 +60,12 @@ async def run_demo(
         Simulator(seed=seed, fault_share=_FAULT_SHARE) as sim,
         Simulator(seed=seed, fault_share=_FAULT_SHARE) as other,
         SessionPool(request_timeout=_REQUEST_TIMEOUT) as pool,
-        aiohttp.ClientSession() as session,
+        SleepLoop(other, loops) as loop,
     ):
         for each, board in ((sim, ours), (other, loops)):
             _order_faults(each)
             board.begin(each, anyio.current_time())
-        demo, loop = _Demo(sim, pool, ours), SleepLoop(other, session, loops)
+        demo = _Demo(sim, pool, ours)
         async with anyio.create_task_group() as screen:
             screen.start_soon(show, boards)
             async with anyio.create_task_group() as looping:

@@ -6,7 +6,8 @@ has aiohttp's own timeouts. It is written to be common, not to lose.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias, cast
+import contextlib
+from typing import NamedTuple, Self, TypeAlias, cast
 
 import aiohttp
 import anyio
@@ -36,38 +37,45 @@ class _Api(NamedTuple):
 class SleepLoop:
     """Starts jobs, and waits for each with `while True: sleep(1)`."""
 
-    def __init__(self, sim: Simulator, session: aiohttp.ClientSession, board: Board) -> None:
+    def __init__(self, sim: Simulator, board: Board) -> None:
         self._coze, self._copyai = sim.coze_url.rstrip("/"), sim.copyai_url.rstrip("/")
         self._headers = {
             "Authorization": f"Bearer {sim.coze_token}",
             "x-copy-ai-api-key": sim.copyai_key,
         }
-        self._session = session
+        self._session = aiohttp.ClientSession()
         self._board = board
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_raised: object) -> None:
+        await self._session.close()
 
     async def run(self, job: Job) -> None:
         """Start one job, wait for it, and note how it ended and when that was known."""
         api = self._api_of(job)
+        ids = await self._start(api)
+        self._board.started(job, ids[0])
+        status = await self._wait(api.poll_url.format(*ids), api.status_at)
+        state = TaskState.SUCCEEDED if status in _DONE else TaskState.FAILED
+        self._board.ended(job, Ended(state, anyio.current_time(), ""))
+
+    async def _start(self, api: _Api) -> list[str]:
         while True:
             try:
                 started = await self._ask("POST", api.start_url, api.body)
-                ids = [str(_at(started, place)) for place in api.ids_at]
-                break
+                return [str(_at(started, place)) for place in api.ids_at]
             except Exception:  # noqa: BLE001  (as people write it)
                 await anyio.sleep(1)
-        self._board.started(job, ids[0])
-        url = api.poll_url.format(*ids)
+
+    async def _wait(self, url: str, status_at: _Place) -> object:
         while True:
-            try:
-                status = _at(await self._ask("GET", url), api.status_at)
+            with contextlib.suppress(Exception):  # as people write it
+                status = _at(await self._ask("GET", url), status_at)
                 if status in _DONE or status in _FAILED:
-                    break
-            except Exception:  # noqa: BLE001  (as people write it)
-                await anyio.sleep(1)
-            else:
-                await anyio.sleep(1)
-        state = TaskState.SUCCEEDED if status in _DONE else TaskState.FAILED
-        self._board.ended(job, Ended(state, anyio.current_time(), ""))
+                    return status
+            await anyio.sleep(1)
 
     async def _ask(self, method: str, url: str, body: object = None) -> object:
         request = self._session.request(method, url, json=body, headers=self._headers)

@@ -37,7 +37,7 @@ _NEXT = """\
 next: the same with a job of yours
   export COZE_API_TOKEN=pat_…
   asyncclient start coze-workflow WORKFLOW_ID --wait
-  asyncclient apis              33 more APIs that it can wait for
+  asyncclient apis              33 more APIs
   docs/start.md                 the same in Python"""
 
 
