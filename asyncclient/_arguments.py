@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Hashable, Mapping
 from typing import TypeVar
 
@@ -60,6 +61,12 @@ def id_text(name: str, value: object) -> str:
         msg = f"{name}={shown(identity)} is not an id: it would change the request's path"
         raise ValueError(msg)
     return identity
+
+
+def shared_id(name: str, value: object) -> str:
+    """Check an id that many tasks have, and return it as one object for all. As `id_text`."""
+    identity = id_text(name, value)
+    return sys.intern(identity) if type(identity) is str else identity
 
 
 def optional_id(name: str, value: object) -> str | None:

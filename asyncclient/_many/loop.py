@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TypeVar
 
 from asyncclient._event_loop import running_loop
-from asyncclient._http import is_rate_limited, retry_after_of
+from asyncclient._http import RemoteTask, is_rate_limited, retry_after_of
 from asyncclient._many.crowd import Arrivals
 from asyncclient._many.inbox import Demands
 from asyncclient._many.queue import Queues
@@ -124,17 +124,13 @@ class PollLoop:
         record = self.registry.get(key)
         fresh = record is None
         if record is None:
-            record = SharedRecord(task, now, key=key, queue=self.queues.queue_of(task, now))
+            # A client's handle finds its key from its ids; a caller's task may find another one.
+            own_key = None if isinstance(task, RemoteTask) else key
+            queue = self.queues.queue_of(task, now)
+            record = SharedRecord(task, now, own_key=own_key, queue=queue)
             record.gap_number = earlier
-        waiter = Waiter(
-            now,
-            timeout,
-            record=record,
-            task=task,
-            receiver=receiver,
-            limits=limits or self.limits,
-            weight=weight,
-        )
+        receiver.limits, receiver.weight = limits or self.limits, weight
+        waiter = Waiter(now, timeout, record=record, task=task, receiver=receiver)
         record.add(waiter)
         if fresh:
             # What a caller's schedule raises here leaves nothing behind.
@@ -173,7 +169,7 @@ class PollLoop:
                 continue
             record.why = "wake"
             if record.is_ready:
-                record.join(next(self._timetable.numbers))
+                record.join()
             else:
                 self._timetable.put(record, min(record.due, self._soonest(record)))
         return bool(found)
@@ -188,15 +184,15 @@ class PollLoop:
 
     # --- looking ---
 
-    def _hand_over(self, due: list[tuple[int, SharedRecord]]) -> None:
+    def _hand_over(self, due: list[SharedRecord]) -> None:
         """Have the tasks that are due stand in line."""
         now = self.loop.time()
-        for number, record in due:
+        for record in due:
             if not record.is_ready:
                 if record.queue.price is not None:
                     record.queue.price.ask(now)
-                record.join(number)
-        for queue in dict.fromkeys(record.queue for _, record in due):
+                record.join()
+        for queue in dict.fromkeys(record.queue for record in due):
             self.sender.pump(queue)
 
     def _after_look(
@@ -347,6 +343,7 @@ class PollLoop:
         if record.first is None:
             if self.registry.remove(record):
                 record.queue.forget(record, lambda other: other.is_ready and bool(other.first))
+            record.due = 0.0  # the entry of the timetable is no longer its own
             _report.ended(record, error)
             self.sender.break_off(record)
             self._timetable.sweep(len(self.registry))
@@ -372,7 +369,7 @@ class PollLoop:
             # It stands in line, or the loop stood still: its last look goes before what is due.
             waiter.final = record.due = now
             record.why = "deadline"
-            record.join(next(self._timetable.numbers), last=True)
+            record.join(last=True)
             # In the next turn, when a look that was broken off has come to its end.
             self.loop.call_soon(self.sender.pump, record.queue, context=self._context)
         limit = waiter.ends = waiter.limit(record, record.looking_since)
@@ -380,7 +377,7 @@ class PollLoop:
             self.watch_deadline(waiter, limit)
             return
         if record.flight is not None:
-            record = self._polling.cut_off(record, now, shared=record.first is not record.last)
+            record = self._polling.cut_off(record, now, shared=record.others is not None)
         self._expire(waiter, record)
 
 

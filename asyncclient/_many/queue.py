@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping
+from itertools import count
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from asyncclient._many.budget import Budget
@@ -43,7 +44,10 @@ class Queue(Generic[R]):
         self.due_times = DueTimes()  # how many looks are due when
         self.packing = Packing()  # how the last answers of its tasks are kept
         self.outage: Outage[R] = Outage()  # whether its looks succeed or fail
-        self.line: Heap[R] = Heap()  # those that are due; one that moves forward stands there twice
+        # Those that are due; one that moves forward stands there twice. Of equal turns that goes
+        # first which was looked at first: by their due times newcomers would starve old tasks.
+        self.line: Heap[tuple[float, float, int, R]] = Heap()
+        self._numbers = count()
         self.pending = self.in_flight = self.refused = 0
         # The turn that was served last: the line's own clock, which only service moves on.
         self.served = 0.0
@@ -51,9 +55,13 @@ class Queue(Generic[R]):
         self.is_pumping = False
         self._warned_at = -math.inf
 
+    def join(self, turn: float, record: R) -> None:
+        """Have a task stand in line."""
+        self.line.push((turn, record.sent, next(self._numbers), record))
+
     def take(self) -> R:
         """Take the first in line."""
-        turn, _, record = self.line.pop()
+        turn, _, _, record = self.line.pop()
         self.served = max(self.served, turn)
         return record
 
@@ -63,7 +71,7 @@ class Queue(Generic[R]):
         self.outage.left(record)
         if not self.pending:
             self.due_times, self.packing = DueTimes(), Packing()
-        self.line.sweep(self.pending, lambda _, other: stands(other))
+        self.line.sweep(self.pending, lambda place: stands(place[-1]))
 
     def take_warning(self, now: float) -> bool:
         """Return whether to warn of a failed look; if so, there is no other for a minute."""

@@ -13,6 +13,9 @@ from asyncclient._text import type_name
 
 T = TypeVar("T")
 
+# As many places as an int of two digits has: one of three takes 16 bytes more, a task.
+_PLACES = (1 << 60) - 1
+
 
 class Registry:
     """Pending tasks by their keys: one record a task, however many wait for it.
@@ -88,8 +91,8 @@ class Registry:
 def _place_of(key: Hashable) -> int:
     if isinstance(key, tuple):
         parts = cast("tuple[Hashable, ...]", key)
-        return hash(parts[1:] if len(parts) > 1 else parts)
-    return hash(key)
+        key = parts[1:] if len(parts) > 1 else parts
+    return hash(key) & _PLACES
 
 
 def _places_of(record: SharedRecord) -> set[int]:

@@ -96,10 +96,12 @@ class Done(Portable, msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
 class Receiver:
     """Where the end of a wait goes."""
 
-    __slots__ = ("context",)
+    __slots__ = ("context", "limits", "weight")
 
     def __init__(self) -> None:
         self.context = copy_context()
+        self.limits = Limits()  # how much its waits tolerate
+        self.weight = 1.0  # how much their delay matters beside that of others
 
     def put(self, done: Done[object]) -> None:
         """Take the end of one wait."""
@@ -117,73 +119,70 @@ class Receiver:
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class Waiter(TimeLimit):
-    """One wait for a task: its own deadline, weight and receiver."""
+    """One wait for a task: its own deadline and receiver."""
 
     record: SharedRecord | None  # what it waits for; None once it is over
     task: Task[object]  # as it was given
     receiver: Receiver  # where its end goes
-    limits: Limits  # how much it tolerates
-    weight: float  # how much its delay matters beside others
     timer: asyncio.TimerHandle | None = None  # for its end, past which no look is awaited
-    before: Waiter | None = None  # its neighbours among those of the task: a linked list, since
-    after: Waiter | None = None  # of thousands any may leave at any time
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class SharedRecord(Record[object]):
     """One task in a `Poller`, and those who wait for it."""
 
-    key: Hashable  # the task's identity
+    own_key: Hashable  # its identity; None where its task's key is found anew at little cost
     queue: Queue[SharedRecord]  # where its looks stand in line
     due: float = 0.0  # when its next look is due
     why: str = "first"  # what decided the gap before its last look
     flight: asyncio.Task[None] | None = None  # the look under way
     asker: Waiter | None = None  # the waiter whose task is used for it
-    turn: float = 0.0  # its place among those that were due when it was last
-    is_ready: bool = False  # whether it is due, and stands in line
     is_woken: bool = False  # whether a signal named it since its last look
-    stands: float = 0.0  # its turn, while it stands in line
+    turn: float | None = None  # its place in line, while it is due and stands there
     first: Waiter | None = None  # the waiter through whose task it is looked at next
-    last: Waiter | None = None
+    others: dict[Waiter, None] | None = None  # who waits besides, each to leave at any time
 
     @property
-    def waiters(self) -> Iterator[Waiter]:
-        """Those who wait for it; each may leave when its turn comes."""
-        waiter = self.first
-        while waiter is not None:
-            after = waiter.after
-            yield waiter
-            waiter = after
+    def key(self) -> Hashable:
+        """The task's identity."""
+        return self.task.key if self.own_key is None else self.own_key
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is due, and stands in line."""
+        return self.turn is not None
+
+    @property
+    def waiters(self) -> list[Waiter]:
+        """Those who wait for it."""
+        return [*([] if self.first is None else [self.first]), *(self.others or ())]
 
     def add(self, waiter: Waiter) -> None:
         """Have one more wait for it; what the most patient tolerates counts from now on."""
-        waiter.before, self.last = self.last, waiter
-        if waiter.before is None:
-            self.first = waiter
-            self.limits = waiter.limits
-        else:
-            waiter.before.after = waiter
-            self.limits = self.limits.at_least(waiter.limits)
+        limits = waiter.receiver.limits
+        if self.first is None:
+            self.first, self.limits = waiter, limits
+            return
+        if self.others is None:
+            self.others = {}
+        self.others[waiter] = None
+        self.limits = self.limits.at_least(limits)
 
     def remove(self, waiter: Waiter) -> None:
         """Have one fewer wait for it; its task is that of one who still waits."""
-        before, after = waiter.before, waiter.after
-        waiter.before = waiter.after = None
-        if before is None:
-            self.first = after
-        else:
-            before.after = after
-        if after is None:
-            self.last = before
-        else:
-            after.before = before
-        if self.first is not None:
-            self.task = self.first.task
+        if self.others is None:
+            self.first = None
+            return
+        if waiter is self.first:
+            self.first = waiter = next(iter(self.others))
+            self.task = waiter.task
+        del self.others[waiter]
+        self.others = self.others or None
 
     def ask_another(self) -> None:
         """Have another waiter ask next, since a failure may be that of one waiter's own client."""
         first = self.first
-        if first is not None and first is self.asker and first is not self.last:
+        if first is not None and first is self.asker and self.others:
             self.remove(first)
             self.add(first)
 
@@ -193,7 +192,7 @@ class SharedRecord(Record[object]):
         What is raised outside of this library comes from one waiter's own task (its client is
         closed, say), and a credential may be refused that others do not ask with.
         """
-        waiters = [*self.waiters]
+        waiters = self.waiters
         if self.asker is None:
             return waiters
         asked = self.asker.task
@@ -221,7 +220,7 @@ class SharedRecord(Record[object]):
     def is_due_at(self, due: float) -> bool:
         """Return whether an entry of the timetable still says when this is due."""
         waits = not self.is_ready and self.flight is None
-        return self.due == due and self.first is not None and waits
+        return self.due is due and self.first is not None and waits
 
     def pack(self) -> None:
         """Keep the last answer in few bytes, where its account has many tasks."""
@@ -231,7 +230,7 @@ class SharedRecord(Record[object]):
     @property
     def weight(self) -> float:
         """How much its delay matters: as much as to the waiter to whom it matters most."""
-        return max((waiter.weight for waiter in self.waiters), default=1.0)
+        return max((waiter.receiver.weight for waiter in self.waiters), default=1.0)
 
     def price(self, now: float) -> float | None:
         """Return the seconds of delay that a look of its account is worth now."""
@@ -248,21 +247,20 @@ class SharedRecord(Record[object]):
             return gap
         return self.queue.due_times.emptier(since, gap, draw())
 
-    def join(self, number: int, *, last: bool = False) -> None:
+    def join(self, *, last: bool = False) -> None:
         """Stand in line, or further ahead there; first of all with a `last` look.
 
         Args:
-            number: its place among those with the same turn.
             last: whether some wait has no look after it.
         """
         turn = -math.inf if last else self._next_turn()
-        if not self.is_ready or turn < self.stands:
-            self.is_ready, self.stands = True, turn
-            self.queue.line.push(turn, number, self)
+        if self.turn is None or turn < self.turn:
+            self.turn = turn
+            self.queue.join(turn, self)
 
     def take_turn(self) -> Waiter | None:
         """Leave the line; return who asks, None when all left or it had its turn elsewhere."""
-        ready, self.is_ready = self.is_ready, False
+        ready, self.turn = self.is_ready, None
         return self.first if ready else None
 
     def _next_turn(self) -> float:
@@ -278,8 +276,7 @@ class SharedRecord(Record[object]):
         for waiter in self.waiters:
             if waiter.final is not None and self.due >= waiter.final - SAME_INSTANT:
                 return -math.inf
-        self.turn = max(served, self.turn) + 1 / math.sqrt(self.weight)
-        return self.turn
+        return served + 1 / math.sqrt(self.weight)
 
 
 def less_tolerant(
@@ -289,13 +286,14 @@ def less_tolerant(
     error, latest = record.last_error, record.latest
     if record.failures and error is not None:
         for waiter in record.waiters:
-            is_less = waiter.limits.max_outage < record.limits.max_outage
-            if is_less and not is_patient(record, waiter.limits, now):
+            limits = waiter.receiver.limits
+            is_less = limits.max_outage < record.limits.max_outage
+            if is_less and not is_patient(record, limits, now):
                 own = copy_of_error(error)
                 yield waiter, evidence.given_up(record, own, now - waiter.began)
     elif answered and latest is not None and latest.state is None:
         for waiter in record.waiters:
-            if waiter.limits.unknown == "raise":
+            if waiter.receiver.limits.unknown == "raise":
                 yield waiter, evidence.unknown_status(record, now - waiter.began)
 
 

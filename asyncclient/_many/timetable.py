@@ -6,7 +6,6 @@ import asyncio
 import math
 from collections.abc import Callable
 from contextvars import Context
-from itertools import count
 
 from asyncclient._many.heap import Heap
 from asyncclient._many.shared import SharedRecord
@@ -16,6 +15,14 @@ from asyncclient._waiting import SAME_INSTANT
 _BATCH = 256
 
 
+class Due(float):
+    """When a task is due; a number, so that a million stand in a heap without tuples."""
+
+    __slots__ = ("record",)
+
+    record: SharedRecord
+
+
 class Timetable:
     """Hands tasks over when they are due."""
 
@@ -23,27 +30,27 @@ class Timetable:
         self,
         loop: asyncio.AbstractEventLoop,
         context: Context,
-        hand_over: Callable[[list[tuple[int, SharedRecord]]], None],
+        hand_over: Callable[[list[SharedRecord]], None],
     ) -> None:
         self._loop = loop
         self._context = context
         self._hand_over = hand_over
-        self._heap: Heap[SharedRecord] = Heap()
+        self._heap: Heap[Due] = Heap()
         self._timer: asyncio.TimerHandle | None = None
         # Kept here, since not every event loop's handle knows it (uvloop's does not).
         self._due = math.inf
-        self.numbers = count()
 
     def put(self, record: SharedRecord, due: float) -> None:
         """Set when a task is due; what was set before holds no longer."""
-        record.due = due
+        record.due = entry = Due(due)
+        entry.record = record
         record.queue.due_times.note(due, self._loop.time())
-        self._heap.push(due, next(self.numbers), record)
+        self._heap.push(entry)
         self._arm()
 
     def sweep(self, pending: int) -> None:
         """Forget due times that no longer hold, or what has left would stay until they come."""
-        self._heap.sweep(pending, lambda due, record: record.is_due_at(due))
+        self._heap.sweep(pending, lambda entry: entry.record.is_due_at(entry))
 
     def close(self) -> None:
         """Hand over nothing more."""
@@ -65,15 +72,15 @@ class Timetable:
     def _ring(self) -> None:
         self._timer = None
         now = self._loop.time()
-        due: list[tuple[int, SharedRecord]] = []
+        due: list[SharedRecord] = []
         for _ in range(_BATCH):
             # A timer may fire early by the resolution of the clock.
             first = self._heap.first()
             if first is None or first > now + SAME_INSTANT:
                 break
-            instant, number, record = self._heap.pop()
+            self._heap.pop()
             # A record that was put off, taken forward or left has other entries, or none.
-            if record.is_due_at(instant):
-                due.append((number, record))
+            if first.record.is_due_at(first):
+                due.append(first.record)
         self._hand_over(due)
         self._arm()

@@ -32,6 +32,8 @@ class PlainGaps:
         self._rng = rng
         self._draw = drawing(rng)
         self.spread = _spread(schedule)  # seconds of the first looks of a crowd
+        # The gaps of each task, by a schedule that only iterates.
+        self._delays: WeakKeyDictionary[object, Iterator[float]] = WeakKeyDictionary()
 
     def first(self, record: Record[T]) -> float:
         """Return the seconds before a first look is worth it: it is made at once.
@@ -41,7 +43,7 @@ class PlainGaps:
         """
         if not isinstance(self._schedule, Schedule):
             delays = _endless(self._schedule.delays(self._rng))
-            record.delays = chain([next(delays)], delays)
+            self._delays[record] = chain([next(delays)], delays)
         return 0.0
 
     def after(self, record: Record[T], _state: TaskState | None, _now: float) -> float:
@@ -50,9 +52,9 @@ class PlainGaps:
         if isinstance(schedule, Schedule):
             number, record.gap_number = record.gap_number, record.gap_number + 1
             return record.less_crowded(record.sent, lambda: schedule.delay(number, draw))
-        if record.delays is None:
+        if record not in self._delays:
             self.first(record)
-        return next(cast("Iterator[float]", record.delays))
+        return next(self._delays[record])
 
     def typical(self, record: Record[T], _now: float) -> float | None:
         """Return the gap that would follow an answer now; None if the schedule only iterates."""

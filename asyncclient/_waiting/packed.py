@@ -19,7 +19,7 @@ _HEAD = struct.Struct("<dIB")
 _AS_IT_CAME, _DEFLATED, _BESIDE_FIRST = range(3)
 # Raw deflate (RFC 1951) with a window of 4 KiB, of which 262 bytes are the algorithm's own: the
 # rest is how much of the first answer can be referred to.
-_LEVEL, _WINDOW_BITS, _MEMORY_LEVEL = 1, 12, 4
+_LEVEL, _WINDOW_BITS, _MEMORY_LEVEL = 4, 12, 4
 _FIRST = (1 << _WINDOW_BITS) - 262
 # Bytes. A longer answer would hold up the event loop for more than 100 µs.
 _LONGEST_DEFLATED = 16_384

@@ -29,6 +29,10 @@ T = TypeVar("T")
 
 _ERROR_BACKOFF = Backoff(first=1.0, cap=30.0)
 
+# Seconds of looks, in steps of a 64th up to all that matters: tasks share these numbers.
+_STEPS = 64
+_TOOK = tuple(step / _STEPS for step in range(int(rules.LAST_LOOK_SECONDS) * _STEPS + 1))
+
 
 class Polling(Generic[R]):
     """Looks at tasks, and says what follows; when to look is decided by its loop.
@@ -74,7 +78,7 @@ class Polling(Generic[R]):
     def answered(self, record: R, seen: Observation[object], now: float) -> Sleep | None:
         """Count an answer that came now, and say what follows; as `look`."""
         took = now - record.sent
-        record.slowest = max(took, record.slowest or 0.0)
+        record.slowest = max(_on_grid(took), record.slowest or 0.0)
         record.backoffs = 0
         delay = self._gaps.after(record, seen.state, now)
         rare = rules.rare_after_answer(record, seen, now)
@@ -118,7 +122,7 @@ class Polling(Generic[R]):
             return Sleep(0.0, "left")
         # A failure takes about as long as an answer would; only a timeout says nothing of that.
         if not isinstance(error, TimeoutError):
-            record.slowest = max(now - record.sent, record.slowest or 0.0)
+            record.slowest = max(_on_grid(now - record.sent), record.slowest or 0.0)
         record.rare = rules.rare_after_error(record, error, now)
         record.polls += 1
         record.failures += 1
@@ -190,6 +194,11 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
         hint=hint,
         took=number_of(found.took),
     )
+
+
+def _on_grid(took: float) -> float:
+    """Return the seconds of a look, rounded up; 5 for all that took longer."""
+    return _TOOK[min(max(0, math.ceil(took * _STEPS)), len(_TOOK) - 1)]
 
 
 def _if_any(value: object, kind: type[object]) -> object:

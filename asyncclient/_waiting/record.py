@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -96,12 +96,11 @@ class Record(Generic[T]):
     failures: int = 0  # failed looks in a row
     backoffs: int = 0  # gaps of the error backoff that are used up since the last answer
     gap_number: int = 0  # gaps of the schedule that are used up
-    slowest: float | None = None  # seconds of the slowest look; None before one has come back
+    slowest: float | None = None  # seconds of the slowest look, 5 at most; None before any
     latest: Snapshot[T] | Packed | None = None  # what the last good answer showed
     last_error: Exception | None = None  # how the last failed look failed
     rare: RareFacts = _NOTHING
     limits: Limits = _USUAL  # how much is tolerated
-    delays: Iterator[float] | None = None  # the gaps of a schedule that only iterates
 
     def __post_init__(self) -> None:
         self.transient()  # checked now, and not after the first failed look

@@ -238,14 +238,15 @@ class TimeLimit:
 
     began: float
     timeout: float
-    deadline: float = 0.0  # when it is over
     final: float | None = None  # when its last look is due; None while there are others to come
     ends: float = math.inf  # when its loop will end it; `inf` before the loop has set that
     stalled: float = 0.0  # seconds past the deadline for which the event loop stood still
     refused: float | None = None  # seconds that the provider last asked for, if past the deadline
 
-    def __post_init__(self) -> None:
-        self.deadline = self.began + self.timeout
+    @property
+    def deadline(self) -> float:
+        """When it is over."""
+        return self.began + self.timeout
 
     def is_over(self, sent: float) -> bool:
         """Return whether a look that was sent then was the last one."""

@@ -14,21 +14,21 @@ from asyncclient._many.heap import Heap
 )
 def test_what_holds_comes_in_order(steps: list[float | str]) -> None:
     """Items come by their number, and by their age where that is equal; none is lost or doubled."""
-    heap: Heap[int] = Heap()
+    heap: Heap[tuple[float, int]] = Heap()
     live: dict[int, float] = {}
     for number, step in enumerate(steps):
         if isinstance(step, float):
-            heap.push(step, number, number)
+            heap.push((step, number))
             live[number] = step
         elif step == "leave" and live:
             del live[next(iter(live))]
         elif step == "sweep":
-            heap.sweep(len(live), lambda _, item: item in live)
+            heap.sweep(len(live), lambda entry: entry[1] in live)
         elif step == "pop" and heap:
-            least, _, item = heap.pop()
+            least, item = heap.pop()
             assert live.pop(item, least) == least
             assert all(least <= other for other in live.values())
-    assert set(live) <= set(heap)
+    assert set(live) <= {item for _, item in heap}
     left = [heap.pop() for _ in range(len(heap))]
     assert left == sorted(left)
     assert heap.first() is None
@@ -36,14 +36,14 @@ def test_what_holds_comes_in_order(steps: list[float | str]) -> None:
 
 def test_what_no_longer_holds_goes_in_time() -> None:
     """Of ten thousand that leave one after the other few are kept; each call does a little."""
-    heap: Heap[int] = Heap()
+    heap: Heap[tuple[float, int]] = Heap()
     for number in range(10_000):
-        heap.push(1.0, number, number)
+        heap.push((1.0, number))
     looked_at: list[int] = []
 
-    def holds(_order: float, item: int) -> bool:
-        looked_at.append(item)
-        return item > left
+    def holds(entry: tuple[float, int]) -> bool:
+        looked_at.append(entry[1])
+        return entry[1] > left
 
     for left in range(10_000):
         before = len(looked_at)

@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Container, Hashable
 from functools import partial
-from itertools import count
 from typing import cast
 
 import anyio
@@ -17,7 +16,6 @@ from asyncclient import Poller, Task, polling_task
 from asyncclient._many.queue import Queue, Queues
 from asyncclient._many.shared import Receiver, SharedRecord, Waiter
 from asyncclient._task import PollingTask
-from asyncclient._waiting import Limits
 from asyncclient.errors import RateLimited
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport
@@ -33,28 +31,21 @@ class Line:
     def __init__(self) -> None:
         self.queue: Queue[SharedRecord] = Queue(("acme",), math.inf)
         self.served: list[SharedRecord] = []
-        self._numbers = count()
 
     def add(self, weight: float = 1.0) -> SharedRecord:
         """Have a new task stand in line."""
         task = Item(SERVICE)
-        record = SharedRecord(task, 0.0, key=task, queue=self.queue)
-        waiter = Waiter(
-            0.0,
-            600.0,
-            record=record,
-            task=task,
-            receiver=Receiver(),
-            limits=Limits(),
-            weight=weight,
-        )
+        record = SharedRecord(task, 0.0, own_key=task, queue=self.queue)
+        receiver = Receiver()
+        receiver.weight = weight
+        waiter = Waiter(0.0, 600.0, record=record, task=task, receiver=receiver)
         record.add(waiter)
         self.join(record)
         return record
 
     def join(self, record: SharedRecord) -> None:
         """Have a task stand in line."""
-        record.join(next(self._numbers))
+        record.join()
 
     def serve(self, number: int, again: Container[SharedRecord] | None = None) -> None:
         """Serve a number of tasks; each of those in `again`, or any, stands in line again."""
@@ -133,7 +124,7 @@ def test_a_task_has_one_turn_and_one_that_was_left_has_none() -> None:
     for _ in range(10):
         line.join(twice)
     assert len(line.queue.line) == 3  # moved forward once: it stands there, and where it stood
-    left.first = left.last = None
+    left.first = None
     turns = [line.queue.take().take_turn() for _ in range(3)]
     assert [turn for turn in turns if turn is not None] == [twice.first]
 

@@ -64,7 +64,6 @@ def test_a_schedules_gaps_are_counted_for_each_task() -> None:
     assert after(gaps, one, 4) == [1, 2, 4, 6]
     assert after(gaps, other, 2) == [1, 2]
     assert (one.gap_number, other.gap_number) == (4, 2)
-    assert one.delays is None
 
 
 def test_the_gap_that_would_follow_is_not_used_up() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from asyncclient._arguments import id_text
+from asyncclient._arguments import id_text, shared_id
 from asyncclient._http import Account, Handle, look_endpoint, path_segment
 from asyncclient._state import TaskState
 from asyncclient._task import Observation
+from asyncclient.providers._ids import slim_id, spelled_id
 from asyncclient.providers._reading import as_text
 from asyncclient.providers.copyai._answers import WorkflowRun
 from asyncclient.providers.copyai._endpoints import GET_WORKFLOW_RUN, WORKFLOW_WORDS
+
+_RUN = "WRUN-"  # before the UUID of a run
 
 
 def observe_run(run: WorkflowRun) -> Observation[WorkflowRun]:
@@ -21,7 +24,7 @@ def observe_run(run: WorkflowRun) -> Observation[WorkflowRun]:
 class WorkflowRunHandle(Handle[WorkflowRun]):
     """One run of a workflow. Copy.ai has no way to cancel one."""
 
-    __slots__ = ("run_id", "workflow_id")
+    __slots__ = ("_run_id", "workflow_id")
 
     provider = "copyai"
     ref_kind = "workflow_run"
@@ -33,8 +36,13 @@ class WorkflowRunHandle(Handle[WorkflowRun]):
         self, account: Account, workflow_id: str, run_id: str, created: int | None
     ) -> None:
         super().__init__(account, created)
-        self.workflow_id = id_text("workflow_id", workflow_id)
-        self.run_id = id_text("run_id", run_id)
+        self.workflow_id = shared_id("workflow_id", workflow_id)
+        self._run_id = slim_id(id_text("run_id", run_id), _RUN)
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run."""
+        return spelled_id(self._run_id, _RUN)
 
     @property
     def ids(self) -> dict[str, str]:

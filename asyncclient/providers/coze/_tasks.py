@@ -6,10 +6,11 @@ from typing import ClassVar
 
 import msgspec
 
-from asyncclient._arguments import id_text, optional_id
+from asyncclient._arguments import id_text, optional_id, shared_id
 from asyncclient._http import Account, Handle, look_endpoint, path_segment, query_of
 from asyncclient._state import TaskState
 from asyncclient._task import Observation
+from asyncclient.providers._ids import slim_id, spelled_id
 from asyncclient.providers.coze._answers import (
     Chat,
     ChatMessage,
@@ -94,7 +95,7 @@ def _chat_reason(chat: Chat) -> str | None:
 class WorkflowRunHandle(Handle[WorkflowRun]):
     """One asynchronous run of a workflow. Coze has no way to cancel one."""
 
-    __slots__ = ("execute_id", "workflow_id")
+    __slots__ = ("_execute_id", "workflow_id")
 
     provider = "coze"
     ref_kind = "workflow_run"
@@ -109,8 +110,13 @@ class WorkflowRunHandle(Handle[WorkflowRun]):
         self, account: Account, workflow_id: str, execute_id: str, created: int | None
     ) -> None:
         super().__init__(account, created)
-        self.workflow_id = id_text("workflow_id", workflow_id)
-        self.execute_id = id_text("execute_id", execute_id)
+        self.workflow_id = shared_id("workflow_id", workflow_id)
+        self._execute_id = slim_id(id_text("execute_id", execute_id))
+
+    @property
+    def execute_id(self) -> str:
+        """The id of the run."""
+        return spelled_id(self._execute_id)
 
     @property
     def ids(self) -> dict[str, str]:
