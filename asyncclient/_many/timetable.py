@@ -66,8 +66,8 @@ class Timetable:
             if self._due <= due:
                 return
             self._timer.cancel()
-        self._due = due
-        self._timer = self._loop.call_at(due, self._ring, context=self._context)
+        self._due = float(due)  # a cancelled timer keeps its time, and is not to keep a task
+        self._timer = self._loop.call_at(self._due, self._ring, context=self._context)
 
     def _ring(self) -> None:
         self._timer = None

@@ -63,6 +63,8 @@ def limits_of(unknown: Literal["wait", "raise"], poll_timeout: float, max_outage
 class RareFacts(msgspec.Struct, frozen=True):
     """Facts that are rare; they are replaced as a whole."""
 
+    last_error: Exception | None = None  # how the last failed look failed
+    backoffs: int = 0  # gaps of the error backoff that are used up since the last answer
     failing_since: float = 0.0  # when the failed polls began that came in a row
     not_found: int = 0  # answers in a row that the provider does not know the task
     unclear: int = 0  # refusals in a row that may not be the provider's last word
@@ -94,11 +96,9 @@ class Record(Generic[T]):
     sent: float = 0.0  # when the last look was sent
     polls: int = 0  # looks made, failed ones included
     failures: int = 0  # failed looks in a row
-    backoffs: int = 0  # gaps of the error backoff that are used up since the last answer
     gap_number: int = 0  # gaps of the schedule that are used up
     slowest: float | None = None  # seconds of the slowest look, 5 at most; None before any
     latest: Snapshot[T] | Packed | None = None  # what the last good answer showed
-    last_error: Exception | None = None  # how the last failed look failed
     rare: RareFacts = _NOTHING
     limits: Limits = _USUAL  # how much is tolerated
 
@@ -111,6 +111,26 @@ class Record(Generic[T]):
     def ref(self) -> TaskRef | None:
         """The task's portable reference, if it has one."""
         return ref_of(self.task)
+
+    @property
+    def last_error(self) -> Exception | None:
+        """How the last failed look failed."""
+        return self.rare.last_error
+
+    @last_error.setter
+    def last_error(self, error: Exception | None) -> None:
+        if error is not self.rare.last_error:
+            self.rare = msgspec.structs.replace(self.rare, last_error=error)
+
+    @property
+    def backoffs(self) -> int:
+        """How many gaps of the error backoff are used up since the last answer."""
+        return self.rare.backoffs
+
+    @backoffs.setter
+    def backoffs(self, number: int) -> None:
+        if number != self.rare.backoffs:
+            self.rare = msgspec.structs.replace(self.rare, backoffs=number)
 
     @property
     def snapshot(self) -> Snapshot[T] | None:

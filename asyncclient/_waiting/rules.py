@@ -232,6 +232,18 @@ def fit(sleep: Sleep, *, now: float, deadline: float, asked: float, slowest: flo
     return Sleep(remaining, "deadline", last=True, hint=sleep.hint)
 
 
+class _Late(msgspec.Struct, frozen=True):
+    """Facts about the end of a wait that are rare before it; they are replaced as a whole."""
+
+    ends: float = math.inf
+    stalled: float = 0.0
+    refused: float | None = None
+
+
+# Of a wait to which nothing of the kind has happened: a million of them share these.
+_NOT_LATE = _Late()
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class TimeLimit:
     """When one wait ends, and when its last look is due, on the loop's clock."""
@@ -239,14 +251,40 @@ class TimeLimit:
     began: float
     timeout: float
     final: float | None = None  # when its last look is due; None while there are others to come
-    ends: float = math.inf  # when its loop will end it; `inf` before the loop has set that
-    stalled: float = 0.0  # seconds past the deadline for which the event loop stood still
-    refused: float | None = None  # seconds that the provider last asked for, if past the deadline
+    late: _Late = _NOT_LATE
 
     @property
     def deadline(self) -> float:
         """When it is over."""
         return self.began + self.timeout
+
+    @property
+    def ends(self) -> float:
+        """When its loop will end it; `inf` before the loop has set that."""
+        return self.late.ends
+
+    @ends.setter
+    def ends(self, when: float) -> None:
+        self.late = msgspec.structs.replace(self.late, ends=when)
+
+    @property
+    def stalled(self) -> float:
+        """Seconds past the deadline for which the event loop stood still."""
+        return self.late.stalled
+
+    @stalled.setter
+    def stalled(self, seconds: float) -> None:
+        self.late = msgspec.structs.replace(self.late, stalled=seconds)
+
+    @property
+    def refused(self) -> float | None:
+        """Seconds that the provider last asked for, if past the deadline."""
+        return self.late.refused
+
+    @refused.setter
+    def refused(self, seconds: float | None) -> None:
+        if seconds != self.late.refused:
+            self.late = msgspec.structs.replace(self.late, refused=seconds)
 
     def is_over(self, sent: float) -> bool:
         """Return whether a look that was sent then was the last one."""

@@ -16,6 +16,7 @@ from asyncclient import LearnedSchedule, Observation, Poller, Schedule, Task
 from asyncclient._many.outage import Outage
 from asyncclient._schedule import Pacing
 from asyncclient._waiting import Record
+from asyncclient._waiting.record import RareFacts
 from asyncclient.errors import AsyncClientError, ConnectFailed, DecodeError, ServerError
 from tests.many.service import (
     Item,
@@ -41,7 +42,7 @@ OVER = 120.0
 def records(number: int) -> list[Record[object]]:
     """Make the records of tasks that have backed off three times."""
     tasks: list[Task[object]] = [job(index) for index in range(number)]
-    return [Record(task, 0.0, backoffs=3) for task in tasks]
+    return [Record(task, 0.0, rare=RareFacts(backoffs=3)) for task in tasks]
 
 
 @pytest.mark.parametrize(

@@ -617,7 +617,8 @@ def test_the_last_look_has_time_to_be_answered(
     slowest: float | None, polls: int, sent: float | None, stalled: float, limit: float
 ) -> None:
     """It has 5 s where any look was answered before, and the first look a quarter of a second."""
-    term = TimeLimit(BEGAN, 10.0, stalled=stalled)
+    term = TimeLimit(BEGAN, 10.0)
+    term.stalled = stalled
     record: Record[str] = Wait().record
     record.slowest, record.polls = slowest, polls
     when = None if sent is None else term.deadline + sent
