@@ -346,7 +346,10 @@ class TimeLimit:
             whether there was one.
         """
         if self.ends == math.inf:
-            self.ends = self.limit(record, sent)
+            # What comes on the deadline, and so late that no look would have its time any more,
+            # was held up itself.
+            last_chance = self.deadline + LAST_LOOK_SECONDS - _FIRST_LOOK_SECONDS
+            self.ends = min(self.limit(record, sent), last_chance)
         if self.stalled or now - self.ends <= _STALL:
             return False
         self.stalled = now - self.deadline

@@ -10,7 +10,7 @@ from dataclasses import KW_ONLY, dataclass, field
 
 import pytest
 
-from asyncclient import Observation, Poller, Schedule, TaskRef, TaskState
+from asyncclient import LearnedSchedule, Observation, Poller, Schedule, TaskRef, TaskState
 from asyncclient.errors import WaitTimeout
 from tests.many.service import start, start_all, turns
 from tests.waiting.scenario import stand_still
@@ -287,6 +287,21 @@ async def test_a_standstill_has_one_look_made_for_all_waits_of_a_task() -> None:
         await asyncio.gather(*waits)
         assert gate.looks == 2
         assert len(poller.running().sender.lags) == 2  # those that were broken off included
+
+
+async def test_a_standstill_almost_to_the_end_leaves_the_first_look_its_time() -> None:
+    """The loop stood still from before the first look until just before the wait would end."""
+    gate = Gate("done", state=TaskState.SUCCEEDED)
+    gate.open.set()
+    slow = LearnedSchedule(longest_gap=600)
+    for _ in range(20):
+        slow.observe(500.0, kind=gate.kind)
+    async with Poller(schedule=slow) as poller:
+        loop = asyncio.get_running_loop()
+        waits = start_all(poller, [gate], timeout=60)
+        loop.call_later(30, stand_still, 34.999)
+        await asyncio.gather(*waits)
+    assert gate.looks == 1
 
 
 async def test_closing_goes_on_when_it_is_cancelled() -> None:

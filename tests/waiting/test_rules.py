@@ -645,12 +645,26 @@ def test_a_standstill_of_the_loop_prolongs_a_wait_once() -> None:
     term = TimeLimit(BEGAN, 10.0)
     record = Wait().record
     record.slowest = 0.1
-    limit = term.deadline + 5
+    term.ends = limit = term.deadline + 5
     assert not term.prolong(record, None, limit + 0.02)
     assert term.ends == limit
     assert term.prolong(record, None, limit + 0.03)
     assert term.stalled == pytest.approx(5.03)
     assert not term.prolong(record, None, limit + 9)
+
+
+@pytest.mark.parametrize("slowest", [None, 0.1])
+@pytest.mark.parametrize(
+    ("late", "is_standstill"), [(0.0, False), (4.77, False), (4.78, True), (4.99, True)]
+)
+def test_a_deadline_that_comes_too_late_for_a_look_is_a_standstill(
+    slowest: float | None, late: float, is_standstill: bool
+) -> None:
+    """Nothing has set another end yet, so this is the deadline's own timer."""
+    term = TimeLimit(BEGAN, 10.0)
+    record = Wait().record
+    record.slowest = slowest
+    assert term.prolong(record, None, term.deadline + late) is is_standstill
 
 
 def test_the_end_of_a_look_is_set_when_it_is_sent() -> None:
