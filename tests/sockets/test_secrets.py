@@ -429,7 +429,7 @@ async def test_clients_and_credentials_are_not_pickled() -> None:
         coze, copyai = Coze(pool, token=token), CopyAI(pool, api_key=token)
         run = coze.workflow_run("1", "2")
         for held in (coze, run, copyai, CozeJWT("1", "2", "-----BEGIN PRIVATE KEY-----")):
-            with pytest.raises(TypeError, match="not pickled"):
+            with pytest.raises(TypeError, match=r"^a (client and its handles|CozeJWT) "):
                 pickle.dumps(held)
         assert token.encode() not in pickle.dumps(run.ref)
 
