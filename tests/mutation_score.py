@@ -20,6 +20,7 @@ _SURVIVORS = {
     "_http.proxy._parts_of": (1, "an origin has a host"),
     "_http.proxy._goes_without": (1, "what has no / names no network"),
     "_http.proxy._is_within": (1, "None is false"),
+    "_http.failure.retry_after_of": (1, "no headers are as good as none found"),
     "_http.places.named_hosts": (1, "a name in small letters has no X to strip"),
     "_http.quoting.path_segment": (1, "a letter is never quoted"),
     "_http.refusal._place": (2, "no header is as good as an empty one"),

@@ -108,6 +108,7 @@ def test_the_error_says_what_does_not_go_where(wrong: str) -> None:
     [
         ("/jobs#7", "path='/jobs#7' has a fragment"),
         ("//u:s3cret@evil.example/x", "path='//evil.example/x' begins with two slashes"),
+        ("https://[::1/x", r"path='https://\[::1/x' is not a URL: Invalid IPv6 URL"),
         ("ftp://api.acme.example/v1", "path='ftp://api.acme.example/v1' is not an http"),
     ],
 )
