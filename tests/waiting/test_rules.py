@@ -658,7 +658,7 @@ def test_a_standstill_of_the_loop_prolongs_a_wait_once() -> None:
     ("late", "is_standstill"), [(0.0, False), (4.77, False), (4.78, True), (4.99, True)]
 )
 def test_a_deadline_that_comes_too_late_for_a_look_is_a_standstill(
-    slowest: float | None, late: float, is_standstill: bool
+    slowest: float | None, late: float, *, is_standstill: bool
 ) -> None:
     """Nothing has set another end yet, so this is the deadline's own timer."""
     term = TimeLimit(BEGAN, 10.0)
