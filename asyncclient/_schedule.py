@@ -24,6 +24,9 @@ from asyncclient._text import shown, type_name
 _PHASE_FLOOR = 0.1
 
 
+_FIRST = 3.0
+
+
 class Pacing(Protocol):
     """How a wait spaces its polls: anything with `delays`."""
 
@@ -42,10 +45,14 @@ class Schedule(msgspec.Struct, frozen=True):
     Why so: growth with full jitter costs 33 % more delay at the same number of polls, ±10 % costs
     0.3 %, and one random phase is what prevents herds. Full jitter is for errors only.
 
+    The defaults are for tasks of which nothing is known but that they take from 2 s to an hour: see
+    `benchmarks/bench_first_tasks.py`.
+
     Args:
-        first: seconds before the second poll, at most; more than 0. Default 1.
-        factor: growth from gap to gap; 1 is a fixed interval. Default 1.5.
-        cap: the longest gap in seconds; at least `first`. Default 15.
+        first: seconds before the second poll, at most; more than 0. Default 3, or
+            `cap` where that is less.
+        factor: growth from gap to gap; 1 is a fixed interval. Default 1.1.
+        cap: the longest gap in seconds; at least `first`. Default 60.
         jitter: share of a gap by which it is spread, 0 up to less than 1. Default 0.1.
 
     Raises:
@@ -53,14 +60,16 @@ class Schedule(msgspec.Struct, frozen=True):
         TypeError: one of them is not a number.
     """
 
-    first: float = 1.0
-    factor: float = 1.5
-    cap: float = 15.0
+    first: float = _FIRST
+    factor: float = 1.1
+    cap: float = 60.0
     jitter: float = 0.1
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             number(f"Schedule: {name}", getattr(self, name))
+        if 0 < self.cap < self.first == _FIRST:
+            msgspec.structs.force_setattr(self, "first", self.cap)
         for name, is_good, bounds in (
             ("first", self.first > 0, "more than 0 seconds"),
             ("factor", self.factor >= 1, "at least 1 (1 is a fixed interval)"),

@@ -42,7 +42,7 @@ class Poller:
             (`{"coze": 50}`). By default the provider's documented limit, else what is found.
         concurrency: polls under way at a time for one account. Default 100.
         schedule: the gaps between polls. Default `LearnedSchedule()`, which begins as `Schedule()`
-            (1 s growing to 15 s) and learns how long the tasks of each kind take.
+            (3 s growing to 60 s) and learns how long the tasks of each kind take.
         poll_timeout: seconds for one poll; a longer one counts as failed. Default 60.
         max_outage: seconds in which nothing but failed polls of a task is tolerated, where there
             are more than 10; `math.inf` tolerates them to the deadline. Default 120.

@@ -18,9 +18,6 @@ from asyncclient._waiting.record import Record
 
 T = TypeVar("T")
 
-# Seconds. However long tasks of a kind usually take, some end early: one early look finds them.
-_LONGEST_SILENCE = 60.0
-
 
 class PlainGaps:
     """Gaps by a schedule that does not learn."""
@@ -89,9 +86,7 @@ class LearnedGaps:
     def first(self, record: Record[T]) -> float:
         """Return the seconds before a first look is worth it; 0 for at once."""
         price = record.price(record.began)
-        longest = self.learned.longest_gap or _LONGEST_SILENCE
-        silence = record.less_crowded(record.began, lambda: self._gap(record, record.began, price))
-        return min(silence, longest)
+        return record.less_crowded(record.began, lambda: self._gap(record, record.began, price))
 
     def after(self, record: Record[T], state: TaskState | None, now: float) -> float:
         """Return the seconds from the last look to the next, before its answer is counted."""

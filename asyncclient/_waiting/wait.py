@@ -61,7 +61,7 @@ async def wait_until_done(
             (then `vocabulary` and `status` say how to read its answer).
         timeout: seconds for the whole wait. Default 600. The last poll, sent on the deadline, may
             take up to 5 s more where any poll was answered before.
-        schedule: the gaps between polls. Default `Schedule()`: 1 s growing to 15 s.
+        schedule: the gaps between polls. Default `Schedule()`: 3 s growing to 60 s.
         on_change: called with the snapshot at each change of word or progress; may be async.
         on_blocked: called likewise when only the caller can move the task on, which it does.
         unknown: `"wait"` waits on at a status word in no vocabulary, `"raise"` raises.

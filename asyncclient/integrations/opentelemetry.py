@@ -74,7 +74,7 @@ _OTHERS: Mapping[str, str] = {KIND: "other"}
 _POLL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30)
 # A wait: up to its default timeout, and some hours beyond.
 _WAIT_BUCKETS = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400)
-# What went unseen: mostly one gap of the default schedule, 1 s to 15 s.
+# What went unseen: mostly one gap of the default schedule, 3 s to 60 s.
 _UNSEEN_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 1.5, 2.5, 5, 7.5, 10, 15, 20, 30, 60, 300)
 
 

@@ -144,7 +144,7 @@ async def test_a_slice_ends_after_about_its_hold() -> None:
 
 async def test_a_handed_back_ticket_keeps_the_pace() -> None:
     """The next poll is due when it would have been, and no gap is as short as the first ones."""
-    engine = Engine()
+    engine = Engine(schedule=Schedule(first=1, factor=1.5, cap=15))
     job = Job("running")
     end = await engine.slice(job, begin())
     assert isinstance(end, Handover)

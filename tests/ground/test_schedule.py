@@ -63,9 +63,10 @@ def test_gaps_grow_by_the_factor_within_the_jitter(schedule: Schedule, seed: int
         assert low * (1 - 1e-12) <= delay <= high * (1 + 1e-12)
 
 
-def test_the_default_schedule_starts_at_a_second_and_ends_at_fifteen() -> None:
-    """`Schedule()` grows by half from 1 s to 15 s, ±10 %."""
-    assert Schedule() == Schedule(first=1.0, factor=1.5, cap=15.0, jitter=0.1)
+def test_the_default_schedule_starts_at_three_seconds_and_ends_at_a_minute() -> None:
+    """`Schedule()` grows by a tenth from 3 s to 60 s, ±10 %; a lower cap alone is no mistake."""
+    assert Schedule() == Schedule(first=3.0, factor=1.1, cap=60.0, jitter=0.1)
+    assert Schedule(cap=2) == Schedule(first=2, cap=2)
 
 
 def test_a_factor_of_one_is_a_fixed_interval() -> None:
@@ -126,7 +127,7 @@ def test_without_a_generator_chance_is_backoffs_own(pacing: Schedule | Backoff) 
 
 def test_each_call_starts_again() -> None:
     """One schedule serves many tasks: each gets delays from the first one on."""
-    schedule = Schedule(jitter=0)
+    schedule = Schedule(first=1, factor=1.5, cap=15, jitter=0)
     slow = schedule.delays()
     assert list(islice(slow, 3)) == [1, 1.5, 2.25]
     assert next(schedule.delays()) == 1
@@ -150,7 +151,8 @@ def test_each_number_of_a_schedule_is_checked(name: str) -> None:
         ({"factor": 0.99}, r"factor=0.99 must be at least 1"),
         ({"factor": 0}, r"factor=0 must be at least 1"),
         ({"first": 5, "cap": 4.9}, r"cap=4.9 must be at least first=5"),
-        ({"first": 16}, r"cap=15.0 must be at least first=16"),
+        ({"first": 61}, r"cap=60.0 must be at least first=61"),
+        ({"cap": 0}, r"cap=0 must be at least first=3.0"),
         ({"jitter": 1}, r"jitter=1 must be 0 or more and less than 1"),
         ({"jitter": -0.01}, r"jitter=-0.01 must be 0 or more and less than 1"),
     ],

@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from asyncclient._learning import LearnedSchedule
-from tests.learning.test_learned import (
+from tests.learning.laws import (
     BIMODAL,
     LOGNORMAL,
     NARROW,
@@ -24,8 +24,8 @@ from tests.learning.test_learned import (
     learned,
     least_cost,
     mean_cost,
-    saved,
 )
+from tests.learning.test_saved import saved
 
 # As a program without a type checker calls it.
 unchecked_merge = cast("Callable[..., int]", LearnedSchedule.merge)
@@ -71,8 +71,8 @@ def test_a_fresh_schedule_knows_what_another_has_seen(law: Law) -> None:
 
 
 def test_many_that_have_seen_little_know_much_together() -> None:
-    """Eight workers that saw 5 tasks each could not plan alone; together they can."""
-    others = [learned(NARROW, tasks=5, seed=seed) for seed in range(8)]
+    """Twenty workers that saw 2 tasks each could not plan alone; together they can."""
+    others = [learned(NARROW, tasks=2, seed=2 * seed) for seed in range(20)]
     assert all(other.gap(0, 0) == 0 for other in others)
     fresh = merged_from(*others)
     assert fresh.sample_size() == 40
@@ -131,7 +131,7 @@ def test_what_is_merged_takes_the_place_of_what_was() -> None:
     assert here.kinds == ("",)
     here.merge(())
     assert here.sample_size() == 100
-    few = seen(20, 5)
+    few = seen(20, 2)
     few.merge([seen(20, 80).to_bytes()])
     assert few.gap(0, 0) > 0
     few.merge([])

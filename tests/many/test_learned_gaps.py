@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from asyncclient import LearnedSchedule, Observation, Poller, Schedule
-from tests.learning.test_learned import LAWS, LOGNORMAL, NARROW, Law, least_cost, lognormal
+from tests.learning.laws import LAWS, LOGNORMAL, NARROW, Law, least_cost, lognormal
 from tests.many.service import most_within, number_between, start_all
 from tests.waiting.scenario import WORDS, Outcome
 

@@ -121,7 +121,7 @@ def test_a_plain_schedule_learns_nothing() -> None:
     assert isinstance(gaps, PlainGaps)
     assert gaps.learned is None
     assert not gaps.knows(of.kind)
-    assert after(gaps, of, 1)[0] <= 1
+    assert after(gaps, of, 1)[0] <= 3
 
 
 SPREADS: dict[str, tuple[Schedule | Listed | LearnedSchedule, float]] = {
@@ -198,7 +198,7 @@ def test_the_first_look_comes_within_a_minute(longest_gap: float | None) -> None
     schedule = taught("fake.job", 300, longest_gap=longest_gap)
     for seed in range(20):
         silence = learned_gaps(schedule, seed).first(record())
-        assert silence == 60 if longest_gap is None else 60 < silence <= longest_gap
+        assert 30 < silence <= 60 if longest_gap is None else 60 < silence <= longest_gap
 
 
 @pytest.mark.parametrize("age", [0.0, 500.0])

@@ -1,0 +1,148 @@
+"""Tests of plans: when to poll by a curve, and what that is worth."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import islice
+from random import Random
+
+import pytest
+
+from asyncclient._learning import LearnedSchedule
+from asyncclient._learning.curve import fitted
+from asyncclient._learning.memory import Memory, edge_near
+from asyncclient._learning.plan import planned
+from tests.learning.laws import (
+    BIMODAL,
+    LOGNORMAL,
+    NARROW,
+    POLLS,
+    STAMPS,
+    Law,
+    drawer,
+    learn,
+    learned,
+    least_cost,
+    lognormal,
+    middle,
+    normal,
+    weibull,
+)
+
+
+def test_it_is_silent_until_it_pays() -> None:
+    """Before the first tasks end there is no poll, and then a few close together.
+
+    A task that is seen first when tasks are about to end, or later, is polled at once.
+    """
+    schedule = learned(NARROW)
+    silence = schedule.gap(0, 0, draw=middle)
+    assert 28 < silence < 32
+    assert schedule.gap(silence, 1, draw=middle) < 2
+    delays = list(islice(schedule.delays(Random(1)), 3))
+    assert 28 < delays[0] < 32
+    assert max(delays[1:]) < 3
+    assert schedule.gap(10, 0, draw=middle) + 10 == pytest.approx(30, abs=2)
+    assert schedule.gap(40, 0) == 0
+
+
+def test_a_herd_does_not_poll_in_step() -> None:
+    """Of 2,000 tasks begun at once, no 100 ms hold a tenth of the polls of any one round."""
+    schedule = learned(LOGNORMAL)
+    draw = drawer(Random(9))
+    assert len({schedule.gap(0, 0) for _ in range(20)}) == 20  # without a generator as well
+    assert next(schedule.delays()) != next(schedule.delays())
+    ages = [0.0] * 2000
+    for polls in range(4):
+        ages = sorted(age + schedule.gap(age, polls, draw=draw) for age in ages)
+        crowds = [bisect_right(ages, begin + 0.1) - at for at, begin in enumerate(ages)]
+        assert max(crowds) <= 200
+
+
+def test_jitter_is_small_where_timing_matters() -> None:
+    """Where all tasks end within seconds, a long silence is not blurred by a share of itself."""
+    schedule = learned(normal(300, 0.01), tasks=200)
+    draw = drawer(Random(10))
+    silences = [schedule.gap(260, 5, draw=draw) + 260 for _ in range(300)]
+    assert max(silences) - min(silences) < 4
+
+
+def test_only_where_ends_are_vague_is_a_silence_cut_short_now_and_then() -> None:
+    """One gap in about 32 looks into a silence, unless the provider's clock shows the ends."""
+    vague, exact = LearnedSchedule(), LearnedSchedule()
+    rng = Random(14)
+    learn(vague, NARROW, rng, POLLS, tasks=300)
+    learn(exact, NARROW, rng, STAMPS, tasks=300)
+    draw = drawer(rng)
+    early = [sum(each.gap(0, 0, draw=draw) < 25 for _ in range(3200)) for each in (vague, exact)]
+    assert 30 < early[0] < 160
+    assert early[1] == 0
+
+
+def mean_polls(
+    schedule: LearnedSchedule, *, price: float | None = 1.0, weight: float = 1.0
+) -> float:
+    """Return how many polls lognormal tasks take at a price and weight, on average."""
+    total = 0
+    for task in range(200):
+        duration = LOGNORMAL.age((task + 0.5) / 200)
+        age, polls = 0.0, 0
+        while age < duration:
+            age += schedule.gap(age, polls, draw=middle, price=price, weight=weight)
+            polls += 1
+        total += polls
+    return total / 200
+
+
+def test_a_dear_poll_is_made_more_rarely() -> None:
+    """Polls fall with the square root of the price, and rise with that of the weight.
+
+    The price is `poll_cost` by default.
+    """
+    schedule = learned(LOGNORMAL)
+    polls = [mean_polls(schedule, price=price) for price in (1 / 16, 0.3, 1.0, 3.0, 30.0)]
+    assert polls == sorted(polls, reverse=True)
+    assert len(set(polls)) == 5
+    assert 3 * polls[2] <= polls[0] <= 5 * polls[2]
+    assert mean_polls(schedule, weight=4.0) == pytest.approx(mean_polls(schedule, price=0.25))
+    assert mean_polls(schedule, weight=4.0) == pytest.approx(2 * polls[2], rel=0.25)
+    state = schedule.to_bytes()
+    dear = LearnedSchedule.from_bytes(state, poll_cost=3)
+    assert mean_polls(dear, price=None) == mean_polls(LearnedSchedule.from_bytes(state), price=3)
+    assert mean_polls(dear, price=None) < polls[2]
+
+
+@pytest.mark.parametrize(
+    ("law", "worth", "regularity"),
+    [(weibull(1.0, 30), 1.0, 1.0), (BIMODAL, 1.7, 0.23), (NARROW, 2.1, 0.13)],
+    ids=["exponential", "bimodal", "narrow"],
+)
+def test_it_says_what_learning_is_worth(law: Law, worth: float, regularity: float) -> None:
+    """A fixed interval is best for a constant hazard, and the worse the plainer the modes are."""
+    schedule = learned(law, schedule=LearnedSchedule(longest_gap=300))
+    found = schedule.efficiency()
+    assert found is not None
+    assert found.cost == pytest.approx(least_cost(law, 1.0, 300.0), rel=0.08)
+    assert found.fixed_cost / found.cost == pytest.approx(worth, rel=0.15)
+    assert found.regularity == pytest.approx(regularity, abs=0.08)
+    dear = schedule.efficiency(price=10)
+    assert dear is not None
+    assert dear.fixed_interval > found.fixed_interval
+    assert dear.cost == pytest.approx(least_cost(law, 10.0, 300.0), rel=0.12)
+
+
+def test_one_early_look_is_planned_with() -> None:
+    """A first gap of a minute costs one poll at most, and what follows it is as without."""
+    memory = Memory()
+    for task in range(200):
+        edge = edge_near(lognormal(300, 0.2).age((task + 0.5) / 200))
+        memory.add_alive(0, edge)
+        memory.add_end(edge, edge + 1)
+    curve = fitted(memory)
+    free, early = (planned(curve, 1.0, 600.0, first) for first in (600.0, 60.0))
+    assert free.gap(0, 600, middle) > 150
+    assert 40 < early.gap(0, 60, middle) <= 60
+    assert early.silence == free.silence
+    assert free.cost < early.cost < free.cost + 1.01
+    for age in (60.0, 200.0, 300.0, 1000.0):
+        assert early.gap(age, 600, middle) == free.gap(age, 600, middle)

@@ -1,0 +1,149 @@
+"""Tests of what is saved: few bytes, which say the same, and nothing else is read."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from binascii import crc32
+from collections.abc import Callable
+from functools import cache
+from random import Random
+from typing import cast
+
+import msgspec
+import pytest
+from hypothesis import given, strategies as st
+
+from asyncclient._learning import LearnedSchedule
+from tests.learning.laws import (
+    LAWS,
+    LOGNORMAL,
+    STAMPS,
+    Law,
+    learn,
+    learned,
+    least_cost,
+    mean_cost,
+    middle,
+)
+
+# As a program without a type checker calls it.
+unchecked_from_bytes = cast("Callable[..., LearnedSchedule]", LearnedSchedule.from_bytes)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=str)
+def test_what_was_learned_survives_in_a_few_hundred_bytes(law: Law) -> None:
+    """A restored schedule knows the same quantiles, and costs the same."""
+    schedule = LearnedSchedule()
+    rng = Random(16)
+    learn(schedule, law, rng, STAMPS, tasks=400)
+    data = schedule.to_bytes()
+    assert len(data) < 400
+    restored = LearnedSchedule.from_bytes(data)
+    assert restored.sample_size() == pytest.approx(schedule.sample_size(), abs=2)
+    for share in (0.1, 0.5, 0.75, 0.95):
+        assert restored.quantile(share) == pytest.approx(schedule.quantile(share), rel=0.1)
+    assert mean_cost(restored, law, rng, STAMPS) <= 1.15 * least_cost(law, 1.0, 60.0)
+
+
+def test_tasks_that_outlived_all_ends_are_kept_too() -> None:
+    """Where half of the tasks were given up late, a restored schedule knows that as well."""
+    schedule = LearnedSchedule()
+    for task in range(200):
+        schedule.observe(5 + task % 20 / 10)
+        schedule.survived(100)
+    restored = LearnedSchedule.from_bytes(schedule.to_bytes())
+    for share in (0.3, 0.45):
+        assert restored.quantile(share) == pytest.approx(schedule.quantile(share), rel=0.03)
+    assert restored.quantile(0.52) == pytest.approx(schedule.quantile(0.52), rel=0.1)
+
+
+def test_restored_tasks_are_forgotten_in_their_turn() -> None:
+    """Old tasks count less and less as new ones come."""
+    restored = LearnedSchedule.from_bytes(learned(LOGNORMAL, tasks=500).to_bytes())
+    sizes: list[int] = []
+    for _ in range(1500):
+        restored.observe(20.5)
+        sizes.append(restored.sample_size())
+    assert min(sizes) > 470
+    assert max(sizes) <= 525
+    assert restored.quantile(0.9) == pytest.approx(20.5, rel=0.05)
+
+
+def test_kinds_with_little_in_them_survive_too() -> None:
+    """Kinds of which too little is known for a plan are kept as they are, with their names."""
+    schedule = LearnedSchedule()
+    schedule.survived(10, kind="pending")
+    for task in range(5):
+        schedule.observe(20 + task, since=19, kind="few")
+    restored = LearnedSchedule.from_bytes(schedule.to_bytes(), poll_cost=3, longest_gap=90)
+    assert restored.kinds == ("pending", "few")
+    assert restored.sample_size("few") == 5
+    assert (restored.poll_cost, restored.longest_gap) == (3, 90)
+    for _ in range(3):
+        restored.observe(22, since=19, kind="few")
+    assert 15 < restored.gap(0, 0, kind="few", draw=middle) < 25
+    assert LearnedSchedule.from_bytes(LearnedSchedule().to_bytes()).kinds == ()
+
+
+@cache
+def saved() -> bytes:
+    """Return what one kind looks like when it is saved."""
+    return learned(LOGNORMAL, tasks=30).to_bytes()
+
+
+@given(st.binary(max_size=64), st.integers(0, len(saved()) - 1), st.integers(1, 255))
+def test_changed_bytes_are_refused(garbage: bytes, at: int, change: int) -> None:
+    """Garbage, a changed byte or a missing end raises, and the error says what to do."""
+    data = saved()
+    for wrong in (garbage, data[:at], data[:at] + bytes([data[at] ^ change]) + data[at + 1 :]):
+        with pytest.raises(ValueError, match=r"^not a saved LearnedSchedule: .* or learn again$"):
+            LearnedSchedule.from_bytes(wrong)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(["k", 0, 0, [[5000, 1, 64]]], id="late"),
+        pytest.param(["k", 0, 0, [[-1, 1, 64]]], id="early"),
+        pytest.param(["k", 0, 0, [[1, 0, 64]]], id="empty"),
+        pytest.param(["k", 0, 0, [[1, 1, 10**9]]], id="many"),
+        pytest.param(["k", -1, 0, [[1, 1, 64]]], id="negative"),
+        pytest.param(["k", 10**9, 0, [[1, 1, 64]]], id="left"),
+        pytest.param(["k", 0, 5000, [[1, 1, 64]]], id="until"),
+        pytest.param([3, 0, 0, [[1, 1, 64]]], id="unnamed"),
+        pytest.param(["k"], id="cut"),
+    ],
+)
+def test_numbers_that_were_never_saved_are_refused(kind: object) -> None:
+    """Bytes with a good checksum and numbers out of range are not taken in either."""
+    body = msgspec.msgpack.encode([kind])
+    with pytest.raises(ValueError, match=r"^not a saved LearnedSchedule: "):
+        LearnedSchedule.from_bytes(saved()[:5] + crc32(body).to_bytes(4, "big") + body)
+
+
+def test_another_version_or_what_is_no_bytes_is_refused() -> None:
+    """Bytes of a later version are refused by its number; anything else is the caller's mistake."""
+    data = saved()
+    with pytest.raises(ValueError, match=r"it is of version '03', and this library reads '02'"):
+        LearnedSchedule.from_bytes(data[:4] + b"\x03" + data[5:])
+    for wrong in (None, "ACLS", 3, [1]):
+        with pytest.raises(TypeError, match="from_bytes takes the bytes that to_bytes returned"):
+            unchecked_from_bytes(wrong)
+
+
+# What the first edition saved of 60 tasks of 30 s, ±3 %, of two, and of one that went on.
+FIRST_EDITION = b64decode(
+    "QUNMUwILAAWAk5SgB80C5NwAGZMAzQK4A5PNArwBA5MBAQuTAQEckwEBNJMBAVGTAQF1kwEBzKGTAQHM0ZMBAc0BAJMB"
+    "Ac0BKpMBAc0BSpMBAc0BWJMBAc0BVpMBAc0BSZMBAc0BMJMBAc0BB5MBAczYkwEBzKmTAQF9kwEBVpMBATeTAQEgkwEB"
+    "D5MBAQSUo2ZldwAAkZPNAlkJzICUp3BlbmRpbmcAAJA="
+)
+
+
+def test_what_the_first_edition_saved_is_read() -> None:
+    """It had narrower bins; what it knew is known within 2 %."""
+    restored = LearnedSchedule.from_bytes(FIRST_EDITION)
+    assert restored.kinds == ("", "few", "pending")
+    assert [restored.sample_size(kind) for kind in restored.kinds] == [60, 2, 0]
+    for share, age in ((0.1, 28.5), (0.5, 30.0), (0.9, 31.5)):
+        assert restored.quantile(share) == pytest.approx(age, rel=0.02)
+    assert LearnedSchedule().merge([FIRST_EDITION]) == 1
