@@ -188,6 +188,16 @@ def workers(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def browser(session: nox.Session) -> None:
+    """Look at the worker example's page in the system's chromium; not a default session.
+
+    A machine that has none says that it is NOT TESTED. `PAGE_PICTURES=folder` keeps pictures of it.
+    """
+    install(session, "tests", "workers")
+    session.run("pytest", "-rs", "tests/integrations/test_worker_page.py", *session.posargs)
+
+
+@nox.session(python=OLDEST)
 @nox.parametrize("engine", ["arq", "airflow"])
 def recipes(session: nox.Session, engine: str) -> None:
     """Run the recipes whose engines need an environment of their own; not a default session."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import uuid
+import time
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Annotated, Literal
 
 import anyio
 import msgspec
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
-from fastapi.responses import HTMLResponse, StreamingResponse
-from jobs import Board, clients
+from fastapi.responses import FileResponse, StreamingResponse
+from jobs import Board, clients, in_words
 from pydantic import BaseModel
 
 from asyncclient import SessionPool
@@ -23,38 +24,7 @@ from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 
 LOOK_GAP = 0.3  # seconds between two looks at the board
-PAGE = """<!doctype html>
-<title>Jobs</title>
-<style>
-  body { font: 16px system-ui; margin: 2em auto; max-width: 60em }
-  td, th { padding: .3em .8em; text-align: left } .failed { color: #b00 } .succeeded { color: #070 }
-</style>
-<h1>Jobs</h1>
-<button data-provider="coze">Start at Coze</button>
-<button data-provider="copyai">Start at Copy.ai</button>
-<span id="line"></span>
-<table>
-  <thead><tr><th>job<th>provider<th>state<th>polls<th>outputs</thead><tbody id="jobs"></tbody>
-</table>
-<script>
-  const line = document.getElementById("line"), body = document.getElementById("jobs");
-  for (const button of document.querySelectorAll("button"))
-    button.onclick = () => fetch("/jobs", {method: "POST",
-      headers: {"Content-Type": "application/json"},
-      body: JSON.stringify({provider: button.dataset.provider, inputs: {topic: "tea"}})});
-  const events = new EventSource("/events");     // the browser connects again by itself
-  events.onopen = () => line.textContent = "";
-  events.onerror = () => line.textContent = "the app is away; the waits go on";
-  events.onmessage = event => body.replaceChildren(...JSON.parse(event.data).map(job => {
-    const row = document.createElement("tr");
-    row.className = job.state;
-    const shown = job.error ?? (job.outputs === null ? "" : JSON.stringify(job.outputs));
-    for (const text of [job.key.slice(0, 8), job.provider, job.state, job.polls, shown])
-      row.insertCell().textContent = text;
-    return row;
-  }));
-</script>
-"""
+PAGE = Path(__file__).with_name("page.html")
 
 routes = APIRouter()
 
@@ -85,9 +55,9 @@ SharedSite = Annotated[Site, Depends(site_of)]
 
 
 @routes.get("/")
-async def page() -> HTMLResponse:
+async def page() -> FileResponse:
     """Show all jobs live."""
-    return HTMLResponse(PAGE)
+    return FileResponse(PAGE)
 
 
 @routes.post("/jobs", status_code=201)
@@ -97,15 +67,15 @@ async def start_job(start: Start, site: SharedSite) -> dict[str, str]:
 
     async def start_and_hand_over() -> str:
         run = await client.start_workflow(start.workflow_id, start.inputs)
-        key = uuid.uuid4().hex
-        await site.board.add(key, run.ref)
-        return key
+        return await site.board.add(run.ref)
 
     try:
         # A client that leaves must not lose what it has paid for.
         key = await asyncio.shield(start_and_hand_over())
     except AsyncClientError as error:
-        raise HTTPException(502, str(error)) from error
+        unsure = "it is not known whether a job was started"
+        said = unsure if error.may_have_started else "no job was started"
+        raise HTTPException(502, f"{said}: {in_words(error)}") from error
     return {"key": key}
 
 
@@ -126,7 +96,8 @@ async def events(site: SharedSite) -> StreamingResponse:
             now = msgspec.json.encode(await site.board.jobs())
             if now != shown:
                 shown = now
-                yield b"data: " + now + b"\n\n"
+                # The time is the event's id, so that the page knows by how much its clock differs.
+                yield f"id: {time.time():.3f}\n".encode() + b"data: " + now + b"\n\n"  # noqa: TID251
             else:
                 yield b":\n\n"  # or a client that has gone would not be noticed
             await anyio.sleep(LOOK_GAP)

@@ -34,6 +34,7 @@ class Row(msgspec.Struct):
 
     key: str
     provider: str
+    ended: float | None
     state: str
     polls: int
     outputs: object
@@ -47,6 +48,15 @@ class Example:
     url: str
     client: aiohttp.ClientSession
     log: Path
+
+    async def there(self) -> None:
+        """Return when the app answers."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with contextlib.suppress(aiohttp.ClientConnectorError):
+                    async with self.client.get(f"{self.url}/jobs"):
+                        return
+                await asyncio.sleep(0.1)
 
     async def start(self, provider: str, seconds: float, outcome: str = "success") -> str:
         """Start a job, when the app is there; return its key."""
@@ -69,7 +79,7 @@ class Example:
                         async for line in response.content:
                             text = line.removeprefix(b"data: ")
                             rows = msgspec.json.decode(text, type=list[Row]) if text != line else []
-                            if sum(row.state != "waiting" for row in rows) == number:
+                            if sum(row.ended is not None for row in rows) == number:
                                 return {row.key: row for row in rows}
                 await asyncio.sleep(0.1)
 

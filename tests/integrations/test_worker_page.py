@@ -1,0 +1,114 @@
+"""The page of `examples/worker`, in a real browser: what its reader sees, and on which screens."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import anyio
+import pytest
+
+pytest.importorskip("docket")
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
+
+from tests.integrations import place as places
+from tests.integrations.browser import Page, browser_path, opened
+from tests.integrations.test_docket_example import running
+
+anyio_backend = places.anyio_backend
+BROWSER = browser_path()
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(BROWSER is None, reason="NOT TESTED: no chromium on this machine"),
+]
+# A folder for pictures of the page, for people to look at.
+PICTURES = os.environ.get("PAGE_PICTURES")
+# The least contrast of text to its ground that WCAG 2.2 asks for (AA).
+CONTRAST = 4.5
+# The lowest contrast of all texts on the page.
+LOWEST = """(() => {
+  const rgba = text => text.match(/[\\d.]+/g).map(Number);
+  const linear = part => part <= .04045 ? part / 12.92 : ((part + .055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) =>
+    .2126 * linear(r / 255) + .7152 * linear(g / 255) + .0722 * linear(b / 255);
+  const ground = element => {
+    for (; element; element = element.parentElement) {
+      const colour = rgba(getComputedStyle(element).backgroundColor);
+      if (colour[3] !== 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const texts = [...document.querySelectorAll("main *")].filter(element =>
+    [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim()));
+  return Math.min(...texts.map(element => {
+    const text = light(rgba(getComputedStyle(element).color)), back = light(ground(element));
+    return (Math.max(text, back) + .05) / (Math.min(text, back) + .05);
+  }));
+})()"""
+
+
+def badge(state: str) -> str:
+    """Return the script that counts the badges of a state."""
+    return f"document.querySelectorAll('.badge.{state}').length"
+
+
+async def click(page: Page, provider: str, workflow: str = "7350") -> None:
+    """Fill in the form, and press a button of it."""
+    await page.value(f"document.getElementById('workflow').value = '{workflow}'")
+    await page.value(f"document.querySelector('button[value={provider}]').click()")
+
+
+async def test_a_colleague_can_read_the_page(tmp_path: Path) -> None:
+    """Clicks, states, times, counts, outputs and errors are there in words, on any screen."""
+    assert BROWSER is not None
+    async with running(tmp_path) as example, AsyncExitStack() as stack:
+        await example.there()
+        page = await stack.enter_async_context(opened(BROWSER, example.url, tmp_path / "profile"))
+        await page.until("document.getElementById('counts')?.textContent === 'No jobs yet'")
+        assert await page.value("[...document.querySelectorAll('input')].every(i => i.labels[0])")
+        await page.look(1280, "light")
+
+        # A click starts a job, and the page says so; one that fails says why.
+        await click(page, "coze")
+        await page.until("document.getElementById('message').textContent === 'Started at Coze.'")
+        await click(page, "copyai", "missing")
+        said = await page.until("document.querySelector('#message.bad')?.textContent")
+        assert isinstance(said, str)
+        assert said == "Copy.ai: no job was started: the provider does not know that workflow."
+
+        # A job's state, word, polls and time are those of the provider, while it goes on.
+        slow = await example.start("copyai", 25.0)
+        row = f"document.querySelector('li[data-key=\"{slow}\"]')"
+        await page.until(f"{row}?.querySelector('.badge.running')?.textContent.includes('(')")
+        assert await page.until(f"/[2-9] s · [1-9]\\d* poll/.test({row}.innerText)")
+
+        # Ends: the output is opened, an error is a sentence.
+        good, bad = await example.start("coze", 0.5), await example.start("copyai", 0.5, "fail")
+        await page.until(badge("failed"))
+        error = await page.text(
+            f"document.querySelector('li[data-key=\"{bad}\"] .error').textContent"
+        )
+        assert error == "the job failed: A step failed, and so did its retries."
+        output = await page.until(
+            f"document.querySelector('li[data-key=\"{good}\"] .output')?.innerText"
+        )
+        assert output == "nothing"  # it was given no topic
+        counts = await page.text("document.getElementById('counts').textContent")
+        assert counts.startswith("4 jobs: ")
+        assert "1 failed" in counts
+
+        # Light and dark, wide and narrow: to be read, and without scrolling sideways.
+        grounds: set[str] = set()
+        for scheme in ("light", "dark"):
+            for width in (1280, 420, 320):
+                await page.look(width, scheme)
+                assert await page.number("document.documentElement.scrollWidth") <= width
+                assert await page.number(LOWEST) >= CONTRAST
+                if PICTURES:
+                    picture = anyio.Path(PICTURES, f"{scheme}-{width}.png")
+                    await picture.write_bytes(await page.picture())
+            grounds.add(await page.text("getComputedStyle(document.body).backgroundColor"))
+        assert len(grounds) == 2
