@@ -17,8 +17,9 @@ _NO_CACHE = "PYTHONDONTWRITEBYTECODE"
 CONTENDERS = {
     "the four dependencies": "import aiohttp, anyio, backoff, msgspec",
     "asyncclient": "import asyncclient",
+    "asyncclient, all names": "from asyncclient import *",
     "asyncclient, both providers": (
-        "import asyncclient, asyncclient.providers.coze, asyncclient.providers.copyai"
+        "from asyncclient import *; import asyncclient.providers.coze, asyncclient.providers.copyai"
     ),
     "cozepy": "import cozepy",
 }

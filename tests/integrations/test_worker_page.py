@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -48,6 +50,24 @@ LOWEST = """(() => {
     return (Math.max(text, back) + .05) / (Math.min(text, back) + .05);
   }));
 })()"""
+
+JOB: dict[str, Any] = {
+    "key": "made",
+    "provider": "coze",
+    "started": 1_000_000.0,
+    "ended": None,
+    "state": "blocked",
+    "word": "requires_action",
+    "progress": 40.0,
+    "polls": 3,
+    "trouble": "The last poll failed, another one follows: the provider did not answer in time.",
+    "outputs": None,
+    "error": None,
+}
+OUTPUTS = {
+    "text": '{"plain": "<b>tea</b>", "list": ["green", "black"]}',
+    "poems": "A long word without a space: " + "tea" * 200,
+}
 
 
 def badge(state: str) -> str:
@@ -95,10 +115,27 @@ async def test_a_colleague_can_read_the_page(tmp_path: Path) -> None:
         output = await page.until(
             f"document.querySelector('li[data-key=\"{good}\"] .output')?.innerText"
         )
-        assert output == "nothing"  # it was given no topic
+        assert output == "no output"  # it was given no topic
         counts = await page.text("document.getElementById('counts').textContent")
         assert counts.startswith("4 jobs: ")
         assert "1 failed" in counts
+
+        # What the simulator has no example of.
+        await page.value("events.close()")
+        others = "...[...rows.values()].map(row => row.job).filter(job => job.key !== 'made')"
+        await page.value(f"show([{json.dumps(JOB)}, {others}])")
+        made = "document.querySelector('li[data-key=made]')"
+        assert await page.number(f"{made}.querySelector('progress').value") == 40
+        assert await page.text(f"{made}.querySelector('.trouble').textContent") == JOB["trouble"]
+        ended = {**JOB, "ended": JOB["started"] + 3725, "state": "succeeded", "outputs": OUTPUTS}
+        await page.value(f"show([{json.dumps(ended)}, {others}])")
+        assert "1 h 2 min · 3 polls" in await page.text(f"{made}.innerText")
+        names = f"[...{made}.querySelectorAll('.output dt')].map(dt => dt.textContent).join()"
+        assert await page.text(names) == "text,plain,list,0,1,poems"
+        shown = await page.text(f"{made}.querySelector('.output').innerText")
+        assert "{" not in shown
+        assert "<b>tea</b>" in shown  # as text
+        assert await page.number(f"{made}.querySelectorAll('progress, .trouble, b').length") == 0
 
         # Light and dark, wide and narrow: to be read, and without scrolling sideways.
         grounds: set[str] = set()
