@@ -246,7 +246,7 @@ def asked_to_wait(hint: str) -> Fault:
 
 GZIP = "Content-Encoding: gzip"
 BOMB = gzip.compress(bytes(64 * MEBIBYTE))
-NESTED = b'{"code":0,"status":"success","x":' + b"[" * 200_000 + b"]" * 200_000 + b',"data":{}}'
+NESTED = b"[" * 200_000 + b"]" * 200_000
 PAGE = b"<html><head><title>%s</title></head><body><center>nginx</center></body></html>"
 BUSY = b'{"code":700000,"msg":"busy","status":"error","message":"busy"}'
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -420,6 +420,7 @@ TABLE: dict[str, tuple[Fault, ...]] = {
     ),
     "Something beside the status is not as it should be": (
         Fault("a byte order mark", spoilt(lambda body: b"\xef\xbb\xbf" + body)),
+        Fault("200,000 lists in each other", with_field(NESTED)),
         Fault("half an emoji", with_field(b'"cut \\ud83d"'), "a lone surrogate"),
         Fault("a number of 400 digits", with_field(b"9" * 400)),
         Fault("a number of no size", with_field(b"1e999")),
