@@ -120,31 +120,39 @@ async def test_a_colleague_can_read_the_page(tmp_path: Path) -> None:
         assert counts.startswith("4 jobs: ")
         assert "1 failed" in counts
 
-        # What the simulator has no example of.
-        await page.value("events.close()")
-        others = "...[...rows.values()].map(row => row.job).filter(job => job.key !== 'made')"
-        await page.value(f"show([{json.dumps(JOB)}, {others}])")
-        made = "document.querySelector('li[data-key=made]')"
-        assert await page.number(f"{made}.querySelector('progress').value") == 40
-        assert await page.text(f"{made}.querySelector('.trouble').textContent") == JOB["trouble"]
-        ended = {**JOB, "ended": JOB["started"] + 3725, "state": "succeeded", "outputs": OUTPUTS}
-        await page.value(f"show([{json.dumps(ended)}, {others}])")
-        assert "1 h 2 min · 3 polls" in await page.text(f"{made}.innerText")
-        names = f"[...{made}.querySelectorAll('.output dt')].map(dt => dt.textContent).join()"
-        assert await page.text(names) == "text,plain,list,0,1,poems"
-        shown = await page.text(f"{made}.querySelector('.output').innerText")
-        assert ("{" in shown, "<b>tea</b>" in shown) == (False, True)  # as text
-        assert await page.number(f"{made}.querySelectorAll('progress, .trouble, b').length") == 0
+        await check_what_is_not_simulated(page)
+        await check_screens(page)
 
-        # Light and dark, wide and narrow: to be read, and without scrolling sideways.
-        grounds: set[str] = set()
-        for scheme in ("light", "dark"):
-            for width in (1280, 420, 320):
-                await page.look(width, scheme)
-                assert await page.number("document.documentElement.scrollWidth") <= width
-                assert await page.number(LOWEST) >= CONTRAST
-                if PICTURES:
-                    picture = anyio.Path(PICTURES, f"{scheme}-{width}.png")
-                    await picture.write_bytes(await page.picture())
-            grounds.add(await page.text("getComputedStyle(document.body).backgroundColor"))
-        assert len(grounds) == 2
+
+async def check_what_is_not_simulated(page: Page) -> None:
+    """Show a job of which the simulator has no example: progress, trouble, JSON within text."""
+    await page.value("events.close()")
+    others = "...[...rows.values()].map(row => row.job).filter(job => job.key !== 'made')"
+    await page.value(f"show([{json.dumps(JOB)}, {others}])")
+    made = "document.querySelector('li[data-key=made]')"
+    assert await page.number(f"{made}.querySelector('progress').value") == 40
+    assert await page.text(f"{made}.querySelector('.trouble').textContent") == JOB["trouble"]
+    ended = {**JOB, "ended": JOB["started"] + 3725, "state": "succeeded", "outputs": OUTPUTS}
+    await page.value(f"show([{json.dumps(ended)}, {others}])")
+    assert "1 h 2 min · 3 polls" in await page.text(f"{made}.innerText")
+    names = f"[...{made}.querySelectorAll('.output dt')].map(dt => dt.textContent).join()"
+    assert await page.text(names) == "text,plain,list,0,1,poems"
+    shown = await page.text(f"{made}.querySelector('.output').innerText")
+    assert "{" not in shown
+    assert "<b>tea</b>" in shown  # as text
+    assert await page.number(f"{made}.querySelectorAll('progress, .trouble, b').length") == 0
+
+
+async def check_screens(page: Page) -> None:
+    """Look at it in light and dark, wide and narrow: legible, and without scrolling sideways."""
+    grounds: set[str] = set()
+    for scheme in ("light", "dark"):
+        for width in (1280, 420, 320):
+            await page.look(width, scheme)
+            assert await page.number("document.documentElement.scrollWidth") <= width
+            assert await page.number(LOWEST) >= CONTRAST
+            if PICTURES:
+                picture = anyio.Path(PICTURES, f"{scheme}-{width}.png")
+                await picture.write_bytes(await page.picture())
+        grounds.add(await page.text("getComputedStyle(document.body).backgroundColor"))
+    assert len(grounds) == 2
