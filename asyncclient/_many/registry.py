@@ -97,9 +97,9 @@ def _place_of(key: Hashable) -> int:
 
 def _places_of(record: SharedRecord) -> set[int]:
     """Return where a record stands: by its key and, where that is another place, its reference."""
-    places = {_place_of(record.key)}
-    if record.ref is not None:
-        places.add(_place_of(task_key(None, record.ref)))
+    places, ref = {_place_of(record.key)}, record.ref
+    if ref is not None:
+        places.add(_place_of(task_key(None, ref)))
     return places
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from asyncclient import Observation, Snapshot, TaskState, decode_ref
+from asyncclient import Observation, Snapshot, TaskAPI, TaskState, catalogue, decode_ref
 from asyncclient._http import Handle
 from asyncclient._waiting import Packed, Packing
 from asyncclient.providers.copyai import CopyAI
@@ -111,6 +111,18 @@ def test_an_answer_of_a_provider_is_opened_as_it_was(path: Path) -> None:
             assert cheap == (
                 snapshot.state, snapshot.word, snapshot.progress, snapshot.reason, 12.345
             )  # fmt: skip
+
+
+def test_an_answer_of_any_api_is_opened_as_it_was() -> None:
+    """Its task reads it by a `Reading`; an empty one is an answer, too."""
+    api = TaskAPI(ScriptedTransport(), "https://api.acme.test", name="acme")
+    task = api.task("/jobs/7", catalogue.REPLICATE_PREDICTION)
+    for raw in (b'{"status": "processing", "logs": "tea"}', b"", b"[]"):
+        read = task.read(raw)
+        snapshot = Snapshot(state=read.state, word=read.word, result=read.result, raw=read.raw)
+        packed = Packing().packed(snapshot, task)
+        assert isinstance(packed, Packed)
+        assert packed.open(task) == snapshot
 
 
 @given(st.lists(st.binary(max_size=300) | st.just(b"\xff" * 20_000), min_size=1, max_size=6))
