@@ -294,7 +294,7 @@ class PollLoop:
             self._timetable.put(record, min(due, self._soonest(record)) if record.is_woken else due)
             for waiter in record.waiters:
                 waiter.receiver.go_on(record.due, answered=answered)
-            record.pack()
+            record.pack(now)
 
     def _reason_of(self, record: SharedRecord, step: Sleep, due: float) -> str:
         if record.is_woken:

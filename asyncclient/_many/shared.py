@@ -36,6 +36,9 @@ T_co = TypeVar("T_co", covariant=True)
 # From this many tasks of one account on, each next look takes the emptier of two moments, and
 # answers are packed.
 _CROWD = 64
+# Seconds. Deflating takes the CPU of a fifth of a poll: not for an answer that is kept for less, of
+# which there are never many, since they are all polled within this time.
+_SHORT_REST = 1.0
 
 
 class Done(Portable, msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
@@ -222,10 +225,13 @@ class SharedRecord(Record[object]):
         waits = not self.is_ready and self.flight is None
         return self.due is due and self.first is not None and waits
 
-    def pack(self) -> None:
+    def pack(self, now: float) -> None:
         """Keep the last answer in few bytes, where its account has many tasks."""
-        if isinstance(self.latest, Snapshot) and self.queue.pending >= _CROWD:
-            self.latest = self.queue.packing.packed(self.latest, self.task)
+        queue = self.queue
+        if isinstance(self.latest, Snapshot) and queue.pending >= _CROWD:
+            rest = max(self.due - now, queue.pending / queue.budget.rate)
+            deflates = rest > _SHORT_REST
+            self.latest = queue.packing.packed(self.latest, self.task, deflates=deflates)
 
     @property
     def weight(self) -> float:

@@ -99,8 +99,10 @@ class Packing:
         self._first: bytes | None = None
         self._views: dict[Hashable, _View] = {}
 
-    def packed(self, snapshot: Snapshot[T], task: Task[T]) -> Snapshot[T] | Packed:
-        """Return a snapshot packed, where its task can read the answer again."""
+    def packed(
+        self, snapshot: Snapshot[T], task: Task[T], *, deflates: bool = True
+    ) -> Snapshot[T] | Packed:
+        """Return a snapshot packed, where its task can read the answer again; deflated, or not."""
         raw = snapshot.raw
         if raw is None or not callable(trait(task, "read")):
             return snapshot
@@ -108,11 +110,12 @@ class Packing:
         if self._first is None:
             self._owner, self._first = owner, raw[:_FIRST]
         is_owner = owner is not None and owner == self._owner
-        kept, data = _deflated(raw, self._first if is_owner else None)
+        first = self._first if is_owner else None
+        kept, data = _deflated(raw, first) if deflates else (_AS_IT_CAME, raw)
         seen = (snapshot.state, snapshot.word, snapshot.progress, snapshot.reason)
         view = self._views.get((*seen, is_owner))
         if view is None:
-            view = _View(*seen, self._first if is_owner else None)
+            view = _View(*seen, first)
             if len(self._views) < _VIEWS:
                 self._views[(*seen, is_owner)] = view
         return Packed(view, _HEAD.pack(snapshot.elapsed, snapshot.polls, kept) + data)

@@ -103,8 +103,8 @@ def test_an_answer_of_a_provider_is_opened_as_it_was(path: Path) -> None:
     for first in (b"{}", raw):  # as the first answer of its account, or not
         packing = Packing()
         packing.packed(seen(first), Plain(handle.credential))
-        for task in (handle, other):
-            packed = packing.packed(snapshot, task)
+        for task, deflates in ((handle, True), (handle, False), (other, True)):
+            packed = packing.packed(snapshot, task, deflates=deflates)
             assert isinstance(packed, Packed)
             assert packed.open(task) == snapshot
             cheap = (packed.state, packed.word, packed.progress, packed.reason, packed.elapsed)
