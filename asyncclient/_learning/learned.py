@@ -1,8 +1,6 @@
 """How long tasks of a few kinds take, learned from the polls themselves, and when to poll by it.
 
-Three steps. A `Memory` keeps what was seen of one kind of task; `fitted` makes a survival curve of
-it; `planned` finds the poll times of least cost on that curve. The price of a poll is the seconds
-of delay that it is worth.
+The price of a poll is the seconds of delay that it is worth.
 """
 
 from __future__ import annotations
@@ -27,8 +25,7 @@ from asyncclient._text import even_half_made
 _LONGEST_GAP = 60.0
 _LEAST_GAP = 0.01
 # At most twice the fallback's polls are made, and four more; 256 of its gaps are reckoned before.
-_FACTOR, _EXTRA = 2, 4
-_LISTED = 256
+_FACTOR, _EXTRA, _LISTED = 2, 4, 256
 # A time stamp in whole seconds was rounded, by this much either way.
 _ROUNDED = 0.5
 _FALLBACK = Schedule()
