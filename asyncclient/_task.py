@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from inspect import isawaitable, iscoroutine, iscoroutinefunction
@@ -9,7 +11,7 @@ from typing import Generic, NamedTuple, Protocol, TypeGuard, TypeVar, cast
 
 import msgspec
 
-from asyncclient._arguments import hashable, optional_function, text
+from asyncclient._arguments import hashable, optional_function, seconds, text
 from asyncclient._portable import Portable
 from asyncclient._ref import TaskRef, checked_ref
 from asyncclient._state import TaskState, Vocabulary, Word, word_of
@@ -210,6 +212,7 @@ class PollingTask(msgspec.Struct, Generic[T_co], frozen=True, eq=False, weakref=
     given_budget: tuple[Hashable, ...] | None
     ref: TaskRef | None
     cancel: Callable[[], Awaitable[object]] | None
+    poll_timeout: float
 
     @property
     def budget(self) -> tuple[Hashable, ...]:
@@ -225,7 +228,10 @@ class PollingTask(msgspec.Struct, Generic[T_co], frozen=True, eq=False, weakref=
                 "pass an async function of no arguments"
             )
             raise TypeError(msg)
-        return await answer
+        if self.poll_timeout == math.inf:
+            return await answer
+        async with asyncio.timeout(self.poll_timeout):
+            return await answer
 
     async def observe(self) -> Observation[T_co]:
         """Look once, and return what the caller's functions find in the answer."""
@@ -250,6 +256,7 @@ def polling_task(
     budget: tuple[Hashable, ...] | None = None,
     ref: TaskRef | None = None,
     cancel: Callable[[], Awaitable[object]] | None = None,
+    poll_timeout: float = math.inf,
 ) -> PollingTask[T]:
     """Make a task of any coroutine function, so that the end of any API's job can be waited for.
 
@@ -274,9 +281,12 @@ def polling_task(
         budget: as (provider, account, group of endpoints), what a `Poller` counts its looks by.
         ref: where another process finds the task again, for its errors, a `Ticket` and an engine.
         cancel: an async function of no arguments that stops the remote job.
+        poll_timeout: seconds for one call of `fetch`; a longer one is a failed poll. Default: no
+            limit but the wait's own, which holds in any case.
 
     Raises:
         TypeError: an argument is not of its kind.
+        ValueError: `poll_timeout` is not more than 0.
     """
     if iscoroutine(fetch):
         fetch.close()
@@ -299,6 +309,7 @@ def polling_task(
         budget,
         None if ref is None else checked_ref(ref, "ref="),
         optional_function("cancel", cancel, "no arguments"),
+        seconds("poll_timeout", poll_timeout),
     )
 
 

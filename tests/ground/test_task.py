@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Hashable
@@ -11,6 +12,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from asyncclient import Schedule, wait_until_done
 from asyncclient._ref import TaskRef
 from asyncclient._state import TaskState, Vocabulary
 from asyncclient._task import Observation, PollingTask, polling_task, ref_of
@@ -245,6 +247,22 @@ async def test_budget_reference_and_cancel_are_those_that_are_given() -> None:
     assert (plain.budget, plain.ref, plain.cancel) == (("", __name__, "tea"), None, None)
 
 
+async def test_a_call_that_hangs_is_a_failed_poll_after_its_seconds() -> None:
+    """The wait goes on; the wait's own limit would have come a minute later."""
+    answers = iter([60.0, 0.0])
+    loop = asyncio.get_running_loop()
+
+    async def ask() -> dict[str, str]:
+        await asyncio.sleep(next(answers))
+        return {"status": "done"}
+
+    task = polling_task(ask, vocabulary=WORDS, status=lambda a: a["status"], poll_timeout=5)
+    assert await wait_until_done(task, schedule=Schedule(first=1, jitter=0)) == {"status": "done"}
+    assert 5 < loop.time() < 10
+    with pytest.raises(ValueError, match="poll_timeout"):
+        polling_task(ask, vocabulary=WORDS, status=lambda a: a["status"], poll_timeout=0)
+
+
 async def test_a_function_that_is_not_async_is_refused_at_its_first_poll() -> None:
     """A plain function raises with the task's kind, what it returned and what to pass."""
 
@@ -291,6 +309,7 @@ _NO_TUPLE = "transient must be a tuple of exception classes, as "
         ("budget", ("acme", ["account"]), _NO_BUDGET),
         ("ref", "acme/7", "ref= takes a TaskRef, not str"),
         ("cancel", "stop", "cancel must be a function of no arguments, not str"),
+        ("poll_timeout", "5", "poll_timeout must be a number of seconds, not '5'"),
         ("transient", BaseException, _NO_TUPLE),
         ("transient", fetch, _NO_TUPLE),
         ("transient", [KeyError], _NO_TUPLE),
