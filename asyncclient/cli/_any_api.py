@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from difflib import get_close_matches
 from itertools import chain
-from urllib.parse import urlsplit
 
-from asyncclient._http import SessionPool, is_loopback
+from asyncclient._http import SessionPool, parts_of
 from asyncclient._reading import Reading
 from asyncclient._ref import ADDRESS, TaskRef
 from asyncclient._state import TaskState, Vocabulary
@@ -209,10 +208,12 @@ class TaskURL:
         Raises:
             ValueError: the URL or the token cannot be.
         """
-        origin, host = _origin_of(self.url, allow_http=self.allow_http)
+        _refuse_password(self.url)
         is_known = self.reading.name in ALL
-        headers, token = self._credential()
+        url = self.url
         try:
+            origin, (host, _), _ = parts_of("URL", url, seen(url), allow_http=self.allow_http)
+            headers, token = self._credential()
             api = TaskAPI(
                 pool,
                 origin,
@@ -221,11 +222,11 @@ class TaskURL:
                 token=token,
                 allow_http=self.allow_http,
             )
-            return api.task(self.url, self.reading)
+            return api.task(url, self.reading)
         except ValueError as error:
             # The library says it of its own arguments.
-            said = re.sub(r"\b(base_url|path_or_url)\b", "the URL", str(error))
-            raise ValueError(said) from None
+            said = re.sub(r"\b(base_url|path_or_url)\b", "URL", str(error))
+            raise ValueError(said.replace("pass allow_http=True", "add --allow-http")) from None
 
     def ref(self, task: APITask[TaskRef]) -> TaskRef | None:
         """Return the task's reference with its whole URL; None where that may hold a secret."""
@@ -245,13 +246,7 @@ class TaskURL:
         return {name: value.replace(_PLACE, token) for name, value in self.headers.items()}, None
 
 
-def _origin_of(url: str, *, allow_http: bool) -> tuple[str, str]:
-    """Return a URL's origin and its host."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        parts, host = urlsplit(""), ""
+def _refuse_password(url: str) -> None:
     if "@" in url.partition("://")[2].partition("/")[0]:
         msg = (
             "the URL holds a user name or a password, and anyone on this machine can see a "
@@ -259,13 +254,3 @@ def _origin_of(url: str, *, allow_http: bool) -> tuple[str, str]:
             f"--header 'Authorization: Basic {_PLACE}'"
         )
         raise ValueError(msg)
-    if parts.scheme not in {"http", "https"} or not host:
-        msg = f"{seen(url)} is not an http(s) URL: give one as https://api.example.com/jobs/7"
-        raise ValueError(msg)
-    if parts.scheme == "http" and not allow_http and not is_loopback(host):
-        msg = (
-            f"{seen(url)} would send the credential in the clear: "
-            "use https, or add --allow-http if you mean it"
-        )
-        raise ValueError(msg)
-    return f"{parts.scheme}://{parts.netloc}", host

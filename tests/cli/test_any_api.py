@@ -192,7 +192,7 @@ def test_a_token_that_cannot_be_is_named_and_not_shown(
         (["http://acme.example/jobs/7", *REPLICATE], "use https, or add --allow-http if you mean"),
         (["ftp://acme.example/jobs/7", *REPLICATE], "is not an http(s) URL"),
         ([f"https:///jobs?{SIGNED}", *REPLICATE], "'https:///jobs' is not an http(s) URL"),
-        ([f"https://[::x?{SIGNED}", *REPLICATE], "'https://[::x' is not an http(s) URL"),
+        ([f"https://[::x?{SIGNED}", *REPLICATE], "'https://[::x' is not a URL"),
         ([f"https://u:{SIGNED}@acme.example/", *REPLICATE], "holds a user name or a password"),
         ([f"{ANYWHERE}?{SIGNED}#top", *REPLICATE], "has a fragment"),
         ([ANYWHERE, "8", *REPLICATE], "more follows the URL"),
