@@ -15,6 +15,10 @@ _PACKAGES = {
 }
 
 
+class MissingExtra(ImportError):
+    """What an extra brings is not installed; the text says which command installs it."""
+
+
 @contextmanager
 def needs(extra: str, who: str) -> Generator[None]:
     """Import what an extra brings, or say which command installs it.
@@ -24,7 +28,7 @@ def needs(extra: str, who: str) -> Generator[None]:
         who: what does not work without it.
 
     Raises:
-        ImportError: it is not installed.
+        MissingExtra: it is not installed.
     """
     try:
         yield
@@ -36,4 +40,4 @@ def needs(extra: str, who: str) -> Generator[None]:
             f"{who} needs {package}, which is not installed: "
             f'in a clone of asyncclient-tasks, pip install ".[{extra}]"'
         )
-        raise ImportError(msg, name=error.name) from None
+        raise MissingExtra(msg, name=error.name) from None

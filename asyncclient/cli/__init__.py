@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from asyncclient._extras import needs
+from asyncclient._extras import MissingExtra, needs
 
 __all__ = ["main"]
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # traceback.
             with needs("cli", "this command"):
                 from asyncclient.cli._commands import run  # noqa: PLC0415
-        except ImportError as error:
+        except MissingExtra as error:
             sys.stderr.write(f"asyncclient: {error}\n")
             return _BAD_USE
         return run(sys.argv[1:] if arguments is None else list(arguments))

@@ -54,3 +54,13 @@ def test_what_else_cannot_be_imported_is_its_own_error() -> None:
         needs("cli", "this command"),
     ):
         importlib.import_module("not_there")
+
+
+def test_a_defect_of_the_command_is_no_missing_extra() -> None:
+    """What of its own cannot be imported is a traceback, which a report of the defect needs."""
+    program = "import sys; sys.modules['asyncclient.cli._waits'] = None; "
+    program += "import asyncclient.cli; asyncclient.cli.main([])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" in done.stderr
