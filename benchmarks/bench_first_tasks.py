@@ -6,7 +6,7 @@ law of durations before. Tasks follow each other in virtual time, where a poll t
 1. Before anything is known: plain schedules with tasks of four laws, on eight scales from 2 s to an
    hour on average.
 2. The first tasks that `LearnedSchedule` sees, by their number.
-3. Tasks of 300 s, lognormal, of which none or 2 % end after 3 s. The provider tells no times, and
+3. Tasks of 300 s, lognormal, of which none or 2 % end after 3 s. The provider gives no times, and
    such early ends were never seen before.
 
     python benchmarks/bench_first_tasks.py
@@ -40,7 +40,7 @@ EARLY = 4.0  # seconds by which early failures have ended
 
 
 def scaled(law: Law, factor: float) -> Law:
-    """Return the law of tasks that take so many times as long."""
+    """Return the law of tasks that take some times as long."""
     return Law(law.name, lambda age: law.ended(age / factor), lambda share: law.age(share) * factor)
 
 
