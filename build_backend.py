@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-if sys.version_info < (3, 11):  # noqa: UP036  (whoever runs this may have any)
+if sys.version_info < (3, 11):  # noqa: UP036  (any Python may run this)
     found = ".".join(map(str, sys.version_info[:3]))
     sys.exit(
         f"asyncclient needs Python 3.11 or later, and this is Python {found}. "

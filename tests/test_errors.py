@@ -222,7 +222,7 @@ class Shy:
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_what_cannot_be_pickled_is_its_text(protocol: int) -> None:
-    """An error of ours always gets to another process, whatever evidence a caller's task has."""
+    """An error of ours always gets to another process, with any evidence of a caller's task."""
 
     class Local(AsyncClientError):
         """A class that another process has not."""

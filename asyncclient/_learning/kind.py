@@ -17,8 +17,8 @@ _FEW_ENDS = 30
 _CLEARLY = 20.0
 # What others have seen may be later or earlier by 3 bins, 5 %.
 _ALIKE = 3
-# A curve is made again when 10 % of its ends are new. So many new ends are looked at together, or
-# ten where that is less; a poll that a task outlived counts for an eighth of one.
+# A curve is made again when 10 % of its ends are new. New ends are looked at ten at a time, or at
+# that share where it is less; a poll that a task outlived counts for an eighth of one.
 _GROWTH = 0.1
 _TOGETHER = 10.0
 _OUTLIVED = 1 / 8

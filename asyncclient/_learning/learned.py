@@ -41,7 +41,7 @@ class LearnedSchedule:
     noticed, and what was before it is forgotten. Schedules of several processes can learn from
     each other: `to_bytes` of each, and `merge` of the others'.
 
-    It keeps to this, whatever it has seen or merged:
+    It keeps to this always, whichever ends it has seen or merged:
 
     * By any age it has made at most 2·n + 4 polls of a task, where n is how many the fallback
       makes by then, the one at age 0 included, and its jitter not. Where a poll costs less than
@@ -93,8 +93,8 @@ class LearnedSchedule:
         self._reports = 0
         exact = msgspec.structs.replace(fallback, jitter=0.0)
         ages = list(accumulate((exact.delay(poll) for poll in range(_LISTED)), initial=0.0))
-        # The least age at which another poll may follow so many, and the seconds for each beyond:
-        # where the gaps grow very slowly, the cap errs on the side of fewer polls.
+        # By the number of polls, the least age at which one more may follow; then seconds for each
+        # beyond: where the gaps grow very slowly, the cap errs on the side of fewer polls.
         numbers = range(1 - _EXTRA, _FACTOR * _LISTED)
         self._due = [ages[max(0, math.ceil(number / _FACTOR) - 1)] for number in numbers]
         self._due_step = (fallback.first if fallback.factor == 1 else fallback.cap) / _FACTOR

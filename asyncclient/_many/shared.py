@@ -134,7 +134,7 @@ class Waiter(TimeLimit):
 class SharedRecord(Record[object]):
     """One task in a `Poller`, and those who wait for it."""
 
-    own_key: Hashable  # its identity; None where its task's key is found anew at little cost
+    own_key: Hashable  # its identity; None where its task's key is made again at little cost
     queue: Queue[SharedRecord]  # where its looks stand in line
     due: float = 0.0  # when its next look is due
     why: str = "first"  # what decided the gap before its last look

@@ -1,7 +1,7 @@
 """The demo's other side: the loop that people write today, at a simulator of its own.
 
-It knows the words for a good and a bad end, and tries again whatever fails, the start included. It
-has aiohttp's own timeouts. It is written to be common, not to lose.
+It knows the words for a good and a bad end, and tries again after any failure, that of the start
+included. It has aiohttp's own timeouts. It is written to be common, not to lose.
 """
 
 from __future__ import annotations

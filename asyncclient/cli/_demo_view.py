@@ -88,7 +88,7 @@ async def _show_lines(stream: TextIO | None, boards: Boards) -> None:
         if stream is sys.stdout:
             say(line)
         elif stream is not None:
-            with contextlib.suppress(OSError):  # nobody reads how far it is
+            with contextlib.suppress(OSError):  # no one reads how far it is
                 click.echo(line, err=True)
 
 

@@ -189,8 +189,8 @@ async def test_a_wait_that_leaves_while_its_handler_runs_hands_on(way: str) -> N
             await asyncio.wait({leaver})
         assert leaver.cancelled() or isinstance(leaver.result().error, WaitTimeout)
         assert errors_of(outcomes) == ends
-        told = [(who, at - began) for who, _, at in desk.asked]
-        assert told == [("1st", 0), *((who, pytest.approx(5.5, abs=0.1)) for who in others)]
+        asked = [(who, at - began) for who, _, at in desk.asked]
+        assert asked == [("1st", 0), *((who, pytest.approx(5.5, abs=0.1)) for who in others)]
 
 
 async def test_a_wait_that_ends_by_an_error_of_its_own_leaves_the_demand_to_the_next() -> None:

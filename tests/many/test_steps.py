@@ -1,4 +1,4 @@
-"""What a shared wait calls: its own callbacks, where its caller is, whatever those of others do.
+"""What a shared wait calls: its own callbacks, where its caller is, not changed by those of others.
 
 That it reports and asks as a single wait does is shown by `tests/waiting`, for both; who of several
 is asked by `test_inbox.py`.

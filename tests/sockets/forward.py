@@ -12,7 +12,7 @@ from tests.wire import Listener, Message, Wire, read_message
 
 
 class ForwardProxy(Listener[Wire]):
-    """An HTTP proxy on loopback before one server, whatever the name of the host that is asked for.
+    """An HTTP proxy on loopback before one server, for any name of the host that is asked for.
 
     Args:
         server_port: where the server listens on 127.0.0.1.

@@ -73,7 +73,7 @@ async def test_requests_go_through_the_proxy(
 async def test_this_machine_needs_no_proxy_unless_one_is_given(
     serve: Serve, forward: Forward, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The environment's is for other machines; a `proxy=` is for all, whatever NO_PROXY says."""
+    """The environment's is for other machines; a `proxy=` is for all, NO_PROXY's included."""
     server = await serve(good)
     proxy = await forward(server)
     monkeypatch.setenv("HTTP_PROXY", proxy.url())

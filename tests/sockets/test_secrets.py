@@ -286,7 +286,7 @@ async def test_a_wrong_proxy_url_shows_no_password(
 
 @pytest.mark.parametrize("answer", ["401 No", "500 No", "302 Found"])
 async def test_the_pools_headers_are_in_no_error(serve: Serve, answer: str) -> None:
-    """What goes with every request may be a gateway's key, whatever the provider repeats of it."""
+    """What goes with every request may be a gateway's key, which a provider may repeat."""
 
     async def repeating(peer: Peer) -> None:
         while True:

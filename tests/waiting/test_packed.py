@@ -91,7 +91,7 @@ def seen(
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_an_answer_of_a_provider_is_opened_as_it_was(path: Path) -> None:
-    """Whatever was recorded: the typed answer, its bytes and all that is beside them."""
+    """Of each recorded answer: its type, its bytes and all that is beside them."""
     handle, other = handle_of(path, "one"), handle_of(path, "two")
     raw = path.read_bytes()
     read = handle.read(raw)

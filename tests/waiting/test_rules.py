@@ -140,7 +140,7 @@ def test_a_demand_is_not_made_again_while_its_handler_runs(
     record.rare = rare_while_asked(record, name)
     for seconds in (0.0, 1000.0):
         assert not is_new_demand(record, blocked, BEGAN + seconds)
-    word = "odd" if state is None else str(state)
+    word = "unknown" if state is None else str(state)
     record.rare = rare_after_answer(record, Observation(state, word, ""), BEGAN + 4)
     at = None if answered_at is None else BEGAN + answered_at
     record.rare = rare_after_handler(record, answered_at=at)
