@@ -282,7 +282,9 @@ def _judge_wakes(played: Played) -> None:
         soon = since + _WAKE_SECONDS
         same = [end for end in played.ends if end.key == key and end.began <= at]
         end = max(same, key=lambda one: one.at)
-        excused = end.at <= soon or played.closed_at <= soon or _stalled(played, at, soon)
+        # On the deadline the last look is sent: a signal after it brings none.
+        is_late = end.at <= soon or at > end.deadline
+        excused = is_late or played.closed_at <= soon or _stalled(played, at, soon)
         woken = any(at - TICK <= look.sent <= soon for look in looks)
         is_over = any(look.over <= soon and look.shows_end for look in looks)
         if not (woken or is_over or excused or _was_held_up(played, end, since)):
