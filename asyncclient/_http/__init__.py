@@ -32,7 +32,7 @@ from asyncclient._http.hint import (
     unix_time_of as unix_time_of,
     usable_hint as usable_hint,
 )
-from asyncclient._http.lenient import STRICT as STRICT, Word as Word
+from asyncclient._http.lenient import STRICT as STRICT, StatusWord as StatusWord
 from asyncclient._http.message import (
     JSON as JSON,
     Address as Address,

@@ -19,7 +19,7 @@ from asyncclient._text import whole
 
 # Marks a field of which nothing is converted or passed over: it is read, or the whole is refused.
 STRICT: Final = msgspec.Meta(extra={"is_strict": True})
-Word: TypeAlias = Annotated[str | None, STRICT]  # a status word
+StatusWord: TypeAlias = Annotated[str | None, STRICT]
 
 # A number with more digits than this is no id, no time and no amount.
 _MOST_DIGITS = 40

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from asyncclient._http.lenient import STRICT, Word, decode_leniently
+from asyncclient._http.lenient import STRICT, StatusWord, decode_leniently
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -28,7 +28,7 @@ class Part(msgspec.Struct):
 class Whole(msgspec.Struct, rename="camel"):
     """One field of each form."""
 
-    status: Word = None
+    status: StatusWord = None
     kind: Annotated[str, STRICT] = ""
     page: Annotated[list[Part] | None, STRICT] = None
     text: str | None = None

@@ -10,7 +10,7 @@ from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
-from asyncclient._http import JSON, STRICT, Answer, Word
+from asyncclient._http import JSON, STRICT, Answer, StatusWord
 from asyncclient._portable import Portable
 from asyncclient.providers._reading import as_int, as_object, open_json
 
@@ -32,7 +32,7 @@ class WorkflowRun(Answer, rename="camel"):
     id: str | None = None
     workflow_run_id: str | None = None
     workflow_id: str | None = None
-    status: Word = None
+    status: StatusWord = None
     input: dict[str, object] | None = None
     output: JSON = None
     metadata: dict[str, object] | None = None

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-from asyncclient._http import JSON, STRICT, Answer, Response, Word
+from asyncclient._http import JSON, STRICT, Answer, Response, StatusWord
 from asyncclient._portable import Portable
 from asyncclient.providers._reading import (
     as_int,
@@ -112,7 +112,7 @@ class WorkflowRun(Answer):
     """
 
     execute_id: str | int | None = None
-    execute_status: Word = None
+    execute_status: StatusWord = None
     output: JSON = None
     create_time: int | None = None
     update_time: int | None = None
@@ -222,7 +222,7 @@ class CopyTask(Answer):
     """
 
     task_id: str | int | None = None
-    task_status: Word = None
+    task_status: StatusWord = None
     entity_type: str | None = None
     source_entity_id: str | int | None = None
     target_entity_id: str | int | None = None
@@ -326,7 +326,7 @@ class Chat(Answer):
     id: str = ""
     conversation_id: str = ""
     bot_id: str | int | None = None
-    status: Word = None
+    status: StatusWord = None
     created_at: int | None = None
     completed_at: int | None = None
     failed_at: int | None = None
