@@ -163,6 +163,10 @@ class _Slice(Receiver):
             task, self, timeout=timeout, limits=limits, earlier=ticket.polls
         )
         self._record = cast("SharedRecord", self._waiter.record)
+        self._began = poll_loop.loop.time()
+        if self._left <= 0 and self._record.flight is not None:
+            # What is under way for others may have missed the end: the last look follows it.
+            poll_loop.wake(self._record.key)
         self._polls_before = self._record.polls
         if ticket.polls and self._record.slowest is None:
             # Looks of former slices came back, so the last one has its time.
@@ -199,7 +203,7 @@ class _Slice(Receiver):
         if answered:
             self._seen = now
         if self._left <= 0:
-            if answered:
+            if answered and self._record.sent >= self._began:
                 self._finish(None)
         elif now >= self._hold_ends or (due - now > self._hold and self._left > self._hold):
             self._finish(due)

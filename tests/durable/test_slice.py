@@ -237,6 +237,21 @@ async def test_a_ticket_left_past_its_deadline_gets_one_look() -> None:
             assert "last failed poll: ServerError: the provider is down)" in str(end.error)
 
 
+async def test_the_look_of_a_ticket_past_its_deadline_is_its_own() -> None:
+    """One that was sent for another before may have missed the end: another one follows it."""
+    job = Job(ends_at(5), latency=(0, 11, 0.2), arrival=0)
+    every_three = Schedule(first=3, factor=1, cap=3, jitter=0)
+    async with Poller(schedule=every_three) as poller:
+        other = asyncio.ensure_future(poller.wait(job, timeout=100))
+        ticket = begin(timeout=6)
+        await anyio.sleep(8)
+        end = await poll_slice(poller, lambda _: job, ticket, clock=now)
+        assert isinstance(end, Done)
+        assert end.state is TaskState.SUCCEEDED
+        assert await other == Report("done")
+    assert len(job.sent) == 3
+
+
 @pytest.mark.parametrize("left", [4e-4, 0.05, 0.5, 1, 3, 20])
 async def test_a_ticket_taken_up_just_before_its_deadline_gets_its_answer(left: float) -> None:
     """An engine gives it to the millisecond, and clocks differ: the last look may take up to 5 s.
