@@ -327,7 +327,7 @@ class TimeLimit:
         if record.slowest is not None:
             return longest
         if self.stalled:
-            return end + _FIRST_LOOK_SECONDS
+            return min(longest, max(end, sent or end) + _FIRST_LOOK_SECONDS)
         if record.polls:
             return end
         return longest if sent is None else min(longest, max(end, sent + _FIRST_LOOK_SECONDS))
