@@ -163,6 +163,7 @@ def _excused(played: Played, end: End, looks: list[Look], deadline: float) -> bo
         look.verdict in ANSWERS
         and end.began + TICK < look.over < end.at - TICK
         and look.over - look.sent < POLL_SECONDS
+        and not _came_with_a_standstill(played, look)
         for look in looks
     )
     if not had_answer:
@@ -172,6 +173,12 @@ def _excused(played: Played, end: End, looks: list[Look], deadline: float) -> bo
     # What is sent in the instant of its end may be sent for others.
     is_others = last.sent >= end.at - 1e-6 and _excused(played, end, looks[:-1], deadline)
     return unanswered or failed or is_others
+
+
+def _came_with_a_standstill(played: Played, look: Look) -> bool:
+    """Return whether an answer waited for the loop to go on, and so may have been broken off."""
+    ends = (ended for began, ended in played.clock.stalls if began >= look.sent)
+    return any(abs(ended - look.over) <= TICK for ended in ends)
 
 
 def _stalled(played: Played, since: float, until: float) -> bool:
@@ -286,6 +293,11 @@ def _judge_wakes(played: Played) -> None:
         is_late = end.at <= soon or at > end.deadline
         excused = is_late or played.closed_at <= soon or _stalled(played, at, soon)
         woken = any(at - TICK <= look.sent <= soon for look in looks)
-        is_over = any(look.over <= soon and look.shows_end for look in looks)
+        # A demand that none of them answers ends them all.
+        is_demand = not any(one.wait.answers for one in same)
+        is_over = any(
+            look.over <= soon and (look.shows_end or (is_demand and look.state == "blocked"))
+            for look in looks
+        )
         if not (woken or is_over or excused or _was_held_up(played, end, since)):
             played.breach("wake", f"a signal at {at:.3f} for wait {number} brought no look")
