@@ -6,27 +6,26 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from asyncclient import TaskRef, encode_ref
 from asyncclient.cli import main
 
-# The credentials of Coze, of Copy.ai and of any other API.
+# The credentials of Coze, of Copy.ai and of any other API, and the query of a signed URL.
 TOKEN = "pat_kept_to_itself"
 KEY = "key-kept-to-itself"
 OTHER = "tok-kept-to-itself"
+SIGNED = "sig=s1gned-kept-to-itself"
 VARIABLES = ("COZE_API_TOKEN", "COZE_API_BASE", "COPYAI_API_KEY", "COPYAI_API_BASE")
+REPLICATE = ("--api", "replicate.prediction")
+# A reference to a run that no one has started.
+NOWHERE = encode_ref(TaskRef("coze", "workflow_run", {"workflow_id": "1", "execute_id": "2"}))
 # Words of the library's advice that mean nothing in a shell.
 PYTHON = (
     r"\.snapshot|allow_http|await |base_url|decode|encode_ref|on_blocked|same task|workflow_run\(\)"
 )
-
-
-def a_terminal(*, is_live: bool) -> Callable[[object], bool]:
-    """Return what says of any stream whether it is a terminal that redraws."""
-    return lambda _stream: is_live
 
 
 class Shell:
@@ -48,15 +47,31 @@ class Shell:
         self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(raw, "utf-8"))
         code = main(arguments)
         self.out, self.err = self._capfd.readouterr()
-        for secret in (TOKEN, KEY, OTHER):
+        for secret in (TOKEN, KEY, OTHER, SIGNED):
             assert secret not in self.out + self.err
         return code
+
+    def is_terminal(self, columns: int, *, is_live: bool = True) -> None:
+        """Let it be a terminal of some width, which redraws or not."""
+
+        def has_live_terminal(_stream: object) -> bool:
+            return is_live
+
+        self._monkeypatch.setenv("COLUMNS", str(columns))
+        for module in ("_output", "_demo_view"):
+            name = f"asyncclient.cli.{module}.has_live_terminal"
+            self._monkeypatch.setattr(name, has_live_terminal)
+
+    @property
+    def lines(self) -> list[Any]:
+        """What it wrote, which is a line of JSON for each of several."""
+        return [json.loads(line) for line in self.out.splitlines()]
 
     @property
     def json(self) -> Any:  # noqa: ANN401  (JSON is of any shape)
         """What it wrote, which is one line of JSON."""
         assert self.out.count("\n") == 1
-        return json.loads(self.out)
+        return self.lines[0]
 
     @property
     def complaint(self) -> str:

@@ -12,17 +12,14 @@ from aiohttp import web
 
 from asyncclient import SessionPool, decode_ref
 from asyncclient.cli._any_api import How, known_reading
-from tests.cli.shell import OTHER, Shell
+from tests.cli.shell import OTHER, REPLICATE, SIGNED, Shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.usefixtures("environment")
 
-REPLICATE = ("--api", "replicate.prediction")
 OWN = ("--status", "data.state", "--succeeded", "done", "--failed", "error,rejected")
-SIGNED = "sig=s1gned-kept-to-itself"
-ANYWHERE = "https://api.acme.example/v1/jobs/7"
 
 
 class API:
@@ -36,14 +33,13 @@ class API:
     def will_say(self, *words: object, at: str = "status", **others: object) -> str:
         """Let the coming answers have these words, and return the URL."""
         outer, _, inner = at.rpartition(".")
-        for word in words:
-            said = {inner: word, **others}
-            self.answers.append((200, {outer: said} if outer else said))
+        said = [{inner: word, **others} for word in words]
+        self.answers = [(200, {outer: each} if outer else each) for each in said]
         return f"{self.url}/v1/jobs/7"
 
     def will_refuse(self, status: int, answer: object) -> str:
         """Let all coming answers be this one, and return the URL."""
-        self.answers.append((status, answer))
+        self.answers = [(status, answer)]
         return f"{self.url}/v1/jobs/7"
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -144,84 +140,14 @@ def test_headers_are_given_as_to_curl_with_a_place_for_the_token(
 def test_without_a_token_it_is_asked_without_one(
     shell: Shell, api: API, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A URL may be signed, or open; only a header that wants the token needs it."""
+    """A URL may be signed, or open."""
     monkeypatch.delenv("ASYNCCLIENT_TOKEN")
     url = api.will_say("succeeded")
     assert shell("wait", f"{url}?{SIGNED}", *REPLICATE) == 0
     assert api.sent("Authorization") == {None}
     assert api.asked[0].query_string == SIGNED
-    api.answers.clear()
     assert shell("wait", api.will_refuse(401, {}), *REPLICATE) == 3
     assert "set ASYNCCLIENT_TOKEN: it is sent as 'Authorization: Bearer'" in shell.complaint
-    assert shell("wait", url, *REPLICATE, "-H", "x-api-key: {token}") == 2
-    assert "ASYNCCLIENT_TOKEN is not set" in shell.complaint
-
-
-@pytest.mark.parametrize(
-    ("token", "said"),
-    [
-        ("Bearer x", "begins with 'Bearer '"),
-        ("x\n", "has a line break"),
-        ("té", "has characters that are not"),
-    ],
-)
-def test_a_token_that_cannot_be_is_named_and_not_shown(
-    shell: Shell, api: API, monkeypatch: pytest.MonkeyPatch, token: str, said: str
-) -> None:
-    """Nothing is sent."""
-    monkeypatch.setenv("ASYNCCLIENT_TOKEN", token)
-    assert shell("wait", api.will_say("succeeded"), *REPLICATE) == 2
-    assert f"ASYNCCLIENT_TOKEN {said}" in shell.complaint
-    assert api.asked == []
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ([ANYWHERE, "--api", "replicate.predicton"], "did you mean replicate.prediction?"),
-        ([ANYWHERE, "--api", "openai"], "openai.batch or openai.fine_tuning_job or openai.resp"),
-        ([ANYWHERE, "--api", "zzzz"], "no API 'zzzz' is known: 'asyncclient apis' lists all 33"),
-        ([f"{ANYWHERE}?{SIGNED}"], "of 'https://api.acme.example/v1/jobs/7' are read: give --api"),
-        (["https://api.replicate.com/v1/predictions/7"], "give --api replicate.prediction;"),
-        ([ANYWHERE, *REPLICATE, "--failed", "x"], "--api replicate.prediction has its own words"),
-        ([ANYWHERE, "--succeeded", "x", "--failed", "y"], "--status is missing"),
-        ([ANYWHERE, *OWN[:4]], "--failed is missing"),
-        ([ANYWHERE, *OWN[:2], *OWN[4:]], "--succeeded is missing"),
-        ([ANYWHERE, *OWN, "--running", "done"], "stands under both running and succeeded"),
-        ([ANYWHERE, "--status", "a..b", *OWN[2:]], "'a..b' is no path"),
-        (["http://acme.example/jobs/7", *REPLICATE], "use https, or add --allow-http if you mean"),
-        (["ftp://acme.example/jobs/7", *REPLICATE], "is not an http(s) URL"),
-        ([f"https:///jobs?{SIGNED}", *REPLICATE], "'https:///jobs' is not an http(s) URL"),
-        ([f"https://[::x?{SIGNED}", *REPLICATE], "'https://[::x' is not a URL"),
-        ([f"https://u:{SIGNED}@acme.example/", *REPLICATE], "holds a user name or a password"),
-        ([f"{ANYWHERE}?{SIGNED}#top", *REPLICATE], "has a fragment"),
-        ([ANYWHERE, "8", *REPLICATE], "more follows the URL"),
-        ([ANYWHERE, *REPLICATE, "--outputs"], "--outputs is for tasks of Coze and Copy.ai"),
-        ([ANYWHERE, *REPLICATE, "-H", f"x-api-key: {SIGNED}"], "'x-api-key' seems to hold a cred"),
-        ([ANYWHERE, *REPLICATE, "-H", f"X: Bearer {SIGNED}"], "write {token} in its place"),
-        ([ANYWHERE, *REPLICATE, "-H", f"Cookie: {SIGNED}"], "'Cookie' seems to hold a credential"),
-        ([ANYWHERE, *REPLICATE, "-H", SIGNED], "write each as 'Name: value'"),
-        ([ANYWHERE, *REPLICATE, "-H", "a: b", "-H", "A: c"], "'A' is given twice"),
-        ([ANYWHERE, *REPLICATE, "-H", "Host: b"], "'Host' cannot be given as a header"),
-        ([ANYWHERE, *REPLICATE, "--token", SIGNED], "put it into an environment variable"),
-        ([ANYWHERE, *REPLICATE, f"--api-key={SIGNED}"], "put it into an environment variable"),
-        (
-            [f"acme.example/jobs/7?{SIGNED}", *REPLICATE],
-            "with a URL: 'acme.example/jobs/7' is none",
-        ),
-    ],
-)
-@pytest.mark.parametrize("command", ["wait", "watch"])
-def test_bad_use_of_a_url_ends_with_2_and_one_line(
-    shell: Shell, command: str, words: list[str], said: str
-) -> None:
-    """The line names what is wrong and what to write, and shows no secret of the command line."""
-    if command == "watch" and "--outputs" in words:
-        return
-    assert shell(command, *words) == 2
-    assert said in shell.complaint
-    assert SIGNED not in shell.err
-    assert shell.out == ""
 
 
 def test_plain_http_goes_to_another_machine_where_that_is_meant() -> None:
@@ -234,18 +160,8 @@ def test_plain_http_goes_to_another_machine_where_that_is_meant() -> None:
 @pytest.mark.parametrize(
     ("status", "answer", "code", "said"),
     [
-        (
-            401,
-            {"error": "no"},
-            3,
-            "check ASYNCCLIENT_TOKEN, and its header: it is sent as 'Authori",
-        ),
-        (
-            403,
-            {"error": "no"},
-            3,
-            "check ASYNCCLIENT_TOKEN, and its header: it is sent as 'Authori",
-        ),
+        (401, {"error": "no"}, 3, "check ASYNCCLIENT_TOKEN, and its header: it is sent as 'Auth"),
+        (403, {"error": "no"}, 3, "check ASYNCCLIENT_TOKEN, and its header: it is sent as 'Auth"),
         (404, {"error": "no"}, 1, "check the URL and ASYNCCLIENT_TOKEN"),
         (302, {}, 3, "redirects to https://elsewhere.example, which is not followed"),
         (200, {"id": 1, "data": {}}, 3, "path of --status: the last answer has data, id"),
@@ -259,7 +175,6 @@ def test_a_refusal_has_a_next_step_for_a_shell(
     url = api.will_refuse(status, answer)
     assert shell("wait", f"{url}?{SIGNED}", *OWN) == code
     assert said in shell.complaint
-    assert SIGNED not in shell.err + shell.out
 
 
 def test_a_dead_network_is_a_timeout_that_says_so(shell: Shell) -> None:
@@ -278,10 +193,13 @@ def test_json_has_all_of_the_end(shell: Shell, api: API) -> None:
     url = api.will_say("processing", "succeeded", output="tea")
     assert shell("wait", url, *REPLICATE, "--json") == 0
     found = shell.json
-    assert 0 < found.pop("elapsed") < 5
     ref = found.pop("ref")
+    assert 0 < found.pop("elapsed") < 5
     assert decode_ref(json.dumps(ref)).ids == {"path": url}
     assert (ref["provider"], ref["kind"]) == ("replicate", "replicate.prediction")
+    # Which does not say what may have the token: the URL itself is given again.
+    assert shell("wait", json.dumps(ref)) == 2
+    assert "found by its URL: asyncclient wait URL --api replicate.prediction" in shell.complaint
     assert found == {
         "state": "succeeded",
         "word": "succeeded",
@@ -292,21 +210,18 @@ def test_json_has_all_of_the_end(shell: Shell, api: API) -> None:
         "error": None,
         "exit_code": 0,
     }
-    api.answers.clear()
     api.will_say("failed", error="no tea")
     assert shell("wait", f"{url}?{SIGNED}", *REPLICATE, "--json") == 1
-    assert SIGNED not in shell.out + shell.complaint
+    assert shell.complaint
     failed = shell.json
     assert (failed["state"], failed["reason"], failed["ref"]) == ("failed", "no tea", None)
     assert failed["error"]["type"] == "TaskFailed"
     assert failed["result"]["error"] == "no tea"
-    api.answers.clear()
     api.will_say("processing")
     assert shell("wait", url, *REPLICATE, "--json", "--timeout", "9") == 124
     late = shell.json
     assert (late["state"], late["result"], late["exit_code"]) == ("running", None, 124)
     api.will_refuse(401, {})
-    api.answers.pop(0)
     assert shell("wait", url, *REPLICATE, "--json") == 3
     assert (shell.json["state"], shell.json["polls"]) == (None, 1)
     assert shell.json["error"]["type"] == "AuthenticationFailed"
@@ -336,14 +251,12 @@ def test_urls_may_come_from_standard_input(shell: Shell, api: API) -> None:
     url = api.will_say("processing", "processing", "succeeded")
     lines = f"{url}?n=1&{SIGNED}\n\n{url}?n=2\n"
     assert shell("wait", "-", *REPLICATE, "--json", stdin=lines) == 0
-    ends = [json.loads(line) for line in shell.out.splitlines()]
-    assert [end["state"] for end in ends] == ["succeeded"] * 2
-    assert SIGNED not in shell.out
-    assert shell("wait", "-", *REPLICATE, stdin=f"{url}\n{ANYWHERE}?{SIGNED}\n") == 2
-    assert "line 2: 'https://api.acme.example/v1/jobs/7' is at another place" in shell.complaint
+    assert [end["state"] for end in shell.lines] == ["succeeded"] * 2
+    elsewhere = "https://api.acme.example/v1/jobs/7"
+    assert shell("wait", "-", *REPLICATE, stdin=f"{url}\n{elsewhere}?{SIGNED}\n") == 2
+    assert f"line 2: '{elsewhere}' is at another place" in shell.complaint
     assert shell("wait", "-", stdin=f"{url}?{SIGNED}\n") == 2
     assert "are read: give --api NAME" in shell.complaint
-    assert SIGNED not in shell.err
 
 
 def test_watch_follows_a_url(shell: Shell, api: API) -> None:
@@ -354,11 +267,3 @@ def test_watch_follows_a_url(shell: Shell, api: API) -> None:
     assert "replicate prediction /v1/jobs/7 ended as failed (status 'failed'): no tea" in (
         shell.complaint
     )
-
-
-def test_the_reference_of_such_a_task_is_one_for_programs(shell: Shell, api: API) -> None:
-    """It does not say what may have the token: the URL itself is given again."""
-    assert shell("wait", api.will_say("succeeded"), *REPLICATE, "--json") == 0
-    ref = json.dumps(shell.json["ref"])
-    assert shell("wait", ref) == 2
-    assert "found by its URL: asyncclient wait URL --api replicate.prediction" in shell.complaint

@@ -1,4 +1,4 @@
-"""The command's `start`, `wait`, `watch` and `bots`, run in this process against a simulator."""
+"""The command's `start`, `wait` and `watch`, run in this process against a simulator."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import shlex
 import signal
 import socket
 import sys
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, NoReturn
@@ -30,10 +31,8 @@ from asyncclient import (
     wait_until_done,
 )
 from asyncclient._http.proxy import Proxy, advice_without_proxy
-from asyncclient.cli import main
 from asyncclient.cli._exits import code_of, first_of, line_of
 from asyncclient.cli._output import clean
-from asyncclient.cli._simulate import tell
 from asyncclient.errors import (
     AsyncClientError,
     AuthenticationFailed,
@@ -45,17 +44,13 @@ from asyncclient.errors import (
 )
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import Simulator, run_virtual
-from tests.cli.shell import PYTHON, TOKEN, VARIABLES, Shell, a_terminal
+from tests.cli.shell import NOWHERE, PYTHON, TOKEN, VARIABLES, Shell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("environment")
-
-REGIONS = "use https://api.coze.com or https://api.coze.cn, whichever the token is of"
-NO_URL = f"is not a base URL (https, a host, perhaps a path): {REGIONS}"
-NOWHERE = encode_ref(TaskRef("coze", "workflow_run", {"workflow_id": "1", "execute_id": "2"}))
 
 
 @pytest.fixture
@@ -72,9 +67,10 @@ def start(shell: Shell, tmp_path: Path) -> Callable[..., str]:
 
 
 def test_a_started_run_is_found_again_by_its_reference(
-    shell: Shell, start: Callable[..., str]
+    shell: Shell, start: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The reference that `start` writes is all that `wait` needs for the provider's answer."""
+    """It is all that `wait` needs for the answer; no variable of another provider is."""
+    monkeypatch.delenv("COPYAI_API_KEY")
     assert shell("start", "coze-workflow", "7350", "--param", "topic=tea", "--param", "a=b=c") == 0
     ref = shell.out.strip()
     assert shell("wait", ref) == 0
@@ -95,6 +91,21 @@ def test_inputs_come_from_standard_input_and_from_options(shell: Shell, sim: Sim
     assert answer["input"] == {"simulate": {"seconds": 5}, "count": 3, "topic": "tea"}
     assert sim.tasks[answer["id"]].start_marker == {"order": "7"}
     assert answer["id"] in shell.complaint  # the way back, were the wait cut short
+
+
+@pytest.mark.parametrize("option", ["--parameters", "--params-json"])
+@pytest.mark.parametrize("given", ['{"topic": "茶"}', ' {"topic":\n"茶"}', "@", "", "-"])
+def test_inputs_are_json_a_file_or_standard_input(
+    shell: Shell, sim: Simulator, tmp_path: Path, option: str, given: str
+) -> None:
+    """JSON stands on the command line itself; a file with or without `@`, as to curl."""
+    file = tmp_path / "in.json"
+    file.write_text('{"topic": "茶"}', encoding="utf-8")
+    words = given if "{" in given or given == "-" else f"{given}{file}"
+    stdin = file.read_text(encoding="utf-8") if given == "-" else ""
+    assert shell("start", "copyai-workflow", "W", option, words, "--wait", stdin=stdin) == 0
+    assert shell.json["data"]["input"] == {"topic": "茶"}
+    assert len(sim.tasks) == 1
 
 
 def test_a_task_that_ends_badly_ends_with_1_and_its_answer(
@@ -131,29 +142,12 @@ def test_many_references_are_answered_in_their_order(
     refs = [start(seconds=40), start(outcome="fail"), start("copyai-workflow"), start(seconds=600)]
     stdin = "\n".join([refs[0], "", *refs[1:], ""])
     assert shell("wait", "-", "--timeout", "100", stdin=stdin) == 124
-    lines = [json.loads(line) for line in shell.out.splitlines()]
+    lines = shell.lines
     ids = [[*json.loads(ref)["ids"].values()][-1] for ref in refs]
     assert [lines[0]["data"][0]["execute_id"], lines[1]["data"][0]["execute_id"]] == ids[:2]
     assert lines[2]["data"]["id"] == ids[2]
     assert lines[3] is None
     assert shell.err.count("\n") == 2
-
-
-def test_standard_input_holds_references_or_one_object_of_inputs(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A bad line is named, even if it is no text, and nothing is sent; no line is an error."""
-    for text in ("[1]", "{", "\udc80"):
-        assert shell("start", "coze-workflow", "1", "--params-json", "-", stdin=text) == 2
-        assert "not a JSON object" in shell.complaint
-    for line in ("tea", "\udcff", NOWHERE[:40]):
-        assert shell("wait", "-", stdin=f"{NOWHERE}\n\n{line}\n") == 2
-        assert "line 3: not a task reference" in shell.complaint
-    for empty in ("", " \n\n"):
-        assert shell("wait", "-", stdin=empty) == 2
-        assert "standard input has no line: pipe in what 'start' wrote" in shell.complaint
-    monkeypatch.setattr(sys, "stdin", None)  # closed
-    assert main(("wait", "-")) == 2
 
 
 def test_what_chats_and_copies_put_out(shell: Shell, loop: asyncio.Runner, sim: Simulator) -> None:
@@ -185,7 +179,7 @@ def test_watch_writes_each_change_and_the_last_state(
 ) -> None:
     """Each change is a line; the last JSON object has the last state and the provider's answer."""
     assert shell("watch", "--json", start(outcome=outcome, seconds=20)) == code
-    changes = [json.loads(line) for line in shell.out.splitlines()]
+    changes = shell.lines
     assert [change["state"] for change in changes] == ["running", state]
     assert bool(code) == bool(shell.err and shell.complaint)
     assert "answer" not in changes[0]
@@ -195,104 +189,6 @@ def test_watch_writes_each_change_and_the_last_state(
     assert states[0] == ["pending", "NEW"]
     assert states[-1] == ["succeeded", "COMPLETE"]
     assert len(states) >= 4
-
-
-def test_bots_are_listed_page_after_page(shell: Shell) -> None:
-    """Outside of a terminal a bot is a line of tab-separated fields, or all are one JSON array."""
-    assert shell("bots", "123") == 0
-    rows = [line.split("\t") for line in shell.out.splitlines()]
-    assert len(rows) == 45
-    assert rows[0] == ["7493066380997000000", "Bot 1", "no", "2024-06-13"]
-    assert shell("bots", "123", "--json", "--publish-status", "all") == 0
-    assert [bot["name"] for bot in shell.json][:2] == ["Bot 1", "Bot 2"]
-
-
-@pytest.mark.parametrize("columns", [80, 50, 20])
-def test_bots_are_a_table_on_a_terminal(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch, columns: int
-) -> None:
-    """On a terminal there is a heading and columns are aligned, if no id is cut by that."""
-    monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setattr("asyncclient.cli._output.has_live_terminal", a_terminal(is_live=True))
-    assert shell("bots", "123") == 0
-    heads = shell.out.splitlines()[0].split()
-    assert (heads == ["id", "name", "published", "updated"]) is (columns > 20)
-    assert ("\t" in shell.out) is (columns == 20)
-    assert "7493066380997000044" in shell.out
-    assert "Bot 45" in shell.out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["nothing"], "No such command 'nothing'"),
-        (["start"], "Missing command"),
-        (["start", "coze-workflow"], "Missing argument 'WORKFLOW_ID'"),
-        (["start", "coze-workflow", ".."], "workflow_id='..' is not an id"),
-        (["start", "coze-workflow", "1", "--bot-id", "2", "--app-id", "3"], "do not go together"),
-        (["start", "coze-workflow", "1", "--param", "tea"], "not of the form NAME=VALUE"),
-        (["start", "coze-workflow", "1", "--token", "x"], "No such option"),
-        (["start", "coze-workflow", "1", "--params-json", "no.json"], "'no.json': No such file"),
-        (
-            ["start", "coze-workflow", "1", "--parameters", "@"],
-            'give JSON, as \'{"topic": "tea"}\'',
-        ),
-        (["start", "coze-workflow", "1", "--parameters", "/"], "Is a directory"),
-        (["start", "coze-workflow", "1", "--parameters", "[1]"], "not a JSON object"),
-        (["start", "coze-workflow", "1", "--parameters", "{'a': 1}"], "not a JSON object"),
-        (["start", "coze-workflow", "1", "--parameters", '{"a": \udcff}'], "not a JSON object"),
-        (["start", "coze-workflow", "1", "--json"], "--json goes with --wait"),
-        (["start", "copyai-workflow", "1", "--metadata", "=x"], "not of the form NAME=VALUE"),
-        (["wait", "tea"], "not a task reference"),
-        (["wait", NOWHERE, "--timeout", "0"], "is not in the range"),
-        (["wait", NOWHERE.replace("coze", "other")], "the providers coze and copyai"),
-        (["wait", NOWHERE.replace("workflow_run", "thing")], "no coze task has such a reference"),
-        (["watch", NOWHERE, "--timeout", "nan"], "'--timeout': nan is not a number"),
-        (["watch", NOWHERE, "--timeout", "soon"], "'soon' is not a valid number"),
-        (["simulate", "--coze-port", "80000"], "is not in the range"),
-        (["simulate", "--fault-share", "2"], "is not in the range"),
-        (["demo", "--tasks", "0"], "is not in the range"),
-        (["demo", "--tasks", "1.5"], "'1.5' is not a valid integer"),
-        (["simulate", "--fault-share", "nan"], "nan is not a number"),
-        (["start", "coze-workflow", "1", "--param", "x=\udcff"], "is not in this terminal's"),
-        (["start", "coze-workflow", "1", "--outputs"], "--outputs goes with --wait"),
-        (["wait", NOWHERE[:40]], "give the whole line that 'start' wrote, in single quotes"),
-        (["wait", NOWHERE.replace('"v":2', '"v":9')], "not a task reference that this command can"),
-        (["wait", NOWHERE.replace("execute_id", "id")], "give the whole line that 'start' wrote"),
-        (["watch", "{provider:coze", "kind:x}"], "put the reference in single quotes"),
-    ],
-)
-def test_bad_use_ends_with_2_and_one_line(shell: Shell, arguments: list[str], said: str) -> None:
-    """One line says what the command cannot take, before anything is sent."""
-    assert shell(*arguments) == 2
-    assert said in shell.complaint
-    assert shell.out == ""
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("COZE_API_TOKEN", "", "COZE_API_TOKEN is not set"),
-        ("COZE_API_BASE", "api.coze.cn", f"COZE_API_BASE: 'api.coze.cn' {NO_URL}"),
-    ],
-)
-def test_a_wrong_variable_is_named(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
-) -> None:
-    """A variable that is missing or cannot be is named, with what can be, and is not sent."""
-    monkeypatch.setenv(name, value)
-    assert shell("bots", "123") == 2
-    assert said in shell.complaint
-
-
-def test_only_the_variables_of_the_provider_are_needed(
-    shell: Shell, start: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A task of Copy.ai needs no variable of Coze, and the other way round."""
-    monkeypatch.delenv("COPYAI_API_KEY")
-    assert shell("wait", start()) == 0
-    assert shell("start", "copyai-workflow", "WCFG-1") == 2
-    assert "COPYAI_API_KEY is not set" in shell.complaint
 
 
 def test_what_the_provider_or_the_network_refuses_ends_with_3(
@@ -338,23 +234,6 @@ def test_a_defect_ends_with_70(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
     assert "unexpected LookupError: lost; --traceback" in shell.complaint
     assert shell("--traceback", "bots", "123") == 70
     assert "break_down" in shell.err
-
-
-@pytest.mark.usefixtures("interruptible")
-def test_a_signal_is_the_end_of_simulate(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C and SIGTERM are how it is meant to end, so its exit code is 0."""
-
-    def serve_and_stop(sim: Simulator, *, as_json: bool) -> None:
-        tell(sim, as_json=as_json)
-        signal.raise_signal(signal.SIGTERM if as_json else signal.SIGINT)
-
-    monkeypatch.setattr("asyncclient.cli._simulate.tell", serve_and_stop)
-    assert shell("simulate", "--fail-share", "0.5") == 0
-    assert "export COZE_API_BASE=" in shell.out
-    assert shell.err == ""
-    assert shell("simulate", "--json") == 0
-    assert "environment" in shell.json
-    assert shell.err == ""
 
 
 async def _interrupt(*_arguments: object, **_options: object) -> None:
@@ -405,8 +284,14 @@ def test_ctrl_c_after_a_start_shows_the_line_that_waits_again(
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_standard_input_may_be_interrupted_or_break(shell: Shell) -> None:
-    """What ends before anything runs is one line, as what ends later is."""
+def test_standard_input_may_be_typed_interrupted_or_broken(
+    shell: Shell, start: Callable[..., str]
+) -> None:
+    """A terminal that waits for lines says so; what ends before anything runs is one line."""
+
+    class Typed(io.BytesIO):
+        def isatty(self) -> bool:
+            return True
 
     class Prompt(io.BytesIO):
         def __next__(self) -> bytes:
@@ -417,6 +302,8 @@ def test_standard_input_may_be_interrupted_or_break(shell: Shell) -> None:
         def __next__(self) -> bytes:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
+    assert shell("wait", "-", stdin=Typed(start().encode())) == 0
+    assert "reading references or URLs, one a line; Ctrl-D ends the list" in shell.complaint
     assert shell("wait", "-", stdin=Prompt()) == 130
     assert shell.err == "\nasyncclient: interrupted\n"  # a new line after the terminal's ^C
     assert shell("wait", "-", stdin=Broken()) == 70
@@ -443,10 +330,10 @@ def test_a_person_sees_that_polls_fail(
     assert "the status 'Hibernating' is not known, and counts as still running" in unknown
 
 
-def test_a_lost_output_does_not_lose_what_was_started(
+def test_a_lost_output_is_no_success_and_does_not_lose_what_was_started(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, sim: Simulator
 ) -> None:
-    """A reference that cannot be written to a full disk goes to standard error, with code 74."""
+    """On a full disk the reference goes to standard error; the shell's `>&-` leaves no output."""
 
     class FullDisk(io.StringIO):
         def write(self, _text: str, /) -> int:
@@ -458,29 +345,9 @@ def test_a_lost_output_does_not_lose_what_was_started(
     started, why = shell.err.splitlines()
     assert task_id in started
     assert why == "asyncclient: the output cannot be written: No space left on device"
-
-
-def test_a_closed_output_is_no_success(
-    shell: Shell, start: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The shell's `>&-` leaves nothing to write to; an answer that no one gets is not code 0."""
-    ref = start()
     monkeypatch.setattr(sys, "stdout", None)
-    assert shell("wait", ref) == 74
+    assert shell("wait", started.removeprefix("asyncclient: started ")) == 74
     assert "standard output is closed" in shell.complaint
-
-
-def test_a_person_who_types_references_is_said_what_to_do(
-    shell: Shell, start: Callable[..., str]
-) -> None:
-    """A terminal that waits for lines says so."""
-
-    class Typed(io.BytesIO):
-        def isatty(self) -> bool:
-            return True
-
-    assert shell("wait", "-", stdin=Typed(start().encode())) == 0
-    assert "reading references or URLs, one a line; Ctrl-D ends the list" in shell.complaint
 
 
 # How a wait can end badly, as what its last look saw or how it failed.
@@ -515,21 +382,23 @@ ENDS: dict[str, tuple[Observation[str] | Exception, str]] = {
 }
 
 
+_REF = decode_ref(NOWHERE)
+
+
+@dataclass(frozen=True)
 class Ended:
     """A task whose every look ends so."""
 
-    key = "key"
-    kind = "coze.workflow_run"
-    ref = decode_ref(NOWHERE)
-
-    def __init__(self, last: Observation[str] | Exception) -> None:
-        self._last = last
+    last: Observation[str] | Exception
+    key: str = "key"
+    kind: str = "coze.workflow_run"
+    ref: TaskRef = _REF
 
     async def observe(self) -> Observation[str]:
         """See the end, or fail."""
-        if isinstance(self._last, Exception):
-            raise self._last
-        return self._last
+        if isinstance(self.last, Exception):
+            raise self.last
+        return self.last
 
 
 @pytest.mark.parametrize(("last", "advice"), ENDS.values(), ids=ENDS)
@@ -544,8 +413,8 @@ def test_each_end_of_a_wait_has_a_next_step_for_a_shell(
     assert re.search(PYTHON, line) is None
 
 
-def test_the_arguments_of_a_start_are_those_of_the_command() -> None:
-    """Where the error itself names no provider, the command line does."""
+def test_an_error_is_one_line_with_its_notes_and_no_control_characters() -> None:
+    """The first of a group has the exit code; where it names no provider, the command line does."""
     refused = InvalidRequest("copyai.start_workflow: HTTP 400", status=400, advice="startVariables")
     assert line_of(refused, "copyai").endswith(
         "; look at the arguments: --param takes the workflow's own input names"
@@ -553,21 +422,17 @@ def test_the_arguments_of_a_start_are_those_of_the_command() -> None:
     too_long = TransportError("the answer is too long", advice="pass SessionPool(max_body=...)")
     assert line_of(too_long, "coze") == "the answer is too long"
     assert line_of(too_long) == "the answer is too long; pass SessionPool(max_body=...)"
-
-
-def test_a_line_is_of_one_error_with_its_notes_and_no_control_characters() -> None:
-    """The first single error of a group has the exit code, and no text steers a terminal."""
-    assert clean("a\x1b[31mb\nc\x9bd\x7f") == "a [31mb c d"
-    group = ExceptionGroup("all", [ExceptionGroup("some", [BrokenPipeError()]), ValueError()])
-    assert code_of(first_of(group)) == 141
     error = ConnectFailed("no connection")
     error.add_note("it may have started all the same")
     assert line_of(error) == "no connection; it may have started all the same"
+    assert clean("a\x1b[31mb\nc\x9bd\x7f") == "a [31mb c d"
+    group = ExceptionGroup("all", [ExceptionGroup("some", [BrokenPipeError()]), ValueError()])
+    assert code_of(first_of(group)) == 141
 
 
 def test_every_command_explains_itself(shell: Shell) -> None:
     """Without arguments there is help, with every variable and every exit code."""
-    for command in (
+    names = (
         "",
         "demo",
         "simulate",
@@ -577,34 +442,16 @@ def test_every_command_explains_itself(shell: Shell) -> None:
         "watch",
         "apis",
         "bots",
-    ):
-        assert shell(*command.split(), "--help") == 0
-        assert f"Usage: asyncclient {command}".rstrip() in shell.out
+    )
+    for name in names:
+        assert shell(*name.split(), "--help") == 0
+        assert f"Usage: asyncclient {name}".rstrip() in shell.out
         by_name = shell.out
-        assert shell(*command.split(), "-h") == 0
+        assert shell(*name.split(), "-h") == 0
         assert shell.out == by_name
     assert shell() == 0
     for word in (*VARIABLES, "ASYNCCLIENT_TOKEN", "70  ", "124  ", "130  ", "141  "):
         assert word in shell.out
-
-
-@pytest.mark.parametrize("option", ["--parameters", "--params-json"])
-@pytest.mark.parametrize("given", ['{"topic": "茶"}', ' {"topic":\n"茶"}', "@", "", "-"])
-def test_inputs_are_json_a_file_or_standard_input(
-    shell: Shell, sim: Simulator, tmp_path: Path, option: str, given: str
-) -> None:
-    """JSON stands on the command line itself; a file with or without `@`, as to curl."""
-    file = tmp_path / "in.json"
-    file.write_text('{"topic": "茶"}', encoding="utf-8")
-    words = given if "{" in given or given == "-" else f"{given}{file}"
-    stdin = file.read_text(encoding="utf-8") if given == "-" else ""
-    assert shell("start", "copyai-workflow", "W", option, words, "--wait", stdin=stdin) == 0
-    assert shell.json["data"]["input"] == {"topic": "茶"}
-    assert len(sim.tasks) == 1
-
-
-def test_the_version_is_that_of_the_package(shell: Shell) -> None:
-    """By an option, and in Python."""
     assert shell("--version") == 0
     assert shell.out == f"asyncclient {asyncclient.__version__}\n"
     assert asyncclient.__version__ == version("asyncclient-tasks")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 
-from asyncclient.cli import main
 from asyncclient.cli._demo_jobs import jobs_of
 from asyncclient.errors import ConnectFailed
-from tests.cli.shell import a_terminal
+from tests.cli.shell import Shell
 
 pytestmark = pytest.mark.usefixtures("loop")
 
@@ -33,13 +30,15 @@ def test_the_seed_decides_the_mixture_of_jobs() -> None:
         assert any(job.outcome == "fail" for job in few)
 
 
-def test_every_task_ends_as_it_should(capfd: pytest.CaptureFixture[str]) -> None:
-    """Through the ordered faults and those of chance, each task's end is found, and in time."""
-    assert main(["demo", "--tasks", "20", "--seed", "5", "--json"]) == 0
-    out, err = capfd.readouterr()
-    assert re.fullmatch(r"( +\d+ s: asyncclient \d+/20 ended, .*; sleep loop .*\n)+", err)
-    assert out.count("\n") == 1
-    summary: dict[str, Any] = json.loads(out)
+def test_every_task_ends_as_it_should(shell: Shell) -> None:
+    """Through the ordered faults and those of chance, each task's end is found, and in time.
+
+    The loop that people write has the same jobs and faults: it pays twice for lost starts, and
+    never learns of jobs that ask, or hang in a request.
+    """
+    assert shell("demo", "--tasks", "20", "--seed", "5", "--json") == 0
+    assert re.fullmatch(r"( +\d+ s: asyncclient \d+/20 ended, .*; sleep loop .*\n)+", shell.err)
+    summary = shell.json
     assert summary["mismatches"] == []
     assert (summary["tasks"], summary["done"], summary["failed_as_intended"]) == (20, 19, 1)
     assert summary["meant_to_fail"] == [j.number for j in jobs_of(20, 5) if j.outcome == "fail"]
@@ -53,14 +52,7 @@ def test_every_task_ends_as_it_should(capfd: pytest.CaptureFixture[str]) -> None
     assert summary["faults"]["reset_after_start"] == 3
     delay = summary["detection_delay"]
     assert 0 < delay["mean"] <= delay["p95"] <= summary["seconds"]
-
-
-def test_the_loop_that_people_write_has_the_same_jobs_and_faults(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    """It pays twice for lost starts, and never learns of jobs that ask, or hang in a request."""
-    assert main(["demo", "--tasks", "20", "--seed", "5", "--json"]) == 0
-    loop = json.loads(capfd.readouterr().out)["loop"]
+    loop = summary["loop"]
     assert loop["started_twice"] == 3
     assert (loop["lost"], loop["asked_in_vain"]) == (3, 1)  # and one stalled poll a provider
     assert loop["polls"] >= 20
@@ -68,14 +60,11 @@ def test_the_loop_that_people_write_has_the_same_jobs_and_faults(
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
-def test_nothing_breaks_in_the_middle_of_a_word(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
-) -> None:
+def test_nothing_breaks_in_the_middle_of_a_word(shell: Shell, columns: int) -> None:
     """The words are the same at any width, no line is too long, and it says what to do next."""
-    monkeypatch.setenv("COLUMNS", str(columns))
-    assert main(["demo", "--tasks", "4"]) == 0
-    out, _ = capfd.readouterr()
-    said = out[out.index("\nThe same 4 jobs") :]
+    shell.is_terminal(columns, is_live=False)
+    assert shell("demo", "--tasks", "4") == 0
+    said = shell.out[shell.out.index("\nThe same 4 jobs") :]
     assert max(map(len, said.splitlines())) < columns
     assert "`while True: sleep(1)`, with a retry of everything" in " ".join(said.split())
     for row in ("polls ", "jobs lost ", "jobs started twice ", "mean delay of ends "):
@@ -94,7 +83,7 @@ async def _lose_the_network(*_arguments: object, **_options: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("on_terminal", "columns", "seen"),
+    ("is_live", "columns", "seen"),
     [
         (False, 80, "s: asyncclient 0/4 ended, 0 polls; sleep loop 0/4 ended"),
         (True, 80, "waiting"),
@@ -104,26 +93,22 @@ async def _lose_the_network(*_arguments: object, **_options: object) -> None:
     ids=["pipe", "bars", "bars at 60", "narrow terminal"],
 )
 def test_a_wait_that_ends_too_early_is_a_mismatch(
-    capfd: pytest.CaptureFixture[str],
+    shell: Shell,
     monkeypatch: pytest.MonkeyPatch,
-    on_terminal: bool,  # noqa: FBT001  (a parameter of the test)
+    is_live: bool,  # noqa: FBT001  (a parameter of the test)
     columns: int,
     seen: str,
 ) -> None:
     """The demo ends with 1 and names each task, in whichever way it shows itself."""
-    monkeypatch.setenv("COLUMNS", str(columns))
+    shell.is_terminal(columns, is_live=is_live)
     monkeypatch.setattr("asyncclient.cli._demo.wait_until_done", _believe_it_is_done)
     monkeypatch.setattr("asyncclient.cli._demo_view._LINE_SECONDS", 0.04)
-    monkeypatch.setattr(
-        "asyncclient.cli._demo_view.has_live_terminal", a_terminal(is_live=on_terminal)
-    )
-    assert main(["demo", "--tasks", "4"]) == 1
-    out, err = capfd.readouterr()
-    assert seen in out
-    assert "4 ended otherwise" in " ".join(out.split())
-    assert err.count("asyncclient: ") == 4
-    assert "was reported as succeeded" in err
-    assert "s before it ended" in err
+    assert shell("demo", "--tasks", "4") == 1
+    assert seen in shell.out
+    assert "4 ended otherwise" in " ".join(shell.out.split())
+    assert shell.err.count("asyncclient: ") == 4
+    assert "was reported as succeeded" in shell.err
+    assert "s before it ended" in shell.err
 
 
 @pytest.mark.parametrize(
@@ -146,7 +131,7 @@ def test_a_wait_that_ends_too_early_is_a_mismatch(
     ids=["a wait that fails", "a start that fails", "a second start"],
 )
 def test_anything_else_is_a_mismatch_too(
-    capfd: pytest.CaptureFixture[str],
+    shell: Shell,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
     value: object,
@@ -155,9 +140,7 @@ def test_anything_else_is_a_mismatch_too(
 ) -> None:
     """A failed wait is no intended failure, and two starts of one job would be paid for twice."""
     monkeypatch.setattr(f"asyncclient.cli.{name}", value)
-    assert main(["demo", "--tasks", "2", "--json"]) == 1
-    out, err = capfd.readouterr()
-    summary: dict[str, Any] = json.loads(out)
-    assert complaint in err
-    assert len(summary["mismatches"]) == err.count("asyncclient: ")
-    assert summary.items() >= fields.items()
+    assert shell("demo", "--tasks", "2", "--json") == 1
+    assert complaint in shell.err
+    assert len(shell.json["mismatches"]) == shell.err.count("asyncclient: ")
+    assert shell.json.items() >= fields.items()

@@ -16,11 +16,11 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import pytest
 
-from asyncclient import TaskRef, encode_ref
+from tests.cli.shell import NOWHERE, REPLICATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +36,6 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 # Tasks that take minutes: no demo of them ends by itself before it is seen.
 MANY = "20000"
-REF = encode_ref(TaskRef("coze", "workflow_run", {"workflow_id": "1", "execute_id": "2"}))
 
 # Presses Ctrl-C when a module is about to be imported.
 INTERRUPTED_IMPORT = """
@@ -53,58 +52,65 @@ sys.meta_path.insert(0, Interrupting())
 """
 
 
-class Process(subprocess.Popen[str]):
-    """The command, running; its environment is given, but for what Python needs."""
-
-    def __init__(
-        self,
-        *arguments: str,
-        stdin: int = subprocess.DEVNULL,
-        stdout: int = subprocess.PIPE,
-        stderr: int = subprocess.PIPE,
-        **variables: str,
-    ) -> None:
-        super().__init__(
-            [sys.executable, "-W", "error", "-m", "asyncclient", *arguments],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "", "TERM": "xterm", **variables},
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            text=True,
-        )
-
-    def line(self) -> str:
-        """Wait for its next line."""
-        assert self.stdout is not None
-        return self.stdout.readline()
-
-    def ended(self) -> tuple[int, str, str]:
-        """Wait for its end, and return its exit code and the rest of what it wrote."""
-        out, err = self.communicate(timeout=PATIENCE)
-        return self.returncode, out or "", err or ""
+Process: TypeAlias = "subprocess.Popen[str]"
 
 
 @pytest.fixture
 def spawn() -> Iterator[Callable[..., Process]]:
     """Return a function that starts the command; what still runs at the end is killed."""
-    processes: list[Process] = []
+    with contextlib.ExitStack() as processes:
 
-    def spawn(
-        *arguments: str,
-        stdin: int = subprocess.DEVNULL,
-        stdout: int = subprocess.PIPE,
-        stderr: int = subprocess.PIPE,
-        **variables: str,
-    ) -> Process:
-        process = Process(*arguments, stdin=stdin, stdout=stdout, stderr=stderr, **variables)
-        processes.append(process)
-        return process
+        def spawn(
+            *arguments: str,
+            stdin: int = subprocess.DEVNULL,
+            stdout: int = subprocess.PIPE,
+            stderr: int = subprocess.PIPE,
+            **variables: str,
+        ) -> Process:
+            process = subprocess.Popen(  # noqa: S603  (runs this Python with a line from here)
+                [sys.executable, "-W", "error", "-m", "asyncclient", *arguments],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONUNBUFFERED": "", "TERM": "xterm", **variables},
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                text=True,
+            )
+            processes.enter_context(process)
+            processes.callback(process.kill)
+            return process
 
-    yield spawn
-    for process in processes:
-        with process:
-            process.kill()
+        yield spawn
+
+
+def line_of(process: Process) -> str:
+    """Wait for its next line."""
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def end_of(process: Process) -> tuple[int, str, str]:
+    """Wait for its end, and return its exit code and the rest of what it wrote."""
+    out, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, out or "", err or ""
+
+
+def seen_until(terminal: int, awaited: bytes, times: int = 1) -> bytes:
+    """Read what is written to a terminal until it has something so often."""
+    seen = b""
+    while seen.count(awaited) < times:
+        seen += os.read(terminal, 65536)
+    return seen
+
+
+def rest_of(terminal: int) -> bytes:
+    """Read what is written to a terminal until its other side is closed."""
+    rest = b""
+    with contextlib.suppress(OSError):  # which is how Linux tells that
+        while chunk := os.read(terminal, 65536):
+            rest += chunk
+    os.close(terminal)
+    return rest
 
 
 def test_a_simulator_in_one_shell_serves_another(
@@ -117,50 +123,50 @@ def test_a_simulator_in_one_shell_serves_another(
     options = ("--seed", "4", "--mean-seconds", "0.1", "--plan", "team")
     journal = ("simulate", "--json", "--journal", str(tmp_path / "journal"), *options)
     sim = spawn(*journal)
-    shown = json.loads(sim.line())
+    shown = json.loads(line_of(sim))
     environment = shown["environment"]
     assert environment["COZE_API_BASE"] == shown["coze_url"]
-    code, ref, err = spawn("start", "coze-workflow", "7350", **environment).ended()
+    code, ref, err = end_of(spawn("start", "coze-workflow", "7350", **environment))
     assert (code, err) == (0, "")
     sim.kill()
     sim.wait()
     port = shown["coze_url"].rpartition(":")[2]
     again = spawn(*journal, "--coze-port", port)
-    assert json.loads(again.line())["coze_url"].endswith(port)
-    code, out, err = spawn("wait", ref, "--outputs", **environment).ended()
+    assert json.loads(line_of(again))["coze_url"].endswith(port)
+    code, out, err = end_of(spawn("wait", ref, "--outputs", **environment))
     assert (code, err) == (0, "")
     assert json.loads(out) == {"Output": {"output": {}}}
-    assert spawn("start", "coze-workflow", "7350", "--wait", **environment).ended()[0] == 0
+    assert end_of(spawn("start", "coze-workflow", "7350", "--wait", **environment))[0] == 0
     again.terminate()
-    assert again.ended() == (0, "", "")
-    code, _, err = spawn("simulate", "--journal", str(tmp_path / "no" / "journal")).ended()
+    assert end_of(again) == (0, "", "")
+    code, _, err = end_of(spawn("simulate", "--journal", str(tmp_path / "no" / "journal")))
     assert (code, err[:34]) == (2, "asyncclient: cannot keep the tasks")
 
 
 def test_simulate_shows_people_what_to_do(spawn: Callable[..., Process]) -> None:
     """Its lines go into another shell, a taken port is bad use, and Ctrl-C is its end."""
-    sim = spawn("simulate")
-    lines = [sim.line() for _ in range(5)]
+    sim = spawn("simulate", "--fail-share", "0.5")
+    lines = [line_of(sim) for _ in range(5)]
     assert "token pat_simulator" in lines[0]
     assert "key simulator-key" in lines[1]
     url = lines[0].split()[1]
     assert lines[3].startswith(f"export COZE_API_BASE={url} COZE_API_TOKEN=pat_simulator ")
-    code, _, err = spawn("simulate", "--coze-port", url.rpartition(":")[2]).ended()
+    code, _, err = end_of(spawn("simulate", "--coze-port", url.rpartition(":")[2]))
     assert (code, err[:26]) == (2, "asyncclient: cannot listen")
     sim.send_signal(signal.SIGINT)
-    assert sim.ended() == (0, "", "")
+    assert end_of(sim) == (0, "", "")
 
 
 def test_ctrl_c_stops_a_wait(spawn: Callable[..., Process]) -> None:
     """In the middle of a poll it stops at once, with 130 and what to do next."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         base = f"http://127.0.0.1:{server.getsockname()[1]}"
-        wait = spawn("wait", REF, COZE_API_TOKEN="pat_kept", COZE_API_BASE=base)
+        wait = spawn("wait", NOWHERE, COZE_API_TOKEN="pat_kept", COZE_API_BASE=base)
         connection, _ = server.accept()
         with connection:
             assert b"pat_kept" in connection.recv(65536)
             wait.send_signal(signal.SIGINT)
-            code, out, err = wait.ended()
+            code, out, err = end_of(wait)
     assert (code, out) == (130, "")
     assert err == (
         "asyncclient: interrupted; the task itself goes on: run the same command to wait again\n"
@@ -173,7 +179,7 @@ def test_a_closed_pipe_ends_it_quietly(spawn: Callable[..., Process]) -> None:
     process = spawn("demo", "--tasks", "2", stdout=writer)
     os.close(writer)
     os.close(reader)
-    assert process.ended() == (141, "", "")
+    assert end_of(process) == (141, "", "")
 
 
 def test_ctrl_c_leaves_a_terminal_in_order(spawn: Callable[..., Process]) -> None:
@@ -181,12 +187,10 @@ def test_ctrl_c_leaves_a_terminal_in_order(spawn: Callable[..., Process]) -> Non
     ours, theirs = os.openpty()
     demo = spawn("demo", "--tasks", MANY, stdout=theirs, COLUMNS="100")
     os.close(theirs)
-    drawn = b""
-    while drawn.count(b"polls/s") < 10:
-        drawn += os.read(ours, 65536)
+    drawn = seen_until(ours, b"polls/s", 10)
     demo.send_signal(signal.SIGINT)
-    drawn += _rest_of(ours)
-    assert demo.ended() == (130, "", "asyncclient: interrupted\n")
+    drawn += rest_of(ours)
+    assert end_of(demo) == (130, "", "asyncclient: interrupted\n")
     for shown in ("asyncclient", "sleep loop", f"/{MANY}", "faults survived", "\x1b[?25h"):
         assert shown in drawn.decode()
 
@@ -262,21 +266,18 @@ def test_a_person_sees_how_a_wait_stands(
     """One line is redrawn in place, never wider than the terminal, and is gone at the end."""
     ours, theirs = os.openpty()
     wait = spawn(
-        *("wait", jobs.url, "--api", "replicate.prediction"),
+        *("wait", jobs.url, *REPLICATE),
         stderr=theirs,
         COLUMNS=str(columns),
         NO_COLOR="1",
     )
     os.close(theirs)
-    seen = b""
-    awaited = b"next poll in" if columns > 24 else b"running (proc"
-    while awaited not in seen:
-        seen += os.read(ours, 65536)
+    seen = seen_until(ours, b"next poll in" if columns > 24 else b"running (proc")
     jobs.word = "succeeded"
     if interrupted:
         wait.send_signal(signal.SIGINT)
-    seen += _rest_of(ours)
-    code, out, _ = wait.ended()
+    seen += rest_of(ours)
+    code, out, _ = end_of(wait)
     *drawn, last = seen.decode().split("\r\x1b[2K")
     assert max(map(len, drawn)) < columns
     assert "\x1b" not in "".join(drawn)  # no colour
@@ -300,19 +301,17 @@ def test_a_person_sees_how_many_tasks_have_ended(
     (tmp_path / "urls").write_text(f"{jobs.url}\n{jobs.url}&other\n")
     with (tmp_path / "urls").open() as urls:
         wait = spawn(
-            *("wait", "-", "--api", "replicate.prediction"),
+            *("wait", "-", *REPLICATE),
             stdin=urls.fileno(),
             stdout=theirs,
             stderr=theirs,
             COLUMNS="80",
         )
     os.close(theirs)
-    seen = b""
-    while b"0 of 2 tasks ended, " not in seen:
-        seen += os.read(ours, 65536)
+    seen = seen_until(ours, b"0 of 2 tasks ended, ")
     jobs.word = "failed"
-    seen += _rest_of(ours)
-    assert wait.ended()[0] == 1
+    seen += rest_of(ours)
+    assert end_of(wait)[0] == 1
     lines = [line.rpartition("\x1b[2K")[2] for line in seen.decode().splitlines()]
     answers, errors = lines.count('{"status":"failed"}'), "\n".join(lines).count("asyncclient: ")
     assert (answers, errors) == (2, 2)
@@ -325,17 +324,7 @@ def test_nothing_is_redrawn_elsewhere(
     """A script's log and a terminal without a cursor get lines alone."""
     jobs.word = "succeeded"
     ours, theirs = os.openpty() if variables else os.pipe()
-    wait = spawn("wait", jobs.url, "--api", "replicate.prediction", stderr=theirs, **variables)
+    wait = spawn("wait", jobs.url, *REPLICATE, stderr=theirs, **variables)
     os.close(theirs)
-    assert _rest_of(ours) == b""
-    assert wait.ended()[0] == 0
-
-
-def _rest_of(terminal: int) -> bytes:
-    """Read what is written to a terminal until its other side is closed."""
-    rest = b""
-    with contextlib.suppress(OSError):  # which is how Linux tells that
-        while chunk := os.read(terminal, 65536):
-            rest += chunk
-    os.close(terminal)
-    return rest
+    assert rest_of(ours) == b""
+    assert end_of(wait)[0] == 0
