@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from itertools import repeat
 from typing import Literal, TypeAlias
 
@@ -29,19 +30,13 @@ async def hang_up(link: Wire, how: How) -> None:
             link.drop()
 
 
+@dataclass(frozen=True)
 class Exchange:
-    """One request on its way to the provider.
+    """One request on its way to the provider."""
 
-    Attributes:
-        link: the connection that it came on.
-        request: the request.
-        proxy: what it came to.
-    """
-
-    def __init__(self, link: Wire, request: Message, proxy: FaultProxy) -> None:
-        self.link = link
-        self.request = request
-        self.proxy = proxy
+    link: Wire  # the connection that it came on
+    request: Message
+    proxy: FaultProxy  # what it came to
 
     async def pass_on(self) -> Message:
         """Let the provider act on the request, and return its answer."""
@@ -53,30 +48,19 @@ OnRequest: TypeAlias = Callable[[Exchange], Awaitable[None]]
 
 
 class FaultProxy(Listener[Wire]):
-    """A TCP server on loopback in front of a provider; connections are refused until it listens.
-
-    Args:
-        provider_port: where the provider listens on 127.0.0.1.
-        tls: speak TLS with the client, with this certificate.
-        port: where it listens itself; 0 for a free port.
-
-    Attributes:
-        connection_faults: what the next connections meet before anything is read from them; None
-            for nothing.
-        request_faults: what the next requests meet once they have come in whole; the same.
-        requests: the requests that came in whole, in order.
-        passed_on: those of them that the provider got.
-    """
+    """A TCP server on loopback in front of a provider; connections are refused until it listens."""
 
     def __init__(
         self, provider_port: int, tls: ssl.SSLContext | None = None, *, port: int = 0
     ) -> None:
         super().__init__(Wire, self._meet, tls, port=port)
         self._provider_port = provider_port
+        # What the next connections meet before anything is read from them; None for nothing.
         self.connection_faults: Iterator[OnConnect | None] = repeat(None)
+        # What the next requests meet once they have come in whole; the same.
         self.request_faults: Iterator[OnRequest | None] = repeat(None)
-        self.requests: list[Message] = []
-        self.passed_on: list[Message] = []
+        self.requests: list[Message] = []  # those that came in whole, in order
+        self.passed_on: list[Message] = []  # those of them that the provider got
 
     async def ask_provider(self, request: Message) -> Message:
         """Pass a request on over a connection of its own, and return the answer."""

@@ -54,12 +54,9 @@ REAL_TIME = os.environ.get("ADVERSITY_CLOCK") == "real"
 
 
 class Names(asyncio.SelectorEventLoop):
-    """A loop in which one name is looked up here: no server is asked for it.
+    """A loop in which one name is looked up here: no server is asked for it."""
 
-    Attributes:
-        misses: how many lookups of it fail before it is found on loopback.
-    """
-
+    # How many lookups of it fail before it is found on loopback.
     misses = math.inf
 
     async def getaddrinfo(
@@ -112,21 +109,13 @@ Operations: TypeAlias = dict[Operation, Callable[[], Awaitable[object]]]
 
 @dataclass(frozen=True)
 class Scene:
-    """What stands around one fault.
-
-    Attributes:
-        fault: the fault.
-        provider: which provider it is met with.
-        sim: the provider.
-        proxy: what stands before it.
-        pool: the client's pool, of one connection to each origin.
-    """
+    """What stands around one fault."""
 
     fault: Fault
-    provider: Provider
-    sim: Simulator
-    proxy: FaultProxy
-    pool: SessionPool
+    provider: Provider  # the one that it is met with
+    sim: Simulator  # which plays it
+    proxy: FaultProxy  # what stands before it
+    pool: SessionPool  # the client's, of one connection to each origin
 
     @property
     def direct(self) -> str:
@@ -170,7 +159,7 @@ def port_of(url: str) -> int:
     return urlsplit(url).port or 0
 
 
-async def set_scene(fault: Fault, provider: Provider, stack: AsyncExitStack) -> tuple[Scene, str]:
+async def _set_scene(fault: Fault, provider: Provider, stack: AsyncExitStack) -> tuple[Scene, str]:
     """Build a scene, and return it with the origin that its client is sent to."""
     sim = await stack.enter_async_context(Simulator())
     port = port_of(sim.coze_url if provider == "coze" else sim.copyai_url)
@@ -179,18 +168,15 @@ async def set_scene(fault: Fault, provider: Provider, stack: AsyncExitStack) -> 
     if fault.place not in {"connection refused", "connection refused at first"}:
         await proxy.listen()
     origin = proxy.origin
-    match fault.place:
-        case "unknown name" | "unknown name at first":
-            origin = f"http://{NAME}:{proxy.port}"
-            loop = asyncio.get_running_loop()
-            assert isinstance(loop, Names)
-            loop.misses = 1 if fault.place == "unknown name at first" else math.inf
-        case "connection not taken":
-            origin = stack.enter_context(full_queue())
-        case "no TLS":
-            origin = origin.replace("http:", "https:")
-        case _:
-            pass
+    if fault.place in {"unknown name", "unknown name at first"}:
+        origin = f"http://{NAME}:{proxy.port}"
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, Names)
+        loop.misses = 1 if fault.place == "unknown name at first" else math.inf
+    elif fault.place == "connection not taken":
+        origin = stack.enter_context(full_queue())
+    elif fault.place == "no TLS":
+        origin = origin.replace("http:", "https:")
     pool = SessionPool(
         limit=1,
         request_timeout=REQUEST_TIMEOUT,
@@ -207,23 +193,14 @@ async def set_scene(fault: Fault, provider: Provider, stack: AsyncExitStack) -> 
 
 @dataclass(frozen=True)
 class Observed:
-    """What was seen of one operation under one fault.
+    """What was seen of one operation under one fault."""
 
-    Attributes:
-        error: what it raised; None for a good answer.
-        elapsed: seconds that it took, on the loop's clock.
-        requests: requests that the proxy read whole.
-        passed_on: those of them that the provider got.
-        started: tasks that the provider started for them.
-        offered: the most bytes that were written to one connection before the client closed it.
-    """
-
-    error: Exception | None
-    elapsed: float
-    requests: int
-    passed_on: int
-    started: int
-    offered: int
+    error: Exception | None  # what it raised; None for a good answer
+    elapsed: float  # seconds that it took, on the loop's clock
+    requests: int  # requests that the proxy read whole
+    passed_on: int  # those of them that the provider got
+    started: int  # tasks that the provider started for them
+    offered: int  # the most bytes that a connection got before the client closed it
 
     @property
     def outcome(self) -> str:
@@ -240,7 +217,7 @@ async def observe(fault: Fault, operation: Operation, provider: Provider) -> Obs
     """Do one operation under one fault, then a good one, and close the pool: nothing is left."""
     before = asyncio.all_tasks()
     async with AsyncExitStack() as stack:
-        scene, origin = await set_scene(fault, provider, stack)
+        scene, origin = await _set_scene(fault, provider, stack)
         proxy = scene.proxy
         through = await scene.operations(origin)
         if fault.kept is not None:
@@ -251,7 +228,7 @@ async def observe(fault: Fault, operation: Operation, provider: Provider) -> Obs
             proxy.passed_on.clear()
         scene.spoil(EVERY if fault.place == "no TLS" else TIMES[operation])
         began = anyio.current_time()
-        error = await end_of(through[operation](), fault, proxy)
+        error = await _end_of(through[operation](), fault, proxy)
         elapsed = anyio.current_time() - began
         assert ", 0 requests active," in repr(scene.pool)
         requests, passed_on = len(proxy.requests), len(proxy.passed_on)
@@ -267,22 +244,21 @@ async def observe(fault: Fault, operation: Operation, provider: Provider) -> Obs
     return Observed(error, elapsed, requests, passed_on, started, proxy.offered)
 
 
-async def end_of(doing: Awaitable[object], fault: Fault, proxy: FaultProxy) -> Exception | None:
+async def _end_of(doing: Awaitable[object], fault: Fault, proxy: FaultProxy) -> Exception | None:
     """Return how an operation ends: its error, or None for a good answer."""
+
+    async def listen_soon() -> None:
+        await anyio.sleep(0.02)  # after the first try and before the second
+        await proxy.listen()
+
     async with asyncio.TaskGroup() as group:
         if fault.place == "connection refused at first":
-            group.create_task(listen_soon(proxy))
+            group.create_task(listen_soon())
         try:
             await doing
         except Exception as error:  # noqa: BLE001  (the test looks at it)
             return error
     return None
-
-
-async def listen_soon(proxy: FaultProxy) -> None:
-    """Listen after the first try and before the second."""
-    await anyio.sleep(0.02)
-    await proxy.listen()
 
 
 async def settled(count: Callable[[], int]) -> int:

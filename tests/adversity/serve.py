@@ -22,15 +22,10 @@ from tests.adversity.proxy import FaultProxy
 
 
 class Report(msgspec.Struct):
-    """What the provider has seen.
+    """What the provider has seen."""
 
-    Attributes:
-        starts: starts by their markers.
-        ends: when each task ended by its marker, on the machine's monotonic clock.
-    """
-
-    starts: dict[str, int]
-    ends: dict[str, float]
+    starts: dict[str, int]  # by their markers
+    ends: dict[str, float]  # of each task by its marker, on the machine's monotonic clock
 
 
 def say(line: str) -> None:

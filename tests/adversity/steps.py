@@ -27,21 +27,16 @@ class Canceller:
     Args:
         step: the step, from 1.
         late: cancel when what the step waits for has come, not before.
-
-    Attributes:
-        target: the task to cancel; None for the one whose step it is.
-        act: what is done to the task instead of cancelling it.
-        steps: steps so far.
-        reached: whether it has cancelled.
     """
 
     def __init__(self, step: int, *, late: bool) -> None:
         self._step = step
         self._late = late
-        self.target: asyncio.Task[Any] | None = None
+        self.target: asyncio.Task[Any] | None = None  # None for the task whose step it is
+        # What is done to it.
         self.act: Callable[[asyncio.Task[Any]], object] = lambda task: task.cancel()
-        self.steps = 0
-        self.reached = False
+        self.steps = 0  # so far
+        self.reached = False  # whether it has cancelled
 
     def task(self, work: Coroutine[object, None, T]) -> asyncio.Task[T]:
         """Begin a task whose steps are counted."""

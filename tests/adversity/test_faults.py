@@ -47,34 +47,29 @@ async def test_a_fault_ends_as_the_page_says(
     assert seen.outcome == documented[fault.name][operation], (
         f"docs/faults.md says otherwise of {seen.error!r}: if this is right, run {HOW_TO_WRITE}"
     )
-    assert seen.passed_on == reaching(fault, operation, seen.requests)
-    check_start(seen, by=operation)
-    check_time(seen, fault, operation)
+    spoilt = 0 if fault.passed_on or fault.on_request is None else TIMES[operation]
+    assert seen.passed_on == seen.requests - min(spoilt, seen.requests)
+    _check_start(seen, by=operation)
+    _check_time(seen, fault, operation)
     assert SECRET not in f"{seen.error!r} {seen.error}"
     if fault.most_offered is not None:
         assert seen.offered < fault.most_offered
 
 
-def reaching(fault: Fault, operation: Operation, requests: int) -> int:
-    """Return how many of an operation's requests the provider gets."""
-    spoilt = 0 if fault.on_request is None else min(TIMES[operation], requests)
-    return requests if fault.passed_on else requests - spoilt
-
-
-def check_start(seen: Observed, *, by: Operation) -> None:
+def _check_start(seen: Observed, *, by: Operation) -> None:
     """Check that nothing was started twice, and that an error says so if it may have been once."""
-    assert seen.started <= (by == "start")
     error = seen.error
     if error is None:
         assert seen.started == (by == "start")
         return
+    assert seen.started <= (by == "start")
     assert isinstance(error, AsyncClientError)
     assert not seen.started or error.may_have_started
     if isinstance(error, TransportError):
         assert error.sent == (not isinstance(error, ConnectFailed))
 
 
-def check_time(seen: Observed, fault: Fault, operation: Operation) -> None:
+def _check_time(seen: Observed, fault: Fault, operation: Operation) -> None:
     """Check that it took no longer than its timeouts allow, and as long as the fault makes it."""
     assert seen.elapsed <= MOST_SECONDS[operation] + SLACK
     if fault.takes:

@@ -28,22 +28,13 @@ PADDINGS = (0, 0, 0, 5_000, 3_000_000)
 
 @dataclass(frozen=True)
 class Cut:
-    """Where a connection is cut.
+    """Where a connection is cut."""
 
-    Attributes:
-        within: the request that starts something, or the answer to it.
-        at: how many bytes of it come, all of it where it is shorter; how many before its end are
-            left out where it is negative.
-        how: an orderly close, a reset, or a close that leaves what has come unread.
-        kept: whether the start goes over a connection that has served a request before.
-        every: whether later connections are cut alike.
-    """
-
-    within: Literal["request", "answer"]
-    at: int
+    within: Literal["request", "answer"]  # what starts something, or the answer to it
+    at: int  # how many bytes come, at most; where negative, how many are left out at the end
     how: How
-    kept: bool
-    every: bool
+    kept: bool  # whether the connection has served a request before
+    every: bool  # whether later connections are cut alike
 
 
 @dataclass
@@ -101,10 +92,9 @@ async def receive(reader: asyncio.StreamReader, at: int) -> bool:
     return False
 
 
-async def start(
-    serve: OnConnect, provider: Provider, *, padding: int = 0, kept: bool = False
+async def _start(
+    serve: OnConnect, provider: Provider, padding: int, *, kept: bool
 ) -> AsyncClientError | None:
-    """Start something at a provider that serves connections so; return its error, if any."""
     inputs = {"text": "x" * padding}
     async with (
         Listener(Wire, serve) as server,
@@ -121,6 +111,14 @@ async def start(
     return None
 
 
+def start(
+    serve: OnConnect, provider: Provider, padding: int = 0, *, kept: bool = False
+) -> AsyncClientError | None:
+    """Start something at a provider that serves connections so; return its error, if any."""
+    with asyncio.Runner(loop_factory=virtual_loop) as runner:
+        return runner.run(_start(serve, provider, padding, kept=kept))
+
+
 CUTS = st.builds(
     Cut,
     within=st.sampled_from(["request", "answer"]),
@@ -135,8 +133,7 @@ CUTS = st.builds(
 def test_a_start_is_never_doubled_or_denied(cut: Cut, provider: Provider, padding: int) -> None:
     """At most one start comes whole; an error for one says so, and its "not started" is true."""
     cutting = CuttingProvider(cut, ANSWERS[provider])
-    with asyncio.Runner(loop_factory=virtual_loop) as runner:
-        error = runner.run(start(cutting.serve, provider, padding=padding, kept=cut.kept))
+    error = start(cutting.serve, provider, padding, kept=cut.kept)
     assert cutting.whole_starts <= 1
     if error is None:
         assert cutting.whole_starts == 1
@@ -181,8 +178,7 @@ def test_any_answer_is_to_one_start(data: bytes) -> None:
         await link.send(data)
         await link.end()
 
-    with asyncio.Runner(loop_factory=virtual_loop) as runner:
-        error = runner.run(start(serve, "coze"))
+    error = start(serve, "coze")
     assert len(starts) == 1
     assert error is not None
     assert error.may_have_started or isinstance(error, APIError)
