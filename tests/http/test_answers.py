@@ -27,39 +27,28 @@ def test_a_good_answer_is_its_json() -> None:
         read_json("acme.get", Response(200, {}, b"<html>"))
 
 
-REFUSALS: dict[str, tuple[int, object, type[APIError], str, object]] = {
-    "error.message": (
-        400,
-        {"error": {"message": "no", "code": "bad"}},
-        InvalidRequest,
-        "no",
-        "bad",
-    ),
-    "error": (403, {"error": "no"}, PermissionDenied, "no", None),
-    "message": (404, {"message": "no", "code": 5}, NotFound, "no", 5),
-    "detail": (402, {"detail": "no"}, QuotaExceeded, "no", None),
-    "details": (422, {"detail": [{"msg": "no"}]}, InvalidRequest, '[{"msg":"no"}]', None),
-    "msg": (429, {"msg": "no"}, RateLimited, "no", None),
-    "title": (500, {"title": "no", "status": 500}, ServerError, "no", None),
-    "list": (401, [{"error": {"message": "no"}}], AuthenticationFailed, "no", None),
-    "other": (409, {"why": "no"}, InvalidRequest, '{"why":"no"}', None),
-    "codes": (
-        400,
-        {"message": "no", "code": [1], "error_code": "", "type": "bad"},
-        InvalidRequest,
-        "no",
-        "bad",
-    ),
-    "text": (404, "no", NotFound, '"no"', None),
-    "false": (400, {"error": False, "message": "no"}, InvalidRequest, "no", None),
-    "nothing": (404, {}, NotFound, "{}", None),
-}
+REFUSALS: list[tuple[int, object, type[APIError], str, object]] = [
+    (400, {"error": {"message": "no", "code": "bad"}}, InvalidRequest, "no", "bad"),
+    (403, {"error": "no"}, PermissionDenied, "no", None),
+    (404, {"message": "no", "code": 5}, NotFound, "no", 5),
+    (402, {"detail": "no"}, QuotaExceeded, "no", None),
+    (422, {"detail": [{"msg": "no"}]}, InvalidRequest, '[{"msg":"no"}]', None),
+    (429, {"msg": "no"}, RateLimited, "no", None),
+    (500, {"title": "no", "status": 500}, ServerError, "no", None),
+    (401, [{"error": {"message": "no"}}], AuthenticationFailed, "no", None),
+    (409, {"why": "no"}, InvalidRequest, '{"why":"no"}', None),
+    (400, {"message": "no", "code": [1], "error_code": "", "type": "a"}, InvalidRequest, "no", "a"),
+    (404, "no", NotFound, '"no"', None),
+    (400, {"error": False, "message": "no"}, InvalidRequest, "no", None),
+    (404, {}, NotFound, "{}", None),
+]
 
 
-@pytest.mark.parametrize("name", REFUSALS)
-def test_a_refusal_in_json_is_the_apis_own(name: str) -> None:
+@pytest.mark.parametrize(("status", "body", "kind", "message", "code"), REFUSALS)
+def test_a_refusal_in_json_is_the_apis_own(
+    status: int, body: object, kind: type[APIError], message: str, code: object
+) -> None:
     """Its status says which error it is, and usual fields say why."""
-    status, body, kind, message, code = REFUSALS[name]
     raw = msgspec.json.encode(body)
     with pytest.raises(APIError, match=r"^acme.get: HTTP") as caught:
         read_json("acme.get", Response(status, {"retry-after": "900"}, raw))

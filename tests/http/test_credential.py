@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
 import pytest
@@ -24,39 +24,29 @@ async def headers() -> Mapping[str, str]:
 
 BEARER = {"Authorization": "Bearer t"}
 KEY = {"X-Key": "k"}
+join = cast("Callable[[object, object], Credential]", credential_of)
 
 
-@pytest.mark.parametrize(
-    ("given_headers", "given_token", "found"),
-    [
-        (None, None, Credential({}, "headers", {})),
-        (KEY, None, Credential(KEY, "headers", {})),
-        (None, "t", Credential("t", "token", {})),
-        (KEY, "t", Credential("t", "token", KEY)),
-        (None, token, Credential(token, "token", {})),
-        (KEY, token, Credential(token, "token", KEY)),
-        (headers, None, Credential(headers, "headers", {})),
-        (headers, "t", Credential(headers, "headers", BEARER)),
-    ],
-)
-def test_what_is_given_is_joined(given_headers: object, given_token: object, found: object) -> None:
+def test_what_is_given_is_joined() -> None:
     """One of them may change, what stands beside it does not; all of it is secret."""
-    joined = credential_of(cast("Mapping[str, str]", given_headers), cast("str", given_token))
-    assert joined == found
-    assert all(isinstance(value, Secret) for value in joined.beside.values())
+    assert join(None, None) == Credential({}, "headers", {})
+    assert join(KEY, None) == Credential(KEY, "headers", {})
+    assert join(None, "t") == Credential("t", "token", {})
+    assert join(KEY, "t") == Credential("t", "token", KEY)
+    assert join(None, token) == Credential(token, "token", {})
+    assert join(KEY, token) == Credential(token, "token", KEY)
+    assert join(headers, None) == Credential(headers, "headers", {})
+    assert join(headers, "t") == Credential(headers, "headers", BEARER)
+    for joined in (join(KEY, "t"), join(KEY, token), join(headers, "t")):
+        assert all(isinstance(value, Secret) for value in joined.beside.values())
 
 
-@pytest.mark.parametrize(
-    ("given_headers", "given_token", "words"),
-    [
+def test_what_cannot_be_joined_is_refused() -> None:
+    """The error says what to pass."""
+    for given_headers, given_token, words in (
         (headers, token, "headers and token cannot both be functions"),
         ({"authorization": "x"}, "t", "pass it, or that header, not both"),
         (headers, "bearer t", "without 'Bearer '"),
-    ],
-)
-def test_what_cannot_be_joined_is_refused(
-    given_headers: object, given_token: object, words: str
-) -> None:
-    """The error says what to pass."""
-    with pytest.raises(ValueError, match=words):
-        credential_of(cast("Mapping[str, str]", given_headers), cast("str", given_token))
+    ):
+        with pytest.raises(ValueError, match=words):
+            join(given_headers, given_token)

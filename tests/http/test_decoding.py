@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -12,9 +12,6 @@ from hypothesis import example, given, strategies as st
 from asyncclient._http.decoding import decode, takes_too_much
 from asyncclient._http.message import Answer, Response
 from asyncclient.errors import DecodeError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Item(msgspec.Struct):

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Mapping
 from email.message import Message
 from itertools import count
+from types import SimpleNamespace
 from typing import cast
 from urllib.error import HTTPError, URLError
 
@@ -67,16 +68,10 @@ ChunkedEncodingError = type("ChunkedEncodingError", (RequestException,), {})
 MissingSchema = type("MissingSchema", (RequestException, ValueError), {})
 
 
-class _Response:
-    def __init__(self, status: int) -> None:
-        self.status_code = status
-        self.headers = {"RETRY-AFTER": "7"}
-
-
 def refused_requests(status: int) -> Exception:
     """Return what requests raises for a status."""
     error = cast("RequestException", RequestsHTTPError(f"{status} Error"))
-    error.response = _Response(status)
+    error.response = SimpleNamespace(status_code=status, headers={"RETRY-AFTER": "7"})
     return error
 
 
@@ -88,10 +83,7 @@ class Hostile(Exception):
         """Fail."""
         raise RuntimeError
 
-    @property
-    def response(self) -> object:
-        """Fail."""
-        raise RuntimeError
+    response = status
 
 
 class MaxRetryError(Exception):
@@ -106,13 +98,9 @@ KEY = ConnectionKey("api.example.com", 443, True, True, None, None, None)  # noq
 
 WORTH_REPEATING: list[BaseException] = [
     *TRANSIENT,
-    TimeoutError(),
-    ConnectionResetError(),
-    BrokenPipeError(),
+    *(TimeoutError(), ConnectionResetError(), BrokenPipeError()),
     socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
-    OSError(errno.ENETUNREACH, "Network is unreachable"),
-    OSError(errno.EHOSTUNREACH, "No route to host"),
-    OSError(errno.ENETDOWN, "Network is down"),
+    *(OSError(number, "no") for number in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)),
     ssl.SSLEOFError(8, "EOF occurred in violation of protocol"),
     ssl.SSLZeroReturnError(6, "TLS/SSL connection has been closed"),
     http.client.IncompleteRead(b"{"),
@@ -125,16 +113,14 @@ WORTH_REPEATING: list[BaseException] = [
     URLError(socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")),
     URLError("timed out"),
     *(HTTPError("https://x", status, "no", Message(), None) for status in (408, 425, 429, 503)),
-    httpx.ConnectError("refused"),
-    httpx.ReadTimeout("slow"),
-    httpx.PoolTimeout("slow"),
-    httpx.RemoteProtocolError("closed"),
-    httpx.ProxyError("502"),
-    httpx.DecodingError("gzip"),
+    *(kind("no") for kind in (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ProxyError)),
+    *(kind("no") for kind in (httpx.ReadTimeout, httpx.PoolTimeout, httpx.DecodingError)),
     *(refused(status) for status in (408, 425, 429, 500, 502, 503, 504, 529)),
-    aiohttp.ServerDisconnectedError(),
-    aiohttp.ClientPayloadError("closed"),
-    aiohttp.ServerTimeoutError(),
+    *(
+        aiohttp.ServerDisconnectedError(),
+        aiohttp.ServerTimeoutError(),
+        aiohttp.ClientPayloadError(),
+    ),
     aiohttp.ClientConnectorError(KEY, OSError(errno.ECONNREFUSED, "refused")),
     refused_aiohttp(503, aiohttp.ClientResponseError),
     refused_aiohttp(502, aiohttp.ClientHttpProxyError),
@@ -149,9 +135,7 @@ WORTH_REPEATING: list[BaseException] = [
 CLEAR: list[BaseException] = [
     *FINAL,
     TaskFailed("no"),
-    ValueError("bug"),
-    KeyError("bug"),
-    OSError("disk"),
+    *(ValueError("bug"), KeyError("bug"), OSError("disk")),
     OSError(errno.ENOSPC, "No space left on device"),
     PermissionError(errno.EACCES, "Permission denied"),
     FileNotFoundError(errno.ENOENT, "No such file"),
@@ -165,10 +149,8 @@ CLEAR: list[BaseException] = [
     aiohttp.ClientConnectorCertificateError(KEY, CERTIFICATE),
     RequestsConnectionError(CERTIFICATE),
     aiohttp.ServerFingerprintMismatch(b"a", b"b", "api.example.com", 443),
-    httpx.UnsupportedProtocol("ftp"),
-    httpx.LocalProtocolError("bad header"),
-    httpx.InvalidURL("no host"),
-    httpx.TooManyRedirects("loop"),
+    *(kind("no") for kind in (httpx.UnsupportedProtocol, httpx.LocalProtocolError)),
+    *(httpx.InvalidURL("no host"), httpx.TooManyRedirects("loop")),
     *(refused(status) for status in (302, 400, 401, 403, 404, 409, 422)),
     *(refused_aiohttp(status, aiohttp.ClientResponseError) for status in (400, 401, 404)),
     *(refused_aiohttp(status, aiohttp.ClientHttpProxyError) for status in (403, 407)),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from io import StringIO
 from pprint import pformat
 from reprlib import repr as saferepr
-from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -13,9 +14,6 @@ from rich.console import Console
 from rich.pretty import pretty_repr
 
 from asyncclient._http.message import Answer, Endpoint, Request, Response, Secret
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SECRET = "s3cret-token"
 
@@ -51,45 +49,26 @@ REQUEST = Request(
 RESPONSE = Response(418, {"set-cookie": SECRET}, SECRET.encode())
 
 
-@pytest.mark.parametrize(
-    ("value", "whole", "visible"),
-    [
-        (
-            REQUEST,
-            "<Request coze.get_bot: GET https://api.coze.cn/v1/bots/7>",
-            ("coze.get_bot", "GET https://api.coze.cn/v1/bots/7"),
-        ),
-        (RESPONSE, "<Response 418, 12 bytes>", ("418", "12")),
-    ],
-    ids=["request", "response"],
-)
-def test_a_header_a_body_or_a_query_is_never_shown(
-    value: object, whole: str, visible: tuple[str, str]
-) -> None:
+def test_a_header_a_body_or_a_query_is_never_shown() -> None:
     """However a request or an answer is printed, by `rich` too, no credential is in it."""
-    for text in shown(value):
-        assert SECRET not in text
-        assert "uthorization" not in text
-        assert "cookie" not in text
-        assert all(each in text for each in visible)
-    assert repr(value) == whole
+    assert repr(REQUEST) == "<Request coze.get_bot: GET https://api.coze.cn/v1/bots/7>"
+    assert repr(RESPONSE) == "<Response 418, 12 bytes>"
+    for value, visible in ((REQUEST, ("coze.get_bot", "/v1/bots/7")), (RESPONSE, ("418", "12"))):
+        for text in shown(value):
+            assert not any(each in text for each in (SECRET, "uthorization", "cookie"))
+            assert all(each in text for each in visible)
 
 
 @pytest.mark.parametrize("length", [12, 79, 81, 2000])
 def test_a_secret_is_shown_by_no_viewer_of_locals(length: int) -> None:
     """A long one neither, of which some show only the beginning; what is cut of it is secret."""
-    secret = Secret("s3cret-token" * length)[:length]
+    secret = Secret(SECRET * length)[:length]
+    short, shorter = partial(pretty_repr, max_string=80), partial(pretty_repr, max_string=5)
     for value in (secret, {"authorization": secret}, [secret]):
-        for text in (
-            repr(value),
-            pformat(value),
-            saferepr(value),
-            pretty_repr(value, max_string=80),
-            pretty_repr(value, max_string=5, max_length=5),
-        ):
-            assert "s3c" not in text
-            assert "***" in text
-    assert str(secret) == ("s3cret-token" * length)[:length]
+        for view in (repr, pformat, saferepr, short, partial(shorter, max_length=5)):
+            assert "s3c" not in view(value)
+            assert "***" in view(value)
+    assert str(secret) == (SECRET * length)[:length]
 
 
 def test_requests_and_responses_cannot_be_changed() -> None:
@@ -100,10 +79,10 @@ def test_requests_and_responses_cannot_be_changed() -> None:
                 setattr(value, field, None)
 
 
-@pytest.mark.parametrize("status", range(100, 600, 50))
-def test_a_status_of_2xx_is_good(status: int) -> None:
+def test_a_status_of_2xx_is_good() -> None:
     """Only the class of success is good."""
-    assert Response(status, {}, b"").is_good is (status in {200, 250})
+    for status in (100, 199, 200, 250, 299, 300, 404, 599):
+        assert Response(status, {}, b"").is_good is (status in {200, 250, 299})
 
 
 def test_an_answer_remembers_its_response_apart_from_its_fields() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 
@@ -37,11 +38,17 @@ FINAL: list[AsyncClientError] = [
     DecodeError("too much", permanent=True),
     ConnectFailed("certificate", permanent=True),
     APIError("no"),
-    AuthenticationFailed("no"),
-    PermissionDenied("no"),
-    InvalidRequest("no"),
-    QuotaExceeded("no"),
+    *(
+        AuthenticationFailed("no"),
+        PermissionDenied("no"),
+        InvalidRequest("no"),
+        QuotaExceeded("no"),
+    ),
 ]
+
+
+# Whether what may be repeated freely is sent again, with much left.
+repeat = partial(seconds_to_repeat, idempotent=True, repeats_left=9, backoff=1, seconds_left=99)
 
 
 def name_of(value: object) -> str:
@@ -53,10 +60,7 @@ def name_of(value: object) -> str:
 @pytest.mark.parametrize("error", TRANSIENT, ids=name_of)
 def test_a_transient_failure_is_repeated(error: AsyncClientError) -> None:
     """What may be repeated freely is, after the seconds of the backoff."""
-    seconds = seconds_to_repeat(
-        error, idempotent=True, repeats_left=1, backoff=1.5, seconds_left=30
-    )
-    assert seconds == 1.5
+    assert repeat(error, repeats_left=1, backoff=1.5, seconds_left=30) == 1.5
     assert delay_after(error, 1.5) == (1.5, None)
 
 
@@ -64,10 +68,7 @@ def test_a_transient_failure_is_repeated(error: AsyncClientError) -> None:
 @pytest.mark.parametrize("idempotent", [True, False], ids=["idempotent", "not idempotent"])
 def test_a_clear_no_is_not_repeated(error: AsyncClientError, *, idempotent: bool) -> None:
     """After an error that asking again cannot mend, the request is not sent again."""
-    seconds = seconds_to_repeat(
-        error, idempotent=idempotent, repeats_left=9, backoff=1, seconds_left=99
-    )
-    assert seconds is None
+    assert repeat(error, idempotent=idempotent) is None
 
 
 STARTS: dict[str, tuple[AsyncClientError, bool]] = {
@@ -88,8 +89,7 @@ def test_a_start_is_repeated_only_when_nothing_started(
     error: AsyncClientError, *, again: bool
 ) -> None:
     """What may not be sent twice is repeated only when the provider certainly did not act."""
-    seconds = seconds_to_repeat(error, idempotent=False, repeats_left=9, backoff=1, seconds_left=99)
-    assert (seconds is not None) == again
+    assert (repeat(error, idempotent=False) is not None) == again
 
 
 # The hint, the repeats and seconds that are left, and what follows from a backoff of 1 s:
@@ -116,9 +116,7 @@ WAITS: dict[str, tuple[float | None, int, float, tuple[float, float | None] | No
 
 
 @pytest.mark.parametrize(
-    ("hint", "repeats_left", "seconds_left", "expected"),
-    WAITS.values(),
-    ids=WAITS.keys(),
+    ("hint", "repeats_left", "seconds_left", "expected"), WAITS.values(), ids=WAITS
 )
 def test_a_repeat_waits_for_backoff_and_hint(
     hint: float | None,
@@ -128,11 +126,6 @@ def test_a_repeat_waits_for_backoff_and_hint(
 ) -> None:
     """A repeat waits for the longer of both, if that is within the budget; else there is none."""
     error = RateLimited("too many", status=429, retry_after=hint)
-    seconds = seconds_to_repeat(
-        error, idempotent=True, repeats_left=repeats_left, backoff=1, seconds_left=seconds_left
-    )
-    if expected is None:
-        assert seconds is None
-        return
-    assert seconds == expected[0]
-    assert delay_after(error, 1) == expected
+    seconds = repeat(error, repeats_left=repeats_left, seconds_left=seconds_left)
+    assert seconds == (expected and expected[0])
+    assert expected is None or delay_after(error, 1) == expected

@@ -1,7 +1,7 @@
 """What both clients repeat, what they never repeat, and how they renew a token.
 
 Which errors are repeated, and when, is tested in `tests/http/test_repeat.py` and
-`tests/sockets/test_call.py`: here, which operations are.
+`tests/http/test_call.py`: here, which operations are.
 """
 
 from __future__ import annotations

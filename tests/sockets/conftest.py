@@ -12,13 +12,13 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
-from typing import Protocol
 
 import anyio
 import pytest
 
 from asyncclient import SessionPool
 from asyncclient._http import Request
+from asyncclient.errors import TransportError
 from tests.loops import Backend, real_backend
 from tests.sockets.forward import ForwardProxy
 from tests.wire import Listener, Message, Wire, full_queue, read_message
@@ -92,6 +92,13 @@ def request_to(
     )
 
 
+async def failure_of(pool: SessionPool, request: Request) -> TransportError:
+    """Return how a request failed."""
+    with pytest.raises(TransportError) as caught:
+        await pool.exchange(request)
+    return caught.value
+
+
 async def until(holds: Callable[[], bool]) -> None:
     """Wait until a condition holds that sets no event; fails if it never does."""
     with anyio.fail_after(PATIENCE):
@@ -129,27 +136,23 @@ class Server(Listener[Peer]):
         await until(lambda: not self.connected)
 
 
-class Serve(Protocol):
-    """The fixture `serve`."""
+class Serve(contextlib.AsyncExitStack):
+    """Opens servers that follow a script; they live as long as the test."""
 
     async def __call__(self, script: Script, tls: ssl.SSLContext | None = None) -> Server:
-        """Open a server that lives as long as the test."""
-        ...
+        """Open a server."""
+        return await self.enter_async_context(Server(script, tls))
 
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Give what opens servers that follow a script."""
-    async with contextlib.AsyncExitStack() as stack:
-
-        async def open_server(script: Script, tls: ssl.SSLContext | None = None) -> Server:
-            return await stack.enter_async_context(Server(script, tls))
-
-        yield open_server
+    """Give what opens servers."""
+    async with Serve() as serve:
+        yield serve
 
 
-class Forward(Protocol):
-    """The fixture `forward`."""
+class Forward(contextlib.AsyncExitStack):
+    """Opens proxies before a server; they live as long as the test."""
 
     async def __call__(
         self,
@@ -159,26 +162,16 @@ class Forward(Protocol):
         answer: bytes | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> ForwardProxy:
-        """Open a proxy that lives as long as the test."""
-        ...
+        """Open a proxy."""
+        proxy = ForwardProxy(server.port, user=user, answer=answer, tls=tls)
+        return await self.enter_async_context(proxy)
 
 
 @pytest.fixture
 async def forward() -> AsyncIterator[Forward]:
     """Give what opens forward proxies."""
-    async with contextlib.AsyncExitStack() as stack:
-
-        async def open_proxy(
-            server: Server,
-            *,
-            user: str | None = None,
-            answer: bytes | None = None,
-            tls: ssl.SSLContext | None = None,
-        ) -> ForwardProxy:
-            proxy = ForwardProxy(server.port, user=user, answer=answer, tls=tls)
-            return await stack.enter_async_context(proxy)
-
-        yield open_proxy
+    async with Forward() as forward:
+        yield forward
 
 
 @pytest.fixture

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import anyio
 import msgspec
 import pytest
 
 from asyncclient import SessionPool, wait_until_done
-from asyncclient._http import Request
 from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.testing.pytest_plugin import virtual_time
-from tests.sockets.conftest import PATIENCE, Peer, good, request_to, silent
+from tests.sockets.conftest import (
+    PATIENCE,
+    Forward,
+    Peer,
+    Serve,
+    failure_of,
+    good,
+    request_to,
+    silent,
+)
 from tests.wire import certificate, trusting
-
-if TYPE_CHECKING:
-    from tests.sockets.conftest import Forward, Serve
 
 # Only the proxy knows where this is.
 HOST = "provider.test"
 HTTP, HTTPS = f"http://{HOST}", f"https://{HOST}"
 USER = "ada:tea and cake"
 QUOTED = "ada:tea%20and%20cake"
-
-
-async def failure_of(pool: SessionPool, request: Request) -> TransportError:
-    """Return how a request failed."""
-    with pytest.raises(TransportError) as caught:
-        await pool.exchange(request)
-    return caught.value
 
 
 # --- which requests go through it -------------------------------------------------------------
@@ -92,18 +89,14 @@ async def test_no_proxy_and_trust_env_are_obeyed(
     """What is to be reached without the proxy is, also when that fails; the advice fits."""
     proxy = await forward(await serve(good))
     monkeypatch.setenv("HTTPS_PROXY", proxy.url())
-    request = request_to("https://does-not-exist.invalid")
-    async with SessionPool(trust_env=False) as pool:
-        error = await failure_of(pool, request)
-        assert error.advice.endswith("the network; behind a proxy, pass SessionPool(proxy=...)")
-    monkeypatch.setenv("NO_PROXY", ".invalid")
-    async with SessionPool() as pool:
-        error = await failure_of(pool, request)
-        assert error.advice.endswith("HTTPS_PROXY is not used for this host: NO_PROXY names it")
-    monkeypatch.delenv("HTTPS_PROXY")
-    async with SessionPool() as pool:
-        error = await failure_of(pool, request)
-        assert "behind a proxy, set HTTPS_PROXY or pass SessionPool(proxy=...)" in error.advice
+    for trust_env, no_proxy, advice in (
+        (False, "", "the network; behind a proxy, pass SessionPool(proxy=...)"),
+        (True, ".invalid", "HTTPS_PROXY is not used for this host: NO_PROXY names it"),
+    ):
+        monkeypatch.setenv("NO_PROXY", no_proxy)
+        async with SessionPool(trust_env=trust_env) as pool:
+            error = await failure_of(pool, request_to("https://does-not-exist.invalid"))
+            assert error.advice.endswith(advice)
     assert proxy.accepted == 0
 
 
@@ -122,13 +115,9 @@ async def test_a_wrong_proxy_of_the_environment_is_named_before_anything_is_sent
 
 @pytest.mark.parametrize("origin", [HTTP, HTTPS])
 async def test_no_netrc_is_read(
-    serve: Serve,
-    forward: Forward,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    origin: str,
+    serve: Serve, forward: Forward, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, origin: str
 ) -> None:
-    """Neither for a host that we bring a credential for nor for the proxy."""
+    """Neither for a host that we bring a credential for, through the proxy or not, nor for it."""
     netrc = tmp_path / ".netrc"
     netrc.write_text("default login netrc password netrc\n")
     netrc.chmod(0o600)
@@ -142,6 +131,9 @@ async def test_no_netrc_is_read(
         await pool.exchange(request)
         # A key in a header of its own, as Copy.ai's: there is room for another's Authorization.
         await pool.exchange(msgspec.structs.replace(request, headers={"x-copy-ai-api-key": "k"}))
+        if origin == HTTP:
+            await pool.exchange(msgspec.structs.replace(server.get(), headers={}))
+            assert b"authorization" not in server.asked.pop().headers
     assert [asked.headers.get(b"authorization") for asked in server.asked] == [b"Bearer t", None]
     assert proxy.asked
     assert all(b"proxy-authorization" not in asked.headers for asked in proxy.asked)
@@ -168,23 +160,27 @@ BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 5\r\n\r\nsorry"
 FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"
 
 
+@virtual_time
 @pytest.mark.parametrize("origin", [HTTP, HTTPS])
 @pytest.mark.parametrize("user", ["", "ada:coffee"])
 async def test_a_password_that_is_missing_or_wrong_is_not_the_providers_refusal(
     serve: Serve, forward: Forward, origin: str, user: str
 ) -> None:
-    """A 407 says what to do, and is worth no repeat; nothing reached the provider."""
+    """A 407 says what to do, and is no outage: one poll is enough; the provider gets nothing."""
     server = await serve(good)
     proxy = await forward(server, user=USER)
     async with SessionPool(proxy=proxy.url(user)) as pool:
-        for body in (None, b"{}"):
-            error = await failure_of(pool, request_to(origin, body=body))
-            assert isinstance(error, ConnectFailed)
+        copyai = CopyAI(pool, api_key="k", base_url=origin, allow_http=True)
+        waiting = wait_until_done(copyai.workflow_run("W", "R"), timeout=600)
+        for ask in (waiting, pool.exchange(request_to(origin, body=b"{}"))):
+            with pytest.raises(ConnectFailed) as caught:
+                await ask
+            error = caught.value
             assert (error.permanent, error.sent) == (True, False)
             assert f"through the proxy {proxy.place}: the proxy refused it: HTTP 407" in str(error)
             assert "user name and password" in error.advice
             assert "SessionPool(proxy=...)" in error.advice
-    assert not server.asked
+    assert (len(server.asked), len(proxy.asked)) == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -272,9 +268,6 @@ async def test_closing_fails_a_request_for_a_tunnel(serve: Serve) -> None:
     await mute.was_left()
 
 
-# --- waits ------------------------------------------------------------------------------------
-
-
 async def finished(peer: Peer) -> None:
     """Answer every poll with a finished run."""
     while True:
@@ -301,19 +294,3 @@ async def test_a_proxys_outage_is_tolerated(serve: Serve, forward: Forward, answ
             tasks.start_soon(recover)
             assert (await wait_until_done(run, timeout=600)).status == "COMPLETE"
     assert proxy.tunnels == 1
-
-
-@virtual_time
-async def test_a_proxy_that_wants_a_password_ends_a_wait_at_once(
-    serve: Serve, forward: Forward
-) -> None:
-    """It is what the user has set, and no outage: one poll is enough."""
-    proxy = await forward(await serve(finished), user=USER)
-    async with SessionPool(proxy=proxy.url()) as pool:
-        run = CopyAI(pool, api_key="k", base_url=HTTPS).workflow_run("W", "R")
-        with pytest.raises(ConnectFailed, match="HTTP 407") as caught:
-            await wait_until_done(run, timeout=600)
-    assert caught.value.polls == 1
-    assert len(proxy.asked) == 1
-    advice = "put the user name and password into SessionPool(proxy=...), before the host and an @"
-    assert caught.value.advice == advice

@@ -10,7 +10,7 @@ import pytest
 from asyncclient import wait_until_done
 from asyncclient._http import Request, Response
 from asyncclient.errors import (
-    APIError,
+    AsyncClientError,
     ConnectFailed,
     DecodeError,
     RequestTimeout,
@@ -20,13 +20,11 @@ from asyncclient.errors import (
 )
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.testing import ScriptedTransport, reply
-from asyncclient.testing.pytest_plugin import virtual_time
 from tests.many.service import gaps
-
-pytestmark = virtual_time
 
 RUN = reply({"status": "success", "data": {"id": "R", "status": "NEW"}})
 BROKEN = TransportError("broken")
+REFUSED = ConnectFailed("refused")
 
 # The ceilings of the gaps between tries, in seconds: doubling, up to a cap.
 CEILINGS = [0.5, 1, 2, 4, 8]
@@ -43,15 +41,13 @@ def always(entry: Response | Exception) -> ScriptedTransport:
     return ScriptedTransport([entry], repeat=True)
 
 
-def status(code: int, **headers: str) -> Response:
-    """Return an answer with an HTTP status and `retry_after` or the like as headers."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return reply({"message": "no"}, status=code, headers=named)
+def status(code: int, hint: str | None = None) -> Response:
+    """Return an answer with an HTTP status."""
+    headers = {} if hint is None else {"retry-after": hint}
+    return reply({"message": "no"}, status=code, headers=headers)
 
 
-@pytest.mark.parametrize(
-    "entry", [BROKEN, status(503), reply("<html>")], ids=["broken", "503", "no JSON"]
-)
+@pytest.mark.parametrize("entry", [BROKEN, status(503), reply("<p>")], ids=["broken", "503", "p"])
 @pytest.mark.parametrize("max_retries", [0, 3, 5])
 async def test_a_get_is_repeated_after_what_may_pass(
     entry: Response | Exception, max_retries: int
@@ -85,44 +81,41 @@ async def test_gaps_double_up_to_eight_seconds() -> None:
 async def test_repeats_share_a_budget_of_time() -> None:
     """However many are allowed, they end half a minute after the first failure, slow ones too."""
     for _ in range(20):
-        transport = always(BROKEN)
         began = anyio.current_time()
         with pytest.raises(TransportError):
-            await copyai(transport, max_retries=10_000).get_workflow_run("W", "R")
+            await copyai(always(BROKEN), max_retries=10_000).get_workflow_run("W", "R")
         assert BUDGET - 8 <= anyio.current_time() - began <= BUDGET
-    slow = ScriptedTransport([RequestTimeout("slow")], latency=29.9, repeat=True)
+    slow = ScriptedTransport([RequestTimeout("slow")], latency=BUDGET, repeat=True)
     with pytest.raises(RequestTimeout):
         await copyai(slow, max_retries=10).get_workflow_run("W", "R")
     assert len(slow.requests) == 2  # the first one's own time does not count
 
 
-# --- starts -----------------------------------------------------------------------------------
-
 STARTS: dict[str, tuple[Response | Exception, int, bool]] = {
     # It did not happen, and may succeed later.
-    "no connection": (ConnectFailed("refused"), 4, False),
+    "no connection": (REFUSED, 4, False),
     "429": (status(429), 4, False),
     # It did not happen, and would fail again.
     "bad certificate": (ConnectFailed("certificate", permanent=True), 1, False),
     "401": (status(401), 1, False),
     # The provider may have acted.
-    "broken": (TransportError("broken"), 1, True),
+    "broken": (BROKEN, 1, True),
     "timeout": (RequestTimeout("slow"), 1, True),
     "connection lost": (ConnectFailed("broke after it was made", sent=True), 1, True),
     "303": (status(303), 1, True),  # "See other" is said of what was done (RFC 9110, 15.4.4)
     "408": (status(408), 1, True),
-    "503 with a hint": (status(503, retry_after="1"), 1, True),
+    "503 with a hint": (status(503, "1"), 1, True),
     "no JSON": (reply("<html>"), 1, True),
 }
 
 
-@pytest.mark.parametrize(("entry", "tries", "started"), STARTS.values(), ids=STARTS.keys())
+@pytest.mark.parametrize(("entry", "tries", "started"), STARTS.values(), ids=STARTS)
 async def test_a_start_is_repeated_only_if_it_did_not_happen(
     entry: Response | Exception, tries: int, *, started: bool
 ) -> None:
     """A start that may have happened is sent once, and its error says so."""
     transport = always(entry)
-    with pytest.raises((TransportError, APIError, DecodeError)) as caught:
+    with pytest.raises(AsyncClientError) as caught:
         await copyai(transport).start_workflow("W", {"Input 1": "tea"})
     assert caught.value.may_have_started == started
     notes = "".join(getattr(caught.value, "__notes__", ()))
@@ -133,10 +126,7 @@ async def test_a_start_is_repeated_only_if_it_did_not_happen(
 
 async def test_a_start_stops_at_the_first_doubt() -> None:
     """A start that was repeated because it did not happen is not repeated once it may have."""
-    refused = ConnectFailed("refused")
-    transport = ScriptedTransport(
-        [refused, status(429), TransportError("broken"), refused, refused]
-    )
+    transport = ScriptedTransport([REFUSED, status(429), BROKEN, REFUSED, REFUSED])
     with pytest.raises(TransportError, match="broken") as caught:
         await copyai(transport).start_workflow("W")
     assert caught.value.may_have_started
@@ -145,7 +135,7 @@ async def test_a_start_stops_at_the_first_doubt() -> None:
 
 async def test_cancelling_ends_the_repeats() -> None:
     """A call that is cancelled while it waits to repeat sends nothing more."""
-    transport = always(status(429, retry_after="20"))
+    transport = always(status(429, "20"))
     with anyio.move_on_after(5) as scope:
         await copyai(transport).get_workflow_run("W", "R")
     assert scope.cancelled_caught
@@ -165,9 +155,6 @@ async def test_a_programming_error_is_not_repeated() -> None:
     assert len(transport.requests) == 1
 
 
-# --- sources of tokens --------------------------------------------------------------------------
-
-
 async def test_a_source_of_tokens_that_hangs_is_given_up() -> None:
     """After a minute, with nothing sent, so that a start did not happen; a wait tolerates it."""
     transport = always(RUN)
@@ -184,12 +171,10 @@ async def test_a_source_of_tokens_that_hangs_is_given_up() -> None:
     client = CopyAI(transport, api_key=hang, max_retries=0)
     for ask in (client.start_workflow("W"), client.get_workflow_run("W", "R")):
         began = anyio.current_time()
-        with pytest.raises(
-            RequestTimeout, match=r"api_key\(\) gave no token within 60 s"
-        ) as caught:
+        with pytest.raises(RequestTimeout, match=r"api_key\(\) gave no token within 60 s") as slow:
             await ask
         assert anyio.current_time() - began == pytest.approx(60)
-        assert (caught.value.sent, caught.value.may_have_started) == (False, False)
+        assert (slow.value.sent, slow.value.may_have_started) == (False, False)
     with pytest.raises(WaitTimeout) as late:
         await wait_until_done(client.workflow_run("W", "R"), timeout=300)
     assert late.value.polls > 2
@@ -213,13 +198,12 @@ async def test_a_source_of_tokens_may_time_out_by_itself() -> None:
 async def test_what_the_caller_handles_meanwhile_is_left_as_it_is() -> None:
     """Of our errors the frames are left out, which hold answers; not of the caller's own."""
     key = "pat_0123456789abcdef"
-    client = CopyAI(always(status(500)), api_key=key, max_retries=0)
     outer = LookupError(key)
     try:
         raise outer
     except LookupError:
         with pytest.raises(ServerError) as caught:
-            await client.start_workflow("W")
+            await CopyAI(always(status(500)), api_key=key, max_retries=0).start_workflow("W")
     assert caught.value.__context__ is outer
     assert str(outer) == key
     for error in (outer, caught.value):
