@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import NamedTuple
 
 import pytest
 from hypothesis import given, strategies as st
 
-from asyncclient._http import Request, Response
-from asyncclient.errors import AsyncClientError
+from asyncclient.errors import AsyncClientError, ServerError
 from asyncclient.providers._paging import Page, every_item
-from asyncclient.testing import reply
+from asyncclient.providers.copyai import CopyAI
+from asyncclient.providers.coze import Coze
+from asyncclient.testing import ScriptedTransport, reply
 from tests.providers.scripted import copyai, coze
 
 
-async def _read(pages: dict[int, Page[str]], *, first: int = 1) -> tuple[list[str], list[int]]:
-    """Read a list that does not change; return its items, and which pages were asked for."""
-    asked: list[int] = []
+async def _read(
+    page: Callable[[int], Page[str]],
+    asked: list[int],
+    identify: Callable[[str], str | None] = str,
+    first: int = 1,
+) -> list[str]:
+    """Read a list whole, and note which pages were asked for."""
 
     async def read(number: int) -> Page[str]:
         asked.append(number)
-        return pages[number]
+        return page(number)
 
-    return [item async for item in every_item("list", read, str, first=first)], asked
+    return [item async for item in every_item("list", read, identify, first=first)]
 
 
 def _pages(*texts: str, total: int | None = None) -> dict[int, Page[str]]:
@@ -58,23 +63,23 @@ async def test_a_list_ends_where_it_says(
     pages: dict[int, Page[str]], items: str, asked: int
 ) -> None:
     """Every item comes, in the list's order, and no page after the last is asked for."""
-    assert await _read(pages) == ([*items], [*range(1, asked + 1)])
+    numbers: list[int] = []
+    assert await _read(pages.__getitem__, numbers) == [*items]
+    assert numbers == [*range(1, asked + 1)]
 
 
 async def test_a_list_may_begin_at_page_zero() -> None:
     """So webhooks do."""
     pages = {0: Page(["a", "b"], 3), 1: Page(["c"], 3)}
-    assert await _read(pages, first=0) == (["a", "b", "c"], [0, 1])
+    numbers: list[int] = []
+    assert await _read(pages.__getitem__, numbers, first=0) == ["a", "b", "c"]
+    assert numbers == [0, 1]
 
 
 async def test_items_without_an_id_are_told_apart_by_what_they_are() -> None:
     """Two that are equal in all are one."""
     pages = _pages("aba")
-
-    async def read(number: int) -> Page[str]:
-        return pages[number]
-
-    assert [item async for item in every_item("list", read, lambda _: None)] == ["a", "b"]
+    assert await _read(pages.__getitem__, [], lambda _: None) == ["a", "b"]
 
 
 _SHORT: dict[str, tuple[dict[int, Page[str]], str, int]] = {
@@ -115,14 +120,8 @@ async def test_a_list_that_ends_early_or_never_says_so(
 ) -> None:
     """What was read came before the error, which names how many of how many."""
     numbers: list[int] = []
-
-    async def read(number: int) -> Page[str]:
-        numbers.append(number)
-        return pages[number]
-
     with pytest.raises(AsyncClientError, match=rf"^list: {words} read the list again"):
-        async for _ in every_item("list", read, str):
-            pass
+        await _read(pages.__getitem__, numbers)
     assert len(numbers) == asked
 
 
@@ -140,14 +139,8 @@ async def test_a_list_that_is_never_read_to_its_end_says_so(
 ) -> None:
     """The server is asked a bounded number of times."""
     asked: list[int] = []
-
-    async def read(number: int) -> Page[str]:
-        asked.append(number)
-        return page(len(asked))
-
     with pytest.raises(AsyncClientError, match=r"^list: \d of"):
-        async for _ in every_item("list", read, str):
-            pass
+        await _read(lambda _: page(len(asked)), asked)
     assert len(asked) < 40
 
 
@@ -228,37 +221,116 @@ async def test_all_that_stay_on_a_list_come_once(
     assert source.asked < 200
 
 
+async def test_as_many_items_may_come_as_a_page_holds() -> None:
+    """All that were there come, and those that came after the first page, without many requests."""
+    source = _List(6, 2, [_Change(2, 0, [])], says="total")
+    found = [item async for item in every_item("list", source.read, lambda one: one)]
+    assert sorted(found) == [*range(8)]
+    assert source.asked <= 7
+
+
 # --- both providers ------------------------------------------------------------------------------
 
 
-async def test_as_many_runs_may_begin_as_a_page_holds() -> None:
-    """All 300 come, and the 100 that began after the first page."""
-    began = 0
+_Items = list[dict[str, str]]
+# How a list is read, where its pages are, what an item's id is, and how one page is written.
+_Lister = tuple[
+    Callable[[ScriptedTransport], AsyncIterator[object]],
+    str,
+    str,
+    Callable[[_Items, object], object],
+]
+_LISTS: dict[str, _Lister] = {
+    "coze.iter_bots": (
+        lambda over: Coze(over, token="t").iter_bots(
+            "5123", publish_status="all", connector_id="999", page_size=2
+        ),
+        "/v1/bots?workspace_id=5123&publish_status=all&connector_id=999&page_num={}&page_size=2",
+        "id",
+        lambda items, total: {"code": 0, "data": {"items": items, "total": total}},
+    ),
+    "coze.iter_workspaces": (
+        lambda over: Coze(over, token="t").iter_workspaces(user_id="u"),
+        "/v1/workspaces?user_id=u&page_num={}&page_size=50",
+        "id",
+        lambda items, total: {"data": {"workspaces": items, "total_count": total}},
+    ),
+    "coze.iter_workflows": (
+        lambda over: Coze(over, token="t").iter_workflows("5123", workflow_mode="workflow"),
+        "/v1/workflows?workspace_id=5123&workflow_mode=workflow&page_num={}&page_size=30",
+        "workflow_id",
+        lambda items, more: {"data": {"items": items, "has_more": more}},
+    ),
+    "copyai.iter_workflow_runs": (
+        lambda over: CopyAI(over, api_key="k").iter_workflow_runs("WCFG-1", size=2),
+        "/api/workflow/WCFG-1/run?page={}&size=2",
+        "id",
+        lambda items, total: {"status": "success", "data": {"total": total, "data": items}},
+    ),
+}
 
-    def answer(request: Request) -> Response:
-        nonlocal began
-        page = int(request.target.partition("page=")[2].partition("&")[0])
-        ids = [f"WRUN-{number}" for number in range(300 + began, 0, -1)]
-        began = 100
-        runs = [{"id": each} for each in ids[100 * page - 100 : 100 * page]]
-        return reply({"status": "success", "data": {"total": f"{len(ids)}", "data": runs}})
 
-    client, transport = copyai(answer, repeat=True)
-    runs = [run.id async for run in client.iter_workflow_runs("WCFG-1")]
-    assert len(runs) == len(set(runs)) == 400
-    assert len(transport.requests) <= 7
+def _listed(name: str, *pages: tuple[str, object], repeat: bool = False) -> ScriptedTransport:
+    """Make a script of a list's pages: the ids on each, and what it says of how it goes on."""
+    _, _, identity, write = _LISTS[name]
+    answers = [reply(write([{identity: each} for each in ids], end)) for ids, end in pages]
+    return ScriptedTransport(answers, repeat=repeat)
 
 
-@pytest.mark.parametrize("second", [[], [{"id": "1"}, {"id": "2"}], None], ids=repr)
-async def test_bots_that_do_not_come_are_an_error(second: list[object] | None) -> None:
-    """An empty or repeated second page ends no list of five in silence."""
-    first = {"code": 0, "data": {"items": [{"id": "1"}, {"id": "2"}], "total": 5}}
-    client, _ = coze(
-        reply(first), reply({"code": 0, "data": {"items": second, "total": 5}}), repeat=True
-    )
-    bots = client.iter_bots("5123", page_size=2)
-    assert [(await anext(bots)).id, (await anext(bots)).id] == ["1", "2"]
-    with pytest.raises(AsyncClientError, match=r"^coze\.iter_bots: 2 of 5 items were read"):
+@pytest.mark.parametrize(
+    ("names", "pages"),
+    [
+        # At the total, as a number or a text; no page after it is asked for.
+        ("bots workspaces workflow_runs", [("12", 3), ("3", 3)]),
+        ("workflow_runs", [("12", "3"), ("3", "3")]),
+        # Where there is no total to believe, at an empty page.
+        ("bots workspaces workflows workflow_runs", [("12", None), ("3", None), ("", None)]),
+        ("workspaces", [("12", 0), ("3", 0), ("", 0)]),
+        # What comes while the pages are read shifts the others; none comes twice.
+        ("bots workflow_runs", [("12", 4), ("23", 4), ("4", 4)]),
+        # Where Coze says that there are no more; a page may be empty before that.
+        ("workflows", [("1", True), ("", True), ("213", False)]),
+    ],
+    ids=repr,
+)
+async def test_all_of_a_list_come_once_and_end(names: str, pages: list[tuple[str, object]]) -> None:
+    """Its pages are read in order and no further, each with all filters."""
+    for name in (name for name in _LISTS if name.partition("iter_")[2] in names.split()):
+        over, (read, url, identity, _) = _listed(name, *pages), _LISTS[name]
+        items = [getattr(item, identity) async for item in read(over)]
+        assert items == sorted({*"".join(ids for ids, _ in pages)})
+        assert [request.target for request in over.requests] == [
+            url.format(number + 1) for number in range(len(pages))
+        ]
+
+
+@pytest.mark.parametrize("name", _LISTS)
+async def test_a_list_that_does_not_come_whole_is_an_error(name: str) -> None:
+    """An empty or repeated page ends none in silence; what was read came before."""
+    goes_on, words = (5, "2 of 5 items were read")
+    if name == "coze.iter_workflows":
+        goes_on, words = (True, "2 items .* not end")
+    for second in ("", "12"):
+        over = _listed(name, ("12", goes_on), (second, goes_on), repeat=True)
+        items = _LISTS[name][0](over)
+        await anext(items)
+        await anext(items)
+        with pytest.raises(AsyncClientError, match=rf"^{name}: {words}"):
+            await anext(items)
+
+
+async def test_a_page_that_fails_is_asked_for_again_and_the_list_goes_on() -> None:
+    """A fault costs a repeat of that page; where it stays, it is the error, and not the end."""
+    first, second = (reply({"data": {"items": [{"id": each}], "total": 2}}) for each in ("1", "2"))
+    broken = reply("<html>", status=502)
+    client, transport = coze(first, broken, second)
+    assert [bot.id async for bot in client.iter_bots("5123", page_size=1)] == ["1", "2"]
+    pages = [request.target.partition("page_num=")[2] for request in transport.requests]
+    assert pages == [f"{page}&page_size=1" for page in (1, 2, 2)]
+    client, _ = coze(first, broken, repeat=True)
+    bots = client.iter_bots("5123")
+    assert (await anext(bots)).id == "1"
+    with pytest.raises(ServerError):
         await anext(bots)
 
 
