@@ -113,10 +113,7 @@ JSON = st.recursive(
 )
 
 
-@given(
-    answer=JSON,
-    status=st.sampled_from(["a", "a.b", "[0].a", "a/b", "a/b?", "a[1]/b.a?/b"]),
-)
+@given(answer=JSON, status=st.sampled_from(["a", "a.b", "[0].a", "a/b", "a/b?", "a[1]/b.a?/b"]))
 def test_any_json_can_be_read(answer: object, status: str) -> None:
     """A word is a text or a whole number, and only a known one has a state."""
     seen = reading(status=status, reason=["a", "b[0]"], progress="b", hint="a.a").read(answer)

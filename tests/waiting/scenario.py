@@ -10,7 +10,7 @@ import math
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, cast
 
 import anyio
 import anyio.lowlevel
@@ -44,6 +44,18 @@ FAULT = ServerError("HTTP 503", status=503)
 TICK = 1e-6
 
 
+class Options(TypedDict, Generic[T], total=False):
+    """What a caller may say of any wait."""
+
+    timeout: float
+    on_blocked: Callable[[Snapshot[T]], object] | None
+    unknown: Literal["wait", "raise"]
+    on_cancel: Literal["leave", "cancel"]
+    on_timeout: Literal["leave", "cancel"]
+    poll_timeout: float
+    max_outage: float
+
+
 class Driver(Protocol):
     """What waits for one task to its end, by the rules that all such loops share."""
 
@@ -51,16 +63,10 @@ class Driver(Protocol):
         self,
         task: Task[T],
         *,
-        timeout: float = 600.0,
         schedule: Pacing | None = None,
-        on_change: Callable[[Snapshot[T]], object] | None = None,
-        on_blocked: Callable[[Snapshot[T]], object] | None = None,
-        unknown: Literal["wait", "raise"] = "wait",
-        on_cancel: Literal["leave", "cancel"] = "leave",
-        on_timeout: Literal["leave", "cancel"] = "leave",
-        poll_timeout: float = 60.0,
-        max_outage: float = 120.0,
         rng: Random | None = None,
+        on_change: Callable[[Snapshot[T]], object] | None = None,
+        **options: Unpack[Options[T]],
     ) -> Awaitable[T]:
         """Wait for the task and return its final answer, or raise what the rules say."""
         ...
@@ -70,18 +76,33 @@ class Follower(Protocol):
     """What follows one task to its end, by the rules that all such iterators share."""
 
     def __call__(
-        self,
-        task: Task[T],
-        *,
-        timeout: float = 600.0,
-        schedule: Pacing | None = None,
-        on_blocked: Callable[[Snapshot[T]], object] | None = None,
-        unknown: Literal["wait", "raise"] = "wait",
-        on_cancel: Literal["leave", "cancel"] = "leave",
-        on_timeout: Literal["leave", "cancel"] = "leave",
+        self, task: Task[T], *, schedule: Pacing | None = None, **options: Unpack[Options[T]]
     ) -> Watch[T]:
         """Return the changes of the task."""
         ...
+
+
+class Thing:
+    """A task that has nothing but what the protocol asks for, of any type.
+
+    Args:
+        key: its identity.
+        kind: which tasks are alike.
+        seen: what each look sees or raises.
+    """
+
+    def __init__(self, key: object, kind: object, *seen: object) -> None:
+        self.key: Hashable = key
+        self.kind = cast("str", kind)
+        self._seen = iter(seen)
+
+    async def observe(self) -> Observation[Any]:
+        """Give what is to be seen next."""
+        await anyio.lowlevel.checkpoint()
+        seen = next(self._seen)
+        if isinstance(seen, BaseException):
+            raise seen
+        return cast("Observation[Any]", seen)
 
 
 @dataclass(frozen=True)

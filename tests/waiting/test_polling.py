@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 import math
+import time
 from enum import Enum
 from typing import cast
 
-import anyio.lowlevel
 import pytest
 
 from asyncclient import Observation, Snapshot, TaskState
 from asyncclient._waiting import Polling, Record, Report, Sleep, gaps_of
 from asyncclient.errors import RequestTimeout
 from tests.waiting.looks import DOWN, Wait, seen_of
-from tests.waiting.scenario import EVERY_SECOND, Job, Report as Answer
+from tests.waiting.scenario import EVERY_SECOND, Thing
 
 SUCCEEDED, RUNNING = TaskState.SUCCEEDED, TaskState.RUNNING
 
 
-class Says:
-    """A task of the caller's own, with nothing but what the protocol asks for.
-
-    Args:
-        seen: what each look sees.
-    """
-
-    key = "7"
-    kind = "strange"
-
-    def __init__(self, seen: object) -> None:
-        self._seen = seen
-
-    async def observe(self) -> Observation[int]:
-        """Look."""
-        await anyio.lowlevel.checkpoint()
-        return cast("Observation[int]", self._seen)
-
-
-async def look_at(seen: object) -> tuple[Record[int], object]:
-    """Look once at a task; return what is known of it, and what follows."""
-    record = Record(Says(seen), 0.0)
-    polling: Polling[Record[int]] = Polling(
+async def look_at(seen: object) -> tuple[Record[object], object]:
+    """Look once at a task of the caller's own; return what is known of it, and what follows."""
+    record = Record(Thing("7", "strange", seen), 0.0)
+    polling: Polling[Record[object]] = Polling(
         Report("tests"), gaps_of(EVERY_SECOND, None), lambda width: width
     )
     return record, await polling.look(record)
@@ -52,13 +33,7 @@ def test_success_ends_the_wait_with_the_last_snapshot() -> None:
     wait.answered(at=1)
     assert wait.answered(seen_of(SUCCEEDED, "done", progress=1.0, hint=9), at=7) is None
     assert wait.record.snapshot == Snapshot(
-        state=SUCCEEDED,
-        word="done",
-        result="answer",
-        progress=1.0,
-        polls=2,
-        elapsed=7.0,
-        raw=b"{}",
+        state=SUCCEEDED, word="done", result="answer", progress=1.0, polls=2, elapsed=7.0, raw=b"{}"
     )
 
 
@@ -125,19 +100,23 @@ async def test_numbers_that_cannot_be_are_none(number: object) -> None:
     assert step is None
 
 
+@pytest.mark.parametrize("unit", [1, 1000])
+async def test_a_hint_may_be_a_point_in_time(unit: int) -> None:
+    """Unix seconds or milliseconds are counted from now."""
+    _, step = await look_at(Observation(RUNNING, "r", 1, hint=unit * (time.time() + 30)))
+    assert isinstance(step, Sleep)
+    assert step.why == "hint"
+    assert step.seconds == pytest.approx(30, abs=2)
+
+
 async def test_a_tolerated_error_keeps_no_frame_and_the_callers_own_keeps_its() -> None:
     """The frames of a look hold its answer; an error that the caller handles is the caller's."""
     outer = LookupError("of the caller")
     down = ConnectionError("of the look")
-    job = Job(down, "done")
     try:
         raise outer
     except LookupError:
-        record = Record(job, anyio.current_time())
-        polling: Polling[Record[Answer]] = Polling(
-            Report("tests"), gaps_of(EVERY_SECOND, None), float
-        )
-        await polling.look(record)
+        record, _ = await look_at(down)
     assert record.last_error is down
     assert down.__context__ is outer
     assert down.__traceback__ is None
