@@ -218,7 +218,7 @@ class CancellableJob(Job):
     cancel_takes = 0.0
     cancel_fails: Exception | None = None
 
-    def __init__(self, *script: Entry, latency: float = 0.0) -> None:
+    def __init__(self, *script: Entry, latency: float | Sequence[float] = 0.0) -> None:
         super().__init__(*script, latency=latency)
         self.cancels: list[float] = []
         self.cancelled: list[float] = []

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from random import Random
 from typing import Protocol, cast
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from asyncclient import Poller, Schedule, Watch, wait_until_done, watch
@@ -19,98 +20,67 @@ from tests.waiting.scenario import REF, WORDS, Driver, Job, outcome_of
 
 
 class Entrance(Protocol):
-    """A way into a wait, with arguments of any kind."""
+    """A way into a wait, with arguments of any kind, as a program without a type checker calls."""
 
     def __call__(self, task: object, /, **options: object) -> Awaitable[object]:
         """Begin to wait."""
         ...
 
 
-async def await_it(task: object, /, **options: object) -> object:
-    """Wait for a task with options that a type checker would refuse."""
-    wait = cast("Entrance", wait_until_done)
-    return await wait(task, **options)
+def followed(follow: object) -> Entrance:
+    """Return a way into a watch, to its end."""
 
+    async def enter(task: object, /, **options: object) -> object:
+        return [_ async for _ in cast("Callable[..., Watch[object]]", follow)(task, **options)]
 
-async def watch_it(task: object, /, **options: object) -> object:
-    """Watch a task to its end with options that a type checker would refuse."""
-    follow = cast("Callable[..., Watch[object]]", watch)
-    return [snapshot async for snapshot in follow(task, **options)]
+    return enter
 
 
 async def poll_it(task: object, /, **options: object) -> object:
-    """Wait in a poller with options that a type checker would refuse."""
+    """Wait in a poller."""
     async with Poller() as poller:
         return await cast("Entrance", poller.wait)(task, **options)
 
 
-async def follow_it(task: object, /, **options: object) -> object:
-    """Watch in a poller with options that a type checker would refuse."""
-    async with Poller() as poller:
-        follow = cast("Callable[..., Watch[object]]", poller.watch)
-        return [snapshot async for snapshot in follow(task, **options)]
+ALONE = {"wait": cast("Entrance", wait_until_done), "watch": followed(watch)}
+SHARED = {"poller wait": poll_it, "poller watch": followed(Poller().watch)}
+WAITS, ANY = ("wait", "poller wait"), (*ALONE, *SHARED)
+
+# The ways in that take an option, the option, a wrong value, the error, and what to do about it.
+OPTIONS: list[tuple[tuple[str, ...], str, object, type[Exception], str]] = [
+    (ANY, "timeout", 0, ValueError, "to look once, await task.poll()"),
+    (ANY, "timeout", math.nan, ValueError, "math.inf for no limit"),
+    (ANY, "timeout", "10", TypeError, "must be a number of seconds"),
+    (ANY, "unknown", "rise", ValueError, "'wait', 'raise'"),
+    (ANY, "on_cancel", "stop", ValueError, "'leave', 'cancel'"),
+    (ANY, "on_timeout", None, ValueError, "'leave', 'cancel'"),
+    (ANY, "on_blocked", "resume", TypeError, "must be a function of a snapshot"),
+    (ANY, "poll_timeout", -1, ValueError, "must be more than 0"),
+    (ANY, "max_outage", "1", TypeError, "must be a number of seconds"),
+    (WAITS, "on_change", Job("done"), TypeError, "must be a function of a snapshot"),
+    (tuple(SHARED), "weight", 0, ValueError, "must be more than 0"),
+    (tuple(ALONE), "schedule", 5, TypeError, "Schedule(first="),
+    (tuple(ALONE), "schedule", [1, 2, 4], TypeError, "Schedule(first="),
+    (tuple(ALONE), "schedule", Schedule, TypeError, "Schedule(first="),
+    (tuple(ALONE), "rng", 42, TypeError, "random.Random(42)"),
+    (tuple(ALONE), "vocabulary", WORDS, TypeError, "a task has its own"),
+    (tuple(ALONE), "status", str, TypeError, "a task has its own"),
+]
 
 
-ENTRANCES = pytest.mark.parametrize("enter", [await_it, watch_it], ids=["wait", "watch"])
-
-OPTIONS: dict[str, tuple[str, object, type[Exception], str]] = {
-    "timeout zero": ("timeout", 0, ValueError, "to look once, await task.poll()"),
-    "timeout nan": ("timeout", math.nan, ValueError, "math.inf for no limit"),
-    "timeout text": ("timeout", "10", TypeError, "must be a number of seconds"),
-    "schedule number": ("schedule", 5, TypeError, "Schedule(first="),
-    "schedule list": ("schedule", [1, 2, 4], TypeError, "Schedule(first="),
-    "schedule class": ("schedule", Schedule, TypeError, "Schedule(first="),
-    "unknown": ("unknown", "rise", ValueError, "'wait', 'raise'"),
-    "on_cancel": ("on_cancel", "stop", ValueError, "'leave', 'cancel'"),
-    "on_blocked": ("on_blocked", "resume", TypeError, "must be a function of a snapshot"),
-    "rng": ("rng", 42, TypeError, "random.Random(42)"),
-    "vocabulary": ("vocabulary", WORDS, TypeError, "a task has its own"),
-    "status": ("status", str, TypeError, "a task has its own"),
-}
-
-
-@ENTRANCES
-@pytest.mark.parametrize(("name", "value", "kind", "advice"), OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize(
+    ("way", "name", "value", "kind", "advice"),
+    [(way, *row) for ways, *row in OPTIONS for way in ways],
+)
 async def test_an_option_that_cannot_be_is_refused(
-    enter: Entrance, name: str, value: object, kind: type[Exception], advice: str
+    way: str, name: str, value: object, kind: type[Exception], advice: str
 ) -> None:
     """A wrong option is named before anything is sent, not when it is first needed."""
     job = Job("running", "done")
-    outcome = await outcome_of(enter(job, **{name: value}))
+    outcome = await outcome_of((ALONE | SHARED)[way](job, **{name: value}))
     assert type(outcome.error) is kind
     assert name in str(outcome.error)
     assert advice in str(outcome.error)
-    assert job.polls == []
-
-
-OF_A_POLLER: dict[str, tuple[str, object, type[Exception], str]] = {
-    **{name: row for name, row in OPTIONS.items() if row[0] in {"timeout", "unknown"}},
-    **{name: OPTIONS[name] for name in ("on_cancel", "on_blocked")},
-    "on_timeout": ("on_timeout", None, ValueError, "'leave', 'cancel'"),
-    "weight": ("weight", 0, ValueError, "must be more than 0"),
-    "poll_timeout": ("poll_timeout", -1, ValueError, "must be more than 0"),
-    "max_outage": ("max_outage", "1", TypeError, "must be a number of seconds"),
-}
-
-
-@pytest.mark.parametrize("enter", [poll_it, follow_it], ids=["wait", "watch"])
-@pytest.mark.parametrize(("name", "value", "kind", "advice"), OF_A_POLLER.values(), ids=OF_A_POLLER)
-async def test_an_option_of_a_shared_wait_that_cannot_be_is_refused(
-    enter: Entrance, name: str, value: object, kind: type[Exception], advice: str
-) -> None:
-    """So it is where a task is shared."""
-    await test_an_option_that_cannot_be_is_refused(enter, name, value, kind, advice)
-
-
-@pytest.mark.parametrize("enter", [await_it, poll_it])
-@pytest.mark.parametrize("value", ["print", 1, Job("done")])
-async def test_an_on_change_that_cannot_be_called_is_refused(
-    enter: Entrance, value: object
-) -> None:
-    """The same holds for `on_change`, which only a wait has."""
-    job = Job("done")
-    with pytest.raises(TypeError, match=r"^on_change must be a function of a snapshot"):
-        await enter(job, on_change=value)
     assert job.polls == []
 
 
@@ -124,88 +94,60 @@ def test_a_watch_is_refused_where_it_is_made() -> None:
             follow("42")
 
 
-# --- what to wait for -------------------------------------------------------------------------
-
-
-@ENTRANCES
-@pytest.mark.parametrize(
-    ("thing", "advice"),
-    [
-        (None, "NoneType: pass a task"),
-        ("42", "str: pass a task"),
-        (Job, "type: pass a task"),
-        (REF, "a reference is waited for as its provider's task: pass fake.task(ref)"),
-    ],
-    ids=["nothing", "id", "class", "reference"],
-)
-async def test_a_thing_that_is_no_task_is_refused(
-    enter: Entrance, thing: object, advice: str
-) -> None:
-    """The error says what to pass instead."""
-    outcome = await outcome_of(enter(thing))
-    assert type(outcome.error) is TypeError
-    assert "cannot wait for" in str(outcome.error)
-    assert advice in str(outcome.error)
-
-
-@ENTRANCES
-async def test_a_start_that_was_not_awaited_is_refused(enter: Entrance) -> None:
-    """A start's coroutine in place of its result is closed, and nothing is started."""
-    transport = ScriptedTransport()
-    start = Coze(transport, token="pat_fake").start_workflow("7350", {})
-    outcome = await outcome_of(enter(start))
-    assert type(outcome.error) is TypeError
-    assert "coroutine: pass a task (what start_...() returns; await it first)" in str(outcome.error)
-    assert transport.requests == []
-    assert inspect.getcoroutinestate(start) == inspect.CORO_CLOSED
-
-
 async def fetch() -> str:
     """Ask once."""
     await anyio.lowlevel.checkpoint()
     return "done"
 
 
-@ENTRANCES
-async def test_a_call_instead_of_a_function_is_refused(enter: Entrance) -> None:
-    """Passing `fetch()` instead of `fetch` is named, and the coroutine is closed."""
-    call = fetch()
-    outcome = await outcome_of(enter(call, vocabulary=WORDS, status=str))
-    assert type(outcome.error) is TypeError
-    assert "drop the '()'" in str(outcome.error)
-    assert inspect.getcoroutinestate(call) == inspect.CORO_CLOSED
+def start() -> Coroutine[object, object, object]:
+    """Start a run, without awaiting it."""
+    return Coze(ScriptedTransport(), token="pat_fake").start_workflow("7350", {})
 
 
-@ENTRANCES
-@pytest.mark.parametrize(
-    "options", [{}, {"vocabulary": WORDS}, {"status": str}], ids=["neither", "vocabulary", "status"]
-)
-async def test_a_function_is_waited_for_by_vocabulary_and_status(
-    enter: Entrance, options: dict[str, object]
+_FUNCTION = "an async function of no arguments with vocabulary= and status="
+THINGS: dict[str, tuple[Callable[[], object], dict[str, object], str]] = {
+    "nothing": (lambda: None, {}, "cannot wait for NoneType: pass a task"),
+    "id": (lambda: "42", {}, "cannot wait for str: pass a task"),
+    "class": (lambda: Job, {}, "cannot wait for type: pass a task"),
+    "reference": (lambda: REF, {}, "as its provider's task: pass fake.task(ref)"),
+    "start": (start, {}, "coroutine: pass a task (what start_...() returns; await it first)"),
+    "call": (fetch, {"vocabulary": WORDS, "status": str}, "drop the '()'"),
+    "function": (lambda: fetch, {}, _FUNCTION),
+    "function with words": (lambda: fetch, {"vocabulary": WORDS}, _FUNCTION),
+    "function with status": (lambda: fetch, {"status": str}, _FUNCTION),
+}
+
+
+@pytest.mark.parametrize("enter", ALONE.values(), ids=ALONE)
+@pytest.mark.parametrize(("make", "options", "advice"), THINGS.values(), ids=THINGS)
+async def test_a_thing_that_is_no_task_is_refused(
+    enter: Entrance, make: Callable[[], object], options: dict[str, object], advice: str
 ) -> None:
-    """With both it is as good as a task; without one of them it is refused."""
+    """The error says what to pass instead; a coroutine is closed."""
+    thing = make()
+    outcome = await outcome_of(enter(thing, **options))
+    assert type(outcome.error) is TypeError
+    assert advice in str(outcome.error)
+    if inspect.iscoroutine(thing):
+        assert inspect.getcoroutinestate(thing) == inspect.CORO_CLOSED
+
+
+@pytest.mark.parametrize("enter", ALONE.values(), ids=ALONE)
+async def test_a_function_is_waited_for_by_vocabulary_and_status(enter: Entrance) -> None:
+    """With both it is as good as a task."""
     outcome = await outcome_of(enter(fetch, vocabulary=WORDS, status=str))
     assert outcome.error is None
-    outcome = await outcome_of(enter(fetch, **options))
-    assert type(outcome.error) is TypeError
-    assert "an async function of no arguments with vocabulary= and status=" in str(outcome.error)
-
-
-# --- a schedule of the caller's own -------------------------------------------------------------
 
 
 class Own:
-    """A schedule that yields what it is given, and raises what is an error of it.
-
-    Args:
-        gaps: what it yields; what is no list is what `delays` returns.
-    """
+    """A schedule that yields what it is given; what is no list is what `delays` returns."""
 
     def __init__(self, gaps: object) -> None:
         self.gaps = gaps
 
     def delays(self, rng: Random | None = None) -> Iterator[float]:
-        """Yield the gaps."""
+        """Yield the gaps, or raise what is an error of them."""
         del rng
         return self._each() if isinstance(self.gaps, list) else cast("Iterator[float]", self.gaps)
 
@@ -216,39 +158,35 @@ class Own:
             yield gap
 
 
-GAPS: dict[str, tuple[object, type[Exception], str]] = {
-    "text": ("1", TypeError, "a gap of the schedule must be a number of seconds, not '1'"),
-    "none": (None, TypeError, "a gap of the schedule must be a number of seconds, not None"),
-    "list": ([1.0], TypeError, "a gap of the schedule must be a number of seconds"),
-    "nan": (math.nan, ValueError, "a gap of the schedule=nan must be"),
-    "negative": (-1.0, ValueError, "a gap of the schedule must be 0 seconds or more, not -1.0"),
-    "huge": (10**400, ValueError, "a gap of the schedule is too large"),
-    "raises": (LookupError("no more"), LookupError, "no more"),
-}
+GAPS: list[tuple[object, type[Exception], str]] = [
+    ("1", TypeError, "a gap of the schedule must be a number of seconds, not '1'"),
+    (None, TypeError, "a gap of the schedule must be a number of seconds, not None"),
+    ([1.0], TypeError, "a gap of the schedule must be a number of seconds"),
+    (math.nan, ValueError, "a gap of the schedule=nan must be"),
+    (-1.0, ValueError, "a gap of the schedule must be 0 seconds or more, not -1.0"),
+    (10**400, ValueError, "a gap of the schedule is too large"),
+    (LookupError("no more"), LookupError, "no more"),
+]
+_NO_ITERATOR = "a schedule's delays() must return an iterator of seconds, not"
 
 
-@pytest.mark.parametrize("before", [0, 1, 3])
-@pytest.mark.parametrize(("gap", "kind", "says"), GAPS.values(), ids=GAPS)
+@pytest.mark.parametrize(
+    ("gaps", "polls", "kind", "says"),
+    [
+        *(([*[1.0] * n, gap], n + 1 if n else 0, *row) for gap, *row in GAPS for n in (0, 1, 3)),
+        *((gaps, 0, TypeError, _NO_ITERATOR) for gaps in (None, 5)),
+    ],
+    ids=lambda value: str(value)[:30],
+)
 async def test_a_gap_that_cannot_be_ends_the_wait(
-    driver: Driver, gap: object, kind: type[Exception], says: str, before: int
+    driver: Driver, gaps: object, polls: int, kind: type[Exception], says: str
 ) -> None:
     """The first one before anything is sent, a later one after the look that it follows."""
     job = Job("running")
-    schedule = Own([*[1.0] * before, gap])
-    outcome = await outcome_of(driver(job, schedule=schedule, timeout=1000))
+    outcome = await outcome_of(driver(job, schedule=Own(gaps), timeout=1000))
     assert type(outcome.error) is kind
     assert says in str(outcome.error)
-    assert len(job.polls) == (before + 1 if before else 0)
-
-
-@pytest.mark.parametrize("gaps", [None, 5], ids=str)
-async def test_delays_that_do_not_iterate_are_refused(driver: Driver, gaps: object) -> None:
-    """They are found out before anything is sent."""
-    job = Job("running")
-    outcome = await outcome_of(driver(job, schedule=Own(gaps)))
-    assert type(outcome.error) is TypeError
-    assert "a schedule's delays() must return an iterator of seconds, not" in str(outcome.error)
-    assert job.polls == []
+    assert len(job.polls) == polls
 
 
 async def test_a_schedule_that_fails_leaves_nothing_behind() -> None:

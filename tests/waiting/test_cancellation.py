@@ -6,8 +6,8 @@ import asyncio
 import functools
 import importlib.metadata
 import math
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TypeAlias, TypedDict
 
 import anyio
 import pytest
@@ -18,6 +18,7 @@ from tests.waiting.scenario import (
     EVERY_4,
     CancellableJob,
     Driver,
+    Entry,
     Job,
     Report,
     other_tasks,
@@ -26,12 +27,12 @@ from tests.waiting.scenario import (
 
 ANYIO = tuple(int(part) for part in importlib.metadata.version("anyio").split(".")[:2])
 
+Begin: TypeAlias = Callable[[Job], Coroutine[object, object, object]]
 Waiting: TypeAlias = Callable[[], Coroutine[object, object, object]]
 Way: TypeAlias = Callable[[Waiting, float], Awaitable[None]]
 
-# --- three ways to cancel; each checks that the cancellation gets out --------------------------
 
-
+# Three ways to cancel; each checks that the cancellation gets out.
 async def by_task(waiting: Waiting, seconds: float) -> None:
     """Cancel an asyncio task after some seconds."""
     task = asyncio.create_task(waiting())
@@ -69,51 +70,38 @@ async def hang(_snapshot: Snapshot[Report]) -> None:
     await anyio.sleep_forever()
 
 
-# --- at once, everywhere ----------------------------------------------------------------------
+class Options(TypedDict, total=False):
+    """Where a wait is to hang."""
+
+    on_change: Callable[[Snapshot[Report]], object]
+    on_blocked: Callable[[Snapshot[Report]], object]
 
 
-async def paced(job: Job) -> Report:
-    """Wait with a poll every 4 s."""
-    return await wait_until_done(job, schedule=EVERY_4)
-
-
-async def follow(job: Job) -> None:
-    """Watch a job with a poll every 4 s."""
-    async for _ in watch(job, schedule=EVERY_4):
-        pass
-
-
-Begin: TypeAlias = Callable[[Job], Coroutine[object, object, object]]
-PLACES: dict[str, tuple[Callable[[], CancellableJob], Begin]] = {
-    "in the first poll": (lambda: CancellableJob("done", latency=math.inf), wait_until_done),
-    "in a later poll": (lambda: CancellableJob("running", latency=3), paced),
-    "between two polls": (lambda: CancellableJob("running"), paced),
-    "after a refusal": (
-        lambda: CancellableJob(ServerError("503", status=503, retry_after=300)),
-        wait_until_done,
-    ),
-    "in on_change": (
-        lambda: CancellableJob("running"),
-        lambda job: wait_until_done(job, on_change=hang),
-    ),
-    "in on_blocked": (
-        lambda: CancellableJob("asks"),
-        lambda job: wait_until_done(job, on_blocked=hang),
-    ),
-    "in a watch": (lambda: CancellableJob("running"), follow),
+# Where a wait is when it is cancelled: the latencies of the polls, what they show, its callbacks.
+PLACES: dict[str, tuple[Sequence[float], Entry, Options]] = {
+    "in the first poll": ([math.inf], "done", {}),
+    "in a later poll": ([0.5, math.inf], "running", {}),
+    "between two polls": ([0.0], "running", {}),
+    "after a refusal": ([0.0], ServerError("503", status=503, retry_after=300), {}),
+    "in on_change": ([0.0], "running", {"on_change": hang}),
+    "in on_blocked": ([0.0], "asks", {"on_blocked": hang}),
 }
 
 
 @WAYS
-@pytest.mark.parametrize(("make", "waiting"), PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize(("latency", "shown", "options"), PLACES.values(), ids=PLACES)
 async def test_cancellation_is_honoured_at_once(
-    make: Callable[[], CancellableJob], waiting: Begin, cancelled: Way
+    driver: Driver, latency: Sequence[float], shown: Entry, options: Options, cancelled: Way
 ) -> None:
     """In each place a wait ends at the instant of its cancellation, and leaves nothing behind."""
     before = other_tasks()
-    job = make()
-    await cancelled(functools.partial(waiting, job), 6)
-    assert anyio.current_time() == 6
+    job = CancellableJob(shown, latency=latency)
+
+    async def wait() -> None:
+        await driver(job, schedule=EVERY_4, **options)
+
+    await cancelled(wait, 5.25)
+    assert anyio.current_time() == 5.25
     polls = len(job.polls)
     await anyio.sleep(1000)
     assert other_tasks() == before
@@ -121,24 +109,11 @@ async def test_cancellation_is_honoured_at_once(
     assert job.cancels == []
 
 
-@pytest.mark.parametrize("latency", [0.0, math.inf], ids=["in sleep", "in poll"])
-async def test_both_loops_honour_it_at_once(driver: Driver, latency: float) -> None:
-    """While a poll is under way or the wait sleeps, cancellation ends it at that instant."""
-    job = Job("running", latency=[0.5, latency])
-    await by_scope(functools.partial(_drive, driver, job), 5.25)
-    assert anyio.current_time() == 5.25
-    assert job.sent == [0, 4]
-
-
-async def _drive(driver: Driver, job: Job) -> None:
-    await driver(job, schedule=EVERY_4)
-
-
 @WAYS
 async def test_a_wait_can_be_taken_up_after_its_cancellation(cancelled: Way) -> None:
     """The same task can be waited for again, in the same asyncio task."""
     job = Job("running", "running", "done")
-    await cancelled(functools.partial(paced, job), 2)
+    await cancelled(functools.partial(wait_until_done, job, schedule=EVERY_4), 2)
     assert await wait_until_done(job) == Report("done")
 
 
@@ -173,16 +148,14 @@ async def test_a_cancellation_at_the_very_deadline_gets_out(
     def cancel() -> None:
         granted.append(task.cancel())
 
+    at = 15.0 if latency else 10.0  # a poll that hangs is given up 5 s after the deadline
     if first == "cancel":
-        # The hanging poll is given up 2 s after the deadline.
-        loop.call_at(12.0 if latency else 10.0, cancel)
+        loop.call_at(at, cancel)
     task = asyncio.create_task(wait())
     if first == "deadline":
-        await anyio.sleep(5)
-        loop.call_at(12.0 if latency else 10.0, cancel)
-    outcome = await outcome_of(asyncio.gather(task, return_exceptions=True))
-    assert outcome.result is not None
-    (end,) = outcome.result
+        await anyio.sleep(11 if latency else 5)
+        loop.call_at(at, cancel)
+    (end,) = await asyncio.gather(task, return_exceptions=True)
     assert granted == [True]
     assert isinstance(end, asyncio.CancelledError)
 
@@ -201,9 +174,6 @@ async def test_a_timeout_leaves_its_asyncio_task_fit_for_use(
     await by_scope(functools.partial(anyio.sleep, 10), 1)
 
 
-# --- on_cancel="cancel" -----------------------------------------------------------------------
-
-
 def stopping(job: Job) -> Coroutine[object, object, object]:
     """Wait for a job, and have it cancelled if the wait is."""
     return wait_until_done(job, on_cancel="cancel")
@@ -218,27 +188,16 @@ async def stopping_watch(job: Job) -> None:
 @WAYS
 @pytest.mark.parametrize("latency", [0.0, math.inf], ids=["in sleep", "in poll"])
 @pytest.mark.parametrize("waiting", [stopping, stopping_watch])
+@pytest.mark.parametrize(("takes", "done", "ends"), [(2, [8], 8), (math.inf, [], 11)])
 async def test_the_remote_job_is_cancelled_on_request(
-    cancelled: Way, waiting: Begin, latency: float
+    cancelled: Way, waiting: Begin, latency: float, takes: float, done: list[float], ends: float
 ) -> None:
-    """With `on_cancel="cancel"` the provider is asked to stop the job, to the end of that call."""
-    job = CancellableJob("running", latency=latency)
-    job.cancel_takes = 2
-    await cancelled(functools.partial(waiting, job), 6)
-    assert job.cancels == [6]
-    assert job.cancelled == [8]
-    assert anyio.current_time() == 8
-
-
-@WAYS
-async def test_a_remote_cancel_that_hangs_is_given_up(cancelled: Way) -> None:
-    """The caller's cancellation is held up for 5 s at most."""
+    """The provider is asked to stop the job; that holds the cancellation up for 5 s at most."""
     before = other_tasks()
-    job = CancellableJob("running")
-    job.cancel_takes = math.inf
-    await cancelled(functools.partial(stopping, job), 6)
-    assert anyio.current_time() == 11
-    assert job.cancels == [6]
+    job = CancellableJob("running", latency=latency)
+    job.cancel_takes = takes
+    await cancelled(functools.partial(waiting, job), 6)
+    assert (job.cancels, job.cancelled, anyio.current_time()) == ([6], done, ends)
     assert other_tasks() == before
 
 
@@ -253,9 +212,8 @@ async def test_a_remote_cancel_that_fails_does_not_hide_the_cancellation(
     await cancelled(functools.partial(stopping, job), 6)
     assert anyio.current_time() == 6
     assert job.cancels == [6]
-    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert len(warnings) == 1
-    assert "could not cancel" in warnings[0]
+    (warning,) = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert "could not cancel" in warning
 
 
 class Uncallable(Job):
@@ -321,10 +279,7 @@ async def test_a_timeout_cancels_the_remote_job_where_that_is_asked_for(
         assert isinstance(outcome.error, WaitTimeout)
         assert len(job.cancelled) == 1
         job = CancellableJob("running", latency=latency)
-        task = asyncio.create_task(waiting(job))
-        await anyio.sleep(1)
-        task.cancel()
-        await asyncio.wait({task})
+        await by_task(functools.partial(waiting, job), 1)
         assert job.cancels == []
 
 
