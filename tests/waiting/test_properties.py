@@ -9,7 +9,6 @@ from random import Random
 from hypothesis import assume, example, given, strategies as st
 
 from asyncclient import Schedule
-from asyncclient._http import Response
 from asyncclient.errors import (
     AsyncClientError,
     ConnectFailed,
@@ -20,19 +19,8 @@ from asyncclient.errors import (
     ServerError,
     WaitTimeout,
 )
-from asyncclient.testing import ScriptedTransport, reply, run_virtual
-from tests.waiting.scenario import (
-    TICK,
-    Driver,
-    Entry,
-    Job,
-    Outcome,
-    Report,
-    ends_at,
-    outcome_of,
-    run_of,
-    run_says,
-)
+from asyncclient.testing import run_virtual
+from tests.waiting.scenario import TICK, Driver, Entry, Job, Outcome, Report, outcome_of
 
 # The rest before the one poll that may follow a poll that outlasted the deadline.
 LATE_REST = 0.05
@@ -45,18 +33,6 @@ def milliseconds(least: int, most: int) -> st.SearchStrategy[float]:
     return st.integers(least, most).map(lambda number: number / 1000)
 
 
-@st.composite
-def schedules(draw: st.DrawFn) -> Schedule:
-    """Draw a schedule with gaps between a twentieth of a second and a minute."""
-    first = draw(milliseconds(50, 20_000))
-    return Schedule(
-        first=first,
-        factor=draw(st.sampled_from([1.0, 1.2, 1.5, 2.0, 3.0])),
-        cap=first + draw(milliseconds(0, 40_000)),
-        jitter=draw(st.sampled_from([0.0, 0.1, 0.5])),
-    )
-
-
 @dataclass(frozen=True)
 class Terms:
     """By what a wait is made."""
@@ -66,8 +42,15 @@ class Terms:
     seed: int = 0
 
 
-SEEDS = st.integers(0, 2**16)
-TERMS = st.builds(Terms, milliseconds(1, 120_000), schedules(), SEEDS)
+# Gaps between a twentieth of a second and a minute.
+SCHEDULES = st.builds(
+    lambda first, factor, more, jitter: Schedule(first, factor, first + more, jitter),
+    milliseconds(50, 20_000),
+    st.sampled_from([1.0, 1.2, 1.5, 2.0, 3.0]),
+    milliseconds(0, 40_000),
+    st.sampled_from([0.0, 0.1, 0.5]),
+)
+TERMS = st.builds(Terms, milliseconds(1, 120_000), SCHEDULES, st.integers(0, 2**16))
 IN_FOURS = Schedule(4, 1, 4, 0)
 WORDS_THAT_GO_ON = st.sampled_from(["queued", "running", "reticulating", 7])
 FAULTS = st.sampled_from(
@@ -91,6 +74,10 @@ REPORTS = st.builds(
     hint=HINTS,
 )
 ANYTHING = st.lists(st.one_of(REPORTS, FAULTS), min_size=1, max_size=12)
+OUTAGES = [
+    *(ServerError("503", status=503), DecodeError("no JSON")),
+    *(ConnectFailed("no route"), ConnectionResetError("reset")),
+]
 GOING_ON = st.lists(WORDS_THAT_GO_ON, min_size=1, max_size=8)
 
 
@@ -156,69 +143,42 @@ def test_the_last_poll_falls_on_the_deadline(
     assert timeout - TICK <= outcome.elapsed <= timeout + 2 * max(latencies) + LATE_REST + TICK
 
 
-@given(st.floats(0, 1, exclude_max=True), LATENCIES, st.sampled_from([0.0, 0.5, 1.0]), TERMS)
-@example(1 - 1e-9, [4.999], 0.0, Terms(5.0, Schedule()))
-@example(0.9, [2.1], 0.0, Terms(10.0, IN_FOURS))
-@example(0.99, [0, 0.249, 0.249], 0.0, Terms(4.05, IN_FOURS))
+@given(
+    st.floats(0, 1, exclude_max=True),
+    LATENCIES,
+    st.sampled_from([0.0, 0.5, 1.0]),
+    st.sampled_from(["running", *OUTAGES]),
+    TERMS,
+)
+@example(1 - 1e-9, [4.999], 0.0, "running", Terms(5.0, Schedule()))
+@example(0.01, [0.2, 4.9, 4.9], 0.0, "running", Terms(30.0, Schedule(60, 1, 60, 0)))
+@example(0.01, [0.2, 4.9, 4.9], 0.0, "running", Terms(30.0, Schedule(1, 1, 1, 0)))
+@example(0.9, [2.1], 0.0, "running", Terms(10.0, IN_FOURS))
+@example(0.99, [0, 0.249, 0.249], 0.0, "running", Terms(4.05, IN_FOURS))
+@example(0.99, [1.0], 0.0, OUTAGES[0], Terms(10.0, Schedule(), 1))
+@example(0.99, [0.2], 0.0, OUTAGES[2], Terms(10.0, Schedule(), 1))
 def test_a_task_that_finished_in_time_is_never_a_timeout(
-    driver: Driver, share: float, latencies: list[float], arrival: float, terms: Terms
+    driver: Driver,
+    share: float,
+    latencies: list[float],
+    arrival: float,
+    before: str | Exception,
+    terms: Terms,
 ) -> None:
-    """A task that ends before the deadline by the service's clock is returned.
+    """A task that ends before the deadline by the service's clock is returned, after an outage too.
 
     It holds for any schedule, and the same latencies as above, wherever on its way a request
     reaches the service.
     """
     assume(latencies[0] < terms.timeout)
     finish = min(share * terms.timeout, terms.timeout - TICK)
-    job = Job(ends_at(finish), latency=latencies, arrival=arrival)
-    assert wait_for(driver, job, terms).result == Report("done")
-
-
-@given(
-    st.floats(0, 1, exclude_max=True),
-    st.one_of(
-        st.tuples(
-            st.sampled_from([ServerError("503", status=503), DecodeError("no JSON")]),
-            milliseconds(0, 4999),
-        ),
-        st.tuples(
-            st.sampled_from([ConnectFailed("no route"), ConnectionResetError("reset")]),
-            milliseconds(0, 2470),
-        ),
-    ),
-    TERMS,
-)
-@example(0.99, (ServerError("503", status=503), 1.0), Terms(10.0, Schedule(), 1))
-@example(0.99, (ConnectFailed("no route"), 0.2), Terms(10.0, Schedule(), 1))
-def test_an_outage_that_ends_in_time_makes_no_timeout(
-    driver: Driver, share: float, outage: tuple[Exception, float], terms: Terms
-) -> None:
-    """A service that fails from the start until before the deadline does not hide an ended task.
-
-    It holds for refusals and broken connections, of any latency below the grace.
-    """
-    fault, latency = outage
-    assume(latency < terms.timeout)
-    back = min(share * terms.timeout, terms.timeout - TICK)
 
     def answer(now: float) -> Report | Exception:
-        return Report("done") if now >= back else fault
+        return Report("done") if now >= finish else before_it
 
-    assert wait_for(driver, Job(answer, latency=latency), terms).result == Report("done")
-
-
-@given(ANYTHING, ANY_LATENCIES, TERMS)
-@example(["queued", "queued", "running"], [0.0, 0.0, 2.1], Terms(10.0, IN_FOURS))
-def test_there_is_a_wait_between_any_two_polls(
-    driver: Driver, script: list[Entry], latencies: list[float], terms: Terms
-) -> None:
-    """No poll follows an answer at once: a rest, or all that is left of the time, lies between."""
-    job = Job(*script, latency=latencies)
-    wait_for(driver, job, terms)
-    rest = min(terms.schedule.first * 0.1 * (1 - terms.schedule.jitter), 0.1) * 0.1
-    for after, gap in zip(job.polls[1:], job.gaps, strict=True):
-        assert gap >= min(rest, LATE_REST) - TICK or after.sent >= terms.timeout - TICK
-        assert gap > 0
+    before_it = Report(before) if isinstance(before, str) else before
+    job = Job(answer, latency=latencies, arrival=arrival)
+    assert wait_for(driver, job, terms).result == Report("done")
 
 
 @given(GOING_ON, st.sampled_from([None, 0.2, 5.0, 31.0]), ANY_LATENCIES, TERMS)
@@ -246,103 +206,16 @@ def test_gaps_are_within_bounds(
 
 
 @given(ANYTHING, ANY_LATENCIES, TERMS)
-def test_the_same_seed_gives_the_same_trace(
+@example(["queued", "queued", "running"], [0.0, 0.0, 2.1], Terms(10.0, IN_FOURS))
+def test_there_is_a_wait_between_any_two_polls_which_a_seed_decides(
     driver: Driver, script: list[Entry], latencies: list[float], terms: Terms
 ) -> None:
-    """With generators of one seed, two waits send the same polls at the same times."""
-
-    def trace() -> tuple[list[float], float, str]:
-        job = Job(*script, latency=latencies)
-        outcome = wait_for(driver, job, terms)
-        return job.sent, outcome.elapsed, repr(outcome.error)
-
-    assert trace() == trace()
-
-
-NUMBERS = ["0", "-1", "nan", "inf", "-inf", "1e9", "1e400", "", "soon", "2", "0.5", "30", "-0"]
-DATES = [f"Wed, 21 Oct {year} 07:28:00 GMT" for year in ("1969", "2015", "2999", "99999", "0")]
-HEADERS = st.dictionaries(
-    st.sampled_from(["Retry-After", "Retry-After-Ms"]), st.sampled_from(NUMBERS + DATES)
-)
-CLOCKS = st.sampled_from([None, "Wed, 21 Oct 2015 07:27:00 GMT", "today"])
-
-
-def coze_answer(status: int, headers: dict[str, str], date: str | None) -> Response:
-    """Make an answer about a run at work, or a refusal, with the service's own clock or without."""
-    if date is not None:
-        headers = headers | {"Date": date}
-    if status == 200:
-        return run_says("Running", headers=headers)
-    return reply({"code": 5000, "msg": "not now"}, status=status, headers=headers)
-
-
-@given(
-    st.lists(st.builds(coze_answer, st.sampled_from([200, 429, 503]), HEADERS, CLOCKS), max_size=9),
-    milliseconds(0, 2000),
-    SEEDS,
-)
-def test_no_hint_breaks_a_wait(
-    driver: Driver, answers: list[Response], latency: float, seed: int
-) -> None:
-    """Any hints, in good answers and refusals, end in a result or in a timeout that says why."""
-
-    async def main() -> None:
-        transport = ScriptedTransport([*answers, run_says("Success")], latency=latency)
-        waiting = driver(run_of(transport), timeout=90, rng=Random(seed))
-        outcome = await outcome_of(waiting)
-        assert outcome.elapsed <= 90 + GRACE
-        if outcome.error is None:
-            assert outcome.result is not None
-            assert outcome.result.execute_status == "Success"
-        else:
-            assert isinstance(outcome.error, WaitTimeout)
-            hint = outcome.error.retry_after
-            # A hint that was refused, or advice and backing off that used the time up.
-            assert hint is not None or transport.times[-1] >= 90 - TICK
-        for before, after in zip(transport.times, transport.times[1:], strict=False):
-            assert after - before > latency
-
-    run_virtual(main)
-
-
-def most_polls(schedule: Schedule, timeout: float) -> int:
-    """Return how many polls a healthy wait can take: gap by gap, each at its least."""
-    spent, polls, gap = schedule.first * 0.1, 2, schedule.first
-    while spent < timeout:
-        gap = min(gap * (schedule.factor if schedule.jitter else 1.0), schedule.cap)
-        spent += gap * (1 - schedule.jitter) / (1 + schedule.jitter)
-        polls += 1
-    return polls
-
-
-@given(GOING_ON, milliseconds(0, 1000), TERMS)
-@example(["running"], 0.0, Terms(3600.0, Schedule()))
-def test_polls_are_bounded(
-    driver: Driver, script: list[Entry], latency: float, terms: Terms
-) -> None:
-    """A wait sends no more polls than its schedule's least gaps allow."""
-    job = Job(*script, latency=latency)
-    wait_for(driver, job, terms)
-    assert len(job.polls) <= most_polls(terms.schedule, terms.timeout) + 1
-    if terms.schedule == Schedule():
-        assert len(job.polls) <= 20 + terms.timeout / 12
-
-
-@given(
-    st.lists(st.sampled_from(["queued", "running", "strange", None, 3]), max_size=20),
-    st.sampled_from(["done", "broken", "stopped", "gone"]),
-    schedules(),
-)
-def test_every_end_is_seen_at_its_first_showing(
-    driver: Driver, words: list[Entry], end: str, schedule: Schedule
-) -> None:
-    """A wait ends with the first answer that shows an end, and never before."""
-    assume((None,) * 6 not in zip(*(words[start:] for start in range(6)), strict=False))
-    job = Job(*words, end)
-    outcome = wait_for(driver, job, Terms(1e6, schedule))
-    assert len(job.polls) == len(words) + 1
-    if end == "done":
-        assert outcome.result == Report("done")
-    else:
-        assert outcome.evidence.snapshot is not None
-        assert outcome.evidence.snapshot.word == end
+    """A rest, or all that is left of the time; two waits of one seed poll at the same times."""
+    jobs = [Job(*script, latency=latencies) for _ in range(2)]
+    one, other = (wait_for(driver, job, terms) for job in jobs)
+    assert jobs[0].sent == jobs[1].sent
+    assert (one.elapsed, repr(one.error)) == (other.elapsed, repr(other.error))
+    rest = min(terms.schedule.first * 0.1 * (1 - terms.schedule.jitter), 0.1) * 0.1
+    for sent, gap in zip(jobs[0].sent[1:], jobs[0].gaps, strict=True):
+        assert gap >= min(rest, LATE_REST) - TICK or sent >= terms.timeout - TICK
+        assert gap > 0
