@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 
 import anyio
 import pytest
 
 from asyncclient import Schedule, Snapshot, TaskState, wait_until_done
-from asyncclient.errors import TaskBlocked, TaskError, TaskFailed, WaitTimeout
+from asyncclient.errors import TaskBlocked, TaskFailed, WaitTimeout
 from tests.waiting.scenario import (
     EVERY_4,
     EVERY_SECOND,
@@ -18,7 +19,6 @@ from tests.waiting.scenario import (
     Follower,
     Job,
     Notes,
-    Outcome,
     Report,
     ends_at,
     outcome_of,
@@ -45,43 +45,26 @@ async def hang(_snapshot: Snapshot[Report]) -> None:
     await anyio.sleep_forever()
 
 
-# --- both callbacks ---------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("callback", ["on_change", "on_blocked"])
-@pytest.mark.parametrize(("function", "seconds"), [(fail, 0), (fail_later, 0.5)])
+@pytest.mark.parametrize(("function", "seconds"), [(fail, 0), (fail_later, 0.5), (hang, 10)])
 async def test_an_error_of_a_callback_ends_the_wait(
     callback: str, function: Callable[[Snapshot[Report]], object], seconds: float
 ) -> None:
-    """What a callback raises comes out as it is, at once, and nothing more is asked."""
+    """What a callback raises comes out as it is, at once; one that hangs is cut off by the timeout.
+
+    Nothing more is asked, and the timeout shows what the callback was shown.
+    """
     job = Job("asks", "running")
-    if callback == "on_change":
-        waiting = wait_until_done(job, on_change=function, on_blocked=repr)
-    else:
-        waiting = wait_until_done(job, on_blocked=function)
-    outcome = await outcome_of(waiting)
-    assert type(outcome.error) is Oops
+    on_change, on_blocked = (function, repr) if callback == "on_change" else (None, function)
+    outcome = await outcome_of(
+        wait_until_done(job, timeout=10, on_change=on_change, on_blocked=on_blocked)
+    )
+    assert type(outcome.error) is (WaitTimeout if function is hang else Oops)
     assert outcome.elapsed == seconds
     assert len(job.polls) == 1
-
-
-@pytest.mark.parametrize("callback", ["on_change", "on_blocked"])
-async def test_a_callback_counts_against_the_timeout(callback: str) -> None:
-    """A callback that hangs is cut off by the timeout, and the error shows what it was shown."""
-    job = Job("asks", latency=0.1)
-    if callback == "on_change":
-        waiting = wait_until_done(job, timeout=10, on_change=hang, on_blocked=repr)
-    else:
-        waiting = wait_until_done(job, timeout=10, on_blocked=hang)
-    outcome = await outcome_of(waiting)
-    assert isinstance(outcome.error, WaitTimeout)
-    assert 10 <= outcome.elapsed <= 10.25
-    assert outcome.evidence.snapshot is not None
-    assert outcome.evidence.snapshot.state is TaskState.BLOCKED
-    assert outcome.evidence.polls == 1
-
-
-# --- on_change --------------------------------------------------------------------------------
+    if isinstance(outcome.error, WaitTimeout):
+        assert outcome.error.snapshot is not None
+        assert (outcome.error.snapshot.state, outcome.error.polls) == (TaskState.BLOCKED, 1)
 
 
 async def test_on_change_sees_each_change(driver: Driver) -> None:
@@ -127,44 +110,28 @@ async def test_a_callback_may_return_anything(driver: Driver) -> None:
     assert returned == []
 
 
-async def test_a_slow_on_change_does_not_turn_success_into_a_timeout(driver: Driver) -> None:
-    """When the last poll shows success, a callback that outlasts the deadline does not undo it."""
+@pytest.mark.parametrize("seconds", [5, math.inf])
+@pytest.mark.parametrize(
+    ("word", "end"), [("done", None), ("broken", TaskFailed), ("asks", TaskBlocked)]
+)
+async def test_a_slow_on_change_does_not_turn_an_end_into_a_timeout(
+    word: str, end: type[Exception] | None, seconds: float, driver: Driver
+) -> None:
+    """One that hangs is given up, for the timeout bounds the whole wait; the end is not lost."""
 
-    async def store(_snapshot: Snapshot[Report]) -> None:
-        await anyio.sleep(1)
-
-    job = Job(ends_at(9.5))
-    outcome = await outcome_of(driver(job, timeout=10, schedule=EVERY_4, on_change=store))
-    assert outcome.result == Report("done")
-
-
-@pytest.mark.parametrize("word", ["done", "broken", "asks"])
-async def test_an_on_change_that_hangs_at_the_end_is_bounded(word: str, driver: Driver) -> None:
-    """The timeout bounds the whole wait, the last callback included, and the end is not lost."""
-
-    async def hang_at_the_end(snapshot: Snapshot[Report]) -> None:
+    async def store(snapshot: Snapshot[Report]) -> None:
         if snapshot.word == word:
-            await anyio.sleep_forever()
+            await anyio.sleep(min(seconds, 3600))
 
-    outcome: Outcome[Report] | None = None
-    with anyio.move_on_after(3600):
-        outcome = await outcome_of(
-            driver(Job("running", word), timeout=10, on_change=hang_at_the_end)
-        )
-    assert outcome is not None
+    job = Job(ends_at(9.5, word))
+    outcome = await outcome_of(driver(job, timeout=10, schedule=EVERY_4, on_change=store))
     assert outcome.elapsed <= 10 + 2 * 5 + 0.05
-    assert outcome.result == Report("done") or isinstance(outcome.error, TaskError | TaskBlocked)
-
-
-# --- on_blocked -------------------------------------------------------------------------------
+    assert type(outcome.error) is (type(None) if end is None else end)
 
 
 @pytest.mark.parametrize("seconds", [0, 30])
 async def test_on_blocked_moves_the_task_on(seconds: float) -> None:
-    """It is called with the demand, and the gap counts from its end.
-
-    A task needs a moment to show that it was moved on.
-    """
+    """It is called with the demand, and the gap counts from its end: moving on takes a moment."""
     notes: Notes[Report] = Notes()
 
     async def answer(snapshot: Snapshot[Report]) -> None:
@@ -176,8 +143,7 @@ async def test_on_blocked_moves_the_task_on(seconds: float) -> None:
     result = await wait_until_done(job, schedule=EVERY_SECOND, on_blocked=handler)
     assert result == Report("done")
     (snapshot,) = notes.snapshots
-    assert snapshot.state is TaskState.BLOCKED
-    assert snapshot.result.demand == "a"
+    assert (snapshot.state, snapshot.result.demand) == (TaskState.BLOCKED, "a")
     assert job.sent == [0, 1, 2 + seconds, 3 + seconds]
 
 
@@ -213,10 +179,8 @@ async def test_a_demand_that_stays_is_put_again(
         await anyio.sleep(seconds)
 
     job = Job(Report("asks", demand="a"))
-    outcome = await outcome_of(
-        driver(job, timeout=100, schedule=EVERY_SECOND, on_blocked=ask_a_human)
-    )
-    assert isinstance(outcome.error, WaitTimeout)
+    with pytest.raises(WaitTimeout):
+        await driver(job, timeout=100, schedule=EVERY_SECOND, on_blocked=ask_a_human)
     assert calls == times
 
 
@@ -240,11 +204,9 @@ async def test_a_handler_that_ends_near_the_deadline_gets_the_last_poll(seconds:
     def look(_now: float) -> Report:
         return Report("done") if moved_on else Report("asks", demand="a")
 
-    job = Job("running", look, latency=0.01)
-    outcome = await outcome_of(
-        wait_until_done(job, timeout=10, schedule=Schedule(8, 1, 8, 0), on_blocked=answer)
-    )
-    assert outcome.result == Report("done")
+    job, gaps = Job("running", look, latency=0.01), Schedule(8, 1, 8, 0)
+    result = await wait_until_done(job, timeout=10, schedule=gaps, on_blocked=answer)
+    assert result == Report("done")
     assert job.sent[:2] == [0, 8]
     assert 0 <= job.sent[2] - max(10, 8.01 + seconds) <= 0.05 + TICK
 
@@ -275,9 +237,6 @@ async def test_another_wait_within_a_handler_keeps_its_own_evidence() -> None:
     async def answer(_snapshot: Snapshot[Report]) -> None:
         await wait_until_done(inner)
 
-    job = Job("running", "running", "asks")
-    outcome = await outcome_of(wait_until_done(job, on_blocked=answer))
-    assert isinstance(outcome.error, TaskFailed)
-    assert outcome.error.polls == 2
-    assert outcome.error.ref is None
-    assert "inner.job" in str(outcome.error)
+    with pytest.raises(TaskFailed, match=r"inner\.job") as caught:
+        await wait_until_done(Job("running", "running", "asks"), on_blocked=answer)
+    assert (caught.value.polls, caught.value.ref) == (2, None)

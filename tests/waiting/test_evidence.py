@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from random import Random
-
 import pytest
 
-from asyncclient import TaskState, wait_until_done
+from asyncclient import TaskState
 from asyncclient._waiting import Limits, evidence
 from asyncclient.errors import (
     AsyncClientError,
@@ -51,9 +49,6 @@ def check_evidence(error: AsyncClientError, wait: Wait, polls: int, elapsed: flo
     assert error.last_error is wait.record.last_error
 
 
-# --- an end that the provider shows -----------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("state", "kind", "words"),
     [
@@ -62,68 +57,57 @@ def check_evidence(error: AsyncClientError, wait: Wait, polls: int, elapsed: flo
         (TaskState.EXPIRED, TaskExpired, "expired"),
     ],
 )
+@pytest.mark.parametrize(("reason", "because"), [("no tea", ": no tea"), (None, "")])
 def test_a_bad_end_is_raised_with_its_reason(
-    state: TaskState, kind: type[TaskError], words: str
+    state: TaskState, kind: type[TaskError], words: str, reason: str | None, because: str
 ) -> None:
     """Each bad end has its error, which names task, word, reason, polls and where to look."""
     wait = Wait()
     wait.failed(looks.DOWN, at=1)
-    error = raised(wait.answered(seen_of(state, "ended", reason="no tea", hint=9)), kind)
+    error = raised(wait.answered(seen_of(state, "ended", reason=reason, hint=9)), kind)
     assert error.advice == "the provider's answer is in .snapshot.result"
     assert str(error) == (
-        f"coze chat 7 {words} (status 'ended'): no tea; 2 polls in 5.0 s; {error.advice}"
+        f"coze chat 7 {words} (status 'ended'){because}; 2 polls in 5.0 s; {error.advice}"
     )
     check_evidence(error, wait, 2, 5.0)
-    assert error.snapshot is not None
-    assert error.snapshot.state is state
-
-
-def test_a_bad_end_without_a_reason_says_none() -> None:
-    """Where the provider gives no reason the message has no empty place for one."""
-    error = raised(Wait().answered(seen_of(TaskState.FAILED, 3)), TaskFailed)
-    assert str(error).startswith("coze chat 7 failed (status 3); 1 poll in 5.0 s; ")
 
 
 def test_a_demand_that_is_not_answered_is_shown() -> None:
     """The error of a blocked task has the provider's reason, and says how to go on."""
     wait = Wait()
-    wait.answered(seen_of(TaskState.BLOCKED, "interrupted", reason="which tea?"))
+    wait.answered(seen_of(TaskState.BLOCKED, 3, reason="which tea?"))
     error = evidence.blocked(wait.record, 5.0)
     assert type(error) is TaskBlocked
     assert str(error) == (
-        "coze chat 7 waits for its caller (status 'interrupted'): which tea?; "
+        "coze chat 7 waits for its caller (status 3): which tea?; "
         "answer it and wait again, or pass on_blocked=, an async function that answers it"
     )
     check_evidence(error, wait, 1, 5.0)
 
 
-# --- what cannot be read, and what fails ------------------------------------------------------
+_TO_THE_STRICT = 'is in no vocabulary; add the word to its vocabulary, or pass unknown="wait"'
+_WORDLESS = "in a row without a status word; look at .snapshot.result: is it the answer that you"
 
 
-@pytest.mark.parametrize("word", ["strange", 7])
-def test_an_unknown_word_is_named_to_the_strict(word: str | int) -> None:
-    """The error has the word, and says what to do about it."""
-    wait = Wait(Limits(unknown="raise"))
-    error = raised(wait.answered(seen_of(None, word)), UnknownStatus)
-    assert str(error) == (
-        f"coze chat 7: the status {word!r} is in no vocabulary; "
-        'add the word to its vocabulary, or pass unknown="wait" to wait on'
-    )
-    check_evidence(error, wait, 1, 5.0)
-
-
-@pytest.mark.parametrize(("tolerated", "row"), [(0, "1 answer"), (5, "6 answers")])
-def test_answers_without_a_word_are_counted(tolerated: int, row: str) -> None:
-    """The error says how many came in a row, and where the last one is."""
-    wait = Wait(Limits(wordless=tolerated))
-    for _ in range(tolerated):
-        wait.answered(seen_of(None, None))
-    error = raised(wait.answered(seen_of(None, None)), UnknownStatus)
-    assert str(error) == (
-        f"coze chat 7: {row} in a row without a status word; "
-        "look at .snapshot.result: is it the answer that you expected?"
-    )
-    check_evidence(error, wait, tolerated + 1, 5.0)
+@pytest.mark.parametrize(
+    ("limits", "word", "says"),
+    [
+        (Limits(unknown="raise"), "strange", f"the status 'strange' {_TO_THE_STRICT} to wait on"),
+        (Limits(unknown="raise"), 7, f"the status 7 {_TO_THE_STRICT} to wait on"),
+        (Limits(wordless=0), None, f"1 answer {_WORDLESS} expected?"),
+        (Limits(), None, f"6 answers {_WORDLESS} expected?"),
+    ],
+)
+def test_a_word_that_is_unknown_or_missing_is_named(
+    limits: Limits, word: str | int | None, says: str
+) -> None:
+    """The error has the word, or how many answers came without one, and says what to do."""
+    wait = Wait(limits)
+    polls = 1 if word else limits.wordless + 1
+    steps = [wait.answered(seen_of(None, word)) for _ in range(polls)]
+    error = raised(steps[-1], UnknownStatus)
+    assert str(error) == f"coze chat 7: {says}"
+    check_evidence(error, wait, polls, 5.0)
 
 
 @pytest.mark.parametrize("kind", [ServerError, KeyError])
@@ -160,9 +144,6 @@ def test_a_forgotten_task_names_both_reasons(words: str, *, known: bool) -> None
         "limited time, and only the account and region that started a task know it"
     )
     check_evidence(expired, wait, 1 + known, 60.0)
-
-
-# --- timeouts ---------------------------------------------------------------------------------
 
 
 def test_a_timeout_without_an_answer_says_so() -> None:
@@ -202,8 +183,6 @@ def test_a_timeout_names_the_last_known_state() -> None:
     assert "last status 3 (running)" in str(wait.out_of_time())
 
 
-# --- whole waits ------------------------------------------------------------------------------
-
 # How a wait can end badly: the answers after "running" and a fault, the error, words of advice.
 ENDS: dict[str, tuple[Entry, type[AsyncClientError], str]] = {
     "failed": ("broken", TaskFailed, ".snapshot.result"),
@@ -227,17 +206,15 @@ async def test_every_error_carries_the_evidence(
 ) -> None:
     """Task, last answer, polls, seconds and last fault are in it, and it says what to do."""
     job = Job("running", FAULT, last)
-    outcome = await outcome_of(driver(job, timeout=900, schedule=EVERY_SECOND, rng=Random(1)))
+    outcome = await outcome_of(driver(job, timeout=900, schedule=EVERY_SECOND))
     error = outcome.evidence
+    is_poll = isinstance(last, Exception)
     assert type(error) is kind
-    assert error.ref == REF
-    assert error.polls == len(job.polls)
-    assert error.elapsed == outcome.elapsed
+    assert (error.ref, error.polls, error.elapsed) == (REF, len(job.polls), outcome.elapsed)
+    assert error.last_error is (last if is_poll else FAULT)
     assert error.snapshot is not None
     assert isinstance(error.snapshot.result, Report)
-    assert error.last_error is (last if isinstance(last, Exception) else FAULT)
-    if not isinstance(last, Exception):
-        assert error.snapshot.word == last
+    assert error.snapshot.word == ("running" if is_poll else last)
     text = "\n".join([str(error), *getattr(error, "__notes__", [])])
     assert "fake job 7" in text
     assert advice in text
@@ -247,13 +224,12 @@ async def test_a_failure_of_coze_keeps_the_typed_answer_and_its_bytes(driver: Dr
     """The final answer of a failed run is in the error, decoded and as it came."""
     failed = run_says("Fail", {"error_code": "5000", "error_message": "boom"})
     outcome = await outcome_of(driver(run_of(ScriptedTransport([run_says("Running"), failed]))))
-    error = outcome.error
-    assert isinstance(error, TaskFailed)
-    assert error.snapshot is not None
-    assert isinstance(error.snapshot.result, WorkflowRun)
-    assert error.snapshot.result.error_message == "boom"
-    assert error.snapshot.raw == failed.body
-    assert "coze workflow_run 7350/42 failed (status 'Fail'): 5000 boom" in str(error)
+    snapshot = outcome.evidence.snapshot
+    assert snapshot is not None
+    assert isinstance(snapshot.result, WorkflowRun)
+    assert (snapshot.result.error_message, snapshot.raw) == ("boom", failed.body)
+    says = "coze workflow_run 7350/42 failed (status 'Fail'): 5000 boom"
+    assert str(outcome.error).startswith(says)
 
 
 @pytest.mark.parametrize(("latency", "polls"), [([100], 1), ([0, 100], 2)], ids=["first", "later"])
@@ -268,12 +244,3 @@ async def test_a_poll_that_hangs_at_the_deadline_is_counted(
     assert (error.snapshot is not None) == (polls > 1)
     assert isinstance(error.last_error, RequestTimeout)
     assert "a poll was still unanswered at the deadline" in str(error)
-
-
-@pytest.mark.parametrize("word", ["strange", None])
-async def test_the_strict_get_an_unknown_word_at_once(word: str | None) -> None:
-    """With `unknown="raise"` it ends the wait; failed polls are tolerated all the same."""
-    job = Job("running", FAULT, word, "done")
-    outcome = await outcome_of(wait_until_done(job, unknown="raise"))
-    assert isinstance(outcome.error, UnknownStatus)
-    assert len(job.polls) == 3
