@@ -53,46 +53,28 @@ def after(gaps: PlainGaps | LearnedGaps, of: Record[Report], number: int) -> lis
     return [gaps.after(of, TaskState.RUNNING, BEGAN) for _ in range(number)]
 
 
-# --- a plain schedule ---------------------------------------------------------------------------
-
-
 def test_a_schedules_gaps_are_counted_for_each_task() -> None:
-    """The first look is made at once, and each gap of the schedule comes once, in its order."""
+    """The first look is made at once, each gap comes once, and a gap that is shown is not used."""
     gaps = PlainGaps(Schedule(first=1, factor=2, cap=6, jitter=0), None)
     one, other = record(), record()
     assert gaps.first(one) == 0
+    assert gaps.typical(one, BEGAN) == gaps.typical(one, BEGAN) == 1
     assert after(gaps, one, 4) == [1, 2, 4, 6]
     assert after(gaps, other, 2) == [1, 2]
-    assert (one.gap_number, other.gap_number) == (4, 2)
-
-
-def test_the_gap_that_would_follow_is_not_used_up() -> None:
-    """It is asked for when a task comes back, and the schedule goes on where it was."""
-    gaps = PlainGaps(Schedule(first=1, factor=2, cap=60, jitter=0), None)
-    of = record()
-    assert gaps.typical(of, BEGAN) == 1
-    assert after(gaps, of, 2) == [1, 2]
-    assert gaps.typical(of, BEGAN) == gaps.typical(of, BEGAN) == 4
-    assert after(gaps, of, 1) == [4]
-
-
-def test_the_same_seed_gives_the_same_gaps() -> None:
-    """Chance is the given generator's alone."""
-    schedule = Schedule(jitter=0.5)
-    drawn = [after(PlainGaps(schedule, Random(seed)), record(), 20) for seed in (1, 1, 2)]
-    assert drawn[0] == drawn[1] != drawn[2]
-    assert drawn[0] == list(islice(schedule.delays(Random(1)), 20))
+    assert gaps.typical(other, BEGAN) == 4
+    assert after(gaps, other, 1) == [4]
+    assert (one.gap_number, other.gap_number) == (4, 3)
 
 
 def test_a_record_may_draw_its_gap_again() -> None:
-    """One in a crowd takes the better of two draws of the same gap."""
+    """One in a crowd takes the better of two draws of the same gap; chance is the generator's."""
     schedule = Schedule(first=8, factor=1, cap=8, jitter=0.5)
-    gaps = PlainGaps(schedule, Random(1))
     apart: Apart = Apart(Job("running"), BEGAN)
-    best = after(gaps, apart, 200)
-    plain = after(gaps, record(), 200)
+    best = after(PlainGaps(schedule, Random(1)), apart, 200)
+    plain = after(PlainGaps(schedule, Random(1)), record(), 200)
     assert apart.gap_number == 200
     assert sum(best) > 1.1 * sum(plain)
+    assert plain == list(islice(schedule.delays(Random(1)), 200))
 
 
 def test_an_iterator_that_ends_goes_on_with_its_last_gap() -> None:
@@ -119,28 +101,19 @@ def test_a_plain_schedule_learns_nothing() -> None:
     of.latest = snapshot(TaskState.SUCCEEDED, 30)
     gaps.learn(of, None, 30.0)
     assert isinstance(gaps, PlainGaps)
-    assert gaps.learned is None
-    assert not gaps.knows(of.kind)
+    assert (gaps.learned, gaps.knows(of.kind)) == (None, False)
     assert after(gaps, of, 1)[0] <= 3
 
 
-SPREADS: dict[str, tuple[Schedule | Listed | LearnedSchedule, float]] = {
-    "plain": (Schedule(first=5, cap=5, jitter=0), 5),
-    "jittered": (Schedule(first=5.5, cap=6, jitter=0.1), 5),
-    "of the caller's own": (Listed([9.0]), 1),
-    "learned": (LearnedSchedule(fallback=Schedule(first=3, cap=9, jitter=0)), 3),
-}
-
-
-@pytest.mark.parametrize(("schedule", "seconds"), SPREADS.values(), ids=SPREADS)
-def test_a_crowd_is_spread_over_the_first_gap(
-    schedule: Schedule | Listed | LearnedSchedule, seconds: float
-) -> None:
+def test_a_crowd_is_spread_over_the_first_gap() -> None:
     """That of a schedule that learns is its fallback's; of one that only iterates, a second."""
-    assert gaps_of(schedule, None).spread == pytest.approx(seconds)
-
-
-# --- what is learned ----------------------------------------------------------------------------
+    for schedule, seconds in (
+        (Schedule(first=5, cap=5, jitter=0), 5),
+        (Schedule(first=5.5, cap=6, jitter=0.1), 5),
+        (Listed([9.0]), 1),
+        (LearnedSchedule(fallback=Schedule(first=3, cap=9, jitter=0)), 3),
+    ):
+        assert gaps_of(schedule, None).spread == pytest.approx(seconds)
 
 
 def snapshot(state: TaskState, elapsed: float) -> Snapshot[Report]:
@@ -148,18 +121,18 @@ def snapshot(state: TaskState, elapsed: float) -> Snapshot[Report]:
     return Snapshot(state=state, word=state.value, result=Report(state.value), elapsed=elapsed)
 
 
-def taught(kind: str, seconds: float, longest_gap: float | None = None) -> LearnedSchedule:
+def taught(kind: str, seconds: float) -> LearnedSchedule:
     """Return a schedule that has seen a hundred tasks, each of which took about as long."""
-    schedule = LearnedSchedule(longest_gap=longest_gap)
+    schedule = LearnedSchedule()
     rng = Random(0)
     for _ in range(100):
         schedule.observe(rng.gauss(seconds, seconds / 50), kind=kind)
     return schedule
 
 
-def learned_gaps(schedule: LearnedSchedule, seed: int = 1) -> LearnedGaps:
+def learned_gaps(schedule: LearnedSchedule) -> LearnedGaps:
     """Return the gaps of a schedule that learns, with the same chance in every run."""
-    gaps = gaps_of(schedule, Random(seed))
+    gaps = gaps_of(schedule, Random(1))
     assert isinstance(gaps, LearnedGaps)
     assert gaps.learned is schedule
     return gaps
@@ -192,20 +165,18 @@ def test_of_a_kind_that_is_known_the_first_look_waits() -> None:
     assert not other.knows("fake.job")
 
 
-@pytest.mark.parametrize("longest_gap", [None, 100.0])
-def test_the_first_look_comes_within_a_minute(longest_gap: float | None) -> None:
-    """Some of any tasks end early, however long most take; `longest_gap` raises the bound."""
-    schedule = taught("fake.job", 300, longest_gap=longest_gap)
-    for seed in range(20):
-        silence = learned_gaps(schedule, seed).first(record())
-        assert 30 < silence <= 60 if longest_gap is None else 60 < silence <= longest_gap
-
-
 @pytest.mark.parametrize("age", [0.0, 500.0])
 def test_an_end_is_learned_by_the_age_of_its_task(age: float) -> None:
-    """It ended between the last two looks, and was as old as its wait and its age together."""
+    """It ended between the last two looks, and was as old as its wait and its age together.
+
+    One that was old and over at the first look may have ended at any time before it.
+    """
     schedule = LearnedSchedule()
     gaps = learned_gaps(schedule)
+    old = record()
+    old.age = 500.0
+    look(gaps, old, TaskState.SUCCEEDED, 0)
+    assert not schedule.kinds
     for _ in range(8):
         of = record()
         of.age = age
@@ -214,15 +185,6 @@ def test_an_end_is_learned_by_the_age_of_its_task(age: float) -> None:
     assert schedule.sample_size("fake.job") == 8
     assert schedule.kinds == ("fake.job",)
     assert schedule.quantile(0.9, "fake.job") == pytest.approx(age + 11, rel=0.15)
-
-
-def test_an_end_before_the_first_look_teaches_nothing() -> None:
-    """A task that was old and over at the first look may have ended at any time before it."""
-    schedule = LearnedSchedule()
-    of = record()
-    of.age = 500.0
-    look(learned_gaps(schedule), of, TaskState.SUCCEEDED, 0)
-    assert schedule.kinds == ()
 
 
 def test_a_task_seen_queued_and_then_at_work_has_a_clock_of_its_own() -> None:
@@ -267,29 +229,22 @@ def test_a_task_that_was_not_seen_to_leave_its_queue_has_none(state: TaskState) 
     assert schedule.kinds == ("fake.job",)
 
 
-# --- whole waits --------------------------------------------------------------------------------
-
-
 async def test_a_wait_is_silent_until_a_job_can_be_done(driver: Driver) -> None:
     """The first poll comes shortly before such jobs end, few follow it, and its end is learned."""
-    schedule = taught("fake.job", 30)
-    job = Job(ends_at(30))
-    outcome = await outcome_of(driver(job, schedule=schedule, rng=Random(1)))
-    assert outcome.result == Report("done")
-    assert 25 < job.sent[0] < 33
-    assert len(job.sent) <= 3
-    assert outcome.elapsed < 34
-    assert schedule.sample_size("fake.job") == 101
 
+    async def follow(job: Job, *, schedule: LearnedSchedule, rng: Random) -> Report:
+        snapshots = [shown async for shown in watch(job, schedule=schedule, rng=rng)]
+        return snapshots[-1].result
 
-async def test_a_watch_is_silent_too() -> None:
-    """It makes its first poll as late as a wait does, and teaches as much."""
-    schedule = taught("fake.job", 30)
-    job = Job(ends_at(30))
-    words = [snapshot.word async for snapshot in watch(job, schedule=schedule, rng=Random(1))]
-    assert words[-1] == "done"
-    assert job.sent[0] > 25
-    assert schedule.sample_size("fake.job") == 101
+    for waiting in (driver, follow):
+        schedule = taught("fake.job", 30)
+        began = anyio.current_time()
+        job = Job(ends_at(began + 30))
+        assert await waiting(job, schedule=schedule, rng=Random(1)) == Report("done")
+        assert 25 < job.sent[0] - began < 33
+        assert len(job.sent) <= 3
+        assert anyio.current_time() < began + 34
+        assert schedule.sample_size("fake.job") == 101
 
 
 @pytest.mark.parametrize(("end", "in_time"), [(30, False), (9.9, True)])

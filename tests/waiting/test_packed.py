@@ -5,16 +5,18 @@ from __future__ import annotations
 import pickle
 from collections.abc import Hashable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
-from asyncclient import Observation, Snapshot, TaskAPI, TaskState, catalogue, decode_ref
+from asyncclient import Observation, Snapshot, Task, TaskAPI, TaskState, catalogue, decode_ref
 from asyncclient._http import Handle
 from asyncclient._waiting import Packed, Packing
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport
+from tests.waiting.scenario import Thing
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 RECORDED = sorted(
@@ -25,20 +27,15 @@ RECORDED = sorted(
 )
 
 
-def client_of(provider: str, token: str) -> Coze | CopyAI:
-    """Make a client that sends nothing."""
-    if provider == "coze":
-        return Coze(ScriptedTransport(), token=token)
-    return CopyAI(ScriptedTransport(), api_key=token)
-
-
 def handle_of(path: Path, token: str) -> Handle[object]:
-    """Make the handle that a recorded answer is of."""
+    """Make the handle that a recorded answer is of, of a client that sends nothing."""
     ref = decode_ref((path.parent / "ref.json").read_bytes())
-    return client_of(ref.provider, token).task(ref)
+    if ref.provider == "coze":
+        return Coze(ScriptedTransport(), token=token).task(ref)
+    return CopyAI(ScriptedTransport(), api_key=token).task(ref)
 
 
-class Plain:
+class Plain(Thing):
     """A task whose answer is its bytes.
 
     Args:
@@ -46,15 +43,10 @@ class Plain:
         error: what `read` raises.
     """
 
-    key, kind = "plain", "plain"
-
     def __init__(self, credential: Hashable = "one", error: Exception | None = None) -> None:
+        super().__init__("plain", "plain")
         self.credential = credential
         self.error = error
-
-    async def observe(self) -> Observation[bytes]:
-        """Never be looked at."""
-        raise NotImplementedError
 
     def read(self, raw: bytes) -> Observation[bytes]:
         """Return the bytes as the answer."""
@@ -63,14 +55,13 @@ class Plain:
         return Observation(TaskState.RUNNING, "running", raw, raw=raw)
 
 
-class Unread:
-    """A task that cannot read its answer again."""
-
-    key, kind = "unread", "unread"
-
-    async def observe(self) -> Observation[bytes]:
-        """Never be looked at."""
-        raise NotImplementedError
+def packed_of(
+    packing: Packing, snapshot: Snapshot[Any], task: Task[Any], *, deflates: bool = True
+) -> Packed:
+    """Pack an answer that can be packed."""
+    packed = packing.packed(snapshot, task, deflates=deflates)
+    assert isinstance(packed, Packed)
+    return packed
 
 
 def seen(
@@ -99,18 +90,14 @@ def test_an_answer_of_a_provider_is_opened_as_it_was(path: Path) -> None:
         state=read.state, word=read.word, result=read.result, polls=7, elapsed=12.345,
         progress=read.progress, reason=read.reason, raw=read.raw,
     )  # fmt: skip
-    packing = Packing()
     for first in (b"{}", raw):  # as the first answer of its account, or not
         packing = Packing()
         packing.packed(seen(first), Plain(handle.credential))
         for task, deflates in ((handle, True), (handle, False), (other, True)):
-            packed = packing.packed(snapshot, task, deflates=deflates)
-            assert isinstance(packed, Packed)
+            packed = packed_of(packing, snapshot, task, deflates=deflates)
             assert packed.open(task) == snapshot
-            cheap = (packed.state, packed.word, packed.progress, packed.reason, packed.elapsed)
-            assert cheap == (
-                snapshot.state, snapshot.word, snapshot.progress, snapshot.reason, 12.345
-            )  # fmt: skip
+            for name in ("state", "word", "progress", "reason", "elapsed"):
+                assert getattr(packed, name) == getattr(snapshot, name)
 
 
 def test_an_answer_of_any_api_is_opened_as_it_was() -> None:
@@ -120,9 +107,7 @@ def test_an_answer_of_any_api_is_opened_as_it_was() -> None:
     for raw in (b'{"status": "processing", "logs": "tea"}', b"", b"[]"):
         read = task.read(raw)
         snapshot = Snapshot(state=read.state, word=read.word, result=read.result, raw=read.raw)
-        packed = Packing().packed(snapshot, task)
-        assert isinstance(packed, Packed)
-        assert packed.open(task) == snapshot
+        assert packed_of(Packing(), snapshot, task).open(task) == snapshot
 
 
 @given(st.lists(st.binary(max_size=300) | st.just(b"\xff" * 20_000), min_size=1, max_size=6))
@@ -131,8 +116,7 @@ def test_any_bytes_are_opened_as_they_were(answers: list[bytes]) -> None:
     packing = Packing()
     for number, raw in enumerate(answers):
         task = Plain(credential="two" if number % 2 else "one")
-        packed = packing.packed(seen(raw, progress=number), task)
-        assert isinstance(packed, Packed)
+        packed = packed_of(packing, seen(raw, progress=number), task)
         assert packed.open(task) == seen(raw, progress=number)
 
 
@@ -150,9 +134,7 @@ def test_what_is_alike_takes_few_bytes() -> None:
     packing = Packing()
     raw = b'{"data": [{"status": "Running", "id": "%d", "url": "https://www.coze.cn/run"}]}'
     packing.packed(seen(raw % 7), Plain())
-    packed = packing.packed(seen(raw % 8), Plain())
-    assert isinstance(packed, Packed)
-    assert len(packed.data) < 40
+    assert len(packed_of(packing, seen(raw % 8), Plain()).data) < 40
 
 
 @pytest.mark.parametrize("credential", ["two", None])
@@ -161,12 +143,10 @@ def test_an_answer_stands_beside_none_of_another_credential(credential: str | No
     packing = Packing()
     secret = b"the first tenant's own words, which are long enough to be referred to"
     packing.packed(seen(secret), Plain())
-    theirs = packing.packed(seen(secret), Plain(credential))
-    assert isinstance(theirs, Packed)
+    theirs = packed_of(packing, seen(secret), Plain(credential))
     assert theirs.view.first is None
     assert theirs.open(Plain(credential)).raw == secret
-    mine = packing.packed(seen(secret), Plain())
-    assert isinstance(mine, Packed)
+    mine = packed_of(packing, seen(secret), Plain())
     assert mine.view.first == secret
     assert len(mine.data) < len(theirs.data)
 
@@ -174,22 +154,15 @@ def test_an_answer_stands_beside_none_of_another_credential(credential: str | No
 def test_an_answer_that_cannot_be_read_again_stays_whole() -> None:
     """A task without `read`, and an answer without bytes."""
     whole = seen(b"{}")
-    assert Packing().packed(whole, Unread()) is whole
+    assert Packing().packed(whole, Thing("unread", "unread")) is whole
     no_bytes = seen(None)
     assert Packing().packed(no_bytes, Plain()) is no_bytes
 
 
-def test_a_read_that_raises_leaves_the_bytes() -> None:
-    """A caller's own task decides no outcome by what it raises then."""
-    packed = Packing().packed(seen(b"{}"), Plain())
-    assert isinstance(packed, Packed)
-    opened: Snapshot[object] = packed.open(Plain(error=ValueError("of the caller's own")))
-    assert (opened.result, opened.raw, opened.word) == (None, b"{}", "running")
-
-
-def test_what_was_opened_is_pickled() -> None:
-    """As any snapshot is."""
-    packed = Packing().packed(seen(b"{}"), Plain())
-    assert isinstance(packed, Packed)
+def test_what_was_opened_is_a_snapshot_as_any() -> None:
+    """It is pickled; a caller's own task decides no outcome by what its `read` raises then."""
+    packed = packed_of(Packing(), seen(b"{}"), Plain())
     opened = packed.open(Plain())
     assert pickle.loads(pickle.dumps(opened)) == opened == seen(b"{}")  # noqa: S301  (of our own)
+    opened = packed.open(Plain(error=ValueError("of the caller's own")))
+    assert (opened.result, opened.raw, opened.word) == (None, b"{}", "running")

@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable
 from typing import cast
 
 import pytest
 
 from asyncclient import Observation, Snapshot, Task, TaskRef, TaskState
 from asyncclient._waiting import Record, change_between
-from tests.waiting.scenario import Job
-
-
-class Bare:
-    """A task that has nothing but a key, which may be None.
-
-    Args:
-        key: its identity.
-    """
-
-    def __init__(self, key: Hashable) -> None:
-        self.key = key
-
-    @property
-    def kind(self) -> str:
-        """Which tasks are alike."""
-        return "tea"
-
-    async def observe(self) -> Observation[str]:
-        """Never be looked at."""
-        raise NotImplementedError
+from tests.waiting.scenario import Job, Thing
 
 
 class Kindless:
@@ -46,18 +25,14 @@ def record_of(task: object) -> Record[object]:
     return Record(cast("Task[object]", task), 100.0)
 
 
-def ask() -> None:
-    """Stand for the function that a task is made of, which is its key by default."""
-
-
 TEXTS: dict[str, tuple[object, str]] = {
     "reference": (Job("done"), "fake job 7"),
     "key": (Job("done", ref=None), "fake.job 'job-7'"),
-    "number": (Bare(7), "tea 7"),
-    "tuple": (Bare(("job", 7)), "tea ('job', 7)"),
-    "empty": (Bare(""), "tea ''"),
-    "no key": (Bare(None), "tea"),
-    "function": (Bare(ask), "tea"),
+    "number": (Thing(7, "tea"), "tea 7"),
+    "tuple": (Thing(("job", 7), "tea"), "tea ('job', 7)"),
+    "empty": (Thing("", "tea"), "tea ''"),
+    "no key": (Thing(None, "tea"), "tea"),
+    "function": (Thing(record_of, "tea"), "tea"),
     "no kind": (Kindless(), "Kindless"),
 }
 
@@ -75,13 +50,10 @@ def test_it_begins_with_what_is_known_of_its_task() -> None:
     assert (aged.sent, aged.polls, aged.snapshot) == (100.0, 0, None)
     assert 599 <= aged.age <= 601
     assert aged.kind == "fake.job"
+    # A million records of tasks to which nothing has happened have one object for that.
     for task in (Job("done"), Job("done", ref=None), Kindless()):
         assert record_of(task).age == 0
-
-
-def test_rare_facts_are_shared_until_there_are_some() -> None:
-    """A million records of tasks to which nothing has happened have one object for that."""
-    assert record_of(Kindless()).rare is record_of(Job("done")).rare
+        assert record_of(task).rare is aged.rare
 
 
 def test_only_the_first_failed_look_of_a_row_is_worth_a_warning() -> None:
@@ -104,26 +76,18 @@ def seen(
 ) -> Snapshot[object]:
     """Make what an answer showed."""
     return Snapshot(
-        state=state,
-        word=word,
-        result=object(),
-        progress=progress,
-        polls=polls,
-        elapsed=float(polls),
-        reason=reason,
+        state=state, word=word, result=object(), progress=progress, polls=polls, reason=reason
     )
 
 
-CHANGED = {
-    "word": seen("busier"),
-    "state": seen(state=TaskState.PENDING),
-    "state is lost": seen(state=None),
-    "word is lost": seen(None),
-    "progress": seen(progress=0.0),
-}
-
-
-@pytest.mark.parametrize("after", CHANGED.values(), ids=CHANGED)
+@pytest.mark.parametrize(
+    "after",
+    [
+        *(seen("busier"), seen(state=TaskState.PENDING), seen(state=None), seen(None)),
+        seen(progress=0.0),
+    ],
+    ids=repr,
+)
 def test_another_state_word_or_progress_is_a_change(after: Snapshot[object]) -> None:
     """The newer snapshot is what shows it, in both directions; before the first there was none."""
     before = seen()
