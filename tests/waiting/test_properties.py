@@ -42,15 +42,15 @@ class Terms:
     seed: int = 0
 
 
-# Gaps between a twentieth of a second and a minute.
-SCHEDULES = st.builds(
-    lambda first, factor, more, jitter: Schedule(first, factor, first + more, jitter),
-    milliseconds(50, 20_000),
-    st.sampled_from([1.0, 1.2, 1.5, 2.0, 3.0]),
-    milliseconds(0, 40_000),
-    st.sampled_from([0.0, 0.1, 0.5]),
-)
-TERMS = st.builds(Terms, milliseconds(1, 120_000), SCHEDULES, st.integers(0, 2**16))
+@st.composite
+def schedules(draw: st.DrawFn) -> Schedule:
+    """Draw a schedule with gaps between a twentieth of a second and a minute."""
+    first, more = draw(milliseconds(50, 20_000)), draw(milliseconds(0, 40_000))
+    factor = draw(st.sampled_from([1.0, 1.2, 1.5, 2.0, 3.0]))
+    return Schedule(first, factor, first + more, draw(st.sampled_from([0.0, 0.1, 0.5])))
+
+
+TERMS = st.builds(Terms, milliseconds(1, 120_000), schedules(), st.integers(0, 2**16))
 IN_FOURS = Schedule(4, 1, 4, 0)
 WORDS_THAT_GO_ON = st.sampled_from(["queued", "running", "reticulating", 7])
 FAULTS = st.sampled_from(
