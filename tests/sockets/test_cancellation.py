@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
@@ -12,11 +11,8 @@ import pytest
 
 from asyncclient import SessionPool
 from asyncclient.errors import TransportError
-from tests.sockets.conftest import PATIENCE, Peer, good, until
+from tests.sockets.conftest import PATIENCE, Peer, Script, Serve, Server, good, until
 from tests.wire import certificate, trusting
-
-if TYPE_CHECKING:
-    from tests.sockets.conftest import Script, Serve, Server
 
 # More steps of the loop than any exchange here takes; most are over after some twenty.
 MOST_STEPS = 400

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import cast
 
 import aiohttp
@@ -30,7 +31,6 @@ from asyncclient.errors import (
     WaitTimeout,
 )
 from asyncclient.testing import Fault, SimulatedAPI, answer_with
-from asyncclient.testing.pytest_plugin import real_time
 
 WORDS = Vocabulary(
     pending="queued",
@@ -83,17 +83,11 @@ async def test_each_word_stays_for_its_seconds() -> None:
         answer={"url": "{url}/films/{id}.mp4"},
     )
     async with studio_of(sim) as studio:
-        assert await studio.post("/v1/films", {"topic": "tea"}) == {
-            "id": "job-1",
-            "data": {"status": "queued"},
-        }
+        started = await studio.post("/v1/films", {"topic": "tea"})
+        assert started == {"id": "job-1", "data": {"status": "queued"}}
         (task,) = sim.tasks.values()
-        for at, word in (
-            (1.5, "queued"),
-            (2, "rendering"),
-            (3601.5, "rendering"),
-            (3602, "finished"),
-        ):
+        moments = {1.5: "queued", 2: "rendering", 3601.5: "rendering", 3602: "finished"}
+        for at, word in moments.items():
             await anyio.sleep(task.started + at - anyio.current_time())
             assert (await studio.get("/v1/films/job-1"))["data"]["status"] == word
         assert (await studio.get("/v1/films/job-1"))["url"] == f"{sim.url}/films/job-1.mp4"
@@ -102,16 +96,13 @@ async def test_each_word_stays_for_its_seconds() -> None:
     assert sim.requests == {"start": 1, "poll": 5}
 
 
-ENDS: tuple[tuple[str, type[Exception]], ...] = (
-    ("crashed", TaskFailed),
-    ("stopped", TaskCancelled),
-    ("asking", TaskBlocked),
-    ("rendering", WaitTimeout),
-    ("dreaming", WaitTimeout),
+@pytest.mark.parametrize(
+    ("word", "error"),
+    [
+        *(("crashed", TaskFailed), ("stopped", TaskCancelled), ("asking", TaskBlocked)),
+        *(("rendering", WaitTimeout), ("dreaming", WaitTimeout)),
+    ],
 )
-
-
-@pytest.mark.parametrize(("word", "error"), ENDS)
 async def test_any_word_may_be_the_last(word: str, error: type[Exception]) -> None:
     """One that is no end stays for ever, known or not, and a task is done only where one is."""
     sim = SimulatedAPI(FILM, words=[("queued", 1), (word, None)])
@@ -131,14 +122,12 @@ async def test_a_function_says_how_each_task_goes() -> None:
         return [("queued", 1), ({"data": {"status": "finished"}, "n": given["number"]}, None)]
 
     async with studio_of(SimulatedAPI(FILM, words=words)) as studio:
-        tasks: list[APITask[TaskRef]] = []
-        for number in (1, 2, 3):
-            started = await studio.post("/jobs", {"number": number})
-            tasks.append(studio.task(f"/jobs/{started['id']}", FILM))
-        assert (await wait_until_done(tasks[0]))["n"] == 1
+        started = [await studio.post("/jobs", {"number": number}) for number in (1, 2, 3)]
+        first, second, third = (studio.task(f"/jobs/{each['id']}", FILM) for each in started)
+        assert (await wait_until_done(first))["n"] == 1
         with pytest.raises(TaskFailed):
-            await wait_until_done(tasks[1])
-        assert (await wait_until_done(tasks[2]))["n"] == 3
+            await wait_until_done(second)
+        assert (await wait_until_done(third))["n"] == 3
 
 
 @pytest.mark.parametrize(
@@ -155,19 +144,15 @@ async def test_a_task_is_named_in_path_query_or_body(
     poll: str, path: str, method: str, body: object
 ) -> None:
     """Where it is looked at, a start's answer and its headers say."""
-    sim = SimulatedAPI(
-        FILM,
-        poll=poll,
-        started={"links": [{"look": "{poll}"}]},
-        headers={"Operation-Location": "{poll}"},
-        fault_share=0.2,
-    )
+    answer = {"links": [{"look": "{poll}"}]}
+    headers = {"Operation-Location": "{poll}"}
+    sim = SimulatedAPI(FILM, poll=poll, started=answer, headers=headers, fault_share=0.2)
     async with studio_of(sim) as studio:
         await studio.post("/jobs")
-        _, headers, started = await studio.request("POST", "/jobs")
-        assert started["links"][0]["look"] == headers["operation-location"]
-        assert headers["operation-location"] == f"{sim.url}{path}"
-        task = studio.task(started["links"][0]["look"], FILM, method=method, body=body)
+        _, given, started = await studio.request("POST", "/jobs")
+        where = cast("str", started["links"][0]["look"])
+        assert where == given["operation-location"] == f"{sim.url}{path}"
+        task = studio.task(where, FILM, method=method, body=body)
         assert (await wait_until_done(task))["id"] == "job-2"
         with pytest.raises(NotFound):
             await studio.request(method, path.replace("2", "3"), body and {"id": "job-3"})
@@ -207,13 +192,13 @@ async def test_a_credential_may_be_asked_for() -> None:
     """Each request must have it."""
     sim = SimulatedAPI(FILM, credentials={"X-Api-Key": "k-1"})
     async with sim, SessionPool() as pool:
-        for key in ("k-1", "k-2"):
-            api = TaskAPI(pool, sim.url, name="studio", headers={"X-Api-Key": key})
-            if key == "k-1":
-                assert (await api.post("/jobs"))["id"] == "job-1"
-                continue
-            with pytest.raises(AuthenticationFailed):
-                await api.get("/jobs/job-1")
+        wrong, right = (
+            TaskAPI(pool, sim.url, name="studio", headers={"X-Api-Key": key})
+            for key in ("k-2", "k-1")
+        )
+        with pytest.raises(AuthenticationFailed):
+            await wrong.post("/jobs")
+        assert (await right.post("/jobs"))["id"] == "job-1"
 
 
 @pytest.mark.parametrize(
@@ -248,73 +233,47 @@ async def test_an_unknown_word_of_a_function_is_an_answer_without_one(name: str)
         assert (await wait_until_done(api.task("/jobs/job-1", catalogue.ALL[name])))["done"]
 
 
-async def test_it_goes_down_and_comes_back_with_its_tasks() -> None:
-    """As the simulator of the providers, of which it shares all but the answers."""
+async def test_what_is_not_there_is_refused() -> None:
+    """A task just after its start, a path, a body that is no JSON, its own URL before it starts."""
     sim = SimulatedAPI(FILM, not_found_seconds=1)
     assert "not started" in repr(sim)
     with pytest.raises(RuntimeError, match=r"async with SimulatedAPI\(\.\.\.\)"):
         str(sim.url)
     await sim.start()
-    async with SessionPool() as pool:
+    async with SessionPool() as pool, aiohttp.ClientSession() as session:
         studio = TaskAPI(pool, sim.url, name="studio")
         await studio.post("/jobs")
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFound, match="no such task"):
             await studio.get("/jobs/job-1")
-        await sim.stop_listening()
-        with pytest.raises(TransportError):
-            await studio.get("/jobs/job-1")
-        await sim.listen_again()
-        await anyio.sleep(1)
-        assert (await studio.get("/jobs/job-1"))["id"] == "job-1"
         with pytest.raises(NotFound, match="no such path"):
             await studio.get("/v7")
+        async with session.post(f"{sim.url}/jobs", data=b"{") as answer:
+            assert (answer.status, "error" in await answer.json()) == (400, True)
+        await anyio.sleep(1)
+        assert (await studio.get("/jobs/job-1"))["id"] == "job-1"
     await sim.close()
     assert f"{sim.url}, 1 tasks" in repr(sim)
 
 
-async def test_a_body_that_is_no_json_is_refused() -> None:
-    """By 400; no body is an empty object."""
-    async with (
-        SimulatedAPI(FILM) as sim,
-        aiohttp.ClientSession() as session,
-        session.post(f"{sim.url}/jobs", data=b"{") as answer,
-    ):
-        assert (answer.status, "error" in await answer.json()) == (400, True)
-
-
-@real_time
-async def test_it_runs_on_the_real_clock_too() -> None:
-    """Its words are those of the loop's clock, whose ever that is."""
-    sim = SimulatedAPI(FILM, words=[("queued", 0.01), ("finished", None)])
-    async with studio_of(sim) as studio:
-        await studio.post("/jobs")
-        assert await wait_until_done(studio.task("/jobs/job-1", FILM), timeout=30)
-
-
-NOT_SECONDS = cast("float", "1")
-BAD: tuple[tuple[Callable[[], SimulatedAPI], str], ...] = (
-    (lambda: SimulatedAPI(FILM, words=[]), "words is empty"),
-    (lambda: SimulatedAPI(FILM, words=[("queued", None), ("x", None)]), "'queued' is not so"),
-    (lambda: SimulatedAPI(FILM, words=[("x", 1)]), "'x' is not so"),
-    (lambda: SimulatedAPI(FILM, words=[("x", NOT_SECONDS), ("y", None)]), "a number of seconds"),
-    (lambda: SimulatedAPI(FILM, words=[("x", 0), ("y", None)]), "more than 0 seconds"),
-    (lambda: SimulatedAPI(cast("Reading", "film")), "reading must be a Reading, not str"),
-    (lambda: SimulatedAPI(FILM, poll="https://films/7"), "GET /v1/jobs"),
-    (lambda: SimulatedAPI(FILM, start="v1/jobs"), "POST /v1/jobs"),
-    (lambda: SimulatedAPI(catalogue.LUMA_GENERATION, cancel="/stop"), "no word for cancelled"),
-)
-
-
-@pytest.mark.parametrize(("make", "message"), BAD)
-def test_what_cannot_be_is_said_before_anything_listens(
-    make: Callable[[], SimulatedAPI], message: str
-) -> None:
+def test_what_cannot_be_is_said_before_anything_listens() -> None:
     """With the argument's name."""
-    with pytest.raises((TypeError, ValueError), match=message):
-        make()
+    film = partial(SimulatedAPI, FILM)
+    for make, words in (
+        (partial(film, words=[]), "words is empty"),
+        (partial(film, words=[("queued", None), ("x", None)]), "'queued' is not so"),
+        (partial(film, words=[("x", 1)]), "'x' is not so"),
+        (partial(film, words=[("x", cast("float", "1")), ("y", None)]), "a number of seconds"),
+        (partial(film, words=[("x", 0), ("y", None)]), "more than 0 seconds"),
+        (partial(SimulatedAPI, cast("Reading", "film")), "reading must be a Reading, not str"),
+        (partial(film, poll="https://films/7"), "GET /v1/jobs"),
+        (partial(film, start="v1/jobs"), "POST /v1/jobs"),
+        (partial(SimulatedAPI, catalogue.LUMA_GENERATION, cancel="/stop"), "no word for cancelled"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=words):
+            make()
 
 
-@pytest.mark.parametrize("word", ["in/work", "finished", 7, True])
-def test_a_word_of_one_place_may_have_a_slash(word: str | int) -> None:
+def test_a_word_of_one_place_may_have_a_slash() -> None:
     """Only where several places are read is it a joined word."""
-    assert answer_with(FILM, word) == {"data": {"status": word}}
+    for word in ("in/work", "finished", 7, True):
+        assert answer_with(FILM, word) == {"data": {"status": word}}

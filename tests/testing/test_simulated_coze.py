@@ -9,9 +9,11 @@ from typing import Any
 import jwt
 import msgspec
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from asyncclient.testing import Simulator
-from tests.testing.clients import CozeClient, asking, new_key, of
+from tests.testing.conftest import CozeClient, asking, of
 
 _GRANT = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer"}
 _TOKEN = "/api/permission/oauth2/token"
@@ -69,19 +71,17 @@ async def test_a_request_is_refused_with_the_code_for_its_reason(
         assert not coze.sim.tasks
 
 
-async def test_every_answer_has_a_log_id_in_its_headers(coze: CozeClient) -> None:
-    """Good answers, refusals and unknown paths have a log id, usually in the body too."""
-    await coze.start()
+async def test_an_async_start_answers_in_two_shapes_in_turn(coze: CozeClient) -> None:
+    """The observed shape has a code, the page's has none; both are flat with the execute id.
+
+    Good answers, refusals and unknown paths have a log id, usually in the body too.
+    """
+    live, doc = await coze.start(), await coze.start()
     first = coze.headers["X-Tt-Logid"]
     answer = await coze.get("/v1/bots?workspace_id=1")
     assert answer["detail"]["logid"] == coze.headers["X-Tt-Logid"] != first
     await coze.get("/v1/nowhere")
     assert coze.headers["X-Tt-Logid"]
-
-
-async def test_an_async_start_answers_in_two_shapes_in_turn(coze: CozeClient) -> None:
-    """The observed shape has a code, the page's has none; both are flat with the execute id."""
-    live, doc = await coze.start(), await coze.start()
     assert (live["code"], live["msg"]) == (0, "Success")
     assert ("code" in doc, doc["msg"]) == (False, "")
     for answer in (live, doc):
@@ -91,8 +91,11 @@ async def test_an_async_start_answers_in_two_shapes_in_turn(coze: CozeClient) ->
     assert len(live["execute_id"]) == 19
 
 
-async def test_a_sync_run_answers_its_output_as_text_when_it_ends(coze: CozeClient) -> None:
-    """The answer takes as long as the run and holds JSON text, or plain text if ordered."""
+async def test_a_sync_run_answers_as_text_when_it_ends(coze: CozeClient) -> None:
+    """Its output is JSON, or plain text if ordered; a failed run has its code in HTTP 200.
+
+    One over 90 s meets the gateway's page at 90 s.
+    """
     loop = asyncio.get_running_loop()
     before = loop.time()
     answer = await coze.run(seconds=20)
@@ -101,11 +104,6 @@ async def test_a_sync_run_answers_its_output_as_text_when_it_ends(coze: CozeClie
     assert answer["usage"].keys() == {"input_count", "output_count", "token_count"}
     assert "execute_id" not in answer
     assert not _is_json((await coze.run(outcome="plain_text"))["data"])
-
-
-async def test_a_sync_run_that_goes_wrong_answers_a_code(coze: CozeClient) -> None:
-    """A failed run has its code in HTTP 200; one over 90 s meets the gateway's page at 90 s."""
-    loop = asyncio.get_running_loop()
     assert (await coze.run(outcome="fail"))["code"] == 720701002
     assert (await coze.run(outcome="cancel"))["code"] == 777777777
     assert coze.status == 200
@@ -199,13 +197,20 @@ async def test_an_async_run_waits_for_input_and_goes_on(
     interrupt = record["interrupt_data"]
     assert record["execute_status"] == word
     assert interrupt["event_id"].startswith(f"{record['execute_id']}/")
-    answer = await coze.resume(interrupt, '{"name":"Ada"}')
+    answer = await _resume(coze, interrupt, '{"name":"Ada"}')
     assert (answer["code"], answer["execute_id"]) == (0, record["execute_id"])
     assert "interrupt_data" not in await coze.record(path)
     for seconds, status in ((4, "Running"), (1, "Success")):
         await asyncio.sleep(seconds)
         assert (await coze.record(path))["execute_status"] == status
-    assert (await coze.resume(interrupt, '{"name":"Ada"}'))["code"] == 4315
+    assert (await _resume(coze, interrupt, '{"name":"Ada"}'))["code"] == 4315
+
+
+async def _resume(coze: CozeClient, interrupt: Any, resume_data: str) -> Any:
+    """Give a run what it waits for."""
+    asked = {"event_id": interrupt["event_id"], "interrupt_type": interrupt["type"]}
+    body = {"workflow_id": "7350", **asked, "resume_data": resume_data}
+    return await coze.post("/v1/workflows/resume", body)
 
 
 async def test_input_that_lacks_something_interrupts_again(coze: CozeClient) -> None:
@@ -214,22 +219,22 @@ async def test_input_that_lacks_something_interrupts_again(coze: CozeClient) -> 
     await asyncio.sleep(1)
     first = (await coze.record(path))["interrupt_data"]
     for resume_data in ("", "{}"):
-        answer = await coze.resume(first, resume_data)
+        answer = await _resume(coze, first, resume_data)
         again = answer["interrupt_data"]
         assert (answer["code"], "data" in answer) == (0, False)
         assert again["event_id"] != first["event_id"]
-        assert (await coze.resume(first, "Ada"))["code"] == 4000
+        assert (await _resume(coze, first, "Ada"))["code"] == 4000
         first = again
-    assert (await coze.resume(first | {"type": 5}, "Ada"))["code"] == 4000
-    assert (await coze.resume(first | {"event_id": "1/2"}, "Ada"))["code"] == 4200
-    assert (await coze.resume(first, "Ada"))["code"] == 0
+    assert (await _resume(coze, first | {"type": 5}, "Ada"))["code"] == 4000
+    assert (await _resume(coze, first | {"event_id": "1/2"}, "Ada"))["code"] == 4200
+    assert (await _resume(coze, first, "Ada"))["code"] == 0
 
 
 async def test_a_sync_run_that_waits_for_input_stays_synchronous(coze: CozeClient) -> None:
     """Its answer holds the interrupt and no data; resuming it answers the output at the end."""
     answer = await coze.run(seconds=2, outcome="interrupt")
     assert (answer["code"], "data" in answer) == (0, False)
-    resumed = await coze.resume(answer["interrupt_data"], "Ada")
+    resumed = await _resume(coze, answer["interrupt_data"], "Ada")
     assert msgspec.json.decode(resumed["data"]) == {"output": {"topic": "tea"}}
 
 
@@ -238,15 +243,13 @@ async def test_bots_are_listed_by_page_num_alone(coze: CozeClient) -> None:
 
     A bot is described in the sample's spelling: its onboarding is in PascalCase.
     """
-    pages = [
-        (await coze.get(f"/v1/bots?workspace_id=1&page_num={number}"))["data"]
-        for number in (1, 2, 3, 4)
-    ]
+    path = "/v1/bots?workspace_id=1"
+    pages = [(await coze.get(f"{path}&page_num={number}"))["data"] for number in (1, 2, 3, 4)]
     assert [len(page["items"]) for page in pages] == [20, 20, 5, 0]
     assert {page["total"] for page in pages} == {45}
     assert all("has_more" not in page for page in pages)
     assert len({bot["id"] for page in pages for bot in page["items"]}) == 45
-    other = await coze.get("/v1/bots?workspace_id=1&page_index=2&page_size=20")
+    other = await coze.get(f"{path}&page_index=2&page_size=20")
     assert other["data"]["items"] == pages[0]["items"]
     first = pages[0]["items"][0]
     bot = (await coze.get(f"/v1/bots/{first['id']}"))["data"]
@@ -257,13 +260,8 @@ async def test_bots_are_listed_by_page_num_alone(coze: CozeClient) -> None:
 async def test_bots_are_listed_by_their_publish_status(coze: CozeClient) -> None:
     """Published bots and those that never were make up all; changed ones are among the former."""
     ids: dict[str, set[str]] = {}
-    for status, count in (
-        ("", 45),
-        ("published_online", 45),
-        ("published_draft", 9),
-        ("unpublished_draft", 9),
-        ("all", 54),
-    ):
+    counts = {"": 45, "published_online": 45, "published_draft": 9, "unpublished_draft": 9}
+    for status, count in (counts | {"all": 54}).items():
         path = f"/v1/bots?workspace_id=1&page_size=100&publish_status={status}"
         page = (await coze.get(path))["data"]
         assert (len(page["items"]), page["total"]) == (count, count)
@@ -281,11 +279,10 @@ async def test_a_copy_is_a_task_or_is_done_at_once() -> None:
     """A bot within its workspace is copied at once, anything else as a task that ends."""
     async with asking(Simulator(durations=lambda _: 4.0)) as (coze, _):
         assert (await coze.post(_COPIES, _COPY_BODY))["data"].keys() == {"copied_entity_id"}
-        far = _COPY_BODY | {"to_workspace_id": "7498"}
-        ids = {
-            name: (await coze.post(_COPIES, far | {"entity_id": name}))["data"]["task_id"]
-            for name in ("75", "fail-75", "slow-75")
-        }
+        ids: dict[str, str] = {}
+        for name in ("75", "fail-75", "slow-75"):
+            far = _COPY_BODY | {"to_workspace_id": "7498", "entity_id": name}
+            ids[name] = (await coze.post(_COPIES, far))["data"]["task_id"]
         assert not ids["75"].isdecimal()
         assert coze.sim.starts["slow-75"] == 1
 
@@ -305,10 +302,13 @@ async def test_a_copy_is_a_task_or_is_done_at_once() -> None:
 async def test_a_chat_runs_and_completes(coze: CozeClient) -> None:
     """It begins in progress, is looked up by GET and by POST, and has messages once completed.
 
-    One that fails has both times, and an error of its own.
+    A second chat of its conversation is refused with 4016 until it has ended. One that fails has
+    both times, and an error of its own.
     """
     chat = await coze.chat(seconds=4)
     assert chat["status"] == "in_progress"
+    path = f"{_CHAT}?conversation_id={chat['conversation_id']}"
+    assert (await coze.post(path, _CHAT_BODY))["code"] == 4016
     assert (await coze.retrieve(chat, "POST"))["status"] == "in_progress"
     messages = "/v3/chat/message/list" + of(chat)
     assert (await coze.get(messages))["data"] == []
@@ -317,19 +317,11 @@ async def test_a_chat_runs_and_completes(coze: CozeClient) -> None:
     assert (done["status"], done["completed_at"] - done["created_at"]) == ("completed", 4)
     kinds = [message["type"] for message in (await coze.post(messages))["data"]]
     assert kinds == ["answer", "verbose"]
+    again = await coze.post(path, _CHAT_BODY)
+    assert again["data"]["conversation_id"] == chat["conversation_id"]
     failed = await coze.retrieve(await coze.chat(seconds=0, outcome="fail"))
     assert (failed["status"], failed["last_error"]["code"]) == ("failed", 5000)
     assert {"completed_at", "failed_at"} <= failed.keys()
-
-
-async def test_a_conversation_has_one_running_chat(coze: CozeClient) -> None:
-    """A second chat is refused with 4016 until the first has ended."""
-    chat = await coze.chat(seconds=4)
-    path = f"{_CHAT}?conversation_id={chat['conversation_id']}"
-    assert (await coze.post(path, _CHAT_BODY))["code"] == 4016
-    await asyncio.sleep(4)
-    again = await coze.post(path, _CHAT_BODY)
-    assert again["data"]["conversation_id"] == chat["conversation_id"]
 
 
 async def test_a_chat_that_needs_tools_waits_for_their_outputs(coze: CozeClient) -> None:
@@ -368,16 +360,15 @@ async def test_a_task_is_found_only_where_it_belongs(coze: CozeClient) -> None:
         assert (await coze.ask(method, path, body))["code"] == 4001
 
 
-async def test_a_chat_echoes_its_meta_data(coze: CozeClient) -> None:
-    """What the caller gave comes back; the order may stand in the parameters."""
-    more = {"meta_data": {"a": "b"}, "parameters": {"simulate": {"seconds": 0}}}
-    chat = (await coze.post(_CHAT, _CHAT_BODY | more))["data"]
-    assert chat["meta_data"] == {"a": "b"}
-    assert (await coze.retrieve(chat))["status"] == "completed"
-
-
 async def test_a_chat_in_the_pages_shape_looks_as_there(coze: CozeClient) -> None:
-    """It begins as created, and cancelling answers no code, a null code and hollow objects."""
+    """It begins as created, and cancelling answers no code, a null code and hollow objects.
+
+    What the caller gave comes back from any; the order may stand in the parameters.
+    """
+    more = {"meta_data": {"a": "b"}, "parameters": {"simulate": {"seconds": 0}}}
+    echoed = (await coze.post(_CHAT, _CHAT_BODY | more))["data"]
+    assert echoed["meta_data"] == {"a": "b"}
+    assert (await coze.retrieve(echoed))["status"] == "completed"
     chat = await coze.chat(seconds=4, shape="doc")
     assert chat["status"] == "created"
     answer = await coze.post("/v3/chat/cancel", _ids(chat))
@@ -412,21 +403,25 @@ def _bearing(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+def _new_key() -> tuple[str, str]:
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem, bare = serialization.Encoding.PEM, serialization.NoEncryption()
+    public = serialization.PublicFormat.SubjectPublicKeyInfo
+    return (
+        private.private_bytes(pem, serialization.PrivateFormat.PKCS8, bare).decode(),
+        private.public_key().public_bytes(pem, public).decode(),
+    )
+
+
 @pytest.fixture(scope="module")
 def keys() -> tuple[str, str]:
     """Make a private and a public key in PEM."""
-    return new_key()
+    return _new_key()
 
 
 def _assertion(coze: CozeClient, private_key: str, **changes: object) -> str:
-    now = int(time.time())
-    claims = {
-        "iss": "app",
-        "aud": coze.sim.coze_url.removeprefix("http://"),
-        "iat": now,
-        "exp": now + 600,
-        "jti": "a" * 32,
-    }
+    now, audience = int(time.time()), coze.sim.coze_url.removeprefix("http://")
+    claims = {"iss": "app", "aud": audience, "iat": now, "exp": now + 600, "jti": "a" * 32}
     return jwt.encode(claims | changes, private_key, "RS256", {"kid": "key"})
 
 
@@ -459,7 +454,7 @@ async def test_without_a_public_key_signatures_are_not_checked(
 
 async def test_a_bad_assertion_buys_nothing(keys: tuple[str, str]) -> None:
     """A wrong audience, an expired, foreign or broken assertion, a wrong grant are refused."""
-    foreign, _ = new_key()
+    foreign, _ = _new_key()
     async with asking(Simulator(jwt_public_key=keys[1])) as (coze, _):
         for assertion in (
             _assertion(coze, keys[0], aud="api.coze.cn"),
@@ -480,10 +475,8 @@ async def test_a_bad_assertion_buys_nothing(keys: tuple[str, str]) -> None:
 async def test_workspaces_and_workflows_come_page_by_page(coze: CozeClient) -> None:
     """A list of workspaces has a total and one of workflows has not; pages have a largest size."""
     spaces = (await coze.get("/v1/workspaces?page_size=2&page_num=2"))["data"]
-    assert ([one["name"] for one in spaces["workspaces"]], spaces["total_count"]) == (
-        ["Workspace 3"],
-        3,
-    )
+    assert [one["name"] for one in spaces["workspaces"]] == ["Workspace 3"]
+    assert spaces["total_count"] == 3
     path = "/v1/workflows?workspace_id=1"
     first, last, beyond = [
         (await coze.get(f"{path}&page_size=100&page_num={number}"))["data"] for number in (1, 3, 4)
