@@ -1,15 +1,15 @@
 """Do the workers of one account keep one rate, and does a new one know what the others know?
 
 1. One worker process, then three, then two, since one is killed with -9: how many polls a second
-   does the service see in all, where 50 are allowed and more are always due? Beside it, workers of
+   are made in all, where 50 are allowed and more are always due? Beside it, workers of
    which each keeps to 50 by itself, which is how it is without sharing.
 2. Beside a worker that has seen 200 tasks end, two new ones begin, of which one takes what the
    other workers have learned: what do their first 20 tasks cost?
 
     python benchmarks/bench_shared.py [--engine procrastinate] [--url …] [--waits 400]
 
-Without a URL it starts a server of its own (Redis or Valkey; PostgreSQL). Workers and service are
-processes of their own, on loopback. It takes nine minutes.
+Without a URL it starts a server of its own (Redis or Valkey; PostgreSQL). Workers are
+processes of their own, which note each poll. It takes nine minutes.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def fullest(times: Sequence[float], begin: float, end: float) -> int:
 
 
 def phase(name: str, polls: list[Poll], begin: float, end: float) -> None:
-    """Print what the service saw in one phase."""
+    """Print the polls of one phase."""
     times = [poll.at for poll in polls]
     counts = windows(times, begin, end)
     over = [second for second, count in enumerate(counts) if count > RATE * (1 + NEAR)]
@@ -103,11 +103,10 @@ def phase(name: str, polls: list[Poll], begin: float, end: float) -> None:
 
 
 async def one_rate(settings: Settings, waits: int, seconds: tuple[float, float, float]) -> None:
-    """Run the three phases, and print what the service saw in each."""
+    """Run the three phases, and print what was made in each."""
     print("shared:" if settings.share_rate else "each for itself:", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        crew = Crew(Path(folder))
-        async with crew.at_work():
+        async with Crew(Path(folder)) as crew:
             keys = [f"{settings.name}-{number}" for number in range(waits)]
             await submit(settings, {key: job(key) for key in keys})
             await crew.start("one", settings)
@@ -133,8 +132,7 @@ async def learned(settings: Settings) -> None:
     """Let one worker learn, let two more begin, and print what their first tasks cost."""
     rng = Random(7)
     with tempfile.TemporaryDirectory() as folder:
-        crew = Crew(Path(folder))
-        async with crew.at_work():
+        async with Crew(Path(folder)) as crew:
             await crew.start("old", settings)
             for first in range(0, SEEN, 10):
                 await submit(settings, _jobs(first, 10, rng))

@@ -26,7 +26,7 @@ from asyncclient.errors import (
 )
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport, run_virtual
-from tests.many.service import Item, Service
+from tests.many.service import Item, Service, start
 from tests.waiting.scenario import REF, Job, Report, ends_at, run_says
 
 DOWN = ServerError("the provider is down", status=502)
@@ -41,6 +41,11 @@ def now() -> float:
 def begin(timeout: float = 600.0, ref: TaskRef = REF) -> Ticket:
     """Make a ticket by the virtual clock."""
     return Ticket.begin(ref, timeout=timeout, clock=now)
+
+
+class _Middle(Random):
+    def uniform(self, a: float, b: float) -> float:
+        return (a + b) / 2
 
 
 @dataclass
@@ -84,6 +89,11 @@ class Engine:
             await anyio.sleep(end.delay + self.latency)
 
 
+def steady(gap: float) -> Schedule:
+    """Return gaps that are all alike."""
+    return Schedule(first=gap, factor=1, cap=gap, jitter=0)
+
+
 # --- one slice ----------------------------------------------------------------------------------
 
 
@@ -121,66 +131,46 @@ async def test_a_task_that_ends_badly_is_done_with_its_error(
 async def test_a_task_that_asks_for_its_caller_is_seen_at_a_slices_last_poll() -> None:
     """A demand ends the wait even when the slice is over by then, or gaps are longer than it."""
     for schedule in (Schedule(), Schedule(first=100, cap=100)):
-        engine = Engine(hold=10, schedule=schedule)
         job = Job("running", "running", "asks", latency=9)
-        end = await engine.run(job, begin())
+        end = await Engine(hold=10, schedule=schedule).run(job, begin())
         assert isinstance(end, Done)
         assert isinstance(end.error, TaskBlocked)
 
 
 async def test_a_slice_ends_after_about_its_hold() -> None:
     """Slices are spread by a fifth of the hold, so that those that begin together do not end so."""
-    ends: list[float] = []
-    async with Poller() as poller:
-        for seed in range(40):
-            began = anyio.current_time()
-            rng = Random(seed)
-            end = await poll_slice(poller, lambda _: Job("running"), begin(), rng=rng, clock=now)
-            assert isinstance(end, Handover)
-            ends.append(anyio.current_time() - began)
-    assert 48 - 0.01 <= min(ends) < 52
-    assert 68 < max(ends) <= 72 + 0.01
+    lasted: list[float] = []
+    for seed in range(40):
+        began = anyio.current_time()
+        assert isinstance(await Engine(rng=Random(seed)).slice(Job("running"), begin()), Handover)
+        lasted.append(anyio.current_time() - began)
+    assert 48 - 0.01 <= min(lasted) < 52
+    assert 68 < max(lasted) <= 72 + 0.01
 
 
-async def test_a_handed_back_ticket_keeps_the_pace() -> None:
-    """The next poll is due when it would have been, and no gap is as short as the first ones."""
-    engine = Engine(schedule=Schedule(first=1, factor=1.5, cap=15))
-    job = Job("running")
-    end = await engine.slice(job, begin())
-    assert isinstance(end, Handover)
-    assert end.state is TaskState.RUNNING
-    assert end.ticket.polls == len(job.polls)
-    assert 0 <= end.delay <= 15
-    await anyio.sleep(end.delay)
-    assert isinstance(await engine.slice(job, end.ticket), Handover)
-    assert min(job.gaps[8:]) > 11  # 15 s less the jitter's 20 %
-    assert len(job.polls) < 16
-
-
-async def test_a_gap_longer_than_the_slice_is_parked_at_once() -> None:
+@pytest.mark.parametrize(
+    ("said", "schedule", "near"),
+    [("running", steady(600), 100), (Report("running", hint=600), Schedule(), 95)],
+    ids=["schedule", "hint"],
+)
+async def test_a_gap_longer_than_the_slice_is_parked_at_once(
+    said: str | Report, schedule: Schedule, near: float
+) -> None:
     """Where the schedule or the provider asks for ten minutes, nothing is held for one.
 
     No delay leads past the deadline, on which the last look falls; a hint ends 5 s before it.
     """
-    slow = Schedule(first=600, factor=1, cap=600, jitter=0)
-    asked = Report("running", hint=600)
-    for job, schedule, near in (
-        (Job("running", "done"), slow, 100),
-        (Job(asked, "done"), Schedule(), 95),
-    ):
-        for timeout, delay in ((86_400, 600), (100, near)):
-            began = anyio.current_time()
-            engine = Engine(schedule=schedule)
-            end = await engine.slice(job, begin(timeout))
-            assert anyio.current_time() == began
-            assert isinstance(end, Handover)
-            assert end.delay == pytest.approx(delay)
-            assert len(job.polls) == 1
-            await anyio.sleep(end.delay)
-            done = await engine.slice(job, end.ticket)
-            assert isinstance(done, Done)
-            assert done.state is TaskState.SUCCEEDED
-            job.polls.clear()
+    for timeout, delay in ((86_400, 600), (100, near)):
+        began, job, engine = anyio.current_time(), Job(said, "done"), Engine(schedule=schedule)
+        end = await engine.slice(job, begin(timeout))
+        assert anyio.current_time() == began
+        assert isinstance(end, Handover)
+        assert end.delay == pytest.approx(delay)
+        assert len(job.polls) == 1
+        await anyio.sleep(end.delay)
+        done = await engine.slice(job, end.ticket)
+        assert isinstance(done, Done)
+        assert done.state is TaskState.SUCCEEDED
 
 
 async def test_the_last_look_falls_on_the_deadline() -> None:
@@ -240,8 +230,7 @@ async def test_a_ticket_left_past_its_deadline_gets_one_look() -> None:
 async def test_the_look_of_a_ticket_past_its_deadline_is_its_own() -> None:
     """One that was sent for another before may have missed the end: another one follows it."""
     job = Job(ends_at(5), latency=(0, 11, 0.2), arrival=0)
-    every_three = Schedule(first=3, factor=1, cap=3, jitter=0)
-    async with Poller(schedule=every_three) as poller:
+    async with Poller(schedule=steady(3)) as poller:
         other = asyncio.ensure_future(poller.wait(job, timeout=100))
         ticket = begin(timeout=6)
         await anyio.sleep(8)
@@ -300,12 +289,10 @@ async def test_slices_share_the_polls_of_their_task() -> None:
 
 async def test_a_poll_under_way_at_the_slices_end_is_answered() -> None:
     """An answer that is on its way is not thrown away; one that hangs is, and is counted."""
-    job = Job("running", "done", latency=(0, 8))
-    async with Poller(schedule=Schedule(first=57, cap=57, jitter=0)) as poller:
-        end = await poll_slice(poller, lambda _: job, begin(), rng=_Middle(), clock=now)
-    assert isinstance(end, Done)
+    engine = Engine(schedule=steady(57), rng=_Middle())
+    assert isinstance(await engine.slice(Job("running", "done", latency=(0, 8)), begin()), Done)
     hangs = Job("running", latency=[0, math.inf])
-    async with Poller(schedule=Schedule(first=57, cap=57, jitter=0)) as poller:
+    async with Poller(schedule=steady(57)) as poller:
         end = await poll_slice(poller, lambda _: hangs, begin(), rng=_Middle(), clock=now)
         assert isinstance(end, Handover)
         assert end.ticket.polls == len(hangs.polls) == 2
@@ -316,16 +303,11 @@ async def test_a_poll_under_way_at_the_slices_end_is_answered() -> None:
 async def test_a_look_that_falls_on_the_slices_end_is_the_next_slices(gap: float) -> None:
     """It is neither made nor counted, though it was due before the slice could be handed back."""
     job = Job("running")
-    async with Poller(schedule=Schedule(first=gap, cap=gap, jitter=0)) as poller:
-        end = await poll_slice(poller, lambda _: job, begin(), rng=_Middle(), clock=now)
-        assert isinstance(end, Handover)
-        assert end.ticket.polls == len(job.polls) == 60 / gap
-        assert end.delay == 0
-
-
-class _Middle(Random):
-    def uniform(self, a: float, b: float) -> float:
-        return (a + b) / 2
+    end = await Engine(schedule=steady(gap), rng=_Middle()).slice(job, begin())
+    assert isinstance(end, Handover)
+    assert end.state is TaskState.RUNNING
+    assert end.ticket.polls == len(job.polls) == 60 / gap
+    assert end.delay == 0
 
 
 async def test_a_slice_waits_for_its_first_poll_where_the_budget_is_short() -> None:
@@ -353,15 +335,12 @@ async def test_a_slice_waits_for_its_first_poll_where_the_budget_is_short() -> N
 async def test_a_closed_poller_leaves_the_ticket_as_it_was() -> None:
     """A worker that goes down raises, and says nothing about the task."""
     poller = Poller()
-
-    async def close() -> None:
-        await anyio.sleep(5)
-        await poller.aclose()
-
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(close())
-        with pytest.raises(RuntimeError, match="closed"):
-            await poll_slice(poller, lambda _: Job("running"), begin(), clock=now)
+    held = start(poll_slice(poller, lambda _: Job("running"), begin(), clock=now))
+    await anyio.sleep(5)
+    await poller.aclose()
+    assert isinstance((await held).error, RuntimeError)
+    with pytest.raises(RuntimeError, match="closed"):
+        await poll_slice(poller, {}, begin(), clock=now)
 
 
 async def test_a_worker_finds_the_client_of_a_ticket_or_says_what_it_lacks() -> None:
@@ -419,9 +398,6 @@ async def test_a_ticket_that_no_worker_can_hold_ends_at_its_deadline() -> None:
                 str(end.error),
             )
             assert (end.error.elapsed, end.ticket, end.state) == (100, ticket, None)
-        await poller.aclose()
-        with pytest.raises(RuntimeError, match="closed"):
-            await poll_slice(poller, {}, begin(), clock=now)
 
 
 # --- any number of hand-overs --------------------------------------------------------------------
@@ -468,34 +444,6 @@ def test_any_number_of_hand_overs_gives_the_same_end(
             async with Poller(schedule=schedule, rng=Random(seed)) as poller:
                 await poller.wait(alone, timeout=3000)
             assert len(job.polls) <= 1.05 * len(alone.polls) + 3
-
-    run_virtual(run)
-
-
-@given(
-    ends=st.floats(0, 2000),
-    kills=st.lists(st.floats(0, 100), max_size=20),
-    seed=st.integers(0, 1000),
-)
-def test_a_killed_worker_loses_no_wait(ends: float, kills: list[float], seed: int) -> None:
-    """Cut off at any moments and redelivered after 30 s, a wait still ends in its right state."""
-
-    async def run() -> None:
-        engine = Engine(rng=Random(seed))
-        job = Job(ends_at(ends))
-        ticket = begin(timeout=10_000)
-        for kill in kills:
-            with anyio.move_on_after(kill):
-                end = await engine.slice(job, ticket)
-                if isinstance(end, Done):
-                    break
-                assert isinstance(end, Handover)
-                await anyio.sleep(end.delay)
-                ticket = end.ticket
-            await anyio.sleep(30)
-        end = await engine.run(job, ticket)
-        assert isinstance(end, Done)
-        assert end.state is TaskState.SUCCEEDED
 
     run_virtual(run)
 

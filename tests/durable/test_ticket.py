@@ -13,8 +13,6 @@ from asyncclient import TaskRef, TaskState, Ticket
 from asyncclient._durable import LONGEST_WAIT, TicketExpired, deadline_of, unreadable
 from asyncclient._durable.ticket import expired
 from asyncclient.errors import RateLimited, WaitTimeout
-from asyncclient.providers.coze import Coze
-from asyncclient.testing import ScriptedTransport
 from tests.waiting.scenario import REF
 
 EPOCH = 1_763_780_000.0
@@ -41,9 +39,8 @@ def test_a_ticket_survives_its_text() -> None:
 
 def test_a_ticket_is_small_with_the_longest_reference_that_is_allowed() -> None:
     """With a reference of 299 bytes, years of polls and every field, it is under 400 bytes."""
-    ref = TaskRef("copyai", "workflow_run", {"workflow_id": "", "run_id": "x"}, int(EPOCH))
-    room = 299 - len(msgspec.json.encode(ref))
-    ref = TaskRef(ref.provider, ref.kind, {"workflow_id": "w" * room, "run_id": "x"}, ref.created)
+    room = 299 - len(msgspec.json.encode(TaskRef("copyai", "run", {"id": ""}, int(EPOCH))))
+    ref = TaskRef("copyai", "run", {"id": "w" * room}, int(EPOCH))
     assert len(msgspec.json.encode(ref)) == 299
     ticket = Ticket(ref, EPOCH + 0.123, int(EPOCH), polls=9_999_999, seen=int(EPOCH))
     assert len(ticket.encode()) < 400
@@ -53,12 +50,6 @@ def test_a_clock_that_is_behind_does_not_stretch_a_wait() -> None:
     """A worker whose clock shows a time before the wait began has no more of it than all."""
     assert AT_REST.left(EPOCH + 100) == 500
     assert AT_REST.left(EPOCH - 10_000) == 600
-
-
-def test_a_ticket_has_no_secret() -> None:
-    """A ticket made of a provider's handle has no credential in it."""
-    ticket = Ticket.begin(Coze(ScriptedTransport(), token="pat_SECRET").workflow_run("7", "42").ref)
-    assert "SECRET" not in ticket.encode() + repr(ticket)
 
 
 # --- what is refused before anything is kept ----------------------------------------------------
@@ -72,27 +63,17 @@ def test_a_timeout_of_up_to_ten_years_is_kept(timeout: float) -> None:
     assert Ticket.decode(ticket.encode()) == ticket
 
 
-@pytest.mark.parametrize("timeout", [0, -1, 1e18, LONGEST_WAIT + 1, math.inf, -math.inf, math.nan])
-def test_another_timeout_is_refused_with_its_bounds(timeout: float) -> None:
+@pytest.mark.parametrize("timeout", [0, LONGEST_WAIT + 1, math.inf, math.nan, 10**400, "60"])
+def test_another_timeout_is_refused_with_its_bounds(timeout: object) -> None:
     """Whichever number it is: no engine could write it, or the wait would be kept for ever."""
-    with pytest.raises(
-        ValueError, match=r"^timeout=\S+ must be more than 0 seconds and at most 315360000 seconds$"
-    ):
+    says = r"^timeout(=\S+| is too large: it)? must be .*(315360000|a number of) seconds"
+    with pytest.raises((ValueError, TypeError), match=says):
         begin(timeout)
 
 
-def test_a_timeout_that_no_float_holds_or_that_is_no_number_is_refused() -> None:
-    """Both errors name it."""
-    with pytest.raises(ValueError, match=r"^timeout is too large: it must be at most 315360000"):
-        begin(10**5000)
-    for wrong in ("60", None, True):
-        with pytest.raises(TypeError, match=r"^timeout must be a number of seconds"):
-            begin(wrong)
-
-
-@pytest.mark.parametrize("bad", ["7\n", "7\x00", "7\r\nx", "\x7f", "\ud800"])
+@pytest.mark.parametrize("bad", ["7\n", "\ud800"])
 def test_a_reference_that_no_client_could_take_is_refused(bad: str) -> None:
-    """A line break, a NUL or half a letter in any of its words; the error names which."""
+    """A line break or half a letter in any of its words; the error names which."""
     replace = msgspec.structs.replace
     for ref, name in (
         (replace(REF, provider=bad), "provider="),

@@ -1,7 +1,7 @@
-"""Worker processes of one account, and the service that they poll: it records each request.
+"""Worker processes on one store: each runs this file, and writes down each poll and each end.
 
-The service is a process of its own, so it sees what a provider would see. Each process runs this
-file, with the arguments of `_serve` or `_work`. A worker holds waits on the simulator as well.
+Their jobs go by the clock, so that they need no provider; a worker may hold waits on the
+simulator as well.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import sys
 import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple, Self
 
-import aiohttp
 import msgspec
 
 from asyncclient import (
@@ -38,18 +37,10 @@ from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 
 WORDS = Vocabulary(running="running", succeeded="done", failed="broken")
-FOR_EVER = 1e9
 
 
-class Poll(msgspec.Struct, array_like=True, frozen=True):
-    """One request as the service saw it.
-
-    Attributes:
-        at: Unix time in seconds.
-        worker: who asked.
-        job: about which job.
-        late: seconds since the job's end; negative before it.
-    """
+class Poll(NamedTuple):
+    """One poll: its Unix time, who asked about which job, and the seconds since the job's end."""
 
     at: float
     worker: str
@@ -87,45 +78,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     simulator: tuple[str, str, str] | None = None
 
 
-def job(number: int | str, seconds: float = FOR_EVER) -> TaskRef:
+def job(number: int | str, seconds: float = 1e9) -> TaskRef:
     """Make the reference of a job that has so long to go."""
     return TaskRef("fake", "job", {"id": str(number), "ends": f"{time.time() + seconds:.3f}"})
 
 
 @dataclass
 class Crew:
-    """The service, and the workers that ask it.
-
-    Args:
-        folder: for what they write.
-    """
+    """The workers; what they write is in a folder of their own."""
 
     folder: Path
     workers: dict[str, asyncio.subprocess.Process] = field(
         default_factory=dict[str, asyncio.subprocess.Process]
     )
-    _service: str = ""
 
-    @contextlib.asynccontextmanager
-    async def at_work(self) -> AsyncGenerator[Crew]:
-        """Run the service; kill it and all workers in the end."""
-        service = await self._run("serve", str(self.folder / "polls"))
-        assert service.stdout is not None
-        self._service = (await service.stdout.readline()).decode().strip()
-        try:
-            yield self
-        finally:
-            for name in list(self.workers):
-                await self.end(name, signal.SIGKILL)
-            service.kill()
-            await service.wait()
+    async def __aenter__(self) -> Self:
+        for name in ("polls", "ledger", "stderr"):
+            (self.folder / name).touch()
+        return self
+
+    async def __aexit__(self, *_raised: object) -> None:
+        for name in list(self.workers):
+            await self.end(name, signal.SIGKILL)
 
     async def start(self, name: str, settings: Settings) -> None:
         """Start a worker process, and return when it begins to work."""
-        text = msgspec.json.encode(settings).decode()
-        ledger = str(self.folder / "ledger")
-        worker = await self._run("work", name, self._service, ledger, text)
-        self.workers[name] = worker
+        arguments = name, str(self.folder), msgspec.json.encode(settings).decode()
+        with (self.folder / "stderr").open("ab") as errors:
+            self.workers[name] = worker = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "tests.integrations.crew", *arguments),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+                cwd=Path(__file__).parents[2],
+            )
         assert worker.stdout is not None
         await worker.stdout.readline()
 
@@ -137,82 +122,42 @@ class Crew:
         await worker.wait()
 
     def polls(self) -> list[Poll]:
-        """Return all requests so far, in their order."""
-        path = self.folder / "polls"
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        return [_decoder.decode(line) for line in lines if line.endswith(b"\n")]
+        """Return all polls of jobs so far, by their time."""
+        lines = (line.split() for line in self._lines("polls"))
+        return sorted(Poll(float(at), worker, job, float(late)) for at, worker, job, late in lines)
 
     def reported(self) -> dict[str, list[str]]:
         """Return how each wait was reported, once or more, by any worker."""
-        path = self.folder / "ledger"
         reported: dict[str, list[str]] = {}
-        for line in path.read_text().splitlines() if path.exists() else ():
-            key, state = line.split()
+        for key, state in map(str.split, self._lines("ledger")):
             reported.setdefault(key, []).append(state)
         return reported
 
     def trouble(self) -> str:
         """Return what the workers logged."""
-        path = self.folder / "stderr"
-        return path.read_text() if path.exists() else ""
+        return "\n".join(self._lines("stderr"))
 
-    async def _run(self, *arguments: str) -> asyncio.subprocess.Process:
-        with (self.folder / "stderr").open("ab") as errors:
-            return await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "tests.integrations.crew", *arguments),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=errors,
-                cwd=Path(__file__).parents[2],
-            )
+    def _lines(self, name: str) -> list[str]:
+        return (self.folder / name).read_text().splitlines()
 
 
-_decoder = msgspec.json.Decoder(Poll)
-
-
-async def _serve(path: str) -> None:
-    """Answer `GET /worker/job/ends`, and write each one down before it is answered."""
-    with Path(path).open("ab", buffering=0) as notes:  # noqa: ASYNC230  (once, before it serves)
-
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-                while True:
-                    head = await reader.readuntil(b"\r\n\r\n")
-                    now = time.time()
-                    _, worker, job, ends = head.split(b" ", 2)[1].decode().split("/")
-                    notes.write(msgspec.json.encode(Poll(now, worker, job, now - float(ends))))
-                    notes.write(b"\n")
-                    word = b"done" if now >= float(ends) else b"running"
-                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(word))
-                    writer.write(word)
-            writer.close()
-
-        server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        sys.stdout.write(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}\n")
-        sys.stdout.flush()
-        await server.serve_forever()
-
-
-async def _work(name: str, service: str, ledger: str, text: str) -> None:
+async def _work(name: str, folder: str, text: str) -> None:
     """Hold waits until ended."""
     settings = msgspec.json.decode(text, type=Settings)
-    loop = asyncio.get_running_loop()
     working = asyncio.current_task()
     assert working is not None
-    loop.add_signal_handler(signal.SIGTERM, working.cancel)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
     interval = settings.interval
     schedule = (
         None if interval is None else Schedule(first=interval, cap=max(interval, settings.longest))
     )
-    poller = Poller(
-        rate=settings.rate,
-        schedule=LearnedSchedule() if schedule is None else schedule,
-        concurrency=1000,
-    )
+    poller = Poller(rate=settings.rate, schedule=schedule or LearnedSchedule(), concurrency=1000)
 
-    notes = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    def note(file: str, line: str) -> None:
+        with Path(folder, file).open("ab", buffering=0) as notes:  # nothing is lost by a kill
+            notes.write(f"{line}\n".encode())
 
-    async with SessionPool() as pool, aiohttp.ClientSession() as session, poller:
+    async with SessionPool() as pool, poller:
         clients: dict[str, Client] = {}
         if settings.simulator is not None:
             coze_url, copyai_url, api_url = settings.simulator
@@ -225,16 +170,14 @@ async def _work(name: str, service: str, ledger: str, text: str) -> None:
                 return clients[ref.provider].task(ref)
 
             async def fetch() -> str:
-                url = f"{service}/{name}/{ref.ids['id']}/{ref.ids['ends']}"
-                async with session.get(url) as answer:
-                    return await answer.text()
+                late = time.time() - float(ref.ids["ends"])
+                note("polls", f"{time.time()} {name} {ref.ids['id']} {late}")
+                return "done" if late >= 0 else "running"
 
-            return polling_task(
-                fetch, vocabulary=WORDS, status=lambda word: word, key=ref.ids["id"], kind="job"
-            )
+            return polling_task(fetch, vocabulary=WORDS, status=str, key=ref.ids["id"], kind="job")
 
         async def sink(key: str, end: Done[object] | TicketExpired) -> None:
-            os.write(notes, f"{key} {end.state}\n".encode())
+            note("ledger", f"{key} {end.state}")
 
         with contextlib.suppress(asyncio.CancelledError):
             async with waits_of(settings.engine, settings.url, name=settings.name) as waits:
@@ -281,7 +224,7 @@ async def waits_of(
 
 
 async def submit(settings: Settings, refs: Mapping[str, TaskRef]) -> None:
-    """Keep waits, as any process may."""
+    """Begin waits by a connection that is closed again."""
     store = settings.engine, settings.url
     async with waits_of(*store, name=settings.name, lay_out=True) as waits:
         await waits.submit_many(refs)
@@ -290,5 +233,4 @@ async def submit(settings: Settings, refs: Mapping[str, TaskRef]) -> None:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(created).3f %(name)s %(message)s")
     logging.getLogger("asyncclient.workers").setLevel(logging.INFO)
-    part, *arguments = sys.argv[1:]
-    asyncio.run(_serve(*arguments) if part == "serve" else _work(*arguments))
+    asyncio.run(_work(*sys.argv[1:]))

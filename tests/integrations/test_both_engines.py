@@ -20,6 +20,7 @@ from asyncclient import Done, LearnedSchedule, Poller, TaskState
 from asyncclient._durable import Ticket, TicketExpired
 from asyncclient.errors import TaskFailed
 from asyncclient.integrations import _holder
+from asyncclient.integrations._delivery import Sink
 from asyncclient.integrations._engine import DurableWaits
 from asyncclient.integrations._holder import Holder
 from asyncclient.integrations._outcome import Outcome
@@ -189,6 +190,8 @@ async def test_seconds_that_cannot_be_are_refused(engine: Engine) -> None:
             ):
                 with pytest.raises(ValueError, match=f"^{words} seconds$"):
                     await call()
+        with pytest.raises(TypeError, match=r"^sink must be an async function of a key and an end"):
+            await waits.work(poller, {}, cast("Sink", None))
         with pytest.raises(ValueError, match="line break"):
             await waits.submit_many({"order": ref_of(1), "other": ref_of(2, word="a\nb")})
         assert await waits.ticket("order") is None

@@ -5,73 +5,61 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import TypeAlias, cast
+from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from asyncclient import Done, Poller, Schedule, Ticket
+from asyncclient import Done, Ticket
 from asyncclient._durable import TicketExpired
 from asyncclient.errors import WaitTimeout
 from asyncclient.integrations._delivery import Delivery, Sink
 from asyncclient.integrations._holder import Holder, NextTurn
-from tests.integrations.test_holder import Shelf, ticket
+from tests.integrations.test_holder import Shelf, holding, only, ticket
 from tests.waiting.scenario import Job
 
 End: TypeAlias = Done[object] | TicketExpired
-Hang: TypeAlias = Callable[[str, End], Awaitable[None]]
 
 
 async def hangs(_key: str, _end: End) -> None:
     """Never return."""
-    await asyncio.Event().wait()
+    await anyio.sleep_forever()
 
 
 async def holds_on(_key: str, _end: End) -> None:
     """Never return, though it is cancelled; only the end of the event loop ends it."""
     with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.Event().wait()
-    await asyncio.Event().wait()
+        await anyio.sleep_forever()
+    await anyio.sleep_forever()
 
 
 async def cleans_up(_key: str, _end: End) -> None:
     """Take 0.3 s to close what it has opened."""
     try:
-        await asyncio.Event().wait()
+        await anyio.sleep_forever()
     finally:
         await asyncio.sleep(0.3)
 
 
-@asynccontextmanager
-async def holding(
+def delivering(
     sink: Sink, shelf: Shelf | None = None, *, sink_timeout: float = 20.0
-) -> AsyncGenerator[Holder]:
+) -> AbstractAsyncContextManager[Holder]:
     """Give the holder of a worker whose jobs have ended."""
-    async with Poller(schedule=Schedule()) as poller:
-        yield Holder(
-            shelf or Shelf(),
-            poller,
-            lambda _: Job("done"),
-            sink,
-            hold=60,
-            sink_timeout=sink_timeout,
-        )
+    return holding(shelf or Shelf(), only(Job("done")), sink, sink_timeout=sink_timeout)
 
 
 @pytest.mark.parametrize("sink", [hangs, holds_on, cleans_up])
 async def test_a_sink_that_hangs_is_a_failed_turn(
-    sink: Hang, caplog: pytest.LogCaptureFixture
+    sink: Sink, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After `sink_timeout` it is cancelled, a warning names the key, and it is called again later.
 
     One that cannot be cancelled is waited for no longer, and the wait can be called off again.
     """
     shelf = Shelf()
-    async with holding(sink, shelf) as holder:
+    async with delivering(sink, shelf) as holder:
         text = ticket()
         following = await holder.take("order-17", text)
     assert 20 <= anyio.current_time() <= 21.01
@@ -86,22 +74,41 @@ async def test_a_sink_that_hangs_is_a_failed_turn(
 async def test_a_sink_that_ends_while_it_is_cancelled_has_taken_the_end() -> None:
     """What it did is not done twice."""
 
-    async def finishes(_key: str, _end: End) -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            await asyncio.sleep(0.3)
+    async def finishes(key: str, end: End) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await cleans_up(key, end)
 
     shelf = Shelf()
-    async with holding(finishes, shelf) as holder:
+    async with delivering(finishes, shelf) as holder:
         assert await holder.take("order", ticket()) is None
     assert list(shelf.outcomes) == ["order"]
 
 
+async def test_a_turn_that_is_cancelled_cancels_its_sink() -> None:
+    """The engine's own cancellation is raised on at once, and the claim is given back."""
+    shelf, cancelled = Shelf(), asyncio.Event()
+
+    async def sink(key: str, end: End) -> None:
+        try:
+            await hangs(key, end)
+        finally:
+            cancelled.set()
+
+    async with delivering(sink, shelf) as holder:
+        turn = asyncio.create_task(holder.take("order", ticket()))
+        await anyio.sleep(1)
+        assert shelf.claimed == {"order"}
+        turn.cancel()
+        await asyncio.wait([turn])
+        assert turn.cancelled()
+        await cancelled.wait()
+    assert (anyio.current_time(), shelf.claimed) == (1, set())
+
+
 @pytest.mark.parametrize("sink", [hangs, holds_on, cleans_up])
-async def test_a_stopped_worker_does_not_wait_for_its_sink(sink: Hang) -> None:
+async def test_a_stopped_worker_does_not_wait_for_its_sink(sink: Sink) -> None:
     """A sink that works gets two seconds; all turns, those that stand in line too, go back."""
-    async with holding(sink, sink_timeout=3600) as holder:
+    async with delivering(sink, sink_timeout=3600) as holder:
         text = ticket()
         turns = [asyncio.create_task(holder.take(f"order-{n}", text)) for n in range(100)]
         await anyio.sleep(10)
@@ -123,7 +130,7 @@ async def test_what_a_sink_has_taken_is_written_down_however_long_that_takes(
         shelf.down_until = 100.0
         await shelf.sink(key, end)
 
-    async with holding(sink, shelf) as holder:
+    async with delivering(sink, shelf) as holder:
         turn = asyncio.create_task(holder.take("order", ticket()))
         await anyio.sleep(50)
         if is_stopped:
@@ -140,16 +147,18 @@ async def test_what_a_sink_has_taken_is_written_down_however_long_that_takes(
         assert (following, list(shelf.outcomes)) == (None, ["order"])
 
 
+LATE = TicketExpired(ticket=Ticket.decode(ticket()), error=WaitTimeout("late"))
+
+
 async def test_a_sink_that_is_called_when_its_worker_was_stopped_has_as_long() -> None:
     """Its turn had its place already, and the store took some seconds to note that."""
     delivery = Delivery(hangs, timeout=60)
-    end = TicketExpired(ticket=Ticket.decode(ticket()), error=WaitTimeout("late"))
     async with delivery.place() as is_free:
         assert is_free
         delivery.close()
         await anyio.sleep(5)
         with pytest.raises(TimeoutError, match="the worker is stopped"):
-            await delivery.call("order", end, anyio.lowlevel.checkpoint)
+            await delivery.call("order", LATE, anyio.lowlevel.checkpoint)
     assert anyio.current_time() == 7
 
 
@@ -162,12 +171,11 @@ async def test_a_worker_that_goes_on_has_its_new_ends_taken() -> None:
         taken.append(key)
 
     delivery = Delivery(slow, timeout=60)
-    end = TicketExpired(ticket=Ticket.decode(ticket()), error=WaitTimeout("late"))
-    before = asyncio.create_task(delivery.call("before", end, anyio.lowlevel.checkpoint))
+    before = asyncio.create_task(delivery.call("before", LATE, anyio.lowlevel.checkpoint))
     await anyio.sleep(1)
     delivery.close()
     delivery.open()
-    await delivery.call("after", end, anyio.lowlevel.checkpoint)
+    await delivery.call("after", LATE, anyio.lowlevel.checkpoint)
     with pytest.raises(TimeoutError):
         await before
     assert taken == ["after"]
@@ -180,33 +188,12 @@ async def test_a_sink_that_works_may_end_when_its_worker_is_stopped() -> None:
         await asyncio.sleep(11)
 
     shelf = Shelf()
-    async with holding(slow, shelf) as holder:
+    async with delivering(slow, shelf) as holder:
         turn = asyncio.create_task(holder.take("order", ticket()))
         await anyio.sleep(10)
         holder.close()
         assert await turn is None
     assert list(shelf.outcomes) == ["order"]
-
-
-async def test_a_turn_that_is_cancelled_cancels_its_sink() -> None:
-    """The engine's own cancellation is raised on at once, and the claim is given back."""
-    shelf, cancelled = Shelf(), asyncio.Event()
-
-    async def sink(key: str, end: End) -> None:
-        try:
-            await hangs(key, end)
-        finally:
-            cancelled.set()
-
-    async with holding(sink, shelf) as holder:
-        turn = asyncio.create_task(holder.take("order", ticket()))
-        await anyio.sleep(1)
-        assert shelf.claimed == {"order"}
-        turn.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await turn
-        await cancelled.wait()
-    assert (anyio.current_time(), shelf.claimed) == (1, set())
 
 
 async def test_ends_are_reported_few_at_a_time() -> None:
@@ -217,7 +204,7 @@ async def test_ends_are_reported_few_at_a_time() -> None:
         began.append(anyio.current_time())
         await anyio.sleep(1)
 
-    async with holding(slow) as holder:
+    async with delivering(slow) as holder:
         await asyncio.gather(*(holder.take(f"order-{number}", ticket()) for number in range(100)))
     assert [round(instant) for instant in began] == [0] * 32 + [1] * 32 + [2] * 32 + [3] * 4
 
@@ -248,7 +235,7 @@ async def test_a_sink_that_hangs_holds_no_more_turns_than_it_has_places() -> Non
             assert 15 <= following.delay <= 30
             await anyio.sleep(following.delay)
 
-    async with holding(sink) as holder:
+    async with delivering(sink) as holder:
         turns = [asyncio.create_task(until_over(holder, f"order-{n}")) for n in range(200)]
         await anyio.sleep(19)
         assert under_way == 200
@@ -267,22 +254,7 @@ async def test_a_turn_stands_in_line_no_longer_than_a_call_lasts() -> None:
     async def slow(_key: str, _end: End) -> None:
         await anyio.sleep(15)
 
-    async with holding(slow) as holder:
+    async with delivering(slow) as holder:
         ends = await asyncio.gather(*(holder.take(f"order-{n}", ticket()) for n in range(100)))
     assert anyio.current_time() == pytest.approx(30)
     assert [end is None for end in ends].count(True) == 64
-
-
-@pytest.mark.parametrize("timeout", [0, -1, 3601, 1e18, math.inf, math.nan])
-def test_a_bound_that_cannot_be_is_refused(timeout: float) -> None:
-    """The error names the argument and its bounds."""
-    with pytest.raises(
-        ValueError, match=r"^sink_timeout=\S+ must be more than 0 seconds and at most 3600 seconds$"
-    ):
-        Delivery(hangs, timeout=timeout)
-
-
-def test_a_sink_that_is_no_function_is_refused() -> None:
-    """Before any wait is held."""
-    with pytest.raises(TypeError, match=r"^sink must be an async function of a key and an end"):
-        Delivery(cast("Sink", None), timeout=60)

@@ -12,7 +12,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias, TypeVar, cast
 
@@ -40,7 +39,6 @@ from asyncclient import (
     Task,
     TaskAPI,
     Vocabulary,
-    Watch,
     polling_task,
     wait_until_done,
     watch,
@@ -78,18 +76,16 @@ OF_THE_JOB: dict[str, object] = {
 }
 
 
-@dataclass
 class Collected:
     """What OpenTelemetry has received."""
 
-    sampler: Sampler | None = None
-    exporter: InMemorySpanExporter = field(default_factory=InMemorySpanExporter)
-    reader: InMemoryMetricReader = field(default_factory=InMemoryMetricReader)
-
-    def __post_init__(self) -> None:
-        self.tracers = TracerProvider(self.sampler, shutdown_on_exit=False)
-        self.tracers.add_span_processor(SimpleSpanProcessor(self.exporter))
-        self.meters = MeterProvider([self.reader], shutdown_on_exit=False)
+    def __init__(self, sampler: Sampler | None = None) -> None:
+        self.sampler = sampler
+        self._exporter = InMemorySpanExporter()
+        self._reader = InMemoryMetricReader()
+        self.tracers = TracerProvider(sampler, shutdown_on_exit=False)
+        self.tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self.meters = MeterProvider([self._reader], shutdown_on_exit=False)
 
     def instrument(self) -> None:
         """Collect from now on."""
@@ -102,7 +98,7 @@ class Collected:
     @property
     def spans(self) -> list[ReadableSpan]:
         """The spans that have ended."""
-        return list(self.exporter.get_finished_spans())
+        return list(self._exporter.get_finished_spans())
 
     @property
     def span(self) -> ReadableSpan:
@@ -113,7 +109,7 @@ class Collected:
     @property
     def metrics(self) -> dict[str, Metric]:
         """All metrics by their names."""
-        data = self.reader.get_metrics_data()
+        data = self._reader.get_metrics_data()
         return {
             metric.name: metric
             for resource in (data.resource_metrics if data else ())
@@ -143,7 +139,7 @@ class Collected:
 
     def everything(self) -> str:
         """Return all of it as text."""
-        data = self.reader.get_metrics_data()
+        data = self._reader.get_metrics_data()
         return "\n".join([*(span.to_json() for span in self.spans), data.to_json() if data else ""])
 
 
@@ -173,17 +169,14 @@ async def secret() -> str:
     return SECRET
 
 
-def cancelled(*, polls: int, failed_polls: int) -> dict[str, object]:
-    """Return the attributes of a span whose wait was left while its job ran."""
-    return {
-        **OF_THE_JOB,
-        "asyncclient.task.id.id": "7",
-        STATE: "running",
-        "asyncclient.task.status_word": "running",
-        OUTCOME: "cancelled",
-        "asyncclient.wait.polls": polls,
-        "asyncclient.wait.failed_polls": failed_polls,
-    }
+# The attributes of a span whose wait was left while its job ran, but for the numbers of its polls.
+LEFT: dict[str, object] = {
+    **OF_THE_JOB,
+    "asyncclient.task.id.id": "7",
+    STATE: "running",
+    "asyncclient.task.status_word": "running",
+    OUTCOME: "cancelled",
+}
 
 
 async def by_wait(task: Task[T], *, timeout: float = 600.0) -> object:
@@ -296,15 +289,18 @@ async def test_a_bad_end_is_an_error(
 
 @each_way
 async def test_a_cancelled_wait_is_no_error(collected: Collected, waits: Waits) -> None:
-    """The span ends where its caller leaves the wait, and says so without an error."""
+    """The span ends where its caller leaves the wait, and says so; it is counted until then."""
     wait = asyncio.ensure_future(waits(Job("running")))
     await asyncio.sleep(3.5)
+    assert collected.sums(ACTIVE) == [(OF_THE_JOB, 1)]
     wait.cancel()
     await asyncio.wait([wait])
     span = collected.span
     assert span.status.status_code is StatusCode.UNSET
-    assert attributes(span) == cancelled(polls=4, failed_polls=0)
+    polls = {"asyncclient.wait.polls": 4, "asyncclient.wait.failed_polls": 0}
+    assert attributes(span) == {**LEFT, **polls}
     assert [name for name, _ in events(span)] == ["asyncclient.task.changed"]
+    assert collected.sums(ACTIVE) == [(OF_THE_JOB, 0)]
 
 
 @pytest.mark.parametrize("then", ["a poll", "uninstrument"])
@@ -333,7 +329,8 @@ async def test_a_watch_that_is_left_ends_its_span(
     assert left.end_time is not None
     assert left.end_time <= left_at
     assert left.status.status_code is StatusCode.UNSET
-    assert attributes(left) == cancelled(polls=3, failed_polls=1)
+    polls = {"asyncclient.wait.polls": 3, "asyncclient.wait.failed_polls": 1}
+    assert attributes(left) == {**LEFT, **polls}
     labels = {**OF_THE_JOB, STATE: "running", OUTCOME: "cancelled"}
     assert (labels, pytest.approx(seconds)) in collected.sums("asyncclient.wait.duration")
     assert collected.sums(ACTIVE) == [(OF_THE_JOB, 1)]
@@ -343,15 +340,10 @@ async def test_a_watch_that_is_left_ends_its_span(
 
 def test_a_watch_that_outlives_its_loop_ends_its_span(collected: Collected) -> None:
     """Where there is no clock left, the span ends all the same, and no duration is made up."""
-
-    async def begin() -> Watch[Report]:
-        following = watch(Job("queued", "running", "done"))
-        await anext(following)
-        return following
-
+    kept = [watch(Job("queued", "running", "done"))]
     with asyncio.Runner(loop_factory=virtual_time_loop) as runner:
-        following = runner.run(begin())
-    del following
+        runner.run(anext(kept[0]))
+    kept.clear()
     gc.collect()
     uninstrument()
     assert attributes(collected.span)[OUTCOME] == "cancelled"
@@ -404,10 +396,11 @@ async def test_events_and_words_are_bounded(collected: Collected) -> None:
     assert attributes(collected.span)["asyncclient.wait.dropped_events"] == 902
 
 
-async def test_a_task_without_a_reference_is_named_by_its_budget_and_kind(
-    collected: Collected,
-) -> None:
-    """What follows a colon may be one of many, and a key a secret: neither is exported."""
+async def test_a_span_names_its_task_without_a_secret(collected: Collected) -> None:
+    """By its reference, or its budget and kind; what follows a colon may be one of many.
+
+    Neither a key is exported, nor a query, a body or where a cancel is asked for.
+    """
 
     class Budgeted(Job):
         budget = ("acme", "account-1")
@@ -416,14 +409,21 @@ async def test_a_task_without_a_reference_is_named_by_its_budget_and_kind(
         return "done"
 
     words = Vocabulary(running="running", succeeded="done", failed="broken")
-    key = f"https://x/?{SECRET}"
+    key, path = f"https://x/?{SECRET}", f"/7?sig={SECRET}"
+    answers = ScriptedTransport([reply({"status": "succeeded"})])
+    acme = TaskAPI(answers, "https://x.example", name="a")
     await by_wait(Budgeted("running", "done", ref=None))
     await by_wait(polling_task(fetch, vocabulary=words, status=str, kind="render:m-7", key=key))
-    acme, render = collected.spans
-    assert (acme.name, render.name) == ("wait acme.fake.job", "wait render")
-    assert attributes(acme)["asyncclient.provider.name"] == "acme"
-    assert attributes(render)["asyncclient.task.kind"] == "render"
-    assert "asyncclient.provider.name" not in attributes(render)
+    await by_wait(
+        acme.task(path, REPLICATE_PREDICTION, body=SECRET, method="POST", cancel=f"/?{SECRET}")
+    )
+    names = ["wait acme.fake.job", "wait render", "wait a.replicate.prediction"]
+    assert [span.name for span in collected.spans] == names
+    budgeted, render, run = map(attributes, collected.spans)
+    assert budgeted["asyncclient.provider.name"] == "acme"
+    assert render["asyncclient.task.kind"] == "render"
+    assert "asyncclient.provider.name" not in render
+    assert run["asyncclient.task.id.path"] == "/7"
     assert SECRET not in collected.everything()
 
 
@@ -451,52 +451,16 @@ async def test_a_providers_run_has_its_ids(collected: Collected) -> None:
         assert [found for found, _ in collected.sums(name)] == [labels]
 
 
-async def test_a_signed_address_is_not_in_a_span(collected: Collected) -> None:
-    """Of a task of any API, the path that is asked, without its query, body and cancel."""
-    acme = TaskAPI(
-        ScriptedTransport([reply({"status": "succeeded"})]), "https://x.example", name="a"
-    )
-    task = acme.task(
-        f"/7?sig={SECRET}", REPLICATE_PREDICTION, body=SECRET, method="POST", cancel=f"/?{SECRET}"
-    )
-    await wait_until_done(task)
-    assert collected.span.name == "wait a.replicate.prediction"
-    assert attributes(collected.span)["asyncclient.task.id.path"] == "/7"
-    assert SECRET not in collected.everything()
-
-
-@pytest.mark.parametrize("collected", [ALWAYS_OFF], indirect=True)
-async def test_what_is_not_sampled_is_still_measured(collected: Collected) -> None:
-    """A sampler may drop every span; the metrics are the same."""
-    await outcome_of(by_wait(Job("running", FAULT, "broken")))
-    assert collected.spans == []
-    assert [count for _, count in collected.counts("asyncclient.poll.duration")] == [2, 1]
-    ((ended, count),) = collected.counts("asyncclient.wait.duration")
-    assert (ended["error.type"], count) == ("TaskFailed", 1)
-
-
 # --- metrics ---
 
 
 @each_way
-async def test_waits_are_counted_while_they_go_on(collected: Collected, waits: Waits) -> None:
-    """A wait counts from its beginning to its end, however it ends."""
-    scripts = [("running", "done"), ("running", "broken"), ("running",), ("running",)]
-    tasks = [
-        asyncio.ensure_future(outcome_of(waits(Job(*script), timeout=10))) for script in scripts
-    ]
-    await asyncio.sleep(0.5)
-    assert collected.sums(ACTIVE) == [(OF_THE_JOB, 4)]
-    await asyncio.sleep(2)
-    assert collected.sums(ACTIVE) == [(OF_THE_JOB, 2)]
-    tasks[-1].cancel()
-    await asyncio.wait(tasks)
-    assert collected.sums(ACTIVE) == [(OF_THE_JOB, 0)]
-
-
-@each_way
+@pytest.mark.parametrize("collected", [None, ALWAYS_OFF], indirect=True, ids=["all", "no spans"])
 async def test_polls_are_counted_and_timed(collected: Collected, waits: Waits) -> None:
-    """Every poll is counted and timed, a failed one under the type of its error."""
+    """Every poll is counted and timed, a failed one under the type of its error.
+
+    A sampler may drop every span; the metrics are the same.
+    """
     limited = RateLimited("busy", status=429)
     job = Job("queued", FAULT, limited, FAULT, "running", "done", latency=[0.25, 0.5, 0.5, 0.5, 2])
     await waits(job)
@@ -509,6 +473,9 @@ async def test_polls_are_counted_and_timed(collected: Collected, waits: Waits) -
         (unavailable, pytest.approx(1.0)),
         (refused, pytest.approx(0.5)),
     ]
+    ended = {**OF_THE_JOB, STATE: "succeeded", OUTCOME: "succeeded"}
+    assert collected.counts("asyncclient.wait.duration") == [(ended, 1)]
+    assert len(collected.spans) == (collected.sampler is None)
 
 
 @each_way
@@ -687,29 +654,17 @@ async def test_without_a_provider_nothing_happens() -> None:
     assert outcome.elapsed >= 1
 
 
-def in_a_fresh_process(script: str) -> str:
-    """Run a script, and return what it printed."""
-    done = subprocess.run(  # noqa: S603  (runs this Python with the lines of a test)
-        [sys.executable, "-W", "error", "-c", script],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        cwd=ROOT,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 # --- the page ---
+
+
+# The program may set its providers later as well.
+
 
 ON_VIRTUAL_TIME = """
 import asyncio
 from asyncclient.testing import virtual_time_loop
 asyncio.run = lambda main: asyncio.Runner(loop_factory=virtual_time_loop).run(main)
 """
-
-
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 # The program may set its providers later as well.
 LATER = BLOCKS[1].replace("\ninstrument()\n", "").replace("tracers =", "instrument()\ntracers =", 1)
@@ -729,8 +684,16 @@ EXPORTED = ['"name": "wait coze.workflow_run"', '"name": "asyncclient.poll.durat
 def test_each_example_runs_as_it_stands(block: str, printed: list[str]) -> None:
     """The blocks of docs/observability.md are whole programs, and print what they are there for."""
     assert len(BLOCKS) == 3
-    output = in_a_fresh_process(ON_VIRTUAL_TIME + block)
-    assert all(each in output for each in printed)
+    done = subprocess.run(  # noqa: S603  (runs this Python with the lines of the page)
+        [sys.executable, "-W", "error", "-c", ON_VIRTUAL_TIME + block],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    assert all(each in done.stdout for each in printed)
 
 
 async def test_the_page_names_all_that_is_exported(collected: Collected) -> None:

@@ -20,15 +20,15 @@ from typing import cast
 import anyio
 import pytest
 
-from asyncclient import Done, Poller, Schedule
+from asyncclient import Done, Poller
 from asyncclient.errors import AuthenticationFailed, TaskFailed, WaitTimeout
 from tests.many.service import EVERY_SECOND, Item, Service, items, job, start, turns
 from tests.waiting.scenario import Report, other_tasks
 
 
-async def read(poller: Poller, tasks: Iterable[Item], *, timeout: float = 600.0) -> list[Done[str]]:
+async def read(poller: Poller, tasks: Iterable[Item]) -> list[Done[str]]:
     """Read all the ends."""
-    return [done async for done in poller.as_done(tasks, timeout=timeout)]
+    return [done async for done in poller.as_done(tasks)]
 
 
 async def one_by_one(tasks: Iterable[Item], pause: float = 0.0) -> AsyncIterator[Item]:
@@ -38,18 +38,23 @@ async def one_by_one(tasks: Iterable[Item], pause: float = 0.0) -> AsyncIterator
         yield task
 
 
-class Queue:
+class Source:
     """An async iterable that is no generator."""
 
-    def __init__(self, tasks: list[Item]) -> None:
+    def __init__(self, tasks: AsyncIterator[Item]) -> None:
         self._tasks = tasks
 
     def __aiter__(self) -> AsyncIterator[Item]:
-        return one_by_one(self._tasks)
+        return self._tasks
+
+
+def sourced(tasks: list[Item]) -> Source:
+    """Give tasks by an async iterable."""
+    return Source(one_by_one(tasks))
 
 
 @pytest.mark.parametrize("number", [5, 0])
-@pytest.mark.parametrize("kind", [list, iter, one_by_one, Queue])
+@pytest.mark.parametrize("kind", [list, iter, one_by_one, sourced])
 async def test_any_iterable_will_do(
     kind: Callable[[list[Item]], Iterable[Item] | AsyncIterable[Item]], number: int
 ) -> None:
@@ -111,14 +116,6 @@ async def test_the_timeout_is_for_each_task(
     assert {type(done.error) for done in ends} == {WaitTimeout}
     assert [done.elapsed for done in ends] == pytest.approx([timeout] * 4)
     assert anyio.current_time() == pytest.approx(12 + timeout)
-
-
-async def test_what_has_ended_is_never_a_timeout() -> None:
-    """In a crowd whose first polls are spread over more than the timeout, each is still asked."""
-    tasks = items(Service(), 300, ends=0)
-    async with Poller(schedule=Schedule(first=5, cap=5)) as poller:
-        ends = await read(poller, tasks, timeout=1)
-    assert [done.error for done in ends] == [None] * 300
 
 
 async def test_leaving_one_loop_leaves_the_other() -> None:
@@ -208,53 +205,55 @@ async def test_ends_that_were_read_are_forgotten() -> None:
     assert kept / number < 200
 
 
-def failing() -> Iterator[Item]:
-    """Give one task and fail."""
-    yield Item(Service(), "good", 0)
-    raise LookupError("the database is gone")
-
-
-def mistaken() -> Iterator[Item]:
-    """Give one task and something else."""
-    yield Item(Service(), "good", 0)
-    yield cast("Item", 3)
-
-
-async def failing_later() -> AsyncIterator[Item]:
-    """Give one task, and fail after its end."""
-    for task in failing():
-        yield task
-        await asyncio.sleep(5)
+class StopsItself(BaseException):
+    """An error that is no `Exception`, as some libraries have."""
 
 
 @pytest.mark.parametrize(
-    ("source", "kind", "says", "at"),
+    ("error", "kinds", "says"),
     [
-        (failing, LookupError, "database", 0),
-        (failing_later, LookupError, "database", 1),
-        (mistaken, TypeError, "cannot wait for int", 0),
+        (LookupError("the database is gone"), LookupError, "database"),
+        (None, TypeError, "cannot wait for int"),
+        (GeneratorExit(), (RuntimeError, GeneratorExit), None),
+        (StopsItself(), (RuntimeError, StopsItself), None),
+        (asyncio.CancelledError(), (RuntimeError, ConnectionError), None),
     ],
+    ids=repr,
 )
-async def test_an_exception_of_the_iterable_reaches_the_reader(
-    source: Callable[[], Iterator[Item] | AsyncIterator[Item]],
-    kind: type[Exception],
-    says: str,
-    at: int,
+@pytest.mark.parametrize("pause", [None, 0.0, 5.0], ids=["sync", "async", "later"])
+async def test_no_error_of_a_source_looks_like_its_end(
+    error: BaseException | None,
+    kinds: type[BaseException] | tuple[type[BaseException], ...],
+    says: str | None,
+    pause: float | None,
 ) -> None:
-    """What the source raises is raised to the reader, who may read on what was taken in before."""
+    """What it raises, or gives that is no task, is raised to the reader; the ends before it stay.
+
+    So it is of any class of error, and also when all ends before it were read.
+    """
     before = other_tasks()
+
+    def some() -> Iterator[Item]:
+        yield from items(Service(), 3, ends=0)
+        if error is not None:
+            raise error
+        yield cast("Item", 3)
+
     async with Poller() as poller:
-        ends = poller.as_done(source())
-        if at:
-            assert (await anext(ends)).result == "done"
-        with pytest.raises(kind, match=says):
-            await anext(ends)
-        if not at:
-            assert (await anext(ends)).result == "done"
-        assert anyio.current_time() == 5 * at
+        ends = poller.as_done(some() if pause is None else one_by_one(some(), pause))
+        found: list[Done[str]] = []
+
+        async def read_on() -> None:
+            async for done in ends:
+                found.append(done)  # noqa: PERF401  (those before an error stay)
+
+        with pytest.raises(kinds, match=says):
+            await read_on()
+        await read_on()
+        assert [done.result for done in found] == ["done"] * 3
+        assert poller.stats().pending == 0
         ends.leave()
         await turns()
-        assert poller.stats().pending == 0
         assert other_tasks() == before
 
 
@@ -277,12 +276,10 @@ async def test_leaving_early_leaves_nothing_behind(how: str) -> None:
                 if how == "exception":
                     raise LookupError
 
-        running = asyncio.get_running_loop().create_task(loop())
+        running = start(loop())
         await asyncio.sleep(0.75)
         running.cancel()
         await asyncio.wait([running])
-        if how == "exception":
-            assert isinstance(running.exception(), LookupError)
         del running
         gc.collect()
         await turns()
@@ -292,97 +289,46 @@ async def test_leaving_early_leaves_nothing_behind(how: str) -> None:
         assert [budget.in_flight for budget in stats.budgets] == [0]
         assert other_tasks() == before
         await asyncio.sleep(30)
-        assert len(service.sent) == sent
-        assert service.in_flight == 0
-        many = await read(poller, items(service, 40, ends=0, prefix="after"), timeout=30)
+        assert (len(service.sent), service.in_flight) == (sent, 0)
+        many = await read(poller, items(service, 40, ends=0, prefix="after"))
         assert [done.result for done in many] == ["done"] * 40
 
 
-async def test_leaving_an_async_generator_closes_it_down() -> None:
-    """A source that is waiting for its next task is cancelled with the loop that reads it."""
-    closed = asyncio.Event()
+@pytest.mark.parametrize("how", ["left", "poller closed", "wrong task", "dropped"])
+@pytest.mark.parametrize("kind", [aiter, Source])
+async def test_an_async_generator_is_closed_where_it_stands(
+    how: str, kind: Callable[[AsyncIterator[Item]], AsyncIterable[Item]]
+) -> None:
+    """Its own `finally` has run when the block is left, or the poller is closed.
 
-    async def stream() -> AsyncIterator[Item]:
-        try:
-            yield Item(Service(), "good", 0)
-            await anyio.sleep_forever()
-        finally:
-            closed.set()
-
-    async with Poller() as poller:
-        async for _ in poller.as_done(stream()):
-            break
-        await turns()
-        assert closed.is_set()
-
-
-@pytest.mark.parametrize("how", ["left", "poller closed", "wrong task"])
-async def test_an_async_generator_is_closed_where_it_stands(how: str) -> None:
-    """Its own `finally` has run when the block is left, or the poller is closed."""
-    steps: list[object] = []
+    A loop over the ends that is just left has it closed soon.
+    """
+    steps: list[str] = []
 
     async def stream() -> AsyncIterator[Item]:
         try:
             yield Item(Service(), "good", 0)
             yield cast("Item", 7) if how == "wrong task" else Item(Service(), "never")
-            steps.append("asked on")
             await anyio.sleep_forever()
         finally:
             await asyncio.sleep(1)
             steps.append("closed")
 
-    class Streamed:
-        def __aiter__(self) -> AsyncIterator[Item]:
-            return stream()
-
     async with Poller() as poller:
-        for source in (stream(), Streamed()):
-            ends = poller.as_done(source)
-            assert (await anext(ends)).key == "good"
-            if how == "wrong task":
+        ends = poller.as_done(kind(stream()))
+        assert (await anext(ends)).key == "good"
+        match how:
+            case "wrong task":
                 with pytest.raises(TypeError, match="cannot wait for int"):
                     await anext(ends)
-            if how == "poller closed":
+            case "poller closed":
                 await poller.aclose()
-                assert steps[-1] == "closed"
-                return
-            await ends.__aexit__(None, None, None)
-            assert steps[-1] == "closed"
-    assert steps.count("closed") == 2
-
-
-class StopsItself(BaseException):
-    """An error that is no `Exception`, as some libraries have."""
-
-
-@pytest.mark.parametrize(
-    "error", [GeneratorExit(), StopsItself(), asyncio.CancelledError()], ids=repr
-)
-@pytest.mark.parametrize("kind", ["async", "sync"])
-async def test_no_error_of_a_source_looks_like_its_end(error: BaseException, kind: str) -> None:
-    """What is raised after three of ten tasks reaches the reader, of any class."""
-
-    def some() -> Iterator[Item]:
-        for number in range(3):
-            yield Item(Service(), number, 0)
-        raise error
-
-    async def stream() -> AsyncIterator[Item]:
-        for task in some():
-            yield task
-
-    async with Poller() as poller:
-        ends = poller.as_done(stream() if kind == "async" else some())
-        found: list[Done[str]] = []
-
-        async def read_on() -> None:
-            async for done in ends:
-                found.append(done)  # noqa: PERF401  (those before an error stay)
-
-        with pytest.raises((RuntimeError, ConnectionError, type(error))):
-            await read_on()
-        await read_on()
-        assert len(found) == 3
+            case "dropped":
+                del ends
+                await asyncio.sleep(1.1)
+            case _:
+                await ends.__aexit__(None, None, None)
+        assert steps == ["closed"]
 
 
 async def test_a_feed_that_is_cancelled_from_outside_does_not_look_like_the_end() -> None:
@@ -439,14 +385,10 @@ async def test_a_second_reader_is_refused_and_leaving_ends_the_first() -> None:
     """One task reads at a time; it is let go when another leaves the iterator."""
     async with Poller(schedule=EVERY_SECOND) as poller:
         ends = poller.as_done(items(Service(), 3))
-
-        async def reader() -> int:
-            return len([done async for done in ends])
-
-        reading = start(reader())
+        reading = start(anext(ends))
         await asyncio.sleep(2)
         with pytest.raises(RuntimeError, match="already being read"):
             await anext(ends)
         ends.leave()
-        with anyio.fail_after(10):
-            assert (await reading).result == 0
+        await turns()
+        assert isinstance((await reading).error, StopAsyncIteration)

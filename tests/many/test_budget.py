@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given, strategies as st
@@ -76,39 +75,6 @@ def test_a_late_request_is_caught_up() -> None:
     assert budget.wait(0.02) == 0
 
 
-def test_what_was_sent_fades() -> None:
-    """The measure of what is sent follows it up, and down when nothing is."""
-    budget = Budget()
-    drain(budget, 0, 20, 50)
-    assert budget.sending(20.0) == pytest.approx(50, rel=0.05)
-    assert budget.sending(40.0) < 0.1
-
-
-@pytest.mark.parametrize(
-    ("sent", "seconds", "lowest"), [(40.0, 10.0, 36.0), (250.0, 0.2, 200.0)], ids=["late", "early"]
-)
-def test_a_refusal_lowers_the_rate(sent: float, seconds: float, lowest: float) -> None:
-    """It falls under what was really sent, measured over the time since a crowd began."""
-    budget = Budget()
-    drain(budget, 0, seconds, sent)
-    budget.refused(seconds, None)
-    assert lowest < budget.rate < sent
-
-
-def test_the_rate_falls_with_the_share_refused() -> None:
-    """Where a third is refused the rate falls further than where one in sixty is."""
-    rates: list[float] = []
-    for every in (60, 3):
-        budget = Budget()
-        for number in range(361):
-            budget.spend(number / 60)
-            if number >= 300 and number % every == 0:
-                budget.refused(number / 60, None)
-        rates.append(budget.rate)
-    stray, third = rates
-    assert third < 0.9 * stray
-
-
 def test_a_stray_refusal_costs_less_than_a_limit() -> None:
     """One refusal in sixty, at no limit, leaves most of the demand."""
     budget = Budget()
@@ -156,76 +122,29 @@ def test_refusals_leave_two_requests_a_second(ceiling: float, lowest: float) -> 
     assert budget.rate == lowest
 
 
-def test_it_creeps_up_to_the_ceiling_by_requests() -> None:
-    """Without further refusals the rate rises gently; an idle hour is no success."""
-    budget, idle = Budget(50.0), Budget(50.0)
-    for each in (budget, idle):
-        drain(each, 0, 5)
-        each.refused(5.0, None)
-    low = budget.rate
-    drain(budget, 5, 6)
-    assert low < budget.rate < 50
-    drain(budget, 6, 40)
-    assert budget.rate == 50
-    idle.spend(3605.0)
-    assert idle.rate < low * 1.1
-
-
-def meet_limit(
-    budget: Budget, end: float, demand: float, limit: Callable[[float], float], hint: float | None
-) -> tuple[list[float], list[float]]:
-    """Send at a demand to a provider that answers up to a limit within any second.
-
-    Return when requests were sent, and when they were refused, with the hint.
-    """
+@pytest.mark.parametrize("hint", [None, 2.0], ids=["silent", "hint"])
+def test_a_limit_is_found(hint: float | None) -> None:
+    """Under a limit that is not known, it soon sends about as many, and is seldom refused."""
+    budget = Budget()
     sent: list[float] = []
     refused: list[float] = []
     answered: deque[float] = deque()
     now = 0.0
-    while now < end:
+    while now < 180:
         budget.spend(now)
         sent.append(now)
         while answered and answered[0] <= now - 1:
             answered.popleft()
-        if len(answered) >= limit(now):
+        if len(answered) >= 20:
             refused.append(now)
             budget.refused(now, hint)
         else:
             answered.append(now)
-        now += 1 / demand
+        now += 0.005
         now += budget.wait(now)
-    return sent, refused
-
-
-@pytest.mark.parametrize("hint", [None, 2.0], ids=["silent", "hint"])
-def test_a_limit_is_found(hint: float | None) -> None:
-    """Under a limit that is not known, it soon sends about as many, and is seldom refused."""
-    sent, refused = meet_limit(Budget(), 180, 200, lambda _now: 20, hint)
     late, in_vain = number_between(sent, 60, 180), number_between(refused, 60, 180)
     assert 13 <= (late - in_vain) / 120 <= 20
     assert in_vain <= 0.1 * late
-
-
-def test_a_found_limit_is_outgrown() -> None:
-    """When the provider's limit rises, so does what is sent."""
-    sent, _ = meet_limit(Budget(), 240, 100, lambda now: 10 if now < 60 else math.inf, None)
-    assert number_between(sent, 200, 240) >= 39 * 50
-
-
-@pytest.mark.parametrize(
-    ("hint", "paused"),
-    [(7.0, 7.0), (60.0, 60.0), (61.0, 60.0), (1e9, 60.0)]
-    + [(hint, 0.0) for hint in (None, 0.0, -1.0, math.nan, math.inf, -math.inf)],
-    ids=str,
-)
-def test_a_hint_pauses_the_account(hint: float | None, paused: float) -> None:
-    """A hint holds up the account, for a minute at most; one that is no time changes nothing."""
-    budget = Budget(10.0)
-    budget.refused(100.0, hint)
-    assert budget.wait(100.0) == pytest.approx(paused)
-    assert budget.wait(100.0 + paused) == 0
-    budget.spend(100.0 + paused)
-    assert 0 < budget.wait(100.0 + paused) < 1
 
 
 def test_a_second_hint_pauses_too() -> None:
@@ -235,19 +154,6 @@ def test_a_second_hint_pauses_too() -> None:
     budget.refused(0.5, 9.0)
     budget.refused(0.6, 1.0)
     assert budget.wait(1.0) == pytest.approx(8.5)
-
-
-def test_a_share_takes_effect_at_once() -> None:
-    """Within a second of a change requests go out at the new rate, down and up."""
-    budget = Budget(60)
-    for number, share in enumerate((1, 1 / 3, 1 / 30, 0.5, 1)):
-        begin = number * 10
-        budget.take_share(share, begin)
-        times = drain(budget, begin, begin + 10)
-        assert budget.rate == pytest.approx(60 * share)
-        assert number_between(times, begin, begin + 1) == pytest.approx(60 * share, abs=2.5)
-        assert number_between(times, begin + 1, begin + 10) == pytest.approx(540 * share, abs=2)
-    assert budget.rate == 60
 
 
 def test_a_pause_stays_a_pause() -> None:
@@ -262,16 +168,15 @@ def test_a_pause_stays_a_pause() -> None:
 
 
 def test_a_found_limit_is_shared_too() -> None:
-    """Half of what was found by backing off is sent at first, and it finds itself from there."""
+    """Half of what was found by backing off is sent, and two a second at least."""
     budget = Budget()
     drain(budget, 0, 10, 40)
     budget.refused(10.0, None)
     found = budget.rate
     budget.take_share(0.5, 10)
     assert budget.rate == pytest.approx(found / 2)
-    times = drain(budget, 10, 60, 40)
-    assert number_between(times, 10, 13) <= 3 * 25
-    assert number_between(times, 50, 60) > 300
+    budget.take_share(0.01, 10)
+    assert budget.rate == 2
 
 
 @pytest.mark.parametrize("crew", [2, 3, 7])
@@ -334,7 +239,9 @@ def test_it_is_idle_since_its_last_request() -> None:
 
 @pytest.mark.parametrize(
     ("retry_after", "kept", "paused"),
-    [(None, 0.95, 0.0), (0.0, 0.95, 0.0), (math.inf, 0.95, 0.0), (0.5, 0.85, 0.5), (90, 0.85, 60)],
+    [(hint, 0.95, 0.0) for hint in (None, 0.0, -1.0, math.nan, math.inf, -math.inf)]
+    + [(0.5, 0.85, 0.5), (7.0, 0.85, 7.0), (60.0, 0.85, 60.0), (61.0, 0.85, 60.0)]
+    + [(1e9, 0.85, 60.0)],
 )
 def test_a_refusal_keeps_a_share_of_what_was_accepted(
     retry_after: float | None, kept: float, paused: float
@@ -346,6 +253,7 @@ def test_a_refusal_keeps_a_share_of_what_was_accepted(
     budget.refused(10.0, retry_after)
     assert budget.rate / sending == pytest.approx(kept * 0.995, abs=0.001)
     assert budget.wait(10.0) == pytest.approx(paused)
+    assert budget.wait(10.0 + paused) == pytest.approx(0)
 
 
 def test_a_first_refusal_halves_what_was_sent() -> None:
@@ -376,8 +284,10 @@ def test_a_share_changes_the_gap_that_has_begun() -> None:
     budget = Budget(10.0)
     budget.spend(0.0)
     left = budget.wait(0.0)
-    budget.take_share(0.5, 0.0)
-    assert budget.wait(0.0) == pytest.approx(2 * left)
+    for share in (0.5, 0.1, 1):
+        budget.take_share(share, 0.0)
+        assert budget.rate == pytest.approx(10 * share)
+        assert budget.wait(0.0) == pytest.approx(left / share)
 
 
 def test_a_pause_and_a_rate_that_was_found_are_worth_keeping() -> None:

@@ -94,19 +94,20 @@ async def test_after_closing_it_refuses() -> None:
     await unused.aclose()
     await unused.aclose()
     async with Poller() as poller:
+        poller.take_share(0.5)
         assert await poller.wait(task) == "done"
         polling = poller.running()
         await poller.aclose()
+    poller.take_share(1)
+    for call in (poller.wait(task), anext(poller.as_done([task])), poller.__aenter__()):
+        with pytest.raises(RuntimeError, match="closed"):
+            await call
     with pytest.raises(RuntimeError, match="closed"):
-        await poller.wait(task)
-    with pytest.raises(RuntimeError, match="closed"):
-        await anext(poller.as_done([task]))
-    with pytest.raises(RuntimeError, match="closed"):
-        async with poller:
-            pass
+        await anext(poller.watch(task))
     with pytest.raises(RuntimeError, match="this Poller is closed"):
         polling.submit(task, Receiver(), timeout=1)
     assert task.sent == [0]
+    assert "closed: 0 pending" in repr(poller)
 
 
 async def test_a_cancelled_block_closes() -> None:
@@ -171,26 +172,6 @@ async def test_entered_and_left_in_different_tasks() -> None:
     assert isinstance((await pending).error, RuntimeError)
 
 
-async def test_what_it_says_is_so() -> None:
-    """`stats` and `repr` count tasks, waits, polls, failures and what is under way."""
-    service = Service("acme", latency=0.5)
-    async with Poller(schedule=EVERY_SECOND, rate={"acme": 50}) as poller:
-        start_all(poller, [*items(service, 3), *items(service, 3)])
-        await asyncio.sleep(0.25)
-        stats = poller.stats()
-        assert (stats.pending, stats.waiters, stats.in_flight, stats.polls) == (3, 6, 3, 0)
-        assert "open: 3 pending, 3 in flight" in repr(poller)
-        (budget,) = stats.budgets
-        assert (budget.name, budget.rate, budget.in_flight) == ("acme account", 50, 3)
-        await asyncio.sleep(5)
-        stats = poller.stats()
-        assert (stats.pending, stats.polls, stats.errors) == (3, 15, 0)
-        service.fault = ConnectionResetError("reset")
-        await asyncio.sleep(1.5)
-        assert poller.stats().errors >= 3
-    assert "closed: 0 pending" in repr(poller)
-
-
 @pytest.mark.parametrize(
     ("name", "value", "kind", "says"),
     [
@@ -202,6 +183,9 @@ async def test_what_it_says_is_so() -> None:
         ("concurrency", 1.5, TypeError, "concurrency"),
         ("schedule", 5, TypeError, "schedule must be a Schedule"),
         ("rng", 7, TypeError, r"rng must be a random\.Random"),
+        ("share", 0, ValueError, "^share=0 must be .*; 1 is the whole rate$"),
+        ("share", 1.01, ValueError, "^share=1.01 must be .*; 1 is the whole rate$"),
+        ("share", "1", TypeError, "^share must be .*; 1 is the whole rate$"),
     ],
     ids=str,
 )
@@ -209,7 +193,7 @@ def test_a_setting_that_cannot_be_is_named(
     name: str, value: object, kind: type[Exception], says: str
 ) -> None:
     """A bad setting is refused at once, by its name."""
-    make = cast("Callable[..., object]", Poller)
+    make = cast("Callable[..., object]", Poller().take_share if name == "share" else Poller)
     with pytest.raises(kind, match=says):
         make(**{name: value})
 
@@ -218,18 +202,11 @@ async def test_an_argument_of_a_wait_that_cannot_be_is_named() -> None:
     """A bad argument is refused by its name, and nothing is sent; a loop's when it is made."""
     task = Item(Service(), ends=0)
     async with Poller() as poller:
-        with pytest.raises(ValueError, match="weight=inf"):
-            await poller.wait(task, weight=math.inf)
-        with pytest.raises(ValueError, match="timeout=0"):
-            await poller.wait(task, timeout=0)
         with pytest.raises(ValueError, match="timeout=0"):
             poller.as_done([], timeout=0)
-        with pytest.raises(TypeError, match="cannot wait for int"):
-            await poller.wait(cast("Task[str]", 3))
-        with pytest.raises(TypeError, match="must be hashable, not list"):
-            await poller.wait(job(cast("str", ["a", "list"])))
-        with pytest.raises(TypeError, match="must be hashable, not tuple"):
-            await poller.wait(job(cast("str", ("a", ["list"]))))
+        for key, kind in ((["a", "list"], "list"), (("a", ["list"]), "tuple")):
+            with pytest.raises(TypeError, match=f"must be hashable, not {kind}"):
+                await poller.wait(job(cast("str", key)))
         for source in (5, None, task, "tasks", task.observe):
             with pytest.raises(TypeError, match="as_done takes an iterable of tasks, async or not"):
                 poller.as_done(cast("list[Item]", source))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Generator, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Hashable
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
+from itertools import count
 
 import pytest
 
@@ -38,58 +40,32 @@ class Gate:
         return Observation(self.state, "word", "answer")
 
 
-@dataclass
-class Work:
-    """What was done: calls of Python functions, and the most waits that ended in one turn."""
+@contextmanager
+def calls_counted(calls: list[int]) -> Generator[None]:
+    """Add the number of calls of Python functions while the block runs."""
+    called = 0
 
-    calls: int = 0
-    most_in_a_turn: int = 0
+    def note(_frame: object, event: str, _arg: object) -> None:
+        nonlocal called
+        called += event == "call"
 
-    @contextmanager
-    def counted(self) -> Generator[None]:
-        """Count while the block runs."""
+    sys.setprofile(note)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+        calls.append(called)
 
-        def count(_frame: object, event: str, _arg: object) -> None:
-            self.calls += event == "call"
 
-        sys.setprofile(count)
-        try:
-            yield
-        finally:
-            sys.setprofile(None)
-
-    async def watch(self, left: Callable[[], int]) -> None:
-        """Note how many end in each turn, until none is left."""
+async def most_in_a_turn(left: Callable[[], int]) -> int:
+    """Return how many end in one turn at most, until none is left."""
+    most, after = 0, left()
+    while after:
+        before = after
+        await asyncio.sleep(0)
         after = left()
-        while after:
-            before = after
-            await asyncio.sleep(0)
-            after = left()
-            self.most_in_a_turn = max(self.most_in_a_turn, before - after)
-
-
-async def work_of(
-    number: int, how: Callable[[Poller, list[Gate]], object], *, state: TaskState, one_key: bool
-) -> Work:
-    """Return what it takes to end a number of waits, of one key or each of its own."""
-    work = Work()
-    opened = asyncio.Event()
-    async with Poller(schedule=HOURLY) as poller:
-        keys = ["same"] * number if one_key else list(range(number))
-        gates = [Gate(key, state=state, open=opened) for key in keys]
-        waits = start_all(poller, gates, timeout=1e6)
-        await asyncio.sleep(1)
-        ended: list[object] = []
-        for wait in waits:
-            wait.add_done_callback(ended.append)
-        with work.counted():
-            _ = how(poller, gates)
-            if how is not signal:
-                await work.watch(lambda: number - len(ended))
-        if how is not signal:
-            errors = [wait.result().error for wait in waits]
-            assert len({id(error) for error in errors if error}) == sum(map(bool, errors))
-    return work
+        most = max(most, before - after)
+    return most
 
 
 def open_gates(_poller: Poller, gates: list[Gate]) -> None:
@@ -100,12 +76,6 @@ def open_gates(_poller: Poller, gates: list[Gate]) -> None:
 def close(poller: Poller, _gates: list[Gate]) -> object:
     """Begin to close the poller."""
     return asyncio.get_running_loop().create_task(poller.aclose())
-
-
-def signal(poller: Poller, gates: list[Gate]) -> None:
-    """Signal each key twice."""
-    for gate in gates * 2:
-        assert poller.wake(gate.key)
 
 
 @pytest.mark.parametrize(
@@ -124,38 +94,101 @@ async def test_ending_many_waits_is_linear_and_leaves_others_their_turns(
     one_key: bool,  # noqa: FBT001
 ) -> None:
     """Four times as many waits take four times the work; 256 of them end in a turn at most."""
-    some = await work_of(SOME, how, state=state, one_key=one_key)
-    many = await work_of(MANY, how, state=state, one_key=one_key)
-    assert many.calls < 5 * some.calls
-    assert many.most_in_a_turn <= 256
-
-
-@pytest.mark.parametrize("one_key", [True, False])
-async def test_signals_are_linear(one_key: bool) -> None:  # noqa: FBT001
-    """However many signals come for however many waits, each costs the same."""
-    some = await work_of(SOME, signal, state=TaskState.RUNNING, one_key=one_key)
-    many = await work_of(MANY, signal, state=TaskState.RUNNING, one_key=one_key)
-    assert many.calls < 5 * some.calls
-
-
-async def test_signals_by_reference_are_linear() -> None:
-    """A reference finds its job at once, however many accounts ask about others."""
-
-    async def calls(number: int) -> int:
-        work = Work()
+    calls: list[int] = []
+    for number in (SOME, MANY):
+        opened = asyncio.Event()
         async with Poller(schedule=HOURLY) as poller:
-            refs = [TaskRef("fake", "job", {"id": str(index)}) for index in range(number)]
-            gates = [
-                Gate((f"account {index}", "job", str(index)), ref=ref)
-                for index, ref in enumerate(refs)
-            ]
-            start_all(poller, gates, timeout=1e6)
-            await turns()
-            with work.counted():
-                assert all(poller.wake(ref) for ref in refs)
-        return work.calls
+            keys = ["same"] * number if one_key else list(range(number))
+            gates = [Gate(key, state=state, open=opened) for key in keys]
+            waits = start_all(poller, gates, timeout=1e6)
+            await asyncio.sleep(1)
+            ended: list[object] = []
+            for wait in waits:
+                wait.add_done_callback(ended.append)
+            with calls_counted(calls):
+                _ = how(poller, gates)
+                assert await most_in_a_turn(lambda: number - len(ended)) <= 256  # noqa: B023  (awaited here)
+            errors = [wait.result().error for wait in waits]
+            assert len({id(error) for error in errors if error}) == sum(map(bool, errors))
+    assert calls[1] < 5 * calls[0]
 
-    assert await calls(MANY) < 5 * await calls(SOME)
+
+async def signal_all(poller: Poller, number: int, calls: list[int], *, one_key: bool) -> None:
+    """Signal each key twice, and each reference once."""
+    refs = [TaskRef("fake", "job", {"id": str(index)}) for index in range(number)]
+    gates = [Gate("same" if one_key else (ref.ids["id"], "a job"), ref=ref) for ref in refs]
+    start_all(poller, gates, timeout=1e6)
+    await turns()
+    with calls_counted(calls):
+        assert all(poller.wake(gate.key) for gate in gates * 2)
+        assert one_key or all(poller.wake(ref) for ref in refs)
+
+
+async def cancel_all(poller: Poller, number: int, calls: list[int], *, step: int) -> None:
+    """Cancel the waits of one task, in an order."""
+    waits = start_all(poller, [Gate("same") for _ in range(number)], timeout=1e6)
+    await asyncio.sleep(1)
+    with calls_counted(calls):
+        for wait in waits[::step]:
+            wait.cancel()
+        await asyncio.wait(waits)
+    assert poller.stats().pending == 0
+
+
+async def run_out_of_time(poller: Poller, number: int, calls: list[int], *, step: float) -> None:
+    """Wait for tasks whose looks hang until their deadlines, all at once or one by one."""
+
+    async def source() -> AsyncIterator[Gate]:
+        for each in range(number):
+            if step:
+                await asyncio.sleep(step)
+            yield Gate(each)
+
+    with calls_counted(calls):
+        ends = [done async for done in poller.as_done(source(), timeout=10)]
+    assert {type(done.error) for done in ends} == {WaitTimeout}
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        partial(signal_all, one_key=True),
+        partial(signal_all, one_key=False),
+        partial(cancel_all, step=1),
+        partial(cancel_all, step=-1),
+        partial(run_out_of_time, step=0.0),
+        partial(run_out_of_time, step=1e-3),
+    ],
+    ids=lambda work: f"{work.func.__name__} {work.keywords}",
+)
+async def test_work_is_linear(work: Callable[[Poller, int, list[int]], Awaitable[None]]) -> None:
+    """However many waits and signals there are, each costs the same."""
+    calls: list[int] = []
+    for number in (SOME, MANY):
+        async with Poller(schedule=HOURLY) as poller:
+            await work(poller, number, calls)
+    assert calls[1] < 5 * calls[0]
+
+
+async def test_deadlines_of_many_waits_of_one_task_are_linear() -> None:
+    """They come while its look stands in line, the last one's first: it moves forward once."""
+    calls: list[int] = []
+    for number in (SOME, MANY):
+        async with Poller(schedule=HOURLY, concurrency=1) as poller:
+            waits = start_all(poller, [Gate("hangs", state=TaskState.RUNNING)], timeout=1e6)
+            await asyncio.sleep(1)
+            gate = Gate("same")
+            for late in range(number):
+                waits += start_all(poller, [gate], timeout=50 - late / number)
+            await asyncio.sleep(48)
+            (queue,) = poller.running().queues.by_name.values()
+            with calls_counted(calls):
+                await asyncio.sleep(3)
+            assert len(queue.line) <= 2
+            assert sum(wait.done() for wait in waits) == 0
+            await asyncio.sleep(10)
+            assert [type(wait.result().error) for wait in waits[1:]] == [WaitTimeout] * number
+    assert calls[1] < 5 * calls[0]
 
 
 async def test_signals_of_one_key_keep_nothing() -> None:
@@ -195,83 +228,16 @@ async def test_those_who_left_keep_no_place_in_line() -> None:
         assert poller.stats().pending == 1
 
 
-async def test_cancelling_many_waits_is_linear() -> None:
-    """Waits of one task that are cancelled in any order cost the same each."""
-
-    async def calls(number: int, step: int) -> int:
-        work = Work()
-        async with Poller(schedule=HOURLY) as poller:
-            waits = start_all(poller, [Gate("same") for _ in range(number)], timeout=1e6)
-            await asyncio.sleep(1)
-            with work.counted():
-                for wait in waits[::step]:
-                    wait.cancel()
-                await asyncio.wait(waits)
-            assert poller.stats().pending == 0
-        return work.calls
-
-    for step in (1, -1):
-        assert await calls(MANY, step) < 5 * await calls(SOME, step)
-
-
 async def test_leaving_many_tasks_leaves_others_their_turns() -> None:
     """A loop over many that is left early leaves 256 of them a turn."""
-    work = Work()
     async with Poller(schedule=HOURLY) as poller:
         ends = poller.as_done([Gate(number) for number in range(MANY)])
         reading = start(anext(ends))
         await asyncio.sleep(1)
         assert poller.stats().pending == MANY
         ends.leave()
-        await work.watch(lambda: poller.running().waits)
+        assert 0 < await most_in_a_turn(lambda: poller.running().waits) <= 256
         reading.cancel()
-    assert 0 < work.most_in_a_turn <= 256
-
-
-async def test_deadlines_of_many_tasks_are_linear() -> None:
-    """A loop over tasks whose looks hang until their deadlines, all at once or one by one."""
-
-    async def calls(number: int, step: float) -> int:
-        work = Work()
-
-        async def source() -> AsyncIterator[Gate]:
-            for each in range(number):
-                if step:
-                    await asyncio.sleep(step)
-                yield Gate(each)
-
-        async with Poller(schedule=HOURLY) as poller:
-            with work.counted():
-                ends = [done async for done in poller.as_done(source(), timeout=10)]
-            assert {type(done.error) for done in ends} == {WaitTimeout}
-        return work.calls
-
-    for step in (0.0, 1e-3):
-        assert await calls(MANY, step) < 5 * await calls(SOME, step)
-
-
-async def test_deadlines_of_many_waits_of_one_task_are_linear() -> None:
-    """They come while its look stands in line, the last one's first: it moves forward once."""
-
-    async def calls(number: int) -> int:
-        work = Work()
-        async with Poller(schedule=HOURLY, concurrency=1) as poller:
-            waits = start_all(poller, [Gate("hangs", state=TaskState.RUNNING)], timeout=1e6)
-            await asyncio.sleep(1)
-            gate = Gate("same")
-            for late in range(number):
-                waits += start_all(poller, [gate], timeout=50 - late / number)
-            await asyncio.sleep(48)
-            (queue,) = poller.running().queues.by_name.values()
-            with work.counted():
-                await asyncio.sleep(3)
-            assert len(queue.line) <= 2
-            assert sum(wait.done() for wait in waits) == 0
-            await asyncio.sleep(10)
-            assert [type(wait.result().error) for wait in waits[1:]] == [WaitTimeout] * number
-        return work.calls
-
-    assert await calls(MANY) < 5 * await calls(SOME)
 
 
 async def test_a_standstill_has_one_look_made_for_all_waits_of_a_task() -> None:
@@ -318,22 +284,13 @@ async def test_closing_goes_on_when_it_is_cancelled() -> None:
 
 async def test_a_source_that_never_suspends_leaves_others_their_turns() -> None:
     """The results of an endless source that gives tasks without a pause come meanwhile."""
-    closed: list[str] = []
+    opened = asyncio.Event()
+    opened.set()
 
     async def endless() -> AsyncIterator[Gate]:
-        opened = asyncio.Event()
-        opened.set()
-        number = 0
-        try:
-            while True:
-                number += 1
-                yield Gate(number, open=opened)
-        finally:
-            await asyncio.sleep(1)
-            closed.append("closed")
+        for number in count():
+            yield Gate(number, open=opened)
 
-    async with Poller(schedule=HOURLY) as poller:
-        async with poller.as_done(endless()) as ends:
-            for _ in range(5):
-                assert (await anext(ends)).result == "answer"
-        assert closed == ["closed"]
+    async with Poller(schedule=HOURLY) as poller, poller.as_done(endless()) as ends:
+        for _ in range(5):
+            assert (await anext(ends)).result == "answer"

@@ -8,16 +8,15 @@ from collections.abc import Iterator
 from random import Random
 from statistics import median
 
-import anyio
 import pytest
 from hypothesis import given, strategies as st
 
-from asyncclient import LearnedSchedule, Observation, Poller, Schedule, Task
+from asyncclient import LearnedSchedule, Poller, Schedule, Task
 from asyncclient._many.outage import Outage
 from asyncclient._schedule import Pacing
 from asyncclient._waiting import Record
 from asyncclient._waiting.record import RareFacts
-from asyncclient.errors import AsyncClientError, ConnectFailed, DecodeError, ServerError
+from asyncclient.errors import DecodeError, ServerError
 from tests.many.service import (
     Item,
     Service,
@@ -51,16 +50,19 @@ def records(number: int) -> list[Record[object]]:
     ids=["it has just begun", "all have failed for long"],
 )
 def test_an_outage_ends_after_a_few_answers_in_a_row(failures: int, answers: int) -> None:
-    """Sixteen failures in a row are one; its end lets all that back off begin again."""
+    """Sixteen failures in a row are one; its end lets all that back off begin again.
+
+    A task that is waited for no longer is brought back by nothing.
+    """
     outage: Outage[Record[object]] = Outage()
-    failing, (lucky,) = records(failures), records(1)
-    for record in failing:
+    (left, *failing), (lucky,) = records(failures), records(1)
+    for record in (left, *failing):
         outage.failed(record)
-    for _ in range(answers - 1):
-        outage.answered(lucky)
-    assert {record.backoffs for record in failing} == {3}
-    outage.answered(lucky)
-    assert {record.backoffs for record in failing} == {0}
+    outage.left(left)
+    for number in range(answers):
+        assert {record.backoffs for record in failing} == {3}
+        assert left not in outage.answered(lucky), number
+    assert ({record.backoffs for record in failing}, left.backoffs) == ({0}, 3)
     # It is over: what fails now fails alone.
     outage.failed(failing[0])
     assert outage.answered(lucky) == []
@@ -98,19 +100,6 @@ def test_after_five_failures_in_a_row_an_answer_is_news_for_all() -> None:
     assert outage.answered(failing[1]) == [record for record in failing if record is not failing[1]]
 
 
-def test_a_task_that_has_left_or_was_answered_is_out_of_it() -> None:
-    """A task that is waited for no longer is brought back by nothing."""
-    outage: Outage[Record[object]] = Outage()
-    failing = records(20)
-    for record in failing:
-        outage.failed(record)
-    outage.left(failing[3])
-    assert failing[3] not in outage.answered(failing[0])
-    for _ in range(20):
-        outage.answered(failing[0])
-    assert [record.backoffs for record in failing[:5]] == [3, 0, 0, 3, 0]
-
-
 @given(st.lists(st.tuples(st.sampled_from(["failed", "answered", "left"]), st.integers(0, 5))))
 def test_an_answer_is_news_once_after_a_failed_look(events: list[tuple[str, int]]) -> None:
     """After any events, an answer is news for the tasks that failed since the last news."""
@@ -135,14 +124,12 @@ def test_an_answer_is_news_once_after_a_failed_look(events: list[tuple[str, int]
 # --- a Poller in one ----------------------------------------------------------------------------
 
 
-async def go_through(
-    tasks: list[Item], schedule: Pacing, seed: int, *, fault: AsyncClientError = DOWN
-) -> None:
+async def go_through(tasks: list[Item], schedule: Pacing) -> None:
     """Wait for tasks of one service that end in an outage, which begins after 20 s."""
-    async with Poller(schedule=schedule, rng=Random(seed)) as poller:
+    async with Poller(schedule=schedule, rng=Random(1)) as poller:
         waits = start_all(poller, tasks, timeout=math.inf)
         await asyncio.sleep(20)
-        tasks[0].service.fault = fault
+        tasks[0].service.fault = DOWN
         await asyncio.sleep(OVER - 20)
         tasks[0].service.fault = None
         await asyncio.wait(waits)
@@ -152,7 +139,7 @@ async def test_a_crowd_comes_back_within_a_usual_gap() -> None:
     """All are seen to have ended within one usual gap, not when each one's own backoff is over."""
     service = Service()
     tasks = items(service, 300, ends=60)
-    await go_through(tasks, STEADY, 1)
+    await go_through(tasks, STEADY)
     # One gap, and the moment until the first of them finds out.
     assert max(task.sent[-1] for task in tasks) <= OVER + 4 + 1
     assert sum(task.sent[-1] > OVER + 2 for task in tasks) > 100
@@ -167,7 +154,7 @@ async def test_a_plan_that_was_learned_gives_the_pace() -> None:
     for _ in range(100):
         learned.observe(rng.uniform(100, 140), kind="fake.item")
     tasks = items(Service(), 100, ends=110)
-    await go_through(tasks, learned, 1)
+    await go_through(tasks, learned)
     late = [task.sent[-1] - OVER for task in tasks]
     assert max(late) <= 20
     assert median(late) <= 8
@@ -185,39 +172,8 @@ class Fixed:
 async def test_a_schedule_of_the_callers_own_is_not_asked_out_of_turn() -> None:
     """Its tasks come back by their own backoff, which is at most 30 s."""
     tasks = items(Service(), 50, ends=60)
-    await go_through(tasks, Fixed(), 1)
+    await go_through(tasks, Fixed())
     assert 5 < max(task.sent[-1] for task in tasks) - OVER <= 30
-
-
-@pytest.mark.parametrize("seed", range(5))
-async def test_a_few_tasks_come_back_with_the_first_answer(seed: int) -> None:
-    """Where an account has three tasks, the first that is answered brings the others back."""
-    tasks = items(Service(), 3, ends=60)
-    await go_through(tasks, STEADY, seed, fault=ConnectFailed("refused"))
-    answered = sorted(task.sent[-1] for task in tasks)
-    assert answered[-1] - answered[0] <= 4
-
-
-class Unlucky(Item):
-    """A job whose first poll after an outage fails once more."""
-
-    async def observe(self) -> Observation[str]:
-        """Look at its word."""
-        now, last = anyio.current_time(), self.sent[-1] if self.sent else 0.0
-        if last < OVER <= now:
-            self.sent.append(now)
-            raise DOWN
-        return await super().observe()
-
-
-async def test_after_an_outage_a_stray_failure_is_repeated_soon() -> None:
-    """The doubling begins again with the recovery: what fails by chance after it waits a second."""
-    service = Service()
-    unlucky = [Unlucky(service, f"unlucky-{number}", 60) for number in range(30)]
-    await go_through([*items(service, 30, ends=60), *unlucky], STEADY, 8)
-    waited = [task.sent[-1] - task.sent[-2] for task in unlucky]
-    assert median(waited) <= 1
-    assert max(waited) <= 8
 
 
 async def test_an_end_says_that_it_came_with_the_recovery() -> None:

@@ -54,16 +54,6 @@ def test_it_moves_once_in_half_a_second_at_most() -> None:
     assert all(STEP <= after - before < STEP + 0.02 for before, after in pairwise(moved))
 
 
-def test_what_stands_in_line_counts_as_demand() -> None:
-    """A line that takes more than five seconds to work off makes looks dearer."""
-    short, long = Price(FLOOR), Price(FLOOR)
-    for second in range(10):
-        short.move(float(second), rate=RATE, waiting=int(4 * RATE))
-        long.move(float(second), rate=RATE, waiting=int(10 * RATE))
-    assert short.now == FLOOR
-    assert long.now > 5 * FLOOR
-
-
 @pytest.mark.parametrize("excess", [0.5, 1.0, 1.5, 3.0])
 def test_it_follows_the_demand_by_the_square(excess: float) -> None:
     """Looks asked for fall with the root of the price: twice too many, and it aims at four times.
@@ -82,17 +72,21 @@ def test_it_follows_the_demand_by_the_square(excess: float) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "waiting", "counted"),
-    [(1.0, 10**3, 1), (1.0, 10**9, 1), (3600.0, 10**6, 5)],
-    ids=["peak", "high peak", "long silence"],
+    [(1.0, 10**3, 1), (1.0, 10**9, 1), (3600.0, 10**6, 5), (STEP, 0, -STEP), (3600.0, 0, -5)],
+    ids=["peak", "high peak", "long silence", "no demand", "none for long"],
 )
 def test_a_moment_counts_as_four_times_too_much_for_five_seconds_at_most(
-    seconds: float, waiting: int, counted: int
+    seconds: float, waiting: int, counted: float
 ) -> None:
-    """A peak of any height moves it by the same step, and so does a silence of any length."""
+    """A peak of any height moves it by the same step, and so does a silence of any length.
+
+    Without demand it counts as four times too little.
+    """
     price = Price(FLOOR)
     price.move(0.0, rate=RATE, waiting=0)
+    price.now = start = 10.0
     price.move(seconds, rate=RATE, waiting=waiting)
-    assert price.now / FLOOR == pytest.approx(4 ** (2 * counted / 10))
+    assert price.now / start == pytest.approx(4 ** (2 * counted / 10))
 
 
 def test_it_comes_down_as_fast_as_it_went_up() -> None:
@@ -125,12 +119,3 @@ def test_it_is_bounded_for_any_demand(
         assert floor <= price.now <= HIGHEST
         assert 0.25 - 1e-9 <= price.now / before <= 4 + 1e-9
         assert rate < math.inf or price.now == floor
-
-
-def test_it_falls_by_a_bounded_step() -> None:
-    """Without demand it counts as four times too dear, from half a second on."""
-    price = Price(FLOOR)
-    price.move(0.0, rate=RATE, waiting=0)
-    price.now = start = 100.0
-    price.move(STEP, rate=RATE, waiting=0)
-    assert price.now / start == pytest.approx(0.25 ** (2 * STEP / 10))

@@ -19,26 +19,25 @@ from tests.many.service import (
     job,
     most_within,
     number_between,
+    start,
     start_all,
     turns,
 )
 from tests.waiting.scenario import Job
 
 
-@pytest.mark.parametrize("rate", [4.0, 50.0])
-async def test_the_rate_is_kept_and_used(rate: float) -> None:
+async def test_the_rate_is_kept_and_used() -> None:
     """Where polls are always due, no five seconds hold more than the rate, and none less.
 
     An account without a rate is polled by the schedule alone.
     """
     service, free = Service("acme"), Service("free")
-    async with Poller(rate={"acme": rate}, schedule=EVERY_SECOND) as poller:
+    async with Poller(rate={"acme": 50}, schedule=EVERY_SECOND) as poller:
         start_all(poller, items(service, 100), timeout=math.inf)
         start_all(poller, items(free, 20, prefix="free"), timeout=math.inf)
         await asyncio.sleep(22)
-        assert [budget.rate for budget in poller.stats().budgets] == [rate, math.inf]
-    assert most_within(service.sent, 5) <= math.ceil(rate * (5 + SLACK)) + 1
-    assert number_between(service.sent, 1, 21) >= 20 * rate - 1
+    assert most_within(service.sent, 5) <= math.ceil(50 * (5 + SLACK)) + 1
+    assert number_between(service.sent, 1, 21) >= 20 * 50 - 1
     assert len(free.sent) >= 20 * 21
 
 
@@ -92,16 +91,14 @@ async def test_refusals_alone_slow_the_account(failure: Exception, refused: int)
     assert (stats.budgets[0].rate < math.inf) == bool(refused)
 
 
-@pytest.mark.parametrize("concurrency", [1, 7])
-async def test_concurrency_is_bounded(concurrency: int) -> None:
+async def test_concurrency_is_bounded() -> None:
     """Never more polls of an account are under way than allowed; an answer makes room at once."""
     service = Service(latency=0.5)
-    async with Poller(concurrency=concurrency, schedule=EVERY_SECOND) as poller:
+    async with Poller(concurrency=7, schedule=EVERY_SECOND) as poller:
         start_all(poller, items(service, 40), timeout=math.inf)
         await asyncio.sleep(9.9)
-    assert service.most_in_flight == concurrency
-    rounds = [number * 0.5 for number in range(20) for _ in range(concurrency)]
-    assert service.sent == pytest.approx(rounds)
+    assert service.most_in_flight == 7
+    assert service.sent == pytest.approx([number * 0.5 for number in range(20) for _ in range(7)])
 
 
 @pytest.mark.parametrize(
@@ -123,26 +120,7 @@ async def test_one_account_does_not_delay_another(stuck: Service) -> None:
     assert anyio.current_time() < 131
 
 
-@pytest.mark.parametrize(
-    ("rate", "seconds", "ratio", "noise"),
-    [(5, 200, 2.0, 0.4), (500, 50, 1.0, 0.01)],
-    ids=["short", "enough"],
-)
-async def test_weight_shares_a_short_budget(
-    rate: float, seconds: float, ratio: float, noise: float
-) -> None:
-    """Under a short budget four times the weight is polled about twice as often, else as often."""
-    service = Service()
-    usual, other = items(service, 40), items(service, 40, prefix="other")
-    async with Poller(rate=rate, schedule=Schedule(first=2, factor=1, cap=2, jitter=0)) as poller:
-        start_all(poller, usual, timeout=math.inf)
-        start_all(poller, other, timeout=math.inf, weight=4)
-        await asyncio.sleep(seconds)
-    shares = [sum(len(item.sent) for item in some) for some in (other, usual)]
-    assert shares[0] / shares[1] == pytest.approx(ratio, rel=noise)
-
-
-@pytest.mark.parametrize("crowd", [0, 100, 300])
+@pytest.mark.parametrize("crowd", [100, 300])
 @pytest.mark.parametrize("way", ["wait", "as_done"])
 async def test_a_short_budget_costs_no_task_its_last_poll(crowd: int, way: str) -> None:
     """What ended in time is seen to, though others stand before it in line at its deadline."""
@@ -154,8 +132,7 @@ async def test_a_short_budget_costs_no_task_its_last_poll(crowd: int, way: str) 
         if way == "wait":
             assert await poller.wait(task, timeout=10) == "done"
         else:
-            ends = [done async for done in poller.as_done([task], timeout=10)]
-            assert [done.result for done in ends] == ["done"]
+            assert (await anext(poller.as_done([task], timeout=10))).result == "done"
         assert anyio.current_time() <= 10.5
 
 
@@ -175,14 +152,13 @@ async def test_a_budget_that_gives_no_poll_at_all_ends_in_time() -> None:
 async def test_a_poll_that_has_not_begun_gives_its_place_back() -> None:
     """A wait that is left between the start of its poll and its first step keeps no place."""
     async with Poller(schedule=EVERY_SECOND, concurrency=1) as poller:
-        doomed: list[asyncio.Task[object]] = []
 
         def leave() -> None:
-            doomed[0].cancel()
+            doomed.cancel()
 
         # In the same turn in which the second poll is sent, and before it.
         asyncio.get_running_loop().call_at(1.0, leave)
-        doomed.append(asyncio.get_running_loop().create_task(poller.wait(job("left"))))
+        doomed = start(poller.wait(job("left")))
         await asyncio.sleep(2)
         assert poller.stats().in_flight == 0
         assert [budget.in_flight for budget in poller.stats().budgets] == [0]

@@ -63,18 +63,6 @@ async def test_the_last_waiter_to_leave_stops_the_polling() -> None:
     assert task.sent == pytest.approx([0, 1, 2, 3, 4])
 
 
-async def test_a_wait_may_begin_again_at_once() -> None:
-    """A task that was just left is taken up again, polled at once, and never twice at a time."""
-    task = Item(Service(latency=0.5), ends=3)
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        doomed = start(poller.wait(task))
-        await asyncio.sleep(0.25)
-        doomed.cancel()
-        await turns()
-        assert await poller.wait(task) == "done"
-    assert task.sent[:2] == pytest.approx([0, 0.25])
-
-
 @pytest.mark.parametrize(
     ("ends", "sent"),
     [(4.9, [0, 5]), (math.inf, [0, 5, 15, 25, 27])],

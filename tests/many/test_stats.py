@@ -63,14 +63,10 @@ def test_a_few_kinds_are_all_there_at_once(number: int, ends: int, shown: int) -
     assert len(schedule.worked_out) == 2 * shown
 
 
-def test_without_learning_there_are_no_kinds() -> None:
-    """A plain schedule learns nothing."""
+async def test_no_kind_is_worked_out_without_learning_or_in_passing() -> None:
+    """A plain schedule learns nothing; a `repr` is for logs, and costs little."""
     assert Kinds(None).now() == ()
     assert Poller(schedule=EVERY_SECOND).stats().kinds == ()
-
-
-async def test_what_is_said_in_passing_works_out_no_kind() -> None:
-    """A `repr` is for logs, and costs little."""
     schedule = learned(3)
     assert repr(Poller(schedule=schedule)).startswith("<Poller open: 0 pending")
     assert schedule.worked_out == []
@@ -83,7 +79,7 @@ async def test_its_numbers_are_those_of_the_waits(seed: int) -> None:
     service = Service("acme", latency=0.7)
     jobs = [Item(service, number, rng.uniform(0, 60)) for number in range(8)]
     waits: list[tuple[Item, asyncio.Task[Outcome[str]]]] = []
-    async with Poller(rate=2, concurrency=3, rng=rng) as poller:
+    async with Poller(rate={"acme": 2}, concurrency=3, rng=rng) as poller:
         for _ in range(200):
             job = rng.choice(jobs)
             step = rng.choice(["wait", "wait", "wait", "cancel", "fail", "pass", "pass"])
@@ -102,6 +98,8 @@ async def test_its_numbers_are_those_of_the_waits(seed: int) -> None:
             assert (stats.waiters, stats.pending) == (len(pending), len(set(pending)))
             assert stats.in_flight == service.in_flight
             assert stats.in_flight == sum(budget.in_flight for budget in stats.budgets)
+            assert f"open: {stats.pending} pending, {stats.in_flight} in flight" in repr(poller)
+            assert {(each.name, each.rate) for each in stats.budgets} <= {("acme account", 2)}
             assert all(budget.ready <= stats.pending for budget in stats.budgets)
             assert poller.wake(job.key) == (job.key in pending)
 

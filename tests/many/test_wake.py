@@ -10,7 +10,6 @@ import pytest
 
 from asyncclient import Poller, Schedule, TaskRef, polling_task
 from tests.many.service import (
-    EVERY_SECOND,
     Item,
     Service,
     gaps,
@@ -79,20 +78,6 @@ async def test_forged_and_doubled_signals_change_only_the_time(word: str) -> Non
     assert most_within(stormy.sent, 0.5) == 1
 
 
-async def test_signals_do_not_exceed_the_rate() -> None:
-    """Under any number of signals, an account is polled at its rate and no more."""
-    service = Service()
-    tasks = items(service, 20)
-    async with Poller(rate=10, schedule=EVERY_MINUTE) as poller:
-        start_all(poller, tasks, timeout=math.inf)
-        for _ in range(100):
-            await asyncio.sleep(0.1)
-            for task in tasks:
-                poller.wake(task.key)
-    assert most_within(service.sent, 5) <= 10 * 5.02 + 1
-    assert len(service.sent) >= 97
-
-
 @pytest.mark.parametrize("latency", [0.0, 0.25])
 async def test_a_flood_of_signals_polls_ten_times_a_second_at_most(latency: float) -> None:
     """A thousand signals a second make ten polls a second of that task at most."""
@@ -106,19 +91,6 @@ async def test_a_flood_of_signals_polls_ten_times_a_second_at_most(latency: floa
     assert min(gaps(task.sent)) == pytest.approx(max(0.1, latency), abs=0.002)
     assert most_within(task.sent, 1.0) <= 11
     assert len(task.sent) >= 10
-
-
-async def test_a_signal_goes_before_what_is_merely_due() -> None:
-    """Under a short budget a woken task does not queue behind hundreds that are due."""
-    service = Service()
-    woken = Item(service, "woken")
-    async with Poller(rate=5, schedule=EVERY_SECOND) as poller:
-        start_all(poller, [woken, *items(service, 300)], timeout=math.inf)
-        await asyncio.sleep(90)
-        before = anyio.current_time()
-        assert poller.wake("woken")
-        await asyncio.sleep(5)
-        assert [instant for instant in woken.sent if instant >= before]
 
 
 async def test_a_reference_finds_a_task_whatever_its_key_is() -> None:

@@ -11,10 +11,9 @@ import dataclasses
 import importlib
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
-from typing import ClassVar, Protocol, TypeAlias, cast
+from typing import Any, cast
 
 import msgspec
 
@@ -27,9 +26,6 @@ TICKETS = Path("tickets")
 EVENTS = Path("events")
 HISTORY = Path("history")
 
-Activity: TypeAlias = Callable[[str, str], Awaitable[None]]
-Turn: TypeAlias = Callable[[str, str], Awaitable[tuple[float, str] | None]]
-
 
 def ordered() -> list[tuple[float, dict[str, TaskRef]]]:
     """Return pairs of a timeout and references, as the test wrote them."""
@@ -39,13 +35,9 @@ def ordered() -> list[tuple[float, dict[str, TaskRef]]]:
 # --- a process that submits ---
 
 
-class _Recipe(Protocol):
-    async def submit(self, refs: Mapping[str, TaskRef], timeout: float = ...) -> None: ...
-
-
 async def submit(module: str) -> None:
     """Submit all that is ordered, through the recipe."""
-    recipe = cast("_Recipe", importlib.import_module(module))
+    recipe = importlib.import_module(module)
     for timeout, refs in ordered():
         await recipe.submit(refs, timeout)
 
@@ -64,39 +56,15 @@ class Row(msgspec.Struct, frozen=True):
     arguments: dict[str, str]
 
 
-class _Event(Protocol):
-    payload: dict[str, str]
-
-
-class _Trigger(Protocol):
-    def serialize(self) -> tuple[str, dict[str, str]]: ...
-
-    def run(self) -> AsyncIterator[_Event]: ...
-
-
-class _Deferral(Protocol):
-    trigger: _Trigger
-    method_name: str
-
-
-class _Operator(Protocol):
-    def execute(self, context: object) -> None: ...
-
-
-def operator(module: str, key: str, ref: str, timeout: float) -> _Operator:
-    """Make the task of a DAG."""
-    make = cast("Callable[..., _Operator]", importlib.import_module(module).Wait)
-    return make(task_id=key, key=key, ref=ref, timeout=timeout)
-
-
 def deferred(module: str, key: str, ref: str, timeout: float) -> Row:
     """Execute a task until it defers, and return what is kept of it."""
+    wait = importlib.import_module(module).Wait
     try:
-        operator(module, key, ref, timeout).execute({})
+        wait(task_id=key, key=key, ref=ref, timeout=timeout).execute({})
     except BaseException as stop:
         if type(stop).__name__ != "TaskDeferred":
             raise
-        deferral = cast("_Deferral", stop)
+        deferral = cast("Any", stop)
         path, arguments = deferral.trigger.serialize()
         return Row(key, ref, timeout, deferral.method_name, path, arguments)
     message = "the operator did not defer"
@@ -104,18 +72,14 @@ def deferred(module: str, key: str, ref: str, timeout: float) -> Row:
 
 
 async def fire(module: str, row: Row) -> None:
-    """Run a trigger until its event, and go on with its task."""
+    """Run a trigger until its event; then make its task again, and have it take the event."""
     where, name = row.path.rsplit(".", 1)
-    make = cast("Callable[..., _Trigger]", getattr(importlib.import_module(where), name))
-    go_on(module, row, await anext(make(**row.arguments).run()))
-
-
-def go_on(module: str, row: Row, event: _Event) -> None:
-    """Make the task again, and have it take the event."""
-    task = operator(module, row.key, row.ref, row.timeout)
-    take = cast("Callable[[object, dict[str, str]], str]", getattr(task, row.method))
-    with ENDED.open("a") as ended:
-        ended.write(f"{take({}, event.payload)}\n")
+    trigger = getattr(importlib.import_module(where), name)(**row.arguments)
+    event = await anext(trigger.run())
+    wait = importlib.import_module(module).Wait
+    task = wait(task_id=row.key, key=row.key, ref=row.ref, timeout=row.timeout)
+    with ENDED.open("a") as ended:  # noqa: ASYNC230  (a line)
+        ended.write(f"{getattr(task, row.method)({}, event.payload)}\n")
 
 
 def rows(module: str) -> list[Row]:
@@ -141,33 +105,6 @@ async def airflow(module: str) -> None:
 # --- Temporal's server and worker ---
 
 
-class _Info(Protocol):
-    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[object]]]
-
-
-class _Environment(Protocol):
-    info: _Info
-    on_heartbeat: Callable[[str], None]
-
-    async def run(self, activity: Activity, key: str, text: str) -> None: ...
-
-
-async def execute(activity: Activity, key: str, text: str, details: str | None) -> None:
-    """Run an activity as the server would have it run, and note what it would keep."""
-    testing = importlib.import_module("temporalio.testing")
-    environment = cast("Callable[[], _Environment]", testing.ActivityEnvironment)()
-    kept = [] if details is None else [details]
-    environment.info = dataclasses.replace(environment.info, heartbeat_details=kept)
-
-    def note(kind: str, ticket: str) -> None:
-        with EVENTS.open("ab", buffering=0) as events:
-            events.write(msgspec.json.encode((kind, key, ticket)) + b"\n")
-
-    environment.on_heartbeat = lambda ticket: note("heartbeat", ticket)
-    await environment.run(activity, key, text)
-    note("completed", "")
-
-
 def tickets() -> dict[str, str]:
     """Return the first ticket of each wait, as its workflow would have it."""
     if not TICKETS.exists():
@@ -180,6 +117,12 @@ def tickets() -> dict[str, str]:
     return msgspec.json.decode(TICKETS.read_bytes(), type=dict[str, str])
 
 
+def note(kind: str, key: str, ticket: str = "") -> None:
+    """Keep what the server would."""
+    with EVENTS.open("ab", buffering=0) as events:
+        events.write(msgspec.json.encode((kind, key, ticket)) + b"\n")
+
+
 async def temporal(module: str) -> None:
     """Run the activities that are not completed, from their last heartbeats."""
     texts, details = tickets(), dict[str, str]()
@@ -190,45 +133,32 @@ async def temporal(module: str) -> None:
         else:
             details[key] = ticket
     recipe = importlib.import_module(module)
-    opened = cast("dict[str, Turn]", recipe.opened)
-    turns = cast("Callable[[], AbstractAsyncContextManager[Turn]]", recipe.turns)
-    hold = cast("Activity", recipe.hold)
-    async with turns() as opened["turn"]:
-        await asyncio.gather(
-            *(execute(hold, key, text, details.get(key)) for key, text in texts.items())
-        )
+    testing = importlib.import_module("temporalio.testing")
+
+    async def execute(key: str, text: str) -> None:
+        environment = testing.ActivityEnvironment()
+        kept = [details[key]] if key in details else []
+        environment.info = dataclasses.replace(environment.info, heartbeat_details=kept)
+        environment.on_heartbeat = partial(note, "heartbeat", key)
+        await environment.run(recipe.hold, key, text)
+        note("completed", key)
+
+    async with recipe.turns() as recipe.opened["turn"]:
+        await asyncio.gather(*(execute(key, text) for key, text in texts.items()))
         await asyncio.Event().wait()
 
 
 # --- Temporal's replayer ---
 
 
-class _Result(Protocol):
-    replay_failure: Exception | None
-
-
-class _Replayer(Protocol):
-    def replay_workflow(
-        self, history: object, *, raise_on_replay_failure: bool
-    ) -> Awaitable[_Result]: ...
-
-
-class _ReadsHistory(Protocol):
-    def from_json(self, workflow_id: str, history: str) -> object: ...
-
-
 async def replay(module: str) -> None:
     """Run the workflow of the recipe along a history, and print whether it did the same."""
     worker = importlib.import_module("temporalio.worker")
-    replayer = cast("Callable[..., _Replayer]", worker.Replayer)
-    reads = cast("_ReadsHistory", importlib.import_module("temporalio.client").WorkflowHistory)
+    reads = importlib.import_module("temporalio.client").WorkflowHistory
     history = reads.from_json("order-17", HISTORY.read_text())  # noqa: ASYNC240  (as above)
-    workflows = [importlib.import_module(module).Wait]
-    result = await replayer(workflows=workflows).replay_workflow(
-        history, raise_on_replay_failure=False
-    )
-    failure = result.replay_failure
-    sys.stdout.write("replayed\n" if failure is None else f"{failure}\n")
+    replayer = worker.Replayer(workflows=[importlib.import_module(module).Wait])
+    result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+    sys.stdout.write(f"{result.replay_failure or 'replayed'}\n")
 
 
 PARTS = {each.__name__: each for each in (submit, airflow, temporal, replay)}
