@@ -12,16 +12,22 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from typing import TypeVar
+
+import msgspec
+from msgspec.structs import fields, replace
 
 from tests.simulation.draw import world_of
 from tests.simulation.judge import breaches_of
 from tests.simulation.played import Breach
-from tests.simulation.shrink import shrunk
+from tests.simulation.world import Job, World
+
+_T = TypeVar("_T", bound=msgspec.Struct)
 
 _CHUNK = 250
-# Failing seeds of each kind that are named.
-_NAMED = 5
+_NAMED = 5  # failing seeds of each kind
 
 
 def _say(text: str) -> None:
@@ -31,13 +37,72 @@ def _say(text: str) -> None:
 
 def failures(first: int, number: int) -> list[tuple[int, Breach]]:
     """Run the worlds of some seeds, and return the first breach of each that fails."""
-    found: list[tuple[int, Breach]] = []
-    for seed in range(first, first + number):
-        kinds: dict[str, Breach] = {}
-        for breach in breaches_of(world_of(seed)):
-            kinds.setdefault(breach.kind, breach)
-        found += [(seed, breach) for breach in kinds.values()]
-    return found
+    return [
+        (seed, breach)
+        for seed in range(first, first + number)
+        for breach in {each.kind: each for each in reversed(breaches_of(world_of(seed)))}.values()
+    ]
+
+
+def shrunk(world: World, kind: str) -> World:
+    """Leave out of a world, piece by piece, what its failure does not need.
+
+    Args:
+        world: one that breaks an invariant.
+        kind: which invariant.
+    """
+
+    def fails(smaller: World) -> bool:
+        return any(breach.kind == kind for breach in breaches_of(smaller))
+
+    while (smaller := next(filter(fails, _smaller(world)), None)) is not None:
+        world = smaller
+    return world
+
+
+def _smaller(world: World) -> Iterator[World]:
+    """Yield worlds with a piece less, the largest pieces first."""
+    for name in ("faults", "events", "starts", "tickets"):
+        pieces: tuple[object, ...] = getattr(world, name)
+        size = len(pieces)
+        while size:
+            for at in range(0, len(pieces), size):
+                yield replace(world, **{name: pieces[:at] + pieces[at + size :]})
+            size //= 2
+    for number in range(len(world.waits)):
+        yield _without_wait(world, number)
+    jobs = [wait.job for wait in world.waits] + [ticket.job for ticket in world.tickets]
+    used = 1 + max(jobs, default=-1)
+    if used < len(world.jobs):
+        yield replace(world, jobs=world.jobs[:used])
+    yield from _simpler(world)
+    for name in ("jobs", "waits"):
+        parts: tuple[msgspec.Struct, ...] = getattr(world, name)
+        for number, part in enumerate(parts):
+            for simpler in _simpler(part):
+                yield replace(world, **{name: (*parts[:number], simpler, *parts[number + 1 :])})
+
+
+def _simpler(part: _T) -> Iterator[_T]:
+    """Yield the same with one field as it usually is."""
+    for each in fields(part):
+        usual: object = False if each.name == "is_shuffled" else each.default
+        if isinstance(usual, bool | int | float | str) and getattr(part, each.name) != usual:
+            yield replace(part, **{each.name: usual})
+    if isinstance(part, Job) and len(part.latencies) > 1:
+        yield replace(part, latencies=part.latencies[:1])
+
+
+def _without_wait(world: World, gone: int) -> World:
+    """Leave out a wait, and what happens to it."""
+    events = tuple(
+        replace(event, target=event.target - (event.target > gone))
+        if event.kind in {"cancel", "wake"}
+        else event
+        for event in world.events
+        if event.kind not in {"cancel", "wake"} or event.target != gone
+    )
+    return replace(world, waits=world.waits[:gone] + world.waits[gone + 1 :], events=events)
 
 
 def explain(seed: int) -> bool:

@@ -1,16 +1,21 @@
-"""What asks: providers' clients and callers' own tasks, over the services of a world."""
+"""What asks: providers' clients and callers' own tasks, over the services of a world, and when."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain, repeat
+from random import Random
 
-from asyncclient import Observation, Task, TaskAPI, TaskRef, polling_task
+from asyncclient import LearnedSchedule, Observation, Schedule, Task, TaskAPI, TaskRef, polling_task
+from asyncclient._schedule import Pacing
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from tests.simulation import faults
 from tests.simulation.service import Line, Service, marker
+from tests.simulation.world import Pace
 from tests.waiting.scenario import WORDS
 
 
@@ -25,13 +30,14 @@ class Answered:
 
 @dataclass(eq=False)
 class OwnTask:
-    """A task by a class of the caller's own."""
+    """A task by a class of the caller's own; all are alike."""
 
     service: Service
     job: int
     tenant: int
     through: str
     budget: tuple[str, ...]
+    kind: str = "own"
 
     def __repr__(self) -> str:
         return f"<OwnTask {self.job} of {self.tenant}>"
@@ -40,11 +46,6 @@ class OwnTask:
     def key(self) -> Hashable:
         """Identity: two tenants of one job are two tasks."""
         return ("own", self.tenant, self.job)
-
-    @property
-    def kind(self) -> str:
-        """All are alike."""
-        return "own"
 
     async def observe(self) -> Observation[Answered]:
         """Look once."""
@@ -154,3 +155,41 @@ class Askers:
 
         # One source a tenant: each is an account of its own.
         return self._sources.setdefault(tenant, current)
+
+
+# --- schedules ---
+
+
+class _Own:
+    """A schedule of the caller's own: quick looks, and then gaps of minutes."""
+
+    def delays(self, rng: Random | None = None) -> Iterator[float]:
+        """Yield the gaps."""
+        del rng
+        return chain((0.5, 3.0, 0.0), repeat(200.0))
+
+
+@cache
+def _known_to_be_long() -> bytes:
+    """Return what was learned of tasks that take some four minutes."""
+    learned = LearnedSchedule()
+    for kind in ("own", "coze.workflow_run:7350"):
+        for number in range(12):
+            learned.observe(200.0 + 7 * number, kind=kind)
+    return learned.to_bytes()
+
+
+_PACES: dict[Pace, Callable[[], Pacing]] = {
+    "default": Schedule,
+    "quick": lambda: Schedule(first=0.3, factor=1.5, cap=5.0, jitter=0.1),
+    "fixed": lambda: Schedule(first=5.0, factor=1.0, cap=5.0, jitter=0.0),
+    "rare": lambda: Schedule(first=40.0, factor=2.0, cap=400.0),
+    "own": _Own,
+    "learning": LearnedSchedule,
+    "learned": lambda: LearnedSchedule.from_bytes(_known_to_be_long()),
+}
+
+
+def schedule_of(pace: Pace) -> Pacing:
+    """Return a fresh schedule of a pace."""
+    return _PACES[pace]()

@@ -11,59 +11,33 @@ from collections.abc import Sequence
 from random import Random
 from typing import TypeVar, get_args
 
-from tests.simulation import faults
+from tests.simulation import faults, world
 from tests.simulation.service import is_provider
-from tests.simulation.world import (
-    ClockEvent,
-    Event,
-    EventKind,
-    Fault,
-    How,
-    Job,
-    JobKind,
-    Misdeed,
-    Pace,
-    SinkFault,
-    Start,
-    StartKind,
-    Tenant,
-    Ticket,
-    Token,
-    Wait,
-    WaitEvent,
-    Word,
-    WorkerEvent,
-    World,
-)
 
 _T = TypeVar("_T")
 
 _LATENCIES = (0.0, 0.05, 0.2, 0.2, 1.0, 2.0, 3.0, 4.5, 6.0, 11.0)
 _TIMEOUTS = (0.3, 2.0, 5.0, 9.0, 10.0, 14.0, 30.0, 30.0, 60.0, 150.0, 400.0)
 # About four in ten are of a caller's own function, which cost a third of a provider's to play.
-_JOB_KINDS: tuple[JobKind, ...] = (*get_args(JobKind), "polling_task")
-_PACES: tuple[Pace, ...] = ("default", *get_args(Pace))
-_SINK: tuple[SinkFault, ...] = get_args(SinkFault)
-_HOWS: tuple[How, ...] = ("alone", "watch", "poller", "poller", "poller_watch", "as_done")
-_MISDEEDS: tuple[Misdeed, ...] = get_args(Misdeed)
-_TOKENS: tuple[Token, ...] = ("right", "right", "right", "rotating", "wrong")
-_STARTED: tuple[StartKind, ...] = get_args(StartKind)
-_EVENTS: tuple[EventKind, ...] = (*get_args(WaitEvent), *get_args(ClockEvent))
-_WORKER_EVENTS: tuple[EventKind, ...] = get_args(WorkerEvent)
-# Looks at a job that may go wrong; those that follow go well.
-_FAULTY_LOOKS = 30
+_JOB_KINDS: tuple[world.JobKind, ...] = (*get_args(world.JobKind), "polling_task")
+_PACES: tuple[world.Pace, ...] = ("default", *get_args(world.Pace))
+_HOWS: tuple[world.How, ...] = ("alone", "watch", "poller", "poller", "poller_watch", "as_done")
+_WORDS: tuple[world.Word, ...] = ("succeeded", "succeeded", "succeeded", "failed", "cancelled")
+_TOKENS: tuple[world.Token, ...] = ("right", "right", "right", "rotating", "wrong")
+_EVENTS: tuple[world.EventKind, ...] = (*get_args(world.WaitEvent), *get_args(world.ClockEvent))
+_FAULTY_LOOKS = 30  # those at a job that may go wrong; those that follow go well
 _SECONDS = 60.0  # within which what is to happen begins
 
 
-def world_of(seed: int) -> World:
+def world_of(seed: int) -> world.World:
     """Draw the world of a seed."""
     draw = Random(seed)
     tenants = tuple(_tenant(draw) for _ in range(draw.choice((1, 1, 2, 3))))
     latencies = [tuple(_some(draw, _LATENCIES, 4)) for _ in range(3)]
-    kinds: list[JobKind] = _some(draw, _JOB_KINDS, 3)
-    waits: list[Wait] = []
-    jobs: list[Job] = []
-    hows: list[How] = _some(draw, _HOWS, 3)
+    kinds: list[world.JobKind] = _some(draw, _JOB_KINDS, 3)
+    waits: list[world.Wait] = []
+    jobs: list[world.Job] = []
+    hows: list[world.How] = _some(draw, _HOWS, 3)
     for number in range(draw.choice((1, 2, 2, 3, 4, 6))):
         of_job = [
             _wait(draw, number, len(tenants), hows) for _ in range(draw.choice((1, 1, 1, 2, 3)))
@@ -72,7 +46,7 @@ def world_of(seed: int) -> World:
         jobs.append(_job(draw, draw.choice(kinds), of_job, draw.choice(latencies), len(tenants)))
     busy = draw.random() < 0.2
     tickets = _tickets(draw, jobs, len(tenants)) if draw.random() < 0.25 else ()
-    return World(
+    return world.World(
         order=seed,
         is_shuffled=draw.random() < 0.85,
         is_eager=draw.random() < 0.15,
@@ -92,17 +66,20 @@ def world_of(seed: int) -> World:
     )
 
 
-def _tenant(draw: Random) -> Tenant:
+def _tenant(draw: Random) -> world.Tenant:
     token = draw.choice(_TOKENS)
-    rotations: tuple[float, ...] = ()
-    if token == "rotating":
-        rotations = tuple(sorted(draw.uniform(0, 100) for _ in range(draw.randint(1, 4))))
-    return Tenant(token, draw.random() < 0.3, rotations)
+    number = draw.randint(1, 4) if token == "rotating" else 0
+    rotations = tuple(sorted(draw.uniform(0, 100) for _ in range(number)))
+    return world.Tenant(token, draw.random() < 0.3, rotations)
 
 
 def _job(
-    draw: Random, kind: JobKind, waits: list[Wait], latencies: tuple[float, ...], tenants: int
-) -> Job:
+    draw: Random,
+    kind: world.JobKind,
+    waits: list[world.Wait],
+    latencies: tuple[float, ...],
+    tenants: int,
+) -> world.Job:
     wait = draw.choice(waits)
     deadline = wait.begins + wait.timeout
     ends = draw.choice(
@@ -110,23 +87,21 @@ def _job(
             wait.begins + draw.random() * wait.timeout,
             wait.begins + draw.random() * wait.timeout * 1.5,
             deadline - draw.choice((0.01, 0.3, 2.0, 5.5)),
-            math.inf,
-            -100.0,
+            *(math.inf, -100.0),
         )
     )
     readers = [tenant for tenant in range(tenants) if draw.random() < 0.8]
-    words: tuple[Word, ...] = ("succeeded", "succeeded", "succeeded", "failed", "cancelled")
-    word = draw.choice(words[:4] if kind == "copyai_run" else words)
+    word = draw.choice(_WORDS[:4] if kind == "copyai_run" else _WORDS)
     blocked = math.inf
     if kind != "copyai_run" and draw.random() < 0.15:
         blocked = wait.begins + draw.random() * wait.timeout
     lag, arrival = draw.choice((0.0, 0.0, 2.0, 20.0)), draw.choice((0.1, 0.5, 0.9))
-    return Job(kind, ends, word, tuple(readers), blocked, lag, latencies, arrival)
+    return world.Job(kind, ends, word, tuple(readers), blocked, lag, latencies, arrival)
 
 
-def _wait(draw: Random, job: int, tenants: int, hows: list[How]) -> Wait:
+def _wait(draw: Random, job: int, tenants: int, hows: list[world.How]) -> world.Wait:
     begins = draw.choice((0.0, 0.0, float(draw.randint(0, 20)), draw.uniform(0, _SECONDS)))
-    return Wait(
+    return world.Wait(
         job,
         draw.randrange(tenants),
         begins,
@@ -139,20 +114,25 @@ def _wait(draw: Random, job: int, tenants: int, hows: list[How]) -> Wait:
         cancels=draw.random() < 0.3,
         stops=draw.random() < 0.2,
         reports=draw.random() < 0.5,
-        misdeed=draw.choice(_MISDEEDS) if draw.random() < 0.2 else "",
+        misdeed=draw.choice(get_args(world.Misdeed)) if draw.random() < 0.2 else "",
         weight=draw.choice((1.0, 1.0, 0.25, 25.0)),
     )
 
 
-def _start(draw: Random, tenants: int) -> Start:
+def _start(draw: Random, tenants: int) -> world.Start:
     many = draw.choice((0, 1, 1, 2, 5))
     troubles = tuple(draw.choice(faults.OF_START) for _ in range(many))
-    return Start(draw.randrange(tenants), draw.choice(_STARTED), draw.uniform(0, 20), troubles)
+    return world.Start(
+        draw.randrange(tenants),
+        draw.choice(get_args(world.StartKind)),
+        draw.uniform(0, 20),
+        troubles,
+    )
 
 
-def _faults(draw: Random, jobs: list[Job]) -> tuple[Fault, ...]:
+def _faults(draw: Random, jobs: list[world.Job]) -> tuple[world.Fault, ...]:
     """Draw what is wrong with the looks at each job."""
-    drawn: list[Fault] = []
+    drawn: list[world.Fault] = []
     rates = {
         kind: draw.choice((0.02, 0.1, 0.4)) * (draw.random() < 0.3)
         for kind in (*faults.OF_PROVIDER, *faults.OF_OWN)
@@ -167,30 +147,30 @@ def _faults(draw: Random, jobs: list[Job]) -> tuple[Fault, ...]:
             kind = draw.choices(kinds, weights)[0]
             pick = draw.randrange(10_000)
             if fails:
-                drawn.append(Fault(number, look, kind, pick))
+                drawn.append(world.Fault(number, look, kind, pick))
     return tuple(drawn)
 
 
-def _tickets(draw: Random, jobs: list[Job], tenants: int) -> tuple[Ticket, ...]:
+def _tickets(draw: Random, jobs: list[world.Job], tenants: int) -> tuple[world.Ticket, ...]:
     """Draw durable waits, for jobs that a reference can name."""
     named = [number for number, job in enumerate(jobs) if is_provider(job)]
     return tuple(
-        Ticket(
+        world.Ticket(
             number,
             number % tenants,
             draw.uniform(0, 20),
             draw.choice((2.0, 30.0, 60.0, 150.0, 400.0)),
-            tuple(_some(draw, _SINK, 3)) if draw.random() < 0.3 else (),
+            tuple(_some(draw, get_args(world.SinkFault), 3)) if draw.random() < 0.3 else (),
         )
         for number in (_some(draw, named, 4) if named else ())
     )
 
 
-def _events(draw: Random, waits: list[Wait], tickets: int) -> tuple[Event, ...]:
+def _events(draw: Random, waits: list[world.Wait], tickets: int) -> tuple[world.Event, ...]:
     """Draw what happens, often just when something else is about to."""
-    kinds = (*_EVENTS, *_WORKER_EVENTS) if tickets else _EVENTS
-    on: list[EventKind] = [kind for kind in kinds if draw.random() < 0.25]
-    events: list[Event] = []
+    kinds = (*_EVENTS, *get_args(world.WorkerEvent)) if tickets else _EVENTS
+    on: list[world.EventKind] = [kind for kind in kinds if draw.random() < 0.25]
+    events: list[world.Event] = []
     for _ in range(draw.choice((1, 2, 4, 8)) if on else 0):
         kind = draw.choice(on)
         if kind == "close_poller" and draw.random() < 0.7:
@@ -208,7 +188,7 @@ def _events(draw: Random, waits: list[Wait], tickets: int) -> tuple[Event, ...]:
             target = draw.randrange(tickets)
         if kind == "wall_clock":
             seconds = draw.choice((-300.0, -30.0, 30.0, 86_400.0))
-        events.append(Event(at, kind, target, seconds))
+        events.append(world.Event(at, kind, target, seconds))
     return tuple(sorted(events, key=lambda event: event.at))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -13,24 +14,19 @@ import anyio
 from asyncclient import Done, Poller, Task, TaskRef, Ticket, TicketExpired
 from asyncclient._task import ref_of
 from asyncclient.integrations._engine import DurableWaits
-from asyncclient.integrations._holder import Holder, NextTurn
+from asyncclient.integrations._holder import Holder
 from asyncclient.integrations._neighbours import Notices
-from tests.simulation.askers import Askers
-from tests.simulation.loop import ShuffledLoop
-from tests.simulation.machine import Machine, Process
-from tests.simulation.paces import schedule_of
+from tests.simulation.askers import Askers, schedule_of
+from tests.simulation.loop import Machine, Process, ShuffledLoop
 from tests.simulation.played import Call, Played, Row, Shelf
 from tests.simulation.service import Line
 
-# Seconds that the store takes for each answer, and between two questions for what is due.
-_STORE_SECONDS = 0.02
-_GAP = 1.0
-# Seconds after which what a killed worker held goes to others.
-REDELIVERY = 12.0
+_STORE_SECONDS = 0.02  # that the store takes for each answer
+_GAP = 1.0  # seconds between two questions for what is due
+REDELIVERY = 12.0  # seconds after which what a killed worker held goes to others
 SINK_SECONDS = 20.0
-# Seconds after its deadline in which a ticket ends in any case; and in which a worker stops.
-PATIENCE = 400.0
-STOP_SECONDS = 60.0
+PATIENCE = 400.0  # seconds after its deadline in which a ticket ends in any case
+STOP_SECONDS = 60.0  # in which a worker stops
 
 
 class Engine(DurableWaits):
@@ -120,10 +116,8 @@ class Engine(DurableWaits):
                 if holder.closing:
                     return  # its lease runs out
                 await asyncio.sleep(_GAP)
-        if row.turn == number:
-            self._finish(key, row, following)
-
-    def _finish(self, key: str, row: Row, following: NextTurn | None) -> None:
+        if row.turn != number:
+            return
         if following is None:
             self._shelf.rows.pop(key, None)
         else:
@@ -152,9 +146,9 @@ class _Notices:
             self._shelf.notices.get(topic, {}).pop(name, None)
 
 
-async def work(played: Played, shelf: Shelf, loop: ShuffledLoop, name: str) -> None:
+async def work(played: Played, loop: ShuffledLoop, name: str) -> None:
     """Be a worker process."""
-    world, clock = played.world, played.clock
+    world, clock, shelf = played.world, played.clock, played.shelf
     askers = Askers(played.service)
     tenants = {ticket.job: ticket.tenant for ticket in world.tickets}
 
@@ -249,13 +243,18 @@ class Workers:
 
     def call_off(self, number: int) -> None:
         """Call a ticket off."""
-        self._in_background(self._call_off(str(number)))
+
+        async def call_off() -> None:
+            with contextlib.suppress(ConnectionError):
+                if await self._engine().cancel(str(number)):
+                    self.shelf.called_off[str(number)] = self._now()
+
+        self._in_background(call_off())
 
     def _begin(self) -> None:
         name = f"worker {len(self._machine.processes)}"
-        self._living.append(
-            self._machine.start(lambda loop: work(self._played, self.shelf, loop, name))
-        )
+        process = self._machine.start(lambda loop: work(self._played, loop, name))
+        self._living.append(process)
 
     def _in_background(self, doing: Coroutine[object, object, None]) -> None:
         self._background.append(asyncio.get_running_loop().create_task(doing))
@@ -273,13 +272,6 @@ class Workers:
             else:
                 self.shelf.submitted[str(number)] = self._now()
                 return
-
-    async def _call_off(self, key: str) -> None:
-        try:
-            if await self._engine().cancel(key):
-                self.shelf.called_off[key] = self._now()
-        except ConnectionError:
-            pass
 
     def _engine(self) -> Engine:
         return Engine(self.shelf, self._now)

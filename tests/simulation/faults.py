@@ -28,15 +28,12 @@ Verdict: TypeAlias = Literal["good", "word", "final", "missing", "unclear", "tra
 State: TypeAlias = Literal["running", "blocked", "succeeded", "failed", "cancelled"]
 
 _VERDICTS: dict[str, Verdict] = {
-    "beside": "good",
-    "bytes": "good",
-    "hint": "good",
+    **dict.fromkeys(("beside", "bytes", "hint"), "good"),
+    **dict.fromkeys(("code", "gateway"), "unclear"),
     "word": "word",
     "hang": "hang",
     "refused": "final",
     "missing": "missing",
-    "code": "unclear",
-    "gateway": "unclear",
 }
 # The kinds for a start, for a provider's answers, and for those of a caller's own function.
 OF_START = ("broken", "page", "queue", "garbled", "busy", "refused", "unsent")
@@ -152,23 +149,21 @@ def answer(
 ) -> Response:
     """Return a provider's answer to a look, or raise what the pool would."""
     said = body(kind, ids, state, marker, token)
-    if fault is None:
-        return reply(json.dumps(said))
+    headers: dict[str, str] = {}
     if fault == "beside":
         names = _BESIDE[kind].split()
         _at_status(said)[names[pick % len(names)]] = _one(_VALUES, pick // 16)
-        return reply(json.dumps(said))
-    if fault == "bytes":
+    elif fault == "bytes":
         raw = json.dumps(said).encode()
         return reply(b"\xef\xbb\xbf" + raw if pick % 2 else raw.replace(b"seen", b"\\ud83dseen", 1))
-    if fault == "hint":
-        return reply(json.dumps(said), headers={"retry-after": hint(pick)})
-    if fault == "word":
-        place = _at_status(said)
+    elif fault == "hint":
+        headers = {"retry-after": hint(pick)}
+    elif fault == "word":
         name = "execute_status" if kind == "coze_run" else "status"
-        place[name] = _one(_STRANGE_WORDS, pick)
-        return reply(json.dumps(said))
-    return refusal(kind, fault, pick, token)
+        _at_status(said)[name] = _one(_STRANGE_WORDS, pick)
+    elif fault is not None:
+        return refusal(kind, fault, pick, token)
+    return reply(json.dumps(said), headers=headers)
 
 
 def refusal(kind: JobKind, fault: str, pick: int, token: str) -> Response:
@@ -195,7 +190,8 @@ def refusal(kind: JobKind, fault: str, pick: int, token: str) -> Response:
 
 
 _Said: TypeAlias = dict[str, object]
-_COZE: dict[str, tuple[tuple[int, _Said], ...]] = {
+_Refusals: TypeAlias = dict[str, tuple[tuple[int, _Said], ...]]
+_COZE: _Refusals = {
     "unauthorized": ((401, {"code": 4100}), (200, {"code": 700012006})),
     "forbidden": ((403, {"code": 4101}), (200, {"code": 4101})),
     "refused": ((400, {"code": 4000}), (200, {"code": 4000}), (403, {"code": 4101})),
@@ -210,7 +206,7 @@ _COZE: dict[str, tuple[tuple[int, _Said], ...]] = {
         (503, {"code": 5000}),
     ),
 }
-_COPYAI: dict[str, tuple[tuple[int, _Said], ...]] = {
+_COPYAI: _Refusals = {
     "unauthorized": ((401, {"status": "error"}),),
     "forbidden": ((403, {"status": "error"}),),
     "refused": (
@@ -221,7 +217,7 @@ _COPYAI: dict[str, tuple[tuple[int, _Said], ...]] = {
     "code": ((400, {"status": "error", "errorCode": "SOMETHING_NEW"}),),
     "busy": ((429, {"status": "error"}), (500, {"status": "error"}), (503, {"status": "error"})),
 }
-_ANY: dict[str, tuple[tuple[int, _Said], ...]] = {
+_ANY: _Refusals = {
     "unauthorized": ((401, {"error": "bad credentials"}),),
     "forbidden": ((403, {"error": {"code": "forbidden"}}),),
     "refused": ((400, {"error": {"code": 7}}), (422, {"detail": []}), (402, {})),

@@ -12,35 +12,31 @@ import math
 from bisect import bisect_left
 from itertools import pairwise
 
-from asyncclient.errors import (
-    TaskCancelled,
-    TaskFailed,
-    WaitTimeout,
-)
-from tests.simulation.judge_callbacks import judge_callbacks
+from asyncclient.errors import TaskBlocked, TaskCancelled, TaskFailed, WaitTimeout
 from tests.simulation.judge_tickets import judge_tickets
 from tests.simulation.play import play
 from tests.simulation.played import Breach, End, MisdeedError, Played
-from tests.simulation.reasons import ANSWERS, TICK, is_paused, is_reason, shown, shows_end_at
-from tests.simulation.service import Look
-from tests.simulation.world import Job, World
+from tests.simulation.reasons import (
+    ANSWERS,
+    TICK,
+    is_paused,
+    is_reason,
+    row_of,
+    shown,
+    shows_end_at,
+)
+from tests.simulation.service import Look, TaskKey
+from tests.simulation.world import World
 
-# Seconds after its deadline in which a wait ends.
-GRACE = 5.0
-# Seconds that a look may take.
-POLL_SECONDS = 60.0
-# Seconds between a look that outlasted the deadline and the last one.
-_REST = 0.05
-# Seconds that the first look may take in any case.
-_FIRST_LOOK = 0.25
-# Seconds after a signal in which a look is sent.
-_WAKE_SECONDS = 0.11
+GRACE = 5.0  # seconds after its deadline in which a wait ends
+POLL_SECONDS = 60.0  # that a look may take
+_REST = 0.05  # seconds between a look that outlasted the deadline and the last one
+_FIRST_LOOK = 0.25  # seconds that the first look may take in any case
+_WAKE_SECONDS = 0.11  # after a signal, in which a look is sent
 # Seconds before the first look at most, and those at the end of a wait that no silence reaches.
 _SILENCE = 60.0
-# More waits than this at once are a crowd, whose first looks are spread.
-_CROWD = 10
-# Seconds between two looks at Coze, by its documented rate.
-_SPACE = 0.02
+_CROWD = 10  # more waits than this at once have their first looks spread
+_SPACE = 0.02  # seconds between two looks at Coze, by its documented rate
 
 
 def breaches_of(world: World) -> list[Breach]:
@@ -65,7 +61,7 @@ def judged(played: Played) -> list[Breach]:
             hung = POLL_SECONDS + TICK < look.over - look.sent < math.inf
             if hung and not _stalled(played, look.sent, look.over):
                 played.breach("hang", f"the look at {task} from {look.sent:.2f} was not given up")
-    judge_callbacks(played)
+    _judge_callbacks(played)
     _judge_rate(played)
     _judge_wakes(played)
     judge_tickets(played)
@@ -89,31 +85,26 @@ def _judge(played: Played, end: End) -> None:
     if end.times != 1:
         played.breach("ends", f"{name} ended {end.times} times")
         return
-    looks = _looks_of(played, end)
-    job = played.world.jobs[wait.job]
+    looks = _looks_of(played, end, since=end.began)
     latest = _latest(played, end)
     if end.at > latest + TICK:
         played.breach("late", f"{name} ended at {end.at:.3f}, and {latest:.3f} is the latest")
     if isinstance(error, WaitTimeout):
         _judge_timeout(played, end, name, looks)
-    elif isinstance(error, asyncio.CancelledError | RuntimeError | MisdeedError) and _was_asked_for(
-        played, end
-    ):
+    elif _was_asked_for(played, end):
         pass
     elif error is None or isinstance(error, TaskFailed | TaskCancelled):
-        _judge_state(played, end, name, job, looks)
+        _judge_state(played, end, name, looks)
     elif not _has_reason(played, end, _looks_of(played, end, since=0.0)):
-        row = [f"{look.sent:.2f} {look.verdict}" for look in looks[-4:]]
-        played.breach("no reason", f"{name} ended with {shown(error)} after {row}")
+        played.breach("no reason", f"{name} ended with {shown(error)} after {row_of(looks)}")
     if looks and not _joined(played, end):
         _judge_first_look(played, end, name, looks)
 
 
-def _looks_of(played: Played, end: End, *, since: float | None = None) -> list[Look]:
+def _looks_of(played: Played, end: End, *, since: float) -> list[Look]:
     """Return the looks that a wait could see: its own, and those through the same Poller."""
-    began = end.began if since is None else since
     of_task = played.service.looks.get(end.key, [])
-    return [look for look in of_task if look.over >= began and look.sent <= end.at]
+    return [look for look in of_task if look.over >= since and look.sent <= end.at]
 
 
 def _latest(played: Played, end: End) -> float:
@@ -134,16 +125,12 @@ def _latest(played: Played, end: End) -> float:
 def _judge_timeout(played: Played, end: End, name: str, looks: list[Look]) -> None:
     deadline = end.deadline
     if end.at < deadline - 1e-6:
-        played.breach(
-            "early", f"{name} timed out at {end.at:.3f}, before its deadline {deadline:.3f}"
-        )
+        at = f"{end.at:.3f}, before its deadline {deadline:.3f}"
+        played.breach("early", f"{name} timed out at {at}")
     ended = shows_end_at(played, end.wait.job, end.wait.tenant)
     if ended <= deadline - TICK and not _excused(played, end, looks, deadline):
-        row = [f"{look.sent:.2f} {look.verdict} {look.over:.2f}" for look in looks[-4:]]
-        played.breach(
-            "false timeout",
-            f"{name} timed out at {end.at:.3f}, and its job ended at {ended:.3f}; looks: {row}",
-        )
+        at = f"{end.at:.3f}, and its job ended at {ended:.3f}"
+        played.breach("false timeout", f"{name} timed out at {at}; looks: {row_of(looks)}")
 
 
 def _excused(played: Played, end: End, looks: list[Look], deadline: float) -> bool:
@@ -199,7 +186,7 @@ def _was_held_up(played: Played, end: End, at: float) -> bool:
 # --- an end ---
 
 
-def _judge_state(played: Played, end: End, name: str, job: Job, looks: list[Look]) -> None:
+def _judge_state(played: Played, end: End, name: str, looks: list[Look]) -> None:
     """Check that the end was shown by a look of this wait's own tenant."""
     state = "succeeded" if end.error is None else "failed"
     if isinstance(end.error, TaskCancelled):
@@ -211,7 +198,8 @@ def _judge_state(played: Played, end: End, name: str, job: Job, looks: list[Look
         if state in {"running", "blocked"}:
             played.breach("state", f"{name} ended at a snapshot of a job that goes on")
     if not any(look.state == state for look in seen):
-        played.breach("state", f"{name} ended as {state}, and no look showed that ({job.word})")
+        word = played.world.jobs[end.wait.job].word
+        played.breach("state", f"{name} ended as {state}, and no look showed that ({word})")
 
 
 def _was_asked_for(played: Played, end: End) -> bool:
@@ -220,6 +208,8 @@ def _was_asked_for(played: Played, end: End) -> bool:
         return end.wait.misdeed == "raises"
     if isinstance(end.error, asyncio.CancelledError):
         return bool(end.cancels)
+    if not isinstance(end.error, RuntimeError):
+        return False
     closed = played.closed_at <= end.at and end.through == "poller"
     return closed or end.wait.pool in played.service.closed_pools
 
@@ -249,11 +239,11 @@ def _joined(played: Played, end: End) -> bool:
 
 def _judge_first_look(played: Played, end: End, name: str, looks: list[Look]) -> None:
     """Check that no silence before the first look is too long."""
-    wait = end.wait
-    allowed = min(_SILENCE, max(0.0, wait.timeout - GRACE)) if wait.timeout >= 10 else 0.0
+    timeout = end.wait.timeout
+    allowed = min(_SILENCE, max(0.0, timeout - GRACE)) if timeout >= 10 else 0.0
     together = [other for other in played.ends if 0 <= end.began - other.began <= 1]
     if end.through == "poller":
-        allowed += len(together) * _SPACE + (len(together) > _CROWD) * wait.timeout / 2
+        allowed += len(together) * _SPACE + (len(together) > _CROWD) * timeout / 2
     late = looks[0].sent - end.began - allowed
     excused = _stalled(played, end.began, looks[0].sent) or _was_held_up(played, end, looks[0].sent)
     if late > TICK and not excused:
@@ -274,9 +264,8 @@ def _judge_rate(played: Played) -> None:
     for account, times in sent.items():
         most = max(bisect_left(times, at + 5 - 1e-6) - number for number, at in enumerate(times))
         if most > rate * 5.02 + 1:
-            played.breach(
-                "rate", f"{most} looks in 5 s of {account}, and {rate:g} a second are allowed"
-            )
+            allowed = f"{rate:g} a second are allowed"
+            played.breach("rate", f"{most} looks in 5 s of {account}, and {allowed}")
 
 
 def _judge_wakes(played: Played) -> None:
@@ -301,3 +290,66 @@ def _judge_wakes(played: Played) -> None:
         )
         if not (woken or is_over or excused or _was_held_up(played, end, since)):
             played.breach("wake", f"a signal at {at:.3f} for wait {number} brought no look")
+
+
+# --- callbacks, and what waits do to a job on their way out ---
+
+
+def _judge_callbacks(played: Played) -> None:
+    """Note the invariants of callbacks that were broken."""
+    for end in played.ends:
+        _judge_shown(played, end)
+        can_answer = end.wait.answers and end.wait.how != "as_done"
+        if can_answer and isinstance(end.error, TaskBlocked):
+            played.breach("blocked", f"wait {end.number} can answer, and ended as blocked")
+    for key in dict.fromkeys(end.key for end in played.ends):
+        _judge_asks(played, key)
+    for at, key in played.service.cancels:
+        _judge_cancel(played, at, key)
+
+
+def _judge_shown(played: Played, end: End) -> None:
+    """Check that snapshots come in the order of their looks, each a change, to the very end."""
+    for before, after in pairwise(end.shown):
+        same = (before.state, before.word, before.progress) == (
+            after.state,
+            after.word,
+            after.progress,
+        )
+        if after.polls <= before.polls or same:
+            played.breach("order", f"wait {end.number} was shown {after!r} after {before!r}")
+    state = end.shown[-1].state if end.shown else None
+    ended_well = end.error is None and end.times == 1 and not end.wait.misdeed
+    if end.shown and ended_well and (state is None or not state.is_terminal):
+        played.breach("order", f"wait {end.number} ended well, and was shown {end.shown[-1]!r}")
+
+
+def _judge_asks(played: Played, key: TaskKey) -> None:
+    """Check that one caller at a time is asked, and none when that was answered.
+
+    A job of a world makes one demand, which is forgotten when no one waits for the job any more.
+    """
+    ends = [end for end in played.ends if end.key == key]
+    asks = [ask for end in ends for ask in end.asks]
+    asks.sort(key=lambda ask: (ask.began, ask.over, ask.is_answered))
+    for before, after in pairwise(asks):
+        is_known = before.is_answered and _is_waited_for(ends, before.over, after.began)
+        if is_known or after.began < before.over - 1e-6:
+            played.breach("asked", f"{key} was asked at {before.began:.3f} and {after.began:.3f}")
+
+
+def _is_waited_for(ends: list[End], since: float, until: float) -> bool:
+    """Return whether there was a wait at each instant between two."""
+    for end in sorted(ends, key=lambda end: end.began):
+        if end.began < since:
+            since = max(since, end.at)
+    return since >= until
+
+
+def _judge_cancel(played: Played, at: float, key: TaskKey) -> None:
+    """Check that a job is cancelled only when no other wait for the task is left."""
+    for end in played.ends:
+        waits = end.began < at - TICK and at + TICK < min(end.at, end.deadline, played.closed_at)
+        asked_to_stop = any(moment <= at + TICK for moment in end.cancels)
+        if end.key == key and waits and not asked_to_stop and not end.wait.misdeed:
+            played.breach("cancel", f"{key} was cancelled at {at:.3f}, and {end.number} waits")

@@ -6,7 +6,7 @@ from asyncclient import TicketExpired
 from asyncclient.errors import TaskCancelled, TaskFailed
 from asyncclient.integrations._outcome import Outcome
 from tests.simulation.played import Call, Played
-from tests.simulation.reasons import TICK, is_paused, is_reason, shown, shows_end_at
+from tests.simulation.reasons import TICK, is_paused, is_reason, row_of, shown, shows_end_at
 from tests.simulation.service import Look
 from tests.simulation.world import Ticket
 
@@ -69,8 +69,8 @@ def _judge_end(played: Played, key: str, ticket: Ticket, call: Call) -> None:
         for row in (over, *by_worker.values())  # what failed in a row did so for one of them
         for number in range(len(row), 0, -1)  # its end may have been with the sink before
     ):
-        row = [f"{look.sent:.2f} {look.verdict}" for look in looks[-4:]]
-        played.breach("no reason", f"ticket {key} ended with {shown(error)} after {row}")
+        said = f"{shown(error)} after {row_of(looks)}"
+        played.breach("no reason", f"ticket {key} ended with {said}")
 
 
 def _judge_expiry(
@@ -92,8 +92,5 @@ def _judge_expiry(
     paused = is_paused(played.service.looks_through("worker"), deadline, at)
     excused = failed or paused or (looks and not had_answer)
     if ended <= deadline - 1.0 - TICK and not excused:
-        row = [f"{look.sent:.2f} {look.verdict} {look.over:.2f}" for look in looks[-4:]]
-        played.breach(
-            "false timeout",
-            f"ticket {key} expired at {deadline:.2f}, and its job ended at {ended:.2f}: {row}",
-        )
+        said = f"{deadline:.2f}, and its job ended at {ended:.2f}: {row_of(looks)}"
+        played.breach("false timeout", f"ticket {key} expired at {said}")

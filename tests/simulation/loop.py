@@ -22,35 +22,41 @@ something to call; a loop that is dropped in the midst of a turn is a process th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from itertools import count
 from random import Random
 from typing import TypeAlias, TypeVarTuple
 
+from tests.simulation.world import World
+
 _Ts = TypeVarTuple("_Ts")
 
 # Two instants that are this near to each other in seconds are one.
 TICK = 1e-9
+# Callbacks after which a world is taken for one that never ends.
+_MOST_CALLS = 400_000
 
 
 class Clock:
-    """The time of a world in seconds, and the wall clock beside it, which may jump.
-
-    Attributes:
-        stalls: when the machine stood still, from and to.
-    """
+    """The time of a world in seconds, and the wall clock beside it, which may jump."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.midnight = 1_800_000_000.0  # the Unix time at which the world began
-        self.stalls: list[tuple[float, float]] = []
+        self.stalls: list[tuple[float, float]] = []  # when the machine stood still, from and to
 
     def unix_time(self) -> float:
         """Return what takes the place of `time.time()`."""
         return self.midnight + self.now
+
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock."""
+        self.midnight += seconds
 
     def stall(self, seconds: float) -> None:
         """Let time pass while nothing runs."""
@@ -81,12 +87,6 @@ class ShuffledLoop(asyncio.BaseEventLoop):
     Args:
         clock: the world's.
         order: draws the order of what is ready; None keeps asyncio's own.
-
-    Attributes:
-        calls: callbacks called so far.
-        dies_at: the number of the callback before which this process is killed.
-        is_dead: whether it was.
-        complaints: what asyncio would have logged, as exceptions that were never retrieved.
     """
 
     def __init__(self, clock: Clock, order: Random | None) -> None:
@@ -97,9 +97,10 @@ class ShuffledLoop(asyncio.BaseEventLoop):
         self._timers: list[tuple[float, float, int, _Timer]] = []
         self._timer_numbers = count()
         self._caller = 0
-        self.calls = 0
-        self.dies_at = math.inf
-        self.is_dead = False
+        self.calls = 0  # callbacks called so far
+        self.dies_at = math.inf  # the number of the callback before which this process is killed
+        self.is_dead = False  # whether it was
+        # What asyncio would have logged, as exceptions that were never retrieved.
         self.complaints: list[str] = []
         self.set_exception_handler(self._complain)
 
@@ -108,10 +109,7 @@ class ShuffledLoop(asyncio.BaseEventLoop):
         return self._world_clock.now
 
     def call_soon(
-        self,
-        callback: Callable[[*_Ts], object],
-        *args: *_Ts,
-        context: Context | None = None,
+        self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """Call back in the next turn."""
         call = _Call(callback, args, self, context)
@@ -130,22 +128,6 @@ class ShuffledLoop(asyncio.BaseEventLoop):
         tie = 0.0 if self._order is None else self._order.random()
         heapq.heappush(self._timers, (when, tie, next(self._timer_numbers), timer))
         return timer
-
-    def call_later(
-        self,
-        delay: float,
-        callback: Callable[[*_Ts], object],
-        *args: *_Ts,
-        context: Context | None = None,
-    ) -> asyncio.TimerHandle:
-        """Call back after some seconds."""
-        return self.call_at(self.time() + delay, callback, *args, context=context)
-
-    def _timer_handle_cancelled(self, _timer: asyncio.TimerHandle) -> None:
-        """Take note that a timer was cancelled, as `asyncio.TimerHandle` asks every loop to."""
-
-    def _write_to_self(self) -> None:
-        """Wake the selector, which this loop does not have."""
 
     def next_due(self) -> float:
         """Return when something is to be called next; `inf` for never."""
@@ -200,3 +182,69 @@ class ShuffledLoop(asyncio.BaseEventLoop):
 
     def _complain(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         self.complaints.append(f"{context.get('message')}: {context.get('exception')!r}")
+
+
+class Process:
+    """One process: its loop, and what it runs."""
+
+    def __init__(self, loop: ShuffledLoop, main: Coroutine[object, object, None]) -> None:
+        self.loop = loop
+        self.main = loop.create_task(main)
+
+    def stop(self) -> None:
+        """Ask it to end, as a signal does."""
+        self.loop.call_soon(self.main.cancel)
+
+    def kill(self, calls: int) -> None:
+        """Let it end before one of its next callbacks, without a chance to say so."""
+        self.loop.dies_at = self.loop.calls + calls
+
+
+class Machine:
+    """Runs processes in turn, and moves the clock when none has anything to do."""
+
+    def __init__(self, world: World, clock: Clock) -> None:
+        self._world = world
+        self._clock = clock
+        self._draw = Random(world.order)
+        self.processes: list[Process] = []
+
+    def start(self, main: Callable[[ShuffledLoop], Coroutine[object, object, None]]) -> Process:
+        """Start a process."""
+        order = Random(self._draw.random()) if self._world.is_shuffled else None
+        loop = ShuffledLoop(self._clock, order)
+        if self._world.is_eager and sys.version_info >= (3, 12):
+            loop.set_task_factory(asyncio.eager_task_factory)
+        process = Process(loop, main(loop))
+        self.processes.append(process)
+        return process
+
+    @property
+    def calls(self) -> int:
+        """Callbacks called so far, in all processes."""
+        return sum(process.loop.calls for process in self.processes)
+
+    def run(self, first: Process) -> str | None:
+        """Run all until the first one ends; return what kept it from that."""
+        while not first.main.done():
+            due = [process.loop.next_due() for process in self.processes]
+            now = max(self._clock.now, min(due))
+            if now == math.inf:
+                return "nothing is left that could wake what waits"
+            if self.calls > _MOST_CALLS:
+                return f"it has not ended after {_MOST_CALLS} callbacks"
+            self._clock.now = now
+            ready = [number for number, at in enumerate(due) if at <= now + TICK]
+            chosen = ready[0] if len(ready) == 1 else self._draw.choice(ready)
+            self.processes[chosen].loop.turn(alone=len(ready) == 1)
+        return None
+
+    def clear_away(self) -> None:
+        """Free what killed processes, and those that were given up, have left."""
+        for process in self.processes:
+            for task in asyncio.all_tasks(process.loop):
+                coroutine: object = task.get_coro()
+                if isinstance(coroutine, Coroutine):
+                    with contextlib.suppress(RuntimeError, ValueError):
+                        coroutine.close()
+            process.loop.close()

@@ -14,8 +14,7 @@ import pytest
 from asyncclient.errors import AsyncClientError
 from tests.simulation.askers import Askers
 from tests.simulation.durable import Workers
-from tests.simulation.loop import Clock, ShuffledLoop
-from tests.simulation.machine import Machine
+from tests.simulation.loop import Clock, Machine, ShuffledLoop
 from tests.simulation.played import Listener, Played
 from tests.simulation.service import Line, Service
 from tests.simulation.waits import Waits
@@ -85,15 +84,11 @@ def _happening(
     event: Event, played: Played, waits: Waits, workers: Workers
 ) -> Callable[[], object]:
     clock, target = played.clock, event.target
-
-    def jump() -> None:
-        clock.midnight += event.seconds
-
     return {
         "cancel": lambda: waits.cancel(target),
         "wake": lambda: waits.wake(target),
         "stall": lambda: clock.stall(event.seconds),
-        "wall_clock": jump,
+        "wall_clock": lambda: clock.jump(event.seconds),
         "close_poller": waits.close_poller,
         "close_pool": lambda: played.service.closed_pools.add(target),
         "kill": lambda: workers.kill(target, int(event.seconds * 10)),
@@ -108,8 +103,7 @@ def _start(played: Played, waits: Waits, number: int) -> None:
     start = played.world.starts[number]
 
     async def begin() -> None:
-        askers = Askers(played.service)
-        line = Line(played.service, "starts", -1)
+        askers, line = Askers(played.service), Line(played.service, "starts", -1)
         order = {"order": f"start-{number}"}
         try:
             if start.kind == "copyai_run":

@@ -17,8 +17,7 @@ from tests.simulation.loop import Clock
 from tests.simulation.service import MARKER, Service, TaskKey
 from tests.simulation.world import Wait, World
 
-# Characters of a credential that may not be shown: a cut one is one, too.
-_SHOWN = 12
+_SHOWN = 12  # characters of a credential that may not be shown: a cut one is one, too
 _PARTS = re.compile(r"[A-Za-z0-9]{12}")
 
 

@@ -9,27 +9,19 @@ from asyncclient.errors import TaskBlocked, TaskExpired, UnknownStatus
 from tests.simulation.played import Played
 from tests.simulation.service import Look
 
-# Seconds within which two instants are one to a judge: a callback may come a little later.
-TICK = 0.02
-# What an answer is that shows that the job is known.
-ANSWERS = ("good", "word")
+TICK = 0.02  # seconds within which two instants are one: a callback may come a little later
+ANSWERS = ("good", "word")  # what shows that the job is known
 # Seconds and looks of a row of failures that a wait tolerates.
 _OUTAGE_SECONDS = 120.0
 _OUTAGE_LOOKS = 10
 _UNCLEAR_LOOKS = 3
 _WORDLESS_LOOKS = 5
 _MISSING_SECONDS = 10.0
-# Seconds for which an account may be asked to pause.
-_PAUSE = 61.0
+_PAUSE = 61.0  # seconds for which an account may be asked to pause
 
 
 def is_reason(
-    error: BaseException | None,
-    looks: list[Look],
-    *,
-    at: float,
-    began: float,
-    picky: bool = False,
+    error: BaseException | None, looks: list[Look], *, at: float, began: float, picky: bool = False
 ) -> bool:
     """Return whether what the looks were answered may end a wait with an error.
 
@@ -84,3 +76,8 @@ def shown(error: BaseException | None) -> str:
         return f"{type(error).__name__}: {error}"[:200]
     except ZeroDivisionError:  # of an error that cannot be shown
         return type(error).__name__
+
+
+def row_of(looks: list[Look]) -> list[str]:
+    """Return the last looks, for a sentence about them: when sent, what came of it, when over."""
+    return [f"{look.sent:.2f} {look.verdict} {look.over:.2f}" for look in looks[-4:]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import chain
@@ -61,7 +62,7 @@ class Service:
     world: World
     clock: Clock
     looks: dict[TaskKey, list[Look]] = field(default_factory=dict[TaskKey, list[Look]])
-    performed: dict[int, int] = field(default_factory=dict[int, int])  # starts, by their number
+    performed: Counter[int] = field(default_factory=Counter[int])  # starts, by their number
     tokens: list[str] = field(default_factory=list[str])  # all there ever were
     closed_pools: set[int] = field(default_factory=set[int])
     answered: dict[int, float] = field(default_factory=dict[int, float])  # demands, by job
@@ -70,7 +71,7 @@ class Service:
     cancels: list[tuple[float, TaskKey]] = field(default_factory=list[tuple[float, TaskKey]])
 
     def __post_init__(self) -> None:
-        self._number: dict[int, int] = {}
+        self._numbers: Counter[int] = Counter()
         self._faults = {(fault.job, fault.look): fault for fault in self.world.faults}
         self.tokens = [
             self.token(number, at)
@@ -123,8 +124,8 @@ class Service:
         """Take in a look at a job."""
         now = self.clock.now
         job = self.world.jobs[number]
-        count = self._number.get(number, 0)
-        self._number[number] = count + 1
+        count = self._numbers[number]
+        self._numbers[number] += 1
         latency = job.latencies[count % len(job.latencies)]
         arrives = now + latency * job.arrival
         state = self.state_of(number, arrives)
@@ -160,7 +161,7 @@ class Service:
         await asyncio.sleep(0.1)
         # A refusal and a request that never arrived start nothing; all else may have.
         if fault not in {"busy", "queue", "refused", "unsent"}:
-            self.performed[number] = self.performed.get(number, 0) + 1
+            self.performed[number] += 1
         return fault
 
 
@@ -181,7 +182,7 @@ class Line:
         self._service = service
         self._through = through
         self._pool = pool
-        self._attempts: dict[int, int] = {}
+        self._attempts: Counter[int] = Counter()
 
     async def exchange(self, request: Request, /) -> Response:
         """Send one request."""
@@ -190,8 +191,7 @@ class Line:
         return msgspec.structs.replace(response, received=received)
 
     async def _exchange(self, request: Request) -> Response:
-        service = self._service
-        if self._pool in service.closed_pools:
+        if self._pool in self._service.closed_pools:
             raise RuntimeError("this SessionPool is closed")
         token = "".join(
             value.removeprefix("Bearer ")
@@ -217,29 +217,30 @@ class Line:
                 service.cancelled.setdefault(number, service.clock.now)
             return reply(faults.body(job.kind, ids, "cancelled", marker(asker, number)))
         look = service.begin(number, asker, self._through)
-        tenant = service.tenant_of(token, look.arrives)
-        refused = "unauthorized" if tenant is None else "forbidden"
-        if tenant is None or tenant not in job.readers:
-            if look.verdict != "hang":
-                look.verdict = "final"
-            await service.carry(look)
-            pick = look.fault.pick if look.fault is not None else 0
-            return faults.refusal(job.kind, refused, pick, token)
-        await service.carry(look)
         fault, pick = (look.fault.kind, look.fault.pick) if look.fault else (None, 0)
-        return faults.answer(job.kind, ids, look.state, marker(tenant, number), fault, pick, token)
+        tenant = service.tenant_of(token, look.arrives)
+        is_refused = tenant is None or tenant not in job.readers
+        if is_refused and look.verdict != "hang":
+            look.verdict = "final"
+        await service.carry(look)
+        if is_refused:
+            fault = "unauthorized" if tenant is None else "forbidden"
+            return faults.refusal(job.kind, fault, pick, token)
+        shown = marker(asker, number)
+        return faults.answer(job.kind, ids, look.state, shown, fault, pick, token)
 
     async def _start(self, number: int, token: str) -> Response:
         start = self._service.world.starts[number]
-        attempt = self._attempts.get(number, 0)
-        self._attempts[number] = attempt + 1
+        attempt = self._attempts[number]
+        self._attempts[number] += 1
         fault = await self._service.start(number, attempt)
         if fault is not None:
             return faults.refusal(start.kind, fault, number + attempt, token)
+        started = {"id": f"started-{number}"}
         if start.kind == "studio_film":
-            return reply({"id": f"started-{number}"})
+            return reply(started)
         if start.kind == "coze_run":
-            return reply({"code": 0, "execute_id": f"started-{number}"})
+            return reply({"code": 0, "execute_id": started["id"]})
         if start.kind == "copyai_run":
-            return reply({"status": "success", "data": {"id": f"started-{number}"}})
-        return reply({"code": 0, "data": {"id": f"started-{number}", "conversation_id": "c"}})
+            return reply({"status": "success", "data": started})
+        return reply({"code": 0, "data": started | {"conversation_id": "c"}})
