@@ -33,7 +33,7 @@ class Shell:
 
     def __init__(self, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         self._capfd = capfd
-        self._monkeypatch = monkeypatch
+        self.monkeypatch = monkeypatch
         self.out = self.err = ""
 
     def __call__(self, *arguments: str, stdin: str | io.BytesIO = "") -> int:
@@ -44,12 +44,18 @@ class Shell:
         raw = stdin
         if isinstance(raw, str):
             raw = io.BytesIO(raw.encode("utf-8", "surrogateescape"))
-        self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(raw, "utf-8"))
+        self.monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(raw, "utf-8"))
         code = main(arguments)
         self.out, self.err = self._capfd.readouterr()
         for secret in (TOKEN, KEY, OTHER, SIGNED):
             assert secret not in self.out + self.err
         return code
+
+    def start(self, command: str = "coze-workflow", **fate: object) -> str:
+        """Start a run of a given fate at the simulator, and return its reference."""
+        inputs = json.dumps({"simulate": fate})
+        assert self("start", command, "7350", "--params-json", "-", stdin=inputs) == 0
+        return self.out.strip()
 
     def is_terminal(self, columns: int, *, is_live: bool = True) -> None:
         """Let it be a terminal of some width, which redraws or not."""
@@ -57,10 +63,10 @@ class Shell:
         def has_live_terminal(_stream: object) -> bool:
             return is_live
 
-        self._monkeypatch.setenv("COLUMNS", str(columns))
+        self.monkeypatch.setenv("COLUMNS", str(columns))
         for module in ("_output", "_demo_view"):
             name = f"asyncclient.cli.{module}.has_live_terminal"
-            self._monkeypatch.setattr(name, has_live_terminal)
+            self.monkeypatch.setattr(name, has_live_terminal)
 
     @property
     def lines(self) -> list[Any]:

@@ -137,11 +137,9 @@ def test_headers_are_given_as_to_curl_with_a_place_for_the_token(
     assert {name: api.sent(name) for name in sent} == {name: {sent[name]} for name in sent}
 
 
-def test_without_a_token_it_is_asked_without_one(
-    shell: Shell, api: API, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_token_it_is_asked_without_one(shell: Shell, api: API) -> None:
     """A URL may be signed, or open."""
-    monkeypatch.delenv("ASYNCCLIENT_TOKEN")
+    shell.monkeypatch.delenv("ASYNCCLIENT_TOKEN")
     url = api.will_say("succeeded")
     assert shell("wait", f"{url}?{SIGNED}", *REPLICATE) == 0
     assert api.sent("Authorization") == {None}

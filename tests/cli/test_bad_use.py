@@ -121,17 +121,15 @@ _BASE = "is not a base URL (https, a host, perhaps a path): use https://api.coze
     ],
 )
 def test_a_wrong_variable_is_named(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch, name: str, value: str, line: str, said: str
+    shell: Shell, name: str, value: str, line: str, said: str
 ) -> None:
     """A variable that is missing or cannot be is named, with what can be, and is not sent."""
-    monkeypatch.setenv(name, value)
+    shell.monkeypatch.setenv(name, value)
     assert shell(*shlex.split(line)) == 2
     assert f"{name}{said}" in shell.complaint
 
 
-def test_standard_input_holds_references_or_one_object_of_inputs(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_standard_input_holds_references_or_one_object_of_inputs(shell: Shell) -> None:
     """A bad line is named, even if it is no text, and nothing is sent; no line is an error."""
     for text in ("[1]", "{", "\udc80"):
         assert shell("start", "coze-workflow", "1", "--params-json", "-", stdin=text) == 2
@@ -144,5 +142,5 @@ def test_standard_input_holds_references_or_one_object_of_inputs(
         assert "standard input has no line: pipe in what 'start' wrote" in shell.complaint
     assert shell("watch", "-", stdin=NOWHERE) == 2
     assert "watch follows one task" in shell.complaint
-    monkeypatch.setattr(sys, "stdin", None)  # closed
+    shell.monkeypatch.setattr(sys, "stdin", None)  # closed
     assert main(("wait", "-")) == 2

@@ -47,37 +47,21 @@ from asyncclient.testing import Simulator, run_virtual
 from tests.cli.shell import NOWHERE, PYTHON, TOKEN, VARIABLES, Shell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("environment")
 
 
-@pytest.fixture
-def start(shell: Shell, tmp_path: Path) -> Callable[..., str]:
-    """Return a function that starts a run of a given fate and returns its reference."""
-
-    def start(command: str = "coze-workflow", **fate: object) -> str:
-        inputs = tmp_path / "inputs.json"
-        inputs.write_text(json.dumps({"simulate": fate}))
-        assert shell("start", command, "7350", "--params-json", str(inputs)) == 0
-        return shell.out.strip()
-
-    return start
-
-
-def test_a_started_run_is_found_again_by_its_reference(
-    shell: Shell, start: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_started_run_is_found_again_by_its_reference(shell: Shell) -> None:
     """It is all that `wait` needs for the answer; no variable of another provider is."""
-    monkeypatch.delenv("COPYAI_API_KEY")
+    shell.monkeypatch.delenv("COPYAI_API_KEY")
     assert shell("start", "coze-workflow", "7350", "--param", "topic=tea", "--param", "a=b=c") == 0
     ref = shell.out.strip()
     assert shell("wait", ref) == 0
     assert shell.json["data"][0]["execute_status"] == "Success"
     assert shell("wait", ref, "--outputs") == 0
     assert shell.json == {"Output": {"output": {"topic": "tea", "a": "b=c"}}}
-    assert shell("wait", start(outcome="plain_text"), "--outputs") == 0
+    assert shell("wait", shell.start(outcome="plain_text"), "--outputs") == 0
     assert shell.json == "The answer is plain text, not JSON."
 
 
@@ -108,38 +92,37 @@ def test_inputs_are_json_a_file_or_standard_input(
     assert len(sim.tasks) == 1
 
 
-def test_a_task_that_ends_badly_ends_with_1_and_its_answer(
-    shell: Shell, start: Callable[..., str]
-) -> None:
+def test_a_task_that_ends_badly_ends_with_1_and_its_answer(shell: Shell) -> None:
     """The failure, or what a blocked task asks, is written, and the answer all the same."""
-    failed = start(outcome="fail")
+    failed = shell.start(outcome="fail")
     assert shell("wait", failed) == 1
     assert shell.json["data"][0]["execute_status"] == "Fail"
     assert "720701002 Workflow node execution failed" in shell.complaint
     assert shell("wait", failed, "--outputs") == 1
     assert shell.out == ""
-    assert shell("wait", start(outcome="interrupt")) == 1
+    assert shell("wait", shell.start(outcome="interrupt")) == 1
     assert shell.json["data"][0]["interrupt_data"]["type"] == 2
     assert "waits for its caller" in shell.complaint
     assert "answer it at the provider, then wait again" in shell.complaint
 
 
 @pytest.mark.parametrize("command", ["wait", "watch"])
-def test_a_task_that_takes_too_long_ends_with_124(
-    shell: Shell, start: Callable[..., str], command: str
-) -> None:
+def test_a_task_that_takes_too_long_ends_with_124(shell: Shell, command: str) -> None:
     """The code is that of coreutils' timeout; no answer, and no state a second time, is written."""
-    assert shell(command, start(seconds=60), "--timeout", "30") == 124
+    assert shell(command, shell.start(seconds=60), "--timeout", "30") == 124
     assert shell.out.count("\n") == (command == "watch")
     assert "has not ended within 30 s" in shell.complaint
     assert "it may go on: wait again, or longer with --timeout" in shell.complaint
 
 
-def test_many_references_are_answered_in_their_order(
-    shell: Shell, start: Callable[..., str]
-) -> None:
+def test_many_references_are_answered_in_their_order(shell: Shell) -> None:
     """Answers come in the order of the lines whichever ends first, and the worst code wins."""
-    refs = [start(seconds=40), start(outcome="fail"), start("copyai-workflow"), start(seconds=600)]
+    refs = [
+        shell.start(seconds=40),
+        shell.start(outcome="fail"),
+        shell.start("copyai-workflow"),
+        shell.start(seconds=600),
+    ]
     stdin = "\n".join([refs[0], "", *refs[1:], ""])
     assert shell("wait", "-", "--timeout", "100", stdin=stdin) == 124
     lines = shell.lines
@@ -175,29 +158,27 @@ def test_what_chats_and_copies_put_out(shell: Shell, loop: asyncio.Runner, sim: 
     [("success", 0, "succeeded"), ("fail", 1, "failed"), ("interrupt", 1, "blocked")],
 )
 def test_watch_writes_each_change_and_the_last_state(
-    shell: Shell, start: Callable[..., str], outcome: str, code: int, state: str
+    shell: Shell, outcome: str, code: int, state: str
 ) -> None:
     """Each change is a line; the last JSON object has the last state and the provider's answer."""
-    assert shell("watch", "--json", start(outcome=outcome, seconds=20)) == code
+    assert shell("watch", "--json", shell.start(outcome=outcome, seconds=20)) == code
     changes = shell.lines
     assert [change["state"] for change in changes] == ["running", state]
     assert bool(code) == bool(shell.err and shell.complaint)
     assert "answer" not in changes[0]
     assert changes[1]["answer"]["code"] == 0
-    assert shell("watch", start("copyai-workflow", seconds=100)) == 0
+    assert shell("watch", shell.start("copyai-workflow", seconds=100)) == 0
     states = [line.split()[2:4] for line in shell.out.splitlines()]
     assert states[0] == ["pending", "NEW"]
     assert states[-1] == ["succeeded", "COMPLETE"]
     assert len(states) >= 4
 
 
-def test_what_the_provider_or_the_network_refuses_ends_with_3(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_provider_or_the_network_refuses_ends_with_3(shell: Shell) -> None:
     """There is one line; a wrong token is not shown, not even in a traceback."""
     assert shell("start", "coze-workflow", "missing") == 3
     assert "not found or not published" in shell.complaint
-    monkeypatch.setenv("COZE_API_TOKEN", "pat_wrong")
+    shell.monkeypatch.setenv("COZE_API_TOKEN", "pat_wrong")
     assert shell("bots", "123") == 3
     assert "HTTP 401" in shell.complaint
     assert shell("--traceback", "bots", "123") == 3
@@ -205,7 +186,7 @@ def test_what_the_provider_or_the_network_refuses_ends_with_3(
     assert "pat_wrong" not in shell.err
     with socket.socket() as bound:  # and listens to none
         bound.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("COZE_API_BASE", f"http://127.0.0.1:{bound.getsockname()[1]}")
+        shell.monkeypatch.setenv("COZE_API_BASE", f"http://127.0.0.1:{bound.getsockname()[1]}")
         assert shell("bots", "123") == 3
     assert "; check COZE_API_BASE and the network" in shell.complaint
 
@@ -223,13 +204,13 @@ def test_a_start_of_unknown_outcome_says_where_to_look(shell: Shell, sim: Simula
         )
 
 
-def test_a_defect_ends_with_70(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_ends_with_70(shell: Shell) -> None:
     """An unexpected error is one line too, with a traceback on request."""
 
     def break_down(_pool: SessionPool) -> NoReturn:
         raise LookupError("lost")
 
-    monkeypatch.setattr("asyncclient.cli._lists.Coze.from_env", break_down)
+    shell.monkeypatch.setattr("asyncclient.cli._lists.Coze.from_env", break_down)
     assert shell("bots", "123") == 70
     assert "unexpected LookupError: lost; --traceback" in shell.complaint
     assert shell("--traceback", "bots", "123") == 70
@@ -255,13 +236,11 @@ _MAYBE = " before the start was answered: it may have happened all the same; loo
     ],
     ids=["wait", "wait for many", "start and wait", "start"],
 )
-def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch, line: str, note: str
-) -> None:
+def test_ctrl_c_ends_with_130_and_says_how_to_go_on(shell: Shell, line: str, note: str) -> None:
     """There is one line, and it knows whether a task goes on or may have been started."""
     commands = "_start_commands.start_coze_workflow", "_start_commands.start_copyai_workflow"
     for name in ("_waits.wait_until_done", *commands):
-        monkeypatch.setattr(f"asyncclient.cli.{name}", _interrupt)
+        shell.monkeypatch.setattr(f"asyncclient.cli.{name}", _interrupt)
     assert shell(*line.split(), stdin=NOWHERE) == 130
     assert shell.out == ""
     advice = " before you start it again" if _MAYBE in note else ""
@@ -269,11 +248,9 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_after_a_start_shows_the_line_that_waits_again(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch, sim: Simulator
-) -> None:
+def test_ctrl_c_after_a_start_shows_the_line_that_waits_again(shell: Shell, sim: Simulator) -> None:
     """The reference is out by then, and the task goes on."""
-    monkeypatch.setattr("asyncclient.cli._waits.wait_until_done", _interrupt)
+    shell.monkeypatch.setattr("asyncclient.cli._waits.wait_until_done", _interrupt)
     assert shell("start", "coze-workflow", "7350", "--wait") == 130
     started, interrupted = shell.err.splitlines()
     ref = started.removeprefix("asyncclient: started ")
@@ -284,9 +261,7 @@ def test_ctrl_c_after_a_start_shows_the_line_that_waits_again(
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_standard_input_may_be_typed_interrupted_or_broken(
-    shell: Shell, start: Callable[..., str]
-) -> None:
+def test_standard_input_may_be_typed_interrupted_or_broken(shell: Shell) -> None:
     """A terminal that waits for lines says so; what ends before anything runs is one line."""
 
     class Typed(io.BytesIO):
@@ -302,7 +277,7 @@ def test_standard_input_may_be_typed_interrupted_or_broken(
         def __next__(self) -> bytes:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    assert shell("wait", "-", stdin=Typed(start().encode())) == 0
+    assert shell("wait", "-", stdin=Typed(shell.start().encode())) == 0
     assert "reading references or URLs, one a line; Ctrl-D ends the list" in shell.complaint
     assert shell("wait", "-", stdin=Prompt()) == 130
     assert shell.err == "\nasyncclient: interrupted\n"  # a new line after the terminal's ^C
@@ -310,15 +285,13 @@ def test_standard_input_may_be_typed_interrupted_or_broken(
     assert "unexpected OSError: [Errno 5] Input/output error; --traceback" in shell.complaint
 
 
-def test_a_person_sees_that_polls_fail(
-    shell: Shell, start: Callable[..., str], sim: Simulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_person_sees_that_polls_fail(shell: Shell, sim: Simulator) -> None:
     """On a terminal each row of failed polls is a line, as it happens; a script sees none."""
     seen: list[list[str]] = []
     for on_terminal in (False, True):
-        ref = start()
-        monkeypatch.setattr(sys.stderr, "isatty", partial(bool, on_terminal))
-        monkeypatch.setenv("TERM", "dumb")  # it has no line that is redrawn
+        ref = shell.start()
+        shell.monkeypatch.setattr(sys.stderr, "isatty", partial(bool, on_terminal))
+        shell.monkeypatch.setenv("TERM", "dumb")  # it has no line that is redrawn
         sim.order("html_502", times=2)
         sim.order("unknown_word")
         assert shell("wait", ref) == 0
@@ -331,7 +304,7 @@ def test_a_person_sees_that_polls_fail(
 
 
 def test_a_lost_output_is_no_success_and_does_not_lose_what_was_started(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch, sim: Simulator
+    shell: Shell, sim: Simulator
 ) -> None:
     """On a full disk the reference goes to standard error; the shell's `>&-` leaves no output."""
 
@@ -339,13 +312,13 @@ def test_a_lost_output_is_no_success_and_does_not_lose_what_was_started(
         def write(self, _text: str, /) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(sys, "stdout", FullDisk())
+    shell.monkeypatch.setattr(sys, "stdout", FullDisk())
     assert shell("start", "coze-workflow", "7350") == 74
     (task_id,) = sim.tasks
     started, why = shell.err.splitlines()
     assert task_id in started
     assert why == "asyncclient: the output cannot be written: No space left on device"
-    monkeypatch.setattr(sys, "stdout", None)
+    shell.monkeypatch.setattr(sys, "stdout", None)
     assert shell("wait", started.removeprefix("asyncclient: started ")) == 74
     assert "standard output is closed" in shell.complaint
 

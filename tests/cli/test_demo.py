@@ -93,16 +93,12 @@ async def _lose_the_network(*_arguments: object, **_options: object) -> None:
     ids=["pipe", "bars", "bars at 60", "narrow terminal"],
 )
 def test_a_wait_that_ends_too_early_is_a_mismatch(
-    shell: Shell,
-    monkeypatch: pytest.MonkeyPatch,
-    is_live: bool,  # noqa: FBT001  (a parameter of the test)
-    columns: int,
-    seen: str,
+    shell: Shell, columns: int, seen: str, *, is_live: bool
 ) -> None:
     """The demo ends with 1 and names each task, in whichever way it shows itself."""
     shell.is_terminal(columns, is_live=is_live)
-    monkeypatch.setattr("asyncclient.cli._demo.wait_until_done", _believe_it_is_done)
-    monkeypatch.setattr("asyncclient.cli._demo_view._LINE_SECONDS", 0.04)
+    shell.monkeypatch.setattr("asyncclient.cli._demo.wait_until_done", _believe_it_is_done)
+    shell.monkeypatch.setattr("asyncclient.cli._demo_view._LINE_SECONDS", 0.04)
     assert shell("demo", "--tasks", "4") == 1
     assert seen in shell.out
     assert "4 ended otherwise" in " ".join(shell.out.split())
@@ -131,15 +127,10 @@ def test_a_wait_that_ends_too_early_is_a_mismatch(
     ids=["a wait that fails", "a start that fails", "a second start"],
 )
 def test_anything_else_is_a_mismatch_too(
-    shell: Shell,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    value: object,
-    fields: dict[str, int],
-    complaint: str,
+    shell: Shell, name: str, value: object, fields: dict[str, int], complaint: str
 ) -> None:
     """A failed wait is no intended failure, and two starts of one job would be paid for twice."""
-    monkeypatch.setattr(f"asyncclient.cli.{name}", value)
+    shell.monkeypatch.setattr(f"asyncclient.cli.{name}", value)
     assert shell("demo", "--tasks", "2", "--json") == 1
     assert complaint in shell.err
     assert len(shell.json["mismatches"]) == shell.err.count("asyncclient: ")

@@ -53,10 +53,11 @@ sys.meta_path.insert(0, Interrupting())
 
 
 Process: TypeAlias = "subprocess.Popen[str]"
+Spawn: TypeAlias = "Callable[..., Process]"
 
 
 @pytest.fixture
-def spawn() -> Iterator[Callable[..., Process]]:
+def spawn() -> Iterator[Spawn]:
     """Return a function that starts the command; what still runs at the end is killed."""
     with contextlib.ExitStack() as processes:
 
@@ -113,9 +114,7 @@ def rest_of(terminal: int) -> bytes:
     return rest
 
 
-def test_a_simulator_in_one_shell_serves_another(
-    spawn: Callable[..., Process], tmp_path: Path
-) -> None:
+def test_a_simulator_in_one_shell_serves_another(spawn: Spawn, tmp_path: Path) -> None:
     """What `simulate` writes is all that `start` and `wait` need, and SIGTERM ends it with 0.
 
     With the same journal and ports, its tasks outlive a `kill -9`.
@@ -143,7 +142,7 @@ def test_a_simulator_in_one_shell_serves_another(
     assert (code, err[:34]) == (2, "asyncclient: cannot keep the tasks")
 
 
-def test_simulate_shows_people_what_to_do(spawn: Callable[..., Process]) -> None:
+def test_simulate_shows_people_what_to_do(spawn: Spawn) -> None:
     """Its lines go into another shell, a taken port is bad use, and Ctrl-C is its end."""
     sim = spawn("simulate", "--fail-share", "0.5")
     lines = [line_of(sim) for _ in range(5)]
@@ -157,7 +156,7 @@ def test_simulate_shows_people_what_to_do(spawn: Callable[..., Process]) -> None
     assert end_of(sim) == (0, "", "")
 
 
-def test_ctrl_c_stops_a_wait(spawn: Callable[..., Process]) -> None:
+def test_ctrl_c_stops_a_wait(spawn: Spawn) -> None:
     """In the middle of a poll it stops at once, with 130 and what to do next."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         base = f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -173,7 +172,7 @@ def test_ctrl_c_stops_a_wait(spawn: Callable[..., Process]) -> None:
     )
 
 
-def test_a_closed_pipe_ends_it_quietly(spawn: Callable[..., Process]) -> None:
+def test_a_closed_pipe_ends_it_quietly(spawn: Spawn) -> None:
     """When the reader has gone, as `head` does, it ends as a tool that SIGPIPE kills would."""
     reader, writer = os.pipe()
     process = spawn("demo", "--tasks", "2", stdout=writer)
@@ -182,7 +181,7 @@ def test_a_closed_pipe_ends_it_quietly(spawn: Callable[..., Process]) -> None:
     assert end_of(process) == (141, "", "")
 
 
-def test_ctrl_c_leaves_a_terminal_in_order(spawn: Callable[..., Process]) -> None:
+def test_ctrl_c_leaves_a_terminal_in_order(spawn: Spawn) -> None:
     """The bars are redrawn in place until they are interrupted, and the cursor comes back."""
     ours, theirs = os.openpty()
     demo = spawn("demo", "--tasks", MANY, stdout=theirs, COLUMNS="100")
@@ -261,16 +260,12 @@ def jobs() -> Iterator[Jobs]:
 @pytest.mark.parametrize("columns", [24, 60, 120])
 @pytest.mark.parametrize("interrupted", [False, True], ids=["to its end", "Ctrl-C"])
 def test_a_person_sees_how_a_wait_stands(
-    spawn: Callable[..., Process], jobs: Jobs, columns: int, *, interrupted: bool
+    spawn: Spawn, jobs: Jobs, columns: int, *, interrupted: bool
 ) -> None:
     """One line is redrawn in place, never wider than the terminal, and is gone at the end."""
     ours, theirs = os.openpty()
-    wait = spawn(
-        *("wait", jobs.url, *REPLICATE),
-        stderr=theirs,
-        COLUMNS=str(columns),
-        NO_COLOR="1",
-    )
+    variables = {"COLUMNS": str(columns), "NO_COLOR": "1"}
+    wait = spawn("wait", jobs.url, *REPLICATE, stderr=theirs, **variables)
     os.close(theirs)
     seen = seen_until(ours, b"next poll in" if columns > 24 else b"running (proc")
     jobs.word = "succeeded"
@@ -293,20 +288,13 @@ def test_a_person_sees_how_a_wait_stands(
         assert (code, json.loads(out), last) == (0, {"status": "succeeded"}, "")
 
 
-def test_a_person_sees_how_many_tasks_have_ended(
-    spawn: Callable[..., Process], jobs: Jobs, tmp_path: Path
-) -> None:
+def test_a_person_sees_how_many_tasks_have_ended(spawn: Spawn, jobs: Jobs, tmp_path: Path) -> None:
     """Lines of standard output and of standard error do not get into its way."""
     ours, theirs = os.openpty()
     (tmp_path / "urls").write_text(f"{jobs.url}\n{jobs.url}&other\n")
     with (tmp_path / "urls").open() as urls:
-        wait = spawn(
-            *("wait", "-", *REPLICATE),
-            stdin=urls.fileno(),
-            stdout=theirs,
-            stderr=theirs,
-            COLUMNS="80",
-        )
+        streams = {"stdin": urls.fileno(), "stdout": theirs, "stderr": theirs}
+        wait = spawn("wait", "-", *REPLICATE, **streams, COLUMNS="80")
     os.close(theirs)
     seen = seen_until(ours, b"0 of 2 tasks ended, ")
     jobs.word = "failed"
@@ -318,9 +306,7 @@ def test_a_person_sees_how_many_tasks_have_ended(
 
 
 @pytest.mark.parametrize("variables", [{}, {"TERM": "dumb"}], ids=["a pipe", "a dumb terminal"])
-def test_nothing_is_redrawn_elsewhere(
-    spawn: Callable[..., Process], jobs: Jobs, variables: dict[str, str]
-) -> None:
+def test_nothing_is_redrawn_elsewhere(spawn: Spawn, jobs: Jobs, variables: dict[str, str]) -> None:
     """A script's log and a terminal without a cursor get lines alone."""
     jobs.word = "succeeded"
     ours, theirs = os.openpty() if variables else os.pipe()
