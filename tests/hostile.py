@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NoReturn
 
 from asyncclient.errors import AsyncClientError
 
@@ -20,13 +21,14 @@ class Unprintable(Exception):
     __repr__ = __str__
 
 
+def _refuse(self: object, *_: object) -> NoReturn:
+    raise Unprintable(type(self).__name__)
+
+
 class Raising:
     """An object whose text raises an error that has no text."""
 
-    def __str__(self) -> str:
-        raise Unprintable
-
-    __repr__ = __str__
+    __str__ = __repr__ = _refuse
 
 
 class Cancelling:
@@ -59,18 +61,8 @@ class Letters(str):
     """A text with which nothing can be done."""
 
     __slots__ = ()
-
-    def __len__(self) -> int:
-        raise Unprintable
-
-    def __getitem__(self, key: object) -> str:
-        raise Unprintable
-
-    def __eq__(self, other: object) -> bool:
-        raise Unprintable
-
-    def __hash__(self) -> int:
-        return 7
+    __len__ = __getitem__ = __eq__ = _refuse
+    __hash__ = object.__hash__
 
     def __str__(self) -> str:
         return self
@@ -81,17 +73,8 @@ class Letters(str):
 class Number(int):
     """A number that can neither be compared nor shown."""
 
-    def __str__(self) -> str:
-        raise Unprintable
-
-    def __eq__(self, other: object) -> bool:
-        raise Unprintable
-
-    def __hash__(self) -> int:
-        return 7
-
-    __repr__ = __str__
-    __ge__ = __le__ = __gt__ = __lt__ = __eq__
+    __str__ = __repr__ = __eq__ = __ge__ = __le__ = __gt__ = __lt__ = _refuse
+    __hash__ = object.__hash__
 
 
 class LongError(Exception):
@@ -104,15 +87,13 @@ class LongError(Exception):
 class Closed(Exception):
     """An error that takes no attribute and no note."""
 
-    def __setattr__(self, name: str, value: object) -> None:
-        raise Unprintable
+    __setattr__ = _refuse
 
 
 class ClosedOurs(AsyncClientError):
     """One of the library's own family that takes no evidence."""
 
-    def __setattr__(self, name: str, value: object) -> None:
-        raise Unprintable
+    __setattr__ = _refuse
 
 
 OBJECTS: dict[str, object] = {

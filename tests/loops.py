@@ -11,7 +11,7 @@ import itertools
 import sys
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any, TypeVarTuple
+from typing import Any, TypeAlias, TypeVarTuple
 
 import uvloop
 
@@ -20,6 +20,7 @@ from asyncclient.testing import virtual_time_loop
 _Ts = TypeVarTuple("_Ts")
 
 Backend = tuple[str, dict[str, Any]]
+_Factory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
 
 
 class VirtualUvloop(uvloop.Loop):
@@ -110,22 +111,19 @@ class _Timer(asyncio.TimerHandle):
 
 def virtual_backend(event_loop: str) -> Backend:
     """Return the backend of anyio for virtual time on one of the event loops."""
-    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
-        "asyncio": virtual_time_loop,
-        "uvloop": VirtualUvloop,
-        "eager": lambda: _with_eager_tasks(virtual_time_loop()),
-    }
-    return "asyncio", {"loop_factory": factories[event_loop]}
+    return "asyncio", {"loop_factory": _factory(event_loop, virtual_time_loop, VirtualUvloop)}
 
 
 def real_backend(event_loop: str) -> Backend:
     """Return the backend of anyio for the real clock on one of the event loops."""
-    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
-        "asyncio": asyncio.new_event_loop,
-        "uvloop": uvloop.new_event_loop,
-        "eager": lambda: _with_eager_tasks(asyncio.new_event_loop()),
-    }
-    return "asyncio", {"loop_factory": factories[event_loop], "debug": False}
+    factory = _factory(event_loop, asyncio.new_event_loop, uvloop.new_event_loop)
+    return "asyncio", {"loop_factory": factory, "debug": False}
+
+
+def _factory(event_loop: str, plain: _Factory, of_uvloop: _Factory) -> _Factory:
+    if event_loop == "eager":
+        return lambda: _with_eager_tasks(plain())
+    return of_uvloop if event_loop == "uvloop" else plain
 
 
 def _with_eager_tasks(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:

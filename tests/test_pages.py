@@ -17,6 +17,7 @@ from asyncclient import SessionPool
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import Simulator, virtual_time_loop
 from asyncclient.testing.pytest_plugin import real_time
+from tests.test_public_api import MODULES as EXPORTING
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -34,17 +35,7 @@ PAGES = {page.stem: page.read_text() for page in sorted(DOCS.glob("*.md"))}
 REFERENCE = {"catalogue", "changelog", "command", "faults", "observability"}
 MOST_WORDS = 12_000  # outside the reference
 
-MODULES = (
-    "asyncclient",
-    "asyncclient.catalogue",
-    "asyncclient.errors",
-    "asyncclient.integrations.docket",
-    "asyncclient.integrations.opentelemetry",
-    "asyncclient.integrations.procrastinate",
-    "asyncclient.providers.copyai",
-    "asyncclient.providers.coze",
-    "asyncclient.testing",
-)
+MODULES = (*EXPORTING, "asyncclient.integrations.docket", "asyncclient.integrations.procrastinate")
 
 
 def blocks_of(text: str) -> list[str]:
@@ -52,19 +43,14 @@ def blocks_of(text: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
 
 
-BLOCKS = [
-    pytest.param(block, id=f"{name}-{number}")
+BLOCKS = {
+    f"{name}-{number}": block
     for name, text in [("README", README), ("README.zh", README_ZH), *PAGES.items()]
     if name not in ELSEWHERE
     for number, block in enumerate(blocks_of(text))
-    if "app = FastAPI" not in block
-]
-WEB_APPS = [
-    block
-    for text in (README, *PAGES.values())
-    for block in blocks_of(text)
-    if "app = FastAPI" in block
-]
+}
+WEB_APPS = {name: block for name, block in BLOCKS.items() if "app = FastAPI" in block}
+PROGRAMS = {name: block for name, block in BLOCKS.items() if name not in WEB_APPS}
 
 
 def run_in_virtual_time(main: Coroutine[object, object, object]) -> object:
@@ -73,7 +59,7 @@ def run_in_virtual_time(main: Coroutine[object, object, object]) -> object:
         return runner.run(main)
 
 
-@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("block", PROGRAMS.values(), ids=PROGRAMS)
 def test_each_code_block_runs_as_it_stands(
     block: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,7 +70,7 @@ def test_each_code_block_runs_as_it_stands(
 
 
 @real_time
-@pytest.mark.parametrize("block", WEB_APPS, ids=range(len(WEB_APPS)))
+@pytest.mark.parametrize("block", WEB_APPS.values(), ids=WEB_APPS)
 async def test_each_web_app_answers_with_the_typed_result(
     block: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,10 +112,7 @@ CLIENTS = {*EXTRAS, "aiohttp.web", "asyncclient.testing", "jwt"}
     ("statement", "absent"),
     [
         ("import asyncclient", CLIENTS | {"aiohttp", "anyio", "asyncclient.errors", "msgspec"}),
-        (
-            "from asyncclient import *",
-            CLIENTS | {"asyncclient.cli", "asyncclient.providers"},
-        ),
+        ("from asyncclient import *", CLIENTS | {"asyncclient.cli", "asyncclient.providers"}),
         ("import asyncclient.providers.coze, asyncclient.providers.copyai", CLIENTS),
         ("import asyncclient.testing, asyncclient.integrations", EXTRAS | ENGINES),
     ],

@@ -69,21 +69,15 @@ async def read_message(reader: asyncio.StreamReader) -> Message:
 
 
 class Wire:
-    """One connection as a server sees it.
-
-    Attributes:
-        number: which connection to the server this is, from 1.
-        reader: what the client sends.
-        offered: bytes that were written to it, those in the kernel's buffers included.
-    """
+    """One connection as a server sees it."""
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> None:
-        self.reader = reader
+        self.reader = reader  # what the client sends
         self._writer = writer
-        self.number = number
-        self.offered = 0
+        self.number = number  # which connection to the server this is, from 1
+        self.offered = 0  # bytes that were written to it, those in the kernel's buffers included
 
     @property
     def has_left(self) -> bool:
@@ -129,11 +123,6 @@ class Listener(Generic[L]):
         serve: what is done with each connection.
         tls: speak TLS with the client, with this certificate.
         port: where it listens; 0 for a free port.
-
-    Attributes:
-        port: where it listens.
-        accepted: connections so far.
-        offered: the most bytes that were written to one connection before its end.
     """
 
     def __init__(
@@ -158,7 +147,8 @@ class Listener(Generic[L]):
         self._serving: set[asyncio.Task[None]] = set()
         self._links: set[L] = set()
         self.port: int = self._listener.getsockname()[1]
-        self.accepted = self.offered = 0
+        self.accepted = 0  # connections so far
+        self.offered = 0  # the most bytes that were written to one connection before its end
 
     @property
     def origin(self) -> str:

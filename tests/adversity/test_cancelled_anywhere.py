@@ -16,7 +16,7 @@ from tests.adversity.steps import Canceller, at_every_step
 from tests.waiting.scenario import EVERY_SECOND
 
 
-async def ended(task: asyncio.Task[Any]) -> BaseException | None:
+async def end_of(task: asyncio.Task[Any]) -> BaseException | None:
     """Return how a task ended: its error, or None."""
     with anyio.fail_after(60):
         await asyncio.wait([task])
@@ -25,7 +25,7 @@ async def ended(task: asyncio.Task[Any]) -> BaseException | None:
 
 async def was_cancelled(task: asyncio.Task[Any]) -> bool:
     """Return whether a task ended by being cancelled; it may not end by another error."""
-    error = await ended(task)
+    error = await end_of(task)
     assert error is None or isinstance(error, asyncio.CancelledError), repr(error)
     return error is not None
 
@@ -89,7 +89,7 @@ def test_a_cancelled_wait_leaves_the_poller_fit(
                 # A poll's last step is late for its own wait: that may have its answer already.
                 assert canceller.reached or not is_cut
             for wait in waits:
-                assert await ended(wait) is None
+                assert await end_of(wait) is None
             assert await is_over(poller, [job])
             with anyio.fail_after(60):
                 assert await poller.wait(Stepped()) == "done"
@@ -112,10 +112,9 @@ def test_a_cancelled_step_over_many_loses_no_end(counting: Literal["loop", "poll
                     assert done.error is None
                     keys.append(str(done.task.key))
 
-            reading = (
+            reading = canceller.target = (
                 canceller.task(read()) if counting == "loop" else asyncio.ensure_future(read())
             )
-            canceller.target = reading
             await was_cancelled(reading)
             with anyio.fail_after(60):
                 await read()
@@ -143,7 +142,7 @@ def test_a_cancelled_loop_over_many_stops_the_polling(how: Literal["context", "d
                         pass
 
             canceller.target = asyncio.ensure_future(read())
-            await ended(canceller.target)
+            await end_of(canceller.target)
             # The traceback of its error holds the loop's frame, and so the iterator.
             canceller.target = None
             assert await is_over(poller, jobs)
@@ -166,7 +165,7 @@ def test_a_poller_may_be_closed_at_any_step(counting: Literal["close", "polls"])
             await anyio.sleep(0.05)
             closing.append(canceller.task(poller.aclose()))
         for wait in waits:
-            error = await ended(wait)
+            error = await end_of(wait)
             assert error is None or (isinstance(error, RuntimeError) and "closed" in str(error))
         for task in closing:
             await was_cancelled(task)
