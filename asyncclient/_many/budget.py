@@ -7,16 +7,22 @@ import math
 # A generic cell rate algorithm; maintained libraries cannot be slowed down by an answer:
 # requests are spaced by 1/rate, and one that comes late may be caught up within this many seconds.
 _SLACK = 0.02
-# After a refusal, the rate falls to this share of what was accepted lately …
+# Refusals up to this share are chance, as BBR's BBRLossThresh (draft-ietf-ccwg-bbr): a limit that
+# is reached refuses more. Then only the refused task itself waits.
+_CHANCE = 0.02
+# Requests over which that share is counted; a fall begins it again.
+_COUNTED = 200
+# After more refusals, the rate falls to this share of what was accepted lately …
 _FALL = 0.95
 # … or this share, where a refusal costs a pause: probing the limit costs more there …
 _FALL_WITH_PAUSE = 0.85
 # … but to no less than this share of what was sent …
 _LEAST_SHARE = 0.5
-# … at most once in this many seconds, since one crowd is refused together …
+# … at most once in this many seconds, since one crowd is refused together.
 _REST = 1.0
-# … and rises by this share for each second without another.
-_RISE = 0.05
+# Then it rises as CUBIC's window does (RFC 9438): back to what was accepted, level there, and ever
+# faster beyond. Per second cubed: at 0.002 it is back after 3 s, and twice that after 10 s.
+_RISE = 0.002
 # Requests a second that are always sent, however often they were refused: below that, the number
 # of requests is not what the provider minds.
 _LEAST_RATE = 2.0
@@ -24,7 +30,7 @@ _LEAST_RATE = 2.0
 _LONGEST_PAUSE = 60.0
 # Seconds without a request after which a rate that was found counts no longer.
 _RATE_COUNTS = 600.0
-# Seconds over which the requests sent and refused are means.
+# Seconds over which the requests sent are a mean.
 _MEMORY = 2.0
 # Seconds. A crowd that has only just begun is measured over the time since, but over this at least.
 _LEAST_SEEN = 0.1
@@ -33,9 +39,9 @@ _LEAST_SEEN = 0.1
 class Budget:
     """Spaces the requests to one account, and finds its limit where none is known.
 
-    It backs off when the provider refuses (429), by its `Retry-After` too, and creeps up again.
-    What counts is how many were refused: a stray refusal among many answers lowers it little, so
-    that an account that is refused by chance is not slowed to nothing.
+    It backs off when the provider refuses (429), by its `Retry-After` too, and rises again.
+    What counts is how many were refused: a stray refusal among many answers changes nothing here,
+    so that an account that is refused by chance is not slowed to nothing.
     """
 
     def __init__(self, ceiling: float = math.inf) -> None:
@@ -45,9 +51,10 @@ class Budget:
         self.rate = ceiling
         self._next_at = -math.inf
         self._fell_at = -math.inf
+        self._limit = ceiling  # requests a second that were accepted when the rate last fell
+        self._answers = self._refusals = 0.0
         self._sent = 0.0
-        self._refused = 0.0
-        # Up to when both means hold; a pause is left out, or it would look like a low rate.
+        # Up to when that mean holds; a pause is left out, or it would look like a low rate.
         self._seen_at = -math.inf
         self._began = -math.inf
 
@@ -58,14 +65,16 @@ class Budget:
     def spend(self, now: float) -> None:
         """Note that a request is sent."""
         if self.rate < self.ceiling:
-            risen = self.rate * (1 + _RISE * min(1.0, max(0.0, now - self._seen_at)))
-            self.rate = min(self.ceiling, risen)
+            # Seconds from where the rise is level; a silence of over a second is no success.
+            place = math.cbrt((self.rate / self._limit - 1) / _RISE)
+            place += min(1.0, max(0.0, now - self._seen_at))
+            self.rate = min(self.ceiling, self._limit * (1 + _RISE * place**3))
         if now - self._seen_at > _MEMORY:
             self._began = now
-            self._sent = self._refused = 0.0
-        kept = self._kept(now)
-        self._sent = self._sent * kept + 1 / _MEMORY
-        self._refused *= kept
+            self._sent = 0.0
+        self._sent = self._sent * self._kept(now) + 1 / _MEMORY
+        self._answers += 1 - self._answers / _COUNTED
+        self._refusals -= self._refusals / _COUNTED
         self._seen_at = max(self._seen_at, now)
         self._next_at = max(self._next_at, now - _SLACK) + 1 / self.rate
 
@@ -79,6 +88,7 @@ class Budget:
         self._share = share
         self.ceiling = self._whole * share
         self.rate = min(self.ceiling, max(_LEAST_RATE, self.rate * change))
+        self._limit = max(self.rate, self._limit * change)
         if self._seen_at <= now < self._next_at:
             self._next_at = now + (self._next_at - now) / change
 
@@ -98,14 +108,19 @@ class Budget:
 
     def refused(self, now: float, retry_after: float | None) -> None:
         """Note that the provider refused a request for their number."""
+        self._refusals += 1
+        if self._refusals <= _CHANCE * self._answers:
+            return
         pause = retry_after is not None and 0 < retry_after < math.inf
-        self._refused += 1 / _MEMORY
         if now - self._fell_at >= _REST:
             self._fell_at = now
-            accepted = max(_LEAST_SHARE, 1 - self._refused / max(self._sent, 1 / _MEMORY))
-            fall = _FALL_WITH_PAUSE if pause else _FALL
-            sending = min(self.rate, self.sending(now))
-            self.rate = min(self.ceiling, max(_LEAST_RATE, sending * accepted * fall))
+            # A crowd that was just sent counts, where the counting has only begun again.
+            counted = max(self._answers, self._sent * _MEMORY, 1.0)
+            accepted = max(_LEAST_SHARE, 1 - self._refusals / counted)
+            self._limit = max(_LEAST_RATE, min(self.rate, self.sending(now)) * accepted)
+            fallen = self._limit * (_FALL_WITH_PAUSE if pause else _FALL)
+            self.rate = min(self.ceiling, max(_LEAST_RATE, fallen))
+            self._answers = self._refusals = 0.0
         if retry_after is not None and pause:
             self._next_at = max(self._next_at, now + min(retry_after, _LONGEST_PAUSE))
             self._seen_at = max(self._seen_at, self._next_at)
