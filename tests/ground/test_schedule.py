@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 from random import Random
 from statistics import fmean
@@ -41,9 +41,6 @@ def backoffs_own_chance() -> Iterator[None]:
     random.setstate(state)
 
 
-# --- between polls ----------------------------------------------------------------------------
-
-
 @given(schedules(), SEEDS)
 def test_gaps_grow_by_the_factor_within_the_jitter(schedule: Schedule, seed: int) -> None:
     """The k-th gap is first·factor**k up to the cap, exactly so without jitter.
@@ -67,12 +64,8 @@ def test_the_default_schedule_starts_at_three_seconds_and_ends_at_a_minute() -> 
     """`Schedule()` grows by a tenth from 3 s to 60 s, ±10 %; a lower cap alone is no mistake."""
     assert Schedule() == Schedule(first=3.0, factor=1.1, cap=60.0, jitter=0.1)
     assert Schedule(cap=2) == Schedule(first=2, cap=2)
-
-
-def test_a_factor_of_one_is_a_fixed_interval() -> None:
-    """The gaps never grow, however many there are, and no cap is reached."""
-    delays = Schedule(first=2, factor=1, cap=60, jitter=0).delays()
-    assert set(islice(delays, 10_000)) == {2}
+    fixed = Schedule(first=2, factor=1, cap=60, jitter=0).delays()
+    assert set(islice(fixed, 10_000)) == {2}
 
 
 def jittered(jitter: float) -> tuple[Schedule, int, float, float]:
@@ -134,36 +127,25 @@ def test_each_call_starts_again() -> None:
     assert next(slow) == 3.375
 
 
-@pytest.mark.parametrize("name", ["first", "factor", "cap", "jitter"])
-def test_each_number_of_a_schedule_is_checked(name: str) -> None:
-    """A value that is no finite number raises at once, by the argument's name."""
-    with pytest.raises(TypeError, match=f"^Schedule: {name} must be a number, not '1'$"):
-        unchecked(**{name: "1"})
-    with pytest.raises(ValueError, match=f"^Schedule: {name}=nan must be finite$"):
-        unchecked(**{name: math.nan})
+NUMBERS = ("first", "factor", "cap", "jitter")
+REFUSED: list[tuple[Mapping[str, object], str]] = [
+    *(({name: "1"}, f"{name} must be a number, not '1'") for name in NUMBERS),
+    *(({name: math.nan}, f"{name}=nan must be finite") for name in NUMBERS),
+    *(({"first": wrong}, f"first={wrong} must be more than 0") for wrong in (0, -0.0)),
+    *(({"factor": wrong}, f"factor={wrong} must be at least 1") for wrong in (0, 0.99)),
+    ({"first": 5, "cap": 4.9}, "cap=4.9 must be at least first=5"),
+    ({"first": 61}, "cap=60.0 must be at least first=61"),
+    ({"cap": 0}, "cap=0 must be at least first=3.0"),
+    *(({"jitter": w}, f"jitter={w} must be 0 or more and less than 1") for w in (1, -0.01)),
+]
 
 
-@pytest.mark.parametrize(
-    ("numbers", "message"),
-    [
-        ({"first": 0}, r"first=0 must be more than 0"),
-        ({"first": -0.0}, r"first=-0.0 must be more than 0"),
-        ({"factor": 0.99}, r"factor=0.99 must be at least 1"),
-        ({"factor": 0}, r"factor=0 must be at least 1"),
-        ({"first": 5, "cap": 4.9}, r"cap=4.9 must be at least first=5"),
-        ({"first": 61}, r"cap=60.0 must be at least first=61"),
-        ({"cap": 0}, r"cap=0 must be at least first=3.0"),
-        ({"jitter": 1}, r"jitter=1 must be 0 or more and less than 1"),
-        ({"jitter": -0.01}, r"jitter=-0.01 must be 0 or more and less than 1"),
-    ],
-)
-def test_an_impossible_schedule_is_refused(numbers: dict[str, float], message: str) -> None:
-    """Numbers that contradict each other raise at once, and the message says what would do."""
-    with pytest.raises(ValueError, match=rf"^Schedule: {message}"):
-        Schedule(**numbers)
-
-
-# --- after errors -----------------------------------------------------------------------------
+@pytest.mark.parametrize(("numbers", "message"), REFUSED)
+def test_an_impossible_schedule_is_refused(numbers: Mapping[str, object], message: str) -> None:
+    """What is no number, or contradicts another, raises at once; the message says what would do."""
+    kind = TypeError if "a number" in message else ValueError
+    with pytest.raises(kind, match=rf"^Schedule: {message}"):
+        unchecked(**numbers)
 
 
 @st.composite

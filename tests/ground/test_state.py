@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from enum import Enum
-from itertools import combinations
+from itertools import combinations, product
 from types import NoneType
 from typing import TYPE_CHECKING, cast
 
@@ -15,7 +15,7 @@ from rich.pretty import pretty_repr
 from asyncclient._state import Snapshot, TaskState, Vocabulary, number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 Word = str | int | Enum
 
@@ -23,29 +23,14 @@ Word = str | int | Enum
 unchecked = cast("Callable[..., Vocabulary]", Vocabulary)
 
 
-# --- states -----------------------------------------------------------------------------------
-
-
 def test_there_are_seven_states_in_the_order_of_a_life() -> None:
-    """The set is closed; four states are ends, and a blocked task can still move on."""
+    """The set is closed, four are ends; each is a text, its own name, to be logged and stored."""
     assert [(state.name, state.is_terminal) for state in TaskState] == [
-        ("PENDING", False),
-        ("RUNNING", False),
-        ("BLOCKED", False),
-        ("SUCCEEDED", True),
-        ("FAILED", True),
-        ("CANCELLED", True),
-        ("EXPIRED", True),
+        *(("PENDING", False), ("RUNNING", False), ("BLOCKED", False)),
+        *(("SUCCEEDED", True), ("FAILED", True), ("CANCELLED", True), ("EXPIRED", True)),
     ]
-
-
-def test_a_state_reads_as_its_name() -> None:
-    """A state is a text, its own name in lower case, so that it can be logged and stored."""
     for state in TaskState:
         assert state == str(state) == f"{state}" == state.name.lower()
-
-
-# --- vocabularies -----------------------------------------------------------------------------
 
 
 def test_every_word_has_its_one_state() -> None:
@@ -57,52 +42,50 @@ def test_every_word_has_its_one_state() -> None:
     assert vocabulary.state_of("pending") is None
 
 
+GOOD: dict[str, object] = {"succeeded": ["done"], "failed": ["error"]}
+_NO_TEXT = "{}: an empty text.*leave it out"
+_NO_WORD = "{}: a status word is a text or a number, not "
+_MISSING = "a vocabulary needs at least one word for {0}: add {0}=.*, or a wait could"
+
+
 @pytest.mark.parametrize("word", ["x", 7], ids=repr)
 def test_a_word_in_two_states_is_refused(word: Word) -> None:
     """A word under two states raises with the word, both states and what to do."""
     for one, other in combinations(TaskState, 2):
-        words: dict[str, list[Word]] = {"succeeded": ["done"], "failed": ["error"]}
-        for state in (one, other):
-            words.setdefault(state.value, []).append(word)
+        words = GOOD | {one.value: word, other.value: word}
         with pytest.raises(
-            ValueError, match=f"{word!r} stands under both {one} and {other}: choose one$"
+            ValueError, match=f"^the word {word!r} stands under both {one} and {other}"
         ):
             unchecked(**words)
 
 
-@pytest.mark.parametrize("missing", ["succeeded", "failed"])
-def test_success_and_failure_need_a_word(missing: str) -> None:
-    """A vocabulary without a word for success or failure raises and says what to add."""
-    words: dict[str, Word | Iterable[Word]] = {"succeeded": "done", "failed": "error"}
-    kept = {state: word for state, word in words.items() if state != missing}
-    for given_words in (kept, kept | {missing: list[Word]()}, kept | {missing: ()}):
-        with pytest.raises(
-            ValueError, match=f"at least one word for {missing}: add {missing}=.*, or a wait could"
-        ):
-            unchecked(**given_words)
-
-
-@pytest.mark.parametrize("state", [state.value for state in TaskState])
-def test_an_empty_text_is_no_word(state: str) -> None:
-    """An empty text, alone or among others, raises with its state, and says to leave it out."""
-    words: dict[str, Word | Iterable[Word]] = {"succeeded": "done", "failed": "error"}
-    for given_words in ("", ["busy", ""]):
-        with pytest.raises(ValueError, match=f"^{state}: an empty text.*leave it out"):
-            unchecked(**words | {state: given_words})
+NO_WORDS: list[object] = [[None], ["x", 1.5], [b"x"], [["x"]], [{}], None, 1.5, b"x", object]
+WRONG: list[tuple[list[object], type[Exception], str, list[str]]] = [
+    ([(), []], ValueError, _MISSING, ["succeeded", "failed"]),
+    (["", ["busy", ""]], ValueError, _NO_TEXT, [*TaskState]),
+    (NO_WORDS, TypeError, _NO_WORD, ["running", "succeeded"]),
+]
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [[None], ["done", 1.5], [b"done"], [["done"]], [{}], None, 1.5, b"done", object],
-    ids=repr,
+    ("several", "kind", "says", "states"), WRONG, ids=["none", "empty", "type"]
 )
-def test_only_a_text_or_a_whole_number_is_a_word(wrong: object) -> None:
-    """Anything else, alone or among others, raises with the state that it stands under."""
-    for state in ("running", "succeeded"):
-        with pytest.raises(TypeError, match=f"^{state}: a status word is a text or a number, not "):
-            unchecked(**{"succeeded": "done", "failed": "error", state: wrong})
+def test_words_that_cannot_be_are_refused_by_their_state(
+    several: list[object], kind: type[Exception], says: str, states: list[str]
+) -> None:
+    """Success and failure need a word; only a text or a whole number is one, and no empty text."""
+    for wrong, state in product(several, states):
+        with pytest.raises(kind, match=f"^{says.format(state)}"):
+            unchecked(**GOOD | {str(state): wrong})
+
+
+def test_a_refusal_shows_the_word() -> None:
+    """What is wrong, of one that is there, or what is missing, where an argument is left out."""
     with pytest.raises(TypeError, match=r"not 1\.5$"):
         unchecked(succeeded=["done", 1.5], failed="error")
+    for missing, given_words in (("failed", {"succeeded": "x"}), ("succeeded", {"failed": "x"})):
+        with pytest.raises(ValueError, match=_MISSING.format(missing)):
+            unchecked(**given_words)
 
 
 @pytest.mark.parametrize(
@@ -190,12 +173,8 @@ def test_words_are_compared_by_their_type_too(word: Word, seen: object) -> None:
     made = Vocabulary(succeeded=word, failed="error")
     assert made.state_of(word) is TaskState.SUCCEEDED
     assert made.state_of(cast("Word", seen)) is None
-
-
-def test_one_and_true_may_stand_under_two_states() -> None:
-    """They are two words."""
-    made = Vocabulary(succeeded=True, failed=1)
-    assert (made.state_of(1), made.state_of(word=True)) == (TaskState.FAILED, TaskState.SUCCEEDED)
+    both = Vocabulary(succeeded=True, failed=1)
+    assert (both.state_of(1), both.state_of(word=True)) == (TaskState.FAILED, TaskState.SUCCEEDED)
 
 
 def test_the_case_of_letters_counts_unless_it_is_said_not_to() -> None:
@@ -233,9 +212,6 @@ def test_a_vocabulary_is_a_value() -> None:
     assert hash(made) != hash(others[0])
 
 
-# --- snapshots --------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("state", "word", "shown"),
     [
@@ -265,9 +241,6 @@ def test_a_snapshot_is_a_value_with_names_alone() -> None:
     assert (snapshot.polls, snapshot.elapsed) == (0, 0)
     with pytest.raises(TypeError):
         cast("Callable[..., object]", Snapshot)(TaskState.RUNNING, "busy", None)
-
-
-# --- numbers of others ------------------------------------------------------------------------
 
 
 class _Own(int):

@@ -7,6 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable, Hashable
 from enum import Enum
+from operator import attrgetter, itemgetter
 from typing import Any, cast
 
 import msgspec
@@ -27,10 +28,6 @@ class Job(msgspec.Struct):
     """An answer of some API."""
 
     status: str | None = None
-    done: float | None = None
-    why: str | None = None
-    wait: float | None = None
-    took: float | None = None
 
 
 async def fetch() -> dict[str, str]:
@@ -44,10 +41,7 @@ def task_of(answer: object, **options: Hashable) -> PollingTask[object]:
     async def ask() -> object:
         return answer
 
-    def status(found: object) -> str:
-        return cast("dict[str, str]", found)["status"]
-
-    return unchecked(ask, vocabulary=WORDS, **{"status": status, **options})
+    return unchecked(ask, vocabulary=WORDS, **{"status": itemgetter("status"), **options})
 
 
 async def test_each_look_is_one_call_whose_answer_is_the_result() -> None:
@@ -60,13 +54,11 @@ async def test_each_look_is_one_call_whose_answer_is_the_result() -> None:
 
     task = polling_task(ask, vocabulary=WORDS, status=lambda job: job.status)
     assert calls == []
-    first = await task.poll()
+    assert await task.poll() is calls[0]
     seen = await task.observe()
     assert len(calls) == 2
-    assert first is calls[0]
     assert seen.result is calls[1]
-    assert seen == Observation(TaskState.RUNNING, "busy", calls[1])
-    assert (seen.raw, seen.demand) == (None, None)
+    assert seen == Observation(TaskState.RUNNING, "busy", calls[1], raw=None, demand=None)
 
 
 async def test_an_error_of_the_callers_functions_is_the_polls() -> None:
@@ -78,7 +70,7 @@ async def test_an_error_of_the_callers_functions_is_the_polls() -> None:
     def status(_found: object) -> str:
         raise ZeroDivisionError
 
-    task = polling_task(ask, vocabulary=WORDS, status=lambda job: job.status)
+    task = unchecked(ask, vocabulary=WORDS, status=status)
     for look in (task.poll, task.observe):
         with pytest.raises(ConnectionResetError, match="gone"):
             await look()
@@ -113,61 +105,37 @@ async def test_what_the_callers_functions_find_is_what_is_seen_as_the_state_allo
     word: str | None,
     state: TaskState | None,
     reason: str | None,
-    hint: float | None,
-    took: float | None,
+    hint: int | None,
+    took: int | None,
 ) -> None:
-    """A success has no reason, an ended task no next look, and no other took its time yet."""
+    """A success has no reason, an ended task no next look, and no other took its time yet.
 
-    async def ask() -> Job:
-        return Job(word, done=0.5, why="no tea", wait=7, took=9)
-
-    task = polling_task(
-        ask,
-        vocabulary=WORDS,
-        status=lambda job: job.status,
-        reason=lambda job: job.why,
-        progress=lambda job: job.done,
-        hint=lambda job: job.wait,
-        duration=lambda job: job.took,
-        transient=(KeyError,),
+    Without those functions, or where they find nothing, there is nothing of all that.
+    """
+    answer = {"status": word, "reason": "no tea", "progress": 0.5, "hint": 7, "duration": 9}
+    functions = {name: itemgetter(name) for name in answer if name != "status"}
+    seen = await task_of(answer, **functions).observe()
+    assert seen == Observation(
+        state, word, answer, reason=reason, progress=0.5, hint=hint, took=took
     )
-    seen = await task.observe()
-    assert (seen.word, seen.state) == (word, state)
-    assert (seen.reason, seen.progress, seen.hint, seen.took) == (reason, 0.5, hint, took)
-    assert task.transient == (KeyError,)
+    for task in (task_of({"status": word}), task_of({"status": word}, **functions)):
+        assert await task.observe() == Observation(state, word, {"status": word})
 
 
-@pytest.mark.parametrize("word", ["busy", "done", "error", "new", None])
-async def test_without_those_functions_or_their_fields_there_is_nothing_to_find(
-    word: str | None,
-) -> None:
-    """By default there is no reason, progress, hint or duration, and no other transient error."""
-
-    def find(answer: object) -> str:
-        return cast("dict[str, str]", answer)["why"]
-
-    task = task_of({"status": word})
-    assert task.transient == ()
-    assert ref_of(task) is None
-    functions = dict.fromkeys(("reason", "progress", "hint", "duration"), find)
-    for each in (task, task_of({"status": word}, **functions)):
-        seen = await each.observe()
-        assert seen.word == word
-        assert (seen.reason, seen.progress, seen.hint, seen.took) == (None, None, None, None)
+def test_a_task_has_no_more_than_it_is_given() -> None:
+    """By default no other transient error and no reference."""
+    assert (task_of({}).transient, ref_of(task_of({}))) == ((), None)
+    assert task_of({}, transient=(KeyError,)).transient == (KeyError,)
 
 
 async def test_a_missing_field_item_or_attribute_is_a_missing_word() -> None:
     """A `KeyError`, `IndexError` or `AttributeError` in `status` is an answer without a word."""
-
-    def first(found: object) -> str:
-        return cast("list[str]", found)[0]
-
-    def attribute(found: object) -> str | None:
-        return cast("Job", found).status
-
-    for task in (task_of({"other": 1}), task_of([], status=first), task_of(None, status=attribute)):
-        seen = await task.observe()
-        assert (seen.word, seen.state) == (None, None)
+    for answer, status in (
+        ({"other": 1}, itemgetter("status")),
+        (list[str](), itemgetter(0)),
+        (None, attrgetter("status")),
+    ):
+        assert await task_of(answer, status=status).observe() == Observation(None, None, answer)
 
 
 class Phase(Enum):
@@ -180,12 +148,8 @@ class Phase(Enum):
 @pytest.mark.parametrize(
     ("found", "word", "state"),
     [
-        (Phase.DONE, "done", TaskState.SUCCEEDED),
-        (TaskState.FAILED, "failed", None),
-        (Phase.HALF, None, None),
-        (["done"], None, None),
-        (1.0, None, None),
-        (1, 1, None),
+        *((Phase.DONE, "done", TaskState.SUCCEEDED), (TaskState.FAILED, "failed", None)),
+        *((Phase.HALF, None, None), (["done"], None, None), (1.0, None, None), (1, 1, None)),
     ],
     ids=repr,
 )
@@ -213,21 +177,18 @@ def test_by_default_a_task_is_its_function() -> None:
 async def test_any_callable_that_returns_an_awaitable_will_do() -> None:
     """A partial, a bound method and a lambda around a coroutine function are taken."""
 
-    async def ask(number: int) -> dict[str, int]:
-        return {"n": number}
+    async def ask(number: int) -> int:
+        return number
 
     class Api:
-        async def job(self) -> dict[str, int]:
-            return {"n": 3}
-
-    def status(_answer: dict[str, int]) -> str:
-        return "busy"
+        async def job(self) -> int:
+            return 3
 
     asked = [
-        await polling_task(function, vocabulary=WORDS, status=status).poll()
+        await polling_task(function, vocabulary=WORDS, status=int).poll()
         for function in (functools.partial(ask, 1), lambda: ask(2), Api().job)
     ]
-    assert asked == [{"n": 1}, {"n": 2}, {"n": 3}]
+    assert asked == [1, 2, 3]
 
 
 async def test_budget_reference_and_cancel_are_those_that_are_given() -> None:
@@ -250,26 +211,21 @@ async def test_budget_reference_and_cancel_are_those_that_are_given() -> None:
 async def test_a_call_that_hangs_is_a_failed_poll_after_its_seconds() -> None:
     """The wait goes on; the wait's own limit would have come a minute later."""
     answers = iter([60.0, 0.0])
-    loop = asyncio.get_running_loop()
 
-    async def ask() -> dict[str, str]:
+    async def ask() -> str:
         await asyncio.sleep(next(answers))
-        return {"status": "done"}
+        return "done"
 
-    task = polling_task(ask, vocabulary=WORDS, status=lambda a: a["status"], poll_timeout=5)
-    assert await wait_until_done(task, schedule=Schedule(first=1, jitter=0)) == {"status": "done"}
-    assert 5 < loop.time() < 10
+    task = polling_task(ask, vocabulary=WORDS, status=str, poll_timeout=5)
+    assert await wait_until_done(task, schedule=Schedule(first=1, jitter=0)) == "done"
+    assert 5 < asyncio.get_running_loop().time() < 10
     with pytest.raises(ValueError, match="poll_timeout"):
-        polling_task(ask, vocabulary=WORDS, status=lambda a: a["status"], poll_timeout=0)
+        polling_task(ask, vocabulary=WORDS, status=str, poll_timeout=0)
 
 
 async def test_a_function_that_is_not_async_is_refused_at_its_first_poll() -> None:
     """A plain function raises with the task's kind, what it returned and what to pass."""
-
-    def ask() -> dict[str, str]:
-        return {"status": "busy"}
-
-    task = unchecked(ask, vocabulary=WORDS, status=len, kind="tea")
+    task = unchecked(dict, vocabulary=WORDS, status=len, kind="tea")
     for look in (task.poll, task.observe):
         with pytest.raises(
             TypeError, match=r"^tea: fetch\(\) returned dict, not an awaitable: pass an async func"
