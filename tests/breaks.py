@@ -149,6 +149,7 @@ _IDEMPOTENT, _PLAIN = _with_options(idempotent=True), _with_options(allow_http=T
 TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
     "http providers": (
         ("a start in doubt is sent again", "_http.repeat:seconds_to_repeat", _IDEMPOTENT),
+        ("a repeated credential stands in the error", "_http.hiding:Hiding.error", _NOTHING),
     ),
     "providers": (
         ("a start in doubt does not say so", "_http.call:_is_ambiguous", _NEVER),
@@ -162,7 +163,6 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
     ),
     "sockets": (
         ("a start that broke off counts as not sent", "_http.payload:is_sent", _NEVER),
-        ("a repeated credential stands in the error", "_http.hiding:Hiding.error", _NOTHING),
         ("certificates are not verified", "_http.sessions:checked_context", _is_not_verified),
         ("an answer of any length is read", "_http.pool:SessionPool._is_short", _ALWAYS),
         ("a pool leaves its sockets open", "_http.sessions:close_all", _awaits_nothing),

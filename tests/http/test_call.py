@@ -196,15 +196,19 @@ async def test_a_source_of_tokens_may_time_out_by_itself() -> None:
 
 
 async def test_what_the_caller_handles_meanwhile_is_left_as_it_is() -> None:
-    """Of our errors the frames are left out, which hold answers; not of the caller's own."""
+    """Our errors have no frames, which hold answers, and no credential; the caller's own do."""
     key = "pat_0123456789abcdef"
-    outer = LookupError(key)
-    try:
-        raise outer
-    except LookupError:
-        with pytest.raises(ServerError) as caught:
-            await CopyAI(always(status(500)), api_key=key, max_retries=0).start_workflow("W")
-    assert caught.value.__context__ is outer
-    assert str(outer) == key
-    for error in (outer, caught.value):
-        assert len(traceback.extract_tb(error.__traceback__)) == 1  # this function
+    quoting = TransportError(f"broken: {key}")
+    quoting.add_note(key)
+    for entry in (status(500), quoting):
+        outer = LookupError(key)
+        try:
+            raise outer
+        except LookupError:
+            with pytest.raises((ServerError, TransportError)) as caught:
+                await CopyAI(always(entry), api_key=key, max_retries=0).start_workflow("W")
+        assert caught.value.__context__ is outer
+        assert str(outer) == key
+        assert key not in f"{caught.value} {vars(caught.value)}"
+        for error in (outer, caught.value):
+            assert len(traceback.extract_tb(error.__traceback__)) == 1  # this function

@@ -83,8 +83,6 @@ def test_a_misfit_is_named_by_its_place(body: bytes, path: str, words: str) -> N
     assert repr(body.decode()) in str(refused.value)
 
 
-# --- what would take too much memory -------------------------------------------------------------
-
 # Bytes of JSON from which on an answer may take more than 128 MiB.
 LARGE = 4 << 20
 # A finished run, whose output multiplies in memory: by a little over 30, 10, 25 and 20.

@@ -121,9 +121,6 @@ def test_what_repeats_it_without_end_is_hidden_as_a_whole() -> None:
     assert len(hiding(KEY).text("x" * 100_000)) == 20_000
 
 
-# --- answers ------------------------------------------------------------------------------------
-
-
 def test_an_answer_without_it_is_the_same_one() -> None:
     """An answer as it should be is not copied, of any bytes."""
     for body in (b"", b'{"a":"\\u00e9 \\/ \\"b\\""}', bytes(range(256)), b"\\" * 1000):
@@ -137,9 +134,6 @@ def test_an_answer_is_read_without_it(spelling: str) -> None:
     body = f'{{"\u00fc": "\\u00fc{SPELLINGS[spelling](KEY)}\\n", "b": [1]}}'.encode()
     clean = hiding(KEY).answer(Response(200, {}, body)).body
     assert json.loads(clean) == {"\u00fc": "\u00fc***\n", "b": [1]}
-
-
-# --- errors -------------------------------------------------------------------------------------
 
 
 class _Closed(Exception):

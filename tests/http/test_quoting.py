@@ -31,9 +31,6 @@ from asyncclient._http.quoting import (
 SECRET = "s3cret-token"
 
 
-# --- ids --------------------------------------------------------------------------------------
-
-
 def accepted(value: str) -> bool:
     """Return whether a text counts as an id."""
     try:
@@ -83,9 +80,6 @@ def test_an_id_is_quoted_and_checked() -> None:
             path_segment("bot_id", wrong)
 
 
-# --- queries ----------------------------------------------------------------------------------
-
-
 @given(
     st.dictionaries(
         st.from_regex(r"[a-z_]{1,10}", fullmatch=True),
@@ -113,9 +107,6 @@ def test_only_none_is_left_out_of_a_query() -> None:
     assert query_of(a=1, b=None, c="x y&z") == "?a=1&c=x+y%26z"
     assert query_of(on=True, off=False) == "?on=true&off=false"
     assert query_of(empty="", zero=0) == "?empty=&zero=0"
-
-
-# --- credentials ------------------------------------------------------------------------------
 
 
 @given(st.text())
@@ -182,9 +173,6 @@ def test_a_pools_headers_are_those_of_no_client() -> None:
         assert SECRET not in str(error.value)
     with pytest.raises(ValueError, match=r"^headers: 'Host' cannot be given as a header"):
         pool_headers({"Host": "x"})
-
-
-# --- base URLs --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -293,9 +281,6 @@ def test_a_base_url_is_put_together_as_it_was(
     origin, prefix = base_of(f"{scheme}{host}{port}{path}{slash}", allow_http=True)
     assert (origin, prefix) == (f"{scheme}{host}{port}", path)
     assert base_of(origin + prefix, allow_http=True) == (origin, prefix)
-
-
-# --- JSON of a caller's own ---------------------------------------------------------------------
 
 
 class Amount(msgspec.Struct):

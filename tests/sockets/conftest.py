@@ -63,11 +63,24 @@ class Peer(Wire):
 Script = Callable[[Peer], Awaitable[None]]
 
 
-async def good(peer: Peer) -> None:
-    """Answer every request with `{}` until the client leaves."""
-    while True:
-        await peer.asked()
-        await peer.answer()
+def answering(
+    body: bytes | Callable[[Message], bytes] = b"{}",
+    *,
+    status: str = "200 OK",
+    headers: bytes = b"",
+) -> Script:
+    """Answer every request so, until the client leaves."""
+
+    async def script(peer: Peer) -> None:
+        while True:
+            asked = await peer.asked()
+            said = body(asked) if callable(body) else body
+            await peer.answer(said, status=status, headers=headers)
+
+    return script
+
+
+good = answering()
 
 
 async def silent(peer: Peer) -> None:

@@ -20,6 +20,7 @@ from tests.sockets.conftest import (
     Script,
     Serve,
     Server,
+    answering,
     failure_of,
     good,
     request_to,
@@ -138,9 +139,6 @@ async def test_a_broken_answer_is_a_transport_error(vicious: Server, *, starts: 
         assert await outlives(pool, vicious)
 
 
-# --- what looks bad and is good ---------------------------------------------------------------
-
-
 @vices(
     {
         "after an interim answer": then_go_on(
@@ -182,9 +180,6 @@ async def test_an_unasked_answer_is_dropped(serve: Serve, pool: SessionPool) -> 
     await pool.exchange(server.get("/first"))
     await anyio.sleep(0.03)
     assert (await pool.exchange(server.get("/second"))).body == b"/second"
-
-
-# --- no connection ----------------------------------------------------------------------------
 
 
 # The ends of a handshake of TLS.
@@ -244,9 +239,6 @@ async def test_a_start_that_was_written_in_part_counts_as_sent(
     with pytest.raises(RequestTimeout) as caught:
         await pool.exchange(server.start(body=bytes(64 * MEBIBYTE), timeout=0.3))
     assert caught.value.sent
-
-
-# --- bounds -----------------------------------------------------------------------------------
 
 
 def compressed(size: int) -> bytes:
@@ -340,20 +332,11 @@ async def test_by_default_an_answer_has_32_mebibytes_at_most(
         await pool.exchange(server.get(f"/{32 * MEBIBYTE + 1}", timeout=PATIENCE))
 
 
-# --- where a credential must not go -----------------------------------------------------------
-
-
 async def test_a_redirect_is_not_followed(serve: Serve, pool: SessionPool) -> None:
     """A redirect is refused once, with its target's origin; no credential goes there."""
     target = await serve(good)
-
-    async def redirecting(peer: Peer) -> None:
-        location = f"Location: {target.origin}/secret-path?key=1\r\n".encode()
-        while True:
-            await peer.asked()
-            await peer.answer(b"", status="308 Same", headers=location)
-
-    server = await serve(redirecting)
+    location = f"Location: {target.origin}/secret-path?key=1\r\n".encode()
+    server = await serve(answering(b"", status="308 Same", headers=location))
     coze = Coze(pool, token="t", base_url=server.origin)
     for asking in (coze.get_workflow_run("1", "2"), coze.start_workflow("1")):
         with pytest.raises(InvalidRequest, match=f"redirects to {target.origin}, which is not fol"):

@@ -15,8 +15,8 @@ from asyncclient.testing.pytest_plugin import virtual_time
 from tests.sockets.conftest import (
     PATIENCE,
     Forward,
-    Peer,
     Serve,
+    answering,
     failure_of,
     good,
     request_to,
@@ -29,9 +29,6 @@ HOST = "provider.test"
 HTTP, HTTPS = f"http://{HOST}", f"https://{HOST}"
 USER = "ada:tea and cake"
 QUOTED = "ada:tea%20and%20cake"
-
-
-# --- which requests go through it -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("origin", [HTTP, HTTPS])
@@ -154,8 +151,6 @@ async def test_a_proxy_may_speak_tls_itself(serve: Serve, forward: Forward, orig
     assert f"through the proxy {stranger.place}: TLS failed" in str(error)
 
 
-# --- how it fails -----------------------------------------------------------------------------
-
 BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 5\r\n\r\nsorry"
 FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"
 
@@ -207,24 +202,19 @@ async def test_a_tunnel_that_is_refused_is_not_the_providers_answer(
             assert body is None or not error.sent
 
 
-@pytest.mark.parametrize("origin", [HTTP, HTTPS])
-async def test_a_proxy_that_is_down_is_named(
-    refusing: str, monkeypatch: pytest.MonkeyPatch, origin: str
-) -> None:
-    """The error names the proxy's host and port, and where it is set."""
-    monkeypatch.setenv("ALL_PROXY", refusing)
-    async with SessionPool() as pool:
-        error = await failure_of(pool, request_to(origin))
-    place = refusing.removeprefix("http://")
-    assert isinstance(error, ConnectFailed)
-    assert (error.permanent, error.sent) == (False, False)
-    assert f"through the proxy {place}: no connection: " in str(error)
-    assert error.advice.startswith("check ALL_PROXY, and that the proxy runs, or name the host in")
-
-
 @virtual_time
-async def test_a_proxy_that_does_not_answer_is_named(serve: Serve, unreachable: str) -> None:
-    """Whether it takes no connection, or says nothing on one: within the same timeouts."""
+async def test_a_proxy_that_does_not_answer_is_named(
+    serve: Serve, refusing: str, unreachable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With where it is set, and how it failed, within the same timeouts; nothing was sent."""
+    monkeypatch.setenv("ALL_PROXY", refusing)
+    for origin in (HTTP, HTTPS):
+        async with SessionPool() as pool:
+            error = await failure_of(pool, request_to(origin))
+        assert isinstance(error, ConnectFailed)
+        assert (error.permanent, error.sent) == (False, False)
+        assert f"through the proxy {refusing[7:]}: no connection: " in str(error)
+        assert error.advice.startswith("check ALL_PROXY, and that the proxy runs, or name the host")
     request = request_to(HTTPS, body=b"{}")
     async with SessionPool(proxy=unreachable, connect_timeout=2) as pool:
         error = await failure_of(pool, request)
@@ -268,18 +258,12 @@ async def test_closing_fails_a_request_for_a_tunnel(serve: Serve) -> None:
     await mute.was_left()
 
 
-async def finished(peer: Peer) -> None:
-    """Answer every poll with a finished run."""
-    while True:
-        await peer.asked()
-        await peer.answer(b'{"status": "success", "data": {"id": "R", "status": "COMPLETE"}}')
-
-
 @virtual_time
 @pytest.mark.parametrize("answer", [BAD_GATEWAY, b""])
 async def test_a_proxys_outage_is_tolerated(serve: Serve, forward: Forward, answer: bytes) -> None:
     """A wait goes on through it; beyond `max_outage` it ends with an error that names the proxy."""
-    server = await serve(finished, certificate(HOST))
+    done = b'{"status": "success", "data": {"id": "R", "status": "COMPLETE"}}'
+    server = await serve(answering(done), certificate(HOST))
     proxy = await forward(server, answer=answer)
     async with SessionPool(proxy=proxy.url(), ssl_context=trusting()) as pool:
         run = CopyAI(pool, api_key="k", base_url=HTTPS).workflow_run("W", "R")

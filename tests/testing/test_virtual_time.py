@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -88,28 +88,22 @@ def test_sleeps_in_a_row_never_end_early(delays: list[float]) -> None:
     run_virtual(main)
 
 
-@pytest.fixture
-async def server() -> AsyncGenerator[TestServer]:
-    """Run a server on 127.0.0.1 with one quick page and one that stalls for a virtual day."""
-
-    async def answer(request: web.Request) -> web.Response:
-        if request.path == "/stalled":
-            await asyncio.sleep(24 * 3600)
-        return web.Response(text="quick")
-
-    app = web.Application()
-    app.router.add_get("/{page}", answer)
-    server = TestServer(app)
-    async with server:
-        yield server
-
-
-async def test_requests_are_not_jumped_over(server: TestServer) -> None:
+async def test_requests_are_not_jumped_over() -> None:
     """A server in the same loop answers, half a minute apart or a hundred at once.
 
     A request to which it says nothing ends by its own timeout, in virtual time.
     """
-    async with ClientSession(timeout=ClientTimeout(total=1)) as session:
+
+    async def answer(request: web.Request) -> web.Response:
+        await asyncio.sleep(24 * 3600 if request.path == "/stalled" else 0)
+        return web.Response(text="quick")
+
+    app = web.Application()
+    app.router.add_get("/{page}", answer)
+    async with (
+        TestServer(app) as server,
+        ClientSession(timeout=ClientTimeout(total=1)) as session,
+    ):
 
         async def fetch() -> str:
             async with session.get(server.make_url("/quick")) as response:
@@ -126,20 +120,14 @@ async def test_requests_are_not_jumped_over(server: TestServer) -> None:
         assert now() - started == pytest.approx(900, abs=1)  # aiohttp rounds up to a full second
 
 
-@pytest.mark.parametrize(
-    "work_in_a_thread",
-    [
-        lambda: asyncio.to_thread(work),
-        lambda: anyio.to_thread.run_sync(work),
-        lambda: asyncio.get_running_loop().getaddrinfo("localhost", 80),
-    ],
-    ids=["of asyncio", "of anyio", "for a name"],
-)
-async def test_a_thread_holds_time_still(work_in_a_thread: Callable[[], Awaitable[object]]) -> None:
+async def test_a_thread_holds_time_still() -> None:
     """A thread finishes before a virtual millisecond has passed, asyncio's for names too."""
-    async with asyncio.timeout(0.001):
-        assert await work_in_a_thread()
-    assert now() == 0
+    by_anyio = anyio.to_thread.run_sync(work)
+    name = asyncio.get_running_loop().getaddrinfo("localhost", 80)
+    for work_in_a_thread in (asyncio.to_thread(work), by_anyio, name):
+        async with asyncio.timeout(0.001):
+            assert await work_in_a_thread
+        assert now() == 0
 
 
 def test_a_thread_may_wait_for_the_virtual_clock() -> None:
