@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from any_api.assemblyai_transcript import transcribe
@@ -12,140 +13,126 @@ from any_api.databricks_run import run_job
 from any_api.fal_picture import draw as draw_by_fal
 from any_api.replicate_picture import MODEL, draw as draw_by_replicate
 
-from asyncclient import catalogue
+from asyncclient import Reading, catalogue
 from asyncclient.errors import TaskFailed
 from asyncclient.testing import SimulatedAPI
 from asyncclient.testing.simulator.any_api import Words
 
 
-class Example(NamedTuple):
-    """One of them, what plays its API, what it sends there, and the word of a failure."""
+@dataclass(frozen=True)
+class Example:
+    """One of them: what it sends, the word of a failure, and how its API is played."""
 
     run: Callable[[str], Awaitable[str]]
-    play: Callable[[Words | None, float], SimulatedAPI]
     sent: dict[str, object]
     failure: str
+    reading: Reading
+    credential: tuple[str, str]
+    api: dict[str, Any]
+    words: Words | None = None
+
+    def play(self, words: Words | None, fault_share: float) -> SimulatedAPI:
+        """Play its API."""
+        return SimulatedAPI(
+            self.reading,
+            credentials=dict([self.credential]),
+            words=words or self.words,
+            fault_share=fault_share,
+            **self.api,
+        )
 
 
-def replicate(words: Words | None, faults: float) -> SimulatedAPI:
-    """Play Replicate."""
-    urls = {"get": "{poll}", "cancel": "{poll}/cancel"}
-    return SimulatedAPI(
-        catalogue.REPLICATE_PREDICTION,
-        start=f"POST {MODEL}",
-        poll="/v1/predictions/{id}",
-        cancel="/v1/predictions/{id}/cancel",
-        started={"id": "{id}", "status": "starting", "urls": urls},
-        answer={"output": ["tea"]},
-        credentials={"Authorization": "Bearer k-1"},
-        words=words,
-        fault_share=faults,
-    )
-
-
-def fal(words: Words | None, faults: float) -> SimulatedAPI:
-    """Play fal."""
-    request = "{url}/fal-ai/flux/requests/{id}"
-    return SimulatedAPI(
-        catalogue.FAL_REQUEST,
-        start="POST /fal-ai/flux/schnell",
-        poll="/fal-ai/flux/requests/{id}/status",
-        result="/fal-ai/flux/requests/{id}",
-        started={"request_id": "{id}", "status_url": "{poll}", "response_url": request},
-        answer={"images": [{"url": "tea"}]},
-        credentials={"Authorization": "Key k-1"},
-        words=words,
-        fault_share=faults,
-    )
-
-
-def assemblyai(words: Words | None, faults: float) -> SimulatedAPI:
-    """Play AssemblyAI."""
-    return SimulatedAPI(
-        catalogue.ASSEMBLYAI_TRANSCRIPT,
-        start="POST /v2/transcript",
-        poll="/v2/transcript/{id}",
-        answer={"text": "tea"},
-        credentials={"Authorization": "k-1"},
-        words=words,
-        fault_share=faults,
-    )
-
-
-def databricks(words: Words | None, faults: float) -> SimulatedAPI:
-    """Play Databricks, whose last look names the runs of a job's tasks."""
-    end: dict[str, object] = {
-        "state": {"life_cycle_state": "TERMINATED", "result_state": "SUCCESS"}
-    }
-    half_an_hour: Words = [("RUNNING", 1800.0), (end | {"tasks": [{"run_id": "{id}"}]}, None)]
-    return SimulatedAPI(
-        catalogue.DATABRICKS_RUN,
-        start="POST /api/2.1/jobs/run-now",
-        poll="/api/2.1/jobs/runs/get?run_id={id}",
-        result="/api/2.1/jobs/runs/get-output",
-        started={"run_id": "{id}"},
-        answer={"notebook_output": {"result": "tea"}},
-        credentials={"Authorization": "Bearer k-1"},
-        words=words or half_an_hour,
-        fault_share=faults,
-    )
-
-
-def azure(words: Words | None, faults: float) -> SimulatedAPI:
-    """Play Azure, which asks for a pause of 2 s between looks."""
-    return SimulatedAPI(
-        catalogue.AZURE_OPERATION,
-        start=f"POST {READ}",
-        poll="/documentintelligence/documentModels/prebuilt-read/analyzeResults/{id}",
-        started={},
-        headers={"Operation-Location": "{poll}?api-version=2024-11-30", "Retry-After": "2"},
-        answer={"analyzeResult": {"content": "tea"}},
-        credentials={"Ocp-Apim-Subscription-Key": "k-1"},
-        words=words,
-        fault_share=faults,
-    )
-
-
-async def run_replicate(url: str) -> str:
-    """Run the example of Replicate."""
-    return await draw_by_replicate("tea", token="k-1", base_url=url)
-
-
-async def run_fal(url: str) -> str:
-    """Run the example of fal."""
-    return await draw_by_fal("tea", key="k-1", base_url=url)
-
-
-async def run_assemblyai(url: str) -> str:
-    """Run the example of AssemblyAI."""
-    return await transcribe("https://tea", key="k-1", base_url=url)
-
-
-async def run_databricks(url: str) -> str:
-    """Run the example of Databricks."""
-    return await run_job(7, host=url, token="k-1")
-
-
-async def run_azure(url: str) -> str:
-    """Run the example of Azure."""
-    return await read_document("https://tea", endpoint=url, key="k-1")
-
-
-EXAMPLES = {
-    "replicate": Example(run_replicate, replicate, {"input": {"prompt": "tea"}}, "failed"),
-    "fal": Example(run_fal, fal, {"prompt": "tea"}, "COMPLETED/error"),
-    "assemblyai": Example(run_assemblyai, assemblyai, {"audio_url": "https://tea"}, "error"),
-    "databricks": Example(run_databricks, databricks, {"job_id": 7}, "TERMINATED/FAILED"),
-    "azure": Example(run_azure, azure, {"urlSource": "https://tea"}, "Failed"),
+DATABRICKS_END = {
+    "state": {"life_cycle_state": "TERMINATED", "result_state": "SUCCESS"},
+    "tasks": [{"run_id": "{id}"}],
 }
-
-each = pytest.mark.parametrize("name", EXAMPLES)
+EXAMPLES = {
+    "replicate": Example(
+        lambda url: draw_by_replicate("tea", token="k-1", base_url=url),
+        {"input": {"prompt": "tea"}},
+        "failed",
+        catalogue.REPLICATE_PREDICTION,
+        ("Authorization", "Bearer k-1"),
+        {
+            "start": f"POST {MODEL}",
+            "poll": "/v1/predictions/{id}",
+            "cancel": "/v1/predictions/{id}/cancel",
+            "started": {
+                "id": "{id}",
+                "status": "starting",
+                "urls": {"get": "{poll}", "cancel": "{poll}/cancel"},
+            },
+            "answer": {"output": ["tea"]},
+        },
+    ),
+    "fal": Example(
+        lambda url: draw_by_fal("tea", key="k-1", base_url=url),
+        {"prompt": "tea"},
+        "COMPLETED/error",
+        catalogue.FAL_REQUEST,
+        ("Authorization", "Key k-1"),
+        {
+            "start": "POST /fal-ai/flux/schnell",
+            "poll": "/fal-ai/flux/requests/{id}/status",
+            "result": "/fal-ai/flux/requests/{id}",
+            "started": {
+                "request_id": "{id}",
+                "status_url": "{poll}",
+                "response_url": "{url}/fal-ai/flux/requests/{id}",
+            },
+            "answer": {"images": [{"url": "tea"}]},
+        },
+    ),
+    "assemblyai": Example(
+        lambda url: transcribe("https://tea", key="k-1", base_url=url),
+        {"audio_url": "https://tea"},
+        "error",
+        catalogue.ASSEMBLYAI_TRANSCRIPT,
+        ("Authorization", "k-1"),
+        {
+            "start": "POST /v2/transcript",
+            "poll": "/v2/transcript/{id}",
+            "answer": {"text": "tea"},
+        },
+    ),
+    # Its last look names the runs of a job's tasks.
+    "databricks": Example(
+        lambda url: run_job(7, host=url, token="k-1"),
+        {"job_id": 7},
+        "TERMINATED/FAILED",
+        catalogue.DATABRICKS_RUN,
+        ("Authorization", "Bearer k-1"),
+        {
+            "start": "POST /api/2.1/jobs/run-now",
+            "poll": "/api/2.1/jobs/runs/get?run_id={id}",
+            "result": "/api/2.1/jobs/runs/get-output",
+            "started": {"run_id": "{id}"},
+            "answer": {"notebook_output": {"result": "tea"}},
+        },
+        [("RUNNING", 1800.0), (DATABRICKS_END, None)],
+    ),
+    # It asks for a pause of 2 s between looks.
+    "azure": Example(
+        lambda url: read_document("https://tea", endpoint=url, key="k-1"),
+        {"urlSource": "https://tea"},
+        "Failed",
+        catalogue.AZURE_OPERATION,
+        ("Ocp-Apim-Subscription-Key", "k-1"),
+        {
+            "start": f"POST {READ}",
+            "poll": "/documentintelligence/documentModels/prebuilt-read/analyzeResults/{id}",
+            "started": {},
+            "headers": {"Operation-Location": "{poll}?api-version=2024-11-30", "Retry-After": "2"},
+            "answer": {"analyzeResult": {"content": "tea"}},
+        },
+    ),
+}
+each = pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
 
 
 @each
-async def test_an_example_starts_waits_and_reads_the_result(name: str) -> None:
+async def test_an_example_starts_waits_and_reads_the_result(example: Example) -> None:
     """Through looks that fail; one start is sent."""
-    example = EXAMPLES[name]
     async with example.play(None, 0.3) as sim:
         assert await example.run(sim.url) == "tea"
         (task,) = sim.tasks.values()
@@ -155,9 +142,8 @@ async def test_an_example_starts_waits_and_reads_the_result(name: str) -> None:
 
 
 @each
-async def test_an_example_raises_what_the_api_says_of_a_failure(name: str) -> None:
+async def test_an_example_raises_what_the_api_says_of_a_failure(example: Example) -> None:
     """By the word that the API has for it, in one field or in two."""
-    example = EXAMPLES[name]
     async with example.play([(example.failure, None)], 0.0) as sim:
         with pytest.raises(TaskFailed) as caught:
             await example.run(sim.url)

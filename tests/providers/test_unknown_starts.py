@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,7 +15,7 @@ import pytest
 from asyncclient import SessionPool, wait_until_done
 from asyncclient._http import Request, Response
 from asyncclient.errors import AsyncClientError, DecodeError, ServerError, TransportError
-from asyncclient.providers.copyai import CopyAI
+from asyncclient.providers.copyai import CopyAI, WorkflowRunHandle
 from asyncclient.testing import Fault, ScriptedTransport, Simulator, reply
 from tests.providers.scripted import STARTS, copyai, notes
 
@@ -33,12 +34,17 @@ def _page(runs: list[dict[str, object]], total: int | str | None) -> Response:
 
 
 class _Runs:
-    """Answers the list of a workflow's runs, page by page."""
+    """Answers the list of a workflow's runs, page by page, given from the oldest run on."""
 
     def __init__(
-        self, runs: list[dict[str, object]], *, has_total: bool = True, instead: int | None = None
+        self,
+        runs: list[dict[str, object]],
+        order: str = "newest first",
+        *,
+        has_total: bool = True,
+        instead: int | None = None,
     ) -> None:
-        self.runs = runs
+        self.runs = runs if order == "oldest first" else runs[::-1]
         self.has_total = has_total
         self.instead = instead
         self.pages: list[int] = []
@@ -51,9 +57,20 @@ class _Runs:
         return _page(self.runs[(page - 1) * size : page * size], total)
 
 
+async def _found(
+    *answers: Response | Callable[[Request], Response],
+    metadata: Mapping[str, object] = MappingProxyType(_WANTED),
+    **options: float,
+) -> list[str]:
+    """Look for runs in a list; return their ids."""
+    client, _ = copyai(*answers, repeat=True)
+    find = cast("Callable[..., Awaitable[list[WorkflowRunHandle]]]", client.find_started)
+    return [run.run_id for run in await find("WCFG-1", metadata=metadata, **options)]
+
+
 # --- finding a run of Copy.ai by its metadata ---------------------------------------------------
 
-
+in_each_order = pytest.mark.parametrize("order", ["newest first", "oldest first"])
 _MARKED: list[dict[str, object]] = [
     _run(9, metadata={"order": "18"}),
     _run(6, metadata={"order": "17", "more": [1]}),
@@ -95,21 +112,18 @@ async def test_runs_are_found_by_their_metadata_the_newest_first(
 
 
 @pytest.mark.parametrize("has_total", [True, False])
-@pytest.mark.parametrize("order", ["newest first", "oldest first"])
+@in_each_order
 async def test_the_newest_runs_are_looked_through(order: str, *, has_total: bool) -> None:
     """From either end of the list, the newest pages are read, as many as were asked for."""
-    numbers = [*range(950)]
-    runs = [_run(number) for number in (numbers if order == "oldest first" else numbers[::-1])]
-    answers = _Runs(runs, has_total=has_total)
-    client, _ = copyai(answers, repeat=True)
+    answers = _Runs([_run(number) for number in range(950)], order, has_total=has_total)
     with pytest.raises(AsyncClientError, match=r"among the newest \d+ of WCFG-1, and there are mo"):
-        await client.find_started("WCFG-1", metadata=_WANTED, max_pages=3)
+        await _found(answers, max_pages=3)
     ends_first = order == "oldest first" and has_total
     assert answers.pages == ([1, 10, 9, 8] if ends_first else [1, 2, 3])
 
 
 @pytest.mark.parametrize(("has_total", "instead"), [(True, None), (False, None), (False, 0)])
-@pytest.mark.parametrize("order", ["newest first", "oldest first"])
+@in_each_order
 @pytest.mark.parametrize("count", [0, 1, 100, 101, 250])
 async def test_a_list_is_read_to_its_end_and_no_further(
     order: str, count: int, instead: int | None, *, has_total: bool
@@ -119,82 +133,62 @@ async def test_a_list_is_read_to_its_end_and_no_further(
     A total of 0 beside a page of runs is none.
     """
     runs = [_run(number, metadata={"n": number % 7}) for number in range(count)]
-    in_order = runs if order == "oldest first" else runs[::-1]
-    answers = _Runs(in_order, has_total=has_total, instead=instead)
-    client, _ = copyai(answers, repeat=True)
-    found = await client.find_started("WCFG-1", metadata={"n": 0})
-    assert [run.run_id for run in found] == [
-        f"WRUN-{number}" for number in reversed(range(count)) if number % 7 == 0
+    answers = _Runs(runs, order, has_total=has_total, instead=instead)
+    assert await _found(answers, metadata={"n": 0}) == [
+        f"WRUN-{number}" for number in reversed(range(0, count, 7))
     ]
     full = -(-count // 100)
     last = max(1, full) if has_total else full + 1
     assert sorted(answers.pages) == [*range(1, last + 1)]
-    assert await client.find_started("WCFG-1", metadata={"n": 7}) == []
+    assert await _found(answers, metadata={"n": 7}) == []
 
 
 async def test_a_list_without_times_is_read_from_its_beginning() -> None:
     """Where its first run has no time, it is taken to begin with the newest."""
-    runs = [_run(number) for number in range(350)]
-    answers = _Runs([{"id": "WRUN-x", "metadata": _WANTED}, *runs])
-    client, _ = copyai(answers, repeat=True)
-    found = await client.find_started("WCFG-1", metadata=_WANTED, max_pages=2)
-    assert [run.run_id for run in found] == ["WRUN-x"]
+    first = _run(0, id="WRUN-x", createdAt=None, metadata=_WANTED)
+    answers = _Runs([first, *(_run(number) for number in range(350))], "oldest first")
+    assert await _found(answers, max_pages=2) == ["WRUN-x"]
     assert answers.pages[-1] == 2
 
 
-async def test_a_search_that_cannot_be_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("metadata", "since", "words"),
+    [({}, 1, "metadata is empty"), (_WANTED, 1e300, r"since=1e\+300 must be a Unix time")],
+)
+async def test_a_search_that_cannot_be_is_refused(
+    metadata: dict[str, object], since: float, words: str
+) -> None:
     """Metadata that every run has would find a run of another caller, and dates end."""
-    client, transport = copyai()
-    with pytest.raises(ValueError, match=r"^metadata is empty"):
-        await client.find_started("WCFG-1", metadata={})
-    with pytest.raises(ValueError, match=r"^since=1e\+300 must be a Unix time"):
-        await client.find_started("WCFG-1", metadata=_WANTED, since=1e300)
-    assert transport.requests == []
+    with pytest.raises(ValueError, match=f"^{words}"):
+        await _found(metadata=metadata, since=since)
 
 
-def _runs_of_one_second(count: int) -> list[dict[str, object]]:
-    """Make runs, oldest first, whose times within the second are cut down now and then."""
-    return [
-        {
-            "id": f"WRUN-{number}",
-            "createdAt": f"2026-11-22T07:00:01{'' if number % 2 else f'.{number:03d}'}Z",
-            "metadata": {"n": number},
-        }
-        for number in range(count)
-    ]
-
-
-@pytest.mark.parametrize("order", ["newest first", "oldest first"])
+@in_each_order
 async def test_a_burst_of_runs_does_not_hide_the_order_of_the_list(order: str) -> None:
     """Where the first page lies within one second, the last page shows which end is the newest."""
+    year = 2026 if order == "newest first" else 2020
+    # Times within the second are cut down now and then.
+    cut = ["" if number % 2 else f".{number:03}" for number in range(150)]
+    burst = [_run(0, createdAt=f"{year}-11-22T07:00:01{each}Z") for each in cut]
     old = [_run(number) for number in range(2000)]
-    runs = [*old, *_runs_of_one_second(150)]
-    if order == "oldest first":
-        burst = _runs_of_one_second(150)
-        for run in burst:
-            run["createdAt"] = str(run["createdAt"]).replace("2026", "2020")
-        runs = [*burst, *old[:-1], {**old[-1], "id": "WRUN-0", "metadata": {"n": 0}}]
-    answers = _Runs(runs if order == "oldest first" else runs[::-1])
-    client, _ = copyai(answers, repeat=True)
-    (found,) = await client.find_started("WCFG-1", metadata={"n": 0}, max_pages=3)
-    assert found.run_id == "WRUN-0"
+    runs, wanted = ([*old, *burst], burst[0]) if year == 2026 else ([*burst, *old], old[-1])
+    wanted |= {"id": "WRUN-x", "metadata": _WANTED}
+    assert await _found(_Runs(runs, order), max_pages=3) == ["WRUN-x"]
 
 
-@pytest.mark.parametrize("order", ["newest first", "oldest first"])
+@in_each_order
 async def test_a_search_ends_where_runs_are_older_than_the_start(order: str) -> None:
     """With the time of the start, none is the answer as soon as no run can be it."""
     runs = [_run(number) for number in range(950)]
     since = datetime.fromisoformat(str(runs[800]["createdAt"])).timestamp()
-    answers = _Runs(runs if order == "oldest first" else runs[::-1])
-    client, _ = copyai(answers, repeat=True)
-    assert await client.find_started("WCFG-1", metadata=_WANTED, since=since) == []
+    answers = _Runs(runs, order)
+    assert await _found(answers, since=since) == []
     assert len(answers.pages) <= 5
 
 
 async def test_runs_that_come_during_a_search_hide_none() -> None:
     """Pages that shift while they are read show a run twice, and never leave one out."""
-    runs = [{**_run(number), "metadata": {"n": number}} for number in range(300)]
-    answers = _Runs(runs[::-1])
+    answers = _Runs([_run(number, metadata={"n": number}) for number in range(300)])
 
     def growing(request: Request) -> Response:
         answer = answers(request)
@@ -202,26 +196,33 @@ async def test_runs_that_come_during_a_search_hide_none() -> None:
         answers.runs[:0] = [_run(count + more) for more in range(30)][::-1]
         return answer
 
-    client, _ = copyai(growing, repeat=True)
-    (found,) = await client.find_started("WCFG-1", metadata={"n": 0})
-    assert found.run_id == "WRUN-0"
+    assert await _found(growing, metadata={"n": 0}) == ["WRUN-0"]
 
 
-@pytest.mark.parametrize("first", [[], [_run(1)], [_run(2), _run(1)]], ids=len)
-async def test_an_empty_page_is_no_end_where_more_are_promised(
-    first: list[dict[str, object]],
+@pytest.mark.parametrize(
+    ("first", "second", "error", "words"),
+    [
+        *(
+            (_page(runs, 250), _page([], 250), AsyncClientError, "and there are more")
+            for runs in ([], [_run(1)], [_run(2), _run(1)])
+        ),
+        (_page([_run(1)], 200), reply("", status=500), ServerError, "HTTP 500"),
+    ],
+)
+async def test_a_search_that_could_not_look_at_all_runs_does_not_say_that_there_is_none(
+    first: Response, second: Response, error: type[Exception], words: str
 ) -> None:
-    """A search that could not look at all runs does not say that there is none."""
-    client, _ = copyai(_page(first, 250), _page([], 250), repeat=True)
-    with pytest.raises(AsyncClientError, match="and there are more"):
-        await client.find_started("WCFG-1", metadata={"n": "lost"})
+    """An empty page is no end where more are promised, and one that cannot be read is an error."""
+    with pytest.raises(error, match=words):
+        await _found(first, second)
 
 
-async def test_a_search_that_fails_is_no_answer() -> None:
-    """A page that cannot be read is an error, and not "there is none"."""
-    client, _ = copyai(_page([_run(1)], 200), reply("", status=500), repeat=True)
-    with pytest.raises(ServerError):
-        await client.find_started("WCFG-1", metadata=_WANTED)
+async def test_a_found_run_without_an_id_is_not_passed_over() -> None:
+    """The marked run is there, so the answer is not that there is none; looking started nothing."""
+    for ids in ({}, {"id": ".."}, {"id": None, "workflowRunId": ""}):
+        with pytest.raises(DecodeError, match=r"is listed, but run_id") as caught:
+            await _found(_page([{"metadata": _WANTED, **ids}], 1))
+        assert not caught.value.may_have_started
 
 
 # --- what the error of a start says -------------------------------------------------------------
@@ -272,65 +273,37 @@ async def test_a_start_without_a_marker_that_can_be_shown_says_what_is_left() ->
     assert len(notes(error)) < 1000
 
 
-# As they stand in JSON; the last has more digits than Python makes a text of.
-_UNUSABLE_IDS = {
-    "empty": '""',
-    "blank": '" "',
-    "dots": '".."',
-    "line": '"7431\\n"',
-    "long": f'"{"7" * 257}"',
-    "half a letter": '"\\ud83c"',
-    "null": "null",
-    "zero": "0",
-    "huge": "7" * 5000,
-}
+# Ids that no request can have, as they stand in JSON: they have lost digits or letters, are blank,
+# too long or of another type; the last has more digits than Python makes a text of.
+_UNUSABLE_IDS = [
+    *("null", "0", "7.431e18", "true", "[7431]", '{"id":7431}', '""', '"0"', '" "', '".."'),
+    *(r'"7431\n"', r'"\ud83c"', r'"cut \ud83d"', f'"{"7" * 257}"', "7" * 5000),
+]
 _ANSWERS = {
     "coze.start_workflow": '{"code":0,"execute_id":%s}',
     "coze.start_copy": '{"code":0,"data":{"task_id":%s}}',
-    "coze.start_copy at once": '{"code":0,"data":{"copied_entity_id":%s}}',
-    "coze.start_chat": '{"code":0,"data":{"id":%s,"conversation_id":"7381"}}',
+    "coze.start_copy at once": '{"code":0,"data":{"task_id":"0","copied_entity_id":%s}}',
+    "coze.start_chat": '{"code":0,"data":{"id":%s,"conversation_id":"7381","status":{}}}',
     "coze.start_chat elsewhere": '{"code":0,"data":{"id":"7382","conversation_id":%s}}',
     "copyai.start_workflow": '{"status":"success","data":{"id":%s}}',
+    "copyai.register_webhook": '{"status":"success","data":{"id":%s,"url":5}}',
 }
 
 
-async def _check_unknown(start: str, answer: Response) -> None:
-    words = rf"^{start}: (the answer has no \w*id, |HTTP 200 with an unexpected body)"
-    with pytest.raises(DecodeError, match=words) as caught:
-        await STARTS[start](ScriptedTransport([answer]))
-    assert caught.value.may_have_started
-    assert re.search(r"find_started|Coze's|iter_bots", notes(caught.value))
-
-
-@pytest.mark.parametrize("unusable", _UNUSABLE_IDS)
+@pytest.mark.parametrize("unusable", _UNUSABLE_IDS, ids=lambda text: text[:12])
 @pytest.mark.parametrize("answer", _ANSWERS)
-async def test_an_id_that_no_request_can_have_is_an_unknown_start(
+async def test_a_start_without_an_id_that_can_be_asked_for_is_an_unknown_start(
     answer: str, unusable: str
 ) -> None:
-    """Something was started all the same: it is our error with its advice."""
-    body = _ANSWERS[answer] % _UNUSABLE_IDS[unusable]
-    await _check_unknown(answer.partition(" ")[0], reply(body))
-
-
-@pytest.mark.parametrize(
-    "body", [{"code": 0}, {"data": {}}, {"status": "success", "data": None}, []], ids=repr
-)
-@pytest.mark.parametrize("start", [start for start in _ANSWERS if " " not in start])
-async def test_a_good_answer_that_names_nothing_is_an_unknown_start(
-    start: str, body: object
-) -> None:
-    """A start whose answer has no id is one like any other."""
-    await _check_unknown(start, reply(body))
-
-
-async def test_a_found_run_without_an_id_is_not_passed_over() -> None:
-    """The marked run is there, so the answer is not that there is none; looking started nothing."""
-    marked: dict[str, object] = {"metadata": _WANTED}
-    for ids in ({}, {"id": ".."}, {"id": None, "workflowRunId": ""}):
-        client, _ = copyai(_page([marked | ids], 1))
-        with pytest.raises(DecodeError, match=r"is listed, but run_id") as caught:
-            await client.find_started("WCFG-1", metadata=_WANTED)
-        assert not caught.value.may_have_started
+    """Something was started all the same: it is our error with its advice, after one request."""
+    start = answer.partition(" ")[0]
+    whole = ['{"code":0}', '{"data":{}}', '{"status":"success","data":null}', "[]"]
+    for body in (_ANSWERS[answer] % unusable, *whole):
+        words = rf"^{start}: (the answer has no \w*id, |HTTP 200 with an unexpected body)"
+        with pytest.raises(DecodeError, match=words) as caught:
+            await STARTS[start](ScriptedTransport([reply(body)]))
+        assert caught.value.may_have_started
+        assert re.search(r"find_started|Coze's|iter_bots|list_webhooks", notes(caught.value))
 
 
 # --- against a server ---------------------------------------------------------------------------
