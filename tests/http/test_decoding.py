@@ -86,12 +86,7 @@ def test_a_misfit_is_named_by_its_place(body: bytes, path: str, words: str) -> N
 # Bytes of JSON from which on an answer may take more than 128 MiB.
 LARGE = 4 << 20
 # A finished run, whose output multiplies in memory: by a little over 30, 10, 25 and 20.
-MULTIPLYING = {
-    "objects": b'{"":0},',
-    "lists": b"[],",
-    "numbers": b"1,",
-    "texts": b'"ab",',
-}
+MULTIPLYING = {"objects": b'{"":0},', "lists": b"[],", "numbers": b"1,", "texts": b'"ab",'}
 
 
 @pytest.mark.parametrize("part", MULTIPLYING.values(), ids=MULTIPLYING)

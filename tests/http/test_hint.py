@@ -12,7 +12,11 @@ from hypothesis import given, strategies as st
 from multidict import CIMultiDict
 
 from asyncclient._http.hint import seconds_asked, unix_time_of, usable_hint
-from tests.http.test_refusal import IN_A_MINUTE, NOW, NOW_TEXT, answer
+from asyncclient._http.message import Response
+
+NOW = 1445412420.0
+NOW_TEXT = "Wed, 21 Oct 2015 07:27:00 GMT"
+IN_A_MINUTE = "Wed, 21 Oct 2015 07:28:00 GMT"
 
 HINTS: dict[str, tuple[dict[str, str], float, float | None]] = {
     "no hint": ({}, NOW, None),
@@ -65,13 +69,13 @@ def test_a_hint_is_read_from_the_headers(
     headers: dict[str, str], received: float, expected: float | None
 ) -> None:
     """Seconds, milliseconds and points in time are read; more than a day is no hint."""
-    assert seconds_asked(answer(503, b"", headers, received)) == expected
+    assert seconds_asked(Response(503, headers, b"", received)) == expected
 
 
 def test_header_names_are_found_in_any_case() -> None:
     """The headers of a real client, which know no case, are read as well."""
     headers = CIMultiDict({"Retry-After-MS": "1500"})
-    assert seconds_asked(answer(429, b"", cast("Mapping[str, str]", headers))) == 1.5
+    assert seconds_asked(Response(429, cast("Mapping[str, str]", headers), b"")) == 1.5
 
 
 @pytest.fixture
@@ -90,7 +94,7 @@ def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_every_form_of_an_http_date_is_in_gmt() -> None:
     """All three forms of RFC 9110 are read as GMT, in any zone of the machine."""
     for text in (IN_A_MINUTE, "Wednesday, 21-Oct-15 07:28:00 GMT", "Wed Oct 21 07:28:00 2015"):
-        assert seconds_asked(answer(503, b"", {"retry-after": text}, NOW)) == 60
+        assert seconds_asked(Response(503, {"retry-after": text}, b"", NOW)) == 60
 
 
 HEADER_TEXTS = st.one_of(
@@ -107,7 +111,7 @@ HEADER_TEXTS = st.one_of(
 )
 def test_no_header_breaks_the_reading_of_hints(headers: dict[str, str], received: float) -> None:
     """From any headers, the hint is None or a number from 0 to a day."""
-    hint = seconds_asked(answer(200, b"", headers, received))
+    hint = seconds_asked(Response(200, headers, b"", received))
     assert hint is None or 0 <= hint <= 86400
 
 
@@ -120,6 +124,6 @@ def test_more_than_a_day_is_no_hint() -> None:
 
 def test_an_answers_time_is_its_own_date_or_that_of_its_arrival() -> None:
     """Without both it is 0; a date that cannot be read is none."""
-    assert unix_time_of(answer(200, b"", {"date": NOW_TEXT}, NOW + 9)) == NOW
-    assert unix_time_of(answer(200, b"", {"date": "today"}, NOW + 9)) == NOW + 9
-    assert unix_time_of(answer(200, b"", {}, 0)) == 0
+    assert unix_time_of(Response(200, {"date": NOW_TEXT}, b"", NOW + 9)) == NOW
+    assert unix_time_of(Response(200, {"date": "today"}, b"", NOW + 9)) == NOW + 9
+    assert unix_time_of(Response(200, {}, b"", 0)) == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from base64 import b64decode
-from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -149,16 +148,13 @@ def test_a_url_that_is_none_is_refused_at_once(
 ) -> None:
     """The error names where it stands, the reason and what would be right, not the password."""
     monkeypatch.setenv("HTTPS_PROXY", url)
-    readers: dict[str, Callable[[], object]] = {
-        "proxy": partial(given_proxy, url),
-        "HTTPS_PROXY": partial(environment_proxy, "https://api.example"),
-    }
-    for name, read in readers.items():
+    of_environment = partial(environment_proxy, "https://api.example")
+    for name, read in (("proxy", partial(given_proxy, url)), ("HTTPS_PROXY", of_environment)):
         with pytest.raises(ValueError, match=name) as caught:
             read()
+        must_be, pass_one = "must be the URL of an HTTP proxy", "pass one like"
         assert str(caught.value) == (
-            f"{name} must be the URL of an HTTP proxy: {says}; "
-            "pass one like 'http://proxy.example:3128'"
+            f"{name} {must_be}: {says}; {pass_one} 'http://proxy.example:3128'"
         )
         assert caught.value.__context__ is None
         assert PASSWORD not in "".join(traceback.format_exception(caught.value))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 
 from asyncclient._http.message import Response
@@ -21,19 +19,11 @@ from asyncclient.errors import (
 
 SECRET = "s3cret-token"
 
-NOW = 1445412420.0
-NOW_TEXT = "Wed, 21 Oct 2015 07:27:00 GMT"
-IN_A_MINUTE = "Wed, 21 Oct 2015 07:28:00 GMT"
 
-
-def answer(
-    status: int = 200,
-    body: bytes = b"",
-    headers: Mapping[str, str] | None = None,
-    received: float = 0.0,
-) -> Response:
-    """Return an HTTP answer."""
-    return Response(status, headers or {}, body, received)
+def answer(status: int, body: bytes = b"", **headers: str) -> Response:
+    """Return an HTTP answer; of a header's name dashes are underscores."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(status, named, body)
 
 
 def test_the_words_of_a_provider_are_bounded() -> None:
@@ -47,7 +37,7 @@ def test_the_words_of_a_provider_are_bounded() -> None:
     assert error.log_id == f"l{long[:79]}…"
     assert str(error) == f"n: HTTP 400, code {error.code}, '{error.message}', log id {error.log_id}"
     for place in (f"https://{long}.example", f"/{long}"):
-        turned = refusal_error(APIError, answer(302, headers={"location": place}), name="n")
+        turned = refusal_error(APIError, answer(302, location=place), name="n")
         assert len(str(turned)) < 1000
     assert len(str(refusal_error(APIError, answer(400), name="n", code=10**200))) < 100
     assert "code <int without" in str(refusal_error(APIError, answer(400), name="n", code=10**5000))
@@ -75,7 +65,7 @@ def test_a_refusal_carries_what_the_provider_said() -> None:
     """Status, code, words, log id and hint are in the error, and all but the hint in its text."""
     error = refusal_error(
         RateLimited,
-        answer(429, b'{"raw": 1}', {"retry-after": "7"}),
+        answer(429, b'{"raw": 1}', retry_after="7"),
         name="coze.get_bot",
         code=4013,
         message="too many",
@@ -103,7 +93,7 @@ def test_a_header_goes_before_the_hint_of_a_body() -> None:
     """A hint from the answer's body counts where its headers give none."""
 
     def hint(said: str | None, seconds: float | None) -> float | None:
-        response = answer(429, b"", {} if said is None else {"retry-after": said})
+        response = answer(429) if said is None else answer(429, retry_after=said)
         return refusal_error(RateLimited, response, name="n", retry_after=seconds).retry_after
 
     assert (hint(None, None), hint(None, 3), hint("soon", 3)) == (None, 3, 3)
@@ -133,8 +123,8 @@ def test_a_redirect_is_reported_with_its_place_and_no_credential(
     location: str | None, place: str
 ) -> None:
     """The error says where the redirect leads and what to set, and shows origin or path alone."""
-    headers = {} if location is None else {"location": location}
-    error = refusal_error(InvalidRequest, answer(307, b"moved", headers), name="n")
+    moved = answer(307, b"moved") if location is None else answer(307, b"moved", location=location)
+    error = refusal_error(InvalidRequest, moved, name="n")
     text = str(error)
     assert text == (
         f"n: HTTP 307; it redirects to {place} which is not followed, because the credential "

@@ -94,7 +94,8 @@ def test_a_start_is_repeated_only_when_nothing_started(
 
 # The hint, the repeats and seconds that are left, and what follows from a backoff of 1 s:
 # the seconds to wait with the hint that they follow, or no repeat.
-WAITS: dict[str, tuple[float | None, int, float, tuple[float, float | None] | None]] = {
+Follows = tuple[float, float | None] | None
+WAITS: dict[str, tuple[float | None, int, float, Follows]] = {
     "no hint": (None, 1, 30.0, (1.0, None)),
     "no repeat left": (None, 0, 30.0, None),
     "just in time": (None, 1, 1.0, (1.0, None)),
@@ -119,10 +120,7 @@ WAITS: dict[str, tuple[float | None, int, float, tuple[float, float | None] | No
     ("hint", "repeats_left", "seconds_left", "expected"), WAITS.values(), ids=WAITS
 )
 def test_a_repeat_waits_for_backoff_and_hint(
-    hint: float | None,
-    repeats_left: int,
-    seconds_left: float,
-    expected: tuple[float, float | None] | None,
+    hint: float | None, repeats_left: int, seconds_left: float, expected: Follows
 ) -> None:
     """A repeat waits for the longer of both, if that is within the budget; else there is none."""
     error = RateLimited("too many", status=429, retry_after=hint)

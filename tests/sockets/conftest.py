@@ -25,6 +25,7 @@ from tests.wire import Listener, Message, Wire, full_queue, read_message
 
 # A bound on what takes milliseconds: only a hang breaks it.
 PATIENCE = 5.0
+UNKNOWN = "https://does-not-exist.invalid"
 
 
 @pytest.fixture(scope="session")
@@ -140,6 +141,11 @@ class Server(Listener[Peer]):
         """Make a request that starts something, and so must not be repeated."""
         return request_to(self.origin, target, body=body, timeout=timeout)
 
+    @property
+    def with_tls(self) -> str:
+        """Its origin as one of TLS, which it may not speak."""
+        return self.origin.replace("http:", "https:")
+
     async def was_asked(self, times: int = 1) -> None:
         """Wait until a number of requests have come in."""
         await until(lambda: len(self.asked) >= times)
@@ -150,24 +156,13 @@ class Server(Listener[Peer]):
 
 
 class Serve(contextlib.AsyncExitStack):
-    """Opens servers that follow a script; they live as long as the test."""
+    """Opens servers, and proxies before them, which live as long as the test."""
 
     async def __call__(self, script: Script, tls: ssl.SSLContext | None = None) -> Server:
-        """Open a server."""
+        """Open a server that follows a script."""
         return await self.enter_async_context(Server(script, tls))
 
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    """Give what opens servers."""
-    async with Serve() as serve:
-        yield serve
-
-
-class Forward(contextlib.AsyncExitStack):
-    """Opens proxies before a server; they live as long as the test."""
-
-    async def __call__(
+    async def proxy(
         self,
         server: Server,
         *,
@@ -175,16 +170,16 @@ class Forward(contextlib.AsyncExitStack):
         answer: bytes | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> ForwardProxy:
-        """Open a proxy."""
+        """Open a forward proxy; its arguments are those of its class."""
         proxy = ForwardProxy(server.port, user=user, answer=answer, tls=tls)
         return await self.enter_async_context(proxy)
 
 
 @pytest.fixture
-async def forward() -> AsyncIterator[Forward]:
-    """Give what opens forward proxies."""
-    async with Forward() as forward:
-        yield forward
+async def serve() -> AsyncIterator[Serve]:
+    """Give what opens servers."""
+    async with Serve() as serve:
+        yield serve
 
 
 @pytest.fixture

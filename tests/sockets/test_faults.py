@@ -16,6 +16,7 @@ from asyncclient.errors import ConnectFailed, InvalidRequest, RequestTimeout, Tr
 from asyncclient.providers.coze import Coze
 from tests.sockets.conftest import (
     PATIENCE,
+    UNKNOWN,
     Peer,
     Script,
     Serve,
@@ -210,13 +211,9 @@ async def test_a_request_without_a_connection_was_not_sent(
         await peer.reader.read(65536)  # a greeting
         await HANDSHAKES[fault](peer)
 
-    origins = {
-        "refused": refusing,
-        "unknown host": "https://does-not-exist.invalid",
-        "not taken": unreachable,
-    }
+    origins = {"refused": refusing, "unknown host": UNKNOWN, "not taken": unreachable}
     if fault in HANDSHAKES:
-        origins[fault] = (await serve(greeted)).origin.replace("http:", "https:")
+        origins[fault] = (await serve(greeted)).with_tls
     seconds = 0.1 if words.endswith("in time") else PATIENCE
     context = trusting()
     async with SessionPool(limit=1, connect_timeout=seconds, ssl_context=context) as pool:

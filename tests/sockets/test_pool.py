@@ -24,6 +24,7 @@ from asyncclient.testing.pytest_plugin import virtual_time
 from tests.hostile import LongError
 from tests.sockets.conftest import (
     PATIENCE,
+    UNKNOWN,
     Peer,
     Serve,
     answering,
@@ -379,11 +380,7 @@ async def test_closing_fails_what_is_under_way(serve: Serve, unreachable: str, s
         await peer.until_left()
 
     server = await serve(stalling)
-    origins = {
-        "lookup": "https://does-not-exist.invalid",
-        "connecting": unreachable,
-        "handshake": server.origin.replace("http:", "https:"),
-    }
+    origins = {"lookup": UNKNOWN, "connecting": unreachable, "handshake": server.with_tls}
     origin = origins.get(stage, server.origin)
     pool = SessionPool(limit=2, connect_timeout=PATIENCE * 2, ssl_context=trusting())
     tasks = [

@@ -124,32 +124,33 @@ class CopyAIClient(Client):
         return answer["data"]
 
 
+Clients = tuple[CozeClient, CopyAIClient]
+
+
 @contextlib.asynccontextmanager
-async def asking(sim: Simulator) -> AsyncGenerator[tuple[CozeClient, CopyAIClient]]:
+async def asking(sim: Simulator) -> AsyncGenerator[Clients]:
     """Run a simulator; give a client of each provider."""
     async with sim, aiohttp.ClientSession() as session:
         token = {"Authorization": "Bearer pat_simulator"}
         key = {"x-copy-ai-api-key": "simulator-key"}
-        yield (
-            CozeClient(sim, sim.coze_url, session, token),
-            CopyAIClient(sim, sim.copyai_url, session, key),
-        )
+        coze = CozeClient(sim, sim.coze_url, session, token)
+        yield coze, CopyAIClient(sim, sim.copyai_url, session, key)
 
 
 @pytest.fixture
-async def clients() -> AsyncGenerator[tuple[CozeClient, CopyAIClient]]:
+async def clients() -> AsyncGenerator[Clients]:
     """Give a client of each provider."""
     async with asking(Simulator()) as both:
         yield both
 
 
 @pytest.fixture
-def coze(clients: tuple[CozeClient, CopyAIClient]) -> CozeClient:
+def coze(clients: Clients) -> CozeClient:
     """Give a client of Coze."""
     return clients[0]
 
 
 @pytest.fixture
-def copyai(clients: tuple[CozeClient, CopyAIClient]) -> CopyAIClient:
+def copyai(clients: Clients) -> CopyAIClient:
     """Give a client of Copy.ai."""
     return clients[1]

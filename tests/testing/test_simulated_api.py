@@ -40,12 +40,8 @@ WORDS = Vocabulary(
     failed="crashed",
     cancelled="stopped",
 )
-FILM = Reading(
-    "studio.film", WORDS, status="data.status", source="our own API", checked="2026-11-29"
-)
-PATHS = {
-    name: reading for name, reading in catalogue.ALL.items() if isinstance(reading.status, str)
-}
+FILM = Reading("studio.film", WORDS, status="data.status", source="us", checked="2026-11-29")
+PATHS = {name: each for name, each in catalogue.ALL.items() if isinstance(each.status, str)}
 
 
 @asynccontextmanager
@@ -192,10 +188,8 @@ async def test_a_credential_may_be_asked_for() -> None:
     """Each request must have it."""
     sim = SimulatedAPI(FILM, credentials={"X-Api-Key": "k-1"})
     async with sim, SessionPool() as pool:
-        wrong, right = (
-            TaskAPI(pool, sim.url, name="studio", headers={"X-Api-Key": key})
-            for key in ("k-2", "k-1")
-        )
+        make = partial(TaskAPI, pool, sim.url, name="studio")
+        wrong, right = (make(headers={"X-Api-Key": key}) for key in ("k-2", "k-1"))
         with pytest.raises(AuthenticationFailed):
             await wrong.post("/jobs")
         assert (await right.post("/jobs"))["id"] == "job-1"

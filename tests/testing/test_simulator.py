@@ -13,7 +13,7 @@ import pytest
 
 from asyncclient.testing import Fault, Simulator
 from asyncclient.testing.simulator.tasks import usual_duration
-from tests.testing.conftest import CopyAIClient, CozeClient, asking
+from tests.testing.conftest import Clients, CopyAIClient, CozeClient, asking
 
 
 async def until_served(sim: Simulator, times: int) -> None:
@@ -101,14 +101,11 @@ async def test_a_fresh_task_is_not_to_be_found_yet() -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault.RESET, Fault.RESET_MID_BODY, Fault.TRUNCATE])
-async def test_a_broken_connection_is_broken_on_the_socket(
-    fault: Fault, clients: tuple[CozeClient | CopyAIClient, ...]
-) -> None:
+async def test_a_broken_connection_is_broken_on_the_socket(fault: Fault, clients: Clients) -> None:
     """Faults of the connection reach the client as such, and only as often as ordered."""
     # A GET that is reset before any answer is repeated by aiohttp itself, once.
-    times, error = (
-        (2, aiohttp.ClientOSError) if fault is Fault.RESET else (1, aiohttp.ClientPayloadError)
-    )
+    times = 2 if fault is Fault.RESET else 1
+    error = aiohttp.ClientOSError if fault is Fault.RESET else aiohttp.ClientPayloadError
     for number, client in enumerate(clients, 1):
         path = await client.started()
         client.sim.order(fault, times=times)
@@ -122,38 +119,34 @@ JSON, TEXT, HTML = "application/json", "text/plain", "text/html"
 
 
 @pytest.mark.parametrize(
-    ("fault", "of_coze", "of_copyai"),
+    ("fault", "expected"),
     [
-        (Fault.HTML_502, (502, HTML), (502, HTML)),
-        (Fault.HTML_504, (504, HTML), (504, HTML)),
-        (Fault.RATE_LIMITED, (429, JSON), (429, TEXT)),
-        (Fault.RATE_LIMITED_DATE, (429, JSON), (429, TEXT)),
-        (Fault.UNAVAILABLE, (503, TEXT), (503, TEXT)),
-        (Fault.NOT_FOUND, (200, JSON), (404, JSON)),
-        (Fault.UNAUTHORIZED, (401, JSON), (401, "")),
-        (Fault.BUSY, (200, JSON), (503, TEXT)),
-        (Fault.EMPTY_200, (200, JSON), (200, JSON)),
+        (Fault.HTML_502, ((502, HTML), (502, HTML))),
+        (Fault.HTML_504, ((504, HTML), (504, HTML))),
+        (Fault.RATE_LIMITED, ((429, JSON), (429, TEXT))),
+        (Fault.RATE_LIMITED_DATE, ((429, JSON), (429, TEXT))),
+        (Fault.UNAVAILABLE, ((503, TEXT), (503, TEXT))),
+        (Fault.NOT_FOUND, ((200, JSON), (404, JSON))),
+        (Fault.UNAUTHORIZED, ((401, JSON), (401, ""))),
+        (Fault.BUSY, ((200, JSON), (503, TEXT))),
+        (Fault.EMPTY_200, ((200, JSON), (200, JSON))),
     ],
 )
 async def test_a_fault_answers_as_the_provider_would(
-    fault: Fault,
-    of_coze: tuple[int, str],
-    of_copyai: tuple[int, str],
-    clients: tuple[CozeClient | CopyAIClient, ...],
+    fault: Fault, expected: tuple[tuple[int, str], ...], clients: Clients
 ) -> None:
     """Its status and kind of body; a limit says when to come back in seconds or as a date."""
-    for client, expected in zip(clients, (of_coze, of_copyai), strict=True):
+    for client, answer in zip(clients, expected, strict=True):
         path = await client.started()
         client.sim.order(fault.value)
         await client.get(path)
-        assert (client.status, client.kind) == expected
+        assert (client.status, client.kind) == answer
         assert ("X-Tt-Logid" in client.headers) == (b'"logid"' in client.body)
         hint = client.headers.get("Retry-After")
         if fault is Fault.RATE_LIMITED_DATE:
-            until, sent = (
-                parsedate_to_datetime(text or "") for text in (hint, client.headers["Date"])
-            )
-            assert 1 <= (until - sent).total_seconds() <= 2
+            until = parsedate_to_datetime(hint or "")
+            seconds = (until - parsedate_to_datetime(client.headers["Date"])).total_seconds()
+            assert 1 <= seconds <= 2
         else:
             assert hint == ("1" if fault is Fault.RATE_LIMITED else None)
 

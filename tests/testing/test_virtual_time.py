@@ -100,10 +100,8 @@ async def test_requests_are_not_jumped_over() -> None:
 
     app = web.Application()
     app.router.add_get("/{page}", answer)
-    async with (
-        TestServer(app) as server,
-        ClientSession(timeout=ClientTimeout(total=1)) as session,
-    ):
+    quick = ClientTimeout(total=1)
+    async with TestServer(app) as server, ClientSession(timeout=quick) as session:
 
         async def fetch() -> str:
             async with session.get(server.make_url("/quick")) as response:
