@@ -13,7 +13,9 @@ import pytest
 
 from asyncclient.testing import Fault, Simulator
 from asyncclient.testing.simulator.tasks import usual_duration
-from tests.testing.conftest import Clients, CopyAIClient, CozeClient, asking
+from tests.testing.conftest import CopyAIClient, CozeClient, asking
+
+Both = tuple[CozeClient | CopyAIClient, ...]
 
 
 async def until_served(sim: Simulator, times: int) -> None:
@@ -101,7 +103,7 @@ async def test_a_fresh_task_is_not_to_be_found_yet() -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault.RESET, Fault.RESET_MID_BODY, Fault.TRUNCATE])
-async def test_a_broken_connection_is_broken_on_the_socket(fault: Fault, clients: Clients) -> None:
+async def test_a_broken_connection_is_broken_on_the_socket(fault: Fault, clients: Both) -> None:
     """Faults of the connection reach the client as such, and only as often as ordered."""
     # A GET that is reset before any answer is repeated by aiohttp itself, once.
     times = 2 if fault is Fault.RESET else 1
@@ -133,7 +135,7 @@ JSON, TEXT, HTML = "application/json", "text/plain", "text/html"
     ],
 )
 async def test_a_fault_answers_as_the_provider_would(
-    fault: Fault, expected: tuple[tuple[int, str], ...], clients: Clients
+    fault: Fault, expected: tuple[tuple[int, str], ...], clients: Both
 ) -> None:
     """Its status and kind of body; a limit says when to come back in seconds or as a date."""
     for client, answer in zip(clients, expected, strict=True):
