@@ -58,19 +58,17 @@ def drawn() -> Iterator[tuple[str, str | None, bool]]:
 
 def test_the_tree_is_exactly_as_drawn() -> None:
     """Each class stands under the one it derives from, and timeouts are `TimeoutError` too."""
+    branches = list(drawn())
     family = {
         name: next((base.__name__ for base in kind.__bases__ if base is not Exception), None)
         for name, kind in zip(errors.__all__, CLASSES, strict=True)
     }
-    assert {name: parent for name, parent, _ in drawn()} == family
-    assert len(list(drawn())) == len(errors.__all__)
-    defined = [
-        name
-        for name, value in vars(errors).items()
-        if inspect.isclass(value) and value.__module__ == "asyncclient.errors"
-    ]
+    assert {name: parent for name, parent, _ in branches} == family
+    assert len(branches) == len(errors.__all__)
+    classes = [value for value in vars(errors).values() if inspect.isclass(value)]
+    defined = [each.__name__ for each in classes if each.__module__ == "asyncclient.errors"]
     assert sorted(defined) == errors.__all__
-    timeouts = {name for name, _, is_timeout in drawn() if is_timeout}
+    timeouts = {name for name, _, is_timeout in branches if is_timeout}
     assert timeouts == {"RequestTimeout", "WaitTimeout"}
     assert {kind.__name__ for kind in CLASSES if issubclass(kind, TimeoutError)} == timeouts
 
@@ -243,22 +241,19 @@ def test_what_cannot_be_pickled_is_its_text(protocol: int) -> None:
         assert str(copy.deepcopy(error).last_error) == (text or str(last))
 
 
-def test_an_error_of_a_users_own_class_survives_too() -> None:
-    """It is not made with the arguments of ours, nor looked into without end."""
-    error = Unread(7)
-    error.last_error = error
-    for twin in (pickled(error), copy.copy(error)):
-        assert isinstance(twin, Unread)
-        assert (str(twin), twin.args) == ("job 7 failed", ("job 7 failed",))
+def test_an_error_that_names_itself_survives_too() -> None:
+    """It is not looked into without end, nor made with the arguments of ours.
+
+    A wait that gives up raises the last failed poll itself, which names itself as such.
+    """
+    for error, text in ((Unread(7), "job 7 failed"), (ServerError("again", status=500), "again")):
+        error.last_error = error
+        for twin in (pickled(error), copy.copy(error)):
+            assert isinstance(twin, type(error))
+            assert (str(twin), twin.args) == (text, (text,))
+        twin = pickled(error)
+        assert isinstance(twin, AsyncClientError)
+        assert twin.last_error is twin
     one, other = WaitTimeout("one"), Refusal("other", request=None)
     one.last_error, other.request = other, one
     assert isinstance(pickled(one), WaitTimeout)
-
-
-def test_an_error_that_is_its_own_last_error_survives_too() -> None:
-    """A wait that gives up raises the last failed poll itself, which names itself as such."""
-    error = ServerError("again", status=500)
-    error.last_error = error
-    twin = pickled(error)
-    assert isinstance(twin, ServerError)
-    assert twin.last_error is twin

@@ -72,12 +72,8 @@ anything: st.SearchStrategy[Json] = st.recursive(
 def places(value: Json) -> Iterator[tuple[str | int, ...]]:
     """Return the path of each part of a JSON value, itself included."""
     yield ()
-    inner: Iterator[tuple[str | int, Json]] = iter(())
-    if isinstance(value, dict):
-        inner = iter(value.items())
-    elif isinstance(value, list):
-        inner = iter(enumerate(value))
-    for step, part in inner:
+    inner = enumerate(value) if isinstance(value, list) else ()
+    for step, part in value.items() if isinstance(value, dict) else inner:
         for rest in places(part):
             yield (step, *rest)
 

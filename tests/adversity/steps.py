@@ -38,16 +38,18 @@ class Canceller:
         self.steps = 0  # so far
         self.reached = False  # whether it has cancelled
 
-    def task(self, work: Coroutine[object, None, T]) -> asyncio.Task[T]:
-        """Begin a task whose steps are counted."""
-        return asyncio.get_running_loop().create_task(self.counted(work))
+    def task(self, work: Coroutine[Any, Any, T], *, is_counted: bool = True) -> asyncio.Task[T]:
+        """Begin the task that is cancelled, at a step of its own or of others."""
+        task = asyncio.get_running_loop().create_task(self.counted(work) if is_counted else work)
+        self.target = task
+        return task
 
-    async def counted(self, work: Coroutine[object, None, T]) -> T:
+    async def counted(self, work: Coroutine[Any, Any, T]) -> T:
         """Do some work whose steps are counted."""
         return await self._stepping(work)
 
     @coroutine
-    def _stepping(self, work: Coroutine[object, None, T]) -> Generator[object, None, T]:
+    def _stepping(self, work: Coroutine[Any, Any, T]) -> Generator[object, None, T]:
         error: BaseException | None = None
         while True:
             try:
@@ -81,17 +83,17 @@ class Canceller:
 Scenario = Callable[[Canceller], Coroutine[object, object, None]]
 
 
-async def _leaving_nothing(scenario: Scenario, canceller: Canceller) -> None:
-    before = asyncio.all_tasks()
-    await scenario(canceller)
-    assert await settled(lambda: len(asyncio.all_tasks() - before)) == 0, "tasks are left behind"
-
-
 def at_every_step(scenario: Scenario) -> int:
     """Run a scenario, each time cancelled a step later, until it ends before; return its steps.
 
     No run may leave a task behind, or anything that complains when it is collected.
     """
+
+    async def leaving_nothing(canceller: Canceller) -> None:
+        before = asyncio.all_tasks()
+        await scenario(canceller)
+        assert await settled(lambda: len(asyncio.all_tasks() - before)) == 0, "tasks are left"
+
     complaints: list[str] = []
     steps = 0
     for late in (False, True):
@@ -100,7 +102,7 @@ def at_every_step(scenario: Scenario) -> int:
             with asyncio.Runner(loop_factory=virtual_loop) as runner:
                 loop = runner.get_loop()
                 loop.set_exception_handler(lambda _, context: complaints.append(str(context)))
-                runner.run(_leaving_nothing(scenario, canceller))
+                runner.run(leaving_nothing(canceller))
             steps = max(steps, canceller.steps)
             if not canceller.reached:
                 break

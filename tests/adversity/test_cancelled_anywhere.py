@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Literal
+from contextlib import nullcontext
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -68,37 +69,29 @@ async def is_over(poller: Poller, jobs: Sequence[Stepped]) -> bool:
 
 @pytest.mark.parametrize("others", [0, 1], ids=["alone", "with another"])
 @pytest.mark.parametrize("counting", ["wait", "polls"])
-def test_a_cancelled_wait_leaves_the_poller_fit(
-    counting: Literal["wait", "polls"], others: int
-) -> None:
+def test_a_cancelled_wait_leaves_the_poller_fit(counting: str, others: int) -> None:
     """At any step of a wait or a poll, the last waiter ends the polling; another's wait goes on."""
+    of_wait = counting == "wait"
 
     async def scenario(canceller: Canceller) -> None:
+        job = Stepped(None if of_wait else canceller)
         async with Poller(schedule=EVERY_SECOND) as poller:
-            if counting == "polls":
-                job = Stepped(canceller)
-                first = canceller.target = asyncio.ensure_future(poller.wait(job))
-            else:
-                job = Stepped()
-                first = canceller.task(poller.wait(job))
+            first = canceller.task(poller.wait(job), is_counted=of_wait)
             waits = [asyncio.ensure_future(poller.wait(job)) for _ in range(others)]
             is_cut = await was_cancelled(first)
-            if counting == "wait":
-                assert is_cut == canceller.reached
-            else:
-                # A poll's last step is late for its own wait: that may have its answer already.
-                assert canceller.reached or not is_cut
+            # A poll's last step is late for its own wait: that may have its answer already.
+            assert is_cut == canceller.reached or not (of_wait or is_cut)
             for wait in waits:
                 assert await end_of(wait) is None
             assert await is_over(poller, [job])
             with anyio.fail_after(60):
                 assert await poller.wait(Stepped()) == "done"
 
-    assert at_every_step(scenario) >= (1 if counting == "wait" else 5)
+    assert at_every_step(scenario) >= (1 if of_wait else 5)
 
 
 @pytest.mark.parametrize("counting", ["loop", "polls"])
-def test_a_cancelled_step_over_many_loses_no_end(counting: Literal["loop", "polls"]) -> None:
+def test_a_cancelled_step_over_many_loses_no_end(counting: str) -> None:
     """Each task's end is read exactly once, though a step of the iteration was cancelled."""
 
     async def scenario(canceller: Canceller) -> None:
@@ -112,10 +105,7 @@ def test_a_cancelled_step_over_many_loses_no_end(counting: Literal["loop", "poll
                     assert done.error is None
                     keys.append(str(done.task.key))
 
-            reading = canceller.target = (
-                canceller.task(read()) if counting == "loop" else asyncio.ensure_future(read())
-            )
-            await was_cancelled(reading)
+            await was_cancelled(canceller.task(read(), is_counted=counting == "loop"))
             with anyio.fail_after(60):
                 await read()
             assert sorted(keys) == ["a", "b", "c"]
@@ -125,7 +115,7 @@ def test_a_cancelled_step_over_many_loses_no_end(counting: Literal["loop", "poll
 
 
 @pytest.mark.parametrize("how", ["context", "dropped"])
-def test_a_cancelled_loop_over_many_stops_the_polling(how: Literal["context", "dropped"]) -> None:
+def test_a_cancelled_loop_over_many_stops_the_polling(how: str) -> None:
     """A loop that was cancelled at any step of any poll leaves no poll, no task and no waiter."""
 
     async def scenario(canceller: Canceller) -> None:
@@ -133,16 +123,11 @@ def test_a_cancelled_loop_over_many_stops_the_polling(how: Literal["context", "d
         async with Poller(schedule=EVERY_SECOND) as poller:
 
             async def read() -> None:
-                if how == "context":
-                    async with poller.as_done(jobs) as ends:
-                        async for _ in ends:
-                            pass
-                else:
-                    async for _ in poller.as_done(jobs):
+                async with poller.as_done(jobs) if how == "context" else nullcontext() as ends:
+                    async for _ in ends or poller.as_done(jobs):
                         pass
 
-            canceller.target = asyncio.ensure_future(read())
-            await end_of(canceller.target)
+            await end_of(canceller.task(read(), is_counted=False))
             # The traceback of its error holds the loop's frame, and so the iterator.
             canceller.target = None
             assert await is_over(poller, jobs)
@@ -151,7 +136,7 @@ def test_a_cancelled_loop_over_many_stops_the_polling(how: Literal["context", "d
 
 
 @pytest.mark.parametrize("counting", ["close", "polls"])
-def test_a_poller_may_be_closed_at_any_step(counting: Literal["close", "polls"]) -> None:
+def test_a_poller_may_be_closed_at_any_step(counting: str) -> None:
     """Closed at any step of a poll, or cancelled while it closes, it ends every wait and poll."""
 
     async def scenario(canceller: Canceller) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from asyncclient import SessionPool, decode_ref
 from asyncclient.cli._any_api import How, known_reading
@@ -62,17 +63,11 @@ def api(loop: asyncio.Runner) -> Iterator[API]:
     one = API()
     app = web.Application()
     app.router.add_get("/{path:.*}", one.answer)
-    runner = web.AppRunner(app)
-
-    async def start() -> None:
-        await runner.setup()
-        bound = socket.create_server(("127.0.0.1", 0))
-        await web.SockSite(runner, bound).start()
-        one.url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-
-    loop.run(start())
+    server = TestServer(app)
+    loop.run(server.start_server())
+    one.url = str(server.make_url("")).rstrip("/")
     yield one
-    loop.run(runner.cleanup())
+    loop.run(server.close())
 
 
 def test_an_api_of_the_catalogue_needs_its_url_and_its_name(shell: Shell, api: API) -> None:

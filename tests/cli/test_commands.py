@@ -21,27 +21,11 @@ import anyio
 import pytest
 
 import asyncclient
-from asyncclient import (
-    Observation,
-    SessionPool,
-    TaskRef,
-    TaskState,
-    decode_ref,
-    encode_ref,
-    wait_until_done,
-)
+from asyncclient import Observation, SessionPool, TaskState, decode_ref, encode_ref, errors
 from asyncclient._http.proxy import Proxy, advice_without_proxy
+from asyncclient.cli._commands import command
 from asyncclient.cli._exits import code_of, first_of, line_of
 from asyncclient.cli._output import clean
-from asyncclient.errors import (
-    AsyncClientError,
-    AuthenticationFailed,
-    ConnectFailed,
-    InvalidRequest,
-    NotFound,
-    PermissionDenied,
-    TransportError,
-)
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import Simulator, run_virtual
 from tests.cli.shell import NOWHERE, PYTHON, TOKEN, VARIABLES, Shell
@@ -323,35 +307,43 @@ def test_a_lost_output_is_no_success_and_does_not_lose_what_was_started(
     assert "standard output is closed" in shell.complaint
 
 
+WITHOUT_PROXY = advice_without_proxy("https://a.b", trust_env=True)
 # How a wait can end badly, as what its last look saw or how it failed.
 ENDS: dict[str, tuple[Observation[str] | Exception, str]] = {
-    "failed": (Observation(TaskState.FAILED, "x", "answer"), "without --outputs"),
-    "cancelled": (Observation(TaskState.CANCELLED, "x", "answer"), "without --outputs"),
-    "expired": (Observation(TaskState.EXPIRED, "x", "answer"), "without --outputs"),
+    **{
+        state.value: (Observation(state, "x", "answer"), "without --outputs")
+        for state in (TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED)
+    },
     "blocked": (Observation(TaskState.BLOCKED, "x", "answer"), "answer it at the provider"),
     "wordless": (Observation(None, None, "answer"), "look at the task at the provider"),
-    "forgotten": (NotFound("404"), "that started a task know it: check COZE_API_TOKEN and"),
-    "refused": (AuthenticationFailed("401", advice="base_url=Coze.CN"), "https://api.coze.cn"),
+    "forgotten": (errors.NotFound("404"), "that started a task know it: check COZE_API_TOKEN and"),
+    "refused": (
+        errors.AuthenticationFailed("401", advice="base_url=Coze.CN"),
+        "https://api.coze.cn",
+    ),
     "refused by a server of one's own": (
-        AuthenticationFailed("401", advice="base_url=Coze.CN. A self-hosted server has none"),
+        errors.AuthenticationFailed(
+            "401", advice="base_url=Coze.CN. A self-hosted server has none"
+        ),
         "whichever the token is of. A self-hosted server has none",
     ),
-    "redirected": (InvalidRequest("302", status=302, advice="base_url="), "set COZE_API_BASE to"),
+    "redirected": (
+        errors.InvalidRequest("302", status=302, advice="base_url="),
+        "set COZE_API_BASE to",
+    ),
     "certificate": (
-        ConnectFailed("", permanent=True, advice="base_url="),
+        errors.ConnectFailed("", permanent=True, advice="base_url="),
         "check COZE_API_BASE and",
     ),
     "behind a proxy": (
-        ConnectFailed(
-            "", permanent=True, advice=f"x{advice_without_proxy('https://a.b', trust_env=True)}"
-        ),
+        errors.ConnectFailed("", permanent=True, advice=f"x{WITHOUT_PROXY}"),
         "check COZE_API_BASE and the network; behind a proxy, set HTTPS_PROXY",
     ),
     "not through the proxy": (
         Proxy("http://p", "p:80", {}, "HTTPS_PROXY").refusal("", 407),
         "put the user name and password into HTTPS_PROXY, before the host and an @",
     ),
-    "forbidden": (PermissionDenied("403", advice="check the plan"), "403; check the plan"),
+    "forbidden": (errors.PermissionDenied("403", advice="check the plan"), "403; check the plan"),
 }
 
 
@@ -365,7 +357,7 @@ class Ended:
     last: Observation[str] | Exception
     key: str = "key"
     kind: str = "coze.workflow_run"
-    ref: TaskRef = _REF
+    ref: asyncclient.TaskRef = _REF
 
     async def observe(self) -> Observation[str]:
         """See the end, or fail."""
@@ -379,8 +371,8 @@ def test_each_end_of_a_wait_has_a_next_step_for_a_shell(
     last: Observation[str] | Exception, advice: str
 ) -> None:
     """The advice can be followed at a shell, also where the library advises a program otherwise."""
-    with pytest.raises(AsyncClientError) as caught:
-        run_virtual(wait_until_done, Ended(last))
+    with pytest.raises(errors.AsyncClientError) as caught:
+        run_virtual(asyncclient.wait_until_done, Ended(last))
     line = line_of(caught.value)
     assert advice in line
     assert re.search(PYTHON, line) is None
@@ -388,14 +380,18 @@ def test_each_end_of_a_wait_has_a_next_step_for_a_shell(
 
 def test_an_error_is_one_line_with_its_notes_and_no_control_characters() -> None:
     """The first of a group has the exit code; where it names no provider, the command line does."""
-    refused = InvalidRequest("copyai.start_workflow: HTTP 400", status=400, advice="startVariables")
+    refused = errors.InvalidRequest(
+        "copyai.start_workflow: HTTP 400", status=400, advice="startVariables"
+    )
     assert line_of(refused, "copyai").endswith(
         "; look at the arguments: --param takes the workflow's own input names"
     )
-    too_long = TransportError("the answer is too long", advice="pass SessionPool(max_body=...)")
+    too_long = errors.TransportError(
+        "the answer is too long", advice="pass SessionPool(max_body=...)"
+    )
     assert line_of(too_long, "coze") == "the answer is too long"
     assert line_of(too_long) == "the answer is too long; pass SessionPool(max_body=...)"
-    error = ConnectFailed("no connection")
+    error = errors.ConnectFailed("no connection")
     error.add_note("it may have started all the same")
     assert line_of(error) == "no connection; it may have started all the same"
     assert clean("a\x1b[31mb\nc\x9bd\x7f") == "a [31mb c d"
@@ -405,18 +401,7 @@ def test_an_error_is_one_line_with_its_notes_and_no_control_characters() -> None
 
 def test_every_command_explains_itself(shell: Shell) -> None:
     """Without arguments there is help, with every variable and every exit code."""
-    names = (
-        "",
-        "demo",
-        "simulate",
-        "start",
-        "start coze-workflow",
-        "wait",
-        "watch",
-        "apis",
-        "bots",
-    )
-    for name in names:
+    for name in ("", "start coze-workflow", *command.commands):
         assert shell(*name.split(), "--help") == 0
         assert f"Usage: asyncclient {name}".rstrip() in shell.out
         by_name = shell.out

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
+from typing import Self
 
 import anyio
 
@@ -15,7 +16,6 @@ from asyncclient import Done, Poller, Task, TaskRef, Ticket, TicketExpired
 from asyncclient._task import ref_of
 from asyncclient.integrations._engine import DurableWaits
 from asyncclient.integrations._holder import Holder
-from asyncclient.integrations._neighbours import Notices
 from tests.simulation.askers import Askers, schedule_of
 from tests.simulation.loop import Machine, Process, ShuffledLoop
 from tests.simulation.played import Call, Played, Row, Shelf
@@ -30,7 +30,7 @@ STOP_SECONDS = 60.0  # in which a worker stops
 
 
 class Engine(DurableWaits):
-    """Keeps tickets on the shelf, for one process."""
+    """Keeps tickets, and the workers' notices, on the shelf, for one process."""
 
     def __init__(self, shelf: Shelf, now: Callable[[], float]) -> None:
         super().__init__(concurrency=100, keep=86_400.0, own=False)
@@ -77,8 +77,24 @@ class Engine(DurableWaits):
         self._shelf.ends[key] = after
         return True
 
-    def _notices(self) -> Notices:
-        return _Notices(self, self._shelf)
+    def _notices(self) -> Self:
+        return self
+
+    async def put(self, topic: str, name: str, text: str) -> None:
+        """Put up a worker's text in place of its last."""
+        await self.ready()
+        self._shelf.notices.setdefault(topic, {})[name] = text
+
+    async def read(self, topic: str) -> Mapping[str, str]:
+        """Return the texts of all workers."""
+        await self.ready()
+        return dict(self._shelf.notices.get(topic, {}))
+
+    async def remove(self, topic: str, names: Collection[str]) -> None:
+        """Take the texts of some workers away."""
+        await self.ready()
+        for name in names:
+            self._shelf.notices.get(topic, {}).pop(name, None)
 
     async def _serve(self, holder: Holder, name: str | None, redelivery: float) -> None:
         """Take what is due, and say of what is held that it is; until cancelled."""
@@ -123,27 +139,6 @@ class Engine(DurableWaits):
         else:
             row.text, row.held_until = following.ticket, 0.0
             row.due = self._now() + following.delay
-
-
-class _Notices:
-    """The workers' notices on the shelf."""
-
-    def __init__(self, engine: Engine, shelf: Shelf) -> None:
-        self._engine = engine
-        self._shelf = shelf
-
-    async def put(self, topic: str, name: str, text: str) -> None:
-        await self._engine.ready()
-        self._shelf.notices.setdefault(topic, {})[name] = text
-
-    async def read(self, topic: str) -> Mapping[str, str]:
-        await self._engine.ready()
-        return dict(self._shelf.notices.get(topic, {}))
-
-    async def remove(self, topic: str, names: Collection[str]) -> None:
-        await self._engine.ready()
-        for name in names:
-            self._shelf.notices.get(topic, {}).pop(name, None)
 
 
 async def work(played: Played, loop: ShuffledLoop, name: str) -> None:

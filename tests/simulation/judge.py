@@ -97,7 +97,10 @@ def _judge(played: Played, end: End) -> None:
         _judge_state(played, end, name, looks)
     elif not _has_reason(played, end, _looks_of(played, end, since=0.0)):
         played.breach("no reason", f"{name} ended with {shown(error)} after {row_of(looks)}")
-    if looks and not _joined(played, end):
+    # A wait that joins others comes to a task that was looked at already.
+    before = [other for other in played.ends if other is not end and other.key == end.key]
+    joined = any(other.began <= end.began <= other.at for other in before)
+    if looks and not joined:
         _judge_first_look(played, end, name, looks)
 
 
@@ -227,14 +230,6 @@ def _has_reason(played: Played, end: End, looks: list[Look]) -> bool:
 
 
 # --- looks ---
-
-
-def _joined(played: Played, end: End) -> bool:
-    """Return whether a wait came to a task that was looked at already."""
-    return any(
-        other is not end and other.key == end.key and other.began <= end.began <= other.at
-        for other in played.ends
-    )
 
 
 def _judge_first_look(played: Played, end: End, name: str, looks: list[Look]) -> None:

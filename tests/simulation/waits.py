@@ -6,25 +6,16 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import Literal, TypeAlias, TypedDict, cast
+from typing import TypeAlias, cast
 
 from asyncclient import Done, Poller, Snapshot, wait_until_done, watch
 from tests.simulation.askers import Askers, schedule_of
 from tests.simulation.loop import ShuffledLoop
 from tests.simulation.played import Ask, End, MisdeedError, Played, markers, texts
+from tests.waiting.scenario import Options
 
 Happening: TypeAlias = tuple[float, Callable[[], object]]  # when, and what
 Callback: TypeAlias = Callable[[Snapshot[object]], Awaitable[None]]
-
-
-class _Options(TypedDict):
-    """What every way to wait takes."""
-
-    timeout: float
-    on_blocked: Callback | None
-    unknown: Literal["raise", "wait"]
-    on_cancel: Literal["cancel", "leave"]
-    on_timeout: Literal["cancel", "leave"]
 
 
 class Waits:
@@ -65,7 +56,12 @@ class Waits:
         """Wait for all to end, close the Poller, and look for what is left."""
         while any(not task.done() for task in self.background):
             await asyncio.wait(self.background)
-        self._look_at_poller()
+        stats = self.poller.stats()
+        self.read(stats, "stats")
+        self.read(self.poller, "the Poller")
+        if stats.pending or stats.waiters:
+            left = f"{stats.pending} tasks, {stats.waiters} waits"
+            self._played.breach("left", f"left in the Poller: {left}")
         await self.poller.aclose()
         for _ in range(10):
             await asyncio.sleep(0)
@@ -121,7 +117,7 @@ class Waits:
         end = ends[0]
         wait = end.wait
         task = self._askers.task(wait.job, wait.tenant, end.through, wait.pool)
-        options: _Options = {
+        options: Options[object] = {
             "timeout": wait.timeout,
             "on_blocked": self._answerer(end) if wait.answers else None,
             "unknown": "raise" if wait.picky else "wait",
@@ -223,15 +219,6 @@ class Waits:
                 got = f"got what tenant {tenant} sees of job {job}"
                 name = f"wait {end.number} of tenant {wait.tenant} for job {wait.job}"
                 self._played.breach("stranger", f"{name} {got}")
-
-    def _look_at_poller(self) -> None:
-        """Look at what is left when all waits have ended, before anything is closed."""
-        stats = self.poller.stats()
-        self.read(stats, "stats")
-        self.read(self.poller, "the Poller")
-        if stats.pending or stats.waiters:
-            left = f"{stats.pending} tasks, {stats.waiters} waits"
-            self._played.breach("left", f"left in the Poller: {left}")
 
     def _check_nothing_is_left(self) -> None:
         stats = self.poller.stats()
