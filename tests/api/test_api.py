@@ -7,14 +7,11 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
-import anyio
 import msgspec
 import pytest
 from rich.pretty import pretty_repr
 
 from asyncclient import (
-    Done,
-    Handover,
     Poller,
     Reading,
     Schedule,
@@ -25,7 +22,6 @@ from asyncclient import (
     Vocabulary,
     decode_ref,
     encode_ref,
-    poll_slice,
     wait_until_done,
 )
 from asyncclient._http import Request, Response
@@ -298,6 +294,7 @@ async def test_a_task_is_waited_for_to_its_whole_answer() -> None:
     assert (task.kind, task.documented_rate) == ("acme.job", 20)
     assert task.budget[0] == "acme"
     assert task.key == acme.task("/jobs/7", JOB).key
+    assert task.budget == acme.task("/jobs/8", JOB).budget
     assert repr(task) == "<APITask acme.job /jobs/7>"
 
 
@@ -465,41 +462,6 @@ async def test_a_reading_of_the_catalogue_is_found_by_its_name() -> None:
     own = Reading(ref.kind, WORDS, status="status", source="a test", checked="2026-11-29")
     other, _ = api(DONE, readings=[own])
     assert (await other.task(ref).observe()).state is TaskState.SUCCEEDED
-
-
-async def test_a_ticket_is_handed_from_slice_to_slice() -> None:
-    """A durable wait of any API: each worker makes the task of the reference in the ticket."""
-    acme, over = api(BUSY, BUSY, DONE)
-    task = acme.task(SIGNED, JOB)
-    ticket = Ticket.begin(task.ref, clock=anyio.current_time)
-    ends: list[object] = []
-    for _ in range(3):
-        async with Poller(schedule=Schedule(first=600, cap=600, jitter=0)) as poller:
-            end = await poll_slice(
-                poller, {"acme": acme}, Ticket.decode(ticket.encode()), clock=anyio.current_time
-            )
-        ends.append(end)
-        if isinstance(end, Handover):
-            ticket = end.ticket
-            await anyio.sleep(end.delay)
-    done = ends[-1]
-    assert isinstance(done, Done)
-    assert cast("Done[object]", done).value == {"status": "done", "out": ["tea"]}
-    assert [sent(each)[1] for each in over.requests] == [SIGNED] * 3
-
-
-async def test_many_tasks_share_the_budget_of_their_account() -> None:
-    """What the API documents is not gone beyond; a task is looked at once for all who wait."""
-    acme, over = api(BUSY, repeat=True, rate=10)
-    tasks = [acme.task(f"/jobs/{number}", JOB) for number in range(100)]
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        ends = poller.as_done(tasks + tasks, timeout=20)
-        async with ends:
-            async for done in ends:
-                assert done.error is not None
-        (budget,) = {task.budget for task in tasks}
-        assert budget[0] == "acme"
-    assert 150 <= len(over.requests) <= 320
 
 
 # --- secrets ------------------------------------------------------------------------------------

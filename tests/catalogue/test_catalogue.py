@@ -15,23 +15,11 @@ from hypothesis import given, strategies as st
 
 from asyncclient import (
     Reading,
-    TaskAPI,
     TaskState,
     catalogue,
-    decode_ref,
-    encode_ref,
-    wait_until_done,
 )
 from asyncclient.catalogue._texts import texts
-from asyncclient.errors import (
-    TaskBlocked,
-    TaskCancelled,
-    TaskError,
-    TaskExpired,
-    TaskFailed,
-    WaitTimeout,
-)
-from asyncclient.testing import ScriptedTransport, answer_with, reply
+from asyncclient.testing import answer_with
 from asyncclient.testing.simulator.writing import merged, written
 from tests.catalogue.write_page import HOW_TO_WRITE, PAGE, introduction, write
 
@@ -103,15 +91,13 @@ def test_each_reading_is_a_constant_of_its_name() -> None:
 
 @every_reading
 def test_each_reading_says_where_it_comes_from(reading: Reading) -> None:
-    """By the address of a page or a file, and the day on which it was read."""
+    """By the address of a page or a file, and the day on which it was read.
+
+    It can be sent to another process, as it is data, and its functions have names.
+    """
     for url in reading.source.split(", "):
         assert re.fullmatch(r"https://[\w.-]+/\S+", url)
     assert reading.checked.year >= 2026
-
-
-@every_reading
-def test_a_reading_can_be_sent_to_another_process(reading: Reading) -> None:
-    """As it is data, and its functions have names."""
     assert pickle.loads(pickle.dumps(reading)) == reading  # noqa: S301  (of our own)
 
 
@@ -120,34 +106,31 @@ def test_a_reading_can_be_sent_to_another_process(reading: Reading) -> None:
 
 @every_reading
 def test_each_word_at_its_place_is_read_as_its_state(reading: Reading) -> None:
-    """The word is kept as the provider wrote it, and the answer is not changed."""
+    """The word is kept as the provider wrote it, and the answer is not changed.
+
+    None is an end in one spelling, in small letters or capitals, and no end in another.
+    """
+    ends: dict[str, bool] = {}
     for word, state in reading.vocabulary.words.items():
         answer = answer_of(reading, word)
         before = copy.deepcopy(answer)
         seen = reading.read(answer)
         assert (seen.word, seen.state, seen.result) == (word, state, before)
         assert type(seen.word) is type(word)
+        assert ends.setdefault(str(word).casefold(), state.is_terminal) == state.is_terminal
 
 
-@every_reading
+@pytest.mark.parametrize(
+    "reading", [pytest.param(one, id=one.name) for one in ALL if isinstance(one.status, str)]
+)
 def test_a_word_of_another_spelling_is_unknown(reading: Reading) -> None:
     """Words are compared exactly, those of Azure without case; a new word is no error."""
-    if not isinstance(reading.status, str):
-        return
     for word, state in reading.vocabulary.words.items():
         other = word.swapcase() if isinstance(word, str) else str(word)
         seen = reading.read(answer_of(reading, other))
         assert seen.state is (state if reading.name == "azure.operation" else None)
     seen = reading.read(answer_of(reading, "Contemplating"))
     assert (seen.word, seen.state) == ("Contemplating", None)
-
-
-@every_reading
-def test_no_word_is_an_end_in_one_spelling_and_none_in_another(reading: Reading) -> None:
-    """In small letters or capitals."""
-    ends: dict[str, bool] = {}
-    for word, state in reading.vocabulary.words.items():
-        assert ends.setdefault(str(word).casefold(), state.is_terminal) == state.is_terminal
 
 
 JSON = st.recursive(
@@ -174,17 +157,10 @@ def test_every_answer_can_be_read(answer: object) -> None:
         assert seen.word is None or has_fields(answer)
 
 
-def operation(**fields: object) -> dict[str, object]:
-    """Make an answer of fields."""
-    return fields
+PROVISIONED = {"properties": {"provisioningState": "FAILED"}}
 
 
-def run(status: str, conclusion: str | None = None) -> dict[str, object]:
-    """Make a run of GitHub."""
-    return {"status": status, "conclusion": conclusion}
-
-
-def state_of_run(life_cycle: str, result: str) -> dict[str, object]:
+def run(life_cycle: str, result: str) -> dict[str, object]:
     """Make a run of Databricks."""
     return {"state": {"life_cycle_state": life_cycle, "result_state": result}}
 
@@ -194,70 +170,54 @@ def ended(counts: object) -> dict[str, object]:
     return {"processing_status": "ended", "request_counts": counts}
 
 
-PROVISIONED = {"properties": {"provisioningState": "FAILED"}}
-TWO_FIELDS: tuple[tuple[str, object, object, str | None], ...] = (
-    ("fal.request", {"status": "COMPLETED", "error": None}, "COMPLETED", "succeeded"),
-    ("fal.request", {"status": "COMPLETED", "error": ""}, "COMPLETED", "succeeded"),
-    ("fal.request", {"status": "IN_PROGRESS", "error": "x"}, "IN_PROGRESS", "running"),
-    ("github.workflow_run", run("queued"), "queued", "pending"),
-    ("github.workflow_run", run("completed"), "completed", None),
-    ("github.workflow_run", run("in_progress", "failure"), "in_progress", "running"),
-    ("databricks.run", state_of_run("TERMINATED", "NEW"), "TERMINATED", "failed"),
-    ("databricks.run", state_of_run("SKIPPED", "FAILED"), "SKIPPED", "failed"),
-    ("databricks.run", state_of_run("RUNNING", ""), "RUNNING", "running"),
-    ("gemini.batch", {"metadata": {"state": "BATCH_STATE_FAILED"}}, "BATCH_STATE_FAILED", "failed"),
-    ("azure.operation", PROVISIONED, "FAILED", "failed"),
-    ("azure.operation", {"status": "Succeeded", **PROVISIONED}, "Succeeded", "succeeded"),
-    ("anthropic.message_batch", ended(None), "ended", "succeeded"),
-    ("anthropic.message_batch", ended([]), "ended", "succeeded"),
-    ("anthropic.message_batch", ended({"succeeded": "9", "errored": None}), "ended", "succeeded"),
-    ("anthropic.message_batch", {"processing_status": "pausing"}, "pausing", None),
-    ("google.operation", operation(done=False), "running", "running"),
-    ("google.operation", operation(name="x", done=None), "running", "running"),
-    ("google.operation", operation(done=True), "done", None),
-    ("google.operation", operation(done=True, error={}), "done/error", "failed"),
-    ("google.operation", operation(done="true", response={}), None, None),
-    ("google.operation", operation(error={"code": 5}), None, None),
-    ("dbt.run", {"data": {"status": "10"}}, "10", None),
-    ("dbt.run", {"data": {"status": True}}, True, None),
-)
-
-
-@pytest.mark.parametrize(("name", "answer", "word", "state"), TWO_FIELDS)
-def test_an_end_in_two_fields_is_read_from_both(
-    name: str, answer: object, word: str | int | None, state: str | None
-) -> None:
-    """A neutral word is none alone, and what is beside a word that is no end changes nothing."""
-    seen = catalogue.ALL[name].read(answer)
-    assert (seen.word, seen.state) == (word, state)
-
-
-ERROR_OF: dict[TaskState, type[TaskError | TaskBlocked | WaitTimeout]] = {
-    TaskState.PENDING: WaitTimeout,
-    TaskState.RUNNING: WaitTimeout,
-    TaskState.BLOCKED: TaskBlocked,
-    TaskState.FAILED: TaskFailed,
-    TaskState.CANCELLED: TaskCancelled,
-    TaskState.EXPIRED: TaskExpired,
+# Answers of a reading, and the word and state that are read from them.
+TWO_FIELDS: dict[str, list[tuple[dict[str, object], str | int | None, str | None]]] = {
+    "fal.request": [
+        ({"status": "COMPLETED", "error": None}, "COMPLETED", "succeeded"),
+        ({"status": "COMPLETED", "error": ""}, "COMPLETED", "succeeded"),
+        ({"status": "IN_PROGRESS", "error": "x"}, "IN_PROGRESS", "running"),
+    ],
+    "github.workflow_run": [
+        ({"status": "queued", "conclusion": None}, "queued", "pending"),
+        ({"status": "completed", "conclusion": None}, "completed", None),
+        ({"status": "in_progress", "conclusion": "failure"}, "in_progress", "running"),
+    ],
+    "databricks.run": [
+        (run("TERMINATED", "NEW"), "TERMINATED", "failed"),
+        (run("SKIPPED", "FAILED"), "SKIPPED", "failed"),
+        (run("RUNNING", ""), "RUNNING", "running"),
+    ],
+    "gemini.batch": [
+        ({"metadata": {"state": "BATCH_STATE_FAILED"}}, "BATCH_STATE_FAILED", "failed")
+    ],
+    "azure.operation": [
+        ({**PROVISIONED}, "FAILED", "failed"),
+        ({"status": "Succeeded", **PROVISIONED}, "Succeeded", "succeeded"),
+    ],
+    "anthropic.message_batch": [
+        (ended(None), "ended", "succeeded"),
+        (ended([]), "ended", "succeeded"),
+        (ended({"succeeded": "9", "errored": None}), "ended", "succeeded"),
+        ({"processing_status": "pausing"}, "pausing", None),
+    ],
+    "google.operation": [
+        ({"done": False}, "running", "running"),
+        ({"name": "x", "done": None}, "running", "running"),
+        ({"done": True}, "done", None),
+        ({"done": True, "error": {}}, "done/error", "failed"),
+        ({"done": "true", "response": {}}, None, None),
+        ({"error": {"code": 5}}, None, None),
+    ],
+    "dbt.run": [({"data": {"status": "10"}}, "10", None), ({"data": {"status": True}}, True, None)],
 }
 
 
-@every_reading
-async def test_a_wait_ends_as_each_word_says(reading: Reading) -> None:
-    """Over the client of any API: with the whole answer on success, else with its error."""
-    for word, state in reading.vocabulary.words.items():
-        answer = answer_of(reading, word)
-        transport = ScriptedTransport([reply(json.dumps(answer).encode())], repeat=True)
-        api = TaskAPI(transport, "https://api.tea.example", name="tea", token="t")
-        task = api.task("/jobs/7", reading)
-        again = api.task(decode_ref(encode_ref(task.ref)))
-        if state is TaskState.SUCCEEDED:
-            assert await wait_until_done(again, timeout=30) == answer
-            continue
-        with pytest.raises(ERROR_OF[state]) as caught:
-            await wait_until_done(task, timeout=30)
-        assert caught.value.snapshot is not None
-        assert (caught.value.snapshot.word, caught.value.snapshot.state) == (word, state)
+@pytest.mark.parametrize("name", TWO_FIELDS)
+def test_an_end_in_two_fields_is_read_from_both(name: str) -> None:
+    """A neutral word is none alone, and what is beside a word that is no end changes nothing."""
+    for answer, word, state in TWO_FIELDS[name]:
+        seen = catalogue.ALL[name].read(answer)
+        assert (seen.word, seen.state) == (word, state), answer
 
 
 # --- what stands beside it ----------------------------------------------------------------------
@@ -285,18 +245,25 @@ REASONS = {
     "fal.request/COMPLETED%2Ferror.timeout": "Request timed out",
     "heygen.video/failed": "Video is too long",
 }
+# In the provider's own unit: percent, or requests.
+PROGRESS = {
+    "meshy.task/IN_PROGRESS": 45,
+    "openai.batch/completed": 95,
+    "openai.batch/validating": 0,
+}
 
 
 @pytest.mark.parametrize(
     "path", [pytest.param(path, id=f"{path.parent.name}/{path.stem}") for path in RECORDED]
 )
 def test_a_recorded_answer_reads_as_its_word(path: Path) -> None:
-    """As the file is named, with its reason; an unknown state would be a word that we lack."""
+    """As the file is named, with its reason; an unknown state is a word that we lack."""
     reading = catalogue.ALL[path.parent.name]
     seen = reading.read(json.loads(path.read_bytes()))
     assert seen.word == unquote(path.name.partition(".")[0])
     assert seen.state is not None
-    assert seen.reason == REASONS.get(f"{path.parent.name}/{path.stem}")
+    name = f"{path.parent.name}/{path.stem}"
+    assert (seen.reason, seen.progress) == (REASONS.get(name), PROGRESS.get(name))
 
 
 def test_more_than_ten_readings_are_tried_against_published_answers() -> None:
@@ -307,20 +274,6 @@ def test_more_than_ten_readings_are_tried_against_published_answers() -> None:
     assert len(rows) == len(RECORDED)
     assert all("<https://" in source for _, _, source in rows)
     assert len({name for name, how, _ in rows if how == "recorded"}) > 10
-
-
-def test_progress_of_recorded_answers() -> None:
-    """In the provider's own unit: percent, or requests."""
-    found: dict[str, float | None] = {}
-    for path in RECORDED:
-        seen = catalogue.ALL[path.parent.name].read(json.loads(path.read_bytes()))
-        if seen.progress is not None:
-            found[f"{path.parent.name}/{path.stem}"] = seen.progress
-    assert found == {
-        "meshy.task/IN_PROGRESS": 45,
-        "openai.batch/completed": 95,
-        "openai.batch/validating": 0,
-    }
 
 
 # --- the page -----------------------------------------------------------------------------------

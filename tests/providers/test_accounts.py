@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import Any, cast
 
-import msgspec
 import pytest
 
 from asyncclient import Handle, decode_ref, encode_ref
@@ -238,16 +237,6 @@ def test_nothing_of_a_token_is_in_what_is_shown_or_written(provider: str, name: 
     for handle in (run, source):
         assert TOKEN not in f"{handle.key!r} {handle.budget!r}"
         assert "_fetch" not in f"{handle.key!r} {handle.budget!r}"
-
-
-@both
-def test_a_client_or_reference_without_a_name_goes_with_any(provider: str) -> None:
-    """A named client names what it takes; an unnamed one need not know another's name."""
-    unnamed, named = _run(provider), _run(provider, account="acme")
-    taken = client_of(provider, ScriptedTransport(), account="acme").task(unnamed.ref)
-    assert taken.ref == msgspec.structs.replace(unnamed.ref, account="acme")
-    assert _is_one_account(taken, named)
-    assert _is_one_account(client_of(provider, ScriptedTransport()).task(named.ref), unnamed)
 
 
 # --- names that cannot be -----------------------------------------------------------------------

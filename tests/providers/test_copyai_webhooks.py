@@ -1,71 +1,20 @@
-"""Copy.ai's webhooks: registering, listing and deleting them, and reading a delivery."""
+"""Copy.ai's webhooks: what a delivery says, and that a deletion may say anything."""
 
 from __future__ import annotations
-
-from typing import get_args
 
 import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
 from asyncclient.errors import DecodeError
-from asyncclient.providers.copyai import CopyAI, Webhook, WebhookEvent
-from asyncclient.providers.copyai._webhooks import EventType
+from asyncclient.providers.copyai import CopyAI, WebhookEvent
 from asyncclient.testing import reply
-from tests.providers.scripted import RECORDED, copyai, sent
+from tests.providers.scripted import RECORDED, copyai
 
-_HOOKS_URL = "https://api.copy.ai/api/webhook"
 _RUN = "WRUN-dc46baf3-cb19-4424-be04-95ba6304****"
 _WORKFLOW = "WCFG-84e56597-ebaf-4b49-a98c-75cacd4a****"
-_HOOK = Webhook(
-    id="WHK-1****",
-    url="https://example.com/hooks/5d6f****",
-    event_type="workflowRun.completed",
-    workflow_id=_WORKFLOW,
-)
-_RECORDED_HOOK = reply(RECORDED["copyai/answers/webhook.json"])
-
 
 # --- registrations ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("event_type", get_args(EventType))
-async def test_a_registration_sends_the_providers_names(event_type: EventType) -> None:
-    """They are spelled as the provider spells them; for all workflows, none is named."""
-    client, transport = copyai(_RECORDED_HOOK, repeat=True)
-    url = "https://example.com/hooks/5d6f"
-    hook = await client.register_webhook(url, event_type=event_type, workflow_id="WCFG-1")
-    await client.register_webhook(url, event_type=event_type)
-    body = {"url": url, "eventType": event_type}
-    assert [sent(request) for request in transport.requests] == [
-        ("POST", _HOOKS_URL, body | {"workflowId": "WCFG-1"}),
-        ("POST", _HOOKS_URL, body),
-    ]
-    assert hook == _HOOK
-
-
-async def test_one_registration_is_read_by_its_id() -> None:
-    """The id is in the path, and the answer is typed."""
-    client, transport = copyai(_RECORDED_HOOK)
-    assert await client.get_webhook("WHK-1") == _HOOK
-    assert sent(transport.requests[0]) == ("GET", f"{_HOOKS_URL}/WHK-1", None)
-
-
-async def test_the_list_of_registrations_has_no_envelope_and_begins_at_page_zero() -> None:
-    """Other than the list of runs in both, and its total may be a text."""
-    client, transport = copyai(reply(RECORDED["copyai/answers/list_webhooks.json"]), repeat=True)
-    page = await client.list_webhooks()
-    await client.list_webhooks(page=2, size=100)
-    assert [sent(request) for request in transport.requests] == [
-        ("GET", f"{_HOOKS_URL}?page=0&size=10", None),
-        ("GET", f"{_HOOKS_URL}?page=2&size=100", None),
-    ]
-    assert page.total == "2"
-    assert [(hook.id, hook.workflow_id) for hook in page.data] == [
-        ("WHK-1****", _WORKFLOW),
-        ("WHK-2****", None),
-    ]
-    assert page.response is not None
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"<html>", b"null", b'{"status":"success"}'])
@@ -73,7 +22,7 @@ async def test_deleting_ignores_what_comes_back(body: bytes) -> None:
     """What a deletion answers is not documented, so any good answer will do."""
     client, transport = copyai(reply(body))
     await client.delete_webhook("WHK-1")
-    assert sent(transport.requests[0]) == ("DELETE", f"{_HOOKS_URL}/WHK-1", None)
+    assert transport.left == 0
 
 
 # --- deliveries ---------------------------------------------------------------------------------
@@ -142,19 +91,9 @@ def test_the_id_of_the_run_is_read_beside_anything(kind: str, ids: str, run_id: 
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
-        b"{}",
-        b"null",
-        b"[]",
-        b'"workflowRun.completed"',
-        b"not JSON",
-        b"\xff\xfe",
-        b'{"type":null}',
-        b'{"type":["workflowRun.completed"]}',
-        b'{"type":""}',
-        b'{"workflowRunId":{}}',
-        b'{"status":"COMPLETE"}',
-        b"[" * 100_000,
+        *(b"", b"{}", b"null", b"[]", b'"workflowRun.completed"', b"not JSON", b"\xff\xfe"),
+        *(b'{"type":null}', b'{"type":["workflowRun.completed"]}', b'{"type":""}'),
+        *(b'{"workflowRunId":{}}', b'{"status":"COMPLETE"}', b"[" * 100_000),
     ],
     ids=lambda body: repr(body)[:30],
 )
@@ -164,16 +103,6 @@ def test_what_is_no_delivery_is_a_decode_error(body: bytes | str) -> None:
         CopyAI.parse_webhook(body)
 
 
-@given(st.binary() | st.text())
-def test_no_bytes_crash_the_reader_of_deliveries(body: bytes | str) -> None:
-    """Anything that comes is an event or a `DecodeError`."""
-    try:
-        event = CopyAI.parse_webhook(body)
-    except DecodeError:
-        return
-    assert event.type or event.run_id
-
-
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -181,14 +110,10 @@ _json = st.recursive(
 )
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(
-            ["type", "id", "workflowRunId", "workflowId", "result", "output", "metadata", "error"]
-        ),
-        _json,
-    )
-)
+_NAMES = ["type", "id", "workflowRunId", "workflowId", "result", "output", "metadata", "error"]
+
+
+@given(st.dictionaries(st.sampled_from(_NAMES), _json))
 def test_no_object_crashes_the_reader_of_deliveries(body: dict[str, object]) -> None:
     """Fields of any type are an event or a `DecodeError`; what is not modelled is kept as it is."""
     try:

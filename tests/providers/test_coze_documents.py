@@ -9,13 +9,9 @@ import pytest
 from asyncclient import Poller, Snapshot, TaskState, Ticket, decode_ref, encode_ref, wait_until_done
 from asyncclient._http import Response
 from asyncclient.errors import TaskFailed
-from asyncclient.providers.coze import Document, DocumentProgress
+from asyncclient.providers.coze import DocumentProgress
 from asyncclient.testing import reply
-from tests.providers.scripted import RECORDED, coze, sent
-
-_DONE = RECORDED["coze/document_progress/1.json"]
-_IDS = ["744667080521909****", "744667080521910****"]
-_URL = "https://api.coze.cn/v1/datasets/7442/process"
+from tests.providers.scripted import coze
 
 
 def _answer(*documents: dict[str, object]) -> Response:
@@ -26,34 +22,6 @@ def _one(identity: object, status: object, **fields: object) -> dict[str, object
     return {"document_id": identity, "status": status} | fields
 
 
-async def test_one_look_asks_for_all_documents() -> None:
-    """It is a POST that may be repeated, the direct call's as the handle's."""
-    client, transport = coze(reply(_DONE), repeat=True)
-    progress = await client.get_document_progress("7442", _IDS[:1])
-    assert await client.document_progress("7442", _IDS[:1]).poll() == progress
-    expected = ("POST", _URL, {"document_ids": _IDS[:1]})
-    assert [sent(request) for request in transport.requests] == [expected, expected]
-    assert progress.documents == [
-        Document(
-            document_id=_IDS[0],
-            document_name="test1",
-            status=1,
-            progress=100,
-            remaining_time=0,
-            type="jpg",
-            size=171340,
-            url="https://lf3-appstore-sign.oceancloudapi.com/ocean-cloud-tos/"
-            "FileBizType.BIZ_BOT_DATASET/217526895615****.jpg",
-            update_type=0,
-            update_interval=0,
-        )
-    ]
-    assert progress.response is not None
-
-
-_NEVER: TaskState | None = None
-
-
 @pytest.mark.parametrize(
     ("documents", "state", "word"),
     [
@@ -61,18 +29,18 @@ _NEVER: TaskState | None = None
         ([_one("1", 1), _one("2", 0), _one("3", 9)], TaskState.RUNNING, 0),
         ([_one("1", 1), _one("2", 9), _one("3", 1)], TaskState.FAILED, 9),
         # One of which nothing is known has not ended, nor has one whose word is not known.
-        ([_one("1", 1), _one("2", 1)], _NEVER, None),
-        ([_one("1", 9), _one("2", 7), _one("3", 1)], _NEVER, 7),
-        ([_one("1", 9), _one("2", None), _one("3", 1)], _NEVER, None),
+        ([_one("1", 1), _one("2", 1)], None, None),
+        ([_one("1", 9), _one("2", 7), _one("3", 1)], None, 7),
+        ([_one("1", 9), _one("2", None), _one("3", 1)], None, None),
         ([_one("1", 0), _one("2", 7)], TaskState.RUNNING, 0),
-        ([], _NEVER, None),
+        ([], None, None),
         # An id may be a number, be missing, or have lost its digits.
         ([_one(1, 1), _one(2, 1), _one(3, 1)], TaskState.SUCCEEDED, 1),
         ([_one(None, 1), _one("2", 1), _one(7.4e18, 1)], TaskState.SUCCEEDED, 1),
-        ([_one(None, 9), _one("1", 1)], _NEVER, None),
+        ([_one(None, 9), _one("1", 1)], None, None),
         # More than were asked for: of the others, none is known to be meant.
         ([_one(str(number), 0 if number > 3 else 1) for number in range(1, 60)], "succeeded", 1),
-        ([_one("1", 1), _one("2", 1), _one("4", 1), _one("5", 1)], _NEVER, None),
+        ([_one("1", 1), _one("2", 1), _one("4", 1), _one("5", 1)], None, None),
     ],
 )
 def test_the_state_of_several_documents(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from asyncclient import Handle, TaskRef, decode_ref, encode_ref, wait_until_done
+from asyncclient import Handle, TaskRef, decode_ref, encode_ref
 from asyncclient.providers.copyai import CopyAI, WorkflowRunHandle as CopyRunHandle
 from asyncclient.providers.coze import (
     ChatHandle,
@@ -16,7 +16,8 @@ from asyncclient.providers.coze import (
     DocumentProgressHandle,
     WorkflowRunHandle,
 )
-from asyncclient.testing import ScriptedTransport, reply
+from asyncclient.testing import ScriptedTransport
+from tests.providers.scripted import client_of
 
 RUN = TaskRef("coze", "workflow_run", {"workflow_id": "7350", "execute_id": "7431"}, 1_700_000_000)
 COPY = TaskRef("coze", "copy_task", {"task_id": "123e4567"}, 1_700_000_000)
@@ -61,16 +62,11 @@ def test_a_client_without_a_name_keeps_that_of_a_reference(
 ) -> None:
     """A worker finds its client by the name; the task is that of the client's own account."""
     del take, kind
-    unnamed = (
-        CopyAI(ScriptedTransport(), api_key="key-1")
-        if ref.provider == "copyai"
-        else Coze(ScriptedTransport(), token="pat_1")
-    )
+    unnamed = client_of(ref.provider, ScriptedTransport())
     named = msgspec.structs.replace(ref, account="zenith")
-    handle = unnamed.task(named)
-    assert handle.ref == named
-    assert (handle.key, handle.budget) == (unnamed.task(ref).key, unnamed.task(ref).budget)
-    assert unnamed.task(ref).ref == ref
+    handle, plain = unnamed.task(named), unnamed.task(ref)
+    assert (handle.ref, plain.ref) == (named, ref)
+    assert (handle.key, handle.budget) == (plain.key, plain.budget)
 
 
 @each_taken
@@ -90,39 +86,41 @@ def test_a_reference_that_is_not_ones_own_is_refused(
                 take(other)
 
 
-RUN_IDS = "pass workflow_id and execute_id, or a TaskRef alone"
-DOCUMENT_IDS = "pass dataset_id and document_ids, or a TaskRef alone"
-CHAT_IDS = "pass conversation_id and chat_id, or a TaskRef alone"
-COPYAI_IDS = "pass workflow_id and run_id, or a TaskRef alone"
+def either(ids: str) -> str:
+    """Return what the error says to pass."""
+    return f"pass {ids}, or a TaskRef alone"
+
+
+RUN_IDS = either("workflow_id and execute_id")
+CHAT_IDS = either("conversation_id and chat_id")
+DOCUMENT_IDS = either("dataset_id and document_ids")
+COPYAI_IDS = either("workflow_id and run_id")
 # What no type checker lets pass: the method, what it is given, and what its error says.
-MIXED: dict[str, tuple[Callable[..., object], tuple[object, ...], str]] = {
-    "a reference and an id": (COZE.workflow_run, (RUN, "7431"), RUN_IDS),
-    "an id and a reference": (
-        COZE.workflow_run,
-        ("7350", RUN),
-        "execute_id must be a text, not TaskRef",
-    ),
-    "one id of two": (COZE.workflow_run, ("7350",), RUN_IDS),
-    "the text of a reference": (COZE.workflow_run, (encode_ref(RUN),), RUN_IDS),
-    "nothing": (COZE.workflow_run, (None, None), RUN_IDS),
-    "a chat's reference and id": (COZE.chat, (CHAT, "7382"), CHAT_IDS),
-    "two references": (COZE.chat, (CHAT, CHAT), CHAT_IDS),
-    "one id of a chat": (COZE.chat, ("7381",), CHAT_IDS),
-    "a dataset alone": (COZE.document_progress, ("7442",), DOCUMENT_IDS),
-    "a reference and documents": (COZE.document_progress, (DOCUMENTS, ["1"]), DOCUMENT_IDS),
-    "one document": (COZE.document_progress, ("7442", "1"), "document_ids must be a list of ids"),
-    "Copy.ai's reference and id": (COPYAI.workflow_run, (COPYAI_RUN, "WRUN-1"), COPYAI_IDS),
-    "no id of a copy": (COZE.copy_task, (CHAT.ids,), "task_id must be a text"),
-    "a text for COZE.task": (COZE.task, (encode_ref(RUN),), ".*decode_ref"),
-    "a text for COPYAI.task": (COPYAI.task, (encode_ref(RUN),), ".*decode_ref"),
-    "one id of Copy.ai's": (COPYAI.workflow_run, ("WCFG-1",), COPYAI_IDS),
-}
+MIXED: list[tuple[Callable[..., object], tuple[object, ...], str]] = [
+    (COZE.workflow_run, (RUN, "7431"), RUN_IDS),
+    (COZE.workflow_run, ("7350", RUN), "execute_id must be a text, not TaskRef"),
+    (COZE.workflow_run, ("7350",), RUN_IDS),
+    (COZE.workflow_run, (encode_ref(RUN),), RUN_IDS),
+    (COZE.workflow_run, (None, None), RUN_IDS),
+    (COZE.chat, (CHAT, "7382"), CHAT_IDS),
+    (COZE.chat, (CHAT, CHAT), CHAT_IDS),
+    (COZE.chat, ("7381",), CHAT_IDS),
+    (COZE.document_progress, ("7442",), DOCUMENT_IDS),
+    (COZE.document_progress, (DOCUMENTS, ["1"]), DOCUMENT_IDS),
+    (COZE.document_progress, ("7442", "1"), "document_ids must be a list of ids"),
+    (COZE.copy_task, (CHAT.ids,), "task_id must be a text"),
+    (COPYAI.workflow_run, (COPYAI_RUN, "WRUN-1"), COPYAI_IDS),
+    (COPYAI.workflow_run, ("WCFG-1",), COPYAI_IDS),
+    (COZE.task, (encode_ref(RUN),), ".*decode_ref"),
+    (COPYAI.task, (encode_ref(RUN),), ".*decode_ref"),
+]
 
 
-@pytest.mark.parametrize("case", MIXED)
-def test_ids_and_a_reference_do_not_mix(case: str) -> None:
+@pytest.mark.parametrize(("call", "given", "words"), MIXED)
+def test_ids_and_a_reference_do_not_mix(
+    call: Callable[..., object], given: tuple[object, ...], words: str
+) -> None:
     """Half of the ids, or a reference beside one, is a `TypeError` that says what to pass."""
-    call, given, words = MIXED[case]
     with pytest.raises(TypeError, match=f"^{words}"):
         call(*given)
 
@@ -136,18 +134,3 @@ def test_ids_may_be_given_by_their_names() -> None:
     assert (chat.key, chat.created) == (COZE.chat(CHAT).key, None)
     assert COZE.copy_task(task_id="123e4567").key == COZE.copy_task(COPY).key
     assert (copied.key, copied.created) == (COPYAI.workflow_run(COPYAI_RUN).key, None)
-
-
-async def test_nothing_is_sent_before_the_first_look() -> None:
-    """Neither a handle nor a refusal asks anything; the handle of a reference then does."""
-    answer = b'{"code": 0, "data": [{"execute_id": "7431", "execute_status": "Success"}]}'
-    transport = ScriptedTransport([reply(answer)])
-    coze = Coze(transport, token="pat_1")
-    run = coze.workflow_run(RUN)
-    with pytest.raises(ValueError, match="is no chat"):
-        coze.chat(RUN)
-    assert transport.requests == []
-    assert (await wait_until_done(run)).execute_status == "Success"
-    assert len(transport.requests) == 1
-    assert (await wait_until_done(coze.copy_task(COPIED))).target_entity_id == "7530"
-    assert len(transport.requests) == 1

@@ -7,7 +7,7 @@ import pickle
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from io import StringIO
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, strategies as st
@@ -44,24 +44,40 @@ async def coze_polled(client: Coze) -> object:
         return await poller.wait(client.chat("1", "2"), timeout=3)
 
 
-COZE: dict[str, Callable[[Coze], Awaitable[object]]] = {
-    "start": lambda client: client.start_workflow("7350"),
-    "run": lambda client: client.run_workflow("7350"),
-    "copy": lambda client: client.start_copy("7530", entity_type="bot"),
-    "chat": lambda client: client.start_chat("7379", user_id="ann"),
-    "read": lambda client: client.get_workflow_run("7350", "7431"),
-    "list": lambda client: client.list_bots("5123"),
-    "wait": lambda client: wait_until_done(client.workflow_run("1", "2"), timeout=3),
-    "wait for a copy": lambda client: wait_until_done(client.copy_task("1"), timeout=3),
-    "poller": coze_polled,
-}
-COPYAI: dict[str, Callable[[CopyAI], Awaitable[object]]] = {
-    "start": lambda client: client.start_workflow("WCFG-1"),
-    "find": lambda client: client.find_started("WCFG-1", metadata={"a": 1}, max_pages=1),
-    "read": lambda client: client.get_workflow_run("W", "R"),
-    "list": lambda client: client.list_webhooks(),
-    "wait": lambda client: wait_until_done(client.workflow_run("W", "R"), timeout=3),
-}
+def any_api(
+    *script: Response,
+    base_url: str = "https://x.example",
+    token: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> TaskAPI:
+    """Make a client of an API without one of its own."""
+    transport = ScriptedTransport(script, repeat=True)
+    return TaskAPI(transport, base_url, name="acme", token=token, headers=headers)
+
+
+COZE: list[Callable[[Coze], Awaitable[object]]] = [
+    lambda client: client.start_workflow("7350"),
+    lambda client: client.run_workflow("7350"),
+    lambda client: client.start_copy("7530", entity_type="bot"),
+    lambda client: client.start_chat("7379", user_id="ann"),
+    lambda client: client.get_workflow_run("7350", "7431"),
+    lambda client: client.list_bots("5123"),
+    lambda client: wait_until_done(client.workflow_run("1", "2"), timeout=3),
+    lambda client: wait_until_done(client.copy_task("1"), timeout=3),
+    coze_polled,
+]
+COPYAI: list[Callable[[CopyAI], Awaitable[object]]] = [
+    lambda client: client.start_workflow("WCFG-1"),
+    lambda client: client.find_started("WCFG-1", metadata={"a": 1}, max_pages=1),
+    lambda client: client.get_workflow_run("W", "R"),
+    lambda client: client.list_webhooks(),
+    lambda client: wait_until_done(client.workflow_run("W", "R"), timeout=3),
+]
+ANY: list[Callable[[TaskAPI], Awaitable[object]]] = [
+    lambda client: client.get("/x"),
+    lambda client: client.post("/x"),
+    lambda client: wait_until_done(client.task("/jobs/7", REPLICATE_PREDICTION), timeout=30),
+]
 
 
 class Memory(logging.Handler):
@@ -137,51 +153,24 @@ def check(key: str, ask: Callable[[], Awaitable[object]]) -> None:
         assert parts_of(key, text) == [], text
 
 
-@given(KEYS, st.sampled_from(sorted(COZE)), st.data())
-def test_no_error_of_coze_shows_it(key: str, name: str, data: st.DataObject) -> None:
-    """Wherever an answer repeats the credential, and however it is spelled."""
-    transport = ScriptedTransport([data.draw(answers(key))], repeat=True)
-    client = Coze(transport, token=key, max_retries=1)
-    check(key, lambda: COZE[name](client))
-
-
-@given(KEYS, st.sampled_from(sorted(COPYAI)), st.data())
-def test_no_error_of_copyai_shows_it(key: str, name: str, data: st.DataObject) -> None:
-    """The same holds for the other provider."""
-    transport = ScriptedTransport([data.draw(answers(key))], repeat=True)
-    client = CopyAI(transport, api_key=key, max_retries=1)
-    check(key, lambda: COPYAI[name](client))
-
-
-def any_api(
-    *script: Response,
-    base_url: str = "https://x.example",
-    token: str | None = None,
-    headers: dict[str, str] | None = None,
-) -> TaskAPI:
-    """Make a client of an API without one of its own."""
-    transport = ScriptedTransport(script, repeat=True)
-    return TaskAPI(transport, base_url, name="acme", token=token, headers=headers)
-
-
-@given(KEYS, st.sampled_from(["get", "post", "wait"]), st.sampled_from(["token", "X"]), st.data())
-def test_no_error_of_any_api_shows_it(
-    key: str,
-    name: str,
-    place: str,
-    data: st.DataObject,
-) -> None:
-    """The same holds for an API without a client of its own, for a token and a header."""
+@pytest.mark.parametrize("api", ["coze", "copyai", "any"])
+@given(KEYS, st.data())
+def test_no_error_shows_it(api: str, key: str, data: st.DataObject) -> None:
+    """Wherever an answer repeats the credential, a token or a header, however it is spelled."""
     answer = data.draw(answers(key))
-    in_token = place == "token"
-    client = any_api(answer, token=key) if in_token else any_api(answer, headers={place: key})
-    task = client.task("/jobs/7", REPLICATE_PREDICTION)
-    ways: dict[str, Callable[[], Awaitable[object]]] = {
-        "get": lambda: client.get("/x"),
-        "post": lambda: client.post("/x"),
-        "wait": lambda: wait_until_done(task, timeout=30),
-    }
-    check(key, ways[name])
+    over = ScriptedTransport([answer], repeat=True)
+    if api == "coze":
+        coze, ask = Coze(over, token=key, max_retries=1), data.draw(st.sampled_from(COZE))
+        check(key, lambda: ask(coze))
+    elif api == "copyai":
+        copyai, call = CopyAI(over, api_key=key, max_retries=1), data.draw(st.sampled_from(COPYAI))
+        check(key, lambda: call(copyai))
+    else:
+        given: dict[str, Any] = data.draw(
+            st.sampled_from([{"token": key}, {"headers": {"X": key}}])
+        )
+        client, way = any_api(answer, **given), data.draw(st.sampled_from(ANY))
+        check(key, lambda: way(client))
 
 
 # --- constructors that raise ----------------------------------------------------------------------
