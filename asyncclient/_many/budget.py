@@ -10,7 +10,7 @@ _SLACK = 0.02
 # Refusals up to this share are chance, as BBR's BBRLossThresh (draft-ietf-ccwg-bbr): a limit that
 # is reached refuses more. Then only the refused task itself waits.
 _CHANCE = 0.02
-# Requests over which that share is counted; a fall begins it again.
+# Requests over which that share is counted; it begins again when the rate falls.
 _COUNTED = 200
 # After more refusals, the rate falls to this share of what was accepted lately …
 _FALL = 0.95
@@ -120,7 +120,8 @@ class Budget:
             self._limit = max(_LEAST_RATE, min(self.rate, self.sending(now)) * accepted)
             fallen = self._limit * (_FALL_WITH_PAUSE if pause else _FALL)
             self.rate = min(self.ceiling, max(_LEAST_RATE, fallen))
-            self._answers = self._refusals = 0.0
+            # The next one may be chance, where a second has many requests.
+            self._answers, self._refusals = min(1 / _CHANCE, self.rate), 0.0
         if retry_after is not None and pause:
             self._next_at = max(self._next_at, now + min(retry_after, _LONGEST_PAUSE))
             self._seen_at = max(self._seen_at, self._next_at)
