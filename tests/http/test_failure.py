@@ -159,16 +159,15 @@ def label(number: int, error: BaseException) -> str:
     return f"{number} {type(error).__module__} {name_of(error)}"
 
 
-@pytest.mark.parametrize("error", WORTH_REPEATING, ids=map(label, count(), WORTH_REPEATING))
+@pytest.mark.parametrize(
+    "error", [*WORTH_REPEATING, *CLEAR], ids=map(label, count(), [*WORTH_REPEATING, *CLEAR])
+)
 def test_a_broken_exchange_is_transient_in_any_library(error: BaseException) -> None:
-    """Broken connections, timeouts, incomplete and undecodable answers, 408, 425, 429 and 5xx."""
-    assert is_transient(error)
+    """Broken connections, timeouts, incomplete and undecodable answers, 408, 425, 429 and 5xx.
 
-
-@pytest.mark.parametrize("error", CLEAR, ids=map(label, count(), CLEAR))
-def test_a_clear_no_a_bad_certificate_and_a_mistake_are_not(error: BaseException) -> None:
-    """Repeating mends none of them, whichever library says so."""
-    assert not is_transient(error)
+    A clear no, a bad certificate and a mistake are not, whichever library says so.
+    """
+    assert is_transient(error) is (error in WORTH_REPEATING)
 
 
 REFUSALS: list[tuple[Exception, bool, int | None, float | None]] = [

@@ -17,44 +17,43 @@ PASSWORD = "hunter2-hunter2"
 UNQUOTED = "its user name and password must be percent-encoded (%40 for @)"
 
 
-@pytest.mark.parametrize(
-    ("variables", "origin", "place"),
-    [
-        ({}, "https://api.example", None),
-        ({"HTTPS_PROXY": HTTPS}, "https://api.example", "secure.example:3128"),
-        ({"https_proxy": HTTPS}, "https://api.example", "secure.example:3128"),
-        ({"https_proxy": HTTPS, "HTTPS_PROXY": HTTP}, "https://api.example", "secure.example:3128"),
-        ({"HTTPS_PROXY": HTTPS}, "http://api.example", None),
-        ({"HTTP_PROXY": HTTP}, "http://api.example", "plain.example:3128"),
-        ({"HTTP_PROXY": HTTP}, "https://api.example", None),
-        ({"ALL_PROXY": ALL}, "https://api.example", "any.example:3128"),
-        ({"all_proxy": ALL}, "http://api.example", "any.example:3128"),
-        ({"ALL_PROXY": ALL, "HTTPS_PROXY": HTTPS}, "https://api.example", "secure.example:3128"),
-        ({"HTTPS_PROXY": ""}, "https://api.example", None),
-        # A CGI script's HTTP_PROXY is a header of its visitor's (https://httpoxy.org).
-        ({"HTTP_PROXY": HTTP, "REQUEST_METHOD": "GET"}, "http://api.example", None),
-        ({"HTTPS_PROXY": "secure.example:3128"}, "https://api.example", "secure.example:3128"),
-        ({"HTTPS_PROXY": "http://secure.example/"}, "https://api.example", "secure.example:80"),
-        ({"HTTPS_PROXY": "https://secure.example"}, "https://api.example", "secure.example:443"),
-        ({"HTTPS_PROXY": "HTTP://[2001:DB8::1]:8080"}, "https://api.example", "[2001:db8::1]:8080"),
-        # What is wrong is not looked at where it is not used.
-        ({"HTTP_PROXY": "socks5://x", "HTTPS_PROXY": HTTPS}, "https://a.b", "secure.example:3128"),
-        ({"ALL_PROXY": "socks5://x"}, "https://localhost", None),
-    ],
-)
+# The environment, and the proxies of http and of https there.
+ENVIRONMENTS: list[tuple[dict[str, str], str | None, str | None]] = [
+    ({}, None, None),
+    ({"HTTPS_PROXY": HTTPS}, None, "secure.example:3128"),
+    ({"https_proxy": HTTPS}, None, "secure.example:3128"),
+    ({"https_proxy": HTTPS, "HTTPS_PROXY": HTTP}, None, "secure.example:3128"),
+    ({"HTTP_PROXY": HTTP}, "plain.example:3128", None),
+    ({"ALL_PROXY": ALL}, "any.example:3128", "any.example:3128"),
+    ({"all_proxy": ALL}, "any.example:3128", "any.example:3128"),
+    ({"ALL_PROXY": ALL, "HTTPS_PROXY": HTTPS}, "any.example:3128", "secure.example:3128"),
+    ({"HTTPS_PROXY": ""}, None, None),
+    # A CGI script's HTTP_PROXY is a header of its visitor's (https://httpoxy.org).
+    ({"HTTP_PROXY": HTTP, "REQUEST_METHOD": "GET"}, None, None),
+    ({"HTTPS_PROXY": "secure.example:3128"}, None, "secure.example:3128"),
+    ({"HTTPS_PROXY": "http://secure.example/"}, None, "secure.example:80"),
+    ({"HTTPS_PROXY": "https://secure.example"}, None, "secure.example:443"),
+    ({"HTTPS_PROXY": "HTTP://[2001:DB8::1]:8080"}, None, "[2001:db8::1]:8080"),
+]
+
+
+@pytest.mark.parametrize(("variables", "http", "https"), ENVIRONMENTS)
 def test_the_environment_names_the_proxy(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], origin: str, place: str | None
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], http: str | None, https: str | None
 ) -> None:
     """By the scheme of what is asked, in upper and lower case, as other libraries read it."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    proxy = environment_proxy(origin)
-    assert (proxy and proxy.place) == place
+    for scheme, place in (("http", http), ("https", https)):
+        proxy = environment_proxy(f"{scheme}://api.example")
+        assert (proxy and proxy.place) == place
 
 
 def test_this_machine_is_reached_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loopback never goes through a proxy that the environment names."""
-    monkeypatch.setenv("ALL_PROXY", ALL)
+    """Loopback never goes through one that the environment names; what is not used may be wrong."""
+    monkeypatch.setenv("ALL_PROXY", "socks5://x")
+    monkeypatch.setenv("HTTP_PROXY", HTTP)
+    assert environment_proxy("http://api.example") is not None
     for host in ("127.0.0.1", "127.8.9.1:80", "localhost:80", "api.localhost", "[::1]", "[::1]:80"):
         assert environment_proxy(f"http://{host}") is environment_proxy(f"https://{host}") is None
 

@@ -57,18 +57,15 @@ def name_of(value: object) -> str:
     return f"{type(value).__name__}{permanent}"
 
 
-@pytest.mark.parametrize("error", TRANSIENT, ids=name_of)
-def test_a_transient_failure_is_repeated(error: AsyncClientError) -> None:
+@pytest.mark.parametrize(
+    "error", [*TRANSIENT, *FINAL, NotFound("no"), UnknownStatus("no")], ids=name_of
+)
+def test_a_transient_failure_is_repeated_and_a_clear_no_is_not(error: AsyncClientError) -> None:
     """What may be repeated freely is, after the seconds of the backoff."""
-    assert repeat(error, repeats_left=1, backoff=1.5, seconds_left=30) == 1.5
+    seconds = 1.5 if error in TRANSIENT else None
+    assert repeat(error, repeats_left=1, backoff=1.5, seconds_left=30) == seconds
+    assert seconds is not None or repeat(error, idempotent=False) is None
     assert delay_after(error, 1.5) == (1.5, None)
-
-
-@pytest.mark.parametrize("error", [*FINAL, NotFound("no"), UnknownStatus("no")], ids=name_of)
-@pytest.mark.parametrize("idempotent", [True, False], ids=["idempotent", "not idempotent"])
-def test_a_clear_no_is_not_repeated(error: AsyncClientError, *, idempotent: bool) -> None:
-    """After an error that asking again cannot mend, the request is not sent again."""
-    assert repeat(error, idempotent=idempotent) is None
 
 
 STARTS: dict[str, tuple[AsyncClientError, bool]] = {

@@ -405,7 +405,10 @@ async def test_closing_fails_what_is_under_way(serve: Serve, unreachable: str, s
 
 
 async def test_closing_fails_the_clean_up_of_a_cancelled_task(serve: Serve) -> None:
-    """A task that was cancelled before, and asks something to clean up, learns of the closing."""
+    """A task that was cancelled before, and asks something to clean up, learns of the closing.
+
+    A request that its caller cancels as the pool closes ends as cancelled.
+    """
     server = await serve(silent)
     pool = SessionPool()
 
@@ -419,12 +422,15 @@ async def test_closing_fails_the_clean_up_of_a_cancelled_task(serve: Serve) -> N
     task = asyncio.create_task(work())
     await asyncio.sleep(0)
     task.cancel()
-    await server.was_asked()
+    late = asyncio.create_task(pool.exchange(server.get()))
+    await server.was_asked(2)
+    asyncio.get_running_loop().call_soon(late.cancel)
     with anyio.fail_after(PATIENCE):
         await pool.aclose()
-        await asyncio.wait([task])
+        await asyncio.wait([task, late])
     assert [type(error) for error in errors] == [TransportError]
     assert task.cancelled()
+    assert late.cancelled()
 
 
 @pytest.mark.parametrize("steps", [None, *range(6)])
@@ -491,18 +497,6 @@ async def test_closing_takes_at_most_five_seconds() -> None:
     await close_all([stuck, good])
     assert anyio.current_time() - began == 5.0
     assert (stuck.closed, good.closed) == (False, True)
-
-
-async def test_a_callers_cancellation_goes_before_the_closing(serve: Serve) -> None:
-    """A request that its caller cancels as the pool closes ends as cancelled."""
-    server = await serve(silent)
-    pool = SessionPool()
-    task = asyncio.create_task(pool.exchange(server.get()))
-    await server.was_asked()
-    asyncio.get_running_loop().call_soon(task.cancel)
-    await pool.aclose()
-    await asyncio.wait([task])
-    assert task.cancelled()
 
 
 async def test_entering_and_leaving_may_be_in_different_tasks(serve: Serve) -> None:

@@ -214,7 +214,10 @@ async def _resume(coze: CozeClient, interrupt: Any, resume_data: str) -> Any:
 
 
 async def test_input_that_lacks_something_interrupts_again(coze: CozeClient) -> None:
-    """Too little input gives a new event, after which the old one is no longer good."""
+    """Too little input gives a new event, after which the old one is no longer good.
+
+    A synchronous run stays synchronous: resuming it answers the output at the end.
+    """
     path = await coze.started(seconds=2, outcome="interrupt")
     await asyncio.sleep(1)
     first = (await coze.record(path))["interrupt_data"]
@@ -228,10 +231,6 @@ async def test_input_that_lacks_something_interrupts_again(coze: CozeClient) -> 
     assert (await _resume(coze, first | {"type": 5}, "Ada"))["code"] == 4000
     assert (await _resume(coze, first | {"event_id": "1/2"}, "Ada"))["code"] == 4200
     assert (await _resume(coze, first, "Ada"))["code"] == 0
-
-
-async def test_a_sync_run_that_waits_for_input_stays_synchronous(coze: CozeClient) -> None:
-    """Its answer holds the interrupt and no data; resuming it answers the output at the end."""
     answer = await coze.run(seconds=2, outcome="interrupt")
     assert (answer["code"], "data" in answer) == (0, False)
     resumed = await _resume(coze, answer["interrupt_data"], "Ada")
@@ -351,13 +350,11 @@ async def test_a_task_is_found_only_where_it_belongs(coze: CozeClient) -> None:
     path = await coze.started()
     assert (await coze.get(path.replace("7350", "7351")))["code"] == 4314
     chat = await coze.chat() | {"conversation_id": "1"}
-    for method, path, body in (
-        ("GET", "/v3/chat/retrieve" + of(chat), None),
-        ("GET", "/v3/chat/message/list" + of(chat), None),
-        ("POST", "/v3/chat/submit_tool_outputs" + of(chat), _NO_OUTPUTS),
-        ("POST", "/v3/chat/cancel", _ids(chat)),
-    ):
-        assert (await coze.ask(method, path, body))["code"] == 4001
+    for path in ("retrieve", "message/list"):
+        assert (await coze.get(f"/v3/chat/{path}{of(chat)}"))["code"] == 4001
+    submit = "/v3/chat/submit_tool_outputs" + of(chat)
+    for path, body in ((submit, _NO_OUTPUTS), ("/v3/chat/cancel", _ids(chat))):
+        assert (await coze.post(path, body))["code"] == 4001
 
 
 async def test_a_chat_in_the_pages_shape_looks_as_there(coze: CozeClient) -> None:
@@ -407,10 +404,8 @@ def _new_key() -> tuple[str, str]:
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem, bare = serialization.Encoding.PEM, serialization.NoEncryption()
     public = serialization.PublicFormat.SubjectPublicKeyInfo
-    return (
-        private.private_bytes(pem, serialization.PrivateFormat.PKCS8, bare).decode(),
-        private.public_key().public_bytes(pem, public).decode(),
-    )
+    written = private.private_bytes(pem, serialization.PrivateFormat.PKCS8, bare)
+    return written.decode(), private.public_key().public_bytes(pem, public).decode()
 
 
 @pytest.fixture(scope="module")
@@ -456,13 +451,10 @@ async def test_a_bad_assertion_buys_nothing(keys: tuple[str, str]) -> None:
     """A wrong audience, an expired, foreign or broken assertion, a wrong grant are refused."""
     foreign, _ = _new_key()
     async with asking(Simulator(jwt_public_key=keys[1])) as (coze, _):
-        for assertion in (
-            _assertion(coze, keys[0], aud="api.coze.cn"),
-            _assertion(coze, keys[0], exp=int(time.time()) - 1),
-            _assertion(coze, foreign),
-            "not.a.jwt",
-            "not a jwt",
-        ):
+        elsewhere = _assertion(coze, keys[0], aud="api.coze.cn")
+        late = _assertion(coze, keys[0], exp=int(time.time()) - 1)
+        other = _assertion(coze, foreign)
+        for assertion in (elsewhere, late, other, "not.a.jwt", "not a jwt"):
             answer = await coze.ask("POST", _TOKEN, _GRANT, _bearing(assertion))
             assert (coze.status, answer["error_code"]) == (401, "invalid_client"), assertion
         good = _bearing(_assertion(coze, keys[0]))
@@ -478,9 +470,10 @@ async def test_workspaces_and_workflows_come_page_by_page(coze: CozeClient) -> N
     assert [one["name"] for one in spaces["workspaces"]] == ["Workspace 3"]
     assert spaces["total_count"] == 3
     path = "/v1/workflows?workspace_id=1"
-    first, last, beyond = [
-        (await coze.get(f"{path}&page_size=100&page_num={number}"))["data"] for number in (1, 3, 4)
+    pages = [
+        (await coze.get(f"{path}&page_size=100&page_num={page}"))["data"] for page in (1, 3, 4)
     ]
+    first, last, beyond = pages
     assert (len(first["items"]), first["has_more"]) == (30, True)
     assert (len(last["items"]), last["has_more"]) == (5, False)
     assert (beyond["items"], beyond["has_more"]) == ([], False)
