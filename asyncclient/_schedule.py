@@ -100,17 +100,8 @@ class Schedule(msgspec.Struct, frozen=True):
             number: which one, from 0.
             draw: draws evenly from 0 up to its argument.
         """
-        gap = _growth(self.first, self.factor, self.cap)[number]
-        if not self.jitter:
-            return gap
-        if not number:
-            low = gap * _PHASE_FLOOR
-            return low + draw(gap - low)
-        # Near the cap the whole window moves down instead of being cut off, or the jitter would
-        # vanish just where tasks wait longest.
-        high = min(gap * (1 + self.jitter), self.cap)
-        low = high * (1 - self.jitter) / (1 + self.jitter)
-        return low + draw(high - low)
+        low, width = _bounds(self.first, self.factor, self.cap, self.jitter, number)
+        return low + draw(width) if width else low
 
 
 class Backoff(msgspec.Struct, frozen=True):
@@ -156,6 +147,23 @@ class _Growth:
 
 # Shared, so that a pending task costs a number and not a generator.
 _growth = lru_cache(maxsize=256)(_Growth)
+
+
+@lru_cache(maxsize=4096)
+def _bounds(
+    first: float, factor: float, cap: float, jitter: float, number: int
+) -> tuple[float, float]:
+    """Return the least seconds of a gap, and the width of what is drawn above them."""
+    gap = _growth(first, factor, cap)[number]
+    if not jitter:
+        return gap, 0.0
+    if not number:
+        return gap * _PHASE_FLOOR, gap * (1 - _PHASE_FLOOR)
+    # Near the cap the whole window moves down instead of being cut off, or the jitter would
+    # vanish just where tasks wait longest.
+    high = min(gap * (1 + jitter), cap)
+    low = high * (1 - jitter) / (1 + jitter)
+    return low, high - low
 
 
 def drawing(rng: Random | None) -> Callable[[float], float]:

@@ -184,7 +184,10 @@ def test_a_look_raises_only_our_errors(name: str, answer: Response) -> None:
             read_whole(seen.result)
         record: Record[object] = Record(task, asyncio.get_running_loop().time())
         polling: Polling[Record[object]] = Polling(
-            Report("tests"), gaps_of(Schedule(), None), lambda width: width
+            Report("tests"),
+            gaps_of(Schedule(), None),
+            lambda width: width,
+            lambda _record, _snapshot: None,
         )
         with contextlib.suppress(AsyncClientError):
             sleep = await polling.look(record)

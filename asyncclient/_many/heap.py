@@ -47,6 +47,11 @@ class Heap(Generic[E]):
         """Take the first entry."""
         return heapq.heappop(self._least())
 
+    def pop_until(self, limit: E) -> Iterator[E]:
+        """Take the entries up to a limit, in their order."""
+        while (heap := self._least()) and not limit < heap[0]:
+            yield heapq.heappop(heap)
+
     def sweep(self, live: int, holds: Callable[[E], bool]) -> None:
         """Forget some entries that no longer hold; `live` is how many may."""
         if not self._old and len(self._entries) > 2 * live + _STALE:

@@ -8,18 +8,16 @@ from __future__ import annotations
 import math
 from collections import OrderedDict, deque
 from collections.abc import Hashable
+from contextvars import Context
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, cast
 from weakref import WeakKeyDictionary
-
-import msgspec
 
 from asyncclient._many.shared import Done, Receiver, SharedRecord, Waiter
 from asyncclient._state import Snapshot, TaskState
 from asyncclient._waiting import (
     AskCaller,
     Packed,
-    change_between,
     end_of_callbacks,
     rare_after_handler,
     rare_while_asked,
@@ -63,7 +61,6 @@ class Inbox(Receiver):
         self._panel: Panel | None = None  # for those whose caller can answer
         self._is_relieved = False  # whether another answers what its caller was at work on
         self._loop = loop
-        self._seen: Snapshot[object] | None = None
         self._taker: asyncio.Future[None] | None = None
 
     def begin(self, waiter: Waiter, demands: Demands | None) -> SharedRecord:
@@ -77,28 +74,28 @@ class Inbox(Receiver):
         self._waiter = waiter
         if demands is not None:
             self._panel = demands.join(self.record, self)
-        self._see(self.record.snapshot)
+        snapshot = self.record.snapshot
+        if snapshot is not None:
+            self.changed(snapshot)
         return self.record
 
     # --- what the loop says ---
 
-    def go_on(self, due: float, *, answered: bool) -> None:
-        """Take in what a look has shown."""
-        del due, answered
-        self._see(self.record.latest)
-        if self.offered is not None and not _is_blocked(self._seen):
+    def changed(self, snapshot: Snapshot[object]) -> None:
+        """Take in a change."""
+        self.changes.append(snapshot)
+        if not _is_blocked(snapshot):
             self.offered = None  # it was moved on before its caller came to it
+        self._call_taker()
 
     def put(self, done: Done[object]) -> None:
         """Take in the end; what is called by then may go on, but not past its time or turn."""
-        self._see(self.record.latest)
         self.done = done
         now = self._loop.time()
         is_closed = isinstance(done.error, RuntimeError)  # the Poller: others wait for its end
         self.until = end_of_callbacks(now, now if is_closed else self._deadline)
-        if self.bound is not None and self.until < math.inf:
-            is_cut_off = self._is_relieved or isinstance(done.error, WaitTimeout)
-            self.bound.reschedule(now if is_cut_off else self.until)
+        is_cut_off = self._is_relieved or isinstance(done.error, WaitTimeout)
+        self.cut_off_at(now if is_cut_off else self.until)
         self._call_taker()
 
     def leave(self, waiter: Waiter) -> None:
@@ -120,6 +117,12 @@ class Inbox(Receiver):
                 await self._taker
             finally:
                 self._taker = None
+
+    def cut_off_at(self, when: float) -> None:
+        """Cut off then what is called."""
+        if self.bound is not None and self.until < math.inf:
+            # In a context of its own: a cancelled timer keeps its context for long.
+            Context().run(self.bound.reschedule, when)
 
     def begin_answer(self, demand: Demand) -> Snapshot[object]:
         """Set to work on what was offered, and return the answer that shows it."""
@@ -149,14 +152,6 @@ class Inbox(Receiver):
         """Take in a demand."""
         self.offered = demand
         self._call_taker()
-
-    def _see(self, latest: Snapshot[object] | Packed | None) -> None:
-        change = change_between(self._seen, latest)
-        if change is not None:
-            # Without the answer, which would be kept for as long as nothing changes.
-            self._seen = msgspec.structs.replace(change, result=None, raw=None)
-            self.changes.append(change)
-            self._call_taker()
 
     def _call_taker(self) -> None:
         if self._taker is not None and not self._taker.done():

@@ -18,9 +18,9 @@ from asyncclient._event_loop import running_loop
 from asyncclient._http import RemoteTask, is_rate_limited, retry_after_of
 from asyncclient._many.crowd import Arrivals
 from asyncclient._many.inbox import Demands
-from asyncclient._many.queue import Queues
+from asyncclient._many.queue import Queue, Queues
 from asyncclient._many.registry import Registry, key_of
-from asyncclient._many.sender import Sender
+from asyncclient._many.sender import CANCELLED, Sender
 from asyncclient._many.shared import Receiver, SharedRecord, Waiter, ends_of, less_tolerant
 from asyncclient._many.timetable import Timetable
 from asyncclient._state import Snapshot
@@ -30,11 +30,9 @@ from asyncclient._waiting import (
     AskCaller,
     Gaps,
     Limits,
-    Packed,
     Polling,
     Report,
     Sleep,
-    change_between,
     evidence,
     first_silence,
 )
@@ -74,7 +72,7 @@ class PollLoop:
         # Of the timers: one sets the next, and would keep its first waiter's for ever.
         self._context = Context()
         self._timetable = Timetable(loop, self._context, self._hand_over)
-        self._polling: Polling[SharedRecord] = Polling(_report, gaps, draw)
+        self._polling: Polling[SharedRecord] = Polling(_report, gaps, draw, _share_change)
         self.sender = Sender(loop, self._context, self._polling, concurrency, self._after_look)
 
     async def close(self) -> None:
@@ -95,6 +93,7 @@ class PollLoop:
             for _ in ending:  # at once, where this was cancelled
                 pass
         self._timetable.close()
+        self._polling.close()
         await self.sender.close([feed for feed in feeds if feed is not None])
 
     def _end_all(self) -> Iterator[None]:
@@ -138,10 +137,10 @@ class PollLoop:
             record.queue.pending += 1
             self.registry.add(record)
             _report.began(record)
-            self._timetable.put(record, now + gap)
+            self._timetable.put(record, now + gap, now)
         elif record.flight is None and not record.is_ready and record.due > waiter.deadline:
             latest = timeout if record.slowest is not None else first_silence(math.inf, timeout)
-            self._timetable.put(record, now + latest)
+            self._timetable.put(record, now + latest, now)
         self.waits += 1
         return waiter
 
@@ -171,7 +170,8 @@ class PollLoop:
             if record.is_ready:
                 record.join()
             else:
-                self._timetable.put(record, min(record.due, self._soonest(record)))
+                due = min(record.due, self._soonest(record))
+                self._timetable.put(record, due, self.loop.time())
         return bool(found)
 
     def _soonest(self, record: SharedRecord) -> float:
@@ -187,12 +187,17 @@ class PollLoop:
     def _hand_over(self, due: list[SharedRecord]) -> None:
         """Have the tasks that are due stand in line."""
         now = self.loop.time()
+        lines: dict[Queue[SharedRecord], None] = {}
         for record in due:
-            if not record.is_ready:
-                if record.queue.price is not None:
-                    record.queue.price.ask(now)
+            if record.is_ready or record.first is None:
+                continue  # what was sent before it has changed that
+            queue = record.queue
+            if queue.price is not None:
+                queue.price.ask(now)
+            if queue.line or not self.sender.send_at_once(record, record.first, now):
                 record.join()
-        for queue in dict.fromkeys(record.queue for record in due):
+                lines[queue] = None
+        for queue in lines:
             self.sender.pump(queue)
 
     def _after_look(
@@ -200,17 +205,13 @@ class PollLoop:
         record: SharedRecord,
         step: Sleep | None,
         failure: Exception | None,
-        polls_before: int,
-        before: Snapshot[object] | Packed | None,
     ) -> None:
         """Do what follows a look: end waits, or set when the next look is due."""
-        counted = record.polls > polls_before  # else it broke off, and counts for nothing
+        # A look that broke off counts for nothing.
+        counted = step is not CANCELLED and (step is None or step.why != "left")
         try:
             if counted:
                 self._note_outcome(record, step, failure)
-            changed = change_between(before, record.latest)
-            if changed is not None:
-                _report.changed(record, changed)
             self._settle(record, step, failure, answered=counted and not record.failures)
         except Exception as error:  # noqa: BLE001  (an object of the caller's may raise anywhere)
             self.in_batches(self._ends(record, record.waiters, error))
@@ -221,7 +222,8 @@ class PollLoop:
         """Note what a look says of its account."""
         queue = record.queue
         if not record.failures:
-            self.in_batches(self._bring_forward(queue.outage.answered(record)))
+            if put_off := queue.outage.answered(record):
+                self.in_batches(self._bring_forward(put_off))
             return
         self.errors += 1
         record.ask_another()
@@ -245,7 +247,7 @@ class PollLoop:
                 due = max(now + self._draw(gap), record.sent + gap)
                 if due < record.due:
                     record.why = "recovery"
-                    self._timetable.put(record, due)
+                    self._timetable.put(record, due, now)
             yield
 
     def in_batches(self, steps: Iterator[None]) -> None:
@@ -275,34 +277,35 @@ class PollLoop:
         elif step is None:
             self.in_batches(self._ends(record, record.waiters, None))
             return
-        due = math.inf
         for waiter, error in less_tolerant(record, now, answered=answered):
             self.in_batches(self._ends(record, [waiter], error))
+        due, why = self._next_due(record, step, now)
+        if isinstance(step, AskCaller) and not self.demands.ask(record, step):
+            blocked = evidence.blocked(record, now - record.began)
+            self.in_batches(self._ends(record, record.waiters, blocked))
+        if record.first is not None:
+            if record.is_woken:
+                due, why = min(due, self._soonest(record)), "wake"
+            elif why == "schedule" and self._gaps.knows(record):
+                why = "learned"
+            record.why = why
+            self._timetable.put(record, due, now)
+            for waiter in record.waiters:
+                waiter.receiver.go_on(due, answered=answered)
+            record.pack(now)
+
+    def _next_due(self, record: SharedRecord, step: Sleep, now: float) -> tuple[float, str]:
+        """Return when the next look is due and what decided that; end the waits without one."""
+        due, why = math.inf, step.why
         for waiter in record.waiters:
             if now > waiter.deadline:
                 waiter.prolong(record, record.sent, now)
             next_due = waiter.due_after(step, record, now)
             if next_due is None:
                 self._expire(waiter, record)
-            else:
-                due = min(due, next_due)
-        if isinstance(step, AskCaller) and not self.demands.ask(record, step):
-            blocked = evidence.blocked(record, now - record.began)
-            self.in_batches(self._ends(record, record.waiters, blocked))
-        if record.first is not None:
-            record.why = self._reason_of(record, step, due)
-            self._timetable.put(record, min(due, self._soonest(record)) if record.is_woken else due)
-            for waiter in record.waiters:
-                waiter.receiver.go_on(record.due, answered=answered)
-            record.pack(now)
-
-    def _reason_of(self, record: SharedRecord, step: Sleep, due: float) -> str:
-        if record.is_woken:
-            return "wake"
-        if any(waiter.final == due for waiter in record.waiters):
-            return "deadline"
-        learned = step.why == "schedule" and self._gaps.knows(record.kind)
-        return "learned" if learned else step.why
+            elif next_due < due:
+                due, why = next_due, "deadline" if waiter.final == next_due else step.why
+        return due, why
 
     def _expire(self, waiter: Waiter, record: SharedRecord) -> None:
         error = evidence.out_of_time(
@@ -379,6 +382,11 @@ class PollLoop:
         if record.flight is not None:
             record = self._polling.cut_off(record, now, shared=record.others is not None)
         self._expire(waiter, record)
+
+
+def _share_change(record: SharedRecord, snapshot: Snapshot[object]) -> None:
+    for waiter in record.waiters:
+        waiter.receiver.changed(snapshot)
 
 
 def _take(steps: Iterator[None]) -> bool:

@@ -9,8 +9,7 @@ from contextvars import Context
 
 from asyncclient._many.queue import Queue
 from asyncclient._many.shared import SharedRecord, Waiter
-from asyncclient._state import Snapshot
-from asyncclient._waiting import Packed, Polling, Sleep
+from asyncclient._waiting import Polling, Sleep
 
 # Enough for a 99th percentile, at little memory.
 _LAGS = 1024
@@ -19,13 +18,10 @@ _BATCH = 256
 # Seconds. A look that ignores its cancellation must not hold up the end.
 _CLOSE_SECONDS = 5.0
 # A look whose asyncio task was cancelled from outside this library is repeated after a second.
-_CANCELLED = Sleep(1.0, "error")
+CANCELLED = Sleep(1.0, "error")
 
-# Does what follows a look: takes the record, the step (None for a good end) and the failure, and
-# of before the look the number of polls and the snapshot.
-AfterLook = Callable[
-    [SharedRecord, Sleep | None, Exception | None, int, Snapshot[object] | Packed | None], None
-]
+# Does what follows a look: takes the record, the step (None for a good end) and the failure.
+AfterLook = Callable[[SharedRecord, Sleep | None, Exception | None], None]
 
 
 class Sender:
@@ -47,16 +43,14 @@ class Sender:
         self._polling = polling
         self._concurrency = concurrency
         self._after_look = landed
-        self._flights: set[asyncio.Task[None]] = set()
+        self._broken_off: set[asyncio.Task[None]] = set()  # that have not come to their end yet
         self.is_closed = False  # whether no further look is sent
 
     async def close(self, others: list[asyncio.Task[None]]) -> None:
-        """Break off all looks, and send no more; wait a while for what is still at work."""
+        """Send no more looks, and wait a while for those that were broken off, and the others."""
         self.is_closed = True
-        for flight in self._flights:
-            flight.cancel()
         # A source of tasks, or a look, may be what closes the poller.
-        working = {*self._flights, *others} - {asyncio.current_task()}
+        working = {*self._broken_off, *others} - {asyncio.current_task()}
         if working:
             await asyncio.wait(working, timeout=_CLOSE_SECONDS)
 
@@ -87,12 +81,23 @@ class Sender:
             self._loop.call_soon(self.pump, queue, context=self._context)
         queue.is_pumping = False
 
+    def send_at_once(self, record: SharedRecord, asker: Waiter, now: float) -> bool:
+        """Send a look past the empty line of its queue; return false if it cannot go now."""
+        queue = record.queue
+        is_free = queue.in_flight < self._concurrency and queue.budget.wait(now) <= 0
+        if is_free and not self.is_closed:
+            self._send(record, asker, now)
+            return True
+        return False
+
     def break_off(self, record: SharedRecord) -> None:
         """End a look that is awaited no longer."""
         flight, record.flight = record.flight, None
         if flight is not None:
             # Its place is free at once: a look that has not begun to run never says so itself.
             flight.cancel()
+            self._broken_off.add(flight)
+            flight.add_done_callback(self._broken_off.discard)
             record.queue.in_flight -= 1
             self._loop.call_soon(self.pump, record.queue)
 
@@ -110,14 +115,11 @@ class Sender:
         flight = self._loop.create_task(self._fly(record), context=context)
         if not flight.done():  # an eager one may be
             record.flight = flight
-            self._flights.add(flight)
-            flight.add_done_callback(self._flights.discard)
 
     async def _fly(self, record: SharedRecord) -> None:
         # An eager task begins before its maker has it.
         record.flight = flight = asyncio.current_task()
-        before, polls = record.latest, record.polls
-        step: Sleep | None = _CANCELLED
+        step: Sleep | None = CANCELLED
         failure: Exception | None = None
         try:
             step = await self._polling.look(record)
@@ -128,5 +130,6 @@ class Sender:
             if record.flight is flight:  # else it was broken off
                 record.flight = None
                 record.queue.in_flight -= 1
-                self._after_look(record, step, failure, polls, before)
-                self.pump(record.queue)
+                self._after_look(record, step, failure)
+                if record.queue.line:
+                    self.pump(record.queue)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 from contextvars import copy_context
@@ -36,9 +37,9 @@ T_co = TypeVar("T_co", covariant=True)
 # From this many tasks of one account on, each next look takes the emptier of two moments, and
 # answers are packed.
 _CROWD = 64
-# Seconds. Deflating takes the CPU of a fifth of a poll: not for an answer that is kept for less, of
-# which there are never many, since they are all polled within this time.
-_SHORT_REST = 1.0
+# Seconds. Packing takes the CPU of a tenth of a poll: not for an answer that is kept for less. Of
+# those there are never more than a processor can poll in this time, some 10,000.
+_SHORT_REST = 3.0
 
 
 class Done(Portable, msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
@@ -113,6 +114,9 @@ class Receiver:
     def leave(self, _waiter: Waiter) -> None:
         """Note that a wait is over: its end follows, or it was left."""
 
+    def changed(self, snapshot: Snapshot[object]) -> None:
+        """Note that a look has shown a change."""
+
     def go_on(self, due: float, *, answered: bool) -> None:
         """Note that a look, answered or not, has shown no end, and when the next one is due."""
 
@@ -143,7 +147,9 @@ class SharedRecord(Record[object]):
     is_woken: bool = False  # whether a signal named it since its last look
     turn: float | None = None  # its place in line, while it is due and stands there
     first: Waiter | None = None  # the waiter through whose task it is looked at next
-    others: dict[Waiter, None] | None = None  # who waits besides, each to leave at any time
+    # Who waits besides. Each may leave at any time; after many have left, the first of a plain
+    # dict would be searched for.
+    others: OrderedDict[Waiter, None] | None = None
 
     @property
     def key(self) -> Hashable:
@@ -167,7 +173,7 @@ class SharedRecord(Record[object]):
             self.first, self.limits = waiter, limits
             return
         if self.others is None:
-            self.others = {}
+            self.others = OrderedDict()
         self.others[waiter] = None
         self.limits = self.limits.at_least(limits)
 
@@ -230,8 +236,8 @@ class SharedRecord(Record[object]):
         queue = self.queue
         if isinstance(self.latest, Snapshot) and queue.pending >= _CROWD:
             rest = max(self.due - now, queue.pending / queue.budget.rate)
-            deflates = rest > _SHORT_REST
-            self.latest = queue.packing.packed(self.latest, self.task, deflates=deflates)
+            if rest > _SHORT_REST:
+                self.latest = queue.packing.packed(self.latest, self.task)
 
     @property
     def weight(self) -> float:
@@ -289,6 +295,8 @@ def less_tolerant(
     record: SharedRecord, now: float, *, answered: bool
 ) -> Iterator[tuple[Waiter, Exception]]:
     """Yield the waits that end at a look which others of the same task tolerate, and why."""
+    if not record.failures and (record.latest is None or record.latest.state is not None):
+        return
     error, latest = record.last_error, record.latest
     if record.failures and error is not None:
         for waiter in record.waiters:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
@@ -107,10 +106,10 @@ class SharedSteps(Steps[T], Generic[T]):
         inbox: Inbox,
     ) -> None:
         """Call a callback; when the time of its wait is up, it is cut off, and nothing follows."""
-        until = None if inbox.until == math.inf else inbox.until
-        inbox.bound = bound = asyncio.timeout_at(until)
+        inbox.bound = bound = asyncio.timeout(None)
         try:
             async with bound:
+                inbox.cut_off_at(inbox.until)
                 await call(callback, snapshot, report=_report, record=record)
         except TimeoutError as error:
             if not (bound.expired() and isinstance(error.__cause__, asyncio.CancelledError)):

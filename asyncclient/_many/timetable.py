@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable
 from contextvars import Context
+from itertools import islice
 
 from asyncclient._many.heap import Heap
 from asyncclient._many.shared import SharedRecord
@@ -37,16 +38,17 @@ class Timetable:
         self._hand_over = hand_over
         self._heap: Heap[Due] = Heap()
         self._timer: asyncio.TimerHandle | None = None
-        # Kept here, since not every event loop's handle knows it (uvloop's does not).
+        # When it fires; not every event loop's handle knows it (uvloop's does not).
         self._due = math.inf
 
-    def put(self, record: SharedRecord, due: float) -> None:
+    def put(self, record: SharedRecord, due: float, now: float) -> None:
         """Set when a task is due; what was set before holds no longer."""
         record.due = entry = Due(due)
         entry.record = record
-        record.queue.due_times.note(due, self._loop.time())
+        record.queue.due_times.note(due, now)
         self._heap.push(entry)
-        self._arm()
+        if due < self._due:
+            self._arm()
 
     def sweep(self, pending: int) -> None:
         """Forget due times that no longer hold, or what has left would stay until they come."""
@@ -59,28 +61,19 @@ class Timetable:
         self._heap = Heap()
 
     def _arm(self) -> None:
-        due = self._heap.first()
-        if due is None:
+        first = self._heap.first()
+        if first is None or first >= self._due:
             return
         if self._timer is not None:
-            if self._due <= due:
-                return
             self._timer.cancel()
-        self._due = float(due)  # a cancelled timer keeps its time, and is not to keep a task
+        self._due = float(first)  # a cancelled timer keeps its time, and is not to keep a task
         self._timer = self._loop.call_at(self._due, self._ring, context=self._context)
 
     def _ring(self) -> None:
-        self._timer = None
-        now = self._loop.time()
-        due: list[SharedRecord] = []
-        for _ in range(_BATCH):
-            # A timer may fire early by the resolution of the clock.
-            first = self._heap.first()
-            if first is None or first > now + SAME_INSTANT:
-                break
-            self._heap.pop()
-            # A record that was put off, taken forward or left has other entries, or none.
-            if first.record.is_due_at(first):
-                due.append(first.record)
-        self._hand_over(due)
+        self._timer, self._due = None, math.inf
+        # A timer may fire early by the resolution of the clock.
+        until = Due(self._loop.time() + SAME_INSTANT)
+        due = islice(self._heap.pop_until(until), _BATCH)
+        # A record that was put off, taken forward or left has other entries, or none.
+        self._hand_over([entry.record for entry in due if entry.record.is_due_at(entry)])
         self._arm()

@@ -16,7 +16,6 @@ from asyncclient._waiting.polling import Polling as Polling
 from asyncclient._waiting.record import (
     Limits as Limits,
     Record as Record,
-    change_between as change_between,
     limits_of as limits_of,
 )
 from asyncclient._waiting.report import Report as Report, listen as listen

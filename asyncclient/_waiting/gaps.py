@@ -64,8 +64,8 @@ class PlainGaps:
     ) -> None:
         """Do nothing: a plain schedule does not learn."""
 
-    def knows(self, _kind: str) -> bool:
-        """Return whether enough was seen of a kind to plan by."""
+    def knows(self, _record: Record[T]) -> bool:
+        """Return whether enough was seen of tasks of its kind to plan by."""
         return False
 
 
@@ -119,9 +119,9 @@ class LearnedGaps:
             since, until = max(0.0, seen - began), max(0.0, snapshot.elapsed - began)
             self._note(_at_work(kind), since, until, over=over, took=None)
 
-    def knows(self, kind: str) -> bool:
-        """Return whether enough was seen of a kind to plan by."""
-        return self.learned.sample_size(kind) >= LEAST_ENDS
+    def knows(self, record: Record[T]) -> bool:
+        """Return whether enough was seen of tasks of its kind to plan by."""
+        return self.learned.sample_size(record.kind) >= LEAST_ENDS
 
     def _gap(self, record: Record[T], sent: float, price: float | None) -> float:
         kind, age = record.kind, record.age + sent - record.began

@@ -99,10 +99,8 @@ class Packing:
         self._first: bytes | None = None
         self._views: dict[Hashable, _View] = {}
 
-    def packed(
-        self, snapshot: Snapshot[T], task: Task[T], *, deflates: bool = True
-    ) -> Snapshot[T] | Packed:
-        """Return a snapshot packed, where its task can read the answer again; deflated, or not."""
+    def packed(self, snapshot: Snapshot[T], task: Task[T]) -> Snapshot[T] | Packed:
+        """Return a snapshot packed, where its task can read the answer again."""
         raw = snapshot.raw
         if raw is None or not callable(trait(task, "read")):
             return snapshot
@@ -111,7 +109,7 @@ class Packing:
             self._owner, self._first = owner, raw[:_FIRST]
         is_owner = owner is not None and owner == self._owner
         first = self._first if is_owner else None
-        kept, data = _deflated(raw, first) if deflates else (_AS_IT_CAME, raw)
+        kept, data = _deflated(raw, first)
         seen = (snapshot.state, snapshot.word, snapshot.progress, snapshot.reason)
         view = self._views.get((*seen, is_owner))
         if view is None:

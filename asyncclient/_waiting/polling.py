@@ -7,7 +7,6 @@ import copy
 import math
 import sys
 from collections.abc import Callable, Hashable
-from contextvars import Context
 from typing import Any, Generic, TypeVar, cast
 
 from asyncclient._event_loop import failure_of
@@ -18,8 +17,9 @@ from asyncclient._state import Snapshot, TaskState, number_of, word_of
 from asyncclient._task import Observation, Transient
 from asyncclient._text import plain, shown, text_of, type_name
 from asyncclient._waiting import evidence, rules
+from asyncclient._waiting.bounds import Bounds
 from asyncclient._waiting.gaps import Gaps
-from asyncclient._waiting.record import Record
+from asyncclient._waiting.record import Record, is_change
 from asyncclient._waiting.report import Report
 from asyncclient._waiting.rules import AskCaller, Sleep
 from asyncclient.errors import APIError, NotFound, RequestTimeout
@@ -45,10 +45,17 @@ class Polling(Generic[R]):
         report: Report,
         gaps: Gaps,
         draw: Callable[[float], float],
+        changed: Callable[[R, Snapshot[Any]], object],
     ) -> None:
         self._report = report
         self._gaps = gaps
         self._draw = draw
+        self._changed = changed  # takes each change, when it has been reported
+        self._bounds = Bounds()
+
+    def close(self) -> None:
+        """Leave no timer behind."""
+        self._bounds.close()
 
     async def look(self, record: R) -> Sleep | None:
         """Look once."""
@@ -56,16 +63,19 @@ class Polling(Generic[R]):
         record.sent = now()
         outer = sys.exception()
         longest = record.limits.poll_timeout
-        bound = asyncio.timeout(None)
+        flight = cast("asyncio.Task[object]", asyncio.current_task())
+        cancelling = flight.cancelling()
+        self._bounds.begin(flight, record.sent + longest)
+        is_cut = False
         try:
-            with self._report.around(record):
-                async with bound:
-                    if longest < math.inf:
-                        # In a context of its own: a cancelled timer keeps its context for long.
-                        Context().run(bound.reschedule, record.sent + longest)
+            try:
+                with self._report.around(record):
                     seen = _checked(await record.task.observe(), record)
+            finally:
+                is_cut = self._bounds.end(flight)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  (a rule says which end it)
-            if isinstance(error.__cause__, asyncio.CancelledError) and bound.expired():
+            is_ours = is_cut and flight.cancelling() <= cancelling
+            if is_ours and isinstance(error, asyncio.CancelledError):
                 failure: Exception = RequestTimeout(f"no answer within {plain(longest)} s")
             else:
                 failure = failure_of(error, "a look")
@@ -78,7 +88,8 @@ class Polling(Generic[R]):
     def answered(self, record: R, seen: Observation[object], now: float) -> Sleep | None:
         """Count an answer that came now, and say what follows; as `look`."""
         took = now - record.sent
-        record.slowest = max(_on_grid(took), record.slowest or 0.0)
+        if record.slowest is None or took > record.slowest:
+            record.slowest = _on_grid(took)
         record.backoffs = 0
         delay = self._gaps.after(record, seen.state, now)
         rare = rules.rare_after_answer(record, seen, now)
@@ -86,7 +97,7 @@ class Polling(Generic[R]):
         record.polls += 1
         record.failures = 0
         record.rare = rare
-        record.latest = Snapshot(
+        record.latest = snapshot = Snapshot(
             state=seen.state,
             word=seen.word,
             result=seen.result,
@@ -99,6 +110,9 @@ class Polling(Generic[R]):
         self._gaps.learn(record, before, seen.took)
         new_word = len(rare.unknown_words) > known
         self._report.answered(record, seconds=took, new_word=new_word)
+        if is_change(before, snapshot):
+            self._report.changed(record, snapshot)
+            self._changed(record, snapshot)
         if seen.state is None:
             if not rules.tolerates_word(record, seen.word):
                 raise evidence.unknown_status(record, now - record.began)
@@ -168,20 +182,28 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
         raise TypeError(msg)
     found = cast("Observation[T]", seen)
     state = found.state
-    if _if_any(state, TaskState) is not state:
+    if state is not None and not isinstance(cast("object", state), TaskState):
         msg = f"{record}: observe() saw the state {shown(state)}, which is not a TaskState"
         raise TypeError(msg)
-    extras = (found.reason, found.progress, found.demand, found.hint, found.took)
-    response = found.result.response if isinstance(found.result, Answer) else None
-    is_bare = all(each is None for each in extras) and response is None
-    if is_bare and (found.word is None or type(found.word) is str):
-        return found
     raw, hint = found.raw, number_of(found.hint)
     if hint is not None:
         hint = hint_of(hint, unix_time())
+    response = found.result.response if isinstance(found.result, Answer) else None
     if response is not None:
         raw = response.body if raw is None else raw
         hint = seconds_asked(response) if hint is None else hint
+    demand: object = found.demand
+    if (
+        (found.word is None or type(found.word) is str)
+        and found.reason is None
+        and found.progress is None
+        and demand is None
+        and found.hint is None
+        and found.took is None
+        and hint is None
+        and raw is found.raw
+    ):
+        return found  # as nearly always
     no_reason = found.reason is None or state is TaskState.SUCCEEDED
     return Observation(
         state,
@@ -190,7 +212,7 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
         raw=raw,
         reason=None if no_reason else text_of(found.reason),
         progress=number_of(found.progress),
-        demand=_if_any(found.demand, Hashable),
+        demand=demand if isinstance(demand, Hashable) else None,
         hint=hint,
         took=number_of(found.took),
     )
@@ -199,7 +221,3 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
 def _on_grid(took: float) -> float:
     """Return the seconds of a look, rounded up; 5 for all that took longer."""
     return _TOOK[min(max(0, math.ceil(took * _STEPS)), len(_TOOK) - 1)]
-
-
-def _if_any(value: object, kind: type[object]) -> object:
-    return value if isinstance(value, kind) else None

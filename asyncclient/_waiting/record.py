@@ -181,12 +181,11 @@ class Record(Generic[T]):
         )
 
 
-def change_between(
-    before: Snapshot[T] | Packed | None, after: Snapshot[T] | Packed | None
-) -> Snapshot[T] | None:
-    """Return the newer snapshot if it shows a change of state, word or progress, else None."""
-    if after is None or after is before or isinstance(after, Packed):  # which was new once
-        return None
-    shown = (after.state, after.word, after.progress)
-    same = before is not None and shown == (before.state, before.word, before.progress)
-    return None if same else after
+def is_change(before: Snapshot[T] | Packed | None, after: Snapshot[T]) -> bool:
+    """Return whether a snapshot shows another state, word or progress than the one before."""
+    return (
+        before is None
+        or after.word != before.word
+        or after.state is not before.state
+        or after.progress != before.progress
+    )

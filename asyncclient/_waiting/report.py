@@ -98,7 +98,8 @@ class Report:
         if self._log.isEnabledFor(logging.DEBUG):
             text = "%s: poll %d: %s"
             self._log.debug(text, str(record), record.polls, shown(word), extra=_fields(record))
-        self._polled(record, seconds, None)
+        if _memos:
+            self._polled(record, seconds, None)
 
     def failed(
         self, record: Record[T], error: Exception, *, seconds: float, tolerated: bool, news: bool

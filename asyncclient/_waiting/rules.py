@@ -194,7 +194,7 @@ def rest_after_answer(delay: float, took: float, hint: float | None) -> Sleep:
     # A schedule of the caller's own may yield 0.
     delay = max(_LEAST_DELAY, delay)
     rest = max(delay - took, delay * _LEAST_REST)
-    hint = usable_hint(hint)
+    hint = None if hint is None else usable_hint(hint)
     if hint is not None and rest < hint:
         return Sleep(max(rest, min(hint, LONGEST_HINT)), "hint", hint=hint)
     return Sleep(rest, "schedule")
@@ -292,8 +292,8 @@ class TimeLimit:
 
     def due_after(self, sleep: Sleep, record: Record[T], now: float) -> float | None:
         """Return when the next look is due; None when the wait is over."""
-        asked = sleep.hint
-        self.refused = asked if asked is not None and asked > self.deadline - now else None
+        asked, deadline = sleep.hint, self.began + self.timeout
+        self.refused = asked if asked is not None and asked > deadline - now else None
         if sleep.why == "left":
             # It went through another waiter's client, which is no longer there: it is none of ours.
             self.final = None if self.final is None else max(self.final, now)
@@ -301,13 +301,13 @@ class TimeLimit:
         if self.is_over(record.sent):
             return None
         slowest = record.slowest or 0.0
-        fitted = fit(sleep, now=now, deadline=self.deadline, asked=record.sent, slowest=slowest)
+        fitted = fit(sleep, now=now, deadline=deadline, asked=record.sent, slowest=slowest)
         if fitted is None:
             return None
         due = now + fitted.seconds
         if fitted.last:
-            due = max(self.deadline, due)
-            if now > self.deadline and due >= self.limit(record, due):
+            due = max(deadline, due)
+            if now > deadline and due >= self.limit(record, due):
                 return None
             self.final = due
         return due

@@ -17,7 +17,7 @@ from asyncclient._waiting import evidence
 from asyncclient._waiting.callbacks import Callbacks, call, callbacks_of, end_of_callbacks
 from asyncclient._waiting.gaps import gaps_of
 from asyncclient._waiting.polling import Polling
-from asyncclient._waiting.record import Limits, Record, change_between, limits_of
+from asyncclient._waiting.record import Limits, Record, limits_of
 from asyncclient._waiting.report import Report
 from asyncclient._waiting.rules import (
     SAME_INSTANT,
@@ -148,7 +148,9 @@ class _Wait(Steps[T]):
         self._timeout = seconds("timeout", timeout)
         self._gaps = gaps_of(checked_schedule(schedule), checked_rng(rng))
         self._limits = limits
-        self._polling: Polling[Record[T]] = Polling(_report, self._gaps, drawing(rng))
+        self._polling: Polling[Record[T]] = Polling(
+            _report, self._gaps, drawing(rng), self._note_change
+        )
         self._term = TimeLimit(0.0, math.inf)
         self._due = -math.inf
         self._is_looking = False
@@ -209,24 +211,23 @@ class _Wait(Steps[T]):
                 return None
 
     async def _look(self, record: Record[T]) -> Sleep | None:
-        before = record.latest
         self._is_looking = True
         try:
             step = await self._polling.look(record)
-            self._is_looking = False
         except Exception:
             self._is_looking = False
             raise
-        finally:
-            self._unshown = change_between(before, record.latest)
+        self._is_looking = False
         return step
+
+    def _note_change(self, _record: Record[T], snapshot: Snapshot[T]) -> None:
+        self._unshown = snapshot
 
     async def _show(self, record: Record[T]) -> None:
         """Show the caller a change."""
         snapshot, self._unshown = self._unshown, None
         if snapshot is not None:
             self.shown = snapshot
-            _report.changed(record, snapshot)
             await call(self._callbacks.on_change, snapshot, report=_report, record=record)
 
     async def _ask(self, record: Record[T], step: AskCaller) -> None:
@@ -269,4 +270,5 @@ class _Wait(Steps[T]):
         )
 
     def _end(self, record: Record[T], error: BaseException | None) -> None:
+        self._polling.close()
         _report.ended(record, error)

@@ -70,7 +70,10 @@ class Wait:
         self._schedule = _SetSchedule()
         self._backoff = 0.0
         self._polling: Polling[Record[str]] = Polling(
-            Report("tests"), gaps_of(self._schedule, None), self._draw
+            Report("tests"),
+            gaps_of(self._schedule, None),
+            self._draw,
+            lambda _record, _snapshot: None,
         )
 
     def _draw(self, ceiling: float) -> float:

@@ -101,7 +101,7 @@ def test_a_plain_schedule_learns_nothing() -> None:
     of.latest = snapshot(TaskState.SUCCEEDED, 30)
     gaps.learn(of, None, 30.0)
     assert isinstance(gaps, PlainGaps)
-    assert (gaps.learned, gaps.knows(of.kind)) == (None, False)
+    assert (gaps.learned, gaps.knows(of)) == (None, False)
     assert after(gaps, of, 1)[0] <= 3
 
 
@@ -159,10 +159,10 @@ def test_of_a_kind_that_is_known_the_first_look_waits() -> None:
     aged.age = 20.0
     assert 26 < gaps.first(record()) < 32
     assert 6 < gaps.first(aged) < 12
-    assert gaps.knows("fake.job")
+    assert gaps.knows(record())
     other = learned_gaps(taught("fake.other", 30))
     assert other.first(record()) == 0
-    assert not other.knows("fake.job")
+    assert not other.knows(record())
 
 
 @pytest.mark.parametrize("age", [0.0, 500.0])

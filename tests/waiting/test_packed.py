@@ -55,11 +55,9 @@ class Plain(Thing):
         return Observation(TaskState.RUNNING, "running", raw, raw=raw)
 
 
-def packed_of(
-    packing: Packing, snapshot: Snapshot[Any], task: Task[Any], *, deflates: bool = True
-) -> Packed:
+def packed_of(packing: Packing, snapshot: Snapshot[Any], task: Task[Any]) -> Packed:
     """Pack an answer that can be packed."""
-    packed = packing.packed(snapshot, task, deflates=deflates)
+    packed = packing.packed(snapshot, task)
     assert isinstance(packed, Packed)
     return packed
 
@@ -93,8 +91,8 @@ def test_an_answer_of_a_provider_is_opened_as_it_was(path: Path) -> None:
     for first in (b"{}", raw):  # as the first answer of its account, or not
         packing = Packing()
         packing.packed(seen(first), Plain(handle.credential))
-        for task, deflates in ((handle, True), (handle, False), (other, True)):
-            packed = packed_of(packing, snapshot, task, deflates=deflates)
+        for task in (handle, other):
+            packed = packed_of(packing, snapshot, task)
             assert packed.open(task) == snapshot
             for name in ("state", "word", "progress", "reason", "elapsed"):
                 assert getattr(packed, name) == getattr(snapshot, name)

@@ -22,7 +22,10 @@ async def look_at(seen: object) -> tuple[Record[object], object]:
     """Look once at a task of the caller's own; return what is known of it, and what follows."""
     record = Record(Thing("7", "strange", seen), 0.0)
     polling: Polling[Record[object]] = Polling(
-        Report("tests"), gaps_of(EVERY_SECOND, None), lambda width: width
+        Report("tests"),
+        gaps_of(EVERY_SECOND, None),
+        lambda width: width,
+        lambda _record, _snapshot: None,
     )
     return record, await polling.look(record)
 

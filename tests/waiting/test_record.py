@@ -8,7 +8,8 @@ from typing import cast
 import pytest
 
 from asyncclient import Observation, Snapshot, Task, TaskRef, TaskState
-from asyncclient._waiting import Record, change_between
+from asyncclient._waiting import Record
+from asyncclient._waiting.record import is_change
 from tests.waiting.scenario import Job, Thing
 
 
@@ -89,17 +90,13 @@ def seen(
     ids=repr,
 )
 def test_another_state_word_or_progress_is_a_change(after: Snapshot[object]) -> None:
-    """The newer snapshot is what shows it, in both directions; before the first there was none."""
+    """It is one in both directions; before the first there was none."""
     before = seen()
-    assert change_between(before, after) is after
-    assert change_between(after, before) is before
-    assert change_between(None, after) is after
+    assert is_change(before, after)
+    assert is_change(after, before)
+    assert is_change(None, after)
 
 
 def test_an_answer_that_says_the_same_is_no_change() -> None:
-    """Neither is another result, reason or time, nor no answer at all."""
-    before = seen(progress=0.5)
-    assert change_between(before, seen(progress=0.5, polls=9, reason="no tea")) is None
-    assert change_between(before, before) is None
-    assert change_between(before, None) is None
-    assert change_between(None, None) is None
+    """Neither is another result, reason or time."""
+    assert not is_change(seen(progress=0.5), seen(progress=0.5, polls=9, reason="no tea"))
