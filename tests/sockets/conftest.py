@@ -113,6 +113,11 @@ async def failure_of(pool: SessionPool, request: Request) -> TransportError:
     return caught.value
 
 
+def kind_of(error: TransportError) -> tuple[type[TransportError], bool, bool]:
+    """Return what an error says by itself: its type, whether it lasts, and what was sent."""
+    return type(error), error.permanent, error.sent
+
+
 async def until(holds: Callable[[], bool]) -> None:
     """Wait until a condition holds that sets no event; fails if it never does."""
     with anyio.fail_after(PATIENCE):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
+
+import anyio
 
 from tests.wire import Listener, Message, Wire, read_message
 
@@ -71,7 +73,7 @@ class ForwardProxy(Listener[Wire]):
                     await link.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
                     await _join(link, reader, writer)
                     return
-                writer.write(_passed_on(request).raw)
+                writer.write(_passed_on(request))
                 await link.send((await read_message(reader)).raw)
             finally:
                 writer.close()
@@ -81,15 +83,13 @@ def _password_in(request: Message) -> bytes:
     return request.headers.get(b"proxy-authorization", b"")
 
 
-def _passed_on(request: Message) -> Message:
+def _passed_on(request: Message) -> bytes:
     """Return a request as the server gets it: with a path for a target, without the password."""
-    url = urlsplit(request.target.decode())
-    target = f"{url.path}{f'?{url.query}' if url.query else ''}".encode()
-    _, *lines = request.head.split(b"\r\n")
-    kept = [line for line in lines if not line.lower().startswith(b"proxy-")]
-    return Message(
-        b"\r\n".join([request.method + b" " + target + b" HTTP/1.1", *kept]), request.body
-    )
+    line, *lines = request.head.split(b"\r\n")
+    method, url, version = line.split(b" ")
+    line = b" ".join([method, b"/" + url.split(b"/", 3)[3], version])
+    kept = [each for each in lines if not each.lower().startswith(b"proxy-")]
+    return b"\r\n".join([line, *kept]) + request.body
 
 
 async def _join(link: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -99,18 +99,12 @@ async def _join(link: Wire, reader: asyncio.StreamReader, writer: asyncio.Stream
         writer.write(data)
         await writer.drain()
 
-    ways = [
-        asyncio.ensure_future(_carry(link.reader, write)),
-        asyncio.ensure_future(_carry(reader, link.send)),
-    ]
-    try:
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
+    async def carry(source: asyncio.StreamReader, send: Callable[[bytes], Awaitable[None]]) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(65536):
+                await send(data)
+        ways.cancel_scope.cancel()
 
-
-async def _carry(reader: asyncio.StreamReader, send: Callable[[bytes], Awaitable[None]]) -> None:
-    while data := await reader.read(65536):
-        await send(data)
+    async with anyio.create_task_group() as ways:
+        ways.start_soon(carry, link.reader, write)
+        ways.start_soon(carry, reader, link.send)

@@ -76,9 +76,8 @@ async def test_many_tasks_and_clients_share_the_connections(serve: Serve) -> Non
     server = await serve(answering(echo))
     async with SessionPool(limit=2) as pool:
         clients = [CopyAI(pool, api_key="k", base_url=server.origin) for _ in range(2)]
-        runs = await asyncio.gather(
-            *(clients[n % 2].get_workflow_run("W", f"R{n}") for n in range(200))
-        )
+        asking = (clients[n % 2].get_workflow_run("W", f"R{n}") for n in range(200))
+        runs = await asyncio.gather(*asking)
     assert [run.id for run in runs] == [f"R{n}" for n in range(200)]
     assert server.accepted == 2
 
@@ -290,12 +289,10 @@ async def test_a_hook_that_raises_does_not_say_what_was_sent(
         ("connect_timeout", -1, ValueError),
         ("keepalive", float("inf"), ValueError),
         ("max_body", 0, ValueError),
-        ("max_body", 0.5, TypeError),
         ("ssl_context", False, TypeError),  # no switch turns verification off
         ("trace_configs", None, TypeError),
         ("trace_configs", [object()], TypeError),
         ("proxy", "socks5://127.0.0.1:1080", ValueError),
-        ("proxy", 8080, TypeError),
         ("headers", [("A", "b")], TypeError),
     ],
 )
@@ -317,10 +314,9 @@ async def test_a_closed_pool_says_so(serve: Serve, *, used: bool) -> None:
     await pool.aclose()
     assert repr(pool).startswith("<SessionPool closed: 0 origins, 0 requests active")
     await pool.aclose()
-    with pytest.raises(RuntimeError, match="is closed: make a new one"):
-        await pool.exchange(server.get())
-    with pytest.raises(RuntimeError, match="is closed: make a new one"):
-        await pool.__aenter__()
+    for use in (pool.exchange(server.get()), pool.__aenter__()):
+        with pytest.raises(RuntimeError, match="is closed: make a new one"):
+            await use
     assert len(server.asked) == used
 
 
@@ -383,10 +379,8 @@ async def test_closing_fails_what_is_under_way(serve: Serve, unreachable: str, s
     origins = {"lookup": UNKNOWN, "connecting": unreachable, "handshake": server.with_tls}
     origin = origins.get(stage, server.origin)
     pool = SessionPool(limit=2, connect_timeout=PATIENCE * 2, ssl_context=trusting())
-    tasks = [
-        asyncio.create_task(failure_of(pool, request_to(origin, body=body)))
-        for body in (None, b"{}") * 2
-    ]
+    requests = [request_to(origin, body=body) for body in (None, b"{}") * 2]
+    tasks = [asyncio.create_task(failure_of(pool, request)) for request in requests]
     if stage == "lookup":
         for _ in range(3):
             await anyio.lowlevel.checkpoint()

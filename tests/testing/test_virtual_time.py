@@ -250,19 +250,6 @@ def test_a_closed_loop_stays_closed() -> None:
         loop.call_later(1, work)
 
 
-def run_python(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run this Python with the same import path in another folder."""
-    return subprocess.run(
-        [sys.executable, "-W", "error", *args],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-
-
 def test_the_plugin_sets_the_clock(tmp_path: Path) -> None:
     """With the plugin, tests run on virtual time unless they are marked `real_time`."""
     (tmp_path / "conftest.py").write_text(
@@ -292,11 +279,9 @@ async def test_real():
 """,
         encoding="utf-8",
     )
-    done = run_python("-m", "pytest", "-q", "-o", "anyio_mode=auto", cwd=tmp_path)
+    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-o", "anyio_mode=auto"]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=env, check=False, capture_output=True, text=True, timeout=100
+    )
     assert "3 passed" in done.stdout, done.stdout + done.stderr
-
-
-def test_pytest_is_imported_by_the_plugin_alone(tmp_path: Path) -> None:
-    """Importing the loop does not import pytest, which users of the package need not have."""
-    code = "import sys, asyncclient.testing._virtual_time; sys.exit('pytest' in sys.modules)"
-    assert run_python("-c", code, cwd=tmp_path).returncode == 0
