@@ -14,7 +14,6 @@ HTTP = "http://plain.example:3128"
 HTTPS = "http://secure.example:3128"
 ALL = "http://any.example:3128"
 PASSWORD = "hunter2-hunter2"
-UNQUOTED = "its user name and password must be percent-encoded (%40 for @)"
 
 
 # The environment, and the proxies of http and of https there.
@@ -115,32 +114,27 @@ def test_a_password_is_sent_as_it_is_meant(user: str, pair: str) -> None:
     assert encoded not in repr(proxy)
 
 
-@pytest.mark.parametrize(
-    ("url", "says"),
-    [
-        (f"socks5://u:{PASSWORD}@proxy.example:1080", "socks5 is not supported"),
-        (f"socks5h://u:{PASSWORD}@proxy.example:1080", "socks5h is not supported"),
-        ("ftp://proxy.example", "ftp is not supported"),
-        (f"u:{PASSWORD}@http://proxy.example", "its scheme is not supported"),
-        ("://proxy.example", "its scheme is not supported"),
-        ("http://", "it has no host"),
-        ("http://:3128", "it has no host"),
-        (f"http://u:{PASSWORD}@", "it has no host"),
-        (f"http://u:{PASSWORD}@:3128", "it has no host"),
-        (f"http://u:{PASSWORD}@a_b!c", "it has no host"),
-        (f"http://u:{PASSWORD}#x@proxy.example", UNQUOTED),
-        (f"http://u:{PASSWORD}/x@proxy.example:3128", UNQUOTED),
-        (f"http://u:12?{PASSWORD}@proxy.example:3128", UNQUOTED),
-        ("http://proxy.example:port", "its host or port cannot be"),
-        ("http://proxy.example:99999", "its host or port cannot be"),
-        ("http://[::1", "its host or port cannot be"),
-        ("http://proxy.example:3128\n", "it has a space or a line break"),
-        (f"http://u:{PASSWORD} @proxy.example", "it has a space or a line break"),
-        ("http://proxy.example/proxy.pac", "it has a path"),
-        ("http://proxy.example/X", "it has a path"),
-        ("http://proxy.example://x", "it has a path"),
-        ("http://proxy.example?x=1", "it has a path"),
+USER = f"u:{PASSWORD}"
+# What the error says, and what is refused so.
+NO_PROXIES = {
+    "socks5 is not supported": [f"socks5://{USER}@proxy.example:1080"],
+    "socks5h is not supported": [f"socks5h://{USER}@proxy.example:1080"],
+    "ftp is not supported": ["ftp://proxy.example"],
+    "its scheme is not supported": [f"{USER}@http://proxy.example", "://proxy.example"],
+    "it has no host": [
+        *("http://", "http://:80", f"http://{USER}@", f"http://{USER}@:80", f"http://{USER}@a_b!c"),
     ],
+    "its user name and password must be percent-encoded (%40 for @)": [
+        *(f"http://{USER}#x@h", f"http://{USER}/x@h:3128", f"http://u:12?{PASSWORD}@h:3128"),
+    ],
+    "its host or port cannot be": ["http://h:port", "http://h:99999", "http://[::1"],
+    "it has a space or a line break": ["http://h:3128\n", f"http://{USER} @h"],
+    "it has a path": ["http://h/proxy.pac", "http://h/X", "http://h://x", "http://h?x=1"],
+}
+
+
+@pytest.mark.parametrize(
+    ("says", "url"), [(says, url) for says, urls in NO_PROXIES.items() for url in urls]
 )
 def test_a_url_that_is_none_is_refused_at_once(
     monkeypatch: pytest.MonkeyPatch, url: str, says: str

@@ -24,6 +24,11 @@ _CHAT = "/v3/chat"
 _CHAT_BODY = {"bot_id": "1", "user_id": "u"}
 _COPIES = "/v1/entities/copy_tasks"
 _COPY_BODY = {"entity_id": "75", "entity_type": "bot"}
+_WRONG_PAGES = [
+    *("/v1/bots", "/v1/workflows", "/v1/workspaces?page_size=0"),
+    *("/v1/bots?workspace_id=1&page_num=0", "/v1/bots?workspace_id=1&publish_status=online"),
+    *("/v1/workflows?workspace_id=1&page_num=x", "/v1/space/published_bots_list?page_index=x"),
+]
 
 
 def _is_json(text: str | bytes) -> bool:
@@ -48,14 +53,8 @@ def _is_json(text: str | bytes) -> bool:
         ("POST", _CHAT, _CHAT_BODY | {"stream": True}, 4000),
         ("POST", _CHAT, _CHAT_BODY | {"parameters": {"simulate": {"outcome": "trimmed"}}}, 4000),
         ("GET", "/v3/chat/retrieve?conversation_id=1&chat_id=2", None, 4001),
-        ("GET", "/v1/bots", None, 4000),
-        ("GET", "/v1/bots?workspace_id=1&page_num=0", None, 4000),
-        ("GET", "/v1/bots?workspace_id=1&publish_status=online", None, 4000),
-        ("GET", "/v1/space/published_bots_list?page_index=x", None, 4000),
+        *(("GET", path, None, 4000) for path in _WRONG_PAGES),
         ("GET", "/v1/bots/1", None, 4200),
-        ("GET", "/v1/workspaces?page_size=0", None, 4000),
-        ("GET", "/v1/workflows", None, 4000),
-        ("GET", "/v1/workflows?workspace_id=1&page_num=x", None, 4000),
         ("POST", "/v1/datasets/1/process", {"document_ids": []}, 4000),
         ("GET", f"{_COPIES}/1", None, 4200),
         ("POST", _COPIES, _COPY_BODY | {"entity_type": "plugin"}, 4000),
