@@ -17,12 +17,13 @@ RUN = reply({"status": "success", "data": {"id": "R", "status": "PROCESSING"}})
 def test_a_handle_has_the_names_of_its_task_and_its_account() -> None:
     """Its kind, reference, key, budget and repr follow from them, and no credential is in any."""
     acme, zenith = (Coze(ScriptedTransport(), token="s3cret", account=name) for name in "az")
-    ref = TaskRef("coze", "chat", {"conversation_id": "1", "chat_id": "2"}, 17, "a")
-    handle = acme.chat(ref)
-    assert (handle.kind, handle.ref, repr(handle)) == ("coze.chat", ref, f"<ChatHandle {ref}>")
-    assert handle.key == acme.chat("1", "2").key
-    assert handle.key != zenith.chat("1", "2").key
-    assert handle.budget == acme.chat("3", "4").budget != zenith.chat("1", "2").budget
+    ref = TaskRef("coze", "copy_task", {"task_id": "7"}, 17, "a")
+    handle = acme.copy_task(ref)
+    assert (handle.kind, handle.ref) == ("coze.copy_task", ref)
+    assert repr(handle) == f"<CopyTaskHandle {ref}>"
+    assert handle.key == acme.copy_task("7").key
+    assert handle.key != zenith.copy_task("7").key
+    assert handle.budget == acme.copy_task("8").budget != zenith.copy_task("7").budget
     assert handle.budget[-1] == handle.group
     assert "s3cret" not in f"{handle!r} {handle.key!r} {handle.budget!r}"
 

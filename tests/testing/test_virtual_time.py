@@ -279,8 +279,10 @@ async def test_real():
 """,
         encoding="utf-8",
     )
-    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-o", "anyio_mode=auto"]
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    options = ("-p", "anyio", "-o", "anyio_mode=auto")
+    command = [sys.executable, "-W", "error", "-m", "pytest", *options]
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    env = os.environ | alone
     done = subprocess.run(
         command, cwd=tmp_path, env=env, check=False, capture_output=True, text=True, timeout=100
     )
