@@ -50,21 +50,13 @@ class _Middle(Random):
 
 @dataclass
 class Engine:
-    """The least that an engine does: it keeps a ticket's text, and gives it to one worker a time.
+    """The least that an engine does: it keeps a ticket, and gives it to one worker a time."""
 
-    Attributes:
-        hold: seconds of each slice.
-        schedule: of every worker's poller.
-        latency: seconds by which it gives a ticket later than asked.
-        rng: draws the jitter.
-        clock: gives the workers' Unix time.
-    """
-
-    hold: float = 60.0
-    schedule: Schedule = field(default_factory=Schedule)
-    latency: float = 0.0
-    rng: Random = field(default_factory=lambda: Random(1))
-    clock: Callable[[], float] = now
+    hold: float = 60.0  # seconds of each slice
+    schedule: Schedule = field(default_factory=Schedule)  # of every worker's poller
+    latency: float = 0.0  # seconds by which it gives a ticket later than asked
+    rng: Random = field(default_factory=lambda: Random(1))  # draws the jitter
+    clock: Callable[[], float] = now  # gives the workers' Unix time
 
     async def slice(self, job: Job, ticket: Ticket) -> Done[object] | TicketExpired | Handover:
         """Hold the wait once, in a worker of its own."""

@@ -49,33 +49,19 @@ class Poll(NamedTuple):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How a worker works.
+    """How a worker works."""
 
-    Attributes:
-        engine: the adapter's name.
-        url: where it keeps its tickets.
-        name: of docket, or of procrastinate's queue.
-        rate: polls a second of the account; None for no limit.
-        interval: seconds between the first polls of a job; None for what is learned.
-        longest: seconds between its later ones, where they are more.
-        hold: seconds of a slice.
-        redelivery: seconds after which a dead worker's waits go to others.
-        share_rate: as for `work`.
-        share_learned: as for `work`.
-        simulator: the URLs of Coze, Copy.ai and an API of the catalogue, where they take part.
-    """
-
-    engine: str
-    url: str
-    name: str
-    rate: float | None = None
-    interval: float | None = None
-    longest: float = 0.0
-    hold: float = 60.0
-    redelivery: float = 30.0
-    share_rate: bool = True
+    engine: str  # the adapter's name
+    url: str  # where it keeps its tickets
+    name: str  # of docket, or of procrastinate's queue
+    rate: float | None = None  # polls a second of the account; None for no limit
+    interval: float | None = None  # seconds between a job's first polls; None for what is learned
+    longest: float = 0.0  # seconds between its later ones, where they are more
+    hold: float = 60.0  # seconds of a slice
+    redelivery: float = 30.0  # seconds after which a dead worker's waits go to others
+    share_rate: bool = True  # as for `work`, and so the next
     share_learned: bool = True
-    simulator: tuple[str, str, str] | None = None
+    simulator: tuple[str, str, str] | None = None  # URLs of Coze, Copy.ai and a catalogue's API
 
 
 def job(number: int | str, seconds: float = 1e9) -> TaskRef:
@@ -180,7 +166,7 @@ async def _work(name: str, folder: str, text: str) -> None:
             note("ledger", f"{key} {end.state}")
 
         with contextlib.suppress(asyncio.CancelledError):
-            async with waits_of(settings.engine, settings.url, name=settings.name) as waits:
+            async with waits_of(settings) as waits:
                 sys.stdout.write("at work\n")
                 sys.stdout.flush()
                 await waits.work(
@@ -196,28 +182,19 @@ async def _work(name: str, folder: str, text: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def waits_of(
-    engine: str, url: str, *, name: str, lay_out: bool = False
-) -> AsyncGenerator[DurableWaits]:
-    """Open the waits of an engine, whose module alone is imported.
-
-    Args:
-        engine: `docket` or `procrastinate`.
-        url: where it keeps its tickets.
-        name: of docket, or of procrastinate's queue.
-        lay_out: whether tables are made where there are none.
-    """
-    if engine == "docket":
+async def waits_of(settings: Settings, *, lay_out: bool = False) -> AsyncGenerator[DurableWaits]:
+    """Open the waits of an engine, whose module alone is imported; tables are made if asked for."""
+    if settings.engine == "docket":
         from asyncclient.integrations.docket import DocketWaits  # noqa: PLC0415  (one is enough)
 
-        async with DocketWaits(url, name=name) as waits:
+        async with DocketWaits(settings.url, name=settings.name) as waits:
             yield waits
     else:
         from asyncclient.integrations.procrastinate import (  # noqa: PLC0415  (as above)
             ProcrastinateWaits,
         )
 
-        async with ProcrastinateWaits(url, queue=name) as held:
+        async with ProcrastinateWaits(settings.url, queue=settings.name) as held:
             if lay_out and not await held.app.check_connection_async():
                 await held.app.schema_manager.apply_schema_async()
             yield held
@@ -225,8 +202,7 @@ async def waits_of(
 
 async def submit(settings: Settings, refs: Mapping[str, TaskRef]) -> None:
     """Begin waits by a connection that is closed again."""
-    store = settings.engine, settings.url
-    async with waits_of(*store, name=settings.name, lay_out=True) as waits:
+    async with waits_of(settings, lay_out=True) as waits:
         await waits.submit_many(refs)
 
 

@@ -67,25 +67,17 @@ def quicken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Place(Generic[W]):
-    """An engine's waits, a worker's poller, the fake service and a sink that takes notes.
-
-    Attributes:
-        reported: what the sink has taken.
-        polls: that reached the service.
-        ahead: seconds by which the service's clock is ahead.
-        sink_fails: how often the sink raises.
-        sink_hangs: how often it does not return.
-    """
+    """An engine's waits, a worker's poller, the fake service and a sink that takes notes."""
 
     waits: W
     poller: Poller
     reported: list[tuple[str, Done[object] | TicketExpired]] = field(
         default_factory=list[tuple[str, Done[object] | TicketExpired]]
     )
-    polls: int = 0
-    ahead: float = 0.0
-    sink_fails: int = 0
-    sink_hangs: int = 0
+    polls: int = 0  # that reached the service
+    ahead: float = 0.0  # seconds by which the service's clock is ahead
+    sink_fails: int = 0  # how often the sink raises
+    sink_hangs: int = 0  # how often it does not return
 
     def task_of(self, ref: TaskRef) -> Task[object]:
         """Ask the fake service."""
@@ -95,9 +87,7 @@ class Place(Generic[W]):
             now = time.time() + self.ahead
             return ref.ids["word"] if now >= float(ref.ids["ends"]) else "running"
 
-        return polling_task(
-            fetch, vocabulary=WORDS, status=lambda word: word, key=ref.ids["id"], kind="fake.job"
-        )
+        return polling_task(fetch, vocabulary=WORDS, status=str, key=ref.ids["id"], kind="fake.job")
 
     async def sink(self, key: str, end: Done[object] | TicketExpired) -> None:
         """Take an end."""

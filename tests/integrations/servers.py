@@ -26,18 +26,10 @@ def free_port() -> int:
 
 
 class Server:
-    """A server process that can be killed and started again with the same data and port.
-
-    Args:
-        command: what to run.
-        port: where it listens.
-        user: as whom; None for this process's own.
-    """
+    """A server process that can be killed and started again with the same data, port and user."""
 
     def __init__(self, command: list[str], port: int, *, user: str | None = None) -> None:
-        self.command = command
-        self.port = port
-        self.user = user
+        self.command, self.port, self.user = command, port, user
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

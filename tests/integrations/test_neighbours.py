@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from base64 import b64encode
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -93,50 +93,25 @@ def test_shares_never_sum_to_more_than_one(
 
 @dataclass
 class FakeNotices:
-    """One worker's way to notices in memory, which can be cut.
-
-    Args:
-        topics: the notices of all workers.
-        away: whether it is cut.
-    """
+    """One worker's way to the notices of all workers in memory, which can be cut."""
 
     topics: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
-    away: bool = False
+    away: bool = False  # whether it is cut
 
     async def put(self, topic: str, name: str, text: str) -> None:
         """Put up a notice."""
-        self._of(topic)[name] = text
+        (await self.read(topic))[name] = text
 
-    async def read(self, topic: str) -> Mapping[str, str]:
+    async def read(self, topic: str) -> dict[str, str]:
         """Return all notices."""
-        return dict(self._of(topic))
-
-    async def remove(self, topic: str, names: Collection[str]) -> None:
-        """Take notices away."""
-        for name in names:
-            self._of(topic).pop(name, None)
-
-    def _of(self, topic: str) -> dict[str, str]:
         if self.away:
             raise ConnectionError("the store is away")
         return self.topics.setdefault(topic, {})
 
-
-@asynccontextmanager
-async def joined(
-    notices: FakeNotices,
-    poller: Poller,
-    hand_back: Callable[[float], None] = lambda _: None,
-    *,
-    share_rate: bool = False,
-    share_learned: bool = False,
-) -> AsyncGenerator[None]:
-    """Be a worker with such a poller."""
-    neighbours = Neighbours(
-        notices, poller, hand_back, share_rate=share_rate, share_learned=share_learned
-    )
-    async with neighbours.joined():
-        yield
+    async def remove(self, topic: str, names: Collection[str]) -> None:
+        """Take notices away."""
+        for name in names:
+            (await self.read(topic)).pop(name, None)
 
 
 @dataclass
@@ -161,7 +136,7 @@ class Crew:
 
         async with (
             Poller(rate=RATE, schedule=EVERY_SECOND) as poller,
-            joined(notices, poller, hand_back, share_rate=True, share_learned=True),
+            Neighbours(notices, poller, hand_back, share_rate=True, share_learned=True).joined(),
         ):
             start_all(poller, items(self.service, 100, prefix=name), timeout=math.inf)
             await anyio.sleep_forever()
@@ -295,7 +270,9 @@ async def test_the_poller_is_given_back_whole() -> None:
     """After its work a poller has its whole rate again, for any other use."""
     notices = FakeNotices({SHARE: {"other": "1"}})
     async with Poller(rate=RATE, schedule=EVERY_SECOND) as poller:
-        async with joined(notices, poller, share_rate=True):
+        async with Neighbours(
+            notices, poller, print, share_rate=True, share_learned=False
+        ).joined():
             assert await poller.wait(Item(Service(), ends=0)) == "done"
             assert poller.stats().budgets[0].rate == RATE / 2
         assert poller.stats().budgets[0].rate == RATE
@@ -307,7 +284,10 @@ async def test_the_poller_is_given_back_whole() -> None:
 @asynccontextmanager
 async def exchanging(notices: FakeNotices, schedule: Pacing) -> AsyncGenerator[None]:
     """Be a worker with such a schedule."""
-    async with Poller(schedule=schedule) as poller, joined(notices, poller, share_learned=True):
+    async with (
+        Poller(schedule=schedule) as poller,
+        Neighbours(notices, poller, print, share_rate=False, share_learned=True).joined(),
+    ):
         yield
 
 
@@ -342,7 +322,8 @@ async def test_one_poller_is_one_worker() -> None:
     schedule = knowing()
     async with Poller(schedule=schedule) as poller:
         for _ in range(3):
-            async with joined(notices, poller, share_rate=True, share_learned=True):
+            one = Neighbours(notices, poller, print, share_rate=True, share_learned=True)
+            async with one.joined():
                 assert schedule.sample_size("fake.item") == 100
     assert len(notices.topics[LEARNED]) == 1
 

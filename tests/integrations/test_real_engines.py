@@ -175,7 +175,7 @@ async def test_a_kill_loses_nothing(
 ) -> None:
     """A `kill -9` with 1,000 waits in flight: each ends in its right state."""
     crew, settings = scene.crew, scene.settings
-    async with waits_of(store.engine, store.url, name=settings.name, lay_out=True) as waits:
+    async with waits_of(settings, lay_out=True) as waits:
         for name in ("one", "two")[:workers]:
             await crew.start(name, settings)
         await scene.start_tasks()
@@ -208,10 +208,10 @@ async def test_what_is_called_off_is_not_reported(store: Store) -> None:
     """
     rng, number = Random(5), 300
     refs = {f"order-{index}": ref_of(index, 3 + rng.uniform(0, 1)) for index in range(number)}
-    lay_out = store.engine == "procrastinate"
+    settings = Settings(engine=store.engine, url=store.url, name="cancels")
     async with (
-        waits_of(store.engine, store.url, name="cancels", lay_out=lay_out) as waits,
-        waits_of(store.engine, store.url, name="cancels") as others,
+        waits_of(settings, lay_out=True) as waits,
+        waits_of(settings) as others,
         Poller(schedule=FAST) as poller,
     ):
         place = Place(waits, poller)

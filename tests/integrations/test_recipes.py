@@ -37,31 +37,18 @@ WAITS = 20
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an engine's recipe is run here.
+    """How an engine's recipe is run here."""
 
-    Attributes:
-        engine: its heading.
-        needs: modules that must be installed beside this one, and the packages that bring them.
-        programs: likewise, by their names.
-        shorter: what is replaced in its block and commands; `PORT` is one that is free.
-        redis: whether it needs such a server.
-        one_wait: whether a key that is submitted twice is one wait.
-        keeps_slices: whether what is known of a wait after each slice outlives a worker.
-        lease: seconds, as made shorter, after which a dead worker's waits come back.
-        played: the part of `play.py` that is the engine; empty where its own commands are run.
-        ready: what a worker writes when it is ready for waits; empty where that does not matter.
-    """
-
-    engine: str
-    needs: dict[str, str]
-    programs: tuple[str, ...] = ()
-    shorter: dict[str, str] = field(default_factory=dict[str, str])
-    redis: bool = True
-    one_wait: bool = True
-    keeps_slices: bool = True
-    lease: float = 4.0
-    played: str = ""
-    ready: str = ""
+    engine: str  # its heading
+    needs: dict[str, str]  # modules beside this one, and the packages that bring them
+    programs: tuple[str, ...] = ()  # what must be installed as well
+    shorter: dict[str, str] = field(default_factory=dict[str, str])  # what is replaced in its block
+    redis: bool = True  # whether it needs such a server
+    one_wait: bool = True  # whether a key that is submitted twice is one wait
+    keeps_slices: bool = True  # whether what a slice has come to outlives a worker
+    lease: float = 4.0  # seconds, made shorter, after which a dead worker's waits come back
+    played: str = ""  # the part of `play.py` that is the engine; else its own commands are run
+    ready: str = ""  # what a worker writes when it is ready for waits, where that matters
 
     @property
     def module(self) -> str:
@@ -78,12 +65,7 @@ TASKIQ = Recipe(
 )
 ARQ = Recipe("arq", {"arq": "arq"}, shorter={"timeout=160": "timeout=4"}, lease=14.0)
 DBOS = Recipe(
-    "DBOS",
-    {"dbos": "dbos"},
-    redis=False,
-    keeps_slices=False,
-    lease=2.0,
-    ready="DBOS launched",
+    "DBOS", {"dbos": "dbos"}, redis=False, keeps_slices=False, lease=2.0, ready="DBOS launched"
 )
 RESTATE = Recipe(
     "Restate",

@@ -56,23 +56,21 @@ def sourced(tasks: list[Item]) -> Source:
 @pytest.mark.parametrize("number", [5, 0])
 @pytest.mark.parametrize("kind", [list, iter, one_by_one, sourced])
 async def test_any_iterable_will_do(
-    kind: Callable[[list[Item]], Iterable[Item] | AsyncIterable[Item]], number: int
+    poller: Poller, kind: Callable[[list[Item]], Iterable[Item] | AsyncIterable[Item]], number: int
 ) -> None:
     """A list, a generator or anything async gives the same ends; no tasks have none at once."""
     tasks = items(Service(), number, ends=2)
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        ends = [done async for done in poller.as_done(kind(tasks))]
+    ends = [done async for done in poller.as_done(kind(tasks))]
     assert {done.task.key for done in ends} == {task.key for task in tasks}
     assert all(done.result == "done" for done in ends)
     assert anyio.current_time() == (2 if number else 0)
 
 
-async def test_ends_come_in_their_order_and_at_once() -> None:
+async def test_ends_come_in_their_order_and_at_once(poller: Poller) -> None:
     """The reader gets each end at the moment of its poll, in any order of the tasks."""
     service = Service()
     tasks = [Item(service, number, ends=number) for number in (5, 1, 300, 2, 3)]
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        ends = [(done, anyio.current_time()) async for done in poller.as_done(tasks)]
+    ends = [(done, anyio.current_time()) async for done in poller.as_done(tasks)]
     order = [1, 2, 3, 5, 300]
     assert [done.task.key for done, _ in ends] == order
     assert [done.elapsed for done, _ in ends] == pytest.approx(order)
@@ -80,7 +78,7 @@ async def test_ends_come_in_their_order_and_at_once() -> None:
     assert [done.polls for done, _ in ends] == [number + 1 for number in order]
 
 
-async def test_failures_are_ends_like_others() -> None:
+async def test_failures_are_ends_like_others(poller: Poller) -> None:
     """A failure, a refusal and a timeout are in `error`, and only `value` raises it."""
     tasks = [
         job("good", "done"),
@@ -88,8 +86,7 @@ async def test_failures_are_ends_like_others() -> None:
         job("refused", AuthenticationFailed("no", status=401)),
         job("slow", "running"),
     ]
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        ends = {done.key: done async for done in poller.as_done(tasks, timeout=10)}
+    ends = {done.key: done async for done in poller.as_done(tasks, timeout=10)}
     good = ends.pop("good")
     assert (good.state, good.error, good.ref) == ("succeeded", None, tasks[0].ref)
     assert good.result == good.value == Report("done")
@@ -107,51 +104,48 @@ async def test_failures_are_ends_like_others() -> None:
 @pytest.mark.parametrize("latency", [0.0, math.inf], ids=["answers", "hangs"])
 @pytest.mark.parametrize(("options", "timeout"), [({"timeout": 5.0}, 5), ({}, 600)], ids=str)
 async def test_the_timeout_is_for_each_task(
-    options: dict[str, float], timeout: float, latency: float
+    poller: Poller, options: dict[str, float], timeout: float, latency: float
 ) -> None:
     """Each task has its whole timeout from when it was taken in; by default ten minutes."""
     tasks = items(Service(latency=latency), 4)
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        ends = [done async for done in poller.as_done(one_by_one(tasks, 3.0), **options)]
+    ends = [done async for done in poller.as_done(one_by_one(tasks, 3.0), **options)]
     assert {type(done.error) for done in ends} == {WaitTimeout}
     assert [done.elapsed for done in ends] == pytest.approx([timeout] * 4)
     assert anyio.current_time() == pytest.approx(12 + timeout)
 
 
-async def test_leaving_one_loop_leaves_the_other() -> None:
+async def test_leaving_one_loop_leaves_the_other(poller: Poller) -> None:
     """Loops and waits for one key share polls, and each loop gives back the objects it was given.
 
     A loop that is left takes its own waits only.
     """
     service = Service()
     mine, theirs = Item(service, "same", 4), Item(service, "same", 4)
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        left = poller.as_done([theirs])
-        reading = start(anext(left))
-        single = start(poller.wait(theirs))
-        await turns()
-        whole = start(read(poller, [mine] * 3))
-        await asyncio.sleep(2)
-        reading.cancel()
-        left.leave()
-        ends = (await whole).result or []
+    left = poller.as_done([theirs])
+    reading = start(anext(left))
+    single = start(poller.wait(theirs))
+    await turns()
+    whole = start(read(poller, [mine] * 3))
+    await asyncio.sleep(2)
+    reading.cancel()
+    left.leave()
+    ends = (await whole).result or []
     assert [(done.task, done.result) for done in ends] == [(mine, "done")] * 3
     assert (await single).result == "done"
     assert service.sent == pytest.approx([0, 1, 2, 3, 4])
 
 
-async def test_a_generator_is_taken_in_as_it_is_read() -> None:
+async def test_a_generator_is_taken_in_as_it_is_read(poller: Poller) -> None:
     """Nothing is taken before the first read, and that is long before the generator's end."""
     numbers = count()
     source = (Item(Service(), number, 0) for number in numbers if number < 100_000)
-    async with Poller() as poller:
-        ends = poller.as_done(source)
-        await asyncio.sleep(10)
-        assert next(numbers) == 0
-        assert poller.stats().pending == 0
-        assert (await anext(ends)).result == "done"
-        assert 2 <= next(numbers) <= 10_000
-        ends.leave()
+    ends = poller.as_done(source)
+    await asyncio.sleep(10)
+    assert next(numbers) == 0
+    assert poller.stats().pending == 0
+    assert (await anext(ends)).result == "done"
+    assert 2 <= next(numbers) <= 10_000
+    ends.leave()
 
 
 async def test_a_slow_reader_holds_back_the_generator() -> None:
@@ -179,7 +173,7 @@ async def test_a_slow_reader_holds_back_the_generator() -> None:
     await source.aclose()
 
 
-async def test_ends_that_were_read_are_forgotten() -> None:
+async def test_ends_that_were_read_are_forgotten(poller: Poller) -> None:
     """Reading on and on keeps no memory of what was read, without a timeout as with one."""
     service = Service()
     number = 1_500
@@ -189,18 +183,17 @@ async def test_ends_that_were_read_are_forgotten() -> None:
         for index in range(number):
             yield Item(service, index, 0)
 
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        ends = poller.as_done(stream(), timeout=1e6)
-        tracemalloc.start()
-        try:
-            for _ in range(number):
-                await anext(ends)
-            service.sent.clear()
-            gc.collect()
-            kept, _ = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-        ends.leave()
+    ends = poller.as_done(stream(), timeout=1e6)
+    tracemalloc.start()
+    try:
+        for _ in range(number):
+            await anext(ends)
+        service.sent.clear()
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    ends.leave()
     # The tables of a crowd keep their size; a waiter for each would be twice that.
     assert kept / number < 200
 
@@ -222,6 +215,7 @@ class StopsItself(BaseException):
 )
 @pytest.mark.parametrize("pause", [None, 0.0, 5.0], ids=["sync", "async", "later"])
 async def test_no_error_of_a_source_looks_like_its_end(
+    poller: Poller,
     error: BaseException | None,
     kinds: type[BaseException] | tuple[type[BaseException], ...],
     says: str | None,
@@ -239,22 +233,21 @@ async def test_no_error_of_a_source_looks_like_its_end(
             raise error
         yield cast("Item", 3)
 
-    async with Poller() as poller:
-        ends = poller.as_done(some() if pause is None else one_by_one(some(), pause))
-        found: list[Done[str]] = []
+    ends = poller.as_done(some() if pause is None else one_by_one(some(), pause))
+    found: list[Done[str]] = []
 
-        async def read_on() -> None:
-            async for done in ends:
-                found.append(done)  # noqa: PERF401  (those before an error stay)
+    async def read_on() -> None:
+        async for done in ends:
+            found.append(done)  # noqa: PERF401  (those before an error stay)
 
-        with pytest.raises(kinds, match=says):
-            await read_on()
+    with pytest.raises(kinds, match=says):
         await read_on()
-        assert [done.result for done in found] == ["done"] * 3
-        assert poller.stats().pending == 0
-        ends.leave()
-        await turns()
-        assert other_tasks() == before
+    await read_on()
+    assert [done.result for done in found] == ["done"] * 3
+    assert poller.stats().pending == 0
+    ends.leave()
+    await turns()
+    assert other_tasks() == before
 
 
 @pytest.mark.parametrize("how", ["break", "exception", "cancellation", "context"])
@@ -297,7 +290,7 @@ async def test_leaving_early_leaves_nothing_behind(how: str) -> None:
 @pytest.mark.parametrize("how", ["left", "poller closed", "wrong task", "dropped"])
 @pytest.mark.parametrize("kind", [aiter, Source])
 async def test_an_async_generator_is_closed_where_it_stands(
-    how: str, kind: Callable[[AsyncIterator[Item]], AsyncIterable[Item]]
+    poller: Poller, how: str, kind: Callable[[AsyncIterator[Item]], AsyncIterable[Item]]
 ) -> None:
     """Its own `finally` has run when the block is left, or the poller is closed.
 
@@ -314,60 +307,59 @@ async def test_an_async_generator_is_closed_where_it_stands(
             await asyncio.sleep(1)
             steps.append("closed")
 
-    async with Poller() as poller:
-        ends = poller.as_done(kind(stream()))
-        assert (await anext(ends)).key == "good"
-        match how:
-            case "wrong task":
-                with pytest.raises(TypeError, match="cannot wait for int"):
-                    await anext(ends)
-            case "poller closed":
-                await poller.aclose()
-            case "dropped":
-                del ends
-                await asyncio.sleep(1.1)
-            case _:
-                await ends.__aexit__(None, None, None)
-        assert steps == ["closed"]
+    ends = poller.as_done(kind(stream()))
+    assert (await anext(ends)).key == "good"
+    match how:
+        case "wrong task":
+            with pytest.raises(TypeError, match="cannot wait for int"):
+                await anext(ends)
+        case "poller closed":
+            await poller.aclose()
+        case "dropped":
+            del ends
+            await asyncio.sleep(1.1)
+        case _:
+            await ends.__aexit__(None, None, None)
+    assert steps == ["closed"]
 
 
-async def test_a_feed_that_is_cancelled_from_outside_does_not_look_like_the_end() -> None:
+async def test_a_feed_that_is_cancelled_from_outside_does_not_look_like_the_end(
+    poller: Poller,
+) -> None:
     """A program that cancels all tasks but its own gets an error, not fewer ends."""
 
     async def stream() -> AsyncIterator[Item]:
         yield Item(Service(), "good", 0)
         await anyio.sleep_forever()
 
-    async with Poller() as poller:
-        ends = poller.as_done(stream())
-        assert (await anext(ends)).key == "good"
-        reading = start(anext(ends))
-        await turns()
-        for task in asyncio.all_tasks() - {asyncio.current_task(), reading}:
-            if "_feed" in repr(task):
-                task.cancel()
-        error = (await reading).error
-        assert isinstance(error, RuntimeError)
-        assert "was cancelled" in str(error)
+    ends = poller.as_done(stream())
+    assert (await anext(ends)).key == "good"
+    reading = start(anext(ends))
+    await turns()
+    for task in asyncio.all_tasks() - {asyncio.current_task(), reading}:
+        if "_feed" in repr(task):
+            task.cancel()
+    error = (await reading).error
+    assert isinstance(error, RuntimeError)
+    assert "was cancelled" in str(error)
 
 
-async def test_after_the_last_end_or_leaving_there_is_no_further_end() -> None:
+async def test_after_the_last_end_or_leaving_there_is_no_further_end(poller: Poller) -> None:
     """Reading on ends at once and polls nothing, twice too, and where nothing was read."""
     service = Service()
-    async with Poller() as poller:
-        exhausted = poller.as_done(items(service, 1, ends=0))
-        left = poller.as_done(items(service, 100, ends=0))
-        never = poller.as_done(items(service, 3))
-        await anext(exhausted)
-        async with left:
-            await anext(left)
-        for ends in (left, never):
-            ends.leave()
-        for ends in (exhausted, left, never) * 2:
-            with pytest.raises(StopAsyncIteration):
-                await anext(ends)
-        await turns()
-        assert poller.stats().pending == 0
+    exhausted = poller.as_done(items(service, 1, ends=0))
+    left = poller.as_done(items(service, 100, ends=0))
+    never = poller.as_done(items(service, 3))
+    await anext(exhausted)
+    async with left:
+        await anext(left)
+    for ends in (left, never):
+        ends.leave()
+    for ends in (exhausted, left, never) * 2:
+        with pytest.raises(StopAsyncIteration):
+            await anext(ends)
+    await turns()
+    assert poller.stats().pending == 0
 
 
 async def test_a_reader_may_come_back_after_its_own_timeout() -> None:
@@ -381,14 +373,13 @@ async def test_a_reader_may_come_back_after_its_own_timeout() -> None:
     assert seen == [1, 2, 3, 4, 5]
 
 
-async def test_a_second_reader_is_refused_and_leaving_ends_the_first() -> None:
+async def test_a_second_reader_is_refused_and_leaving_ends_the_first(poller: Poller) -> None:
     """One task reads at a time; it is let go when another leaves the iterator."""
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        ends = poller.as_done(items(Service(), 3))
-        reading = start(anext(ends))
-        await asyncio.sleep(2)
-        with pytest.raises(RuntimeError, match="already being read"):
-            await anext(ends)
-        ends.leave()
-        await turns()
-        assert isinstance((await reading).error, StopAsyncIteration)
+    ends = poller.as_done(items(Service(), 3))
+    reading = start(anext(ends))
+    await asyncio.sleep(2)
+    with pytest.raises(RuntimeError, match="already being read"):
+        await anext(ends)
+    ends.leave()
+    await turns()
+    assert isinstance((await reading).error, StopAsyncIteration)

@@ -15,7 +15,7 @@ from asyncclient._http import Request, Response, TokenSource
 from asyncclient.errors import AuthenticationFailed, PermissionDenied, TransportError
 from asyncclient.providers.coze import Coze, WorkflowRun, WorkflowRunHandle
 from asyncclient.testing import reply
-from tests.many.service import EVERY_SECOND, start, start_all, turns
+from tests.many.service import start, start_all, turns
 from tests.waiting.scenario import run_says
 
 
@@ -51,13 +51,14 @@ class Coze42:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-async def test_a_stranger_gets_no_answer_and_the_owner_no_refusal(order: int) -> None:
+async def test_a_stranger_gets_no_answer_and_the_owner_no_refusal(
+    poller: Poller, order: int
+) -> None:
     """Two credentials for one job in one poller: each gets what it would get alone."""
     transport = Coze42()
     tokens = ["owner", "stranger"][::order]
-    async with Poller(schedule=EVERY_SECOND) as waits:
-        runs = [transport.run(token) for token in tokens]
-        got, refused = [await wait for wait in start_all(waits, runs)][::order]
+    runs = [transport.run(token) for token in tokens]
+    got, refused = [await wait for wait in start_all(poller, runs)][::order]
     assert isinstance(got.result, WorkflowRun)
     assert got.result.execute_status == "Success"
     assert isinstance(refused.error, PermissionDenied)
@@ -80,17 +81,18 @@ async def test_a_reference_wakes_the_job_of_each_account_that_asks() -> None:
         assert not waits.wake(c.ref)
 
 
-async def test_a_look_of_a_waiter_that_has_left_is_no_failed_look_of_the_others() -> None:
+async def test_a_look_of_a_waiter_that_has_left_is_no_failed_look_of_the_others(
+    poller: Poller,
+) -> None:
     """It breaks off since its pool is closed: the others ask again at once, and count nothing."""
     one, other = Coze42(latency=0.5), Coze42(ends=1.2)
-    async with Poller(schedule=EVERY_SECOND) as waits:
-        leaver = start(waits.wait(one.run()))
-        ends = waits.as_done([other.run()])
-        stayer = asyncio.ensure_future(anext(ends))
-        await asyncio.sleep(0.2)
-        one.is_down = True
-        leaver.cancel()
-        done = await stayer
+    leaver = start(poller.wait(one.run()))
+    ends = poller.as_done([other.run()])
+    stayer = asyncio.ensure_future(anext(ends))
+    await asyncio.sleep(0.2)
+    one.is_down = True
+    leaver.cancel()
+    done = await stayer
     assert [instant for _, instant in other.asked] == [0.5, 1.5]
     assert done.error is None
     assert done.polls == 2
@@ -98,43 +100,43 @@ async def test_a_look_of_a_waiter_that_has_left_is_no_failed_look_of_the_others(
 
 @pytest.mark.parametrize("stays", [True, False])
 async def test_a_pool_that_is_closed_ends_the_waits_of_its_own_clients_alone(
-    *, stays: bool
+    poller: Poller, *, stays: bool
 ) -> None:
     """Waiters with another client ask through theirs, whether those of the first stay or leave."""
     one, other = Coze42(), Coze42()
-    async with Poller(schedule=EVERY_SECOND) as waits:
-        run = one.run()
-        firsts = start_all(waits, [run, run])
-        second = start(waits.wait(other.run()))
-        await asyncio.sleep(0.5)
-        assert not other.asked
-        for first in () if stays else firsts:
-            first.cancel()
-        await turns()
-        one.closed = True
-        assert (await second).result is not None
-        for end in [await first for first in firsts] if stays else ():
-            assert isinstance(end.error, RuntimeError)
-            assert end.elapsed == 1
+    run = one.run()
+    firsts = start_all(poller, [run, run])
+    second = start(poller.wait(other.run()))
+    await asyncio.sleep(0.5)
+    assert not other.asked
+    for first in () if stays else firsts:
+        first.cancel()
+    await turns()
+    one.closed = True
+    assert (await second).result is not None
+    for end in [await first for first in firsts] if stays else ():
+        assert isinstance(end.error, RuntimeError)
+        assert end.elapsed == 1
     assert [instant for _, instant in other.asked] == [1, 2, 3, 4, 5]
 
 
 # --- which waits share a look -------------------------------------------------------------------
 
 
-async def test_a_client_for_each_request_shares_where_its_token_is_the_same() -> None:
+async def test_a_client_for_each_request_shares_where_its_token_is_the_same(poller: Poller) -> None:
     """Twenty clients with one token are looked through once; with two tokens twice."""
     transport = Coze42()
-    async with Poller(schedule=EVERY_SECOND) as waits:
-        runs = [transport.run(["a", "b"][number % 2]) for number in range(20)]
-        ends = start_all(waits, runs)
-        await asyncio.sleep(0.5)
-        assert sorted(token for token, _ in transport.asked) == ["a", "b"]
-        assert waits.stats().pending == 2
-        assert {(await end).error for end in ends} == {None}
+    runs = [transport.run(["a", "b"][number % 2]) for number in range(20)]
+    ends = start_all(poller, runs)
+    await asyncio.sleep(0.5)
+    assert sorted(token for token, _ in transport.asked) == ["a", "b"]
+    assert poller.stats().pending == 2
+    assert {(await end).error for end in ends} == {None}
 
 
-async def test_a_token_that_rotates_is_one_account_and_another_source_is_not() -> None:
+async def test_a_token_that_rotates_is_one_account_and_another_source_is_not(
+    poller: Poller,
+) -> None:
     """One function gives another token each time: its waits share; each closure asks for itself."""
     transport = Coze42()
     given = count()
@@ -145,61 +147,57 @@ async def test_a_token_that_rotates_is_one_account_and_another_source_is_not() -
 
         return token
 
-    async with Poller(schedule=EVERY_SECOND) as waits:
-        rotating = source("rotating")
-        sources = [rotating, rotating, source("one"), source("other")]
-        start_all(waits, [transport.run(source) for source in sources])
-        await asyncio.sleep(1.5)
-        names = sorted(token for token, _ in transport.asked)
-        assert names == ["one", "one", "other", "other", "rotating-0", "rotating-1"]
-        (budget,) = waits.stats().budgets
-        assert budget.name == "coze https://api.coze.com workflow"
+    rotating = source("rotating")
+    sources = [rotating, rotating, source("one"), source("other")]
+    start_all(poller, [transport.run(source) for source in sources])
+    await asyncio.sleep(1.5)
+    names = sorted(token for token, _ in transport.asked)
+    assert names == ["one", "one", "other", "other", "rotating-0", "rotating-1"]
+    (budget,) = poller.stats().budgets
+    assert budget.name == "coze https://api.coze.com workflow"
 
 
 @pytest.mark.parametrize("order", [1, -1])
-async def test_a_refused_credential_ends_no_wait_with_another(order: int) -> None:
+async def test_a_refused_credential_ends_no_wait_with_another(poller: Poller, order: int) -> None:
     """A token was renewed: clients of one account hold the old and the new one, under one name.
 
     After the first waiter's refusal, the others have no failed look in their evidence.
     """
     transport = Coze42()
     tokens = ["revoked", "fresh", "revoked", "fresh"][::order]
-    async with Poller(schedule=EVERY_SECOND) as waits:
-        runs = [transport.run(token, account="tenant") for token in tokens]
-        assert len({run.key for run in runs}) == 1
-        ends = start_all(waits, runs)
-        short = await start(waits.wait(transport.run("fresh", account="tenant"), timeout=3))
-        assert short.evidence.last_error is None
-        if order == 1:
-            kinds = [type((await end).error) for end in ends]
-            assert kinds == [AuthenticationFailed, NoneType] * 2
-            assert [token for token, _ in transport.asked][:2] == ["revoked", "fresh"]
-        else:  # while looks go through the fresh one, no one learns that the other is refused
-            assert {(await end).error for end in ends} == {None}
+    runs = [transport.run(token, account="tenant") for token in tokens]
+    assert len({run.key for run in runs}) == 1
+    ends = start_all(poller, runs)
+    short = await start(poller.wait(transport.run("fresh", account="tenant"), timeout=3))
+    assert short.evidence.last_error is None
+    if order == 1:
+        kinds = [type((await end).error) for end in ends]
+        assert kinds == [AuthenticationFailed, NoneType] * 2
+        assert [token for token, _ in transport.asked][:2] == ["revoked", "fresh"]
+    else:  # while looks go through the fresh one, no one learns that the other is refused
+        assert {(await end).error for end in ends} == {None}
 
 
-async def test_waits_go_on_through_a_client_that_works() -> None:
+async def test_waits_go_on_through_a_client_that_works(poller: Poller) -> None:
     """The first waiter stays but its client's looks fail: looks go through another's."""
     one, other = Coze42(), Coze42()
-    async with Poller(schedule=EVERY_SECOND) as waits:
-        first = start(waits.wait(one.run()))
-        await asyncio.sleep(0.5)
-        one.is_down = True
-        (done,) = [each async for each in waits.as_done([other.run()])]
-        assert (done.error, done.elapsed < 6) == (None, True)
-        assert (await first).error is None
+    first = start(poller.wait(one.run()))
+    await asyncio.sleep(0.5)
+    one.is_down = True
+    (done,) = [each async for each in poller.as_done([other.run()])]
+    assert (done.error, done.elapsed < 6) == (None, True)
+    assert (await first).error is None
 
 
-async def test_nothing_that_a_poller_says_names_another_tenants_secret() -> None:
+async def test_nothing_that_a_poller_says_names_another_tenants_secret(poller: Poller) -> None:
     """Ends, snapshots and figures of one tenant hold nothing of the other's."""
     transport = Coze42()
     mine, theirs = transport.run("mine-5d6fe1"), transport.run("theirs-9a7c1b")
-    async with Poller(schedule=EVERY_SECOND) as waits:
-        _ = start(waits.wait(theirs))
-        (done,) = [each async for each in waits.as_done([mine])]
-        assert done.task is mine
-        assert done.ref == mine.ref
-        text = f"{waits!r} {waits.stats()} {done!r} {mine.key} {mine.budget} {theirs.key}"
+    _ = start(poller.wait(theirs))
+    (done,) = [each async for each in poller.as_done([mine])]
+    assert done.task is mine
+    assert done.ref == mine.ref
+    text = f"{poller!r} {poller.stats()} {done!r} {mine.key} {mine.budget} {theirs.key}"
     assert "5d6fe1" not in text
     assert "9a7c1b" not in text
 

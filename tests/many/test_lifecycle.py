@@ -14,7 +14,7 @@ import pytest
 from asyncclient import Observation, Poller, Task, TaskState
 from asyncclient._many import Receiver
 from asyncclient.testing import run_virtual
-from tests.many.service import EVERY_SECOND, Item, Service, items, job, start, start_all, turns
+from tests.many.service import Item, Service, items, job, start, start_all, turns
 from tests.waiting.scenario import Job, Report, other_tasks
 
 
@@ -23,11 +23,10 @@ async def read(poller: Poller, tasks: list[Item] | AsyncIterator[Item]) -> list[
     return [done.error async for done in poller.as_done(tasks)]
 
 
-async def test_closing_ends_all_waits() -> None:
+async def test_closing_ends_all_waits(poller: Poller) -> None:
     """Waits and loops over many end with a `RuntimeError` that says so; nothing is left behind."""
     service = Service(latency=0.5)
     before = other_tasks()
-    poller = Poller(schedule=EVERY_SECOND)
     waits = start_all(poller, [*items(service, 20), *items(service, 20)])
     reading = start(read(poller, items(service, 5)))
     await asyncio.sleep(0.25)
@@ -52,9 +51,10 @@ async def test_closing_ends_all_waits() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, 3])
-async def test_closing_is_reported_to_a_loop_whose_source_was_cut_off(seconds: float) -> None:
+async def test_closing_is_reported_to_a_loop_whose_source_was_cut_off(
+    poller: Poller, seconds: float
+) -> None:
     """A loop that did not get all of its tasks, or none yet, does not look as if it had."""
-    poller = Poller(schedule=EVERY_SECOND)
 
     async def source() -> AsyncIterator[Item]:
         yield Item(Service(), "first", 0)
@@ -69,7 +69,7 @@ async def test_closing_is_reported_to_a_loop_whose_source_was_cut_off(seconds: f
     assert poller.stats().pending == 0
 
 
-async def test_closing_does_not_wait_for_a_poll_that_resists() -> None:
+async def test_closing_does_not_wait_for_a_poll_that_resists(poller: Poller) -> None:
     """A poll that takes its cancellation badly holds closing up for seconds, not for ever."""
 
     class Stubborn(Job):
@@ -78,7 +78,6 @@ async def test_closing_does_not_wait_for_a_poll_that_resists() -> None:
                 await anyio.sleep(1000)
             raise AssertionError
 
-    poller = Poller()
     waiting = start(poller.wait(Stubborn("running")))
     await asyncio.sleep(1)
     await poller.aclose()
@@ -161,9 +160,8 @@ def test_a_forgotten_loop_of_a_closed_event_loop_is_harmless() -> None:
     gc.collect()
 
 
-async def test_entered_and_left_in_different_tasks() -> None:
+async def test_entered_and_left_in_different_tasks(poller: Poller) -> None:
     """Web frameworks enter in one task and leave in another: both work."""
-    poller = Poller(schedule=EVERY_SECOND)
     await asyncio.gather(asyncio.ensure_future(poller.__aenter__()))
     waiting = start(poller.wait(Item(Service(), "job", 2)))
     pending = start(poller.wait(Item(Service(), "other")))
@@ -198,29 +196,27 @@ def test_a_setting_that_cannot_be_is_named(
         make(**{name: value})
 
 
-async def test_an_argument_of_a_wait_that_cannot_be_is_named() -> None:
+async def test_an_argument_of_a_wait_that_cannot_be_is_named(poller: Poller) -> None:
     """A bad argument is refused by its name, and nothing is sent; a loop's when it is made."""
     task = Item(Service(), ends=0)
-    async with Poller() as poller:
-        with pytest.raises(ValueError, match="timeout=0"):
-            poller.as_done([], timeout=0)
-        for key, kind in ((["a", "list"], "list"), (("a", ["list"]), "tuple")):
-            with pytest.raises(TypeError, match=f"must be hashable, not {kind}"):
-                await poller.wait(job(cast("str", key)))
-        for source in (5, None, task, "tasks", task.observe):
-            with pytest.raises(TypeError, match="as_done takes an iterable of tasks, async or not"):
-                poller.as_done(cast("list[Item]", source))
-        await turns()
-        assert poller.stats().waiters == 0
+    with pytest.raises(ValueError, match="timeout=0"):
+        poller.as_done([], timeout=0)
+    for key, kind in ((["a", "list"], "list"), (("a", ["list"]), "tuple")):
+        with pytest.raises(TypeError, match=f"must be hashable, not {kind}"):
+            await poller.wait(job(cast("str", key)))
+    for source in (5, None, task, "tasks", task.observe):
+        with pytest.raises(TypeError, match="as_done takes an iterable of tasks, async or not"):
+            poller.as_done(cast("list[Item]", source))
+    await turns()
+    assert poller.stats().waiters == 0
     assert task.sent == []
 
 
-async def test_a_task_without_key_or_budget_will_do() -> None:
+async def test_a_task_without_key_or_budget_will_do(poller: Poller) -> None:
     """A task of the caller's own needs no more than to be looked at."""
 
     class Bare:
         async def observe(self) -> Observation[str]:
             return Observation(TaskState.SUCCEEDED, "done", "done")
 
-    async with Poller() as poller:
-        assert await poller.wait(cast("Task[str]", Bare())) == "done"
+    assert await poller.wait(cast("Task[str]", Bare())) == "done"

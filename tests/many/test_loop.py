@@ -10,15 +10,24 @@ from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from itertools import count
 
+import anyio
 import pytest
 
-from asyncclient import LearnedSchedule, Observation, Poller, Schedule, TaskRef, TaskState
+from asyncclient import (
+    LearnedSchedule,
+    Observation,
+    Poller,
+    Schedule,
+    Snapshot,
+    TaskRef,
+    TaskState,
+)
 from asyncclient.errors import WaitTimeout
 from tests.many.service import start, start_all, turns
-from tests.waiting.scenario import stand_still
+from tests.waiting.scenario import Job, Report, stand_still
 
 HOURLY = Schedule(first=3600, factor=1, cap=3600, jitter=0)
-SOME, MANY = 600, 2400
+SOME, MANY = 400, 1600
 
 
 @dataclass(eq=False)
@@ -135,6 +144,24 @@ async def cancel_all(poller: Poller, number: int, calls: list[int], *, step: int
     assert poller.stats().pending == 0
 
 
+async def hand_on(poller: Poller, number: int, calls: list[int]) -> None:
+    """Leave a task that makes a demand, while all that could answer it are busy."""
+
+    async def hang(_snapshot: Snapshot[Report]) -> None:
+        await anyio.sleep_forever()
+
+    job = Job("running", Report("asks", demand="a"))
+    waits = [start(poller.wait(job, on_change=hang, on_blocked=hang)) for _ in range(number)]
+    await asyncio.sleep(1)
+    assert poller.wake(job.key)
+    await asyncio.sleep(1)
+    assert len(job.polls) == 2
+    with calls_counted(calls):
+        for wait in waits:
+            wait.cancel()
+        await asyncio.wait(waits)
+
+
 async def run_out_of_time(poller: Poller, number: int, calls: list[int], *, step: float) -> None:
     """Wait for tasks whose looks hang until their deadlines, all at once or one by one."""
 
@@ -156,6 +183,7 @@ async def run_out_of_time(poller: Poller, number: int, calls: list[int], *, step
         partial(signal_all, one_key=False),
         partial(cancel_all, step=1),
         partial(cancel_all, step=-1),
+        partial(hand_on),
         partial(run_out_of_time, step=0.0),
         partial(run_out_of_time, step=1e-3),
     ],

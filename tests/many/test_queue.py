@@ -205,14 +205,13 @@ def test_a_task_without_a_budget_has_that_of_its_kind() -> None:
 
 
 @pytest.mark.parametrize("budget", ["acme", ["acme"], 7, ("acme", ["account"])], ids=str)
-async def test_a_budget_that_cannot_be_is_refused(budget: object) -> None:
+async def test_a_budget_that_cannot_be_is_refused(poller: Poller, budget: object) -> None:
     """It names the task; nothing is sent, and nothing is kept."""
     task = Item(Service())
     task.service.budget = cast("tuple[str, ...]", budget)
-    async with Poller() as poller:
-        with pytest.raises(TypeError, match=r"budget of .*Item.* must be a tuple of hashable"):
-            await poller.wait(task)
-        assert poller.stats().pending == poller.stats().waiters == 0
+    with pytest.raises(TypeError, match=r"budget of .*Item.* must be a tuple of hashable"):
+        await poller.wait(task)
+    assert poller.stats().pending == poller.stats().waiters == 0
 
 
 @pytest.mark.parametrize(

@@ -63,15 +63,14 @@ async def test_lag_is_reported() -> None:
     assert 80 <= stats.budgets[0].ready <= 100
 
 
-async def test_a_refusal_pauses_the_whole_account() -> None:
+async def test_a_refusal_pauses_the_whole_account(poller: Poller) -> None:
     """After a 429 that asks for ten seconds no task of that account is polled, woken or not."""
     service = Service(limit=30, retry_after=10.0)
     tasks = items(service, 40)
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        start_all(poller, tasks, timeout=math.inf)
-        await asyncio.sleep(5)
-        assert all(poller.wake(task.key) for task in tasks)
-        await asyncio.sleep(55)
+    start_all(poller, tasks, timeout=math.inf)
+    await asyncio.sleep(5)
+    assert all(poller.wake(task.key) for task in tasks)
+    await asyncio.sleep(55)
     first = service.refused[0]
     assert first < 5
     assert number_between(service.sent, first, first + 10 - 1e-6) == 0
@@ -82,11 +81,12 @@ async def test_a_refusal_pauses_the_whole_account() -> None:
     [(RateLimited("429", status=429, retry_after=1.0), 1), (ConnectionResetError("reset"), 0)],
     ids=["429", "reset"],
 )
-async def test_refusals_alone_slow_the_account(failure: Exception, refused: int) -> None:
+async def test_refusals_alone_slow_the_account(
+    poller: Poller, failure: Exception, refused: int
+) -> None:
     """`stats` counts failed polls, and those among them that the provider refused."""
-    async with Poller() as poller:
-        await poller.wait(Job(failure, "done"))
-        stats = poller.stats()
+    await poller.wait(Job(failure, "done"))
+    stats = poller.stats()
     assert (stats.polls, stats.errors, stats.budgets[0].refused) == (2, 1, refused)
     assert (stats.budgets[0].rate < math.inf) == bool(refused)
 

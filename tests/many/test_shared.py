@@ -25,16 +25,15 @@ from tests.waiting.scenario import Job, Report, ends_at, other_tasks
 EVERY_TEN = Schedule(first=10, factor=1, cap=10, jitter=0)
 
 
-async def test_equal_keys_are_one_task() -> None:
+async def test_equal_keys_are_one_task(poller: Poller) -> None:
     """Different objects with one key are polled as often as one; other keys are polled apart."""
     service = Service()
     objects = [Item(service, ("fake", 7), 4.5) for _ in range(10)]
     lone = Item(Service(), "lone", 4.5)
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        waits = start_all(poller, [*objects, lone])
-        await asyncio.sleep(0.5)
-        assert (poller.stats().pending, poller.stats().waiters) == (2, 11)
-        outcomes = await asyncio.gather(*waits)
+    waits = start_all(poller, [*objects, lone])
+    await asyncio.sleep(0.5)
+    assert (poller.stats().pending, poller.stats().waiters) == (2, 11)
+    outcomes = await asyncio.gather(*waits)
     assert {(outcome.result, outcome.elapsed) for outcome in outcomes} == {("done", 5)}
     assert service.sent == lone.sent == pytest.approx([0, 1, 2, 3, 4, 5])
 
@@ -187,13 +186,14 @@ async def test_each_wait_gets_an_error_of_its_own(word: str, kind: type[Exceptio
         assert outcome.evidence.snapshot is not None
 
 
-async def test_a_poll_that_one_wait_gave_up_on_is_no_failed_poll_of_the_others() -> None:
+async def test_a_poll_that_one_wait_gave_up_on_is_no_failed_poll_of_the_others(
+    poller: Poller,
+) -> None:
     """It counts for the wait whose deadline it outlasts, in its error and its end."""
     task = Job("running", latency=[0.0, 9.0, 0.0])
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        waiting = start(poller.wait(task, timeout=20.0))
-        (short,) = [done async for done in poller.as_done([task], timeout=2.0)]
-        long = await waiting
+    waiting = start(poller.wait(task, timeout=20.0))
+    (short,) = [done async for done in poller.as_done([task], timeout=2.0)]
+    long = await waiting
     assert isinstance(short.error, WaitTimeout)
     assert short.error.last_error is not None
     assert short.polls == short.error.polls == 2
@@ -201,23 +201,21 @@ async def test_a_poll_that_one_wait_gave_up_on_is_no_failed_poll_of_the_others()
     assert long.evidence.polls == len(task.polls)
 
 
-async def test_what_the_provider_says_to_a_waiter_that_has_left_is_for_all() -> None:
+async def test_what_the_provider_says_to_a_waiter_that_has_left_is_for_all(poller: Poller) -> None:
     """A refusal of the account that comes after the first waiter has left is obeyed."""
     task = Job(RateLimited("429", status=429, retry_after=20.0), "done", latency=[1.0, 0.0])
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        leaver, stayer = start(poller.wait(task)), start(poller.wait(task))
-        await asyncio.sleep(0.5)
-        leaver.cancel()
-        assert (await stayer).elapsed >= 21
-        assert poller.stats().errors == 1
+    leaver, stayer = start(poller.wait(task)), start(poller.wait(task))
+    await asyncio.sleep(0.5)
+    leaver.cancel()
+    assert (await stayer).elapsed >= 21
+    assert poller.stats().errors == 1
 
 
-async def test_a_hint_longer_than_one_wait_ends_that_wait_only() -> None:
+async def test_a_hint_longer_than_one_wait_ends_that_wait_only(poller: Poller) -> None:
     """A refusal that outlasts one deadline is named in that timeout; the other waits it out."""
     task = Job(RateLimited("429", status=429, retry_after=20.0), ends_at(0.0))
-    async with Poller() as poller:
-        waits = [start(poller.wait(task, timeout=timeout)) for timeout in (10.0, 60.0)]
-        short, long = await asyncio.gather(*waits)
+    waits = [start(poller.wait(task, timeout=timeout)) for timeout in (10.0, 60.0)]
+    short, long = await asyncio.gather(*waits)
     assert isinstance(short.error, WaitTimeout)
     assert short.error.retry_after == 20
     assert short.elapsed <= 15

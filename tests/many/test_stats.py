@@ -104,7 +104,7 @@ async def test_its_numbers_are_those_of_the_waits(seed: int) -> None:
             assert poller.wake(job.key) == (job.key in pending)
 
 
-async def test_nothing_is_kept_of_what_is_over() -> None:
+async def test_nothing_is_kept_of_what_is_over(poller: Poller) -> None:
     """After thousands of waits that ended, were left or cancelled, no record of them is left."""
     kinds = (SharedRecord, Waiter, Receiver)
     gc.collect()
@@ -124,15 +124,14 @@ async def test_nothing_is_kept_of_what_is_over() -> None:
             wait.cancel()
         await turns()
 
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        for prefix in range(20):
-            await come_and_go(poller, prefix)
-        await asyncio.sleep(5)
-        loop = poller.running()
-        assert [*loop.registry] == [*loop.receivers] == []
-        assert len(loop.registry) == loop.waits == 0
-        (queue,) = loop.queues.by_name.values()
-        assert len(queue.line) == queue.pending == queue.due_times.kept() == 0
-        gc.collect()
-        left = sum(isinstance(each, kinds) for each in gc.get_objects()) - before
+    for prefix in range(20):
+        await come_and_go(poller, prefix)
+    await asyncio.sleep(5)
+    loop = poller.running()
+    assert [*loop.registry] == [*loop.receivers] == []
+    assert len(loop.registry) == loop.waits == 0
+    (queue,) = loop.queues.by_name.values()
+    assert len(queue.line) == queue.pending == queue.due_times.kept() == 0
+    gc.collect()
+    left = sum(isinstance(each, kinds) for each in gc.get_objects()) - before
     assert left < 300

@@ -7,11 +7,15 @@ is asked by `test_inbox.py`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import math
 import weakref
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from functools import partial
+from itertools import product
+from types import NoneType
 from typing import Literal
 
 import anyio
@@ -37,7 +41,6 @@ from tests.waiting.scenario import (
 )
 
 user: ContextVar[str] = ContextVar("user", default="no one")
-Handler = Callable[[Snapshot[Report]], Awaitable[None]]
 
 
 class Oops(Exception):
@@ -52,17 +55,18 @@ async def words_of(watched: Watch[Report]) -> list[str | int | None]:
 # --- each its own -------------------------------------------------------------------------------
 
 
-async def test_each_wait_has_its_own_callbacks_and_the_task_is_looked_at_once() -> None:
+async def test_each_wait_has_its_own_callbacks_and_the_task_is_looked_at_once(
+    poller: Poller,
+) -> None:
     """All get each change, in order, from its own look on; a late one gets the last at once."""
     task = Job("queued", "running", "running", Report("running", progress=1), "done")
     notes: list[Notes[Report]] = [Notes() for _ in range(3)]
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        waits = [start(poller.wait(task, on_change=each)) for each in notes[:2]]
-        waits.append(start(poller.wait(task)))
-        await anyio.sleep(1.5)
-        waits.append(start(poller.wait(task, on_change=notes[2])))
-        watched = start(words_of(poller.watch(task)))
-        assert {outcome.result for outcome in await asyncio.gather(*waits)} == {Report("done")}
+    waits = [start(poller.wait(task, on_change=each)) for each in notes[:2]]
+    waits.append(start(poller.wait(task)))
+    await anyio.sleep(1.5)
+    waits.append(start(poller.wait(task, on_change=notes[2])))
+    watched = start(words_of(poller.watch(task)))
+    assert {outcome.result for outcome in await asyncio.gather(*waits)} == {Report("done")}
     every = ["queued", "running", "running", "done"]
     assert [each.words for each in notes] == [every, every, every[1:]]
     assert [each.times for each in notes] == [[0, 1, 3, 4], [0, 1, 3, 4], [1.5, 3, 4]]
@@ -70,12 +74,12 @@ async def test_each_wait_has_its_own_callbacks_and_the_task_is_looked_at_once() 
     assert task.sent == [0, 1, 2, 3, 4]
 
 
-async def test_callbacks_run_in_the_context_of_their_caller() -> None:
+async def test_callbacks_run_in_the_context_of_their_caller(poller: Poller) -> None:
     """What they read of it, and what they set, is the caller's own; so is the asyncio task."""
     seen: list[tuple[str, str, asyncio.Task[object] | None]] = []
     task = Job("running", Report("asks", demand="a"), Report("asks", demand="b"), "done")
 
-    async def follow(poller: Poller, name: str, *, fails: bool) -> None:
+    async def follow(name: str, *, fails: bool) -> None:
         user.set(name)
 
         async def note(snapshot: Snapshot[Report]) -> None:
@@ -86,11 +90,10 @@ async def test_callbacks_run_in_the_context_of_their_caller() -> None:
 
         await poller.wait(task, on_change=None if fails else note, on_blocked=note)
 
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        ann = asyncio.create_task(outcome_of(follow(poller, "ann", fails=True)))
-        bob = asyncio.create_task(outcome_of(follow(poller, "bob", fails=False)))
-        assert isinstance((await ann).error, Oops)
-        assert (await bob).error is None
+    ann = asyncio.create_task(outcome_of(follow("ann", fails=True)))
+    bob = asyncio.create_task(outcome_of(follow("bob", fails=False)))
+    assert isinstance((await ann).error, Oops)
+    assert (await bob).error is None
     assert seen == [
         ("running", "bob", bob),
         ("asks", "ann", ann),
@@ -101,7 +104,7 @@ async def test_callbacks_run_in_the_context_of_their_caller() -> None:
     ]
 
 
-async def test_a_change_comes_before_its_demand_and_before_the_end() -> None:
+async def test_a_change_comes_before_its_demand_and_before_the_end(poller: Poller) -> None:
     """`on_change` first, then `on_blocked`; a watch gives the change when it was answered."""
     order: list[str] = []
     task = Job("running", Report("asks", demand="a"), "done")
@@ -113,106 +116,83 @@ async def test_a_change_comes_before_its_demand_and_before_the_end() -> None:
         async for snapshot in watched:
             note("shown")(snapshot)
 
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        await poller.wait(task, on_change=note("change"), on_blocked=note("demand"))
-        order.append("end")
-        await follow(poller.watch(Job("running", "asks", "done"), on_blocked=note("demand")))
+    await poller.wait(task, on_change=note("change"), on_blocked=note("demand"))
+    order.append("end")
+    await follow(poller.watch(Job("running", "asks", "done"), on_blocked=note("demand")))
     assert order == [
         *("change running", "change asks", "demand asks", "change done", "end"),
         *("shown running", "demand asks", "shown asks", "shown done"),
     ]
 
 
-UNKNOWN: dict[str, tuple[list[Literal["wait", "raise"]], list[bool]]] = {
-    "all wait": (["wait", "wait"], [True, True]),
-    "the first is strict": (["raise", "wait"], [False, True]),
-    "the second is strict": (["wait", "raise"], [True, False]),
-    "all are strict": (["raise", "raise"], [False, False]),
-}
-
-
-@pytest.mark.parametrize(("policies", "goes_on"), UNKNOWN.values(), ids=UNKNOWN)
+@pytest.mark.parametrize("policies", [*product(("wait", "raise"), repeat=2)], ids=str)
 @pytest.mark.parametrize("reports", [False, True])
 async def test_each_wait_has_its_own_way_with_unknown_words(
-    policies: list[Literal["wait", "raise"]], goes_on: list[bool], *, reports: bool
+    poller: Poller, policies: tuple[Literal["wait", "raise"], ...], *, reports: bool
 ) -> None:
     """A strict one ends at the word, with its own error, after the change; the others wait on."""
     task = Job("running", "strange", "done")
     notes: list[Notes[Report]] = [Notes() for _ in policies]
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        waits = [
-            start(poller.wait(task, unknown=unknown, on_change=each if reports else None))
-            for unknown, each in zip(policies, notes, strict=True)
-        ]
-        outcomes = await asyncio.gather(*waits)
-    assert [outcome.error is None for outcome in outcomes] == goes_on
-    for outcome, each, is_patient in zip(outcomes, notes, goes_on, strict=True):
-        assert outcome.elapsed == (2 if is_patient else 1)
-        words = ["running", "strange", "done"][: 3 if is_patient else 2]
+    waits = [
+        start(poller.wait(task, unknown=unknown, on_change=each if reports else None))
+        for unknown, each in zip(policies, notes, strict=True)
+    ]
+    outcomes = await asyncio.gather(*waits)
+    for outcome, each, unknown in zip(outcomes, notes, policies, strict=True):
+        words = ["running", "strange", "done"] if unknown == "wait" else ["running", "strange"]
+        assert outcome.elapsed == len(words) - 1
         assert each.words == (words if reports else [])
-        if not is_patient:
-            assert isinstance(outcome.error, UnknownStatus)
-            assert "strange" in str(outcome.error)
+        assert type(outcome.error) is (NoneType if unknown == "wait" else UnknownStatus)
+        assert unknown == "wait" or "strange" in str(outcome.error)
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     assert len({id(error) for error in errors}) == len(errors)
 
 
-async def test_a_strict_wait_that_joins_later_ends_at_the_next_look() -> None:
+async def test_a_strict_wait_that_joins_later_ends_at_the_next_look(poller: Poller) -> None:
     """It is strict about what is seen in its own time; answers without a word end all waits."""
     task = Job("strange", "strange", *[None] * 9)
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        patient = start(poller.wait(task))
-        await anyio.sleep(0.5)
-        strict = await start(poller.wait(task, unknown="raise"))
-        assert (type(strict.error), strict.elapsed) == (UnknownStatus, 0.5)
-        assert isinstance((await patient).error, UnknownStatus)
+    patient = start(poller.wait(task))
+    await anyio.sleep(0.5)
+    strict = await start(poller.wait(task, unknown="raise"))
+    assert (type(strict.error), strict.elapsed) == (UnknownStatus, 0.5)
+    assert isinstance((await patient).error, UnknownStatus)
     assert len(task.polls) == 8
 
 
 # --- what a callback does harms no one else -----------------------------------------------------
 
 
-async def _raise(_poller: Poller) -> None:
-    raise Oops
+async def _raise(error: BaseException) -> None:
+    raise error
 
 
-async def _hang(_poller: Poller) -> None:
-    await anyio.sleep_forever()
-
-
-async def _dawdle(_poller: Poller) -> None:
-    await anyio.sleep(3.5)
-
-
-async def _cancel_itself(_poller: Poller) -> None:
+async def _cancel_itself() -> None:
     task = asyncio.current_task()
     assert task is not None
     task.cancel()
 
 
-async def _be_cancelled_inside(_poller: Poller) -> None:
-    raise asyncio.CancelledError
-
-
-async def _end_iteration(_poller: Poller) -> None:
-    raise StopAsyncIteration
-
-
-async def _swallow_cancellations(_poller: Poller) -> None:
+async def _swallow_cancellations() -> None:
     while anyio.current_time() < 300:
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await anyio.sleep(100)
-        except asyncio.CancelledError:
-            continue
 
 
-DEEDS = [_raise, _hang, _dawdle, _cancel_itself, _be_cancelled_inside, _end_iteration]
+DEEDS: dict[str, Callable[[], Awaitable[None]]] = {
+    "raise": partial(_raise, Oops()),
+    "end iteration": partial(_raise, StopAsyncIteration()),
+    "be cancelled inside": partial(_raise, asyncio.CancelledError()),
+    "hang": anyio.sleep_forever,
+    "dawdle": partial(anyio.sleep, 3.5),
+    "cancel itself": _cancel_itself,
+    "swallow cancellations": _swallow_cancellations,
+}
 
 
-@pytest.mark.parametrize("deed", [*DEEDS, _swallow_cancellations], ids=lambda deed: deed.__name__)
+@pytest.mark.parametrize("deed", DEEDS.values(), ids=DEEDS)
 @pytest.mark.parametrize("which", ["on_change", "on_blocked"])
 async def test_a_callback_harms_no_other_wait_and_no_look(
-    deed: Callable[[Poller], Awaitable[None]], which: str
+    poller: Poller, deed: Callable[[], Awaitable[None]], which: str
 ) -> None:
     """Another wait gets each change at its look, and its end; looks come when they are due."""
     task = job(
@@ -220,22 +200,21 @@ async def test_a_callback_harms_no_other_wait_and_no_look(
     )
     notes: Notes[Report] = Notes()
     before = other_tasks()
-    async with Poller(schedule=EVERY_SECOND) as poller:
 
-        async def act(_snapshot: Snapshot[Report]) -> None:
-            await deed(poller)
+    async def act(_snapshot: Snapshot[Report]) -> None:
+        await deed()
 
-        if which == "on_change":
-            waiting = poller.wait(task, timeout=30, on_change=act, on_blocked=repr)
-        else:
-            waiting = poller.wait(task, timeout=30, on_blocked=act)
-        acting = start(waiting)
-        other = await start(poller.wait(task, on_change=notes, on_blocked=repr))
-        assert other.result == Report("done")
-        assert notes.times == [0, 1, 3, 4, 5, 6, 7, 8, 9]
-        assert task.sent == [float(second) for second in range(10)]
-        acting.cancel()
-        await asyncio.wait({acting}, timeout=1000)
+    if which == "on_change":
+        waiting = poller.wait(task, timeout=30, on_change=act, on_blocked=repr)
+    else:
+        waiting = poller.wait(task, timeout=30, on_blocked=act)
+    acting = start(waiting)
+    other = await start(poller.wait(task, on_change=notes, on_blocked=repr))
+    assert other.result == Report("done")
+    assert notes.times == [0, 1, 3, 4, 5, 6, 7, 8, 9]
+    assert task.sent == [float(second) for second in range(10)]
+    acting.cancel()
+    await asyncio.wait({acting}, timeout=1000)
     assert other_tasks() == before
 
 
@@ -266,55 +245,52 @@ async def test_a_callback_may_close_the_poller(which: str) -> None:
     assert (type(outcome.error), outcome.elapsed, done) == (RuntimeError, 3, [3])
 
 
-async def test_a_callback_that_hangs_when_the_poller_is_closed_is_cut_off() -> None:
+async def test_a_callback_that_hangs_when_the_poller_is_closed_is_cut_off(poller: Poller) -> None:
     """It has 5 s more, however long its wait's timeout is."""
-    async with Poller(schedule=EVERY_SECOND) as poller:
 
-        async def hang(_snapshot: Snapshot[Report]) -> None:
-            await anyio.sleep_forever()
+    async def hang(_snapshot: Snapshot[Report]) -> None:
+        await anyio.sleep_forever()
 
-        waiting = start(poller.wait(Job("running"), timeout=math.inf, on_change=hang))
-        await anyio.sleep(2)
+    waiting = start(poller.wait(Job("running"), timeout=math.inf, on_change=hang))
+    await anyio.sleep(2)
+    await poller.aclose()
     outcome = await waiting
     assert (type(outcome.error), outcome.elapsed) == (RuntimeError, 7)
 
 
-async def test_a_callback_may_wait_for_the_same_task() -> None:
+async def test_a_callback_may_wait_for_the_same_task(poller: Poller) -> None:
     """A wait within a callback shares the looks as any other does."""
     task = Job("queued", "running", "done")
-    async with Poller(schedule=EVERY_SECOND) as poller:
 
-        async def wait_too(snapshot: Snapshot[Report]) -> None:
-            if snapshot.word == "queued":
-                assert await poller.wait(task) == Report("done")
+    async def wait_too(snapshot: Snapshot[Report]) -> None:
+        if snapshot.word == "queued":
+            assert await poller.wait(task) == Report("done")
 
-        assert await poller.wait(task, on_change=wait_too) == Report("done")
-        assert poller.stats().waiters == 0
+    assert await poller.wait(task, on_change=wait_too) == Report("done")
+    assert poller.stats().waiters == 0
     assert task.sent == [0, 1, 2]
 
 
-async def test_a_wait_that_is_over_leaves_no_garbage() -> None:
+async def test_a_wait_that_is_over_leaves_no_garbage(poller: Poller) -> None:
     """What it kept, the context of its caller included, is free without a search for garbage."""
 
     class Session:
         """What a request might keep in its context."""
 
     held: ContextVar[Session] = ContextVar("held")
-    sessions: list[weakref.ref[Session]] = []
 
-    async def request(poller: Poller) -> None:
+    async def request() -> weakref.ref[Session]:
         session = Session()
         held.set(session)
-        sessions.append(weakref.ref(session))
         await poller.wait(Job("running", "done"), on_change=repr, on_blocked=repr)
+        return weakref.ref(session)
 
     gc.collect()
     gc.disable()
     try:
-        async with Poller(schedule=EVERY_SECOND) as poller:
-            await asyncio.create_task(request(poller))
-            await turns()
-            assert [session() for session in sessions] == [None]
+        session = await asyncio.create_task(request())
+        await turns()
+        assert session() is None
     finally:
         gc.enable()
 
@@ -324,66 +300,58 @@ async def test_a_wait_that_is_over_leaves_no_garbage() -> None:
 Reaction = Literal["leave", "cancel"]
 
 
-async def _end(waiting: asyncio.Task[Outcome[Report]], way: str) -> None:
-    if way == "cancel":
-        waiting.cancel()
-    await asyncio.wait({waiting})
+@pytest.mark.parametrize("way", ["cancel", "timeout"])
+@pytest.mark.parametrize("other", ["wait", "watch", "as_done", "ticket", "none"])
+async def test_the_remote_job_is_cancelled_when_no_other_wait_is_left(
+    poller: Poller, way: str, other: str
+) -> None:
+    """While another waits, of any kind, the job goes on; the last one out has it cancelled."""
+    task = CancellableJob("running")
+
+    async def all_ends() -> None:
+        async for _ in poller.as_done([task]):
+            pass
+
+    stays: list[asyncio.Task[Outcome[object]]] = []
+    if other == "wait":
+        stays.append(start(poller.wait(task)))
+    elif other == "ticket":
+        ticket = Ticket.begin(REF, clock=anyio.current_time)
+        stays.append(start(poll_slice(poller, lambda _: task, ticket, clock=anyio.current_time)))
+    elif other != "none":
+        stays.append(start(all_ends() if other == "as_done" else words_of(poller.watch(task))))
+    cases: list[tuple[Reaction, Reaction, bool]] = [
+        ("leave", "leave", False),
+        ("cancel", "leave", way == "cancel"),
+        ("leave", "cancel", way == "timeout"),
+    ]
+    for on_cancel, on_timeout, cancels in cases:
+        waiting = start(poller.wait(task, timeout=2, on_cancel=on_cancel, on_timeout=on_timeout))
+        await anyio.sleep(1.5)
+        if way == "cancel":
+            waiting.cancel()
+        await asyncio.wait({waiting})
+        assert len(task.cancels) == (cancels and not stays)
+        task.cancels.clear()
+    for stay in stays:
+        stay.cancel()
+    await turns()
+    assert task.cancels == []
 
 
 @pytest.mark.parametrize("way", ["cancel", "timeout"])
-@pytest.mark.parametrize("other", ["wait", "watch", "as_done", "ticket", "none"])
-async def test_the_remote_job_is_cancelled_when_no_other_wait_is_left(way: str, other: str) -> None:
-    """While another waits, of any kind, the job goes on; the last one out has it cancelled."""
-    task = CancellableJob("running")
-    async with Poller(schedule=EVERY_SECOND) as poller:
-
-        async def all_ends() -> None:
-            async for _ in poller.as_done([task]):
-                pass
-
-        stays: list[asyncio.Task[Outcome[object]]] = []
-        if other == "wait":
-            stays.append(start(poller.wait(task)))
-        elif other == "ticket":
-            ticket = Ticket.begin(REF, clock=anyio.current_time)
-            stays.append(
-                start(poll_slice(poller, lambda _: task, ticket, clock=anyio.current_time))
-            )
-        elif other != "none":
-            stays.append(start(all_ends() if other == "as_done" else words_of(poller.watch(task))))
-        cases: list[tuple[Reaction, Reaction, bool]] = [
-            ("leave", "leave", False),
-            ("cancel", "leave", way == "cancel"),
-            ("leave", "cancel", way == "timeout"),
-        ]
-        for on_cancel, on_timeout, cancels in cases:
-            waiting = start(
-                poller.wait(task, timeout=2, on_cancel=on_cancel, on_timeout=on_timeout)
-            )
-            await anyio.sleep(1.5)
-            await _end(waiting, way)
-            assert len(task.cancels) == (cancels and not stays)
-            task.cancels.clear()
-        for stay in stays:
-            stay.cancel()
-        await turns()
-        assert task.cancels == []
-
-
-async def test_the_last_of_several_has_the_job_cancelled_once() -> None:
+async def test_the_last_of_several_has_the_job_cancelled_once(poller: Poller, way: str) -> None:
     """When they are cancelled, or time out, at one instant, one of them sends it."""
-    for way in ("cancel", "timeout"):
-        task = CancellableJob("running")
-        async with Poller(schedule=EVERY_SECOND) as poller:
-            waits = [
-                start(poller.wait(task, timeout=3, on_cancel="cancel", on_timeout="cancel"))
-                for _ in range(5)
-            ]
-            await anyio.sleep(2)
-            for waiting in waits if way == "cancel" else ():
-                waiting.cancel()
-            await asyncio.wait(waits)
-        assert len(task.cancels) == 1
+    task = CancellableJob("running")
+    waits = [
+        start(poller.wait(task, timeout=3, on_cancel="cancel", on_timeout="cancel"))
+        for _ in range(5)
+    ]
+    await anyio.sleep(2)
+    for waiting in waits if way == "cancel" else ():
+        waiting.cancel()
+    await asyncio.wait(waits)
+    assert len(task.cancels) == 1
 
 
 class Tenant(CancellableJob):
@@ -395,49 +363,46 @@ class Tenant(CancellableJob):
         self.key = (account, "job", "7")
 
 
-async def test_another_account_that_waits_for_the_job_is_another_wait() -> None:
+async def test_another_account_that_waits_for_the_job_is_another_wait(poller: Poller) -> None:
     """Two accounts do not share looks; the job is the same, and is not cancelled under one."""
     one, other = Tenant("one", "one"), Tenant("other", None)
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        waiting = start(poller.wait(one, on_cancel="cancel"))
-        staying = start(poller.wait(other, on_cancel="cancel"))
-        await anyio.sleep(1)
-        waiting.cancel()
-        await asyncio.wait({waiting})
-        assert (one.cancels, len(other.polls)) == ([], 2)
-        staying.cancel()
-        await asyncio.wait({staying})
+    waiting = start(poller.wait(one, on_cancel="cancel"))
+    staying = start(poller.wait(other, on_cancel="cancel"))
+    await anyio.sleep(1)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert (one.cancels, len(other.polls)) == ([], 2)
+    staying.cancel()
+    await asyncio.wait({staying})
     assert (one.cancels, other.cancels) == ([], [1])
 
 
-async def test_a_wait_that_begins_at_that_instant_keeps_the_job() -> None:
+async def test_a_wait_that_begins_at_that_instant_keeps_the_job(poller: Poller) -> None:
     """One that came after the timeout, and before its caller could run, is another that waits."""
     task = CancellableJob("running")
-    joined: list[asyncio.Task[Outcome[Report]]] = []
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        timing_out = poller.watch(task, timeout=2, on_timeout="cancel")
+    timing_out = poller.watch(task, timeout=2, on_timeout="cancel")
+    await anext(timing_out)
+    await anyio.sleep(3)  # its time is up; its next step shows that
+    joined = start(poller.wait(task))
+    await turns()
+    with pytest.raises(WaitTimeout):
         await anext(timing_out)
-        await anyio.sleep(3)  # its time is up; its next step shows that
-        joined.append(start(poller.wait(task)))
-        await turns()
-        with pytest.raises(WaitTimeout):
-            await anext(timing_out)
-        assert task.cancels == []
-        joined[0].cancel()
+    assert task.cancels == []
+    joined.cancel()
 
 
-async def test_only_a_cancellation_or_a_timeout_cancels_the_job() -> None:
+async def test_only_a_cancellation_or_a_timeout_cancels_the_job(poller: Poller) -> None:
     """A closed Poller does not, nor a callback that raises."""
 
     def fail(_snapshot: Snapshot[Report]) -> None:
         raise Oops
 
     task = CancellableJob("running")
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        outcome = await start(poller.wait(task, on_change=fail, on_cancel="cancel"))
-        assert isinstance(outcome.error, Oops)
-        closed = start(poller.wait(task, on_cancel="cancel", on_timeout="cancel"))
-        await turns()
+    outcome = await start(poller.wait(task, on_change=fail, on_cancel="cancel"))
+    assert isinstance(outcome.error, Oops)
+    closed = start(poller.wait(task, on_cancel="cancel", on_timeout="cancel"))
+    await turns()
+    await poller.aclose()
     assert isinstance((await closed).error, RuntimeError)
     assert task.cancels == []
 
@@ -446,57 +411,54 @@ async def test_only_a_cancellation_or_a_timeout_cancels_the_job() -> None:
 
 
 @pytest.mark.parametrize("way", ["closed", "dropped"])
-async def test_a_watch_that_is_left_leaves_nothing_behind(way: str) -> None:
+async def test_a_watch_that_is_left_leaves_nothing_behind(poller: Poller, way: str) -> None:
     """Its wait is over, and no job is cancelled; another one goes on."""
     task = CancellableJob("queued", "running", "running", "done")
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        other = start(words_of(poller.watch(task)))
-        watched = poller.watch(task, on_cancel="cancel")
-        async for _ in watched:
-            break
-        assert poller.stats().waiters == 2
-        if way == "closed":
-            await watched.aclose()
-            await watched.aclose()
-            assert await words_of(watched) == []
-        else:
-            del watched
-        assert poller.stats().waiters == 1
-        assert (await other).result == ["queued", "running", "done"]
+    other = start(words_of(poller.watch(task)))
+    watched = poller.watch(task, on_cancel="cancel")
+    async for _ in watched:
+        break
+    assert poller.stats().waiters == 2
+    if way == "closed":
+        await watched.aclose()
+        await watched.aclose()
+        assert await words_of(watched) == []
+    else:
+        del watched
+    assert poller.stats().waiters == 1
+    assert (await other).result == ["queued", "running", "done"]
     assert task.cancels == []
 
 
-async def test_a_step_under_way_is_not_closed() -> None:
+async def test_a_step_under_way_is_not_closed(poller: Poller) -> None:
     """As with any async generator, the one who advances it must leave first."""
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        watched = poller.watch(Job("running"))
-        await anext(watched)
-        stepping = asyncio.ensure_future(anext(watched))
-        await turns()
-        with pytest.raises(RuntimeError, match="already being advanced"):
-            await watched.aclose()
-        stepping.cancel()
-        await asyncio.wait({stepping})
-        assert poller.stats().waiters == 0
+    watched = poller.watch(Job("running"))
+    await anext(watched)
+    stepping = asyncio.ensure_future(anext(watched))
+    await turns()
+    with pytest.raises(RuntimeError, match="already being advanced"):
+        await watched.aclose()
+    stepping.cancel()
+    await asyncio.wait({stepping})
+    assert poller.stats().waiters == 0
 
 
-async def test_looks_go_on_between_two_steps() -> None:
+async def test_looks_go_on_between_two_steps(poller: Poller) -> None:
     """What has changed meanwhile is given step by step, the end and the timeout included."""
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        watched = poller.watch(Job("queued", "running", "done"))
-        assert (await anext(watched)).word == "queued"
-        await anyio.sleep(60)
-        assert await words_of(watched) == ["running", "done"]
-        watched = poller.watch(Job("queued", "running"), timeout=30)
-        assert (await anext(watched)).word == "queued"
-        await anyio.sleep(60)
-        assert (await anext(watched)).word == "running"
-        with pytest.raises(WaitTimeout):
-            await anext(watched)
-        assert anyio.current_time() == 120
+    watched = poller.watch(Job("queued", "running", "done"))
+    assert (await anext(watched)).word == "queued"
+    await anyio.sleep(60)
+    assert await words_of(watched) == ["running", "done"]
+    watched = poller.watch(Job("queued", "running"), timeout=30)
+    assert (await anext(watched)).word == "queued"
+    await anyio.sleep(60)
+    assert (await anext(watched)).word == "running"
+    with pytest.raises(WaitTimeout):
+        await anext(watched)
+    assert anyio.current_time() == 120
 
 
-async def test_an_end_that_no_change_shows_is_raised() -> None:
+async def test_an_end_that_no_change_shows_is_raised(poller: Poller) -> None:
     """A task that is forgotten while its caller answers is no end that the last change shows."""
     gone = NotFound("404", status=404)
     answering = Job("running", Report("asks", demand="a"), gone)
@@ -504,8 +466,7 @@ async def test_an_end_that_no_change_shows_is_raised() -> None:
     async def hang(_snapshot: Snapshot[Report]) -> None:
         await anyio.sleep_forever()
 
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        watched = poller.watch(answering, timeout=10, on_blocked=hang)
-        assert [(await anext(watched)).word for _ in "12"] == ["running", "asks"]
-        with pytest.raises(TaskExpired):
-            await anext(watched)
+    watched = poller.watch(answering, timeout=10, on_blocked=hang)
+    assert [(await anext(watched)).word for _ in "12"] == ["running", "asks"]
+    with pytest.raises(TaskExpired):
+        await anext(watched)
