@@ -136,7 +136,10 @@ def test_a_rate_that_fell_rises_to_what_was_accepted_and_then_ever_faster() -> N
         drain(each, 0, 5, 40)
         refuse(each, 5.0, None)
     low = budget.rate
-    reached = [drain(budget, 5 + second, 6 + second) and budget.rate for second in range(14)]
+    reached: list[float] = []
+    for second in range(14):
+        assert drain(budget, 5 + second, 6 + second)
+        reached.append(budget.rate)
     assert reached == sorted(reached)
     assert low < reached[0] < reached[3] < reached[4] * 1.02
     assert reached[3] == pytest.approx(low / 0.95, rel=0.01)
