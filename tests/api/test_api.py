@@ -52,8 +52,7 @@ unchecked = cast("Callable[..., TaskAPI]", TaskAPI)
 
 
 def api(
-    *script: Response | Exception | Callable[[Request], Response],
-    **options: object,
+    *script: Response | Exception | Callable[[Request], Response], **options: object
 ) -> tuple[TaskAPI, ScriptedTransport]:
     """Make a client of an API, and the script that it talks to."""
     transport = ScriptedTransport(script, repeat=bool(options.pop("repeat", False)))

@@ -13,11 +13,7 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import given, strategies as st
 
-from asyncclient import (
-    Reading,
-    TaskState,
-    catalogue,
-)
+from asyncclient import Reading, TaskState, catalogue
 from asyncclient.catalogue._texts import texts
 from asyncclient.testing import answer_with
 from asyncclient.testing.simulator.writing import merged, written

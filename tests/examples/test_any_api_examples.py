@@ -89,11 +89,7 @@ EXAMPLES = {
         "error",
         catalogue.ASSEMBLYAI_TRANSCRIPT,
         ("Authorization", "k-1"),
-        {
-            "start": "POST /v2/transcript",
-            "poll": "/v2/transcript/{id}",
-            "answer": {"text": "tea"},
-        },
+        {"start": "POST /v2/transcript", "poll": "/v2/transcript/{id}", "answer": {"text": "tea"}},
     ),
     # Its last look names the runs of a job's tasks.
     "databricks": Example(

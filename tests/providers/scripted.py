@@ -133,6 +133,22 @@ READS: dict[str, Operation] = {
 }
 
 
+def _operation_of(recorded: str) -> str:
+    """Return the operation that a recorded answer is of: they are named after it."""
+    provider, _, file = recorded.split("/")
+    name = file.partition(".")[0]
+    other = {"created": "start_chat", "webhook": "register_webhook"}
+    return f"{provider}.{other.get(name, name)}"
+
+
+# The recorded answers of operations, and whose they are.
+ANSWERED = {
+    name: _operation_of(name)
+    for name in sorted(RECORDED)
+    if name.endswith(".json") and _operation_of(name) in STARTS | READS
+}
+
+
 def sent(request: Request) -> tuple[str, str, Any]:
     """Return method, URL and decoded body of a request."""
     body = None if request.body is None else msgspec.json.decode(request.body)

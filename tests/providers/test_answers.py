@@ -21,26 +21,18 @@ from asyncclient.providers.coze import (
     WorkflowRunHandle,
 )
 from asyncclient.testing import ScriptedTransport, reply
-from tests.providers.scripted import READS, RECORDED, STARTS, copyai, coze
+from tests.providers.scripted import ANSWERED, READS, RECORDED, STARTS, copyai, coze
 
-_READS = READS | {
-    "copyai.webhook": READS["copyai.get_webhook"],
-    **{name: STARTS[name] for name in ("coze.run_workflow", "coze.resume_workflow")},
-}
 _FLAT = {"coze.run_workflow", "coze.resume_workflow", "copyai.list_webhooks"}
-
-
-def _operation(name: str) -> str:
-    """Return what a recorded answer is of, as `coze.list_bots`."""
-    provider, _, file = name.split("/")
-    return f"{provider}.{file.partition('.')[0]}"
-
-
-_ANSWERED = sorted(
-    name
-    for name in RECORDED
-    if "/answers/" in name and _operation(name) in _READS and name.endswith(".json")
-)
+# The ids of the handle, and the kind under which its duration is learned.
+_STARTED = {
+    "coze/answers/start_workflow.doc.json": ("7350 74248231312884****", "coze.workflow_run:7350"),
+    "coze/answers/start_workflow.live.json": ("7350 753529864030853****", "coze.workflow_run:7350"),
+    "coze/answers/start_copy.task.json": ("123e456700****", "coze.copy_task"),
+    "coze/answers/start_copy.at_once.json": ("75309388087500****", "coze.copy_task"),
+    "coze/chat/created.json": ("738136585609548**** 738137187639794****", "coze.chat:7379"),
+    "copyai/answers/start_workflow.json": ("WCFG-1 some-UUID-1234", "copyai.workflow_run:WCFG-1"),
+}
 # Places of the recorded answers that are left out on purpose.
 _LEFT_OUT = {
     "coze.get_bot": {"onboarding_info", "prompt_info", "model_info", "plugin_info_list"},
@@ -62,11 +54,11 @@ def _leaves(value: object, at: str = "") -> Iterator[tuple[str, object]]:
         yield at, value
 
 
-@pytest.mark.parametrize("name", _ANSWERED)
+@pytest.mark.parametrize("name", [name for name in ANSWERED if name not in _STARTED])
 async def test_every_field_of_a_recorded_answer_is_typed(name: str) -> None:
     """It stands where the provider has it, as it came or as the number that it is in quotes."""
-    operation = _operation(name)
-    answer = await _READS[operation](ScriptedTransport([reply(RECORDED[name])]))
+    operation = ANSWERED[name]
+    answer = await (STARTS | READS)[operation](ScriptedTransport([reply(RECORDED[name])]))
     recorded: dict[str, object] = json.loads(RECORDED[name])
     inside = [recorded[at] for at in ("ChatV3ChatDetail", "Messages", "data") if at in recorded]
     found = dict(_leaves(msgspec.to_builtins(answer)))
@@ -78,22 +70,10 @@ async def test_every_field_of_a_recorded_answer_is_typed(name: str) -> None:
         assert answer.response.body == RECORDED[name]
 
 
-# The ids of the handle, and the kind under which its duration is learned.
-_STARTED = {
-    "coze/answers/start_workflow.doc.json": ("7350 74248231312884****", "coze.workflow_run:7350"),
-    "coze/answers/start_workflow.live.json": ("7350 753529864030853****", "coze.workflow_run:7350"),
-    "coze/answers/start_copy.task.json": ("123e456700****", "coze.copy_task"),
-    "coze/answers/start_copy.at_once.json": ("75309388087500****", "coze.copy_task"),
-    "coze/chat/created.json": ("738136585609548**** 738137187639794****", "coze.chat:7379"),
-    "copyai/answers/start_workflow.json": ("WCFG-1 some-UUID-1234", "copyai.workflow_run:WCFG-1"),
-}
-
-
 @pytest.mark.parametrize("name", _STARTED)
 async def test_a_recorded_start_gives_a_handle_that_knows_when_it_began(name: str) -> None:
     """Coze's starts are flat, with a code or without; a copy has one id or another."""
-    operation = "coze.start_chat" if name.startswith("coze/chat") else _operation(name)
-    handle = await STARTS[operation](ScriptedTransport([reply(RECORDED[name])]))
+    handle = await STARTS[ANSWERED[name]](ScriptedTransport([reply(RECORDED[name])]))
     assert isinstance(handle, WorkflowRunHandle | CopyTaskHandle | ChatHandle | CopyRunHandle)
     ids, kind = _STARTED[name]
     assert " ".join(handle.ids.values()) == ids

@@ -32,40 +32,31 @@ from asyncclient.errors import (
     TransportError,
 )
 from asyncclient.providers.copyai import CopyAI
-from asyncclient.providers.coze import Chat, ChatMessage, Coze, ToolOutput, WorkflowRun
+from asyncclient.providers.coze import Chat, ChatHandle, Coze, ToolOutput, WorkflowRun
 from asyncclient.testing import Fault, ScriptedTransport, Simulator, reply
 from tests.providers.scripted import RECORDED
-
-_TOKEN = "pat_simulator"
-_KEY = "simulator-key"
-_EVENT = "7431/1"
 
 
 class _Stage:
     """Where a test plays: clients, and a way to prepare their answers."""
 
-    def __init__(self, transport: Transport, sim: Simulator | None) -> None:
-        self.sim = sim
-        self.transport = transport
-        self.coze_url = sim.coze_url if sim else Coze.CN
-        self.copyai_url = sim.copyai_url if sim else CopyAI.BASE_URL
-
-    def coze(self, token: str = _TOKEN) -> Coze:
-        return Coze(self.transport, token=token, base_url=self.coze_url)
-
-    def copyai(self, api_key: str = _KEY) -> CopyAI:
-        return CopyAI(self.transport, api_key=api_key, base_url=self.copyai_url)
+    def __init__(self, transport: Transport, sim: Simulator | None = None) -> None:
+        self._transport = transport
+        self._sim = sim
+        coze_url, copyai_url = (sim.coze_url, sim.copyai_url) if sim else (Coze.CN, CopyAI.BASE_URL)
+        self.coze = Coze(transport, token="pat_simulator", base_url=coze_url)
+        self.copyai = CopyAI(transport, api_key="simulator-key", base_url=copyai_url)
 
     def answers(self, *script: Response | Exception) -> None:
         """Say what a script answers; the simulator finds its answers itself."""
-        if isinstance(self.transport, ScriptedTransport):
-            self.transport.then(*script)
+        if isinstance(self._transport, ScriptedTransport):
+            self._transport.then(*script)
 
     def fault(self, fault: Fault, *, times: int = 1) -> None:
         """Let the next request meet a fault, which for a script is the answer in the table."""
         self.answers(_FAULTS[fault][0]())
-        if self.sim is not None:
-            self.sim.order(fault, times=times)
+        if self._sim is not None:
+            self._sim.order(fault, times=times)
 
 
 @pytest.fixture(params=["scripted", "simulated"])
@@ -73,7 +64,7 @@ async def stage(request: pytest.FixtureRequest) -> AsyncGenerator[_Stage]:
     """Set the stage, over a script or over real sockets."""
     if request.param == "scripted":
         transport = ScriptedTransport()
-        yield _Stage(transport, None)
+        yield _Stage(transport)
         assert transport.left == 0
         return
     async with Simulator() as sim, SessionPool(request_timeout=5) as pool:
@@ -88,32 +79,21 @@ def _history(word: str, **fields: object) -> Response:
     return _ok([{"execute_id": "7431", "execute_status": word} | fields])
 
 
-_RUN_STARTED = reply({"code": 0, "msg": "Success", "execute_id": "7431"})
-_INTERRUPT = {
-    "event_id": _EVENT,
-    "type": 2,
-    "data": '{"content_type":"text","content":"What is your name?"}',
-    "required_parameters": {"name": {"type": "string", "required": True}},
-}
-
-
 def _chat(word: str, **fields: object) -> Response:
     return _ok({"id": "7382", "conversation_id": "7381", "bot_id": "7379", "status": word} | fields)
 
 
-def _copyai(data: object) -> Response:
-    return reply({"status": "success", "data": data})
-
-
-_COPYAI_STARTED = _copyai({"id": "WRUN-1"})
+def _copyai(**data: object) -> Response:
+    return reply({"status": "success", "data": {"id": "WRUN-1"} | data})
 
 
 def _ordered(**simulate: object) -> dict[str, object]:
     return {"topic": "tea", "simulate": simulate}
 
 
-def _for_a_chat(**simulate: object) -> dict[str, str]:
-    return {"simulate": msgspec.json.encode(simulate).decode()}
+async def _chats(coze: Coze, **simulate: object) -> ChatHandle:
+    wanted = {"simulate": msgspec.json.encode(simulate).decode()}
+    return await coze.start_chat("7379", user_id="ann", custom_variables=wanted)
 
 
 # --- started, polled, done ----------------------------------------------------------------------
@@ -127,14 +107,14 @@ async def test_a_copy_is_started_and_waited_for(stage: _Stage) -> None:
         _ok(data | {"task_status": "in_progress"}),
         _ok(data | {"task_status": "successful", "target_entity_id": "7531"}),
     )
-    copy = await stage.coze().start_copy("7530", entity_type="workflow")
+    copy = await stage.coze.start_copy("7530", entity_type="workflow")
     done = await wait_until_done(copy)
     assert (done.task_status, done.entity_type) == ("successful", "workflow")
     assert (str(done.task_id), done.source_entity_id) == (copy.task_id, "7530")
     assert done.target_entity_id
     # A bot within its workspace is copied by the start itself.
     stage.answers(_ok({"copied_entity_id": "7531"}))
-    copy = await stage.coze().start_copy("7530", entity_type="bot")
+    copy = await stage.coze.start_copy("7530", entity_type="bot")
     assert copy.task_id is None
     assert (await wait_until_done(copy)).target_entity_id == copy.copied_entity_id
 
@@ -142,14 +122,14 @@ async def test_a_copy_is_started_and_waited_for(stage: _Stage) -> None:
 async def test_a_copyai_run_is_started_and_waited_for(stage: _Stage) -> None:
     """Variables and metadata come back, and JSON in text is opened."""
     inputs = _ordered(seconds=3)
-    run = {"id": "WRUN-1", "input": inputs, "metadata": {"order": 17}, "credits": "2"}
+    run: dict[str, object] = {"input": inputs, "metadata": {"order": 17}, "credits": "2"}
     output = {"Output 1": "The first step is done.", "final_output": '{"input":{"topic":"tea"}}'}
     stage.answers(
-        _COPYAI_STARTED,
-        _copyai(run | {"status": "NEW", "output": {}}),
-        _copyai(run | {"status": "COMPLETE", "output": output}),
+        _copyai(),
+        _copyai(status="NEW", output={}, **run),
+        _copyai(status="COMPLETE", output=output, **run),
     )
-    started = await stage.copyai().start_workflow("WCFG-1", inputs, metadata={"order": 17})
+    started = await stage.copyai.start_workflow("WCFG-1", inputs, metadata={"order": 17})
     done = await wait_until_done(started)
     assert (done.status, done.id, done.credits_used) == ("COMPLETE", started.run_id, 2)
     assert (done.input, done.metadata) == (inputs, {"order": 17})
@@ -160,9 +140,8 @@ async def test_a_copyai_run_is_started_and_waited_for(stage: _Stage) -> None:
 
 
 # By the recorded answer: how the task is started, the error that ends the wait, and its words.
-_ENDS: dict[
-    str, tuple[Callable[[Coze, CopyAI], Awaitable[Handle[Any]]], type[TaskError | TaskBlocked], str]
-] = {
+_Start = Callable[[Coze, CopyAI], Awaitable[Handle[Any]]]
+_ENDS: dict[str, tuple[_Start, type[TaskError | TaskBlocked], str]] = {
     "coze/workflow_run/Fail.json": (
         lambda coze, _: coze.start_workflow("7350", _ordered(seconds=1, outcome="fail")),
         TaskFailed,
@@ -184,9 +163,7 @@ _ENDS: dict[
         ": The quota",
     ),
     "coze/chat/failed.json": (
-        lambda coze, _: coze.start_chat(
-            "7379", user_id="ann", custom_variables=_for_a_chat(seconds=1, outcome="fail")
-        ),
+        lambda coze, _: _chats(coze, seconds=1, outcome="fail"),
         TaskFailed,
         "5000 event interval error",
     ),
@@ -206,7 +183,7 @@ async def test_a_wait_that_ends_badly_is_an_error_with_its_reason(
     start, kind, words = _ENDS[recorded]
     ids = {"id": "1", "conversation_id": "2", "task_id": "3"}
     stage.answers(reply({"execute_id": "7431", "data": ids}), reply(RECORDED[recorded]))
-    task = await start(stage.coze(), stage.copyai())
+    task = await start(stage.coze, stage.copyai)
     with pytest.raises(kind, match=words) as caught:
         await wait_until_done(task)
     assert caught.value.snapshot is not None
@@ -218,9 +195,7 @@ async def test_a_cancelled_chat_is_a_cancelled_task(stage: _Stage) -> None:
     """Cancelling answers at once, the wait then ends, and a second cancel is refused."""
     refused = reply({"code": 4104, "msg": "The chat cannot be canceled in its current state"})
     stage.answers(_chat("in_progress"), _chat("canceled"), _chat("canceled"), refused)
-    chat = await stage.coze().start_chat(
-        "7379", user_id="ann", custom_variables=_for_a_chat(seconds=60)
-    )
+    chat = await _chats(stage.coze, seconds=60)
     assert (await chat.cancel()).status == "canceled"
     with pytest.raises(TaskCancelled):
         await wait_until_done(chat)
@@ -237,16 +212,22 @@ async def test_an_interrupted_run_is_resumed_and_ends(stage: _Stage) -> None:
 
     The inputs come back in the typed answer, of a synchronous run too, JSON in JSON opened.
     """
+    interrupt = {
+        "event_id": "7431/1",
+        "type": 2,
+        "data": '{"content_type":"text","content":"What is your name?"}',
+        "required_parameters": {"name": {"type": "string", "required": True}},
+    }
     output = '{"Output":"{\\"output\\":{\\"topic\\":\\"tea\\"}}","node_status":"{}"}'
     stage.answers(
-        _RUN_STARTED,
-        _history("Running", interrupt_data=_INTERRUPT),
+        reply({"code": 0, "msg": "Success", "execute_id": "7431"}),
+        _history("Running", interrupt_data=interrupt),
         reply({"code": 0, "msg": "", "execute_id": "7431"}),
         _history("Running"),
         _history("Success", output=output),
         reply({"code": 0, "msg": "", "data": '{"output":{"topic":"tea"}}'}),
     )
-    coze = stage.coze()
+    coze = stage.coze
     run = await coze.start_workflow("7350", _ordered(seconds=4, outcome="interrupt"))
     asked: list[str] = []
 
@@ -281,14 +262,8 @@ async def test_a_chat_that_requires_an_action_gets_it_and_ends(stage: _Stage) ->
         _chat("completed", usage={"token_count": 298, "output_count": 56, "input_count": 242}),
         _ok([{"role": "assistant", "type": "answer", "content": "The answer to your question."}]),
     )
-    coze = stage.coze()
-    question = ChatMessage(role="user", content="Rain?", content_type="text")
-    chat = await coze.start_chat(
-        "7379",
-        user_id="ann",
-        additional_messages=[question],
-        custom_variables=_for_a_chat(seconds=2, outcome="interrupt"),
-    )
+    coze = stage.coze
+    chat = await _chats(coze, seconds=2, outcome="interrupt")
 
     async def answer(snapshot: Snapshot[Chat]) -> None:
         outputs = [ToolOutput(call.id, "9 °C") for call in snapshot.result.tool_calls]
@@ -329,9 +304,7 @@ _FAULTS: dict[Fault, tuple[Callable[[], Response | Exception], type[AsyncClientE
 async def test_each_fault_of_a_poll_is_the_same_error(stage: _Stage, fault: Fault) -> None:
     """One poll that meets the fault raises exactly this error."""
     stage.answers(_chat("in_progress"))
-    chat = await stage.coze().start_chat(
-        "7379", user_id="ann", custom_variables=_for_a_chat(seconds=60)
-    )
+    chat = await _chats(stage.coze, seconds=60)
     # aiohttp itself asks once more when a connection that it kept turns out to be dead.
     stage.fault(fault, times=2 if fault is Fault.RESET else 1)
     kind = _FAULTS[fault][1]

@@ -13,8 +13,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol, cast
 from urllib.parse import unquote
 
 import msgspec
@@ -25,8 +24,8 @@ from asyncclient import TaskRef, TaskState, decode_ref, encode_ref, wait_until_d
 from asyncclient._http import Handle, Transport
 from asyncclient.errors import TaskBlocked, TaskCancelled, TaskExpired, TaskFailed, WaitTimeout
 from asyncclient.testing import ScriptedTransport, reply
+from tests.providers.scripted import FIXTURES, RECORDED
 
-_FIXTURES = Path(__file__).parents[1] / "fixtures"
 _SECRET = "secret-7f3a9c"
 
 # Fields of recorded answers that no struct has, known and left out on purpose. What is found and
@@ -58,27 +57,6 @@ class _Client(Protocol):
     def task(self, ref: TaskRef) -> Handle[Any]: ...
 
 
-class _Recording(NamedTuple):
-    """One recorded answer, and where it belongs."""
-
-    provider: str
-    kind: str
-    word: str
-    path: Path
-
-    @property
-    def body(self) -> bytes:
-        return _BODIES[self.path]
-
-
-class _Kind(NamedTuple):
-    """One kind of task of one provider, with the reference that its recordings are about."""
-
-    provider: str
-    kind: str
-    ref: TaskRef
-
-
 def _handle_types() -> set[type[Handle[Any]]]:
     """Find every class of a task."""
     package = asyncclient.providers
@@ -106,42 +84,39 @@ def _client(provider: str, transport: Transport) -> _Client:
     return cast("_Client", client(transport, **dict.fromkeys(required, _SECRET)))
 
 
-def _recordings(fixtures: Path) -> Iterator[_Recording]:
-    for ref in sorted(fixtures.glob("*/*/ref.json")):
-        for path in sorted(ref.parent.glob("*.json")):
-            if path != ref:
-                word = unquote(path.name.partition(".")[0])
-                yield _Recording(ref.parts[-3], ref.parts[-2], word, path)
+def _kind_of(recording: str) -> str:
+    return recording.rpartition("/")[0]
 
 
-def _kinds(fixtures: Path) -> Iterator[_Kind]:
-    for path in sorted(fixtures.glob("*/*/ref.json")):
-        yield _Kind(path.parts[-3], path.parts[-2], decode_ref(path.read_bytes()))
+def _word_of(recording: str) -> str:
+    return unquote(recording.rpartition("/")[2].partition(".")[0])
 
 
-_RECORDINGS = list(_recordings(_FIXTURES))
-_BODIES = {recording.path: recording.path.read_bytes() for recording in _RECORDINGS}
-_KINDS = list(_kinds(_FIXTURES))
+# The reference that the recordings of each kind are about, as `coze/chat`, and the recordings.
+_REFS = {
+    name.removesuffix("/ref.json"): decode_ref(body)
+    for name, body in sorted(RECORDED.items())
+    if name.endswith("/ref.json")
+}
+_RECORDINGS = sorted(
+    name for name in RECORDED if _kind_of(name) in _REFS and not name.endswith("/ref.json")
+)
 _HANDLES = _handle_types()
 
-every_recording = pytest.mark.parametrize(
-    "recording", [pytest.param(one, id=str(one.path.relative_to(_FIXTURES))) for one in _RECORDINGS]
-)
-every_kind = pytest.mark.parametrize(
-    "kind", [pytest.param(one, id=f"{one.provider}-{one.kind}") for one in _KINDS]
-)
+every_recording = pytest.mark.parametrize("recording", _RECORDINGS)
+every_kind = pytest.mark.parametrize("kind", _REFS)
 
 
-def _task(kind: _Kind | _Recording, transport: ScriptedTransport) -> Handle[Any]:
-    (ref,) = [one.ref for one in _KINDS if one[:2] == kind[:2]]
-    return _client(kind.provider, transport).task(ref)
+def _task(kind: str, transport: ScriptedTransport | None = None) -> Handle[Any]:
+    ref = _REFS[kind]
+    return _client(ref.provider, transport or ScriptedTransport()).task(ref)
 
 
 def test_every_word_has_a_recorded_answer() -> None:
     """No handle, word or recording is without its counterpart; providers are found by looking."""
-    recorded: dict[str, set[str]] = {f"{one.provider}/{one.kind}": set() for one in _KINDS}
+    recorded: dict[str, set[str]] = {kind: set() for kind in _REFS}
     for one in _RECORDINGS:
-        recorded[f"{one.provider}/{one.kind}"].add(one.word)
+        recorded[_kind_of(one)].add(_word_of(one))
     assert recorded == {
         f"{handle.provider}/{handle.ref_kind}": {str(word) for word in handle.vocabulary.words}
         for handle in _HANDLES
@@ -150,15 +125,11 @@ def test_every_word_has_a_recorded_answer() -> None:
 
 def test_every_answer_says_where_it_comes_from() -> None:
     """Each file has one line in the README: recorded, derived or made, and its source."""
-    text = (_FIXTURES / "README.md").read_text(encoding="utf-8")
+    text = (FIXTURES / "README.md").read_text(encoding="utf-8")
     listed = re.findall(
         r"^\| `([^`]+)` \| (?:recorded|derived|made) \| .*\S +\|$", text, flags=re.MULTILINE
     )
-    assert sorted(listed) == sorted(
-        path.relative_to(_FIXTURES).as_posix()
-        for path in _FIXTURES.glob("*/*/*")
-        if path.name != "ref.json"
-    )
+    assert sorted(listed) == sorted(name for name in RECORDED if not name.endswith("/ref.json"))
     assert text.count("\n| `") == len(listed)
 
 
@@ -174,22 +145,21 @@ def test_no_word_stands_for_an_end_in_one_spelling_and_for_no_end_in_another() -
 
 
 @every_recording
-async def test_a_recorded_answer_reads_as_its_word_and_that_words_state(
-    recording: _Recording,
-) -> None:
+async def test_a_recorded_answer_reads_as_its_word_and_that_words_state(recording: str) -> None:
     """A look finds the word and exactly its state, and `read` sees the same without a request.
 
     There is no reason where all is well, no duration before the end, and no demand but while
     blocked.
     """
-    transport = ScriptedTransport([reply(recording.body)])
-    task = _task(recording, transport)
+    body = RECORDED[recording]
+    transport = ScriptedTransport([reply(body)])
+    task = _task(_kind_of(recording), transport)
     seen = await task.observe()
-    assert str(seen.word) == recording.word
+    assert str(seen.word) == _word_of(recording)
     state = task.vocabulary.words["" if seen.word is None else seen.word]
     assert seen.state is state
-    assert seen.result.response.body == seen.raw == recording.body
-    assert _task(recording, transport).read(recording.body) == seen
+    assert seen.result.response.body == seen.raw == body
+    assert task.read(body) == seen
     (request,) = transport.requests
     assert request.idempotent
     assert (request.method == "POST") is (request.body is not None)
@@ -202,14 +172,13 @@ async def test_a_recorded_answer_reads_as_its_word_and_that_words_state(
 
 
 @every_recording
-async def test_waiting_on_a_recorded_answer_ends_as_its_state_says(recording: _Recording) -> None:
+async def test_waiting_on_a_recorded_answer_ends_as_its_state_says(recording: str) -> None:
     """A wait returns on success, raises the error of any other end, and else runs out of time."""
-    task = _task(recording, ScriptedTransport([reply(recording.body)], repeat=True))
-    state = {str(word): state for word, state in task.vocabulary.words.items()}[recording.word]
+    body, word = RECORDED[recording], _word_of(recording)
+    task = _task(_kind_of(recording), ScriptedTransport([reply(body)], repeat=True))
+    state = {str(word): state for word, state in task.vocabulary.words.items()}[word]
     if state is TaskState.SUCCEEDED:
-        seen = task.read(recording.body)
-        assert await wait_until_done(task, timeout=30) == seen.result
-        assert str(seen.word) == recording.word
+        assert await wait_until_done(task, timeout=30) == task.read(body).result
         return
     with pytest.raises(_ERROR_OF[state]) as caught:
         await wait_until_done(task, timeout=30)
@@ -230,15 +199,15 @@ def _paths(value: object, at: str = "$") -> Iterator[str]:
             yield from _paths(inner, at)
 
 
-@pytest.mark.parametrize("provider", sorted({one.provider for one in _KINDS}))
+@pytest.mark.parametrize("provider", sorted({ref.provider for ref in _REFS.values()}))
 def test_every_field_of_the_recorded_answers_is_modelled_or_listed(provider: str) -> None:
     """What a typed answer would lack when it is written again is listed as left out on purpose."""
     found: set[str] = set()
     for recording in _RECORDINGS:
-        if recording.provider == provider:
-            result = _task(recording, ScriptedTransport()).read(recording.body).result
+        if recording.startswith(f"{provider}/"):
+            result = _task(_kind_of(recording)).read(RECORDED[recording]).result
             modelled = {"$.data", *_paths(msgspec.to_builtins(result), "$.data")}
-            found |= set(_paths(msgspec.json.decode(recording.body))) - modelled
+            found |= set(_paths(msgspec.json.decode(RECORDED[recording]))) - modelled
     within = {path for path in found if path.rpartition(".")[0] in found}
     assert found - within == _UNMODELLED.get(provider, set())
 
@@ -247,36 +216,35 @@ def test_every_field_of_the_recorded_answers_is_modelled_or_listed(provider: str
 
 
 @every_kind
-async def test_an_answer_without_a_known_word_is_no_end(kind: _Kind) -> None:
+async def test_an_answer_without_a_known_word_is_no_end(kind: str) -> None:
     """An answer with nothing in it has no word, and one with an unknown word no state."""
-    task = _task(kind, ScriptedTransport())
+    task = _task(kind)
     good = [str(word) for word, state in task.vocabulary.words.items() if state == "succeeded"]
-    recording = next(one for one in _RECORDINGS if one[:2] == kind[:2] and one.word in good)
-    result = task.read(recording.body).result
-    body: dict[str, object] = msgspec.json.decode(recording.body)
+    recording = next(one for one in _RECORDINGS if _kind_of(one) == kind and _word_of(one) in good)
+    result = task.read(RECORDED[recording]).result
+    body: dict[str, object] = msgspec.json.decode(RECORDED[recording])
     body["data"] = [{}] if isinstance(body["data"], list) else {}
     seen = task.read(msgspec.json.encode(body))
     assert seen.result == type(result)()
     assert (seen.word, seen.state) == (None, None)
-    number = recording.word.isdecimal()  # of a vocabulary of numbers
-    word = f'"status": {recording.word}' if number else f'"{recording.word}"'
+    number = _word_of(recording).isdecimal()  # of a vocabulary of numbers
+    word = f'"status": {_word_of(recording)}' if number else f'"{_word_of(recording)}"'
     other = '"status": "Contemplating"' if number else '"Contemplating"'
-    seen = task.read(recording.body.replace(word.encode(), other.encode()))
+    seen = task.read(RECORDED[recording].replace(word.encode(), other.encode()))
     assert (seen.word, seen.state) == ("Contemplating", None)
 
 
 @every_kind
-def test_a_reference_leads_back_to_an_equal_task(kind: _Kind) -> None:
+def test_a_reference_leads_back_to_an_equal_task(kind: str) -> None:
     """Written as text and read again, it makes a handle with an equal key, and has no secret."""
-    transport = ScriptedTransport()
-    task = _task(kind, transport)
+    task = _task(kind)
     text = encode_ref(task.ref)
     again = decode_ref(text)
-    assert again == task.ref == kind.ref
+    assert again == task.ref == _REFS[kind]
     assert hash(again) == hash(task.ref)
-    assert (again.provider, again.kind) == (kind.provider, kind.kind)
-    assert task.kind.startswith(f"{kind.provider}.{kind.kind}")
-    client = _client(kind.provider, transport)
+    assert f"{again.provider}/{again.kind}" == kind
+    assert task.kind.startswith(kind.replace("/", "."))
+    client = _client(again.provider, ScriptedTransport())
     assert client.task(again).key == task.key
     assert type(client.task(again)) is type(task)
     assert len(text.encode()) < 300  # with the provider's own ids
@@ -285,10 +253,10 @@ def test_a_reference_leads_back_to_an_equal_task(kind: _Kind) -> None:
 
 
 @every_kind
-def test_a_reference_of_another_kind_or_provider_is_refused(kind: _Kind) -> None:
+def test_a_reference_of_another_kind_or_provider_is_refused(kind: str) -> None:
     """A client makes no task of a reference that is not its own, or that lacks an id."""
-    client = _client(kind.provider, ScriptedTransport())
-    ref = kind.ref
+    ref = _REFS[kind]
+    client = _client(ref.provider, ScriptedTransport())
     wrong = (
         TaskRef("elsewhere", ref.kind, ref.ids),
         TaskRef(ref.provider, "no_such_kind", ref.ids),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import cast
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from asyncclient._http import Response, error_type, refusal_error
-from asyncclient.errors import APIError, DecodeError, QuotaExceeded
+from asyncclient.errors import APIError, AsyncClientError, DecodeError, QuotaExceeded
 from asyncclient.providers._reading import (
     as_int,
     as_object,
@@ -50,43 +51,44 @@ def has_no_items(listing: Listing) -> bool:
     return not listing.data
 
 
-def test_a_good_answer_is_decoded() -> None:
-    """An answer of the declared shape is returned, if it is no refusal."""
-    good = answer(200, b'{"data": [{"execute_id": "7"}]}')
-    assert read_answer("n", LISTING, good, quota, never) == Listing([Item("7")])
-    assert read_answer("n", LISTING, good, quota, has_no_items) == Listing([Item("7")])
+STATUSES = (199, 302, 404, 500)
+GOOD, EMPTY, MISFIT = b'{"data":[{"execute_id":"7"}]}', b'{"data":[]}', b'{"code":4028,"data":5}'
 
 
-def test_a_refusal_of_another_shape_goes_before_its_shape() -> None:
-    """A 2xx that does not decode is the provider's refusal if it is one, else a misfit."""
-    misfit = answer(200, b'{"code": 4028, "data": 5}')
-    with pytest.raises(QuotaExceeded) as refused:
-        read_answer("n", LISTING, misfit, quota, never)
-    assert isinstance(refused.value.__cause__, DecodeError)
-    with pytest.raises(DecodeError):
-        read_answer("n", LISTING, misfit, no_refusal, never)
-
-
-def test_an_answer_of_the_declared_shape_may_be_a_refusal() -> None:
-    """What says no is an error, the provider's own or else one of no special kind."""
-    no = answer(200, b'{"data": []}')
-    with pytest.raises(QuotaExceeded):
-        read_answer("n", LISTING, no, quota, has_no_items)
-    with pytest.raises(APIError, match="n: HTTP 200") as refused:
-        read_answer("n", LISTING, no, no_refusal, has_no_items)
-    assert type(refused.value) is APIError
-
-
-@pytest.mark.parametrize("status", [199, 302, 404, 500])
-def test_a_status_that_is_no_success_is_never_decoded(status: int) -> None:
-    """Outside 2xx the answer is an error: the provider's own, else that of the status."""
-    response = answer(status, b'{"data": []}')
-    with pytest.raises(QuotaExceeded):
-        read_answer("n", LISTING, response, quota, never)
-    with pytest.raises(APIError) as refused:
-        read_answer("n", LISTING, response, no_refusal, never)
-    assert type(refused.value) is error_type(status)
-    assert refused.value.status == status
+@pytest.mark.parametrize(
+    ("status", "body", "refused_by", "says_no", "kind"),
+    [
+        (200, GOOD, quota, never, None),
+        (200, GOOD, quota, has_no_items, None),
+        # One that does not decode is the provider's refusal if it is one, else a misfit.
+        (200, MISFIT, quota, never, QuotaExceeded),
+        (200, MISFIT, no_refusal, never, DecodeError),
+        # What says no is an error, the provider's own or else one of no special kind.
+        (200, EMPTY, quota, has_no_items, QuotaExceeded),
+        (200, EMPTY, no_refusal, has_no_items, APIError),
+        # Outside 2xx none is decoded: it is the provider's own error, else that of the status.
+        *((status, EMPTY, quota, never, QuotaExceeded) for status in STATUSES),
+        *((status, EMPTY, no_refusal, never, error_type(status)) for status in STATUSES),
+    ],
+)
+def test_an_answer_is_decoded_or_says_why_not(
+    status: int,
+    body: bytes,
+    refused_by: Callable[[Response, str], APIError | None],
+    says_no: Callable[[Listing], bool],
+    kind: type[AsyncClientError] | None,
+) -> None:
+    """A refusal goes before the shape of what it stands in."""
+    response = answer(status, body)
+    if kind is None:
+        assert read_answer("n", LISTING, response, refused_by, says_no) == Listing([Item("7")])
+        return
+    with pytest.raises(kind, match="n: HTTP") as caught:
+        read_answer("n", LISTING, response, refused_by, says_no)
+    assert type(caught.value) is kind
+    assert not isinstance(caught.value, APIError) or caught.value.status == status
+    is_misfit = body is MISFIT and kind is QuotaExceeded
+    assert isinstance(caught.value.__cause__, DecodeError) == is_misfit
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b"\xff", b"[" * 100_000])
@@ -101,21 +103,15 @@ def test_an_answer_that_says_nothing_of_itself_is_no_refusal(body: bytes) -> Non
 # --- numbers and objects ----------------------------------------------------------------------
 
 
-NUMBERS = {
-    "None": (None, None),
-    "number": (7, 7),
-    "quoted": ("7", 7),
-    "empty": ("", None),
-    "negative": ("-7", None),
-    "float": ("7.5", None),
-    "space": (" 7", None),
-    "other digits": ("\u0667", None),
-    "superscript": ("²", None),
-    "longer than Python reads": ("9" * 5000, None),
-}
-
-
-@pytest.mark.parametrize(("value", "number"), NUMBERS.values(), ids=NUMBERS.keys())
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        *((7, 7), ("7", 7), (None, None)),
+        # The last has more digits than Python reads.
+        *((text, None) for text in ("", "-7", "7.5", " 7", "\u0667", "²", "9" * 5000)),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
 def test_a_number_may_come_quoted(value: int | str | None, number: int | None) -> None:
     """A number in text is a number, and any other text is none, without an error."""
     assert as_int(value) == number
