@@ -16,6 +16,7 @@ import msgspec
 
 from asyncclient._arguments import number
 from asyncclient._durable import (
+    LONGEST_WAIT,
     Handover,
     TaskOf,
     Ticket,
@@ -50,6 +51,9 @@ _LONGEST_HOLD = 86_400.0
 # Seconds after which what went wrong in a worker (a client that it lacks, a sink that fails) is
 # tried again; up to as many are added by chance, so that a crowd does not come back together.
 _TROUBLE = 15.0
+# Seconds that a wait has left at least when its job was seen to end and its sink failed: its next
+# turn must see that end again, and an outage as long as this is tolerated.
+_SEEN_SECONDS = 120.0
 # Seconds after which a store that is away is asked again: first, at most, and in all.
 _AGAIN_FIRST = 0.05
 _AGAIN_GAP = 2.0
@@ -159,7 +163,7 @@ class Holder:
             )
         )
         self._draw = drawing(rng)
-        self._keys: set[str] = set()
+        self._held: dict[str, str] = {}  # what to keep of each wait if its turn fails
         self._slices: set[anyio.CancelScope] = set()
         self._returning: set[asyncio.Future[None]] = set()
         self.closing = False  # whether the worker was stopped
@@ -219,19 +223,20 @@ class Holder:
         Returns:
             what to keep; None when the wait is over.
         """
-        if key in self._keys:
+        if key in self._held:
             # The engine takes the turn before for lost, which was only slow to say that it goes on.
             return NextTurn(self._hold, text)
-        self._keys.add(key)
+        self._held[key] = text
         try:
             return await self._take(key, text)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  (the ticket outlives it)
             failure_of(error, "its turn")
+            text = self._held[key]
             delay = self._seconds_to_next(text)
             _log.exception("%s: its turn failed, and comes again in %.0f s", key, delay)
             return NextTurn(delay, text)
         finally:
-            self._keys.discard(key)
+            del self._held[key]
 
     async def _take(self, key: str, text: str) -> NextTurn | None:
         if await self._store.is_over(key):
@@ -240,6 +245,8 @@ class Holder:
         if isinstance(end, NextTurn):
             return end
         ticket, done = end
+        if isinstance(done, Done):
+            self._held[key] = text = self._prolonged(ticket).encode()
         # First, so that the sink is called for what can be kept.
         outcome = outcome_of(ticket, done, clock=self._clock)
         async with self._delivery.place() as is_free:
@@ -266,6 +273,11 @@ class Holder:
         return (
             NextTurn(end.delay, end.ticket.encode()) if isinstance(end, Handover) else (ticket, end)
         )
+
+    def _prolonged(self, ticket: Ticket) -> Ticket:
+        """Give a wait whose job was seen to end time to see that again."""
+        latest = min(self._clock() + _SEEN_SECONDS, ticket.started + LONGEST_WAIT)
+        return msgspec.structs.replace(ticket, deadline=max(ticket.deadline, latest))
 
     def _seconds_to_next(self, text: str) -> float:
         """Return after how many seconds a turn comes again that came to nothing."""

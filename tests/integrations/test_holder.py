@@ -13,10 +13,11 @@ import pytest
 
 from asyncclient import Done, Poller, Schedule
 from asyncclient._durable import TaskOf, Ticket, TicketExpired, wall_clock
+from asyncclient.errors import RequestTimeout
 from asyncclient.integrations._delivery import Sink
 from asyncclient.integrations._holder import Holder, NextTurn
 from asyncclient.integrations._outcome import Outcome
-from tests.waiting.scenario import REF, Job, ends_at
+from tests.waiting.scenario import REF, Job, Report, ends_at
 
 
 @dataclass
@@ -196,6 +197,28 @@ async def test_what_goes_wrong_in_a_worker_is_tried_again_later() -> None:
         assert (following.ticket, 15 <= following.delay <= 30) == (text, True)
         assert not shelf.claimed
     assert (shelf.outcomes, shelf.reported) == ({}, [])
+
+
+async def test_an_end_that_was_seen_does_not_expire_while_its_sink_fails() -> None:
+    """Its next turn comes after the deadline, where a poll may fail: then it polls again."""
+    shelf, began = Shelf(), wall_clock()
+
+    async def sink(_key: str, end: Done[object] | TicketExpired) -> None:
+        shelf.reported.append(type(end).__name__)
+        if len(shelf.reported) == 1:
+            raise OSError("the sink's own trouble")
+
+    text = Ticket.begin(REF, timeout=10, clock=lambda: began).encode()
+    job = Job(lambda now: RequestTimeout("slow") if 0 < now < 100 else Report("done"))
+    async with Poller(schedule=Schedule()) as poller:
+        holder = Holder(
+            shelf, poller, only(job), sink, hold=60, clock=lambda: began + anyio.current_time()
+        )
+        following = await holder.take("order", text)
+        while following is not None:
+            await anyio.sleep(following.delay)
+            following = await holder.take("order", following.ticket)
+    assert shelf.reported == ["Done", "Done"]
 
 
 async def test_a_claim_that_cannot_be_given_back_stays_for_the_next_turn() -> None:

@@ -116,6 +116,12 @@ class ShuffledLoop(asyncio.BaseEventLoop):
         self._soon.append((self._caller, call))
         return call
 
+    def call_soon_threadsafe(
+        self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Call back in the next turn: an async generator that a killed process left asks for it."""
+        return self.call_soon(callback, *args, context=context)
+
     def call_at(
         self,
         when: float,

@@ -35,7 +35,8 @@ def is_reason(
     if not looks or not isinstance(error, Exception):
         return False
     last = looks[-1]
-    row = list(takewhile(lambda look: look.verdict not in ANSWERS, reversed(looks)))
+    # What was cut off, by a time limit or a standstill, showed nothing.
+    row = list(takewhile(lambda look: look.is_cut or look.verdict not in ANSWERS, reversed(looks)))
     if isinstance(error, TaskBlocked):
         return last.state == "blocked" and last.verdict == "good"
     if isinstance(error, UnknownStatus):
