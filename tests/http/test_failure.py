@@ -90,7 +90,6 @@ class MaxRetryError(Exception):
     """What urllib3 raises after its own repeats, for any reason."""
 
     def __init__(self, reason: Exception) -> None:
-        super().__init__("Max retries exceeded")
         self.reason = reason
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from asyncclient import SessionPool
 from asyncclient.errors import TransportError
-from tests.sockets.conftest import PATIENCE, Peer, Script, Serve, Server, good, until
+from tests.sockets.conftest import PATIENCE, Peer, Script, Serve, Server, until
 from tests.wire import certificate, trusting
 
 # More steps of the loop than any exchange here takes; most are over after some twenty.
@@ -150,27 +150,6 @@ async def test_a_pool_may_be_closed_at_any_step_of_a_start(serve: Serve, *, warm
     assert steps >= 5
 
 
-async def test_cancelling_a_large_start_leaks_nothing(serve: Serve) -> None:
-    """Cancelled while its body is still being sent, a start leaves the pool fit."""
-
-    async def slow_reader(peer: Peer) -> None:
-        if peer.number == 1:
-            await anyio.sleep_forever()
-        await in_parts(peer)
-
-    server = await serve(slow_reader)
-    async with SessionPool(limit=1) as pool:
-        start = server.start(body=b" " * 900_000)
-        task = asyncio.create_task(pool.exchange(start))
-        await until(lambda: bool(server.accepted))
-        await anyio.sleep(0.01)
-        task.cancel()
-        with anyio.fail_after(PATIENCE):
-            await asyncio.wait([task])
-        assert task.cancelled()
-        assert await is_fit(pool, server)
-
-
 @pytest.mark.parametrize("way", WAYS)
 async def test_cancelling_in_the_queue_gives_the_turn_to_the_next(serve: Serve, way: str) -> None:
     """Of ten requests that queue for one connection, those that are not cancelled are answered."""
@@ -202,23 +181,26 @@ async def test_cancelling_in_the_queue_gives_the_turn_to_the_next(serve: Serve, 
         assert await is_fit(pool, server)
 
 
-async def test_a_cancelled_request_frees_its_connection_at_once(serve: Serve) -> None:
-    """Its place is free while the caller still holds the cancellation."""
+@pytest.mark.parametrize("stage", ["sending", "reading"])
+async def test_a_cancelled_request_frees_its_connection_at_once(serve: Serve, stage: str) -> None:
+    """While its body is being sent or its answer read, and the caller holds the cancellation."""
 
     async def stalling(peer: Peer) -> None:
         if peer.number > 1:
-            await good(peer)
-        await peer.asked()
-        await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
-        await peer.until_left()
+            await in_parts(peer)
+        if stage == "reading":
+            await peer.asked()
+            await peer.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+        await anyio.sleep_forever()
 
     server = await serve(stalling)
     async with SessionPool(limit=1) as pool:
-        asking = asyncio.ensure_future(pool.exchange(server.get(timeout=60)))
-        await server.was_asked()
+        request = server.start(body=b" " * 900_000) if stage == "sending" else server.get()
+        asking = asyncio.ensure_future(pool.exchange(request))
+        await until(lambda: server.accepted == 1)
         await anyio.sleep(0.1)
         asking.cancel()
-        with pytest.raises(asyncio.CancelledError) as kept:
+        with anyio.fail_after(PATIENCE), pytest.raises(asyncio.CancelledError) as kept:
             await asking
-        assert (await pool.exchange(server.get(timeout=2))).body == b"{}"
+        assert await is_fit(pool, server)
         assert kept.value is not None

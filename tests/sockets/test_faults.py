@@ -104,12 +104,11 @@ BROKEN: dict[str, Script] = {
 @pytest.fixture
 async def vicious(serve: Serve, request: pytest.FixtureRequest) -> Server:
     """Serve the parameter's vice at `/vice`, and `{}` elsewhere."""
-    vice: Script = request.param
 
     async def script(peer: Peer) -> None:
         while (await peer.asked()).target != b"/vice":
             await peer.answer()
-        await vice(peer)
+        await request.param(peer)
 
     return await serve(script)
 
@@ -245,12 +244,8 @@ def compressed(size: int) -> bytes:
 
 
 BOMB = compressed(16 * MEBIBYTE)
-
-
-BOMB_IN_CHUNKS = b"".join(
-    b"%x\r\n%s\r\n" % (len(part), part)
-    for part in (BOMB[start : start + 256] for start in range(0, len(BOMB) + 256, 256))
-)
+PARTS = [BOMB[start : start + 256] for start in range(0, len(BOMB) + 256, 256)]
+BOMB_IN_CHUNKS = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in PARTS)
 PACKED = HEAD + b"Content-Encoding: gzip\r\n"
 
 

@@ -30,7 +30,7 @@ from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze, CozeJWT
 from asyncclient.testing import ScriptedTransport, reply
 from asyncclient.testing.pytest_plugin import virtual_time
-from tests.sockets.conftest import UNKNOWN, Peer, Serve, good, silent
+from tests.sockets.conftest import UNKNOWN, Peer, Serve, answering, good, silent
 from tests.wire import certificate, trusting
 
 pytestmark = virtual_time
@@ -263,19 +263,14 @@ async def test_a_wrong_proxy_url_shows_no_password(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("answer", ["401 No", "500 No", "302 Found"])
 async def test_the_pools_headers_are_in_no_error(serve: Serve, answer: str) -> None:
     """What goes with every request may be a gateway's key, which a provider may repeat."""
-
-    async def repeating(peer: Peer) -> None:
-        while True:
-            key = (await peer.asked()).headers[b"x-gateway-key"]
-            await peer.answer(key, status=answer, headers=b"Location: /%s\r\n" % key)
-
-    server = await serve(repeating)
+    location = f"Location: /{PASSWORD}\r\n".encode()
+    server = await serve(answering(PASSWORD.encode(), status=answer, headers=location))
     async with SessionPool(headers={"X-Gateway-Key": PASSWORD}) as pool:
         with pytest.raises(AsyncClientError) as caught:
             await CopyAI(pool, api_key="k", base_url=server.origin, max_retries=0).get_webhook("1")
         check_error(caught.value)
         check("a repr", f"{pool!r} {pretty_repr(vars(pool), max_depth=9)}")
-    assert server.asked
+    assert server.asked[0].headers[b"x-gateway-key"] == PASSWORD.encode()
 
 
 async def test_cancelling_and_closing_show_no_credential(serve: Serve) -> None:

@@ -39,11 +39,8 @@ def path(tmp_path: Path) -> Path:
 async def life_of(path: Path) -> AsyncGenerator[tuple[Simulator, Coze, CopyAI]]:
     """Run a simulator with a journal; give it with a client of each provider."""
     async with SessionPool() as pool, Simulator(seed=1, journal=path) as sim:
-        yield (
-            sim,
-            Coze(pool, token="t", base_url=sim.coze_url),
-            CopyAI(pool, api_key="k", base_url=sim.copyai_url),
-        )
+        coze = Coze(pool, token="t", base_url=sim.coze_url)
+        yield sim, coze, CopyAI(pool, api_key="k", base_url=sim.copyai_url)
 
 
 async def test_tasks_of_both_providers_outlive_a_restart(path: Path) -> None:
@@ -85,13 +82,10 @@ async def test_what_waits_for_input_can_be_given_it_after_a_restart(path: Path) 
         execute_id = (await coze.start_workflow("7", order)).execute_id
         await asyncio.sleep(0.3)
     async with life_of(path) as (_, coze, _):
-        interrupt = (await coze.workflow_run("7", execute_id).poll()).interrupt
-        assert interrupt is not None
+        asks = (await coze.workflow_run("7", execute_id).poll()).interrupt
+        assert asks is not None
         await coze.resume_workflow(
-            "7",
-            event_id=interrupt.event_id,
-            interrupt_type=interrupt.type,
-            resume_data="my name is Ada",
+            "7", event_id=asks.event_id, interrupt_type=asks.type, resume_data="my name is Ada"
         )
     async with life_of(path) as (_, coze, _):
         run = coze.workflow_run("7", execute_id)
