@@ -85,13 +85,10 @@ async def test_the_sdk_follows_a_run_and_reads_its_node(coze: Any) -> None:
 
 async def test_the_synchronous_sdk_runs_a_workflow_to_its_end(sync_coze: Any) -> None:
     """A synchronous run gives it the output as text, in either shape of answer."""
-
-    def run_twice() -> list[Any]:
-        create = sync_coze.workflows.runs.create
-        soon = {"simulate": {"seconds": 0.03}}
-        return [create(workflow_id="7350", parameters=soon).data for _ in range(2)]
-
-    assert await anyio.to_thread.run_sync(run_twice) == ['{"output":{}}'] * 2
+    soon = {"simulate": {"seconds": 0.03}}
+    create = partial(sync_coze.workflows.runs.create, workflow_id="7350", parameters=soon)
+    for _ in range(2):
+        assert (await anyio.to_thread.run_sync(create)).data == '{"output":{}}'
 
 
 async def test_the_sdk_reads_a_failed_run_but_not_the_pages_own_sample(coze: Any) -> None:

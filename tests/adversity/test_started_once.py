@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 from asyncclient import SessionPool
 from asyncclient.errors import APIError, AsyncClientError
 from tests.adversity.proxy import How, OnConnect, hang_up
-from tests.adversity.scene import PROVIDERS, Provider, client_of, virtual_loop
+from tests.adversity.scene import PROVIDERS, Provider, client_of
 from tests.wire import BLANK_LINE, Listener, Wire, promised, read_message
 
 ANSWERS: dict[Provider, bytes] = {
@@ -92,10 +92,10 @@ async def receive(reader: asyncio.StreamReader, at: int) -> bool:
     return False
 
 
-async def _start(
-    serve: OnConnect, provider: Provider, padding: int, *, kept: bool
+async def start(
+    serve: OnConnect, provider: Provider, padding: int = 0, *, kept: bool = False
 ) -> AsyncClientError | None:
-    inputs = {"text": "x" * padding}
+    """Start something at a provider that serves connections so; return its error, if any."""
     async with (
         Listener(Wire, serve) as server,
         SessionPool(limit=1, request_timeout=3, connect_timeout=1) as pool,
@@ -105,18 +105,10 @@ async def _start(
             with contextlib.suppress(AsyncClientError):
                 await client.workflow_run("1", "2").poll()
         try:
-            await client.start_workflow("1", inputs)
+            await client.start_workflow("1", {"text": "x" * padding})
         except AsyncClientError as error:
             return error
     return None
-
-
-def start(
-    serve: OnConnect, provider: Provider, padding: int = 0, *, kept: bool = False
-) -> AsyncClientError | None:
-    """Start something at a provider that serves connections so; return its error, if any."""
-    with asyncio.Runner(loop_factory=virtual_loop) as runner:
-        return runner.run(_start(serve, provider, padding, kept=kept))
 
 
 CUTS = st.builds(
@@ -130,10 +122,12 @@ CUTS = st.builds(
 
 
 @given(cut=CUTS, provider=st.sampled_from(PROVIDERS), padding=st.sampled_from(PADDINGS))
-def test_a_start_is_never_doubled_or_denied(cut: Cut, provider: Provider, padding: int) -> None:
+async def test_a_start_is_never_doubled_or_denied(
+    cut: Cut, provider: Provider, padding: int
+) -> None:
     """At most one start comes whole; an error for one says so, and its "not started" is true."""
     cutting = CuttingProvider(cut, ANSWERS[provider])
-    error = start(cutting.serve, provider, padding, kept=cut.kept)
+    error = await start(cutting.serve, provider, padding, kept=cut.kept)
     assert cutting.whole_starts <= 1
     if error is None:
         assert cutting.whole_starts == 1
@@ -169,7 +163,7 @@ BYTES = st.lists(st.sampled_from(PARTS) | st.binary(max_size=20), max_size=8).ma
 
 
 @given(data=BYTES)
-def test_any_answer_is_to_one_start(data: bytes) -> None:
+async def test_any_answer_is_to_one_start(data: bytes) -> None:
     """Any bytes for an answer end a start as one of our errors, and it is not sent again."""
     starts: list[object] = []
 
@@ -178,7 +172,7 @@ def test_any_answer_is_to_one_start(data: bytes) -> None:
         await link.send(data)
         await link.end()
 
-    error = start(serve, "coze")
+    error = await start(serve, "coze")
     assert len(starts) == 1
     assert error is not None
     assert error.may_have_started or isinstance(error, APIError)
