@@ -13,10 +13,11 @@ import signal
 import socket
 import subprocess
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
@@ -221,37 +222,25 @@ def test_ctrl_c_while_it_loads_is_one_line(
 
 
 class Jobs(ThreadingHTTPServer):
-    """An API whose job goes on until it may end."""
+    """An API with one job, whose status is a file of a folder."""
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Job)
-        self.word = "processing"
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=folder))
+        self._folder = folder
+        self.will_say("processing")
+        # The query is a secret.
+        self.url = f"http://127.0.0.1:{self.server_port}/job.json?sig=kept"
 
-    @property
-    def url(self) -> str:
-        """Where its job is polled; the query is a secret."""
-        return f"http://127.0.0.1:{self.server_port}/jobs/7?sig=kept"
-
-
-class Job(BaseHTTPRequestHandler):
-    """Answers one poll."""
-
-    def do_GET(self) -> None:
-        """Say how the job stands."""
-        body = json.dumps({"status": cast("Jobs", self.server).word}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (its name there)
-        """Write nothing."""
+    def will_say(self, word: str) -> None:
+        """Let the job have a status from now on."""
+        (self._folder / "next.json").write_text(json.dumps({"status": word}))
+        (self._folder / "next.json").replace(self._folder / "job.json")
 
 
 @pytest.fixture
-def jobs() -> Iterator[Jobs]:
+def jobs(tmp_path: Path) -> Iterator[Jobs]:
     """Serve such an API."""
-    with Jobs() as server:
+    with Jobs(tmp_path) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
@@ -268,7 +257,7 @@ def test_a_person_sees_how_a_wait_stands(
     wait = spawn("wait", jobs.url, *REPLICATE, stderr=theirs, **variables)
     os.close(theirs)
     seen = seen_until(ours, b"next poll in" if columns > 24 else b"running (proc")
-    jobs.word = "succeeded"
+    jobs.will_say("succeeded")
     if interrupted:
         wait.send_signal(signal.SIGINT)
     seen += rest_of(ours)
@@ -297,7 +286,7 @@ def test_a_person_sees_how_many_tasks_have_ended(spawn: Spawn, jobs: Jobs, tmp_p
         wait = spawn("wait", "-", *REPLICATE, **streams, COLUMNS="80")
     os.close(theirs)
     seen = seen_until(ours, b"0 of 2 tasks ended, ")
-    jobs.word = "failed"
+    jobs.will_say("failed")
     seen += rest_of(ours)
     assert end_of(wait)[0] == 1
     lines = [line.rpartition("\x1b[2K")[2] for line in seen.decode().splitlines()]
@@ -308,7 +297,7 @@ def test_a_person_sees_how_many_tasks_have_ended(spawn: Spawn, jobs: Jobs, tmp_p
 @pytest.mark.parametrize("variables", [{}, {"TERM": "dumb"}], ids=["a pipe", "a dumb terminal"])
 def test_nothing_is_redrawn_elsewhere(spawn: Spawn, jobs: Jobs, variables: dict[str, str]) -> None:
     """A script's log and a terminal without a cursor get lines alone."""
-    jobs.word = "succeeded"
+    jobs.will_say("succeeded")
     ours, theirs = os.openpty() if variables else os.pipe()
     wait = spawn("wait", jobs.url, *REPLICATE, stderr=theirs, **variables)
     os.close(theirs)
