@@ -10,9 +10,8 @@ import asyncio
 import contextlib
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
-from pathlib import Path
 from typing import TypeAlias, cast
 
 import pytest
@@ -25,25 +24,15 @@ from asyncclient.errors import AsyncClientError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport
+from tests.providers.scripted import FIXTURES, READS, STARTS, Operation
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
-Endpoint: TypeAlias = Callable[..., Awaitable[object]]
 
-# A value for each argument that must be given, unless any text will do.
-GIVEN: dict[str, object] = {
-    "document_ids": ["1", "2"],
-    "entity_type": "workflow",
-    "event_type": "workflowRun.completed",
-    "interrupt_type": 2,
-    "metadata": {"order": "17"},
-    "tool_outputs": [{"tool_call_id": "t", "output": "o"}],
-    "url": "https://example.com/hook",
-}
-CLIENTS: tuple[type[Coze | CopyAI], ...] = (Coze, CopyAI)
-CALLS: dict[str, tuple[int, str]] = {
-    f"{client.__name__}.{name}": (number, name)
-    for number, client in enumerate(CLIENTS)
-    for name, _ in inspect.getmembers(client, inspect.iscoroutinefunction)
+CALLS: dict[str, Operation] = {
+    **(STARTS | READS),
+    "copyai.find_started": lambda over: CopyAI(over, api_key="k").find_started(
+        "W", metadata={"order": "17"}
+    ),
 }
 HANDLES: dict[str, Callable[[Coze, CopyAI], Handle[object]]] = {
     "coze.workflow_run": lambda coze, _: coze.workflow_run("1", "2"),
@@ -52,10 +41,7 @@ HANDLES: dict[str, Callable[[Coze, CopyAI], Handle[object]]] = {
     "coze.chat": lambda coze, _: coze.chat("1", "2"),
     "copyai.workflow_run": lambda _, copyai: copyai.workflow_run("1", "2"),
 }
-RECORDED: list[Json] = [
-    json.loads(path.read_bytes())
-    for path in sorted((Path(__file__).parent / "fixtures").rglob("*.json"))
-]
+ANSWERS: list[Json] = [json.loads(path.read_bytes()) for path in sorted(FIXTURES.rglob("*.json"))]
 
 numbers = st.integers() | st.floats() | st.sampled_from([2**53, 2**64, 10**400, -1])
 words = st.text(max_size=20) | st.sampled_from(["", "0", "Running", "COMPLETE", "{", "[1]", "null"])
@@ -97,7 +83,7 @@ def changed(value: Json, path: tuple[str | int, ...], new: Json, *, gone: bool) 
 @st.composite
 def mutants(draw: st.DrawFn) -> bytes:
     """Draw a recorded answer with up to three parts changed, and perhaps cut off."""
-    value = draw(st.sampled_from(RECORDED))
+    value = draw(st.sampled_from(ANSWERS))
     for _ in range(draw(st.integers(1, 3))):
         path = draw(st.sampled_from(list(places(value))))
         value = changed(value, path, draw(anything), gone=draw(st.booleans()))
@@ -142,10 +128,14 @@ def clients(answer: Response) -> tuple[Coze, CopyAI]:
     )
 
 
-def test_there_is_something_to_change_and_to_call() -> None:
-    """The recorded answers and the endpoints are found by looking."""
-    assert len(RECORDED) > 50
-    assert len(CALLS) >= 22
+def test_there_is_something_to_change_and_every_endpoint_is_called() -> None:
+    """A new endpoint of a client has to be among the operations."""
+    assert len(ANSWERS) > 50
+    assert {
+        f"{client.__name__.lower()}.{name}"
+        for client in (Coze, CopyAI)
+        for name, _ in inspect.getmembers(client, inspect.iscoroutinefunction)
+    } == CALLS.keys()
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -153,47 +143,35 @@ def test_there_is_something_to_change_and_to_call() -> None:
 @given(answer=answers)
 @example(answer=Response(200, {}, b'{"code":0,"data":null}'))
 @example(answer=Response(200, {}, b'{"code":1e400}'))
-def test_a_call_raises_only_our_errors(name: str, answer: Response) -> None:
+async def test_a_call_raises_only_our_errors(name: str, answer: Response) -> None:
     """An endpoint coroutine returns what can be read, or raises an `AsyncClientError`."""
-    number, method = CALLS[name]
-    endpoint: Endpoint = getattr(clients(answer)[number], method)
-    parameters = inspect.signature(endpoint).parameters.values()
-    needed = [each.name for each in parameters if each.default is each.empty]
-
-    async def call() -> None:
-        with contextlib.suppress(AsyncClientError):
-            read_whole(await endpoint(**{each: GIVEN.get(each, "1") for each in needed}))
-
-    asyncio.run(call())
+    with contextlib.suppress(AsyncClientError):
+        read_whole(await CALLS[name](ScriptedTransport([answer], repeat=True)))
 
 
 @pytest.mark.parametrize("name", HANDLES)
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(answer=answers)
-def test_a_look_raises_only_our_errors(name: str, answer: Response) -> None:
+async def test_a_look_raises_only_our_errors(name: str, answer: Response) -> None:
     """A handle sees what the rules can use, or raises an `AsyncClientError`, and so does a wait."""
-
-    async def look() -> None:
-        task = HANDLES[name](*clients(answer))
-        with contextlib.suppress(AsyncClientError):
-            seen = await task.observe()
-            assert seen.state is None or isinstance(seen.state, TaskState)
-            assert seen.word is None or isinstance(seen.word, str | int)
-            assert seen.raw == answer.body
-            assert task.read(answer.body).word == seen.word
-            read_whole(seen.result)
-        record: Record[object] = Record(task, asyncio.get_running_loop().time())
-        polling: Polling[Record[object]] = Polling(
-            Report("tests"),
-            gaps_of(Schedule(), None),
-            lambda width: width,
-            lambda _record, _snapshot: None,
-        )
-        with contextlib.suppress(AsyncClientError):
-            sleep = await polling.look(record)
-            assert sleep is None or 0 < sleep.seconds <= 3600
-
-    asyncio.run(look())
+    task = HANDLES[name](*clients(answer))
+    with contextlib.suppress(AsyncClientError):
+        seen = await task.observe()
+        assert seen.state is None or isinstance(seen.state, TaskState)
+        assert seen.word is None or isinstance(seen.word, str | int)
+        assert seen.raw == answer.body
+        assert task.read(answer.body).word == seen.word
+        read_whole(seen.result)
+    record: Record[object] = Record(task, asyncio.get_running_loop().time())
+    polling: Polling[Record[object]] = Polling(
+        Report("tests"),
+        gaps_of(Schedule(), None),
+        lambda width: width,
+        lambda _record, _snapshot: None,
+    )
+    with contextlib.suppress(AsyncClientError):
+        sleep = await polling.look(record)
+        assert sleep is None or 0 < sleep.seconds <= 3600
 
 
 @given(body=bodies)

@@ -13,10 +13,14 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
+import aiohttp
+import httpx
+
 from asyncclient import Reading, Vocabulary, catalogue
 from asyncclient._http import Response
 from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
 from asyncclient.testing import answer_with, reply
+from tests.http.test_failure import ChunkedEncodingError, RequestsConnectionError, refused
 from tests.simulation.world import Fault, JobKind
 
 _T = TypeVar("_T")
@@ -263,36 +267,19 @@ _RAISED: dict[str, tuple[Callable[[], Exception], ...]] = {
 }
 
 
-class _Answered:
-    """An answer as other HTTP libraries have it."""
-
-    def __init__(self, status: int, pick: int) -> None:
-        self.status_code = status
-        self.headers = {"retry-after": hint(pick)} if pick % 2 else {}
-
-
-# The classes of other HTTP libraries' errors, each with those above it.
-_LIBRARY = (
-    "httpx ConnectError NetworkError TransportError RequestError HTTPError",
-    "httpx ReadTimeout TimeoutException TransportError RequestError HTTPError",
-    "httpx RemoteProtocolError ProtocolError TransportError RequestError HTTPError",
-    "aiohttp ClientConnectorError ClientOSError ClientConnectionError ClientError",
-    "requests ConnectTimeout ConnectionError RequestException",
-    "requests ChunkedEncodingError RequestException",
-    "httpx HTTPStatusError HTTPError",
+# None stands for the refusal of httpx.
+_LIBRARY: tuple[Callable[[str], Exception] | None, ...] = (
+    *(httpx.ConnectError, httpx.ReadTimeout, httpx.RemoteProtocolError, aiohttp.ClientOSError),
+    *(RequestsConnectionError, ChunkedEncodingError, None),
 )
 
 
 def _library_error(pick: int) -> Exception:
-    """Make an error of the shape that httpx, aiohttp and requests give theirs."""
-    module, *names = _one(_LIBRARY, pick).split()
-    kind: type[Exception] = Exception
-    for name in reversed(names):
-        kind = cast("type[Exception]", type(name, (kind,), {"__module__": module}))
-    error = kind("as another library says it")
-    if names[0] == "HTTPStatusError":
-        vars(error)["response"] = _Answered(_one((429, 500, 502, 503), pick // 7), pick)
-    return error
+    kind = _one(_LIBRARY, pick)
+    if kind is not None:
+        return kind("as another library says it")
+    headers = {"retry-after": hint(pick)} if pick % 2 else {}
+    return refused(_one((429, 500, 502, 503), pick // 7), headers)
 
 
 def _at_status(said: _Said) -> _Said:
