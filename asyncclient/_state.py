@@ -117,6 +117,8 @@ class Vocabulary:
         Returns:
             the state, or None for a word that this vocabulary does not know.
         """
+        if type(word) is str and not self._ignore_case:  # as nearly every one
+            return self._states.get((str, word))
         # A provider may send anything in a status field, a list included: that is unknown too.
         return self._states.get(self._key(word_of(word)))
 

@@ -282,7 +282,7 @@ class TaskAPI:
 class APITask(RemoteTask[Json], Generic[Ref_co]):
     """A task of a `TaskAPI`; its answer is the whole decoded JSON."""
 
-    __slots__ = ("_api", "_cancel", "_kind", "_look", "_reading", "_sent", "_where")
+    __slots__ = ("_api", "_body", "_cancel", "_kind", "_look", "_reading", "_where")
 
     group = "tasks"
 
@@ -304,16 +304,12 @@ class APITask(RemoteTask[Json], Generic[Ref_co]):
         self._reading = reading
         self._kind = kind
         self._cancel = cancel
-        self._sent = body
+        self._body = body
         self._look = _look_of(_kind_of(api.name, reading.name), method, reading)
 
     @property
     def _target(self) -> str:
         return self._where
-
-    @property
-    def _body(self) -> bytes | None:
-        return self._sent
 
     @property
     def kind(self) -> str:
@@ -328,7 +324,7 @@ class APITask(RemoteTask[Json], Generic[Ref_co]):
     @property
     def key(self) -> Hashable:
         """Identity: the account that asks, the reading, and what is asked."""
-        body = None if self._sent is None else Secret(self._sent.decode())
+        body = None if self._body is None else Secret(self._body.decode())
         return (
             self._account.identity,
             self._reading.name,
@@ -340,7 +336,7 @@ class APITask(RemoteTask[Json], Generic[Ref_co]):
     @property
     def ref(self) -> Ref_co:
         """Its portable reference; None where its body has over 1,000 bytes."""
-        body = self._sent
+        body = self._body
         if body is not None and len(body) > _LONGEST_KEPT:
             return cast("Ref_co", None)
         given = {
@@ -364,7 +360,8 @@ class APITask(RemoteTask[Json], Generic[Ref_co]):
 
     async def _send_cancel(self, method: str, target: str) -> Json:
         name = f"{self._look.name}.cancel"
-        return await self._account.once(Endpoint(name, method, partial(read_json, name)), target)
+        endpoint = Endpoint(name, method, partial(read_json, name))
+        return await self._account.call(endpoint, target, max_retries=0)
 
     @even_half_made
     def __repr__(self) -> str:

@@ -152,7 +152,7 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
         ("a repeated credential stands in the error", "_http.hiding:Hiding.error", _NOTHING),
     ),
     "providers": (
-        ("a start in doubt does not say so", "_http.call:_is_ambiguous", _NEVER),
+        ("a start in doubt does not say so", "_http.call:_note_whether_started", _NOTHING),
         ("a refused token ends a start", "providers.coze._auth:_JWTSource.forget", _NOTHING),
         (
             "a client takes another account's reference",
@@ -164,7 +164,7 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
     "sockets": (
         ("a start that broke off counts as not sent", "_http.payload:is_sent", _NEVER),
         ("certificates are not verified", "_http.sessions:checked_context", _is_not_verified),
-        ("an answer of any length is read", "_http.pool:SessionPool._is_short", _ALWAYS),
+        ("an answer of any length is read", "_http.pool:SessionPool._refuse_length", _NOTHING),
         ("a pool leaves its sockets open", "_http.sessions:close_all", _awaits_nothing),
         ("NO_PROXY is not obeyed", "_http.proxy:_goes_without", _NEVER),
         (

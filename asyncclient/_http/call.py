@@ -13,6 +13,7 @@ from typing import NoReturn, TypeVar, cast
 
 import anyio
 import msgspec
+from multidict import CIMultiDict, CIMultiDictProxy  # aiohttp's own headers; it comes with aiohttp
 
 from asyncclient._arguments import optional_line, whole_number
 from asyncclient._event_loop import failure_of
@@ -103,7 +104,8 @@ class Account:
         if callable(token):
             self._source = token
         else:
-            self._fixed_headers = self._headers_of(token)
+            # In the form that aiohttp sends: it is made once.
+            self._fixed_headers = CIMultiDictProxy(CIMultiDict(self._headers_of(token)))
         self.name = account_name(name)
         place = self._origin + self._prefix
         # Two tokens are two accounts, even at one place; the hash gives neither of them away.
@@ -158,81 +160,80 @@ class Account:
         body: bytes | None = None,
         *,
         timeout: float | None = None,
+        max_retries: int | None = None,
     ) -> T:
-        """Send a request, repeat it where that is safe and may help, and return its answer."""
-        repeats = 0
-        began = 0.0
+        """Send a request, repeat it where that is safe and may help, and return its answer.
+
+        Where a token was refused, it is sent once more with another one, if there is one.
+        `max_retries` is the client's own by default.
+        """
+        outer = sys.exception()
+        source, headers = self._source, self._fixed_headers
+        token: object = None
+        may_renew = source is not None
+        most, repeats = self._max_retries if max_retries is None else max_retries, 0
+        began: float | None = None  # since when it fails: a slow first answer is no repeat
         while True:
+            request: Request | None = None
             try:
-                return await self.once(endpoint, target, body, timeout=timeout)
-            except AsyncClientError as error:
-                if not repeats:
-                    # The clock starts at the first failure: a slow first answer is no repeat.
-                    began = anyio.current_time()
-                seconds = seconds_to_repeat(
-                    error,
+                if source is not None:
+                    token = await self._token(source)
+                    headers = self._headers_of(token)
+                at = 0 if target.startswith("/") else target.index("/", len("https://"))
+                request = Request(
+                    name=endpoint.name,
+                    method=endpoint.method,
+                    origin=target[:at] if at else self._origin,
+                    target=target[at:] if at else self._prefix + target,
+                    headers=headers if body is None else {_CONTENT_TYPE: _JSON, **headers},
+                    body=body,
+                    timeout=timeout,
                     idempotent=endpoint.idempotent,
-                    repeats_left=self._max_retries - repeats,
-                    backoff=_BACKOFF.delay(repeats),
-                    seconds_left=_REPEAT_SECONDS - (anyio.current_time() - began),
                 )
+                response = await self._transport.exchange(request)
+                found = endpoint.read(response)
+                look: object = found
+                if not isinstance(look, Observation) or look.state is TaskState.SUCCEEDED:
+                    return found
+                seen = cast("Observation[object]", look)
+                return cast("T", self._concealed(seen, endpoint, response, headers, target))
+            except AsyncClientError as error:
+                if request is not None:
+                    self._hiding_of(headers).beside(target).error(error, outer)
+                    # A refused request did nothing, so even a start may be repeated.
+                    if may_renew and isinstance(error, AuthenticationFailed):
+                        may_renew = False
+                        _forget(source, token)
+                        continue
+                    _note_whether_started(error, endpoint)
+                began = anyio.current_time() if began is None else began
+                seconds = _seconds_to_repeat(error, endpoint, repeats, most, began)
                 if seconds is None:
                     raise
-                said = shown(error, LONGEST_TEXT)
-                _log.info("%s failed, again in %.1f s: %s", endpoint.name, seconds, said)
             repeats += 1
+            may_renew = source is not None
             await anyio.sleep(seconds)
 
-    async def once(
+    def _concealed(
         self,
-        endpoint: Endpoint[T],
+        look: Observation[object],
+        endpoint: Endpoint[object],
+        response: Response,
+        headers: Mapping[str, str],
         target: str,
-        body: bytes | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> T:
-        """Send a request once, or twice if a token was refused and renewed; else as `call`."""
-        source = self._source
-        headers = self._fixed_headers
-        fresh = source is None
-        outer = sys.exception()
-        while True:
-            token: object = None
-            if source is not None:
-                token = await self._token(source)
-                headers = self._headers_of(token)
-            hiding = self._hiding_of(headers)
-            at = 0 if target.startswith("/") else target.index("/", len("https://"))
-            request = Request(
-                name=endpoint.name,
-                method=endpoint.method,
-                origin=target[:at] or self._origin,
-                target=target[at:] if at else self._prefix + target,
-                headers=headers if body is None else {_CONTENT_TYPE: _JSON, **headers},
-                body=body,
-                timeout=timeout,
-                idempotent=endpoint.idempotent,
-            )
-            try:
-                return _read(endpoint, await self._transport.exchange(request), hiding, target)
-            except AuthenticationFailed as error:
-                hiding.beside(target).error(error, outer)
-                # A refused request did nothing, so even a start may be repeated.
-                if fresh:
-                    raise
-                fresh = True
-                forget: object = getattr(source, "forget", None)
-                if callable(forget):
-                    forget(token)
-            except (TransportError, APIError, DecodeError) as error:
-                hiding.beside(target).error(error, outer)
-                if not endpoint.idempotent and _is_ambiguous(error):
-                    error.may_have_started = True
-                    error.add_note(
-                        f"{endpoint.name} may have started something all the same, and was not "
-                        "sent again"
-                    )
-                raise
+    ) -> Observation[object]:
+        """Return what was seen without the credential: without a good end it may be in an error."""
+        hiding = self._hiding_of(headers)
+        clean = hiding.answer(response)
+        if clean is not response:
+            again = cast("Observation[object]", endpoint.read(clean))
+            look = msgspec.structs.replace(look, result=again.result, raw=again.raw)
+        hiding = hiding.beside(target)
+        if look.reason is not None:
+            look = msgspec.structs.replace(look, reason=hiding.text(look.reason))
+        if look.state is None and isinstance(look.word, str):
+            look = msgspec.structs.replace(look, word=hiding.text(look.word))
+        return look
 
     def _hiding_of(self, headers: Mapping[str, str]) -> Hiding:
         # Kept for the next request, which nearly always has the same credential.
@@ -300,29 +301,37 @@ def account_name(value: object) -> str | None:
     return name
 
 
-def _read(endpoint: Endpoint[T], response: Response, hiding: Hiding, target: str) -> T:
-    """Read an answer; what shows no good end, and so may become an error, repeats no credential."""
-    found: object = endpoint.read(response)
-    if not isinstance(found, Observation):
-        return cast("T", found)
-    look = cast("Observation[object]", found)
-    if look.state is TaskState.SUCCEEDED:
-        return cast("T", look)
-    clean = hiding.answer(response)
-    if clean is not response:
-        again = cast("Observation[object]", endpoint.read(clean))
-        look = msgspec.structs.replace(look, result=again.result, raw=again.raw)
-    hiding = hiding.beside(target)
-    if look.reason is not None:
-        look = msgspec.structs.replace(look, reason=hiding.text(look.reason))
-    if look.state is None and isinstance(look.word, str):
-        look = msgspec.structs.replace(look, word=hiding.text(look.word))
-    return cast("T", look)
+def _seconds_to_repeat(
+    error: AsyncClientError, endpoint: Endpoint[object], repeats: int, most: int, began: float
+) -> float | None:
+    seconds = seconds_to_repeat(
+        error,
+        idempotent=endpoint.idempotent,
+        repeats_left=most - repeats,
+        backoff=_BACKOFF.delay(repeats),
+        seconds_left=_REPEAT_SECONDS - (anyio.current_time() - began),
+    )
+    if seconds is not None:
+        said = shown(error, LONGEST_TEXT)
+        _log.info("%s failed, again in %.1f s: %s", endpoint.name, seconds, said)
+    return seconds
 
 
-def _is_ambiguous(error: TransportError | APIError | DecodeError) -> bool:
-    """Return whether the provider may have acted on a request that failed so."""
+def _forget(source: object, token: object) -> None:
+    forget: object = getattr(source, "forget", None)
+    if callable(forget):
+        forget(token)
+
+
+def _note_whether_started(error: AsyncClientError, endpoint: Endpoint[object]) -> None:
+    """Mark the error of a start after which the provider may have acted all the same."""
     if isinstance(error, TransportError):
-        return error.sent
-    done = isinstance(error, APIError) and error.status == _SEE_OTHER
-    return done or isinstance(error, ServerError | DecodeError)
+        is_ambiguous = error.sent
+    else:
+        done = isinstance(error, APIError) and error.status == _SEE_OTHER
+        is_ambiguous = done or isinstance(error, ServerError | DecodeError)
+    if is_ambiguous and not endpoint.idempotent:
+        error.may_have_started = True
+        error.add_note(
+            f"{endpoint.name} may have started something all the same, and was not sent again"
+        )

@@ -31,8 +31,9 @@ class Cutting:
 
     def end(self, task: asyncio.Task[object]) -> None:
         """Take note that a request has ended."""
-        self._requests.pop(task, None)
-        self._cut.discard(task)
+        del self._requests[task]
+        if self._cut:
+            self._cut.discard(task)
 
     def is_own(self, task: asyncio.Task[object]) -> bool:
         """Return whether a cancellation came from here alone and not from the caller, and undo it.

@@ -17,7 +17,7 @@ T = TypeVar("T")
 # Bytes of memory that a decoded answer may take, by what Python takes for each comma (a number and
 # its place), list, object with a name, and text. It is up to 40 times what they have in JSON.
 _MOST_DECODED = 128 << 20
-_MOST_TIMES = 40
+_SURELY_FITS = _MOST_DECODED // 40
 _NUMBER, _LIST, _OBJECT, _TEXT = 32, 64, 240, 50
 # Texts that are looked into for the commas and brackets that are theirs, which takes long.
 _FEW_TEXTS = 100_000
@@ -26,7 +26,7 @@ _TEXT_IN_JSON = re.compile(TEXT_IN_JSON, re.DOTALL)
 
 def takes_too_much(body: bytes) -> bool:
     """Return whether JSON would take more memory than an answer may, before it is decoded."""
-    if len(body) <= _MOST_DECODED // _MOST_TIMES:
+    if len(body) <= _SURELY_FITS:
         return False
     texts = (body.count(b'"') - body.count(b'\\"')) // 2
     size = _size_of(body)
@@ -46,9 +46,10 @@ def decode(decoder: msgspec.json.Decoder[T], response: Response, name: str) -> T
         DecodeError: it is no JSON, or what decides cannot be read; it says what was wrong at first.
             Or it would take too much memory, and then it is not asked for again (`permanent`).
     """
-    if takes_too_much(response.body):
+    body = response.body
+    if len(body) > _SURELY_FITS and takes_too_much(body):
         msg = (
-            f"{name}: HTTP {response.status} with {len(response.body)} bytes of JSON that would "
+            f"{name}: HTTP {response.status} with {len(body)} bytes of JSON that would "
             f"take more than {_MOST_DECODED >> 20} MiB of memory"
         )
         raise DecodeError(
@@ -59,11 +60,11 @@ def decode(decoder: msgspec.json.Decoder[T], response: Response, name: str) -> T
             advice="ask for less, or for smaller pages",
         )
     try:
-        return decoder.decode(response.body)
+        return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = text_of(error)
     try:
-        return cast("T", decode_leniently(response.body, decoder.type))
+        return cast("T", decode_leniently(body, decoder.type))
     except (ValueError, RecursionError):
         excerpt = response.excerpt
     path = reason.partition(" - at `")[2].removesuffix("`")

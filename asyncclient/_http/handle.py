@@ -8,7 +8,7 @@ from typing import ClassVar, TypeVar
 import msgspec
 
 from asyncclient._http.call import Account
-from asyncclient._http.hint import seconds_asked
+from asyncclient._http.hint import seconds_asked_in
 from asyncclient._http.message import Endpoint, Response
 from asyncclient._ref import TaskRef, task_key
 from asyncclient._state import Vocabulary
@@ -31,6 +31,7 @@ class RemoteTask(Task[T_co]):
 
     group: ClassVar[str]
     _look: Endpoint[Observation[T_co]]
+    _body: bytes | None = None  # what a look sends
 
     def __init__(self, account: Account, created: int | None) -> None:
         self._account = account
@@ -40,11 +41,6 @@ class RemoteTask(Task[T_co]):
     def _target(self) -> str:
         """Path and query of a look, quoted."""
         raise NotImplementedError  # pragma: no cover
-
-    @property
-    def _body(self) -> bytes | None:
-        """What a look sends."""
-        return None
 
     @property
     def credential(self) -> Hashable:
@@ -62,7 +58,7 @@ class RemoteTask(Task[T_co]):
         Raises:
             AsyncClientError: the look failed.
         """
-        return await self._account.once(self._look, self._target, self._body)
+        return await self._account.call(self._look, self._target, self._body, max_retries=0)
 
     async def poll(self) -> T_co:
         """Look once, and return the provider's typed answer alone; raises as `observe`."""
@@ -128,7 +124,11 @@ def look_endpoint(
 
     def look(response: Response) -> Observation[A]:
         seen = observe(endpoint.read(response))
-        hint = seconds_asked(response) if seen.hint is None else seen.hint
+        hint = (
+            seconds_asked_in(response.headers, response.received)
+            if seen.hint is None
+            else seen.hint
+        )
         return msgspec.structs.replace(seen, raw=response.body, hint=hint)
 
     return Endpoint(endpoint.name, endpoint.method, look, endpoint.idempotent)

@@ -11,12 +11,14 @@ import msgspec
 from asyncclient._portable import Portable
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 # What a provider may send where its page names one type and its answers do not keep to it.
 JSON: TypeAlias = str | int | float | bool | dict[str, object] | list[object] | None
 
 
 _EXCERPT = 200  # bytes of an answer that an error shows
+GOOD = range(200, 300)  # statuses that say that a request succeeded (RFC 9110, section 15.3)
 
 
 class Secret(str):
@@ -92,8 +94,8 @@ class Response(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_good(self) -> bool:
-        """Whether the status says that the request succeeded (RFC 9110, section 15.3)."""
-        return 200 <= self.status < 300  # noqa: PLR2004  (the class of success)
+        """Whether the status says that the request succeeded."""
+        return self.status in GOOD
 
     def __repr__(self) -> str:
         return f"<Response {self.status}, {len(self.body)} bytes>"
@@ -137,10 +139,10 @@ class Answer(Portable, msgspec.Struct, dict=True):
         return twin
 
 
-class Endpoint(msgspec.Struct, Generic[T], frozen=True):
+class Endpoint(msgspec.Struct, Generic[T_co], frozen=True):
     """One operation of a provider, as a value: what to send, and how to read the answer."""
 
     name: str  # as `coze.get_workflow_run`
     method: str
-    read: Callable[[Response], T]  # raises `APIError` or `DecodeError`
+    read: Callable[[Response], T_co]  # raises `APIError` or `DecodeError`
     idempotent: bool = True  # whether it may be repeated freely

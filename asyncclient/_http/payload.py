@@ -32,11 +32,9 @@ class _LargeBody(RequestBody, aiohttp.BytesIOPayload):
     pass
 
 
-def payload_of(request: Request) -> RequestBody | None:
-    """Return what records whether a request was sent; None where that makes no difference."""
-    body = request.body
-    if body is None:
-        return None if request.idempotent else _SmallBody(b"")
+def payload_of(request: Request) -> RequestBody:
+    """Return the body that a request sends, perhaps an empty one."""
+    body = request.body or b""
     # aiohttp wants a large body as a file, so that it can be written piece by piece.
     return _SmallBody(body) if len(body) <= _MEBIBYTE else _LargeBody(io.BytesIO(body))
 

@@ -13,15 +13,13 @@ from typing import NoReturn, Self, cast
 
 import aiohttp
 import anyio
-import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL  # aiohttp's own word for an address; it comes with aiohttp
 
 from asyncclient._arguments import number, whole_number
 from asyncclient._event_loop import running_loop
 from asyncclient._http.cutting import Cutting
-from asyncclient._http.hiding import Hiding
-from asyncclient._http.message import Request, Response, concealed
+from asyncclient._http.message import GOOD, Request, Response, concealed
 from asyncclient._http.payload import RequestBody, is_sent, payload_of
 from asyncclient._http.proxy import PROXY_REFUSES, given_proxy
 from asyncclient._http.quoting import pool_headers
@@ -101,7 +99,7 @@ class SessionPool:
         )
 
     async def __aenter__(self) -> Self:
-        _ = self._current_task()
+        self._loop = running_loop("SessionPool", self._loop, closed=self._closed)
         return self
 
     async def __aexit__(self, *_raised: object) -> None:
@@ -136,109 +134,101 @@ class SessionPool:
             ValueError: `request.timeout` is not more than 0, or not finite; or the environment
                 names a proxy that is none.
         """
-        task = self._current_task()
+        loop = self._loop = running_loop("SessionPool", self._loop, closed=self._closed)
+        task = cast("asyncio.Task[object]", asyncio.current_task(loop))
         seconds, timeout = self._request_timeout, self._timeout
         if request.timeout is not None:
             seconds = number("timeout", request.timeout, above=0)
             timeout = self._timeout_of(seconds)
-        content = payload_of(request)
+        content = None if request.body is None and request.idempotent else payload_of(request)
+        headers = request.headers
         origin = self._sessions.take(request.origin)
-        end = math.inf if timeout.total else task.get_loop().time() + seconds
-        self._requests.begin(task, end)
+        self._requests.begin(task, math.inf if timeout.total else loop.time() + seconds)
+        response: aiohttp.ClientResponse | None = None
+        body: bytes | None = None
         try:
-            return await self._send(origin, request, content, timeout)
-        except asyncio.CancelledError as error:
-            is_own = self._requests.is_own(task)
-            if not is_own and task.cancelling():
+            response = await origin.session.request(
+                request.method,
+                # A query may hold a signature, which is not kept.
+                URL(request.origin + request.target, encoded=True)
+                if "?" in request.target
+                else _url(request.origin, request.target),
+                headers={**origin.headers, **headers} if origin.headers else headers,
+                data=content,
+                allow_redirects=False,
+                timeout=timeout,
+                proxy_headers=origin.tunnel,
+            )
+            if response.content.is_eof() and not self._is_traced:
+                body = response.content.read_nowait()  # it came with its head
+            else:
+                body = await self._body_of(response)
+            if body is None or len(body) > self._max_body:
+                response.close()
+                self._refuse_length(request)
+            received = time.time()  # noqa: TID251  (what HTTP dates are measured against)
+            if response.status in GOOD:
+                return Response(response.status, response.headers, body, received)
+            return _refusal(response, body, received, request, origin)
+        except (Exception, asyncio.CancelledError) as error:  # a hook may raise any
+            failure = self._failure_of(error, task, request, origin, content)
+            if failure is None:
                 error.with_traceback(None)  # aiohttp's frames hold the headers
                 raise
-            closed = is_own and self._closed
-            why = TimeoutError() if is_own else error
-            failure = _failure(why, request, origin, content, closed=closed)
-        except Exception as error:  # noqa: BLE001  (a hook of the caller's may raise anything)
-            failure = _failure(error, request, origin, content, closed=self._closed)
         finally:
             self._sessions.give_back(origin)
             self._requests.end(task)
         # Raised outside of the clause, without a cause and without a frame below this one: these
-        # hold the request's headers, and so the credential, and the answer.
+        # hold the request's headers, and so the credential, and the answer, as this one did.
+        response = body = None
         raise failure.with_traceback(None)
 
-    async def _send(
+    def _failure_of(
         self,
-        origin: Origin,
+        error: Exception | asyncio.CancelledError,
+        task: asyncio.Task[object],
         request: Request,
+        origin: Origin,
         content: RequestBody | None,
-        timeout: aiohttp.ClientTimeout,
-    ) -> Response:
-        headers = request.headers
-        response = await origin.session.request(
-            request.method,
-            _url_of(request),
-            headers={**origin.headers, **headers} if origin.headers else headers,
-            data=content,
-            allow_redirects=False,
-            timeout=timeout,
-            proxy_headers=origin.tunnel,
-        )
+    ) -> TransportError | None:
+        """Say what broke; None where it is the caller who cancels."""
+        if not isinstance(error, asyncio.CancelledError):
+            return _failure(error, request, origin, content, closed=self._closed)
+        if self._requests.is_own(task):
+            return _failure(TimeoutError(), request, origin, content, closed=self._closed)
+        if task.cancelling():
+            return None
+        return _failure(error, request, origin, content, closed=False)
+
+    async def _body_of(self, response: aiohttp.ClientResponse) -> bytes | None:
+        """Read an answer to its end; None as soon as it is too long."""
+        length = response.headers.get("Content-Length") or ""
+        is_known = length.isdecimal() and "Content-Encoding" not in response.headers
+        chunks: list[bytes] = []
+        size = 0
+        # The connection goes back when the end is reached, and is dropped if it is not.
         try:
-            # The connection goes back when the end is reached, and is dropped if it is not.
-            if response.content.is_eof() and not self._is_traced:
-                body: bytes | None = response.content.read_nowait()  # it came with its head
-            elif self._is_short(response):
-                body = await response.read()
-            else:
-                body = await self._read_bounded(response)
+            if is_known and int(length) <= self._max_body:
+                return await response.read()
+            if (response.content_length or 0) > self._max_body:
+                return None
+            async for chunk in response.content.iter_any():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > self._max_body:
+                    return None
         except BaseException:
             response.close()
             raise
-        if body is None or len(body) > self._max_body:
-            response.close()
-            raise TransportError(
-                f"{request.name} ({request.label}): the answer is longer than "
-                f"max_body={self._max_body} bytes",
-                permanent=True,
-                advice="pass SessionPool(max_body=...) if it should be",
-            )
-        received = time.time()  # noqa: TID251  (what HTTP dates are measured against)
-        if response.status == PROXY_REFUSES and origin.proxy is not None:
-            raise origin.proxy.refusal(_name_of(request, origin), response.status)
-        answer = Response(response.status, response.headers, body, received)
-        return answer if answer.is_good else _without_secrets(answer, origin.hiding)
-
-    def _is_short(self, response: aiohttp.ClientResponse) -> bool:
-        """Return whether the answer itself says that it is within bounds, uncompressed."""
-        length = response.headers.get("Content-Length")
-        return (
-            length is not None
-            and "Content-Encoding" not in response.headers
-            and length.isdecimal()
-            and int(length) <= self._max_body
-        )
-
-    async def _read_bounded(self, response: aiohttp.ClientResponse) -> bytes | None:
-        """Read an answer to its end; None as soon as it is too long."""
-        if (response.content_length or 0) > self._max_body:
-            return None
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.content.iter_any():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > self._max_body:
-                return None
         return b"".join(chunks)
 
-    def _current_task(self) -> asyncio.Task[object]:
-        """Return the running task, which must be of the pool's own loop."""
-        try:
-            task = asyncio.current_task()
-        except RuntimeError:
-            task = None
-        if task is None or self._closed or self._loop is not task.get_loop():
-            self._loop = running_loop("SessionPool", self._loop, closed=self._closed)
-            task = cast("asyncio.Task[object]", asyncio.current_task())
-        return task
+    def _refuse_length(self, request: Request) -> NoReturn:
+        raise TransportError(
+            f"{request.name} ({request.label}): the answer is longer than "
+            f"max_body={self._max_body} bytes",
+            permanent=True,
+            advice="pass SessionPool(max_body=...) if it should be",
+        )
 
     def _timeout_of(self, seconds: float) -> aiohttp.ClientTimeout:
         # A longer one is kept by `Cutting`, for all requests at once.
@@ -268,12 +258,6 @@ class SessionPool:
         raise TypeError(msg)
 
 
-def _url_of(request: Request) -> URL:
-    if "?" in request.target:  # it may hold a signature, which is not kept
-        return URL(request.origin + request.target, encoded=True)
-    return _url(request.origin, request.target)
-
-
 @functools.lru_cache(_MOST_URLS)
 def _url(origin: str, target: str) -> URL:
     # Quoted where the target was built; parsing must not change it again.
@@ -285,11 +269,24 @@ def _origin(origin: str) -> URL:
     return URL(origin, encoded=True)
 
 
-def _without_secrets(answer: Response, hiding: Hiding) -> Response:
-    """Return an answer that repeats none of the pool's secrets, as a proxy's page may."""
-    headers = [(name, hiding.text(value)) for name, value in answer.headers.items()]
-    clean = hiding.answer(answer)
-    return msgspec.structs.replace(clean, headers=CIMultiDictProxy(CIMultiDict(headers)))
+def _refusal(
+    response: aiohttp.ClientResponse,
+    body: bytes,
+    received: float,
+    request: Request,
+    origin: Origin,
+) -> Response:
+    """Return an answer that says no, without the pool's secrets, as a proxy's page may have them.
+
+    Raises:
+        ConnectFailed: it is the proxy that says no.
+    """
+    if response.status == PROXY_REFUSES and origin.proxy is not None:
+        raise origin.proxy.refusal(_name_of(request, origin), response.status)
+    hiding = origin.hiding
+    headers = CIMultiDict((name, hiding.text(value)) for name, value in response.headers.items())
+    answer = Response(response.status, CIMultiDictProxy(headers), body, received)
+    return hiding.answer(answer)
 
 
 def _name_of(request: Request, origin: Origin) -> str:

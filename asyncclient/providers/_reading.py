@@ -9,6 +9,7 @@ from typing import Literal, Protocol, TypeVar, cast
 import msgspec
 
 from asyncclient._http import (
+    GOOD,
     Answer,
     Endpoint,
     Response,
@@ -33,29 +34,34 @@ def decode_or_none(decoder: msgspec.json.Decoder[T], response: Response) -> T | 
         return None
 
 
-def read_answer(
+def reader(
     name: str,
-    decoder: msgspec.json.Decoder[T],
-    response: Response,
+    kind: type[T],
     refused_by: Callable[[Response, str], APIError | None],
     says_no: Callable[[T], bool],
-) -> T:
-    """Decode a good answer, or raise what the answer says instead."""
-    if not response.is_good:
-        raise refused_by(response, name) or refusal_error(
-            error_type(response.status), response, name=name
-        )
-    try:
-        answer = decode(decoder, response, name)
-    except DecodeError as error:
-        # A refusal's `data` has any shape: look for an error in it before complaining of its shape.
-        refused = refused_by(response, name)
-        if refused is None:
-            raise
-        raise refused from error
-    if says_no(answer):
-        raise refused_by(response, name) or refusal_error(APIError, response, name=name)
-    return answer
+) -> Callable[[Response], T]:
+    """Make what decodes a good answer of some type, or raises what the answer says instead."""
+    decoder = msgspec.json.Decoder(kind, strict=False)
+
+    def read(response: Response) -> T:
+        if response.status not in GOOD:
+            raise refused_by(response, name) or refusal_error(
+                error_type(response.status), response, name=name
+            )
+        try:
+            answer = decode(decoder, response, name)
+        except DecodeError as error:
+            # A refusal's `data` has any shape: look for an error in it before complaining of its
+            # shape.
+            refused = refused_by(response, name)
+            if refused is None:
+                raise
+            raise refused from error
+        if says_no(answer):
+            raise refused_by(response, name) or refusal_error(APIError, response, name=name)
+        return answer
+
+    return read
 
 
 class Enveloped(Protocol[T_co]):

@@ -19,9 +19,9 @@ from asyncclient.providers._reading import (
     decode_or_none,
     enveloped,
     open_json,
-    read_answer,
+    reader,
 )
-from tests.http.test_decoding import LISTING, Item, Listing
+from tests.http.test_decoding import Item, Listing
 
 
 def answer(status: int, body: bytes) -> Response:
@@ -79,12 +79,12 @@ def test_an_answer_is_decoded_or_says_why_not(
     kind: type[AsyncClientError] | None,
 ) -> None:
     """A refusal goes before the shape of what it stands in."""
-    response = answer(status, body)
+    response, read = answer(status, body), reader("n", Listing, refused_by, says_no)
     if kind is None:
-        assert read_answer("n", LISTING, response, refused_by, says_no) == Listing([Item("7")])
+        assert read(response) == Listing([Item("7")])
         return
     with pytest.raises(kind, match="n: HTTP") as caught:
-        read_answer("n", LISTING, response, refused_by, says_no)
+        read(response)
     assert type(caught.value) is kind
     assert not isinstance(caught.value, APIError) or caught.value.status == status
     is_misfit = body is MISFIT and kind is QuotaExceeded

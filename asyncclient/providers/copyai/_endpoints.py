@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol, TypeVar
 
 import msgspec
@@ -17,7 +16,7 @@ from asyncclient.errors import (
     NotFound,
     QuotaExceeded,
 )
-from asyncclient.providers._reading import as_text, decode_or_none, enveloped, read_answer
+from asyncclient.providers._reading import as_text, decode_or_none, enveloped, reader
 from asyncclient.providers.copyai._answers import (
     Envelope,
     Refusal,
@@ -86,21 +85,14 @@ class _HasStatus(Protocol):
 HasStatusT = TypeVar("HasStatusT", bound=_HasStatus)
 
 
-def _read(name: str, decoder: msgspec.json.Decoder[HasStatusT], response: Response) -> HasStatusT:
-    return read_answer(
-        name, decoder, response, refused_by, lambda envelope: envelope.status == "error"
-    )
+def _reader(name: str, kind: type[HasStatusT]) -> Callable[[Response], HasStatusT]:
+    return reader(name, kind, refused_by, lambda envelope: envelope.status == "error")
 
 
 def _enveloped(
-    name: str,
-    method: Literal["GET", "POST"],
-    decoder: msgspec.json.Decoder[Envelope[T]],
-    *,
-    idempotent: bool = True,
+    name: str, method: Literal["GET", "POST"], kind: type[Envelope[T]], *, idempotent: bool = True
 ) -> Endpoint[T]:
-    read = functools.partial(_read, name, decoder)
-    return enveloped(name, method, read, idempotent=idempotent)
+    return enveloped(name, method, _reader(name, kind), idempotent=idempotent)
 
 
 def _read_webhook_page(response: Response) -> WebhookPage:
@@ -119,28 +111,18 @@ def _read_nothing(response: Response) -> None:
 
 
 _webhook_page_decoder = msgspec.json.Decoder(WebhookPage)
-_webhook_decoder = msgspec.json.Decoder(Envelope[Webhook], strict=False)
 
-START_WORKFLOW = _enveloped(
-    "copyai.start_workflow",
-    "POST",
-    msgspec.json.Decoder(Envelope[Started], strict=False),
-    idempotent=False,
-)
-GET_WORKFLOW_RUN = _enveloped(
-    "copyai.get_workflow_run", "GET", msgspec.json.Decoder(Envelope[WorkflowRun], strict=False)
-)
+START_WORKFLOW = _enveloped("copyai.start_workflow", "POST", Envelope[Started], idempotent=False)
+GET_WORKFLOW_RUN = _enveloped("copyai.get_workflow_run", "GET", Envelope[WorkflowRun])
 LIST_WORKFLOW_RUNS = enveloped(
     "copyai.list_workflow_runs",
     "GET",
-    functools.partial(
-        _read,
-        "copyai.list_workflow_runs",
-        msgspec.json.Decoder(WorkflowRunPageEnvelope, strict=False),
-    ),
+    _reader("copyai.list_workflow_runs", WorkflowRunPageEnvelope),
 )
-REGISTER_WEBHOOK = _enveloped("copyai.register_webhook", "POST", _webhook_decoder, idempotent=False)
-GET_WEBHOOK = _enveloped("copyai.get_webhook", "GET", _webhook_decoder)
+REGISTER_WEBHOOK = _enveloped(
+    "copyai.register_webhook", "POST", Envelope[Webhook], idempotent=False
+)
+GET_WEBHOOK = _enveloped("copyai.get_webhook", "GET", Envelope[Webhook])
 LIST_WEBHOOKS = Endpoint("copyai.list_webhooks", "GET", _read_webhook_page)
 DELETE_WEBHOOK = Endpoint("copyai.delete_webhook", "DELETE", _read_nothing)
 

@@ -79,6 +79,8 @@ _Interrupts: TypeAlias = InterruptData | list[InterruptData] | str | None
 
 
 def _first_interrupt(data: _Interrupts) -> Interrupt | None:
+    if data is None:
+        return None
     if isinstance(data, str):
         in_text = Response(0, {}, data.encode("utf-8", "replace"))
         data = decode_or_none(_interrupts_decoder, in_text)

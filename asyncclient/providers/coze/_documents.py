@@ -83,7 +83,7 @@ class DocumentProgressHandle(Handle[DocumentProgress]):
         document_ids: of 1 to 50 documents.
     """
 
-    __slots__ = ("_look", "dataset_id", "document_ids")
+    __slots__ = ("_body", "_look", "dataset_id", "document_ids")
 
     provider = "coze"
     ref_kind = "document_progress"
@@ -101,6 +101,7 @@ class DocumentProgressHandle(Handle[DocumentProgress]):
         self.dataset_id = id_text("dataset_id", dataset_id)
         self.document_ids = document_ids_of(document_ids)
         observe = partial(observe_documents, self.document_ids)
+        self._body = documents_body(self.document_ids)
         self._look = look_endpoint(GET_DOCUMENT_PROGRESS, observe)
 
     @property
@@ -111,10 +112,6 @@ class DocumentProgressHandle(Handle[DocumentProgress]):
     @property
     def _target(self) -> str:
         return documents_target(self.dataset_id)
-
-    @property
-    def _body(self) -> bytes:
-        return documents_body(self.document_ids)
 
 
 def documents_target(dataset_id: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol, TypeVar
@@ -32,7 +31,7 @@ from asyncclient.errors import (
     RateLimited,
     ServerError,
 )
-from asyncclient.providers._reading import as_int, decode_or_none, enveloped, read_answer
+from asyncclient.providers._reading import as_int, decode_or_none, enveloped, reader
 from asyncclient.providers.coze._answers import (
     WAITING_WORDS,
     Chat,
@@ -206,35 +205,37 @@ HasCodeT = TypeVar("HasCodeT", bound=_HasCode)
 _refusal_decoder = msgspec.json.Decoder(Refusal)
 
 
-def _read(name: str, decoder: msgspec.json.Decoder[HasCodeT], response: Response) -> HasCodeT:
-    return read_answer(
-        name, decoder, response, refused_by, lambda answer: answer.code not in {None, 0, "0", ""}
-    )
+def _reader(name: str, kind: type[HasCodeT]) -> Callable[[Response], HasCodeT]:
+    return reader(name, kind, refused_by, lambda answer: answer.code not in {None, 0, "0", ""})
 
 
 def _enveloped(
-    name: str,
-    method: Literal["GET", "POST"],
-    decoder: msgspec.json.Decoder[Envelope[T]],
-    *,
-    idempotent: bool = True,
+    name: str, method: Literal["GET", "POST"], kind: type[Envelope[T]], *, idempotent: bool = True
 ) -> Endpoint[T]:
-    read = functools.partial(_read, name, decoder)
-    return enveloped(name, method, read, idempotent=idempotent)
+    return enveloped(name, method, _reader(name, kind), idempotent=idempotent)
 
 
-_reply_decoder = msgspec.json.Decoder(WorkflowReply, strict=False)
-_runs_decoder = msgspec.json.Decoder(Envelope[list[WorkflowRun]], strict=False)
+def _flat(name: str) -> Endpoint[WorkflowReply]:
+    read = _reader(name, WorkflowReply)
+    return Endpoint(
+        name, "POST", lambda response: read(response).from_response(response), idempotent=False
+    )
+
+
+def _page(name: str, kind: type[PageEnvelope[P]], empty: Callable[[], P]) -> Endpoint[P]:
+    read = _reader(name, kind)
+    return Endpoint(
+        name, "GET", lambda response: (read(response).data or empty()).from_response(response)
+    )
+
+
 _RUNNING = re.compile(rb'"execute_status"\s*:\s*"Running"')
+_read_runs = _reader("coze.get_workflow_run", Envelope[list[WorkflowRun]])
 
 
-def _read_reply(name: str, response: Response) -> WorkflowReply:
-    return _read(name, _reply_decoder, response).from_response(response)
-
-
-def _read_run(name: str, response: Response) -> WorkflowRun:
+def _read_run(response: Response) -> WorkflowRun:
     try:
-        runs = _read(name, _runs_decoder, response).data
+        runs = _read_runs(response).data
     except DecodeError as error:
         # Reported by a client of workflows with output nodes: while such a run is at work, the
         # quotes in `output` are escaped wrongly and the whole body is no JSON. Only "Running" is
@@ -243,91 +244,39 @@ def _read_run(name: str, response: Response) -> WorkflowRun:
             return WorkflowRun(execute_status="Running").from_response(response)
         raise
     if not runs:
-        msg = f"{name}: HTTP {response.status} with an empty list instead of one run"
+        msg = f"coze.get_workflow_run: HTTP {response.status} with an empty list instead of one run"
         raise DecodeError(msg, path="$.data", excerpt="[]", status=response.status)
     return runs[0].from_response(response)
-
-
-def _flat(name: str) -> Endpoint[WorkflowReply]:
-    return Endpoint(name, "POST", functools.partial(_read_reply, name), idempotent=False)
 
 
 START_WORKFLOW = _flat("coze.start_workflow")
 RUN_WORKFLOW = _flat("coze.run_workflow")
 RESUME_WORKFLOW = _flat("coze.resume_workflow")
-GET_WORKFLOW_RUN = Endpoint(
-    "coze.get_workflow_run", "GET", functools.partial(_read_run, "coze.get_workflow_run")
-)
-GET_NODE_OUTPUT = _enveloped(
-    "coze.get_node_output", "GET", msgspec.json.Decoder(Envelope[NodeOutput], strict=False)
-)
-
-
-def _page(
-    name: str, decoder: msgspec.json.Decoder[PageEnvelope[P]], empty: Callable[[], P]
-) -> Endpoint[P]:
-    def read(response: Response) -> P:
-        page = _read(name, decoder, response).data or empty()
-        return page.from_response(response)
-
-    return Endpoint(name, "GET", read)
-
-
-LIST_BOTS = _page(
-    "coze.list_bots",
-    msgspec.json.Decoder(PageEnvelope[BotPage], strict=False),
-    lambda: BotPage([]),
-)
+GET_WORKFLOW_RUN = Endpoint("coze.get_workflow_run", "GET", _read_run)
+GET_NODE_OUTPUT = _enveloped("coze.get_node_output", "GET", Envelope[NodeOutput])
+LIST_BOTS = _page("coze.list_bots", PageEnvelope[BotPage], lambda: BotPage([]))
 LIST_WORKSPACES = _page(
-    "coze.list_workspaces",
-    msgspec.json.Decoder(PageEnvelope[WorkspacePage], strict=False),
-    lambda: WorkspacePage([]),
+    "coze.list_workspaces", PageEnvelope[WorkspacePage], lambda: WorkspacePage([])
 )
-LIST_WORKFLOWS = _page(
-    "coze.list_workflows",
-    msgspec.json.Decoder(PageEnvelope[WorkflowPage], strict=False),
-    lambda: WorkflowPage([]),
-)
-GET_BOT = _enveloped("coze.get_bot", "GET", msgspec.json.Decoder(Envelope[Bot], strict=False))
-START_COPY = _enveloped(
-    "coze.start_copy",
-    "POST",
-    msgspec.json.Decoder(Envelope[CopyStarted], strict=False),
-    idempotent=False,
-)
-GET_COPY_TASK = _enveloped(
-    "coze.get_copy_task", "GET", msgspec.json.Decoder(Envelope[CopyTask], strict=False)
-)
+LIST_WORKFLOWS = _page("coze.list_workflows", PageEnvelope[WorkflowPage], lambda: WorkflowPage([]))
+GET_BOT = _enveloped("coze.get_bot", "GET", Envelope[Bot])
+START_COPY = _enveloped("coze.start_copy", "POST", Envelope[CopyStarted], idempotent=False)
+GET_COPY_TASK = _enveloped("coze.get_copy_task", "GET", Envelope[CopyTask])
 # Not a GET, and yet it reads only.
-GET_DOCUMENT_PROGRESS = _enveloped(
-    "coze.get_document_progress",
-    "POST",
-    msgspec.json.Decoder(Envelope[DocumentProgress], strict=False),
-)
-_chat_decoder = msgspec.json.Decoder(ChatEnvelope, strict=False)
+GET_DOCUMENT_PROGRESS = _enveloped("coze.get_document_progress", "POST", Envelope[DocumentProgress])
 
 
 def _chat(name: str, method: Literal["GET", "POST"], *, idempotent: bool = True) -> Endpoint[Chat]:
-    read = functools.partial(_read, name, _chat_decoder)
-    return enveloped(name, method, read, idempotent=idempotent)
+    return enveloped(name, method, _reader(name, ChatEnvelope), idempotent=idempotent)
 
 
-START_CHAT = _enveloped(
-    "coze.start_chat",
-    "POST",
-    msgspec.json.Decoder(Envelope[ChatStarted], strict=False),
-    idempotent=False,
-)
+START_CHAT = _enveloped("coze.start_chat", "POST", Envelope[ChatStarted], idempotent=False)
 GET_CHAT = _chat("coze.get_chat", "GET")
 # Cancelling twice does no more than cancelling once.
 CANCEL_CHAT = _chat("coze.cancel_chat", "POST")
 SUBMIT_TOOL_OUTPUTS = _chat("coze.submit_tool_outputs", "POST", idempotent=False)
 LIST_CHAT_MESSAGES = enveloped(
-    "coze.list_chat_messages",
-    "GET",
-    functools.partial(
-        _read, "coze.list_chat_messages", msgspec.json.Decoder(MessagesEnvelope, strict=False)
-    ),
+    "coze.list_chat_messages", "GET", _reader("coze.list_chat_messages", MessagesEnvelope)
 )
 
 

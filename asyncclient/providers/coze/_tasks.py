@@ -10,7 +10,7 @@ from asyncclient._arguments import id_text, optional_id, shared_id
 from asyncclient._http import Account, Handle, look_endpoint, path_segment, query_of
 from asyncclient._state import TaskState
 from asyncclient._task import Observation
-from asyncclient.providers._ids import slim_id, spelled_id
+from asyncclient.providers._ids import slim_id
 from asyncclient.providers.coze._answers import (
     Chat,
     ChatMessage,
@@ -38,21 +38,27 @@ def observe_run(run: WorkflowRun) -> Observation[WorkflowRun]:
     """
     state = WORKFLOW_WORDS.state_of(run.execute_status)
     ended = state is not None and state.is_terminal
-    demand, interrupt = None, run.interrupt
-    if interrupt is not None and not ended:
-        state, demand = TaskState.BLOCKED, interrupt.event_id or interrupt.data
-        reason = f"interrupt type {interrupt.type}: {interrupt.data or ''}"
-    else:
-        code = run.error_code if run.error_code not in {"", "0", 0, None} else ""
-        reason = f"{code} {run.error_message or run.error_msg or ''}".strip()
+    interrupt = None if ended else run.interrupt
+    if interrupt is not None:
+        return Observation(
+            TaskState.BLOCKED,
+            run.execute_status,
+            run,
+            reason=f"interrupt type {interrupt.type}: {interrupt.data or ''}",
+            demand=interrupt.event_id or interrupt.data,
+        )
     return Observation(
         state,
         run.execute_status,
         run,
-        reason=None if state is TaskState.SUCCEEDED else reason or None,
-        demand=demand,
+        reason=None if state is TaskState.SUCCEEDED else _run_reason(run),
         took=_seconds_between(run.create_time, run.update_time) if ended else None,
     )
+
+
+def _run_reason(run: WorkflowRun) -> str | None:
+    code = run.error_code if run.error_code not in {"", "0", 0, None} else ""
+    return f"{code} {run.error_message or run.error_msg or ''}".strip() or None
 
 
 def observe_copy(copy: CopyTask) -> Observation[CopyTask]:
@@ -116,7 +122,7 @@ class WorkflowRunHandle(Handle[WorkflowRun]):
     @property
     def execute_id(self) -> str:
         """The id of the run."""
-        return spelled_id(self._execute_id)
+        return str(self._execute_id)
 
     @property
     def ids(self) -> dict[str, str]:
