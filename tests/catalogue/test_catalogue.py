@@ -13,10 +13,10 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import given, strategies as st
 
-from asyncclient import Reading, TaskState, catalogue
+from asyncclient import Reading, catalogue
 from asyncclient.catalogue._texts import texts
 from asyncclient.testing import answer_with
-from asyncclient.testing.simulator.writing import merged, written
+from asyncclient.testing.simulator.writing import merged
 from tests.catalogue.write_page import HOW_TO_WRITE, PAGE, introduction, write
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "catalogue"
@@ -61,11 +61,6 @@ def answer_of(reading: Reading, word: str | int) -> object:
     if isinstance(reading.status, str):
         return merged({"id": "7"}, answer_with(reading, word))
     return MADE[reading.name][str(word)]
-
-
-def word_of(reading: Reading, state: TaskState) -> str | int:
-    """Return a word of a state."""
-    return next(word for word, means in reading.vocabulary.words.items() if means is state)
 
 
 # --- the catalogue ------------------------------------------------------------------------------
@@ -216,23 +211,7 @@ def test_an_end_in_two_fields_is_read_from_both(name: str) -> None:
         assert (seen.word, seen.state) == (word, state), answer
 
 
-# --- what stands beside it ----------------------------------------------------------------------
-
-
-@every_reading
-def test_reason_progress_and_hint_are_read_at_their_places(reading: Reading) -> None:
-    """Each path leads to what is written there; a success has no reason, an end no hint."""
-    failed = answer_of(reading, word_of(reading, TaskState.FAILED))
-    for path in reading.reason:
-        if "error?" not in str(reading.status):
-            assert isinstance(path, str)
-            assert reading.read(merged(failed, written(path, "no tea"))).reason == "no tea"
-    living = next(word for word, means in reading.vocabulary.words.items() if not means.is_terminal)
-    for find in ("progress", "hint"):
-        path = getattr(reading, find)
-        if path is not None:
-            seen = reading.read(merged(answer_of(reading, living), written(str(path), 7)))
-            assert getattr(seen, find) == 7
+# --- recorded answers ---------------------------------------------------------------------------
 
 
 REASONS = {

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given, strategies as st
 
+from asyncclient._http import Response
 from asyncclient.errors import AsyncClientError, ServerError
 from asyncclient.providers._paging import Page, every_item
 from asyncclient.providers.copyai import CopyAI
@@ -273,7 +274,11 @@ _LISTS: dict[str, _Lister] = {
 def _listed(name: str, *pages: tuple[str, object], repeat: bool = False) -> ScriptedTransport:
     """Make a script of a list's pages: the ids on each, and what it says of how it goes on."""
     _, _, identity, write = _LISTS[name]
-    answers = [reply(write([{identity: each} for each in ids], end)) for ids, end in pages]
+    answers: list[Response] = []
+    for number, (ids, end) in enumerate(pages):
+        # Items change while they are read: their ids say which are the same.
+        now = dict.fromkeys(("name", "description", "createdAt"), f"at {number}")
+        answers.append(reply(write([{identity: each, **now} for each in ids], end)))
     return ScriptedTransport(answers, repeat=repeat)
 
 
