@@ -166,10 +166,7 @@ async def test_a_gap_longer_than_the_slice_is_parked_at_once(
 
 
 async def test_the_last_look_falls_on_the_deadline() -> None:
-    """A task that ends just before the deadline is done, one that ends just after it expires.
-
-    The expiry has the polls and the seconds of all slices, and the last answer.
-    """
+    """What ends just before it is done, else it expires, with polls and seconds of all slices."""
     done, expired = Job(ends_at(299.9)), Job(ends_at(600.1))
     end = await Engine().run(done, begin(timeout=300))
     assert isinstance(end, Done)
@@ -197,10 +194,7 @@ class BrokenOff(Job):
 
 
 async def test_a_ticket_left_past_its_deadline_gets_one_look() -> None:
-    """After a long outage of all workers, what ended in time is not reported as expired.
-
-    A look that fails, or breaks off, is made again while there is time for it.
-    """
+    """What ended in time is not said to expire; a look that fails or breaks off is made again."""
     for job, kind, polls, last_error in (
         (Job("done", latency=20), Done, 1, None),
         (Job("running"), TicketExpired, 1, None),
@@ -235,10 +229,7 @@ async def test_the_look_of_a_ticket_past_its_deadline_is_its_own() -> None:
 
 @pytest.mark.parametrize("left", [4e-4, 0.05, 0.5, 1, 3, 20])
 async def test_a_ticket_taken_up_just_before_its_deadline_gets_its_answer(left: float) -> None:
-    """An engine gives it to the millisecond, and clocks differ: the last look may take up to 5 s.
-
-    A look that hangs ends it, no later.
-    """
+    """Clocks differ: the last look may take up to 5 s, and one that hangs ends it, no later."""
     ticket = Ticket(REF, now() + left, int(EPOCH) - 100, polls=5)
     end = await Engine().slice(Job("done", latency=2.0), ticket)
     assert isinstance(end, Done)
@@ -336,15 +327,13 @@ async def test_a_closed_poller_leaves_the_ticket_as_it_was() -> None:
 
 
 async def test_a_worker_finds_the_client_of_a_ticket_or_says_what_it_lacks() -> None:
-    """The reference names provider, kind and tenant: its own client holds it, and no other one.
-
-    A ticket that none can hold is no end of its wait: the worker's set-up is wrong.
-    """
+    """Its tenant's own client holds it, and no other; where there is none, the set-up is wrong."""
     transport = ScriptedTransport([run_says("Success", {"output": "{}"})], repeat=True)
     clients = {name: Coze(transport, token=f"pat_{name}", account=name) for name in ("a", "b")}
     tickets = [begin(ref=client.workflow_run("7350", "42").ref) for client in clients.values()]
     async with Poller() as poller:
         for ticket in tickets:
+            assert "pat_" not in ticket.encode() + repr(ticket)
             end = await poll_slice(
                 poller,
                 lambda ref: clients[ref.account or ""].task(ref),
@@ -416,10 +405,7 @@ ENDS = {
 def test_any_number_of_hand_overs_gives_the_same_end(
     ends: float, word: str, hold: float, latency: float, seed: int, cap: float
 ) -> None:
-    """However the wait is cut up, its end is that of an uninterrupted wait, and costs as much.
-
-    The polls are as many, give or take the jitter and one in twenty.
-    """
+    """However it is cut up, its end is that of one wait, for as many polls within a twentieth."""
     schedule = Schedule(cap=cap)
 
     async def run() -> None:
@@ -442,10 +428,7 @@ def test_any_number_of_hand_overs_gives_the_same_end(
 
 @given(jumps=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=8), seed=st.integers(0, 100))
 def test_clocks_that_jump_lose_no_wait(jumps: list[float], seed: int) -> None:
-    """Wall clocks that differ from worker to worker neither lose a wait nor stretch it for ever.
-
-    What has ended is never reported as expired, since each end is looked at.
-    """
+    """Wall clocks that differ neither lose a wait nor stretch it; what has ended is looked at."""
 
     async def run() -> None:
         engine = Engine(rng=Random(seed))

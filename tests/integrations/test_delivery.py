@@ -54,10 +54,7 @@ def delivering(
 async def test_a_sink_that_hangs_is_a_failed_turn(
     sink: Sink, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After `sink_timeout` it is cancelled, a warning names the key, and it is called again later.
-
-    One that cannot be cancelled is waited for no longer, and the wait can be called off again.
-    """
+    """After `sink_timeout` it is cancelled, or waited for no longer; a warning names the key."""
     shelf = Shelf()
     async with delivering(sink, shelf) as holder:
         text = ticket()
@@ -210,10 +207,7 @@ async def test_ends_are_reported_few_at_a_time() -> None:
 
 
 async def test_a_sink_that_hangs_holds_no_more_turns_than_it_has_places() -> None:
-    """Once it is known to hang, those that stand in line go back, and others do not join them.
-
-    When it works again, all ends are reported.
-    """
+    """Those in line go back, and no others join; when it works again, all are reported."""
     reported: list[str] = []
 
     async def sink(key: str, end: End) -> None:

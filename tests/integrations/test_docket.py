@@ -50,10 +50,7 @@ async def place(request: pytest.FixtureRequest) -> AsyncGenerator[OnDocket]:
 async def test_a_process_that_only_submits_puts_tickets_back(
     place: OnDocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker beside `submit` alone runs nothing and loses nothing; tickets are no pickles.
-
-    What it has put back a worker of another process can hold, and what was called off is gone.
-    """
+    """A worker beside `submit` alone runs and loses nothing: another process can hold tickets."""
     monkeypatch.setattr(_engine, "_NOT_HERE", 0.1)
     docket = place.waits.docket
     await place.waits.submit_many({"order": ref_of(1), "off": ref_of(2)})

@@ -49,26 +49,21 @@ class Example:
     client: aiohttp.ClientSession
     log: Path
 
-    async def there(self) -> None:
-        """Return when the app answers."""
+    async def ask(self, method: str, body: object = None) -> bytes:
+        """Ask for, or start, jobs, when the app is there; return its answer."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 with contextlib.suppress(aiohttp.ClientConnectorError):
-                    async with self.client.get(f"{self.url}/jobs"):
-                        return
+                    async with self.client.request(method, f"{self.url}/jobs", json=body) as said:
+                        assert said.status in {200, 201}, await said.text()
+                        return await said.read()
                 await asyncio.sleep(0.1)
 
     async def start(self, provider: str, seconds: float, outcome: str = "success") -> str:
-        """Start a job, when the app is there; return its key."""
+        """Start a job; return its key."""
         order = {"seconds": seconds, "outcome": outcome}
         body = {"provider": provider, "inputs": {"simulate": order}}
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                with contextlib.suppress(aiohttp.ClientConnectorError):
-                    async with self.client.post(f"{self.url}/jobs", json=body) as response:
-                        assert response.status == 201, await response.text()
-                        return str((await response.json())["key"])
-                await asyncio.sleep(0.1)
+        return msgspec.json.decode(await self.ask("POST", body), type=dict[str, str])["key"]
 
     async def until_all_ended(self, number: int) -> dict[str, Row]:
         """Follow the live events, again where they break off, until all jobs have ended."""

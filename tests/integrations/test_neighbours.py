@@ -30,10 +30,7 @@ CAME, LEFT, DIED = 3.1, 6.1, 12.1
 
 
 def test_a_notice_that_does_not_change_is_of_a_dead_worker() -> None:
-    """A worker counts while its notice changes, to and fro too, and until two counts find it old.
-
-    It is old after 6 s by the clock of who counts: no notice says anything of another clock.
-    """
+    """A worker counts while its notice changes, and then for 6 s by the clock of who counts."""
     shares = Shares("me")
     counted: list[int] = []
     for beat in range(8):

@@ -397,10 +397,7 @@ async def test_events_and_words_are_bounded(collected: Collected) -> None:
 
 
 async def test_a_span_names_its_task_without_a_secret(collected: Collected) -> None:
-    """By its reference, or its budget and kind; what follows a colon may be one of many.
-
-    Neither a key is exported, nor a query, a body or where a cancel is asked for.
-    """
+    """By its reference, or its budget and kind; no key, query, body or cancel is exported."""
 
     class Budgeted(Job):
         budget = ("acme", "account-1")
@@ -438,29 +435,13 @@ async def test_the_kinds_that_metrics_tell_apart_are_bounded(collected: Collecte
     assert len(names) == 1001
 
 
-async def test_a_providers_run_has_its_ids(collected: Collected) -> None:
-    """The ids by which the provider knows a run are in its span, and in nothing else."""
-    await wait_until_done(run_of(ScriptedTransport([run_says("Running"), run_says("Success")])))
-    assert collected.span.name == "wait coze.workflow_run"
-    ids = {"asyncclient.task.id.workflow_id": "7350", "asyncclient.task.id.execute_id": "42"}
-    assert attributes(collected.span).items() >= ids.items()
-    coze = {"asyncclient.provider.name": "coze", "asyncclient.task.kind": "workflow_run"}
-    ended = {STATE: "succeeded", OUTCOME: "succeeded"}
-    for name in collected.metrics:
-        labels = {**coze, **ended} if name == "asyncclient.wait.duration" else coze
-        assert [found for found, _ in collected.sums(name)] == [labels]
-
-
 # --- metrics ---
 
 
 @each_way
 @pytest.mark.parametrize("collected", [None, ALWAYS_OFF], indirect=True, ids=["all", "no spans"])
 async def test_polls_are_counted_and_timed(collected: Collected, waits: Waits) -> None:
-    """Every poll is counted and timed, a failed one under the type of its error.
-
-    A sampler may drop every span; the metrics are the same.
-    """
+    """Every poll is, a failed one by the type of its error, also where a sampler drops spans."""
     limited = RateLimited("busy", status=429)
     job = Job("queued", FAULT, limited, FAULT, "running", "done", latency=[0.25, 0.5, 0.5, 0.5, 2])
     await waits(job)

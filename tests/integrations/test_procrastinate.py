@@ -37,10 +37,7 @@ async def place() -> AsyncGenerator[OnProcrastinate]:
 
 
 async def test_a_dead_workers_waits_are_rescued(place: OnProcrastinate) -> None:
-    """What a worker that is no longer heard of held is given back, and what it handed back is not.
-
-    The mark of a job under way stays in the table when its worker is killed.
-    """
+    """What a worker that is heard of no longer held is given back; what it handed back is not."""
     connector = cast("InMemoryConnector", place.waits.app.connector)
     long_ago = datetime.now(UTC) - timedelta(minutes=5)
     connector.workers[7] = long_ago

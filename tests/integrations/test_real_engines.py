@@ -202,10 +202,7 @@ async def test_a_kill_loses_nothing(
 
 
 async def test_what_is_called_off_is_not_reported(store: Store) -> None:
-    """300 waits end within a second, and each is cancelled about then, by another connection.
-
-    Each is either called off and never with the sink, or reported and never called off.
-    """
+    """300 waits end within a second, and each is cancelled about then, by another connection."""
     rng, number = Random(5), 300
     refs = {f"order-{index}": ref_of(index, 3 + rng.uniform(0, 1)) for index in range(number)}
     settings = Settings(engine=store.engine, url=store.url, name="cancels")
@@ -241,10 +238,7 @@ async def test_what_is_called_off_is_not_reported(store: Store) -> None:
 
 
 async def test_workers_that_come_and_die_keep_one_rate(store: Store, tmp_path: Path) -> None:
-    """One, then three, then two, since one is killed with -9: never much more than one rate.
-
-    Each of them takes part in it, and those that are left take over what the dead one had.
-    """
+    """One, three, then two, since one is killed: never more than one rate, and each takes part."""
     mine = Settings(
         engine=store.engine, url=store.url, name="rate", rate=RATE, interval=1.0, hold=10.0
     )

@@ -85,7 +85,7 @@ async def test_a_colleague_can_read_the_page(tmp_path: Path) -> None:
     """Clicks, states, times, counts, outputs and errors are there in words, on any screen."""
     assert BROWSER is not None
     async with running(tmp_path) as example, AsyncExitStack() as stack:
-        await example.there()
+        await example.ask("GET")
         page = await stack.enter_async_context(opened(BROWSER, example.url, tmp_path / "profile"))
         await page.until("document.getElementById('counts')?.textContent === 'No jobs yet'")
         assert await page.value("[...document.querySelectorAll('input')].every(i => i.labels[0])")

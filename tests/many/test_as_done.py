@@ -115,10 +115,7 @@ async def test_the_timeout_is_for_each_task(
 
 
 async def test_leaving_one_loop_leaves_the_other(poller: Poller) -> None:
-    """Loops and waits for one key share polls, and each loop gives back the objects it was given.
-
-    A loop that is left takes its own waits only.
-    """
+    """Loops and waits for one key share polls; each has its own objects, and is left alone."""
     service = Service()
     mine, theirs = Item(service, "same", 4), Item(service, "same", 4)
     left = poller.as_done([theirs])
@@ -221,10 +218,7 @@ async def test_no_error_of_a_source_looks_like_its_end(
     says: str | None,
     pause: float | None,
 ) -> None:
-    """What it raises, or gives that is no task, is raised to the reader; the ends before it stay.
-
-    So it is of any class of error, and also when all ends before it were read.
-    """
+    """What it raises, or gives that is no task, reaches the reader; the ends before it stay."""
     before = other_tasks()
 
     def some() -> Iterator[Item]:
@@ -292,10 +286,7 @@ async def test_leaving_early_leaves_nothing_behind(how: str) -> None:
 async def test_an_async_generator_is_closed_where_it_stands(
     poller: Poller, how: str, kind: Callable[[AsyncIterator[Item]], AsyncIterable[Item]]
 ) -> None:
-    """Its own `finally` has run when the block is left, or the poller is closed.
-
-    A loop over the ends that is just left has it closed soon.
-    """
+    """Its own `finally` has run when the block is left or the poller closed; else it runs soon."""
     steps: list[str] = []
 
     async def stream() -> AsyncIterator[Item]:

@@ -159,10 +159,7 @@ async def test_a_token_that_rotates_is_one_account_and_another_source_is_not(
 
 @pytest.mark.parametrize("order", [1, -1])
 async def test_a_refused_credential_ends_no_wait_with_another(poller: Poller, order: int) -> None:
-    """A token was renewed: clients of one account hold the old and the new one, under one name.
-
-    After the first waiter's refusal, the others have no failed look in their evidence.
-    """
+    """A token was renewed: clients of one account hold the old and the new one, under one name."""
     transport = Coze42()
     tokens = ["revoked", "fresh", "revoked", "fresh"][::order]
     runs = [transport.run(token, account="tenant") for token in tokens]

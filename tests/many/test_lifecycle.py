@@ -136,6 +136,7 @@ def test_another_loop_is_refused() -> None:
 def test_without_a_loop_it_may_be_made_and_looked_at() -> None:
     """Making a poller and looking at it need no event loop; waiting says that it does."""
     poller = Poller()
+    poller.take_share(0.5)
     assert poller.stats().pending == 0
     assert repr(poller) == "<Poller open: 0 pending, 0 in flight, 0.0 polls/s, lag 0 ms>"
     assert poller.wake("job") is False

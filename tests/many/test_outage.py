@@ -50,10 +50,7 @@ def records(number: int) -> list[Record[object]]:
     ids=["it has just begun", "all have failed for long"],
 )
 def test_an_outage_ends_after_a_few_answers_in_a_row(failures: int, answers: int) -> None:
-    """Sixteen failures in a row are one; its end lets all that back off begin again.
-
-    A task that is waited for no longer is brought back by nothing.
-    """
+    """Sixteen failures in a row are one; its end lets all that still back off begin again."""
     outage: Outage[Record[object]] = Outage()
     (left, *failing), (lucky,) = records(failures), records(1)
     for record in (left, *failing):

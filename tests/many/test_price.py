@@ -56,10 +56,7 @@ def test_it_moves_once_in_half_a_second_at_most() -> None:
 
 @pytest.mark.parametrize("excess", [0.5, 1.0, 1.5, 3.0])
 def test_it_follows_the_demand_by_the_square(excess: float) -> None:
-    """Looks asked for fall with the root of the price: twice too many, and it aims at four times.
-
-    It moves so far in ten seconds.
-    """
+    """Twice too many looks are asked for, and in ten seconds the price is four times as high."""
     price = Price(FLOOR)
     price.now = start = 10.0
     price.move(0.0, rate=RATE, waiting=0)
@@ -78,10 +75,7 @@ def test_it_follows_the_demand_by_the_square(excess: float) -> None:
 def test_a_moment_counts_as_four_times_too_much_for_five_seconds_at_most(
     seconds: float, waiting: int, counted: float
 ) -> None:
-    """A peak of any height moves it by the same step, and so does a silence of any length.
-
-    Without demand it counts as four times too little.
-    """
+    """A peak of any height moves it by one step, and so does a silence of any length."""
     price = Price(FLOOR)
     price.move(0.0, rate=RATE, waiting=0)
     price.now = start = 10.0

@@ -27,10 +27,7 @@ from tests.waiting.scenario import Job
 
 
 async def test_the_rate_is_kept_and_used() -> None:
-    """Where polls are always due, no five seconds hold more than the rate, and none less.
-
-    An account without a rate is polled by the schedule alone.
-    """
+    """No five seconds hold more than the rate, nor less; an account without one is not held up."""
     service, free = Service("acme"), Service("free")
     async with Poller(rate={"acme": 50}, schedule=EVERY_SECOND) as poller:
         start_all(poller, items(service, 100), timeout=math.inf)

@@ -59,25 +59,6 @@ async def test_a_signal_during_a_poll_makes_one_more() -> None:
     assert job.sent == pytest.approx([0, 10, 11, 21, 31])
 
 
-@pytest.mark.parametrize("word", ["done", "broken"])
-async def test_forged_and_doubled_signals_change_only_the_time(word: str) -> None:
-    """With a storm of signals a wait ends as it does without, only sooner, and not before."""
-    calm = Item(Service(), "calm", 95, word)
-    stormy = Item(Service(), "stormy", 95, word)
-    async with Poller(schedule=EVERY_MINUTE) as poller:
-        waits = start_all(poller, [calm, stormy])
-        while not waits[1].done():
-            await asyncio.sleep(0.7)
-            for _ in range(3):
-                poller.wake("stormy")
-        quiet, noisy = [await wait for wait in waits]
-    assert type(quiet.error) is type(noisy.error)
-    assert quiet.result == noisy.result
-    assert quiet.elapsed == pytest.approx(120)
-    assert 95 <= noisy.elapsed <= 96
-    assert most_within(stormy.sent, 0.5) == 1
-
-
 @pytest.mark.parametrize("latency", [0.0, 0.25])
 async def test_a_flood_of_signals_polls_ten_times_a_second_at_most(latency: float) -> None:
     """A thousand signals a second make ten polls a second of that task at most."""
