@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
 from collections.abc import Callable
@@ -32,6 +33,7 @@ def play(world: World) -> Played:
     for logger in loggers:
         logger.addHandler(listener)
     random.seed(world.order)  # backoff's own draws, for requests that are repeated
+    gc.disable()  # what killed processes have left ends when all is over, not at any time
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("time.time", clock.unix_time)
@@ -42,7 +44,9 @@ def play(world: World) -> Played:
             logger.removeHandler(listener)
         loggers[0].setLevel(level)
         random.setstate(state)
+        gc.enable()
     machine.clear_away()  # what processes that are killed would log then, no one reads
+    gc.collect()
     return played
 
 
