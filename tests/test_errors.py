@@ -28,6 +28,7 @@ from asyncclient.errors import (
     TransportError,
     WaitTimeout,
 )
+from tests.hostile import Raising
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -208,13 +209,10 @@ class Unread(TaskFailed):
         super().__init__(f"job {job} failed")
 
 
-class Shy:
+class Shy(Raising):
     """An object that is neither pickled nor shown."""
 
     def __reduce__(self) -> str:
-        raise RuntimeError("never")
-
-    def __str__(self) -> str:
         raise RuntimeError("never")
 
 

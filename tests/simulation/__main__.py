@@ -144,10 +144,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="play and shrink the world of this seed alone")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
-    good = (
-        run(given.worlds, given.first, given.cores) if given.seed is None else explain(given.seed)
-    )
-    sys.exit(not good)
+    if given.seed is None:
+        sys.exit(not run(given.worlds, given.first, given.cores))
+    sys.exit(not explain(given.seed))
 
 
 if __name__ == "__main__":
