@@ -119,7 +119,7 @@ class Poller:
                 with the last one where others wait for the task already; may be async. The polls
                 go on meanwhile; of more than 100 changes that it has not come to, the oldest go.
                 A snapshot's `polls` and `elapsed` count from the first wait for the task here.
-            on_blocked: called likewise when only the caller can move the task on, which it does.
+            on_blocked: called likewise when the task waits for its caller; it gives what is asked.
                 Where several wait, the first that has one is called, once for each demand, and the
                 others wait on. When it raises, its own wait ends, and the next one is called.
             unknown: `"wait"` waits on at a status word in no vocabulary, `"raise"` raises.

@@ -63,7 +63,7 @@ async def wait_until_done(
             take up to 5 s more where any poll was answered before.
         schedule: the gaps between polls. Default `Schedule()`: 3 s growing to 60 s.
         on_change: called with the snapshot at each change of word or progress; may be async.
-        on_blocked: called likewise when only the caller can move the task on, which it does.
+        on_blocked: called likewise when the task waits for its caller; it gives what is asked.
         unknown: `"wait"` waits on at a status word in no vocabulary, `"raise"` raises.
         on_cancel: `"cancel"` also cancels the remote job, where the provider can, for 5 s at most.
         on_timeout: the same for a wait that times out.
