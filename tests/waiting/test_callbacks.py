@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from asyncclient import Schedule, Snapshot, TaskState, wait_until_done
-from asyncclient.errors import TaskBlocked, TaskFailed, WaitTimeout
+from asyncclient.errors import TaskBlocked, TaskCancelled, TaskFailed, WaitTimeout
 from tests.waiting.scenario import (
     EVERY_4,
     EVERY_SECOND,
@@ -77,14 +77,6 @@ async def test_on_change_sees_each_change(driver: Driver) -> None:
     assert notes.snapshots[-1].result == Report("done")
 
 
-@pytest.mark.parametrize("word", ["broken", "stopped", "gone", "asks"])
-async def test_on_change_sees_a_bad_end_and_a_demand_too(word: str, driver: Driver) -> None:
-    """The last change is shown in any case: a display does not stay at "running"."""
-    notes: Notes[Report] = Notes()
-    await outcome_of(driver(Job("running", word), on_change=notes))
-    assert notes.words == ["running", word]
-
-
 async def test_on_change_may_be_async() -> None:
     """What it returns is awaited before the wait goes on, and the gap counts from its end."""
     seen: list[tuple[object, float]] = []
@@ -112,20 +104,24 @@ async def test_a_callback_may_return_anything(driver: Driver) -> None:
 
 @pytest.mark.parametrize("seconds", [5, math.inf])
 @pytest.mark.parametrize(
-    ("word", "end"), [("done", None), ("broken", TaskFailed), ("asks", TaskBlocked)]
+    ("word", "end"),
+    [("done", None), ("broken", TaskFailed), ("stopped", TaskCancelled), ("asks", TaskBlocked)],
 )
 async def test_a_slow_on_change_does_not_turn_an_end_into_a_timeout(
     word: str, end: type[Exception] | None, seconds: float, driver: Driver
 ) -> None:
-    """One that hangs is given up, for the timeout bounds the whole wait; the end is not lost."""
+    """The last change is shown, whatever it is; a callback that hangs is given up."""
+    shown: list[object] = []
 
     async def store(snapshot: Snapshot[Report]) -> None:
+        shown.append(snapshot.word)
         if snapshot.word == word:
             await anyio.sleep(min(seconds, 3600))
 
     job = Job(ends_at(9.5, word))
     outcome = await outcome_of(driver(job, timeout=10, schedule=EVERY_4, on_change=store))
     assert outcome.elapsed <= 10 + 2 * 5 + 0.05
+    assert shown == ["running", word]
     assert type(outcome.error) is (type(None) if end is None else end)
 
 
@@ -184,14 +180,6 @@ async def test_a_demand_that_stays_is_put_again(
     assert calls == times
 
 
-async def test_the_wait_can_be_taken_up_after_a_demand(driver: Driver) -> None:
-    """After the error, the caller answers by hand and waits again with the same task."""
-    job = Job("asks", "running", "done")
-    with pytest.raises(TaskBlocked):
-        await driver(job)
-    assert await driver(job) == Report("done")
-
-
 @pytest.mark.parametrize("seconds", [1.4, 1.9, 2.0, 2.1])
 async def test_a_handler_that_ends_near_the_deadline_gets_the_last_poll(seconds: float) -> None:
     """A task that its handler moves on just in time is still asked at the deadline, or at once."""
@@ -212,12 +200,16 @@ async def test_a_handler_that_ends_near_the_deadline_gets_the_last_poll(seconds:
 
 
 async def test_a_demand_seen_on_the_last_poll_is_not_answered(driver: Driver) -> None:
-    """When no time is left to see what becomes of it, the caller is not asked."""
+    """No time is left to see what becomes of it; without a handler the caller may wait again."""
     asked: list[object] = []
     job = Job(ends_at(10, "asks"))
     with pytest.raises(WaitTimeout, match="'asks'"):
         await driver(job, timeout=10, schedule=EVERY_4, on_blocked=asked.append)
     assert asked == []
+    job = Job("asks", "running", "done")
+    with pytest.raises(TaskBlocked):
+        await driver(job)
+    assert await driver(job) == Report("done")
 
 
 async def test_a_watch_calls_the_handler_too(follower: Follower) -> None:

@@ -19,11 +19,7 @@ BEGAN = 1000.0
 
 
 class Listed:
-    """A schedule of the caller's own, which has a few gaps and no more.
-
-    Args:
-        gaps: seconds.
-    """
+    """A schedule of the caller's own, which has a few gaps and no more."""
 
     def __init__(self, gaps: Sequence[float]) -> None:
         self.gaps = gaps
@@ -78,10 +74,7 @@ def test_a_record_may_draw_its_gap_again() -> None:
 
 
 def test_an_iterator_that_ends_goes_on_with_its_last_gap() -> None:
-    """A schedule of the caller's own is asked once for each task, with the wait's generator.
-
-    One without any gap gives a second.
-    """
+    """It is asked once for each task, with the wait's generator; without any gap it is a second."""
     rng = Random(1)
     schedule = Listed([2.0, 7.0])
     gaps = PlainGaps(schedule, rng)
@@ -94,17 +87,6 @@ def test_an_iterator_that_ends_goes_on_with_its_last_gap() -> None:
     assert after(PlainGaps(Listed([]), None), record(), 3) == [1, 1, 1]
 
 
-def test_a_plain_schedule_learns_nothing() -> None:
-    """It has nothing to learn by, and knows of no kind."""
-    gaps = gaps_of(Schedule(), None)
-    of = record()
-    of.latest = snapshot(TaskState.SUCCEEDED, 30)
-    gaps.learn(of, None, 30.0)
-    assert isinstance(gaps, PlainGaps)
-    assert (gaps.learned, gaps.knows(of)) == (None, False)
-    assert after(gaps, of, 1)[0] <= 3
-
-
 def test_a_crowd_is_spread_over_the_first_gap() -> None:
     """That of a schedule that learns is its fallback's; of one that only iterates, a second."""
     for schedule, seconds in (
@@ -114,6 +96,12 @@ def test_a_crowd_is_spread_over_the_first_gap() -> None:
         (LearnedSchedule(fallback=Schedule(first=3, cap=9, jitter=0)), 3),
     ):
         assert gaps_of(schedule, None).spread == pytest.approx(seconds)
+    # A plain schedule has nothing to learn by.
+    of, plain = record(), gaps_of(Schedule(), None)
+    of.latest = snapshot(TaskState.SUCCEEDED, 30)
+    plain.learn(of, None, 30.0)
+    assert (plain.learned, plain.knows(of)) == (None, False)
+    assert plain.after(of, TaskState.RUNNING, BEGAN) <= 3
 
 
 def snapshot(state: TaskState, elapsed: float) -> Snapshot[Report]:
@@ -245,6 +233,9 @@ async def test_a_wait_is_silent_until_a_job_can_be_done(driver: Driver) -> None:
         assert len(job.sent) <= 3
         assert anyio.current_time() < began + 34
         assert schedule.sample_size("fake.job") == 101
+        # One that is given up does not count as ended.
+        await outcome_of(driver(Job("running"), timeout=5, schedule=schedule))
+        assert schedule.sample_size("fake.job") == 101
 
 
 @pytest.mark.parametrize(("end", "in_time"), [(30, False), (9.9, True)])
@@ -259,24 +250,3 @@ async def test_a_short_timeout_does_not_wait_for_the_silence_to_end(
     assert isinstance(outcome.error, WaitTimeout) != in_time
     assert job.sent[0] <= 7.5
     assert job.sent[-1] == outcome.elapsed == pytest.approx(10)
-
-
-async def test_waits_teach_each_other(driver: Driver) -> None:
-    """After some jobs of a kind have failed, the next one's first poll is not wasted.
-
-    A job that is given up does not count as ended.
-    """
-    schedule = LearnedSchedule()
-    rng = Random(2)
-    first: list[float] = []
-    for number in range(30):
-        began = anyio.current_time()
-        job = Job(ends_at(began + 30 + rng.gauss(0, 0.5), "broken"))
-        job.key = f"job-{number}"
-        await outcome_of(driver(job, schedule=schedule, rng=rng))
-        first.append(job.sent[0] - began)
-    assert first[0] == 0
-    assert all(gap > 20 for gap in first[-5:])
-    assert schedule.sample_size("fake.job") == 30
-    await outcome_of(driver(Job("running"), timeout=5, schedule=schedule))
-    assert schedule.sample_size("fake.job") == 30
