@@ -11,6 +11,7 @@ import msgspec
 from asyncclient import Observation, TaskRef, TaskState
 from asyncclient._waiting import Limits, Polling, Record, Report, Sleep, evidence, gaps_of
 from asyncclient.errors import AsyncClientError, ServerError, WaitTimeout
+from tests.waiting.scenario import Thing
 
 E = TypeVar("E", bound=AsyncClientError)
 
@@ -22,23 +23,14 @@ DOWN = ServerError("down", status=503)
 Step: TypeAlias = Sleep | Exception | None
 
 
-class _Unseen:
-    """A task that is never looked at.
+class _Unseen(Thing):
+    """A task that is never looked at, and what it declares worth repeating."""
 
-    Args:
-        transient: exceptions that it declares worth repeating.
-    """
-
-    key = "7"
-    kind = "coze.chat"
     ref = REF
 
     def __init__(self, transient: object = ()) -> None:
+        super().__init__("7", "coze.chat")
         self.transient = transient
-
-    async def observe(self) -> Observation[str]:
-        """Fail the test."""
-        raise NotImplementedError
 
 
 class _SetSchedule:

@@ -69,13 +69,6 @@ async def test_polls_are_debug_and_changes_are_info(log: pytest.LogCaptureFixtur
     assert {record.name for record in log.records} == {"asyncclient.wait"}
 
 
-@pytest.mark.parametrize("word", ["broken", "stopped", "gone"])
-async def test_a_bad_end_is_a_change_too(log: pytest.LogCaptureFixture, word: str) -> None:
-    """A log at INFO shows how a task ended, not only that it once ran."""
-    await outcome_of(wait_until_done(Job("running", word)))
-    assert repr(word) in messages(log, logging.INFO)[-1]
-
-
 @pytest.mark.parametrize("fault", [FAULT, NotFound("404", status=404), TimeoutError("slow")])
 async def test_the_first_fault_of_a_row_is_a_warning(
     log: pytest.LogCaptureFixture, fault: Exception
@@ -90,10 +83,13 @@ async def test_the_first_fault_of_a_row_is_a_warning(
 
 
 async def test_an_error_that_is_raised_is_not_logged(log: pytest.LogCaptureFixture) -> None:
-    """What the caller gets is the caller's to report: no WARNING, no ERROR beside it."""
-    for last in (ValueError("bug"), "broken", "running"):
+    """What the caller gets is the caller's to report: no WARNING; a bad end is a change at INFO."""
+    for last in (ValueError("bug"), "running", "broken", "stopped", "gone"):
         await outcome_of(wait_until_done(Job("running", last), timeout=5))
     assert [record for record in log.records if record.levelno >= logging.WARNING] == []
+    changes = [record for record in log.records if record.levelno == logging.INFO]
+    ends = ["running", "running", "running", "broken", "running", "stopped", "running", "gone"]
+    assert [vars(record)["word"] for record in changes] == ends
 
 
 async def watched(job: Job) -> None:
