@@ -181,30 +181,6 @@ def test_a_task_that_finished_in_time_is_never_a_timeout(
     assert wait_for(driver, job, terms).result == Report("done")
 
 
-@given(GOING_ON, st.sampled_from([None, 0.2, 5.0, 31.0]), ANY_LATENCIES, TERMS)
-def test_gaps_are_within_bounds(
-    driver: Driver, words: list[str], hint: float | None, latencies: list[float], terms: Terms
-) -> None:
-    """A gap is at least the hint, and at most the longer of hint and cap.
-
-    Only the last one may be longer, by a tenth and the slowest answer, to reach the deadline, or
-    shorter, not to pass it.
-    """
-    schedule = terms.schedule
-    job = Job(*[Report(word, hint=hint) for word in words], latency=latencies)
-    wait_for(driver, job, terms)
-    longest = max(schedule.cap, hint or 0.0)
-    for number, (poll, gap) in enumerate(zip(job.polls, job.gaps, strict=False)):
-        at_the_end = job.sent[number + 1] >= terms.timeout - TICK
-        slack = 0.1 * longest + max(latencies) if at_the_end else 0.0
-        assert gap <= longest + slack + TICK
-        if hint is not None and job.sent[number + 1] < terms.timeout - 5 - TICK:
-            assert gap >= hint - TICK
-        if number and not hint and not at_the_end and poll.answered - poll.sent == 0:
-            least = min(schedule.first, schedule.cap) * (1 - schedule.jitter)
-            assert gap >= least / (1 + schedule.jitter) - TICK
-
-
 @given(ANYTHING, ANY_LATENCIES, TERMS)
 @example(["queued", "queued", "running"], [0.0, 0.0, 2.1], Terms(10.0, IN_FOURS))
 def test_there_is_a_wait_between_any_two_polls_which_a_seed_decides(

@@ -174,24 +174,18 @@ def within_a_wait() -> Generator[None]:
     around.reset(token)
 
 
-class Notes:
-    """A listener that keeps what it gets.
-
-    Args:
-        raises: the call in which it raises.
-    """
+class _Notes:
+    """A listener that keeps what it gets, and raises in one of the calls."""
 
     def __init__(self, raises: str = "") -> None:
         self.got: list[str] = []
         self._raises = raises
 
     def began(self, record: Record[T]) -> object:
-        """Note a beginning."""
         self._get("began")
         return f"memo of {record}"
 
     def around(self, memo: object) -> contextlib.AbstractContextManager[object]:
-        """Set a variable."""
         assert memo == "memo of fake job 7"
         if self._raises == "around":
             raise ValueError(self._raises)
@@ -200,18 +194,15 @@ class Notes:
     def polled(
         self, memo: object, record: Record[T], *, seconds: float, error: Exception | None
     ) -> None:
-        """Note a poll."""
         assert memo == f"memo of {record}"
         assert seconds >= 0
         self._get("polled" if error is None else "failed")
 
     def changed(self, memo: object, record: Record[T], snapshot: Snapshot[T]) -> None:
-        """Note a change."""
         assert memo == f"memo of {record}"
         self._get(f"changed to {snapshot.word}")
 
     def ended(self, memo: object, record: Record[T], error: BaseException | None) -> None:
-        """Note an end."""
         assert memo == f"memo of {record}"
         self._get(f"ended with {type(error).__name__}")
 
@@ -229,7 +220,7 @@ QUEUED_THEN_DONE = [
 
 async def test_a_listener_gets_a_call_for_all_that_happens(driver: Driver) -> None:
     """It gets the beginning, each poll and change, and the end, in this order."""
-    notes = Notes()
+    notes = _Notes()
     listen(notes)
     await driver(Job("queued", FAULT, "queued", "done"))
     more = ["failed", "polled"]
@@ -238,7 +229,7 @@ async def test_a_listener_gets_a_call_for_all_that_happens(driver: Driver) -> No
 
 async def test_a_poll_that_the_deadline_cuts_off_is_a_failed_poll(driver: Driver) -> None:
     """It is reported before the end, unless it goes on for others who wait for the task."""
-    notes = Notes()
+    notes = _Notes()
     listen(notes)
     await outcome_of(driver(Job("queued", latency=[0, math.inf]), timeout=5))
     assert notes.got[2:] == ["changed to queued", "failed", "ended with WaitTimeout"]
@@ -256,21 +247,21 @@ async def test_a_listener_that_raises_breaks_no_wait(
     driver: Driver, method: str, log: pytest.LogCaptureFixture
 ) -> None:
     """Waits go on however often it raises, and the log shows it once."""
-    listen(Notes(raises=method))
+    listen(_Notes(raises=method))
     for _ in range(3):
         job = Job("queued", FAULT, "running", "done")
         result = await driver(job, schedule=EVERY_SECOND)
         assert (result.word, len(job.polls)) == ("done", 4)
         assert (await outcome_of(driver(Job("broken")))).evidence.polls == 1
     (complaint,) = [record for record in log.records if record.levelno == logging.ERROR]
-    assert complaint.getMessage() == "Notes, the listener of all waits, raised; they go on"
+    assert complaint.getMessage() == "_Notes, the listener of all waits, raised; they go on"
     assert complaint.exc_info is not None
     assert complaint.name in {"asyncclient.wait", "asyncclient.poller"}
 
 
 async def test_a_wait_is_reported_to_the_listener_it_began_with(driver: Driver) -> None:
     """One that was taken away gets the rest of it; a new one gets what begins from then on."""
-    first, second = Notes(), Notes()
+    first, second = _Notes(), _Notes()
     silent = asyncio.ensure_future(driver(Job("queued", "done"), schedule=EVERY_SECOND))
     await asyncio.sleep(0.3)
     listen(first)
@@ -291,7 +282,7 @@ async def test_polls_and_callbacks_are_within_what_a_listener_sets(driver: Drive
         seen.append(f"poll within {around.get()}")
         return Report("asks", demand="a") if now == 0 else Report("done")
 
-    listen(Notes())
+    listen(_Notes())
     await driver(
         Job(see),
         schedule=EVERY_SECOND,
