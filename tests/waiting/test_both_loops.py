@@ -171,8 +171,11 @@ async def test_a_refusals_hint_past_the_deadline_does_not_end_the_wait(
 async def test_a_look_that_hangs_is_a_failed_poll(driver: Driver) -> None:
     """After `poll_timeout`, by default 60 s; a predicate that tolerates nothing is not asked."""
 
+    def tolerates_nothing(_error: Exception) -> bool:
+        return False
+
     def job(*latency: float) -> Job:
-        return Job("running", "running", "done", latency=latency, transient=lambda _: False)
+        return Job("running", "running", "done", latency=latency, transient=tolerates_nothing)
 
     hung = job(0.0, math.inf, 0.0)
     assert await driver(hung, schedule=EVERY_SECOND) == Report("done")
