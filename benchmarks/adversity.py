@@ -46,14 +46,14 @@ MAX_BODY = 1024 * 1024
 DOWN_SECONDS = 4.0
 # What is killed when so much of the tasks has ended.
 KILLED_AT = {0.2: "provider", 0.4: "gateway", 0.6: "provider"}
-# A start that may have happened is looked for so often, each time after so many seconds.
+# A start that may have happened is looked for: how often, and seconds before each time.
 LOOKS = 2
 LOOK_AFTER = 3.0
 # Seconds before what certainly did not happen is tried again.
 AGAIN_AFTER = 1.0
-# Both lives of the provider tell the same moment, but for the setting of the wall clock.
+# Both lives of the provider have the same clock, but for the setting of the wall clock.
 SAME_MOMENT = 0.05
-# Below the ports that the system gives to outgoing connections, so that nobody takes it meanwhile.
+# Below the ports that the system gives to outgoing connections, so that no one takes it meanwhile.
 PORTS = range(20_000, 30_000)
 
 
@@ -88,7 +88,7 @@ class Server:
         raise NotImplementedError
 
     async def die_for(self, seconds: float) -> None:
-        """Kill it, and begin again after so many seconds."""
+        """Kill it, and begin again after some seconds."""
         down = time.monotonic()
         await self.kill()
         await asyncio.sleep(seconds)
@@ -133,9 +133,9 @@ class Provider(Server):
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        told = await self._process.stdout.read()
+        report = await self._process.stdout.read()
         await self._process.wait()
-        return msgspec.json.decode(told, type=Report)
+        return msgspec.json.decode(report, type=Report)
 
 
 class Gateway(Server):
@@ -303,7 +303,7 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir())) - 1
 
 
-def tell_delays(name: str, delays: list[float]) -> None:
+def say_delays(name: str, delays: list[float]) -> None:
     """Print how long after their end tasks were seen to have ended."""
     if delays:
         worst = sorted(delays)
@@ -315,7 +315,7 @@ def tell_delays(name: str, delays: list[float]) -> None:
 
 
 async def kill_at_times(servers: dict[str, Server], stream: Stream, count: int) -> None:
-    """Kill a server whenever so many tasks have ended."""
+    """Kill each server when its share of the tasks has ended."""
     for share, name in KILLED_AT.items():
         while len(stream.seen_at) < count * share:  # noqa: ASYNC110  (ends set no event)
             await asyncio.sleep(0.1)
@@ -348,13 +348,13 @@ async def run(count: int, gateway: Gateway, provider: Provider) -> list[str]:
     wrong += stream.wrong
     await asyncio.sleep(0.2)  # closed transports are let go in the next turns of the loop
     gc.collect()
-    noting = 1  # reads what the gateway tells
+    noting = 1  # reads what the gateway reports
     if (left := len(asyncio.all_tasks() - tasks_before)) > noting:
         wrong.append(f"{left - noting} tasks left")
     # The gateway that came back has the pipes of the first one; the provider's are closed.
     if (after := descriptors()) > before:
         wrong.append(f"{after - before} connections left open")
-    tell(count, stream, report, gateway, sorted(provider.outages + gateway.outages))
+    say(count, stream, report, gateway, sorted(provider.outages + gateway.outages))
     print(
         f"{stats.polls} polls, {stats.errors} of them failed; {seconds:.0f} s, "
         f"{cpu:.0f} s of CPU in this process, "
@@ -363,7 +363,7 @@ async def run(count: int, gateway: Gateway, provider: Provider) -> list[str]:
     return wrong
 
 
-def tell(
+def say(
     count: int,
     stream: Stream,
     report: Report,
@@ -385,9 +385,9 @@ def tell(
         (out if met else others).append(seen - end)
         if met:
             after.append(max(0.0, seen - met[-1]))
-    tell_delays("detection delay", others)
-    tell_delays("... of those that met an outage", out)
-    tell_delays("... from its end", after)
+    say_delays("detection delay", others)
+    say_delays("... of those that met an outage", out)
+    say_delays("... from its end", after)
     print(f"outages of {', '.join(f'{up - down:.1f} s' for down, up in outages)}")
     print(f"{gateway.faults.total()} faults:")
     for name, times in gateway.faults.most_common():
@@ -411,7 +411,7 @@ if __name__ == "__main__":
     parser.add_argument("--tasks", type=int, default=10_000, help="how many, default 10000")
     options = parser.parse_args()
     print(versions("aiohttp", "msgspec", "anyio"))
-    # What is not closed tells of itself where nobody can catch it: it is noted here.
+    # What is not closed says so where no one can catch it: it is noted here.
     unraisable: list[str] = []
     warnings.simplefilter("error", ResourceWarning)
     sys.unraisablehook = lambda args: unraisable.append(f"unclosed: {args.exc_value!r}")

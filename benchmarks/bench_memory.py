@@ -107,7 +107,7 @@ def coze_runs(number: int) -> Iterator[Task[Any]]:
 
 
 def copyai_runs(number: int) -> Iterator[Task[Any]]:
-    """Make handles of Copy.ai likewise."""
+    """Make handles of Copy.ai in the same way."""
     copyai = CopyAI(Answering(copyai_answer), api_key="benchmark")
     draw = random.Random(2)
     for _ in range(number):

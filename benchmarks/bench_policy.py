@@ -9,7 +9,7 @@ restated in `policies.py`, with their sources; the server gives none of them a h
 "times the best" is the mean delay against that of the best possible at the same number of polls.
 "cost" is polls at `--price` and delay, in seconds; the last line is the least there can be. The
 best possible knows no longest gap. `LearnedSchedule` keeps to one, which by default is 60 s or the
-age by which nine of ten tasks have ended; a line tells what 60 s for all tasks would cost.
+age by which nine of ten tasks have ended; a line says what 60 s for all tasks would cost.
 
     python benchmarks/bench_policy.py                       # four laws, and docs/policy.svg
     python benchmarks/bench_policy.py --durations runs.txt  # what was recorded, in its order
@@ -45,7 +45,7 @@ from asyncclient._learning import LearnedSchedule
 
 TASKS = 4_000
 LEARNING = 400
-# So many durations must be in a file.
+# Durations that must be in a file at least.
 LEAST = 10
 # The best possible is worked out for these prices of a poll, in seconds of delay …
 PRICES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
@@ -74,7 +74,7 @@ class Figures:
 
 
 def tried(name: str, policy: Policy, durations: Sequence[float], learning: int) -> Figures:
-    """Let a schedule follow all tasks, and count those after the first so many."""
+    """Let a schedule follow all tasks, and count those after the first ones."""
     follow = policy(Random(name))
     for duration in durations[:learning]:
         follow(duration)
@@ -305,7 +305,7 @@ def picture(panels: Sequence[Sequence[str]]) -> str:
 
 
 def report_speed() -> None:
-    """Print how long the learned schedule takes to answer, and to plan anew."""
+    """Print how long the learned schedule takes to answer, and to plan again."""
     rng = Random(1)
     schedule = LearnedSchedule()
     fits: list[float] = []

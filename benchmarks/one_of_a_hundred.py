@@ -142,7 +142,7 @@ async def run(waits: int, accounts: int) -> Seen:
 
 
 def main(waits: int, accounts: int) -> list[str]:
-    """Run it, tell what was seen, and return what is wrong with it."""
+    """Run it, print what was seen, and return what is wrong with it."""
     began = time.process_time()
     seen = run_virtual(run, waits, accounts)
     cpu = time.process_time() - began

@@ -227,7 +227,7 @@ class Law:
         return sorted(ages)
 
     def draw(self, tasks: int, rng: Random) -> list[float]:
-        """Return how long so many tasks take: drawn by chance in even shares, in any order."""
+        """Return how long a number of tasks take: drawn by chance in even shares, in any order."""
         ages = [self.age((task + rng.uniform(0.001, 0.999)) / tasks) for task in range(tasks)]
         rng.shuffle(ages)
         return ages

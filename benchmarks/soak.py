@@ -2,7 +2,7 @@
 
 A stream of tasks of both providers goes through one `SessionPool` and one `Poller`. The simulator,
 in a process of its own, spoils a tenth of the polls and goes down hard twice a minute. Each minute
-tells what is there. The soak fails if a task ends otherwise than was ordered, or too early, if one
+says what is there. The soak fails if a task ends otherwise than was ordered, or too early, if one
 is started twice, if memory grows once it is warm, or if anything is left behind. Linux only.
 """
 
@@ -42,11 +42,11 @@ FAULT_SHARE = 0.1
 UP_SECONDS = 27.0
 DOWN_SECONDS = 3.0
 START_GAP = 1 / 40
-# So many tasks are pending at most: a new one is started when an old one ends.
+# Tasks that are pending at most: a new one is started when an old one ends.
 PENDING = 250
 TIMEOUT = 300.0
 REQUEST_TIMEOUT = 10.0
-# One task in so many is also waited for by somebody who goes away after a moment.
+# One task in this many is also waited for by someone who goes away after a moment.
 PASSERS_BY = 10
 PASSING_SECONDS = 1.0
 WARM_MINUTES = 2.0
@@ -71,7 +71,7 @@ class Report(msgspec.Struct):
 
 
 class Ordered(msgspec.Struct, frozen=True):
-    """How a task was told to end, and when not before, on the loop's clock."""
+    """How a task was ordered to end, and when not before, on the loop's clock."""
 
     outcome: str
     not_before: float
@@ -148,7 +148,7 @@ class Soak:
         return self._rng.choice(others)
 
     async def tasks(self) -> AsyncIterator[Task[Any]]:
-        """Start tasks until it is told to stop; none whose start went wrong is waited for."""
+        """Start tasks until it is stopped; none whose start went wrong is waited for."""
         kinds = ("copyai", "run", "copyai", "run", "copyai", "chat")
         number = 0
         while not self.stopping:
@@ -221,7 +221,7 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir())) - 1
 
 
-def tell(minutes: float, soak: Soak, stats: PollerStats) -> float:
+def say(minutes: float, soak: Soak, stats: PollerStats) -> float:
     """Print what is there, and return the memory in MiB."""
     memory = resident()
     rates = " ".join(
@@ -257,7 +257,7 @@ async def run(minutes: float, urls: list[str], report_every: float) -> list[str]
                 left = max(0.0, minutes - passed) * 60
                 await asyncio.wait({following}, timeout=min(report_every, left))
                 passed = (loop.time() - begun) / 60
-                memory = tell(passed, soak, poller.stats())
+                memory = say(passed, soak, poller.stats())
                 if math.isnan(warm) and passed >= min(WARM_MINUTES, minutes / 2) - 0.01:
                     warm = memory
                 elif not math.isnan(warm):
@@ -265,7 +265,7 @@ async def run(minutes: float, urls: list[str], report_every: float) -> list[str]
             soak.stopping = True
             await following
             stats = poller.stats()
-            tell((loop.time() - begun) / 60, soak, stats)
+            say((loop.time() - begun) / 60, soak, stats)
         wrong += soak.wrong
         if stats.pending or stats.waiters or stats.in_flight or soak.pending:
             wrong.append(f"left in the Poller: {stats}, and {len(soak.pending)} ends never came")
@@ -300,7 +300,7 @@ def main() -> None:
         f"every {UP_SECONDS:g} s\n\n{'min':>5} {'done':>8} {'pending':>8} {'polls':>8} "
         f"{'failed':>7} {'lag p99':>8} {'RSS MiB':>8} {'fds':>5} {'tasks':>6}  polls/s and limit"
     )
-    # What is not closed tells of itself where nobody can catch it: it is noted here.
+    # What is not closed says so where no one can catch it: it is noted here.
     unraisable: list[str] = []
     warnings.simplefilter("error", ResourceWarning)
     sys.unraisablehook = lambda args: unraisable.append(f"unclosed: {args.exc_value!r}")

@@ -13,7 +13,7 @@ Request = Callable[[int], Awaitable[object]]
 
 
 async def load(request: Request, *, requests: int, concurrent: int) -> tuple[float, float]:
-    """Make so many requests, so many at once; return CPU and wall-clock seconds."""
+    """Make requests, some at a time; return CPU and wall-clock seconds."""
 
     async def worker(first: int) -> None:
         for number in range(first, requests, concurrent):

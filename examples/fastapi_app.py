@@ -81,7 +81,7 @@ async def while_connected(request: Request, wait: Coroutine[object, object, T]) 
     """Wait for as long as the client does.
 
     Neither Starlette nor uvicorn cancels a route when its client leaves: they only say so to
-    whoever listens.
+    those that listen.
     """
     waiting = asyncio.ensure_future(wait)
     leaving = asyncio.ensure_future(_disconnected(request))
@@ -89,7 +89,7 @@ async def while_connected(request: Request, wait: Coroutine[object, object, T]) 
         await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if waiting.done():
             return waiting.result()
-        raise Problem(499, "the client has left")  # which nobody reads
+        raise Problem(499, "the client has left")  # which no one reads
     finally:
         waiting.cancel()
         leaving.cancel()

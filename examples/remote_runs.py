@@ -54,11 +54,11 @@ class Outputs(Protocol):
 
 
 class Problem(Exception):
-    """What a client is told instead of a result.
+    """What a client gets instead of a result.
 
     Args:
         status: of the HTTP answer.
-        reason: in words; they must bear no secret.
+        reason: in words; no secret may be in them.
         retry_after: seconds after which asking again makes sense, if it does.
         details: more of the answer's body.
     """

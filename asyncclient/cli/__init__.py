@@ -14,7 +14,7 @@ _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code; `asyncclient --help` tells what each one means.
+    """Run the command and return its exit code; `asyncclient --help` says what each one means.
 
     Args:
         arguments: without the program's name; those of this process by default.

@@ -107,7 +107,7 @@ def _after_a_wait(error: AsyncClientError) -> str:
 
 
 def _is_forgotten(error: TaskError) -> bool:
-    """Return whether the provider does not know the task, instead of telling how it ended."""
+    """Return whether the provider does not know the task, instead of saying how it ended."""
     is_shown = error.snapshot is not None and error.snapshot.state is TaskState.EXPIRED
     return isinstance(error, TaskExpired) and not is_shown
 

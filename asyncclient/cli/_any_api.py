@@ -114,7 +114,7 @@ def _own_reading(status: str, words: Mapping[TaskState, Collection[str]]) -> Rea
 
 
 def _forms(words: str) -> Iterable[str | int]:
-    """Yield each word as an API may send it: `10` as text and as number, `true` likewise."""
+    """Yield each word as an API may send it: `10` as text and as number, and so `true`."""
     for word in filter(None, map(str.strip, words.split(","))):
         yield word
         if _NUMBER.fullmatch(word):

@@ -30,7 +30,7 @@ Environment:
   COPYAI_API_BASE    https://api.copy.ai/api/ unless set
   ASYNCCLIENT_TOKEN  the token for 'wait URL'
   HTTPS_PROXY        a proxy, as other programs read it
-  NO_PROXY           where none is used, likewise
+  NO_PROXY           where none is used, too
 
 {EXIT_CODES}"""
 

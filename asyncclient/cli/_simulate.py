@@ -17,7 +17,7 @@ from asyncclient.cli._exits import ExitCode
 from asyncclient.cli._output import json_line, say, say_json
 from asyncclient.testing import Simulator
 
-__all__ = ["CozePlan", "Settings", "serve", "tell"]
+__all__ = ["CozePlan", "Settings", "announce", "serve"]
 
 CozePlan: TypeAlias = Literal["free", "personal", "team", "enterprise"]
 """The plans whose limits the simulator knows."""
@@ -62,14 +62,14 @@ async def serve(settings: Settings, *, as_json: bool) -> int:
                 msg = f"cannot keep the tasks: {error}; name another file"
             raise ValueError(msg) from error
         try:
-            tell(sim, as_json=as_json)
+            announce(sim, as_json=as_json)
             await terminated.wait()
         finally:
             await sim.close()
     return ExitCode.OK
 
 
-def tell(sim: Simulator, *, as_json: bool) -> None:
+def announce(sim: Simulator, *, as_json: bool) -> None:
     """Write where the simulator listens, and the credentials that it takes."""
     variables = {
         "COZE_API_BASE": sim.coze_url,

@@ -43,14 +43,14 @@ class Start:
             task = await self._begin(pool)
             self._ref = encode_ref(task.ref)
             if self._waiting is None:
-                self._tell()
+                self._say()
                 return ExitCode.OK
             # However the wait ends, the way back to the task is known; the answer alone is
             # output.
             complain(f"started {self._ref}")
             return await show_end(task, task.ref, self._waiting)
 
-    def _tell(self) -> None:
+    def _say(self) -> None:
         try:
             say(self._ref)
         except (OSError, OutputLost):

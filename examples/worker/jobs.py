@@ -127,7 +127,7 @@ class Board:
                 await redis.hincrby(POLLS, key, number)
 
     async def end(self, job: Job) -> None:
-        """Note a job's end. Told twice, it says the same: that is all a sink must be able to."""
+        """Note a job's end. A second time it writes the same: a sink must be able to do that."""
         async with self._waits.docket.redis() as redis:
             await redis.hset(ENDED, job.key, msgspec.json.encode(job))
 
