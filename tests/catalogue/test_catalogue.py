@@ -124,6 +124,13 @@ def test_a_word_of_another_spelling_is_unknown(reading: Reading) -> None:
     assert (seen.word, seen.state) == ("Contemplating", None)
 
 
+def test_a_word_is_written_over_what_stood_at_its_place() -> None:
+    """So an answer of one's own is turned into that of each word."""
+    own = {"status": "starting", "urls": {"get": "x"}}
+    failed = merged(own, answer_with(catalogue.REPLICATE_PREDICTION, "failed"))
+    assert failed == own | {"status": "failed"}
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (
