@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
+from random import Random
 from typing import cast
 
 import anyio
@@ -15,6 +16,7 @@ from asyncclient import Observation, Schedule, Task, TaskState, polling_task
 from asyncclient._http import Response
 from asyncclient.errors import (
     RequestTimeout,
+    ServerError,
     TaskBlocked,
     TaskFailed,
     WaitTimeout,
@@ -30,6 +32,7 @@ from tests.waiting.scenario import (
     Driver,
     Entry,
     Job,
+    Options,
     Report,
     ends_at,
     outcome_of,
@@ -232,15 +235,17 @@ async def test_a_standstill_prolongs_a_wait_once(driver: Driver) -> None:
 
 
 async def test_an_outage_is_tolerated_as_long_as_is_asked(driver: Driver) -> None:
-    """Three minutes of nothing but failures end a wait of a day, unless `max_outage` is longer."""
-
-    def answer(now: float) -> Report | Exception:
-        return Report("done") if now >= back else FAULT
-
-    for max_outage, ends in ((120.0, False), (200.0, True), (math.inf, True)):
-        back = anyio.current_time() + 180
-        outcome = await outcome_of(driver(Job(answer), timeout=86_400, max_outage=max_outage))
-        assert (outcome.result == Report("done")) is ends
+    """Ten failures in a row are tolerated, and all those of two minutes, or of `max_outage`."""
+    cases: list[tuple[float, Options[Report]]] = [(120, {}), (200, {"max_outage": 200.0})]
+    for most, options in cases:
+        job = Job(FAULT)
+        with pytest.raises(ServerError):
+            await driver(job, rng=Random(5), **options)
+        assert job.sent[-1] - job.sent[0] > most
+        assert job.sent[-2] - job.sent[0] <= most or len(job.sent) == 11
+    back = anyio.current_time() + 500
+    job = Job(lambda now: Report("done") if now >= back else FAULT)
+    assert await driver(job, max_outage=math.inf) == Report("done")
 
 
 class Slotted:
