@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
 from random import Random
-from typing import Protocol, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import anyio
 import pytest
@@ -31,14 +31,8 @@ from tests.integrations.place import FAST, Place, knowing, quicken, ref_of
 Somewhere: TypeAlias = Place[DurableWaits]
 
 
-class Engine(Protocol):
-    """Opens what one of many processes would have: the same waits each time."""
-
-    def __call__(
-        self, *, keep: float = 86_400.0
-    ) -> contextlib.AbstractAsyncContextManager[DurableWaits]:
-        """Open it."""
-        ...
+# Opens what one of many processes would have, the same waits each time; `keep` may be given.
+Engine: TypeAlias = Callable[..., contextlib.AbstractAsyncContextManager[DurableWaits]]
 
 
 anyio_backend = places.anyio_backend
@@ -53,7 +47,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
         from asyncclient.integrations.docket import DocketWaits  # noqa: PLC0415  (an extra)
 
         name = re.sub(r"\W", "-", str(cast("object", request.node.name)))
-        return lambda keep=86_400.0: DocketWaits("memory://", name=name, keep=keep)
+        return partial(DocketWaits, "memory://", name=name)
     from procrastinate import App  # noqa: PLC0415  (an extra)
     from procrastinate.testing import InMemoryConnector  # noqa: PLC0415  (an extra)
 
@@ -63,16 +57,12 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
     connector = InMemoryConnector()
 
-    def one(*, keep: float = 86_400.0) -> contextlib.AbstractAsyncContextManager[DurableWaits]:
+    @contextlib.asynccontextmanager
+    async def one(*, keep: float = 86_400.0) -> AsyncGenerator[DurableWaits]:
         app = App(connector=connector)
         waits = ProcrastinateWaits(app, keep=keep)
-
-        @contextlib.asynccontextmanager
-        async def opened() -> AsyncGenerator[DurableWaits]:
-            async with app.open_async():
-                yield waits
-
-        return opened()
+        async with app.open_async():
+            yield waits
 
     return one
 
@@ -174,7 +164,7 @@ async def test_seconds_that_cannot_be_are_refused(engine: Engine) -> None:
         work = partial(waits.work, poller, {}, place.sink)
         for wrong in WRONG_SECONDS:
             with pytest.raises(ValueError, match=r"^keep.* at most 315360000 seconds$"):
-                engine(keep=wrong)
+                await engine(keep=wrong).__aenter__()
             for call, words in (
                 (
                     partial(waits.submit, ref_of(1), key="order", timeout=wrong),
