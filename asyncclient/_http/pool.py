@@ -141,8 +141,7 @@ class SessionPool:
             seconds = number("timeout", request.timeout, above=0)
             timeout = self._timeout_of(seconds)
         content = None if request.body is None and request.idempotent else payload_of(request)
-        headers = request.headers
-        origin = self._sessions.take(request.origin)
+        origin, headers = self._sessions.take(request.origin), request.headers
         self._requests.begin(task, math.inf if timeout.total else loop.time() + seconds)
         response: aiohttp.ClientResponse | None = None
         body: bytes | None = None
@@ -176,11 +175,11 @@ class SessionPool:
                 error.with_traceback(None)  # aiohttp's frames hold the headers
                 raise
         finally:
-            self._sessions.give_back(origin)
             self._requests.end(task)
-        # Raised outside of the clause, without a cause and without a frame below this one: these
-        # hold the request's headers, and so the credential, and the answer, as this one did.
-        response = body = None
+            origin.requests -= 1
+            if not origin.requests:
+                self._sessions.rest(origin)
+        response = body = None  # as the frames below, which hold the headers, too, are left out
         raise failure.with_traceback(None)
 
     def _failure_of(

@@ -98,7 +98,7 @@ class Sessions:
         return len(self._origins)
 
     def take(self, name: str) -> Origin:
-        """Return an origin for one request, and count that; `give_back` must follow."""
+        """Return an origin for one request, and count that; `rest` follows after the last one."""
         origin = self._origins.get(name)
         if origin is None:
             origin = self._origins[name] = self._opened(name)
@@ -107,11 +107,10 @@ class Sessions:
         origin.requests += 1
         return origin
 
-    def give_back(self, origin: Origin) -> None:
-        """Take note that a request has ended."""
-        origin.requests -= 1
-        if origin.requests or self._origins.get(origin.name) is not origin:
-            return
+    def rest(self, origin: Origin) -> None:
+        """Take note that an origin has no request any more."""
+        if self._origins.get(origin.name) is not origin:
+            return  # all were closed meanwhile
         self._idle[origin.name] = origin
         if len(self._idle) > MOST_IDLE:
             oldest = next(iter(self._idle.values()))
