@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from asyncclient._arguments import whole_number
+from asyncclient._http import WithoutFrames, query_of
 from asyncclient.errors import AsyncClientError
 
 T = TypeVar("T")
@@ -32,6 +34,13 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
             msgspec.structs.force_setattr(self, "total", None)
 
 
+def page_query(page_num: int, page_size: int, **others: str | None) -> str:
+    """Return the query for one page of a list, with what it is to hold."""
+    whole_number("page_num", page_num, least=1)
+    whole_number("page_size", page_size, least=1)
+    return query_of(**others, page_num=page_num, page_size=page_size)
+
+
 async def every_item(
     name: str,
     read: Callable[[int], Awaitable[Page[T]]],
@@ -51,12 +60,13 @@ async def every_item(
         AsyncClientError: the list ended before its total was reached, or does not end.
     """
     walk = _Walk[T](name, identify, first)
-    while True:
-        page = await read(walk.number)
-        for item in walk.news(page):
-            yield item
-        if walk.is_over(page):
-            return
+    with WithoutFrames():
+        while True:
+            page = await read(walk.number)
+            for item in walk.news(page):
+                yield item
+            if walk.is_over(page):
+                return
 
 
 class _Walk(Generic[T]):

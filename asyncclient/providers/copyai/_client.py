@@ -327,9 +327,9 @@ class CopyAI(Webhooks):
             return _page_of(await self.list_workflow_runs(workflow_id, page=number, size=size))
 
         name = "copyai.iter_workflow_runs"
-        with WithoutFrames():
-            async for run in every_item(name, read, lambda run: run.id or run.workflow_run_id):
-                yield run
+        items = every_item(name, read, lambda run: run.id or run.workflow_run_id)
+        async for item in items:
+            yield item
 
 
 def _page_of(page: WorkflowRunPage) -> Page[WorkflowRun]:

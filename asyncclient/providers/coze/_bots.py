@@ -7,10 +7,10 @@ from typing import Literal, get_args
 
 import msgspec
 
-from asyncclient._arguments import id_text, one_of, optional_id, optional_line, whole_number
-from asyncclient._http import Account, WithoutFrames, path_segment, query_of
+from asyncclient._arguments import id_text, one_of, optional_id, optional_line
+from asyncclient._http import Account, path_segment, query_of
 from asyncclient._ref import unix_time
-from asyncclient.providers._paging import Page, every_item
+from asyncclient.providers._paging import Page, every_item, page_query
 from asyncclient.providers._starting import NO_ID, AddingAdvice, started_id
 from asyncclient.providers.coze._answers import CopyTask
 from asyncclient.providers.coze._bodies import optional_truth
@@ -52,14 +52,12 @@ class Bots:
             page_num: from 1.
             page_size: bots a page. Default 20.
         """
-        whole_number("page_num", page_num, least=1)
-        whole_number("page_size", page_size, least=1)
-        query = query_of(
+        query = page_query(
+            page_num,
+            page_size,
             workspace_id=id_text("workspace_id", workspace_id),
             publish_status=optional_line("publish_status", publish_status, "status"),
             connector_id=optional_id("connector_id", connector_id),
-            page_num=page_num,
-            page_size=page_size,
         )
         return await self._account.call(LIST_BOTS, f"/v1/bots{query}")
 
@@ -88,9 +86,9 @@ class Bots:
             )
             return Page(page.items, page.total)
 
-        with WithoutFrames():
-            async for bot in every_item("coze.iter_bots", read, lambda bot: bot.id or bot.bot_id):
-                yield bot
+        items = every_item("coze.iter_bots", read, lambda bot: bot.id or bot.bot_id)
+        async for item in items:
+            yield item
 
     async def get_bot(self, bot_id: str, *, is_published: bool | None = None) -> Bot:
         """Read one bot; `is_published=False` for its draft."""

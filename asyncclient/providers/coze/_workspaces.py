@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from asyncclient._arguments import id_text, optional_id, optional_line, whole_number
-from asyncclient._http import Account, WithoutFrames, query_of
-from asyncclient.providers._paging import Page, every_item
+from asyncclient._arguments import id_text, optional_id, optional_line
+from asyncclient._http import Account
+from asyncclient.providers._paging import Page, every_item, page_query
 from asyncclient.providers.coze._answers import DocumentProgress
 from asyncclient.providers.coze._bodies import document_ids_of
 from asyncclient.providers.coze._documents import documents_body, documents_target
@@ -42,14 +42,12 @@ class Workspaces:
             page_num: from 1.
             page_size: workspaces a page; Coze gives at most 50. Default 20.
         """
-        whole_number("page_num", page_num, least=1)
-        whole_number("page_size", page_size, least=1)
-        query = query_of(
+        query = page_query(
+            page_num,
+            page_size,
             enterprise_id=optional_id("enterprise_id", enterprise_id),
             user_id=optional_line("user_id", user_id, "user id"),
             coze_account_id=optional_id("coze_account_id", coze_account_id),
-            page_num=page_num,
-            page_size=page_size,
         )
         return await self._account.call(LIST_WORKSPACES, f"/v1/workspaces{query}")
 
@@ -78,11 +76,9 @@ class Workspaces:
             )
             return Page(page.workspaces, page.total_count)
 
-        with WithoutFrames():
-            async for workspace in every_item(
-                "coze.iter_workspaces", read, lambda one: one.id or None
-            ):
-                yield workspace
+        items = every_item("coze.iter_workspaces", read, lambda one: one.id or None)
+        async for item in items:
+            yield item
 
     async def list_workflows(
         self,
@@ -104,15 +100,13 @@ class Workspaces:
             page_num: from 1.
             page_size: workflows a page; Coze gives at most 30. Default 10.
         """
-        whole_number("page_num", page_num, least=1)
-        whole_number("page_size", page_size, least=1)
-        query = query_of(
+        query = page_query(
+            page_num,
+            page_size,
             workspace_id=id_text("workspace_id", workspace_id),
             workflow_mode=optional_line("workflow_mode", workflow_mode, "mode"),
             app_id=optional_id("app_id", app_id),
             publish_status=optional_line("publish_status", publish_status, "status"),
-            page_num=page_num,
-            page_size=page_size,
         )
         return await self._account.call(LIST_WORKFLOWS, f"/v1/workflows{query}")
 
@@ -143,10 +137,9 @@ class Workspaces:
             )
             return Page(page.items, has_more=page.has_more)
 
-        with WithoutFrames():
-            name = "coze.iter_workflows"
-            async for workflow in every_item(name, read, lambda one: one.workflow_id or None):
-                yield workflow
+        items = every_item("coze.iter_workflows", read, lambda one: one.workflow_id or None)
+        async for item in items:
+            yield item
 
     async def get_document_progress(
         self, dataset_id: str, document_ids: Sequence[str]
