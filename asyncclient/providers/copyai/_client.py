@@ -340,8 +340,8 @@ def _how_to_find(workflow_id: str, metadata: bytes) -> str:
     """Say how to find out whether a start happened."""
     if metadata == b"{}":
         return (
-            "it was given no metadata, so that only its time and its input distinguish its run from "
-            f"others: look through copyai.iter_workflow_runs({workflow_id!r})"
+            "it was given no metadata, so that only its time and its input distinguish its run "
+            f"from others: look through copyai.iter_workflow_runs({workflow_id!r})"
         )
     shown = metadata.decode() if len(metadata) <= LONGEST_WORDS else "what the start was given"
     return (
