@@ -20,9 +20,6 @@ _CLOSE_SECONDS = 5.0
 # A look whose asyncio task was cancelled from outside this library is repeated after a second.
 CANCELLED = Sleep(1.0, "error")
 
-# Does what follows a look: takes the record, the step (None for a good end) and the failure.
-AfterLook = Callable[[SharedRecord, Sleep | None, Exception | None], None]
-
 
 class Sender:
     """Makes each look an asyncio task of its own, and says what came of it."""
@@ -33,7 +30,7 @@ class Sender:
         context: Context,
         polling: Polling[SharedRecord],
         concurrency: int,
-        landed: AfterLook,
+        after_look: Callable[[SharedRecord, Sleep | None, Exception | None], None],
     ) -> None:
         # Seconds by which recent looks were sent after they were due.
         self.lags: deque[float] = deque(maxlen=_LAGS)
@@ -42,7 +39,7 @@ class Sender:
         self._context = context
         self._polling = polling
         self._concurrency = concurrency
-        self._after_look = landed
+        self._after_look = after_look  # takes the step, None for a good end, and the failure
         self._broken_off: set[asyncio.Task[None]] = set()  # that have not come to their end yet
         self.is_closed = False  # whether no further look is sent
 

@@ -137,10 +137,9 @@ class Report:
         self._report(record, lambda listener, memo: listener.ended(memo, record, error))
 
     def _polled(self, record: Record[T], seconds: float, error: Exception | None) -> None:
-        def polled(listener: Listener, memo: object) -> None:
-            listener.polled(memo, record, seconds=seconds, error=error)
-
-        self._report(record, polled)
+        self._report(
+            record, lambda one, memo: one.polled(memo, record, seconds=seconds, error=error)
+        )
 
     def _report(self, record: Record[T], report: Callable[[Listener, object], None]) -> None:
         if _memos and record in _memos:

@@ -198,7 +198,9 @@ class _Wait(Steps[T]):
             await anyio.sleep(max(0.0, self._due - anyio.current_time()))
             now = anyio.current_time()
             scope.deadline = self._term.end_of_look(record, now)
-            step = await self._look(record)
+            self._is_looking = True
+            step = await self._polling.look(record)
+            self._is_looking = False
             if step is None:
                 return record.snapshot
             if isinstance(step, AskCaller) and self._callbacks.on_blocked is None:
@@ -209,16 +211,6 @@ class _Wait(Steps[T]):
             self._rest(record, step)
             if self.shown is not None:
                 return None
-
-    async def _look(self, record: Record[T]) -> Sleep | None:
-        self._is_looking = True
-        try:
-            step = await self._polling.look(record)
-        except Exception:
-            self._is_looking = False
-            raise
-        self._is_looking = False
-        return step
 
     def _note_change(self, _record: Record[T], snapshot: Snapshot[T]) -> None:
         self._unshown = snapshot
