@@ -423,7 +423,8 @@ async def cost(working: Working) -> tuple[float, int]:
             before, cpu = Tiny.polls + Counting.polls, time.process_time()
             await asyncio.sleep(WINDOW_SECONDS)
             polls = Tiny.polls + Counting.polls - before
-            costs.append((time.process_time() - cpu) / polls)
+            if polls:  # none, where others held the machine
+                costs.append((time.process_time() - cpu) / polls)
             made += polls
     return statistics.quantiles(costs, n=4)[0], made
 
