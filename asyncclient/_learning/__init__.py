@@ -2,6 +2,5 @@
 
 from __future__ import annotations
 
-from asyncclient._learning.kind import LEAST_ENDS as LEAST_ENDS
 from asyncclient._learning.learned import LearnedSchedule as LearnedSchedule
-from asyncclient._learning.plan import Efficiency as Efficiency
+from asyncclient._learning.plan import LEAST_ENDS as LEAST_ENDS, Efficiency as Efficiency

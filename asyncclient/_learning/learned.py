@@ -1,7 +1,4 @@
-"""How long tasks of a few kinds take, learned from the polls themselves, and when to poll by it.
-
-The price of a poll is the seconds of delay that it is worth.
-"""
+"""How long tasks of a few kinds take, learned from the polls, and when to poll by it."""
 
 from __future__ import annotations
 
@@ -14,34 +11,101 @@ from typing import Self
 import msgspec
 
 from asyncclient._arguments import number
-from asyncclient._learning.kind import LEVEL, MOST_ENDS, Kind, level_of
-from asyncclient._learning.memory import LAST_EDGE, Memory, edge_near
-from asyncclient._learning.plan import Efficiency, Plan, efficiency
+from asyncclient._learning.curve import fitted
+from asyncclient._learning.memory import BIN_WIDTH, LAST_EDGE, Memory, edge_near
+from asyncclient._learning.plan import GROWTH, LEVEL, Efficiency, Known, Plan, efficiency
 from asyncclient._learning.saved import KINDS, packed, unpacked
 from asyncclient._schedule import Schedule, drawing
 from asyncclient._text import even_half_made
 
+# How many ends count in the long memory, and of others; and in the short memory.
+_MOST_ENDS = 500
+_FEW_ENDS = 30
+# A memory has clearly predicted better when it has done so by a factor of e²⁰, and of e^0.1 an end.
+_CLEARLY = 20.0
+# What others have seen may be later or earlier by 3 bins, 5 %.
+_ALIKE = 3
+_ALLOWED = 0.1
+# New ends are looked at ten at a time, or as many as make a new curve where that is less.
+_TOGETHER = 10.0
+_LEAST_PRICE, _MOST_PRICE = 1e-6, 1e6
 # By default, the seconds of the first gap at most, and of each other one unless tasks take longer.
-_LONGEST_GAP = 60.0
-_LEAST_GAP = 0.01
+_LONGEST_GAP, _LEAST_GAP = 60.0, 0.01
 # At most twice the fallback's polls are made, and four more; 256 of its gaps are reckoned before.
 _FACTOR, _EXTRA, _LISTED = 2, 4, 256
-# A time stamp in whole seconds was rounded, by this much either way.
-_ROUNDED = 0.5
+_ROUNDED = 0.5  # by this much, either way, a time stamp in whole seconds was
 _FALLBACK = Schedule()
 _draw = drawing(None)
+
+
+class _Kind:
+    """What is known of one kind of task: a long memory, a short one, and the long one with others'.
+
+    What is new is predicted by the curve of all and by that of the short memory. While the short
+    one has done better, what was seen since is kept apart; when it has done clearly better, that
+    becomes all that is known (a cumulative sum, Page 1954).
+    """
+
+    def __init__(self) -> None:
+        self.reported = 0  # when it was seen here last, as a number that grows; 0 for never
+        self._begin(Memory())
+
+    def _begin(self, seen: Memory) -> None:
+        self.long, self._short = Known(_MOST_ENDS, seen), Known(_FEW_ENDS, seen)
+        self.all = self.long
+        self.new, self._since = Memory(), Memory()
+        self._better = 0.0
+
+    def saw(self, first: int, last: int, end: int | None = None) -> None:
+        """Count a task that lived from one edge to another, and perhaps ended until a third."""
+        self.new.add_alive(first, last)
+        if end is not None:
+            self.new.add_end(last, end)
+        if self.new.news >= min(_TOGETHER, max(1.0, GROWTH * self.all.seen.size)):
+            self.review()
+
+    def review(self) -> None:
+        """Compare what is new with what was predicted, and remember it."""
+        new, self.new = self.new, Memory()
+        self._since.add(new)
+        if self.all.made is not None and self.all.seen.size > _FEW_ENDS:
+            before, short = self.all.curve(), self._short.curve()
+            if before is not None and short is not None:
+                better = short.likelihood(new) - before.likelihood(new)
+                self._better += better - _ALLOWED * new.news
+                if self._better <= 0:
+                    self._better, self._since = 0.0, Memory()
+        if self._better > _CLEARLY:
+            self._begin(self._since)
+        else:
+            self.remember(new)
+
+    def remember(self, seen: Memory) -> None:
+        """Count what was seen."""
+        for known in {self.long, self._short, self.all}:
+            known.add(seen)
+
+    def take(self, others: Memory) -> None:
+        """Count what others have seen, unless that contradicts what was seen here last.
+
+        So a change that was noticed here is not undone by those who have not noticed it yet.
+        """
+        self.review()
+        seen = self._short.seen
+        own, their = (fitted(each).likelihood(seen, _ALIKE) for each in (seen, others))
+        # What others have seen is itself but a sample.
+        is_contradicted = (own - their) * others.size > _CLEARLY * (others.size + seen.size)
+        self.all = self.long
+        if others.size and not is_contradicted:
+            self.all = Known(2 * _MOST_ENDS, self.long.seen, others)
 
 
 class LearnedSchedule:
     """Learns how long such tasks take, and polls when it pays: least price × polls + delay.
 
-    Where all tasks of a kind take about as long, that is silence, and then a few polls close
-    together; where they take either this or that long, silence again in between. Before 3 ends of
-    a kind were seen it is its `fallback`. The last 500 ends count, the newer the more; a change is
-    noticed, and what was before it is forgotten. Schedules of several processes can learn from
-    each other: `to_bytes` of each, and `merge` of the others'.
-
-    It keeps to this always, whichever ends it has seen or merged:
+    Before 3 ends of a kind were seen it is its `fallback`. The last 500 ends count, the newer the
+    more; a change is noticed, and what was before it is forgotten. Schedules of several processes
+    can learn from each other: `to_bytes` of each, and `merge` of the others'. Whatever was seen:
 
     * By any age it has made at most 2·n + 4 polls of a task, where n is how many the fallback
       makes by then, the one at age 0 included, and its jitter not. Where a poll costs less than
@@ -49,12 +113,8 @@ class LearnedSchedule:
     * No gap is longer than `longest_gap`. By default the first one is at most 60 s, so that an
       early end is seen, and a later one 60 s, or the age by which nine of ten tasks of the kind
       have ended where that is more (up to an hour). No gap is shorter than 10 ms.
-    * Chance comes from the given generator alone: who has seen the same draws the same. A poll is
-      moved by up to a fifth of the gaps around it, so that tasks which began together do not stay
-      in step; the more precisely it must be timed, the less.
-
-    `gap` needs no memory of the task, so that any number may be pending; `delays` is for one wait
-    that has no clock of its own, of the kind `""`.
+    * Chance comes from the given generator alone. A poll is moved by up to a fifth of the gaps
+      around it, so that tasks which began together do not stay in step.
 
     Args:
         poll_cost: the seconds of delay that one poll is worth. Default 1.
@@ -75,22 +135,20 @@ class LearnedSchedule:
         longest_gap: float | None = None,
     ) -> None:
         _expect("LearnedSchedule: fallback must be a Schedule", fallback, Schedule)
-        self.poll_cost = _positive("poll_cost", poll_cost)
+        self.poll_cost = number("LearnedSchedule: poll_cost", poll_cost, unit="seconds", above=0)
         self._first, self._longest = _LONGEST_GAP, max(_LONGEST_GAP, fallback.cap)
         if longest_gap is not None:
-            self._first = self._longest = longest_gap = _positive("longest_gap", longest_gap)
+            name = "LearnedSchedule: longest_gap"
+            longest_gap = number(name, longest_gap, unit="seconds", above=0)
+            self._first = self._longest = longest_gap
             if fallback == _FALLBACK:
                 fallback = Schedule(cap=min(longest_gap, fallback.cap))
-        if self._longest < fallback.cap:
-            msg = (
-                f"LearnedSchedule: longest_gap={longest_gap!r} must be at least the fallback's "
-                f"cap={fallback.cap!r} seconds"
-            )
-            raise ValueError(msg)
-        self.fallback, self.longest_gap = fallback, longest_gap
-        self._level = level_of(self.poll_cost)
-        self._kinds: dict[str, Kind] = {}
-        self._reports = 0
+            if longest_gap < fallback.cap:
+                rule = f"must be at least the fallback's cap={fallback.cap!r} seconds"
+                msg = f"{name}={longest_gap!r} {rule}"
+                raise ValueError(msg)
+        self.fallback, self.longest_gap, self._reports = fallback, longest_gap, 0
+        self._kinds: dict[str, _Kind] = {}
         exact = msgspec.structs.replace(fallback, jitter=0.0)
         ages = list(accumulate((exact.delay(poll) for poll in range(_LISTED)), initial=0.0))
         # By the number of polls, the least age at which one more may follow; then seconds for each
@@ -113,8 +171,8 @@ class LearnedSchedule:
         Args:
             seconds: the age at which it ended; with `since` or `stamped`, at which that was seen.
             since: the age at the last poll that showed it unfinished.
-            stamped: the age at its end by the provider's clock, if that is known. It may be wrong:
-                it is taken into what the polls saw. Whole seconds count as rounded.
+            stamped: the age at its end by the provider's clock, moved into what the polls saw.
+                Whole seconds count as rounded.
             told: the age up to which `survived` was called for this task.
             kind: which tasks are alike.
 
@@ -123,28 +181,22 @@ class LearnedSchedule:
         """
         _check_ages(since or 0.0, seconds)
         _check_ages(told, seconds)
-        if stamped is not None and not math.isfinite(stamped):
-            stamped = None
-        if since is not None and stamped is None:
-            first, last = edge_near(since), edge_near(seconds)
-        else:
-            low, high = max(told, since or 0.0), math.inf if stamped is None else seconds
-            end = min(max(seconds if stamped is None else stamped, low), high)
-            first = last = edge_near(end, below=True)
-            if end % 1 == 0:
-                first = edge_near(max(low, end - _ROUNDED))
-                last = edge_near(min(high, end + _ROUNDED))
-        first = min(first, LAST_EDGE - 1)
-        self._known(kind).saw(edge_near(told), first, max(first + 1, last))
+        low, high = max(told, since or 0.0), seconds
+        end = seconds if since is None else None
+        if stamped is not None and math.isfinite(stamped):
+            end = stamped
+        if end is not None:
+            unsure = _ROUNDED if end == stamped and end % 1 == 0 else end * BIN_WIDTH / 2
+            low = min(max(low, end - unsure), high)
+            high = max(low, min(high, end + unsure))
+        first = min(edge_near(low), LAST_EDGE - 1)
+        self._known(kind).saw(edge_near(told), first, max(first + 1, edge_near(high)))
 
     def survived(self, seconds: float, *, since: float = 0.0, kind: str = "") -> None:
         """Learn from a task that has not ended between two ages: it goes on, or is given up.
 
-        Called at each poll, it lets slow tasks count before they end. `observe` then gets the last
-        such age as `told`.
-
         Args:
-            seconds: its age.
+            seconds: its age; `observe` gets the last such age as `told`.
             since: the age up to which that was reported before, or at which it was first seen.
             kind: which tasks are alike.
 
@@ -154,14 +206,14 @@ class LearnedSchedule:
         _check_ages(since, seconds)
         self._known(kind).saw(edge_near(since), edge_near(seconds))
 
-    def _known(self, kind: str) -> Kind:
+    def _known(self, kind: str) -> _Kind:
         """Return what is known of a kind; a new one takes the place of the one not seen longest."""
         self._reports += 1
         known = self._kinds.get(kind)
         if known is None:
             if len(self._kinds) >= KINDS:
                 del self._kinds[min(self._kinds, key=lambda name: self._kinds[name].reported)]
-            known = self._kinds[kind] = Kind()
+            known = self._kinds[kind] = _Kind()
         known.reported = self._reports
         return known
 
@@ -175,7 +227,7 @@ class LearnedSchedule:
         weight: float = 1.0,
         draw: Callable[[float], float] = _draw,
     ) -> float:
-        """Return the seconds from an age to the next poll of a task.
+        """Return the seconds from an age to the next poll of a task, at most `longest_gap`.
 
         Args:
             age: seconds since it began.
@@ -186,19 +238,14 @@ class LearnedSchedule:
             weight: how much this task's delay matters; 4 makes about twice as many polls.
             draw: draws evenly from 0 up to its argument.
 
-        Returns:
-            seconds, at most `longest_gap`; 0 only before the first poll.
-
         Raises:
             ValueError: the price is negative, or the weight is not positive and finite.
         """
-        level = self._level if price is None and weight == 1.0 else self._level_of(price, weight)
+        level = self._level(price, weight)
         plan = self._plan(kind, level)
-        if polls <= 0:
-            if plan is None or age >= plan.silence:
-                return 0.0
-            polls = 0
-        age = max(0.0, age)
+        if polls <= 0 and (plan is None or age >= plan.silence):
+            return 0.0
+        age, polls = max(0.0, age), max(0, polls)
         if plan is None:
             longest, gap = self._longest, self.fallback.delay(polls - 1, draw)
         else:
@@ -206,44 +253,32 @@ class LearnedSchedule:
             gap = plan.gap(age, longest, draw)
         if level < 0:  # of cheaper polls more are worth it, by 1/sqrt(price)
             polls = int(polls * LEVEL ** (level / 2))
-        beyond = polls + 1 - len(self._due)
-        due = self._due[polls] if beyond <= 0 else self._due[-1] + beyond * self._due_step
+        beyond = max(0, polls + 1 - len(self._due))
+        due = self._due[polls - beyond] + beyond * self._due_step
         return min(longest, max(gap, due - age, _LEAST_GAP))
+
+    def _level(self, price: float | None, weight: float) -> int:
+        """Return the level of the price of a poll for a task of this weight."""
+        price = self.poll_cost if price is None else price
+        if not (price >= 0 and 0 < weight < math.inf):
+            least = f"must be 0 or more, and weight={weight!r} more than 0 and finite"
+            msg = f"LearnedSchedule: price={price!r} {least}"
+            raise ValueError(msg)
+        price = min(max(price / weight, _LEAST_PRICE), _MOST_PRICE)
+        return round(math.log(price) / math.log(LEVEL))
 
     def _plan(self, kind: str, level: int) -> Plan | None:
         known = self._kinds.get(kind)
-        if known is None:
-            return None
-        return known.plans.get(level) or known.plan(
-            level, self._first, self._longest, stretch=self.longest_gap is None
-        )
+        stretch = self.longest_gap is None
+        return None if known is None else known.all.plan(level, self._longest, stretch=stretch)
 
     def delays(self, rng: Random | None = None) -> Iterator[float]:
-        """Yield the gaps in seconds, without end, for a task that is polled at age 0.
-
-        Args:
-            rng: the generator to draw from, so that the same seed gives the same gaps.
-
-        Returns:
-            an iterator of seconds, each more than 0 and at most `longest_gap`. The first is the
-            silence, or the fallback's first gap while too little is known.
-        """
+        """Yield the gaps in seconds, without end, for a task that is polled at age 0."""
         draw, age = drawing(rng), 0.0
         for polls in count(1):
             gap = self.gap(age, polls, draw=draw)
             yield gap
             age += gap
-
-    def _level_of(self, price: float | None, weight: float) -> int:
-        """Return the level of the price of a poll for a task of this weight."""
-        price = self.poll_cost if price is None else price
-        if not (price >= 0 and 0 < weight < math.inf):
-            msg = (
-                f"LearnedSchedule: price={price!r} must be 0 or more, and weight={weight!r} more "
-                "than 0 and finite"
-            )
-            raise ValueError(msg)
-        return level_of(price / weight)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -253,18 +288,12 @@ class LearnedSchedule:
     def sample_size(self, kind: str = "") -> int:
         """Return how many ends of a kind count at present: 500, and 500 merged, at most."""
         known = self._kinds.get(kind)
-        return 0 if known is None else round(known.size)
+        return 0 if known is None else round(known.all.seen.size + known.new.size)
 
     def quantile(self, share: float, kind: str = "") -> float | None:
-        """Return the age in seconds by which a share of tasks has ended.
+        """Return the age in seconds by which a share of tasks, from 0 to less than 1, has ended.
 
-        Args:
-            share: from 0 up to less than 1.
-            kind: which tasks are alike.
-
-        Returns:
-            the age, at most about 10⁶ s; None before 3 ends were seen. Beyond the longest age seen
-            it is a guess.
+        It is at most 10⁶ s, a guess beyond the longest age seen, and None before 3 ends were seen.
 
         Raises:
             ValueError: `share` is out of its range.
@@ -272,30 +301,19 @@ class LearnedSchedule:
         if not 0 <= share < 1:
             msg = f"quantile: share={share!r} must be 0 or more and less than 1"
             raise ValueError(msg)
-        known = self._kinds.get(kind)
-        if known is None:
-            return None
+        known = self._kinds.get(kind, _Kind())
         known.review()
-        curve = known.curve()
+        curve = known.all.curve()
         return None if curve is None else curve.quantile(share)
 
     def efficiency(self, kind: str = "", *, price: float | None = None) -> Efficiency | None:
-        """Return what a task costs by the plan, beside the best fixed interval.
-
-        None before 3 ends were seen.
-
-        Args:
-            kind: which tasks are alike.
-            price: the seconds of delay that one poll is worth. Default `poll_cost`.
-        """
-        level = self._level_of(price, 1.0)
+        """Return what a task costs by its plan, beside the best fixed interval; None before it."""
+        level = self._level(price, 1.0)
         plan = self._plan(kind, level)
-        curve = None if plan is None else self._kinds[kind].curve()
-        if plan is None or curve is None:
+        if plan is None:
             return None
-        if plan.worth is None:
-            plan.worth = efficiency(curve, plan.cost, LEVEL**level)
-        return plan.worth
+        early = plan.silence > self._first  # and so one more poll, which the plan does not know
+        return efficiency(plan.curve, plan.cost + early * LEVEL**level, LEVEL**level)
 
     @even_half_made
     def __repr__(self) -> str:
@@ -303,14 +321,11 @@ class LearnedSchedule:
         return f"<LearnedSchedule poll_cost={self.poll_cost:g}, ends: {known or 'none'}>"
 
     def to_bytes(self) -> bytes:
-        """Return what was seen here, a few hundred bytes for each kind; nothing else is in it.
-
-        That is no setting, and nothing of what was merged: so states may go round.
-        """
-        seen = [(name, known) for name, known in self._kinds.items() if known.reported]
-        for _, known in seen:
+        """Return what was seen here, a few hundred bytes a kind: no setting, and nothing merged."""
+        for known in self._kinds.values():
             known.review()
-        return packed((name, known.long.seen, known.long.curve()) for name, known in seen)
+        seen = ((name, known.long) for name, known in self._kinds.items() if known.reported)
+        return packed((name, long.seen, long.curve()) for name, long in seen)
 
     @classmethod
     def from_bytes(
@@ -321,13 +336,9 @@ class LearnedSchedule:
         fallback: Schedule = _FALLBACK,
         longest_gap: float | None = None,
     ) -> Self:
-        """Return a schedule that knows what another one had learned.
+        """Return a schedule that knows what another one had learned: `data` is its `to_bytes`.
 
-        Args:
-            data: what `to_bytes` returned.
-            poll_cost: as for a new one.
-            fallback: as for a new one.
-            longest_gap: as for a new one.
+        The other arguments are those of a new one.
 
         Raises:
             ValueError: it is not what `to_bytes` returned, or of another version; or as a new one.
@@ -335,28 +346,25 @@ class LearnedSchedule:
         """
         schedule = cls(poll_cost, fallback=fallback, longest_gap=longest_gap)
         for name, seen in unpacked(data, "from_bytes"):
-            schedule._known(name).remember(seen, seen.size)
+            schedule._known(name).remember(seen)
         return schedule
 
     def merge(self, states: list[bytes] | tuple[bytes, ...]) -> int:
         """Take what others have seen, in place of what was merged before.
 
         Plans are made of both: of what was seen here in full, and of at most 500 ends of a kind
-        that others have seen, as many of each of them. A kind that was never seen here is known by
-        theirs alone. What contradicts the ends seen here last is not taken.
+        that others have seen, as many of each, but not of what contradicts the ends seen here last.
 
         Args:
             states: what `to_bytes` of the others returned, the latest of each and not one's own.
 
         Returns:
-            how many of them could be read; what was changed or is of another version is passed
-            over.
+            how many could be read; what was changed or is of another version is passed over.
 
         Raises:
             TypeError: it is not a list or tuple of bytes.
         """
-        taken = 0
-        found: dict[str, list[Memory]] = {}
+        taken, found = 0, dict[str, list[Memory]]()
         _expect("merge takes a list of what to_bytes returned", states, (list, tuple))
         for state in states:
             try:
@@ -367,16 +375,14 @@ class LearnedSchedule:
             for name, seen in kinds:
                 if seen.size:
                     found.setdefault(name, []).append(seen)
-        for name in [name for name, known in self._kinds.items() if not known.reported]:
-            if name not in found:
-                del self._kinds[name]
+        self._kinds = {name: known for name, known in self._kinds.items() if known.reported}
         for name in found:
             if len(self._kinds) < KINDS:
-                self._kinds.setdefault(name, Kind())
+                self._kinds.setdefault(name, _Kind())
         for name, known in self._kinds.items():
             others, memories = Memory(), found.get(name, [])
             for seen in memories:
-                others.add(seen, min(1.0, MOST_ENDS / len(memories) / seen.size))
+                others.add(seen, min(1.0, _MOST_ENDS / len(memories) / seen.size))
             known.take(others)
         return taken
 
@@ -387,14 +393,8 @@ def _expect(rule: str, value: object, kinds: type | tuple[type, ...]) -> None:
         raise TypeError(msg)
 
 
-def _positive(name: str, value: object) -> float:
-    return number(f"LearnedSchedule: {name}", value, unit="seconds", above=0)
-
-
 def _check_ages(before: float, seconds: float) -> None:
     if not 0 <= before <= seconds < math.inf:
-        msg = (
-            f"ages of {before!r} s and then {seconds!r} s: ages are finite seconds since the task "
-            "began, and the first is not after the last"
-        )
+        rule = "ages are finite seconds since the task began, and the first is not after the last"
+        msg = f"ages of {before!r} s and then {seconds!r} s: {rule}"
         raise ValueError(msg)

@@ -11,12 +11,23 @@ from itertools import accumulate, pairwise
 
 import msgspec
 
-from asyncclient._learning.curve import Curve
+from asyncclient._learning.curve import Curve, fitted
+from asyncclient._learning.memory import Memory
+
+# Fewer ends are no ground for a plan.
+LEAST_ENDS = 3
+# A curve is made again when 10 % of its ends are new.
+GROWTH = 0.1
+# Prices are rounded to levels, each 1.2 times the one below; 12 plans are kept of a kind.
+LEVEL = 1.2
+_PLANS = 12
+# By default, a gap may be as long as it takes until 90 % have ended, up to an hour.
+_MOST = 0.9
+_LONGEST_EVER = 3600.0
 
 # A poll is moved by up to a fifth of the gaps around it, so that tasks which began together do not
 # stay in step, and what lies between old poll times is seen. The gaps are those of the plan, and
-# Keller's in 4 cells to either side: where many end at about the same age, a move costs much
-# although the plan makes but one poll.
+# Keller's in 4 cells to either side, since where many end at about the same age a move costs much.
 _SPREAD = 0.2
 _NEAR = 4
 # Of the long gaps that a plan never looks into, one in 32 is cut short at random, or a mode that
@@ -24,34 +35,24 @@ _NEAR = 4
 # it, unknown to the curve, is worth two polls.
 _PROBE = 1 / 32
 _HIDDEN = 2.0
-# The first cell of a curve is divided into 8 parts at least, and into 256 at most.
-_PARTS = 8, 256
-# Fixed intervals from a seventh to seven times a first guess are compared with a plan, and of a
-# thousandth of the longest age at least.
-_GUESSES = [1.15**step for step in range(-14, 15)]
-_LEAST_INTERVAL = 1 / 1000
+# Fixed intervals from a sixth to six times a first guess are compared with a plan.
+_GUESSES = [1.2**step for step in range(-10, 11)]
 _TINY = 1e-12
 
 
 @dataclass(slots=True)
 class Plan:
-    """The gaps of least cost after any age, for one price of a poll.
-
-    Attributes:
-        longest: the seconds of a gap at most.
-        silence: the age before which no poll is worth it.
-        cost: the seconds that a task costs: polls at their price, and delay.
-    """
+    """The gaps of least cost after any age, for one price of a poll."""
 
     _ages: array[float]
     _gaps: array[float]
     _spreads: array[float]
     _probes: array[float]
     _tail: float
-    longest: float
-    silence: float
-    cost: float
-    worth: Efficiency | None = None
+    silence: float  # the age before which no poll is worth it
+    cost: float  # the seconds that a task costs: polls at their price, and delay
+    longest: float  # the seconds of a gap at most
+    curve: Curve
 
     def gap(self, age: float, longest: float, draw: Callable[[float], float]) -> float:
         """Return the seconds from an age to the next poll, at most `longest`."""
@@ -71,96 +72,68 @@ class Plan:
         return min(gap - spread, longest - 2 * spread) + draw(2 * spread)
 
 
-def planned(curve: Curve, price: float, longest: float, first: float) -> Plan:
+def planned(curve: Curve, price: float, longest: float) -> Plan:
     """Return the poll times of least cost, by dynamic programming from the last age backwards.
 
     After a poll at age s that showed the task unfinished, the cost to come is
     `W(s) = price·S(s) + min over x of (∫ from s to x of (F(t) - F(s)) dt + W(x))`,
     with S the survival, F = 1 - S and x the age of the next poll (Barlow, Hunter and Proschan
-    1963). The best x grows with s, so that few need be compared. Inside of one cell, and beyond
-    the last, the gap is Keller's (1974): `sqrt(2·price/hazard)`, the hazard beyond being 1/age.
+    1963). Inside of one cell, and beyond the last, the gap is Keller's (1974):
+    `sqrt(2·price/hazard)`, the hazard beyond being 1/age.
 
-    Args:
-        curve: the share that outlives each age.
-        price: the seconds of delay that one poll is worth.
-        longest: the seconds of a gap at most, …
-        first: … and of the one that begins at age 0.
+    As a function of F(s), each x is a straight line, and F falls on the way back: so only the
+    lines of the lower envelope are kept, and the best x moves along it. The longest gap is not
+    planned with: a poll that it makes too early is one more on the way to the same next one.
     """
-    ages, survival = _divided(curve, longest, first)
-    last = len(ages) - 1
-    tail = math.sqrt(2 * price)
-    ahead = _Ahead(ages, survival, _tail_cost(curve, price))
-    gaps = [0.0] * last + [min(longest, tail * math.sqrt(ages[last]))]
-    probes, targets = [0.0] * (last + 1), [last] * (last + 1)
+    ages, survival = curve.ages, curve.survival
+    last, tail = len(ages) - 1, math.sqrt(2 * price)
+    areas = _areas(curve)
+    heights = [0.0] * last + [areas[last] + _tail_cost(curve, price)]  # ∫ from 0 to x of F, + W(x)
+    gaps = [tail * math.sqrt(ages[last])] * (last + 1)
+    near, probes, nexts = gaps[:], [0.0] * (last + 1), [last] * (last + 1)
+    lines, best = [last], 0
     for start in range(last - 1, -1, -1):
-        left = survival[start]
-        cost, found = ahead.best(start, longest, targets[start + 1])
-        gap, share = ages[found] - ages[start], left - survival[found]
-        if share * gap - ahead.delay(start, found) > _HIDDEN * price * left:
+        left, after, width = survival[start], survival[start + 1], ages[start + 1] - ages[start]
+        while best < len(lines) - 1:
+            later, sooner = lines[best], lines[best + 1]
+            if heights[later] - heights[sooner] < (1 - left) * (ages[later] - ages[sooner]):
+                break
+            best += 1
+        found = nexts[start] = lines[best]
+        gap = ages[found] - ages[start]
+        delay = areas[found] - areas[start] - (1 - left) * gap
+        cost = delay + heights[found] - areas[found]
+        if (left - survival[found]) * gap - delay > _HIDDEN * price * left:
             probes[start] = _PROBE * curve.vague
-        if found == start + 1:
-            # One cell may be worth several polls, evenly spaced, or be longer than a gap may be.
-            # Their number need not be whole, since they need not end with the cell.
-            worth = math.sqrt(share * gap / (price * (left + survival[found]) + _TINY))
-            polls = max(1.0, worth, gap / longest)
-            several = share * gap / (2 * polls) + price * (polls - 1) * (left - share / 2)
-            if several + ahead.costs[found] < cost:
-                cost, gap = several + ahead.costs[found], gap / polls
-        ahead.costs[start], gaps[start], targets[start] = cost + price * left, gap, found
-    silence = gaps[0]
-    if silence > first:
-        cost, targets[0] = ahead.best(0, first, targets[0])
-        ahead.costs[0], gaps[0] = cost + price, min(first, ages[targets[0]])
-    near = [
-        math.sqrt(2 * price * high * (end - start) / max(high - low, _TINY))
-        for (high, low), (start, end) in zip(pairwise(survival), pairwise(ages), strict=True)
-    ]
+        near[start] = math.sqrt(price * (left + after) * width / max(left - after, _TINY))
+        if found == start + 1 and near[start] < width:
+            # One cell is worth several polls, evenly spaced. Their number need not be whole, since
+            # they need not end with the cell.
+            gap, polls = near[start], width / near[start]
+            cost += delay / polls - delay + price * (polls - 1) * (left + after) / 2
+        gaps[start], heights[start] = gap, areas[start] + price * left + cost
+        while len(lines) > best + 1 and _is_above(lines[-2], lines[-1], start, ages, heights):
+            lines.pop()
+        lines.append(start)
     spreads = [
-        _SPREAD * min(gap, gaps[target], *near[max(0, target - _NEAR) : target + _NEAR + 1])
-        for gap, target in zip(gaps, targets, strict=True)
+        _SPREAD * min(gap, gaps[then], *near[max(0, then - _NEAR) : then + _NEAR + 1])
+        for gap, then in zip(gaps, nexts, strict=True)
     ]
     rows = [array("d", row) for row in (ages, gaps, spreads, probes)]
-    return Plan(rows[0], rows[1], rows[2], rows[3], tail, longest, silence, ahead.costs[0])
+    return Plan(rows[0], rows[1], rows[2], rows[3], tail, gaps[0], heights[0], longest, curve)
 
 
-class _Ahead:
-    """What is to come after each age: `costs` is W above, and is filled from the last age on."""
-
-    def __init__(self, ages: list[float], survival: list[float], tail_cost: float) -> None:
-        self.ages, self.survival = ages, survival
-        rows = zip(pairwise(ages), pairwise(survival), strict=True)
-        steps = ((end - start) * (1 - (high + low) / 2) for (start, end), (high, low) in rows)
-        self.areas = list(accumulate(steps, initial=0.0))
-        self.costs = [0.0] * (len(ages) - 1) + [tail_cost]
-
-    def delay(self, start: int, end: int) -> float:
-        gap = self.ages[end] - self.ages[start]
-        return self.areas[end] - self.areas[start] - (1 - self.survival[start]) * gap
-
-    def best(self, start: int, limit: float, target: int) -> tuple[float, int]:
-        """Return the least cost from a poll on, and which poll is the next, up to `target`."""
-        ages, areas, costs = self.ages, self.areas, self.costs
-        age, area, failed = ages[start], areas[start], 1 - self.survival[start]
-        least, found = math.inf, start + 1
-        for end in range(start + 1, target + 1):
-            gap = ages[end] - age
-            delay = areas[end] - area - failed * gap
-            if gap > limit or delay > least:
-                break
-            if delay + costs[end] < least:
-                least, found = delay + costs[end], end
-        return least, found
+def _is_above(late: int, middle: int, early: int, ages: list[float], heights: list[float]) -> bool:
+    """Return whether the middle one of three lines is nowhere the lowest."""
+    rise, run = heights[late] - heights[middle], ages[late] - ages[middle]
+    return (heights[middle] - heights[early]) * run >= rise * (ages[middle] - ages[early])
 
 
-def _divided(curve: Curve, longest: float, first: float) -> tuple[list[float], list[float]]:
-    """Return the ages of a curve and the survival at them, with its first cell in parts.
-
-    There the longest gap decides, and one cell would leave polls little choice.
-    """
-    end = curve.ages[1]
-    parts = min(_PARTS[1], max(_PARTS[0], math.ceil(4 * end / longest)))
-    ages = sorted({end * part / parts for part in range(parts)} | {min(first, end / 2)})
-    return [*ages, *curve.ages[1:]], [*map(curve.at, ages), *curve.survival[1:]]
+def _areas(curve: Curve) -> list[float]:
+    """Return the integral of the share that has ended, from 0 to each age."""
+    rows = zip(pairwise(curve.ages), pairwise(curve.survival), strict=True)
+    steps = ((end - start) * (1 - (high + low) / 2) for (start, end), (high, low) in rows)
+    return list(accumulate(steps, initial=0.0))
 
 
 def _tail_cost(curve: Curve, price: float) -> float:
@@ -178,27 +151,61 @@ class Efficiency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def efficiency(curve: Curve, cost: float, price: float) -> Efficiency:
-    """Return what a plan of this cost is worth beside the best fixed interval."""
-    last, rows = (
-        curve.ages[-1],
-        list(zip(pairwise(curve.survival), pairwise(curve.ages), strict=True)),
-    )
-    mean = sum((end - start) * (high + low) / 2 for (high, low), (start, end) in rows)
-    middle = sum((high - low) * (start + end) / 2 for (high, low), (start, end) in rows)
-    root = sum(
-        math.sqrt((high**2 - low**2) * (end - start) / 2) for (high, low), (start, end) in rows
-    )
-    found: list[tuple[float, float]] = []
+    """Return what a plan of this cost is worth beside the best fixed interval.
+
+    With S the survival, an interval d makes `∑ S(k·d)` polls of a task, k from 0 on, and so costs
+    `(price + d)·∑ S(k·d) - ∫ S`. Regularity is `(∫ sqrt(f·S))² / ∫ S`: 1 for a constant hazard.
+    """
+    last = curve.ages[-1]
+    mean = last - _areas(curve)[-1]
+    rows = zip(pairwise(curve.survival), pairwise(curve.ages), strict=True)
+    roots = (math.sqrt((up**2 - low**2) * (end - start) / 2) for (up, low), (start, end) in rows)
+    fixed: list[tuple[float, float]] = []
     for guess in _GUESSES:
-        interval = max(guess * math.sqrt(2 * price * mean), last * _LEAST_INTERVAL)
-        left = [
-            curve.at(min(poll * interval, last)) for poll in range(math.ceil(last / interval) + 1)
-        ]
-        # Each poll is at its price, and sees those that ended since the one before.
-        polls = enumerate(pairwise(left), 1)
-        fixed = sum(price * high + poll * interval * (high - low) for poll, (high, low) in polls)
-        found.append((fixed + _tail_cost(curve, price) - middle, interval))
-    fixed, interval = min(found)
-    return Efficiency(
-        cost=cost, fixed_cost=fixed, fixed_interval=interval, regularity=min(1.0, root**2 / mean)
-    )
+        interval = max(guess * math.sqrt(2 * price * mean), last / 1000)
+        polls = sum(curve.at(poll * interval) for poll in range(math.ceil(last / interval)))
+        fixed.append(((price + interval) * polls - mean + _tail_cost(curve, price), interval))
+    least, interval = min(fixed)
+    regularity = min(1.0, sum(roots) ** 2 / mean)
+    return Efficiency(cost=cost, fixed_cost=least, fixed_interval=interval, regularity=regularity)
+
+
+class Known:
+    """A memory, its curve, and the plans by that: made again when 10 % of the ends are new."""
+
+    def __init__(self, most: float, *seen: Memory) -> None:
+        self.seen, self._news = Memory(most), 0.0
+        self.made: Curve | None = None  # the curve that was asked for last
+        self._plans: dict[int, Plan] = {}
+        for each in seen:
+            self.add(each)
+
+    def add(self, seen: Memory) -> None:
+        """Count what was seen."""
+        self.seen.add(seen)
+        self._news += seen.news
+
+    def curve(self) -> Curve | None:
+        """Return the curve; None while too few ends were seen."""
+        if self.seen.size < LEAST_ENDS:
+            return None
+        if self.made is None or self._news >= GROWTH * self.seen.size:
+            self.made, self._plans, self._news = fitted(self.seen, self.made), {}, 0.0
+        return self.made
+
+    def plan(self, level: int, longest: float, *, stretch: bool) -> Plan | None:
+        """Return the plan for a level of price; None while too few ends were seen.
+
+        A gap has `longest` seconds at most; with `stretch`, more where most tasks take longer.
+        """
+        curve = self.curve()
+        if curve is None:
+            return None
+        plan = self._plans.get(level)
+        if plan is None:
+            if stretch:
+                longest = max(longest, min(curve.quantile(_MOST), _LONGEST_EVER))
+            if len(self._plans) >= _PLANS:
+                self._plans.clear()
+            plan = self._plans[level] = planned(curve, LEVEL**level, longest)
+        return plan

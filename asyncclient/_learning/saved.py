@@ -1,4 +1,10 @@
-"""What was seen of some kinds, as a few hundred bytes for each: for later, or for others."""
+"""What was seen of some kinds, as a few hundred bytes for each: for later, or for others.
+
+`ACLS`, the version, a CRC-32 of the rest, and that as MessagePack: for each kind its name, how many
+tasks lived on after the last end and until where, and the ends in spans of bins, each as where it
+begins (counted from the span before), how wide it is, and how many ends. The first edition had
+bins of half the width, and edges are saved by its numbers still. Ends are saved in 64ths.
+"""
 
 from __future__ import annotations
 
@@ -12,47 +18,27 @@ import msgspec
 from asyncclient._learning.curve import Curve
 from asyncclient._learning.memory import LAST_EDGE, Memory
 
-_HEADER = b"ACLS"
-_VERSION = b"\x02"
-_HEAD = len(_HEADER) + len(_VERSION) + 4
-# Ends are saved in 64ths, a thousand of them at most, and of 64 kinds at most.
+_HEADER = b"ACLS\x02"
+_HEAD = len(_HEADER) + 4
 _PARTS = 64
-_MOST_PARTS = 1000 * _PARTS
+# At most 64 kinds are read, and a thousand ends of each.
 KINDS = 64
+_MOST_ENDS = 1000
 # Neighbouring bins are saved as one until they hold a 32nd of all ends, or are 12.
 _SHARES = 32
 _WIDEST = 12
 
 _Edge: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2 * LAST_EDGE - 1)]
-_Parts: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=_MOST_PARTS)]
-_Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=_MOST_PARTS)]
-
-
-class _Span(msgspec.Struct, array_like=True, frozen=True):
-    """Ends between two edges, in small numbers: where it begins counts from the span before."""
-
-    skipped: _Edge
-    width: _Positive
-    parts: _Positive
-
-
-class _Saved(msgspec.Struct, array_like=True, frozen=True):
-    """One kind of task: its ends, and how many tasks lived until an edge after all of them."""
-
-    kind: str
-    left: _Parts
-    until: _Edge
-    spans: list[_Span]
-
-
-_encoder = msgspec.msgpack.Encoder()
+_Parts: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=_MOST_ENDS * _PARTS)]
+_Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=_MOST_ENDS * _PARTS)]
+_Saved: TypeAlias = tuple[str, _Parts, _Edge, list[tuple[_Edge, _Positive, _Positive]]]
 _decoder = msgspec.msgpack.Decoder(list[_Saved])
 
 
 def packed(kinds: Iterable[tuple[str, Memory, Curve | None]]) -> bytes:
     """Return what was seen of some kinds as bytes, by their curves where there are any."""
-    body = _encoder.encode([_saved(name, seen, curve) for name, seen, curve in kinds])
-    return _HEADER + _VERSION + crc32(body).to_bytes(4, "big") + body
+    body = msgspec.msgpack.encode([_saved(name, seen, curve) for name, seen, curve in kinds])
+    return _HEADER + crc32(body).to_bytes(4, "big") + body
 
 
 def unpacked(data: object, reader: str) -> list[tuple[str, Memory]]:
@@ -60,16 +46,16 @@ def unpacked(data: object, reader: str) -> list[tuple[str, Memory]]:
     if not isinstance(data, bytes):
         msg = f"{reader} takes the bytes that to_bytes returned, not {type(data).__name__}"
         raise TypeError(msg)
-    version, body = data[len(_HEADER) :][:1], data[_HEAD:]
-    if not data.startswith(_HEADER):
+    body = data[_HEAD:]
+    if data[:4] != _HEADER[:4]:
         reason = "it does not begin as one"
-    elif version != _VERSION:
-        reason = f"it is of version {version.hex()!r}, and this library reads {_VERSION.hex()!r}"
-    elif data[len(_HEADER) + 1 : _HEAD] != crc32(body).to_bytes(4, "big"):
+    elif data[4:5] != _HEADER[4:]:
+        reason = f"it is of version {data[4:5].hex()!r}, and this library reads '02'"
+    elif data[len(_HEADER) : _HEAD] != crc32(body).to_bytes(4, "big"):
         reason = "its checksum does not fit: it was cut off or changed"
     else:
         try:
-            return [(each.kind, _seen(each)) for each in _decoder.decode(body)[:KINDS]]
+            return [(saved[0], _seen(saved)) for saved in _decoder.decode(body)[:KINDS]]
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             reason = str(error)
     msg = f"not a saved LearnedSchedule: {reason}; pass what to_bytes returned, or learn again"
@@ -92,34 +78,32 @@ def _saved(name: str, seen: Memory, curve: Curve | None) -> _Saved:
                 ends[edges[first], edges[cell]] = number
                 first = cell
         left, until = numbers[-1], edges[-1]
-    spans: list[_Span] = []
+    spans: list[tuple[int, int, int]] = []
     before = 0
-    for (first, last), number in sorted(ends.items()):
+    for (low, high), number in sorted(ends.items()):
         if parts := round(number * _PARTS):
-            spans.append(_Span(_stored(first) - before, _stored(last) - _stored(first), parts))
-            before = _stored(first)
-    return _Saved(name, round(left * _PARTS), _stored(until), spans)
+            spans.append((_stored(low) - before, _stored(high) - _stored(low), parts))
+            before = _stored(low)
+    return name, round(left * _PARTS), _stored(until), spans
 
 
 def _seen(saved: _Saved) -> Memory:
     """Return what was saved of a kind."""
-    seen = Memory()
-    first = total = 0
-    for span in saved.spans:
-        first += span.skipped
-        last, number = first + span.width, span.parts / _PARTS
-        total += span.parts
-        if last > 2 * LAST_EDGE - 1 or total > _MOST_PARTS:
-            msg = f"the numbers of the kind {saved.kind!r} are out of range"
+    name, left, until, spans = saved
+    seen, first = Memory(), 0
+    for skipped, width, parts in spans:
+        first += skipped
+        low, number = _edge(first), parts / _PARTS
+        high = max(low + 1, _edge(first + width))
+        if high > LAST_EDGE or seen.size + number > _MOST_ENDS:
+            msg = f"the numbers of the kind {name!r} are out of range"
             raise ValueError(msg)
-        low = _edge(first)
         seen.add_alive(0, low, number)
-        seen.add_end(low, max(low + 1, _edge(last)), number)
-    seen.add_alive(0, _edge(saved.until), saved.left / _PARTS)
+        seen.add_end(low, high, number)
+    seen.add_alive(0, _edge(until), left / _PARTS)
     return seen
 
 
-# The first edition had bins of half the width, and its edges are saved still.
 def _stored(edge: int) -> int:
     return max(0, 2 * edge - 1)
 

@@ -18,12 +18,7 @@ _normal = NormalDist()
 
 @dataclass(frozen=True)
 class Law:
-    """How long tasks take.
-
-    Args:
-        name: what it is called in the tests' ids.
-        age: from a share of the tasks to the age by which it has ended.
-    """
+    """How long tasks take: `age` is from a share of the tasks to the age by which it has ended."""
 
     name: str
     age: Callable[[float], float]
@@ -121,8 +116,6 @@ def least_cost(law: Law, price: float, longest: float) -> float:
         )
     return costs[0]
 
-
-# --- tasks one after another, in virtual time ---------------------------------------------------
 
 # How the end of a task becomes known: from the polls alone, or by the provider's clock as well.
 POLLS, STAMPS, WHOLE_SECONDS = "polls", "stamps", "whole seconds"

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from asyncclient._learning import LearnedSchedule
-from tests.learning.laws import BIMODAL, LOGNORMAL, learned
+from tests.learning.laws import BIMODAL, LOGNORMAL, evenly, learned
 
 
 def test_ends_between_polls_are_spread_as_the_polls_show() -> None:
@@ -37,8 +37,7 @@ def test_pending_tasks_count() -> None:
     """When a crowd was begun at once and few have ended, the others are not taken for as quick."""
     law = LOGNORMAL
     shown, silent = LearnedSchedule(), LearnedSchedule()
-    for task in range(400):
-        duration = law.age((task + 0.5) / 400)
+    for duration in evenly(law, 400, Random(12)):
         for schedule in (shown, silent):
             if duration < 15:
                 schedule.observe(duration)
@@ -54,7 +53,6 @@ def test_a_task_seen_late_says_nothing_of_earlier_ages() -> None:
     schedule = LearnedSchedule()
     for task in range(200):
         schedule.observe(5 + task % 3)
-    for task in range(200):
         schedule.observe(100 + task % 10, told=60)
     assert schedule.quantile(0.9) == pytest.approx(7, abs=1)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Callable
-from itertools import islice
+from itertools import accumulate, islice, takewhile
 from random import Random
 from statistics import mean, median, quantiles
 from typing import TypeAlias, cast
@@ -18,6 +19,7 @@ from tests.learning.laws import (
     BIMODAL,
     HELD_OUT,
     LAWS,
+    LOGNORMAL,
     NARROW,
     POLLS,
     STAMPS,
@@ -28,11 +30,13 @@ from tests.learning.laws import (
     evenly,
     follow,
     learn,
+    learned,
     least_cost,
     lognormal,
     mean_cost,
     middle,
     mixed,
+    normal,
 )
 
 SEEDS = st.integers(0, 2**32)
@@ -42,9 +46,7 @@ Sightings: TypeAlias = "list[tuple[str, float, float, int]]"
 unchecked = cast("Callable[..., LearnedSchedule]", LearnedSchedule)
 
 BOUNDS = {POLLS: 1.08, STAMPS: 1.05, WHOLE_SECONDS: 1.05}
-
-# At other prices, and after a change.
-CHANGED_BOUND = 1.10
+CHANGED_BOUND = 1.10  # at other prices, and after a change
 
 
 def over_the_optimum(
@@ -131,13 +133,7 @@ def show(schedule: LearnedSchedule, sightings: Sightings) -> None:
 def polls_of(fallback: Schedule, until: float) -> int:
     """Return how many polls a schedule makes by an age without its jitter, that at 0 included."""
     exact = Schedule(fallback.first, fallback.factor, fallback.cap, 0)
-    age, polls = 0.0, 0
-    for delay in exact.delays():
-        if age > until:
-            break
-        polls += 1
-        age += delay
-    return polls
+    return 1 + sum(1 for _ in takewhile(lambda age: age <= until, accumulate(exact.delays())))
 
 
 @settings(max_examples=12)  # each makes many plans
@@ -395,3 +391,52 @@ def test_early_ends_are_reported_within_a_minute(sigma: float) -> None:
             late += [age + delay for age, (_, delay) in ends if age < 4]
         assert mean(ratios) <= 1.15 * least_cost(law, 1.0, math.inf)
         assert not late or quantiles(late, n=20)[-1] <= 60
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("law", [*LAWS, HELD_OUT], ids=str)
+def test_no_change_is_seen_where_there_is_none(law: Law) -> None:
+    """Over 1,500 tasks of one law nothing is forgotten but by age."""
+    rng, schedule, size = Random(4), LearnedSchedule(), 0
+    for _ in range(1500):
+        learn(schedule, law, rng, POLLS, tasks=1)
+        assert schedule.sample_size() >= min(size + 1, 500 - 25)
+        size = schedule.sample_size()
+
+
+def test_tasks_that_do_not_end_are_a_change_by_themselves() -> None:
+    """When all tasks hang, that is noticed before one has ended."""
+    schedule = learned(NARROW)
+    schedule.gap(0, 0)  # which makes the plan
+    assert schedule.sample_size() == 400
+    for age in range(40):
+        for _ in range(20):
+            schedule.survived(age + 1, since=age)
+    assert schedule.sample_size() < 8
+    assert schedule.gap(0, 0) == 0
+
+
+def test_a_mode_that_moves_into_a_silence_is_found() -> None:
+    """Half of the tasks begin to end where no poll was made; a rare early poll finds them."""
+    rng, schedule, short = Random(5), LearnedSchedule(), normal(3, 0.1)
+    learn(schedule, NARROW, rng, POLLS, tasks=400)
+    for _ in range(300):
+        learn(schedule, NARROW, rng, POLLS, tasks=1)
+        learn(schedule, short, rng, POLLS, tasks=1)
+    assert mean(follow(schedule, age, rng, POLLS)[1] for age in evenly(short, 50, rng)) < 3
+
+
+def test_prices_may_come_and_go() -> None:
+    """A plan is kept for a few prices alone, and each price gets the same gap again."""
+    schedule = learned(LOGNORMAL)
+    schedule.gap(20, 3)
+    prices = [1.2**step for step in range(-16, 16)]
+    tracemalloc.start()
+    try:
+        gaps = [schedule.gap(20, 3, price=price, draw=middle) for price in prices]
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert gaps == [schedule.gap(20, 3, price=price, draw=middle) for price in prices]
+    assert gaps == sorted(gaps)
+    assert size < 300_000

@@ -31,23 +31,19 @@ from tests.learning.test_saved import saved
 unchecked_merge = cast("Callable[..., int]", LearnedSchedule.merge)
 
 
-def merged_from(*others: LearnedSchedule) -> LearnedSchedule:
+def merged_from(*others: bytes) -> LearnedSchedule:
     """Return a fresh schedule that knows what others have seen."""
     fresh = LearnedSchedule()
-    assert fresh.merge([other.to_bytes() for other in others]) == len(others)
+    assert fresh.merge(others) == len(others)
     return fresh
 
 
-def seen(seconds: float, times: int, kind: str = "") -> LearnedSchedule:
-    """Return a schedule that has seen a number of tasks end at about an age."""
-    schedule = LearnedSchedule()
-    rng = Random(times)
+def seen(seconds: float, times: int, kind: str = "") -> bytes:
+    """Return what a schedule knows that has seen a number of tasks end at about an age."""
+    schedule, rng = LearnedSchedule(), Random(times)
     for _ in range(times):
         schedule.observe(seconds * rng.uniform(0.95, 1.05), kind=kind)
-    return schedule
-
-
-# --- what it is for -----------------------------------------------------------------------------
+    return schedule.to_bytes()
 
 
 def exchange(crew: list[LearnedSchedule]) -> None:
@@ -61,12 +57,13 @@ def exchange(crew: list[LearnedSchedule]) -> None:
 def test_a_fresh_schedule_knows_what_another_has_seen(law: Law) -> None:
     """From the first task on it has the other's quantiles, and costs about as little."""
     old = LearnedSchedule()
-    rng = Random(1)
-    learn(old, law, rng, POLLS, tasks=400)
-    fresh = merged_from(old)
+    learn(old, law, Random(1), POLLS, tasks=400)
+    state = old.to_bytes()
     for share in (0.1, 0.5, 0.75, 0.95):
-        assert fresh.quantile(share) == pytest.approx(old.quantile(share), rel=0.1)
-    costs = [mean_cost(merged_from(old), law, Random(seed), POLLS, tasks=20) for seed in range(10)]
+        assert merged_from(state).quantile(share) == pytest.approx(old.quantile(share), rel=0.1)
+    costs = [
+        mean_cost(merged_from(state), law, Random(seed), POLLS, tasks=20) for seed in range(10)
+    ]
     assert mean(costs) <= 1.2 * least_cost(law, 1.0, 60.0)
 
 
@@ -74,7 +71,7 @@ def test_many_that_have_seen_little_know_much_together() -> None:
     """Twenty workers that saw 2 tasks each could not plan alone; together they can."""
     others = [learned(NARROW, tasks=2, seed=2 * seed) for seed in range(20)]
     assert all(other.gap(0, 0) == 0 for other in others)
-    fresh = merged_from(*others)
+    fresh = merged_from(*(other.to_bytes() for other in others))
     assert fresh.sample_size() == 40
     assert 20 < fresh.gap(0, 0) < 32
 
@@ -84,8 +81,8 @@ def test_own_sightings_count_beside_those_of_others() -> None:
 
     Of others, one that saw 500 tasks and one that saw 250 count alike.
     """
-    here = seen(5, 100)
-    here.merge([seen(5, 25).to_bytes(), seen(120, 25).to_bytes()])
+    here = LearnedSchedule.from_bytes(seen(5, 100))
+    here.merge([seen(5, 25), seen(120, 25)])
     assert here.sample_size() == 150
     # Of 125 short ones and 25 long ones.
     assert here.quantile(0.75) == pytest.approx(5, rel=0.1)
@@ -93,9 +90,6 @@ def test_own_sightings_count_beside_those_of_others() -> None:
     fresh = merged_from(seen(100, 500), seen(10, 250))
     assert fresh.quantile(0.47) == pytest.approx(10, rel=0.1)
     assert fresh.quantile(0.53) == pytest.approx(100, rel=0.1)
-
-
-# --- counted once, and within bounds ------------------------------------------------------------
 
 
 def test_states_that_go_round_are_counted_once() -> None:
@@ -113,9 +107,8 @@ def test_states_that_go_round_are_counted_once() -> None:
 @pytest.mark.parametrize("others", [1, 2, 8, 40])
 def test_at_most_500_ends_of_others_count_evenly(others: int) -> None:
     """Own ends count in full, those of others as 500 together, as many of each of them."""
-    here = seen(20, 400)
-    few, many = seen(20, 100).to_bytes(), seen(20, 500).to_bytes()
-    here.merge([few, *[many] * (others - 1)])
+    here = LearnedSchedule.from_bytes(seen(20, 400))
+    here.merge([seen(20, 100), *[seen(20, 500)] * (others - 1)])
     most = 500 / others
     expected = 400 + min(100, most) + (others - 1) * most
     assert here.sample_size() == pytest.approx(expected, abs=2)
@@ -123,16 +116,15 @@ def test_at_most_500_ends_of_others_count_evenly(others: int) -> None:
 
 def test_what_is_merged_takes_the_place_of_what_was() -> None:
     """Each merge is the latest of all others; with none, only what was seen here is left."""
-    here = seen(20, 100)
-    here.merge([seen(20, 200).to_bytes(), seen(9, 50, "theirs").to_bytes()])
+    here, few = (LearnedSchedule.from_bytes(seen(20, times)) for times in (100, 2))
+    here.merge([seen(20, 200), seen(9, 50, "theirs")])
     assert (here.sample_size(), here.sample_size("theirs")) == (300, 50)
-    here.merge([seen(20, 80).to_bytes()])
+    here.merge([seen(20, 80)])
     assert (here.sample_size(), here.sample_size("theirs")) == (180, 0)
     assert here.kinds == ("",)
     here.merge(())
     assert here.sample_size() == 100
-    few = seen(20, 2)
-    few.merge([seen(20, 80).to_bytes()])
+    few.merge([seen(20, 80)])
     assert few.gap(0, 0) > 0
     few.merge([])
     assert few.gap(0, 0) == 0
@@ -152,9 +144,6 @@ def test_kinds_of_others_replace_none_that_was_seen_here() -> None:
         here.observe(5, kind=f"here {number}")
     assert len(here.kinds) == 64
     assert {f"here {number}" for number in range(60)} <= set(here.kinds)
-
-
-# --- not against own polls ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("law", "factor"), [(LOGNORMAL, 0.2), (NARROW, 5), (BIMODAL, 5)], ids=str)
@@ -220,14 +209,14 @@ def test_others_whose_tasks_are_unlike_ours_are_soon_ignored() -> None:
     rng = Random(10)
     assert here.gap(0, 0) > 20
     number = 0
-    while number < 60 and here.sample_size() >= 400:
+    while here.sample_size() >= 400:
         follow(here, rng.uniform(5, 6), rng, STAMPS)
         number += 1
-    assert number <= 40
+        assert number <= 40
     assert here.sample_size() == number
     for _ in range(30):
         follow(here, rng.uniform(5, 6), rng, STAMPS)
-    here.merge([seen(30, 400).to_bytes()])
+    here.merge([seen(30, 400)])
     assert here.sample_size() == number + 30
     assert here.gap(0, 0) < 6
 
@@ -237,7 +226,7 @@ def test_tasks_that_hang_here_contradict_what_others_saw() -> None:
     here = LearnedSchedule()
     for _ in range(30):
         here.survived(100)
-    here.merge([seen(20, 400).to_bytes()])
+    here.merge([seen(20, 400)])
     assert here.sample_size() == 0
     assert here.gap(0, 0) == 0
 
@@ -246,17 +235,11 @@ def test_the_same_sightings_and_the_same_seed_give_the_same_gaps() -> None:
     """Two schedules that see and merge the same, in the same order, poll at the same ages."""
     traces: list[object] = []
     for _ in range(2):
-        rng = Random(8)
-        schedule = LearnedSchedule()
-        followed = [
-            follow(schedule, rng.uniform(1, 60), rng, known) for known in [POLLS, STAMPS] * 60
-        ]
-        schedule.merge([learned(LOGNORMAL, tasks=200, seed=2).to_bytes(), seen(9, 40).to_bytes()])
+        schedule, rng = LearnedSchedule(), Random(8)
+        followed = [follow(schedule, rng.uniform(1, 60), rng, kn) for kn in [POLLS, STAMPS] * 60]
+        schedule.merge([learned(LOGNORMAL, tasks=200, seed=2).to_bytes(), seen(9, 40)])
         traces.append((followed, list(islice(schedule.delays(Random(3)), 50))))
     assert traces[0] == traces[1]
-
-
-# --- what is no state ---------------------------------------------------------------------------
 
 
 def test_a_state_that_cannot_be_read_is_skipped() -> None:

@@ -9,9 +9,6 @@ from random import Random
 import pytest
 
 from asyncclient._learning import LearnedSchedule
-from asyncclient._learning.curve import fitted
-from asyncclient._learning.memory import Memory, edge_near
-from asyncclient._learning.plan import planned
 from tests.learning.laws import (
     BIMODAL,
     LOGNORMAL,
@@ -133,16 +130,15 @@ def test_it_says_what_learning_is_worth(law: Law, worth: float, regularity: floa
 
 def test_one_early_look_is_planned_with() -> None:
     """A first gap of a minute costs one poll at most, and what follows it is as without."""
-    memory = Memory()
-    for task in range(200):
-        edge = edge_near(lognormal(300, 0.2).age((task + 0.5) / 200))
-        memory.add_alive(0, edge)
-        memory.add_end(edge, edge + 1)
-    curve = fitted(memory)
-    free, early = (planned(curve, 1.0, 600.0, first) for first in (600.0, 60.0))
-    assert free.gap(0, 600, middle) > 150
-    assert 40 < early.gap(0, 60, middle) <= 60
-    assert early.silence == free.silence
-    assert free.cost < early.cost < free.cost + 1.01
-    for age in (60.0, 200.0, 300.0, 1000.0):
-        assert early.gap(age, 600, middle) == free.gap(age, 600, middle)
+    law = lognormal(300, 0.2)
+    free, early = (learned(law, schedule=LearnedSchedule(longest_gap=gap)) for gap in (600, None))
+    silence = free.gap(0, 0, draw=middle)
+    assert silence > 150
+    assert 40 < early.gap(0, 0, draw=middle) <= 60
+    for age in (60.0, 200.0, 300.0):
+        assert early.gap(age, 1, draw=middle) == free.gap(age, 1, draw=middle)
+    assert early.gap(60, 1, draw=middle) == pytest.approx(silence - 60)
+    one, other = free.efficiency(), early.efficiency()
+    assert one is not None
+    assert other is not None
+    assert other.cost == pytest.approx(one.cost + 1)
