@@ -265,7 +265,7 @@ class LearnedSchedule:
             msg = f"LearnedSchedule: price={price!r} {least}"
             raise ValueError(msg)
         price = min(max(price / weight, _LEAST_PRICE), _MOST_PRICE)
-        return round(math.log(price) / math.log(LEVEL))
+        return round(math.log(price, LEVEL))
 
     def _plan(self, kind: str, level: int) -> Plan | None:
         known = self._kinds.get(kind)

@@ -184,13 +184,15 @@ class Known:
         """Count what was seen."""
         self.seen.add(seen)
         self._news += seen.news
+        if self._news >= GROWTH * self.seen.size:
+            self._plans.clear()
 
     def curve(self) -> Curve | None:
         """Return the curve; None while too few ends were seen."""
         if self.seen.size < LEAST_ENDS:
             return None
         if self.made is None or self._news >= GROWTH * self.seen.size:
-            self.made, self._plans, self._news = fitted(self.seen, self.made), {}, 0.0
+            self.made, self._news = fitted(self.seen, self.made), 0.0
         return self.made
 
     def plan(self, level: int, longest: float, *, stretch: bool) -> Plan | None:
@@ -198,11 +200,9 @@ class Known:
 
         A gap has `longest` seconds at most; with `stretch`, more where most tasks take longer.
         """
-        curve = self.curve()
-        if curve is None:
-            return None
         plan = self._plans.get(level)
-        if plan is None:
+        curve = self.curve() if plan is None else None
+        if curve is not None:
             if stretch:
                 longest = max(longest, min(curve.quantile(_MOST), _LONGEST_EVER))
             if len(self._plans) >= _PLANS:
