@@ -25,8 +25,8 @@ _STORE_SECONDS = 0.02  # that the store takes for each answer
 _GAP = 1.0  # seconds between two questions for what is due
 REDELIVERY = 12.0  # seconds after which what a killed worker held goes to others
 SINK_SECONDS = 20.0
-# Seconds after its deadline in which a ticket ends in any case: each of three failures of its sink may
-# give it two minutes more.
+# Seconds after its deadline in which a ticket ends in any case: each of three failures of its
+# sink may give it two minutes more.
 PATIENCE = 900.0
 STOP_SECONDS = 60.0  # in which a worker stops
 
