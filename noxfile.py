@@ -332,10 +332,9 @@ def adversity(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks, or those named after `--`; not among the default sessions."""
+    """Run the benchmarks, or those named after `--`, and write their page; not a default one."""
     install(session, "bench", "workers")
-    for script in session.posargs or sorted(map(str, Path("benchmarks").glob("bench_*.py"))):
-        session.run("python", script)
+    session.run("python", "benchmarks/run.py", *session.posargs)
 
 
 @nox.session(python=OLDEST)
