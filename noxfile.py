@@ -334,7 +334,7 @@ def adversity(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Run the benchmarks, or those named after `--`, and write their page; not a default one."""
     install(session, "bench", "workers")
-    session.run("python", "benchmarks/run.py", *session.posargs)
+    session.run("python", "benchmarks/run_all.py", *session.posargs)
 
 
 @nox.session(python=OLDEST)

@@ -26,7 +26,7 @@ PAGE = HERE / "README.md"
 README = HERE.parent / "README.md"
 # The project's README shows the tables of this script between these two lines.
 SHOWN = "bench_end_to_end"
-BEGIN, END = "<!-- written by benchmarks/run.py -->", "<!-- end -->"
+BEGIN, END = "<!-- written by benchmarks/run_all.py -->", "<!-- end -->"
 # Those that look for what goes wrong, or take long, come last.
 LAST = ("adversity", "one_of_a_hundred", "soak")
 INTRODUCTION = """# Benchmarks
