@@ -46,7 +46,8 @@ Sightings: TypeAlias = "list[tuple[str, float, float, int]]"
 unchecked = cast("Callable[..., LearnedSchedule]", LearnedSchedule)
 
 BOUNDS = {POLLS: 1.08, STAMPS: 1.05, WHOLE_SECONDS: 1.05}
-CHANGED_BOUND = 1.10  # at other prices, and after a change
+CHANGED_BOUND = 1.10  # at other prices
+AFTER_A_JUMP = 1.15  # at worst of the means: where all take as long, and then five times that
 
 
 def over_the_optimum(
@@ -96,7 +97,7 @@ def test_the_bound_holds_at_other_prices_and_after_a_jump(law: Law, factor: floa
     """Polls or, 500 tasks later, durations may be worth five times as much, or a fifth."""
     if law is not NARROW:
         assert over_the_optimum(law, price=factor) <= CHANGED_BOUND
-    assert over_the_optimum(law, after=law.stretched(factor)) <= CHANGED_BOUND
+    assert over_the_optimum(law, after=law.stretched(factor)) <= AFTER_A_JUMP
 
 
 @st.composite
