@@ -99,7 +99,7 @@ STARTS: dict[str, tuple[Response | Exception, int, bool]] = {
     "bad certificate": (ConnectFailed("certificate", permanent=True), 1, False),
     "401": (status(401), 1, False),
     # The provider may have acted.
-    "broken": (BROKEN, 1, True),
+    "broken": (TransportError("broken"), 1, True),
     "timeout": (RequestTimeout("slow"), 1, True),
     "connection lost": (ConnectFailed("broke after it was made", sent=True), 1, True),
     "303": (status(303), 1, True),  # "See other" is said of what was done (RFC 9110, 15.4.4)
@@ -126,7 +126,7 @@ async def test_a_start_is_repeated_only_if_it_did_not_happen(
 
 async def test_a_start_stops_at_the_first_doubt() -> None:
     """A start that was repeated because it did not happen is not repeated once it may have."""
-    transport = ScriptedTransport([REFUSED, status(429), BROKEN, REFUSED, REFUSED])
+    transport = ScriptedTransport([REFUSED, status(429), TransportError("broken"), REFUSED, REFUSED])
     with pytest.raises(TransportError, match="broken") as caught:
         await copyai(transport).start_workflow("W")
     assert caught.value.may_have_started
