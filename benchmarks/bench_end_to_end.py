@@ -3,15 +3,17 @@
 A thousand runs of a simulated Coze workflow. One poll in twenty meets a fault; ten starts happen
 whose answer is lost. Each contender has a process of its own, 300 connections, and a simulator with
 the same seed; they take turns. First the provider has no limit, runs take some 12 s, and all are
-started in 10 s. Then it allows 100 requests a second, as Coze documents for a plan, starts included;
-runs take some 20 s, and are started in 20 s.
+started in 10 s. Then it allows 100 requests a second, starts included, as Coze documents for a
+plan; runs take some 20 s, and are started in 20 s.
 
 By hand is an aiohttp session with a semaphore, and a loop of `sleep(1)` for each run. Coze's SDK
 (cozepy) has no wait for a run, so it gets the same loop. Both loops are careful: they know every
 last word, poll again after any failure, and give up after 20 in a row. Under the limit they sleep
-16 s, which fits it. This library asks as often as a poll is worth: 1 s of delay by default, or
-0.1 s, which comes near the loop's delay. A start that fails is tried three times, as people do. This library starts
-nothing twice that may have happened: its error says so, and the run's end stays unknown here.
+16 s, which fits it. A start that fails is tried three times, as people do.
+
+This library polls as often as a poll is worth: 1 s of delay by default, or 0.1 s, which comes near
+the loop's delay. It starts nothing twice that may have happened: its error says so, and the run's
+end stays unknown here.
 """
 
 from __future__ import annotations
@@ -262,7 +264,7 @@ async def all_of(world: World, one: Callable[[int], Coroutine[None, None, None]]
             sys.stderr.write(f"{reason!r}\n")
 
 
-CONTENDERS = {
+CONTENDERS: dict[str, Callable[[World, str, list[End]], Awaitable[None]]] = {
     "asyncclient, one `Poller`": by_asyncclient,
     "the same, `poll_cost=0.1`": partial(by_asyncclient, poll_cost=0.1),
     "cozepy, a loop of `sleep`": by_cozepy,
