@@ -326,30 +326,25 @@ async def measure(world_name: str, name: str, seed: int) -> Figures:
 
 
 async def compare(world_name: str, rounds: int) -> None:
-    """Measure all in turn in one world, and print."""
+    """Measure all in turn in one world, and print a row for each."""
     found: dict[str, list[Figures]] = {name: [] for name in CONTENDERS}
     for number in range(rounds):
         names = list(CONTENDERS)
         for name in names if number % 2 else reversed(names):
             found[name].append(await measure(world_name, name, number))
-    print(
-        f"\nThe provider: {world_name}. {rounds} rounds of {RUNS:,} runs, in turn; their means.\n\n"
-        "| | polls a run | CPU, client | delay of an end, median | 95 % within "
-        "| ends not known | started twice |\n|---|---|---|---|---|---|---|"
-    )
     base = found[next(iter(CONTENDERS))]
     for name, figures in found.items():
-        ratio = statistics.mean(
+        cpu = statistics.mean(
             one.cpu_seconds / other.cpu_seconds for one, other in zip(figures, base, strict=True)
         )
-        middle = {
+        mean = {
             field: statistics.mean(getattr(each, field) for each in figures)
-            for field in ("polls", "delay", "late_delay", "unknown", "started_twice")
+            for field in Figures.__struct_fields__
         }
         print(
-            f"| {name} | {middle['polls']:.1f} | {ratio:.2f} | {middle['delay']:.2f} s | "
-            f"{middle['late_delay']:.2f} s | {middle['unknown']:.0f} | "
-            f"{middle['started_twice']:.0f} |"
+            f"| {world_name} | {name} | {mean['polls']:.1f} | {cpu:.2f} | {mean['delay']:.1f} s | "
+            f"{mean['late_delay']:.1f} s | {mean['unknown']:.0f} | {mean['started_twice']:.0f} |",
+            flush=True,
         )
 
 
@@ -365,6 +360,11 @@ def main() -> None:
         sys.stdout.buffer.write(msgspec.json.encode(account))
         return
     print(versions("aiohttp", "msgspec", "cozepy", "httpx"))
+    print(
+        f"{options.rounds} rounds of {RUNS:,} runs, in turn; means of the rounds\n\n"
+        "| provider | client | polls a run | CPU | median delay | 95 % within | end unknown "
+        "| started twice |\n|---|---|---|---|---|---|---|---|"
+    )
     for world_name in WORLDS:
         asyncio.run(compare(world_name, options.rounds))
 
