@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PAGE = HERE / "README.md"
 README = HERE.parent / "README.md"
-# The project's README shows the tables of this script between these two lines.
+# The project's README shows the table of this script between these two lines.
 SHOWN = "bench_end_to_end"
 BEGIN, END = "<!-- written by benchmarks/run_all.py -->", "<!-- end -->"
 # Those that look for what goes wrong, or take long, come last.
@@ -123,14 +123,11 @@ def page() -> str:
 
 
 def readme(text: str) -> str:
-    """Write the project's README, with the tables of one script in their place."""
-    shown = [
-        block.removeprefix("```text\n").removesuffix("\n```")
-        for block in blocks(result_of(SHOWN).output)
-    ]
+    """Write the project's README, with the table of one script in its place."""
+    (table,) = (block for block in blocks(result_of(SHOWN).output) if block.startswith("|"))
     above, _, rest = text.partition(BEGIN)
     _, _, below = rest.partition(END)
-    return f"{above}{BEGIN}\n\n" + "\n\n".join(shown) + f"\n\n{END}{below}"
+    return f"{above}{BEGIN}\n\n{table}\n\n{END}{below}"
 
 
 def main() -> None:
