@@ -11,7 +11,7 @@ _SLACK = 0.02
 # is reached refuses more. Then only the refused task itself waits.
 _CHANCE = 0.02
 # Requests over which that share is counted; it begins again when the rate falls.
-_COUNTED = 200
+_COUNTED = 1000
 # After more refusals, the rate falls to this share of what was accepted lately …
 _FALL = 0.95
 # … or this share, where a refusal costs a pause: probing the limit costs more there …

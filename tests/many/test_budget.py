@@ -27,8 +27,8 @@ def drain(budget: Budget, begin: float, end: float, demand: float = math.inf) ->
 
 
 def refuse(budget: Budget, now: float, hint: float | None) -> None:
-    """Refuse five requests at one instant: of 200, more than chance explains."""
-    for _ in range(5):
+    """Refuse 25 requests at one instant: of 1,000, more than chance explains."""
+    for _ in range(25):
         budget.refused(now, hint)
 
 
@@ -99,7 +99,8 @@ def test_a_pause_is_no_low_rate() -> None:
     """The seconds of a pause do not count as seconds in which little was sent."""
     budget = Budget()
     drain(budget, 0, 5, 50)
-    refuse(budget, 5.0, 30.0)
+    for _ in range(5):
+        budget.refused(5.0, 30.0)
     low = budget.rate
     budget.spend(35.0)
     budget.refused(35.1, None)
@@ -272,7 +273,7 @@ def test_it_is_idle_since_its_last_request() -> None:
 def test_a_refusal_keeps_a_share_of_what_was_accepted(
     retry_after: float | None, kept: float, paused: float
 ) -> None:
-    """Four of the last 200 were refused; a pause of up to 60 s costs more."""
+    """2 % of the last 1,000 were refused; a pause of up to 60 s costs more."""
     budget = Budget()
     drain(budget, 0, 10, 100)
     sending = budget.sending(10.0)
