@@ -16,10 +16,10 @@ _VAGUE = 2
 _ROUNDS = 4
 # Ends in a bin are spread over as many bins to either side as hold the root of all ends, twice that
 # where all ends are vague; over the root of the bins in which an end is known to lie, up to 3, at
-# least; over 28/n**(1/5) at most (Silverman 1986), 17 of 13 ends and 8 of 400; and over none to
+# least; over 26/n**(1/5) at most (Silverman 1986), 16 of 13 ends and 8 of 400; and over none to
 # which less than half a task came.
 _LEAST_REACH = 3
-_MOST_REACH = 28
+_MOST_REACH = 26
 _FEW = 0.5
 # The prior is a hazard of 1/age, the tail of a log-logistic law, and counts as a tenth of a task:
 # enough beyond the longest age seen, and nothing where tasks were seen.

@@ -19,13 +19,11 @@ from asyncclient._schedule import Schedule, drawing
 from asyncclient._text import even_half_made
 
 # How many ends count in the long memory, and of others; and in the short memory.
-_MOST_ENDS = 500
-_FEW_ENDS = 30
-# A memory has clearly predicted better when it has done so by a factor of e²⁰, and of e^0.1 an end.
-_CLEARLY = 20.0
+_MOST_ENDS, _FEW_ENDS = 500, 30
+# A memory has clearly predicted better when it has done so by a factor of e²⁰, and of e^0.3 an end.
+_CLEARLY, _ALLOWED = 20.0, 0.3
 # What others have seen may be later or earlier by 3 bins, 5 %.
 _ALIKE = 3
-_ALLOWED = 0.1
 # New ends are looked at ten at a time, or as many as make a new curve where that is less.
 _TOGETHER = 10.0
 _LEAST_PRICE, _MOST_PRICE = 1e-6, 1e6
@@ -52,9 +50,8 @@ class _Kind:
 
     def _begin(self, seen: Memory) -> None:
         self.long, self._short = Known(_MOST_ENDS, seen), Known(_FEW_ENDS, seen)
-        self.all = self.long
+        self.all, self._better = self.long, 0.0
         self.new, self._since = Memory(), Memory()
-        self._better = 0.0
 
     def saw(self, first: int, last: int, end: int | None = None) -> None:
         """Count a task that lived from one edge to another, and perhaps ended until a third."""
@@ -67,7 +64,9 @@ class _Kind:
     def review(self) -> None:
         """Compare what is new with what was predicted, and remember it."""
         new, self.new = self.new, Memory()
-        self._since.add(new)
+        # What began a change has ends of before it, too; others' are no such before.
+        if self._better > 0 or self.all is not self.long:
+            self._since.add(new)
         if self.all.made is not None and self.all.seen.size > _FEW_ENDS:
             before, short = self.all.curve(), self._short.curve()
             if before is not None and short is not None:
@@ -76,7 +75,7 @@ class _Kind:
                 if self._better <= 0:
                     self._better, self._since = 0.0, Memory()
         if self._better > _CLEARLY:
-            self._begin(self._since)
+            self._begin(self._since if self._since.size else new)
         else:
             self.remember(new)
 
