@@ -126,7 +126,9 @@ async def test_a_start_is_repeated_only_if_it_did_not_happen(
 
 async def test_a_start_stops_at_the_first_doubt() -> None:
     """A start that was repeated because it did not happen is not repeated once it may have."""
-    transport = ScriptedTransport([REFUSED, status(429), TransportError("broken"), REFUSED, REFUSED])
+    transport = ScriptedTransport(
+        [REFUSED, status(429), TransportError("broken"), REFUSED, REFUSED]
+    )
     with pytest.raises(TransportError, match="broken") as caught:
         await copyai(transport).start_workflow("W")
     assert caught.value.may_have_started

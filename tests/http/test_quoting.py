@@ -242,6 +242,14 @@ def test_what_is_no_base_url_is_refused(words: str, url: str, *, allow_http: boo
     assert SECRET not in str(refused.value)
 
 
+@pytest.mark.parametrize("rest", [f"?key={SECRET}#top", f"#{SECRET}?key", f"?{SECRET}"])
+def test_a_refused_base_url_is_shown_without_what_may_be_a_key(rest: str) -> None:
+    """The message has all up to its query or fragment."""
+    with pytest.raises(ValueError, match=r"^base_url='ftp://h/x' is not") as refused:
+        base_of(f"ftp://h/x{rest}")
+    assert SECRET not in str(refused.value)
+
+
 def test_a_base_url_is_a_text() -> None:
     """Anything but a text raises with the argument's name and what it is."""
     with pytest.raises(TypeError, match="base_url must be a text, not URL"):

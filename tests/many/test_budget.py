@@ -104,7 +104,8 @@ def test_a_pause_is_no_low_rate() -> None:
     low = budget.rate
     budget.spend(35.0)
     budget.refused(35.1, None)
-    assert budget.rate > low * 0.8
+    # One in a hundred of the last two seconds was refused, and it fell by a twentieth.
+    assert budget.rate / low == pytest.approx(0.99 * 0.95, abs=0.002)
 
 
 def test_refusals_of_one_crowd_count_once() -> None:
@@ -147,6 +148,35 @@ def test_a_rate_that_fell_rises_to_what_was_accepted_and_then_ever_faster() -> N
     assert reached[6] < 1.2 * low < 2 * low < reached[13]
     idle.spend(3605.0)
     assert low < idle.rate < low / 0.95
+
+
+@pytest.mark.parametrize(("rate", "tolerated"), [(100.0, 1), (20.0, 0)])
+def test_the_next_refusal_may_be_chance_where_a_second_has_many_requests(
+    rate: float, tolerated: int
+) -> None:
+    """After a fall, one in as many as a second has, and in 50 at most, changes nothing."""
+    budget = Budget()
+    drain(budget, 0, 5, rate)
+    for _ in range(12):
+        budget.refused(5.0, None)
+        if budget.rate < math.inf:
+            break
+    low = budget.rate
+    for number in range(2):
+        budget.refused(7.0 + number, None)
+        assert (budget.rate == low) is (number < tolerated)
+
+
+def test_a_silence_counts_as_one_good_second() -> None:
+    """A rate that fell rises by it as by a second of requests."""
+    rates: list[float] = []
+    for silence in (1.0, 1.5, 3600.0):
+        budget = Budget(100.0)
+        drain(budget, 0, 5, 40)
+        refuse(budget, 5.0, None)
+        budget.spend(5.0 - budget.idle(5.0) + silence)
+        rates.append(budget.rate)
+    assert rates[0] == rates[1] == rates[2] < 40
 
 
 @pytest.mark.parametrize("hint", [None, 2.0], ids=["silent", "hint"])
@@ -202,6 +232,8 @@ def test_a_found_limit_is_shared_too() -> None:
     found = budget.rate
     budget.take_share(0.5, 10)
     assert budget.rate == pytest.approx(found / 2)
+    drain(budget, 10, 13.5, 40)  # it is level at half of what was accepted
+    assert budget.rate == pytest.approx(found / 0.95 / 2, rel=0.01)
     budget.take_share(0.01, 10)
     assert budget.rate == 2
 
