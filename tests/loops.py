@@ -81,7 +81,8 @@ class VirtualUvloop(uvloop.Loop):
     def _look(self) -> None:
         if not self._looking:
             self._looking = True
-            super().call_soon(self._jump_if_idle, self._calls)
+            # In a context of its own, or it would keep what a callback has set.
+            super().call_soon(self._jump_if_idle, self._calls, context=Context())
 
     def _jump_if_idle(self, calls: int) -> None:
         self._looking = False

@@ -276,8 +276,12 @@ class Holder:
 
     def _prolonged(self, ticket: Ticket) -> Ticket:
         """Give a wait whose job was seen to end time to see that again."""
-        latest = min(self._clock() + _SEEN_SECONDS, ticket.started + LONGEST_WAIT)
-        return msgspec.structs.replace(ticket, deadline=max(ticket.deadline, latest))
+        deadline = min(self._clock() + _SEEN_SECONDS, ticket.started + LONGEST_WAIT)
+        if ticket.deadline >= deadline:
+            return ticket
+        # It had an answer, and so has a last look on its deadline.
+        polls = max(1, ticket.polls)
+        return msgspec.structs.replace(ticket, deadline=deadline, polls=polls)
 
     def _seconds_to_next(self, text: str) -> float:
         """Return after how many seconds a turn comes again that came to nothing."""
