@@ -50,13 +50,14 @@ class Result(msgspec.Struct):
     Attributes:
         date: the day, as 2026-11-29.
         machine: cores, system and Python.
-        load: processes that were ready to run, on average over a minute, before and after.
+        load: processes that were ready to run, on average over a minute, before and after; None
+            where that was not recorded.
         output: all that it printed.
     """
 
     date: str
     machine: str
-    load: tuple[float, float]
+    load: tuple[float, float] | None
     output: str
 
 
@@ -97,8 +98,8 @@ def section(name: str, result: Result) -> str:
     question, _, method = (
         ast.get_docstring(ast.parse((HERE / f"{name}.py").read_text())) or ""
     ).partition("\n")
-    before, after = result.load
-    measured = f"Measured on {result.date}: {result.machine}; load {before} before, {after} after."
+    load = "not recorded" if result.load is None else " before, then ".join(map(str, result.load))
+    measured = f"Measured on {result.date}: {result.machine}; load {load}."
     return "\n\n".join(
         (f"## `{name}.py`", f"**{question}**", method.strip(), measured, *blocks(result.output))
     )
