@@ -10,6 +10,7 @@ from asyncclient._http.credential import (
     bearer as bearer,
     credential_of as credential_of,
 )
+from asyncclient._http.cutting import Cutting as Cutting
 from asyncclient._http.decoding import decode as decode, takes_too_much as takes_too_much
 from asyncclient._http.failure import (
     is_rate_limited as is_rate_limited,

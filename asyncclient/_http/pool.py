@@ -18,7 +18,7 @@ from yarl import URL  # aiohttp's own word for an address; it comes with aiohttp
 
 from asyncclient._arguments import number, whole_number
 from asyncclient._event_loop import running_loop
-from asyncclient._http.cutting import Cutting
+from asyncclient._http.cutting import LATE_SECONDS, Cutting
 from asyncclient._http.message import GOOD, Request, Response, concealed
 from asyncclient._http.payload import RequestBody, is_sent, payload_of
 from asyncclient._http.proxy import PROXY_REFUSES, given_proxy
@@ -82,7 +82,7 @@ class SessionPool:
         headers = concealed(headers)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
-        self._requests = Cutting()
+        self._requests = Cutting(LATE_SECONDS)
         self._max_body = _count("max_body", max_body)
         self._connect_timeout = number("connect_timeout", connect_timeout, above=0)
         self._request_timeout = number("request_timeout", request_timeout, above=0)

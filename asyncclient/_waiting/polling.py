@@ -10,14 +10,13 @@ from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar, cast
 
 from asyncclient._event_loop import failure_of
-from asyncclient._http import Answer, forget_frames, hint_of, seconds_asked
+from asyncclient._http import Answer, Cutting, forget_frames, hint_of, seconds_asked
 from asyncclient._ref import unix_time
 from asyncclient._schedule import Backoff
 from asyncclient._state import Snapshot, TaskState, number_of, word_of
 from asyncclient._task import Observation, Transient
 from asyncclient._text import plain, shown, text_of, type_name
 from asyncclient._waiting import evidence, rules
-from asyncclient._waiting.bounds import Bounds
 from asyncclient._waiting.gaps import Gaps
 from asyncclient._waiting.record import Record, is_change
 from asyncclient._waiting.report import Report
@@ -51,11 +50,11 @@ class Polling(Generic[R]):
         self._gaps = gaps
         self._draw = draw
         self._changed = changed  # takes each change, when it has been reported
-        self._bounds = Bounds()
+        self._cutting = Cutting()  # of looks that take too long
 
     def close(self) -> None:
         """Leave no timer behind."""
-        self._bounds.close()
+        self._cutting.close()
 
     async def look(self, record: R) -> Sleep | None:
         """Look once."""
@@ -64,18 +63,12 @@ class Polling(Generic[R]):
         outer = sys.exception()
         longest = record.limits.poll_timeout
         flight = cast("asyncio.Task[object]", asyncio.current_task())
-        cancelling = flight.cancelling()
-        self._bounds.begin(flight, record.sent + longest)
-        is_cut = False
+        self._cutting.begin(flight, record.sent + longest)
         try:
-            try:
-                with self._report.around(record):
-                    seen = _checked(await record.task.observe(), record)
-            finally:
-                is_cut = self._bounds.end(flight)
+            with self._report.around(record):
+                seen = _checked(await record.task.observe(), record)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  (a rule says which end it)
-            is_ours = is_cut and flight.cancelling() <= cancelling
-            if is_ours and isinstance(error, asyncio.CancelledError):
+            if isinstance(error, asyncio.CancelledError) and self._cutting.is_own(flight):
                 failure: Exception = RequestTimeout(f"no answer within {plain(longest)} s")
             else:
                 failure = failure_of(error, "a look")
@@ -83,6 +76,8 @@ class Polling(Generic[R]):
             # Kept as long as the task is waited for: its frames hold the answer that failed.
             forget_frames(failure, outer)
             return step
+        finally:
+            self._cutting.end(flight)
         return self.answered(record, seen, now())
 
     def answered(self, record: R, seen: Observation[object], now: float) -> Sleep | None:

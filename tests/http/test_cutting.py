@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 
 import pytest
 
@@ -45,10 +47,31 @@ async def test_each_request_ends_at_its_timeout_or_a_quarter_of_a_second_later(
     timeouts: list[float], ends: list[str]
 ) -> None:
     """However many there are; those that ended in time are let alone."""
-    cutting = Cutting()
+    cutting = Cutting(LATE_SECONDS)
     requests = (request(cutting, seconds, takes=100) for seconds in timeouts)
     assert await asyncio.gather(*requests) == ends
     assert len(cutting) == 0
+
+
+async def test_without_lateness_each_ends_at_its_own_time() -> None:
+    """A later one may have an earlier end; one that never ends is let alone."""
+    cutting = Cutting()
+    requests = (request(cutting, seconds, takes=30) for seconds in (9, 3, 7, 3.01, math.inf))
+    ends = ["late at 9", "late at 3", "late at 7", "late at 3.01", "done at 30"]
+    assert await asyncio.gather(*requests) == ends
+
+
+async def test_a_cancellation_that_came_too_late_is_undone() -> None:
+    """What ends in another way than by it leaves its task fit for a timeout of the caller's."""
+    cutting = Cutting()
+    task = asyncio.current_task()
+    assert task is not None
+    cutting.begin(task, now() + 1)
+    with contextlib.suppress(asyncio.CancelledError):  # as a library that hides it
+        await asyncio.sleep(5)
+    assert task.cancelling() == 1
+    cutting.end(task)
+    assert (now(), task.cancelling()) == (1, 0)
 
 
 async def test_one_after_another_is_late_by_its_own_time() -> None:
