@@ -21,7 +21,15 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from typing import Any
 
 import msgspec
@@ -228,15 +236,20 @@ async def _(meter: Meter, scale: float) -> None:
     await reading
 
 
-@case("20,000 waits of one key are cancelled in one turn")
-async def _(meter: Meter, scale: float) -> None:
-    waits = poller()
-    begun = await begin_all(lambda: waits.wait(Job(0), timeout=FOR_EVER), int(WAITERS * scale))
+async def cancel_all(meter: Meter, begun: Sequence[asyncio.Future[object]]) -> None:
+    """Measure how asyncio tasks end that are cancelled in one turn."""
     meter.begin()
     for each in begun:
         each.cancel()
     await turns(10)
     assert all(each.done() for each in begun)
+
+
+@case("20,000 waits of one key are cancelled in one turn")
+async def _(meter: Meter, scale: float) -> None:
+    waits = poller()
+    begun = await begin_all(lambda: waits.wait(Job(0), timeout=FOR_EVER), int(WAITERS * scale))
+    await cancel_all(meter, begun)
 
 
 @case("peer: 20,000 asyncio tasks that await a bare future are cancelled in one turn")
@@ -247,11 +260,7 @@ async def _(meter: Meter, scale: float) -> None:
         await loop.create_future()
 
     begun = await begin_all(wait, int(WAITERS * scale))
-    meter.begin()
-    for each in begun:
-        each.cancel()
-    await turns(10)
-    assert all(each.done() for each in begun)
+    await cancel_all(meter, begun)
 
 
 @case("an as_done of 100,000 is left")

@@ -212,7 +212,7 @@ def report_jumps(tried: Sequence[Law], seeds: int) -> None:
 
 
 def report_first(tried: Sequence[Law], seeds: int) -> None:
-    """Print what the first tasks cost; of so few tasks, the mean of four times the seeds."""
+    """Print what the first tasks cost: the mean of four times the seeds, since these are few."""
     print("\n3. the first tasks, over the best" + "".join(f"{f'{a} to {b}':>13}" for a, b in BANDS))
     rows: list[list[float]] = []
     for law in tried:

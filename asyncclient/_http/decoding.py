@@ -47,7 +47,7 @@ def decode(decoder: msgspec.json.Decoder[T], response: Response, name: str) -> T
             Or it would take too much memory, and then it is not asked for again (`permanent`).
     """
     body = response.body
-    if len(body) > _SURELY_FITS and takes_too_much(body):
+    if takes_too_much(body):
         msg = (
             f"{name}: HTTP {response.status} with {len(body)} bytes of JSON that would "
             f"take more than {_MOST_DECODED >> 20} MiB of memory"

@@ -64,7 +64,7 @@ class _Kind:
     def review(self) -> None:
         """Compare what is new with what was predicted, and remember it."""
         new, self.new = self.new, Memory()
-        # What began a change has ends of before it, too; others' are no such before.
+        # The ends in which a change began are partly of before it; that others' are wrong is none.
         if self._better > 0 or self.all is not self.long:
             self._since.add(new)
         if self.all.made is not None and self.all.seen.size > _FEW_ENDS:
@@ -104,7 +104,7 @@ class LearnedSchedule:
 
     Before 3 ends of a kind were seen it is its `fallback`. The last 500 ends count, the newer the
     more; a change is noticed, and what was before it is forgotten. Schedules of several processes
-    can learn from each other: `to_bytes` of each, and `merge` of the others'. Whatever was seen:
+    can learn from each other: `to_bytes` of each, and `merge` of the others'. These always hold:
 
     * By any age it has made at most 2·n + 4 polls of a task, where n is how many the fallback
       makes by then, the one at age 0 included, and its jitter not. Where a poll costs less than

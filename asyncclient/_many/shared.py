@@ -295,8 +295,6 @@ def less_tolerant(
     record: SharedRecord, now: float, *, answered: bool
 ) -> Iterator[tuple[Waiter, Exception]]:
     """Yield the waits that end at a look which others of the same task tolerate, and why."""
-    if not record.failures and (record.latest is None or record.latest.state is not None):
-        return
     error, latest = record.last_error, record.latest
     if record.failures and error is not None:
         for waiter in record.waiters:

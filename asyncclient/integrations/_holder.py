@@ -246,7 +246,7 @@ class Holder:
             return end
         ticket, done = end
         if isinstance(done, Done):
-            self._held[key] = text = self._prolonged(ticket).encode()
+            self._held[key] = text = self._prolonged(ticket, done.polls).encode()
         # First, so that the sink is called for what can be kept.
         outcome = outcome_of(ticket, done, clock=self._clock)
         async with self._delivery.place() as is_free:
@@ -274,13 +274,12 @@ class Holder:
             NextTurn(end.delay, end.ticket.encode()) if isinstance(end, Handover) else (ticket, end)
         )
 
-    def _prolonged(self, ticket: Ticket) -> Ticket:
+    def _prolonged(self, ticket: Ticket, polls: int) -> Ticket:
         """Give a wait whose job was seen to end time to see that again."""
         deadline = min(self._clock() + _SEEN_SECONDS, ticket.started + LONGEST_WAIT)
         if ticket.deadline >= deadline:
             return ticket
-        # It had an answer, and so has a last look on its deadline.
-        polls = max(1, ticket.polls)
+        # With its polls: a wait that had an answer has a last look on its deadline.
         return msgspec.structs.replace(ticket, deadline=deadline, polls=polls)
 
     def _seconds_to_next(self, text: str) -> float:

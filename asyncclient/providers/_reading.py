@@ -9,7 +9,6 @@ from typing import Literal, Protocol, TypeVar, cast
 import msgspec
 
 from asyncclient._http import (
-    GOOD,
     Answer,
     Endpoint,
     Response,
@@ -44,7 +43,7 @@ def reader(
     decoder = msgspec.json.Decoder(kind, strict=False)
 
     def read(response: Response) -> T:
-        if response.status not in GOOD:
+        if not response.is_good:
             raise refused_by(response, name) or refusal_error(
                 error_type(response.status), response, name=name
             )

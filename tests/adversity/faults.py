@@ -93,7 +93,7 @@ async def _alerts_handshake(link: Wire) -> None:
 
 # --- what happens to an answer ----------------------------------------------------------------
 
-# Where an answer may be cut: after so many halves of its head, and then of its body.
+# Where an answer may be cut: after none, one or two halves of its head, and then of its body.
 _POINTS = {
     "before the head": (0, 0),
     "inside the head": (1, 0),

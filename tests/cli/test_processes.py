@@ -108,7 +108,7 @@ def seen_until(terminal: int, awaited: bytes, times: int = 1) -> bytes:
 def rest_of(terminal: int) -> bytes:
     """Read what is written to a terminal until its other side is closed."""
     rest = b""
-    with contextlib.suppress(OSError):  # which is how Linux tells that
+    with contextlib.suppress(OSError):  # which is how Linux says that
         while chunk := os.read(terminal, 65536):
             rest += chunk
     os.close(terminal)

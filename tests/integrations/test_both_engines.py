@@ -190,7 +190,7 @@ async def test_seconds_that_cannot_be_are_refused(engine: Engine) -> None:
 
 
 async def test_a_key_is_free_when_its_outcome_is_forgotten(engine: Engine) -> None:
-    """It is taken until `keep` seconds after the end, whatever the timeout; the first stays."""
+    """It is taken until `keep` seconds after the end, with any timeout; the first stays."""
     async with engine(keep=1.0) as waits, Poller(schedule=FAST) as poller:
         place = Place(waits, poller)
         assert await waits.submit(ref_of(1), key="order", timeout=3600)

@@ -110,7 +110,7 @@ async def test_a_callback_may_return_anything(driver: Driver) -> None:
 async def test_a_slow_on_change_does_not_turn_an_end_into_a_timeout(
     word: str, end: type[Exception] | None, seconds: float, driver: Driver
 ) -> None:
-    """The last change is shown, whatever it is; a callback that hangs is given up."""
+    """The last change is shown, of any kind; a callback that hangs is given up."""
     shown: list[object] = []
 
     async def store(snapshot: Snapshot[Report]) -> None:
