@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache, partial
+from inspect import iscoroutinefunction
 from typing import Any, TypeAlias, cast
 
 from asyncclient._arguments import optional_function, text_line
@@ -192,8 +193,10 @@ def _number(where: NumberAt | None, answer: Json) -> float | None:
 def _check(argument: str, where: object) -> None:
     """Check a path, which must be of the grammar, or a function."""
     if not isinstance(where, str):
-        if not callable(where):
-            msg = f"{argument} must be a path or a function of an answer, not {type_name(where)}"
+        is_async = iscoroutinefunction(where)
+        if is_async or not callable(where):
+            what = "an async one" if is_async else type_name(where)
+            msg = f"{argument} must be a path or a function of an answer, not {what}"
             raise TypeError(msg)
     elif not _PATH.fullmatch(where):
         msg = f"{argument}: {shown(where)} is no path; write one as data.runs[0].status"

@@ -168,17 +168,18 @@ class Finders(msgspec.Struct, Generic[T], frozen=True):
             raise TypeError(msg)
         for name in self.__struct_fields__[1:]:
             find: object = getattr(self, name)
-            if not (callable(find) or (find is None and name != "status")):
+            is_async = iscoroutinefunction(find)
+            if is_async or not (callable(find) or (find is None and name != "status")):
                 msg = f"{name} must be a function from an answer to its {name}, not "
-                raise TypeError(msg + type_name(find))
+                raise TypeError(msg + ("an async one" if is_async else type_name(find)))
 
     def observed(self, answer: T) -> Observation[T]:
         """Return what is found in an answer, as far as its state allows."""
         try:
             word = word_of(self.status(answer))
-        except (LookupError, AttributeError, TypeError):
-            # An answer without a status field, or with null on the way to it: a wait tolerates a
-            # few.
+        except (LookupError, AttributeError, TypeError, ValueError, StopIteration):
+            # An answer without a status field, with null on the way to it, or with a word that is
+            # not in the caller's Enum: a wait tolerates a few.
             word = None
         state = self.vocabulary.state_of(word)
         ended = state is not None and state.is_terminal
@@ -264,8 +265,8 @@ def polling_task(
         fetch: an async function of no arguments that asks once and returns the answer.
         vocabulary: the API's status words.
         status: from an answer to its status word, or to a member of an Enum of them. A
-            `LookupError`, `AttributeError` or `TypeError` in it counts as an answer without a
-            word. The four functions below decide nothing: what they raise counts as None.
+            `LookupError`, `AttributeError`, `TypeError` or `ValueError` in it counts as an answer
+            without a word. The four functions below decide nothing: what they raise counts as None.
         key: identity; tasks with equal keys are one task. Default: `fetch` itself.
         kind: which tasks are alike: they share what is learned, and in a `Poller` a budget.
             Default: the function's name, and the line of a lambda.

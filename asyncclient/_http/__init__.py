@@ -11,7 +11,11 @@ from asyncclient._http.credential import (
     credential_of as credential_of,
 )
 from asyncclient._http.cutting import Cutting as Cutting
-from asyncclient._http.decoding import decode as decode, takes_too_much as takes_too_much
+from asyncclient._http.decoding import (
+    MOST_DECODED as MOST_DECODED,
+    decode as decode,
+    decoded_size as decoded_size,
+)
 from asyncclient._http.failure import (
     is_rate_limited as is_rate_limited,
     is_transient as is_transient,

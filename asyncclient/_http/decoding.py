@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 # Bytes of memory that a decoded answer may take, by what Python takes for each comma (a number and
 # its place), list, object with a name, and text. It is up to 40 times what they have in JSON.
-_MOST_DECODED = 128 << 20
-_SURELY_FITS = _MOST_DECODED // 40
+MOST_DECODED = 128 << 20
+_SURELY_FITS = MOST_DECODED // 40
 _NUMBER, _LIST, _OBJECT, _TEXT = 32, 64, 240, 50
 # Texts that are looked into for the commas and brackets that are theirs, which takes long.
 _FEW_TEXTS = 100_000
@@ -26,13 +26,16 @@ _TEXT_IN_JSON = re.compile(TEXT_IN_JSON, re.DOTALL)
 
 def takes_too_much(body: bytes) -> bool:
     """Return whether JSON would take more memory than an answer may, before it is decoded."""
-    if len(body) <= _SURELY_FITS:
-        return False
+    return len(body) > _SURELY_FITS and decoded_size(body) > MOST_DECODED
+
+
+def decoded_size(body: bytes) -> int:
+    """Return about how many bytes of memory JSON will take, before it is decoded."""
     texts = (body.count(b'"') - body.count(b'\\"')) // 2
     size = _size_of(body)
-    if size > _MOST_DECODED and texts <= _FEW_TEXTS:
+    if size > MOST_DECODED and texts <= _FEW_TEXTS:
         size = _size_of(_TEXT_IN_JSON.sub(b"", body))
-    return size + texts * _TEXT > _MOST_DECODED
+    return size + texts * _TEXT
 
 
 def _size_of(body: bytes) -> int:
@@ -50,7 +53,7 @@ def decode(decoder: msgspec.json.Decoder[T], response: Response, name: str) -> T
     if takes_too_much(body):
         msg = (
             f"{name}: HTTP {response.status} with {len(body)} bytes of JSON that would "
-            f"take more than {_MOST_DECODED >> 20} MiB of memory"
+            f"take more than {MOST_DECODED >> 20} MiB of memory"
         )
         raise DecodeError(
             msg,

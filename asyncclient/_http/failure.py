@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import http.client
-import json
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -34,7 +33,8 @@ _STATUSES = range(400, 600)
 # Exceptions that are looked at of those that one was made of.
 _LONGEST_CHAIN = 20
 
-# The network's faults among the many of an operating system; Windows has its own names for them.
+# The network's faults among the many of an operating system, and that no socket can be opened just
+# now; Windows has its own names for them.
 _NETWORK_FAULTS = frozenset(
     number
     for name in [
@@ -44,12 +44,16 @@ _NETWORK_FAULTS = frozenset(
         "ECONNRESET",
         "EHOSTDOWN",
         "EHOSTUNREACH",
+        "EMFILE",
         "ENETDOWN",
         "ENETRESET",
         "ENETUNREACH",
+        "ENFILE",
         "ENOBUFS",
+        "ENONET",
         "ENOTCONN",
         "EPIPE",
+        "EPROTO",
         "ESHUTDOWN",
         "ETIMEDOUT",
     ]
@@ -60,12 +64,10 @@ _NETWORK_FAULTS = frozenset(
 _TRANSIENT = (
     TimeoutError,
     ConnectionError,
+    EOFError,  # asyncio's IncompleteReadError, and what gzip says of a body that was cut
     socket.gaierror,
     socket.herror,
-    ssl.SSLError,
-    http.client.IncompleteRead,
-    http.client.BadStatusLine,
-    json.JSONDecodeError,
+    http.client.HTTPException,
     msgspec.DecodeError,
     UnicodeDecodeError,
 )
@@ -77,13 +79,16 @@ _TRANSIENT_NAMES = frozenset(
         *("ClientConnectionError", "ClientPayloadError", "ContentTypeError"),
         # https://requests.readthedocs.io/en/latest/api/#exceptions (and urllib3, as before)
         *("ConnectionError", "Timeout", "ChunkedEncodingError", "ContentDecodingError"),
-        *("InvalidJSONError", "MaxRetryError", "NewConnectionError", "TimeoutError"),
-        "IncompleteReadError",  # of asyncio
+        *("InvalidJSONError", "MaxRetryError", "NewConnectionError", "RetryError", "TimeoutError"),
+        # Of Python, and of others by the same name.
+        *("JSONDecodeError", "SSLError"),
+        # The SDKs that Stainless makes, as openai's and anthropic's (src/openai/_exceptions.py).
+        "APIConnectionError",
     }
 )
 # Among the classes above these are the caller's mistakes, or a certificate that does not verify.
 _PERMANENT_NAMES = frozenset(
-    {"LocalProtocolError", "ServerFingerprintMismatch", "UnsupportedProtocol"}
+    {"InvalidURL", "LocalProtocolError", "ServerFingerprintMismatch", "UnsupportedProtocol"}
 )
 
 
@@ -125,7 +130,7 @@ def is_rate_limited(error: BaseException) -> bool:
 def status_of(error: BaseException) -> int | None:
     """Return the HTTP status of 400 to 599 that an exception carries, itself or its response."""
     for owner in (error, _attribute(error, "response")):
-        for name in ("status", "status_code"):
+        for name in ("status", "status_code", "code"):  # the last is Google's and Tornado's
             status = _attribute(owner, name)
             if isinstance(status, int) and status in _STATUSES:
                 return int(status)

@@ -42,10 +42,10 @@ _NO: Final = _Unreadable()
 def decode_leniently(body: bytes, kind: object) -> object:
     """Read JSON that is not quite as declared.
 
-    A byte order mark is skipped; a lone surrogate, or a byte that is no UTF-8, becomes U+FFFD; a
-    list that is null or absent is empty; a number where a text is declared is converted, and the
-    other way round; what cannot be read is None, as is what lies deeper than 100 levels in an
-    answer that is nested too deeply for Python.
+    A byte order mark is skipped, and UTF-16 or UTF-32 is read, too; a lone surrogate, or a byte
+    that is no letter, becomes U+FFFD; a list that is null or absent is empty; a number where a text
+    is declared is converted, and the other way round; what cannot be read is None, as is what lies
+    deeper than 100 levels in an answer that is nested too deeply for Python.
 
     Args:
         body: the answer.
@@ -65,7 +65,7 @@ def decode_leniently(body: bytes, kind: object) -> object:
 
 
 def _read(body: bytes, kind: object) -> object:
-    text = body.decode("utf-8", "replace").lstrip(_BEFORE)
+    text = body.decode(json.detect_encoding(body), "replace").lstrip(_BEFORE)
     plain = json.loads(text, strict=False, parse_constant=_no_number, parse_int=_whole)
     # Half a letter can only come escaped; other answers need no second copy.
     plain = _mended(plain) if "\\ud" in text or "\\uD" in text else plain

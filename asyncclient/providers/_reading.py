@@ -9,13 +9,14 @@ from typing import Literal, Protocol, TypeVar, cast
 import msgspec
 
 from asyncclient._http import (
+    MOST_DECODED,
     Answer,
     Endpoint,
     Response,
     decode,
+    decoded_size,
     error_type,
     refusal_error,
-    takes_too_much,
 )
 from asyncclient.errors import APIError, DecodeError
 
@@ -97,31 +98,48 @@ def open_json(value: object, depth: int = 8) -> object:
     """Open JSON in text as far as it goes.
 
     Objects, arrays and the text `null` are opened; a text that is a lone number or truth value
-    stays text, since it may be an id or an answer. What is nested too deeply is left as it is, and
-    so is what would take too much memory.
+    stays text, since it may be an id or an answer. Each text is read as an answer is, half a letter
+    as U+FFFD. What is nested too deeply is left as it is, and so is what would take too much
+    memory: all texts together may take as much as an answer.
     """
     try:
-        return _open_json(value, depth)
+        return _Opening().opened(value, depth)
     except RecursionError:
         return value
 
 
-def _open_json(value: object, layers: int) -> object:
-    if layers and isinstance(value, str):
-        stripped = value.strip()
-        is_json = stripped == "null" or stripped[:1] in {"{", "["}
-        if not is_json or takes_too_much(stripped.encode("utf-8", "replace")):
-            return value
+class _Opening:
+    """Opens the texts of one value, and counts the memory that they take."""
+
+    def __init__(self) -> None:
+        self._left = MOST_DECODED
+
+    def opened(self, value: object, layers: int) -> object:
+        if layers and isinstance(value, str):
+            return self._opened_text(value, layers)
+        members = as_object(value)
+        if members is not None:
+            return {name: self.opened(inner, layers) for name, inner in members.items()}
+        if isinstance(value, list):
+            return [self.opened(inner, layers) for inner in cast("list[object]", value)]
+        return value
+
+    def _opened_text(self, text: str, layers: int) -> object:
+        stripped = text.strip()
+        if stripped != "null" and stripped[:1] not in {"{", "["}:
+            return text
+        raw = stripped.encode("utf-8", "replace")
+        size = decoded_size(raw)
+        if size > self._left:
+            return text
+        self._left -= size
         try:
-            return _open_json(msgspec.json.decode(stripped), layers - 1)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return value
-    members = as_object(value)
-    if members is not None:
-        return {name: _open_json(inner, layers) for name, inner in members.items()}
-    if isinstance(value, list):
-        return [_open_json(inner, layers) for inner in cast("list[object]", value)]
-    return value
+            return self.opened(decode(_anything, Response(0, {}, raw), ""), layers - 1)
+        except (DecodeError, RecursionError):
+            return text
+
+
+_anything = msgspec.json.Decoder(object)
 
 
 def as_text(value: object) -> str | None:

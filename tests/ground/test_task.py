@@ -129,11 +129,18 @@ def test_a_task_has_no_more_than_it_is_given() -> None:
 
 
 async def test_a_missing_field_item_or_attribute_is_a_missing_word() -> None:
-    """A `KeyError`, `IndexError` or `AttributeError` in `status` is an answer without a word."""
+    """What `status` raises of an answer without its field, or with another, is no word.
+
+    Null or a new word is no member of an Enum, an empty text no number, an empty list has no first.
+    """
     for answer, status in (
         ({"other": 1}, itemgetter("status")),
         (list[str](), itemgetter(0)),
         (None, attrgetter("status")),
+        (None, Phase),
+        ("new", Phase),
+        ("", int),
+        (iter(()), next),
     ):
         assert await task_of(answer, status=status).observe() == Observation(None, None, answer)
 
@@ -257,6 +264,7 @@ _NO_TUPLE = "transient must be a tuple of exception classes, as "
         ("key", ("job", ["7"]), "key must be hashable, not tuple"),
         ("kind", 7, "kind must be a text, not int"),
         ("status", None, "status must be a function from an answer to its status, not NoneType"),
+        ("status", fetch, "status must be a function from an answer to its status, not an async"),
         ("reason", "why", "reason must be a function from an answer to its reason, not str"),
         ("progress", 7, "progress must be a function from an answer to its progress, not int"),
         ("hint", "wait", "hint must be a function from an answer to its hint, not str"),

@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from email.message import Message
+from http import HTTPStatus
 from itertools import count
 from types import SimpleNamespace
 from typing import cast
@@ -64,6 +65,7 @@ class RequestException(OSError):
 RequestsConnectionError = type("ConnectionError", (RequestException,), {})
 RequestsHTTPError = type("HTTPError", (RequestException,), {})
 ReadTimeout = type("ReadTimeout", (type("Timeout", (RequestException,), {}),), {})
+RetryError = type("RetryError", (RequestException,), {})
 ChunkedEncodingError = type("ChunkedEncodingError", (RequestException,), {})
 MissingSchema = type("MissingSchema", (RequestException, ValueError), {})
 
@@ -93,6 +95,19 @@ class MaxRetryError(Exception):
         self.reason = reason
 
 
+# Of urllib3, simplejson, and of the SDKs that Stainless makes:
+# https://github.com/openai/openai-python/blob/main/src/openai/_exceptions.py
+SSLError = type("SSLError", (type("HTTPError", (Exception,), {}),), {})
+SimpleJSONError = type("JSONDecodeError", (ValueError,), {})
+APIConnectionError = type("APIConnectionError", (type("APIError", (Exception,), {}),), {})
+APITimeoutError = type("APITimeoutError", (APIConnectionError,), {})
+
+
+def refused_google(status: HTTPStatus) -> Exception:
+    """Return what Google's libraries raise for a status, as Tornado's client does."""
+    return cast("Exception", type("GoogleAPICallError", (Exception,), {"code": status})())
+
+
 KEY = ConnectionKey("api.example.com", 443, True, True, None, None, None)  # noqa: FBT003
 
 WORTH_REPEATING: list[BaseException] = [
@@ -100,8 +115,11 @@ WORTH_REPEATING: list[BaseException] = [
     *(TimeoutError(), ConnectionResetError(), BrokenPipeError()),
     socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
     *(OSError(number, "no") for number in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)),
+    *(OSError(number, "no") for number in (errno.EMFILE, errno.ENFILE, errno.EPROTO)),
     *(ssl.SSLEOFError(8, "unexpected"), ssl.SSLZeroReturnError(6, "closed")),
     *(http.client.IncompleteRead(b"{"), http.client.RemoteDisconnected("closed")),
+    *(http.client.LineTooLong("header line"), http.client.HTTPException("more than 100 headers")),
+    EOFError("Compressed file ended before the end-of-stream marker was reached"),
     *(asyncio.IncompleteReadError(b"{", 9), msgspec.DecodeError("JSON is malformed")),
     json.JSONDecodeError("Expecting value", "<html>", 0),
     UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
@@ -124,7 +142,9 @@ WORTH_REPEATING: list[BaseException] = [
         refused_aiohttp(200, aiohttp.ContentTypeError),
     ),
     *(kind("no") for kind in (RequestsConnectionError, ReadTimeout, ChunkedEncodingError)),
-    refused_requests(429),
+    *(kind("no") for kind in (RetryError, SSLError, SimpleJSONError)),
+    *(kind("no") for kind in (APIConnectionError, APITimeoutError)),
+    *(refused_requests(429), refused_google(HTTPStatus.SERVICE_UNAVAILABLE)),
     MaxRetryError(ConnectionRefusedError()),
     ExceptionGroup("all addresses", [ConnectionResetError(), ConnectionRefusedError()]),
     ExceptionGroup("", [ExceptionGroup("", [TimeoutError()]), httpx.ReadError("closed")]),
@@ -145,7 +165,8 @@ CLEAR: list[BaseException] = [
     *(refused(status) for status in (302, 400, 401, 403, 404, 409, 422)),
     *(refused_aiohttp(status, aiohttp.ClientResponseError) for status in (400, 401, 404)),
     *(refused_aiohttp(status, aiohttp.ClientHttpProxyError) for status in (403, 407)),
-    refused_requests(401),
+    *(refused_requests(401), refused_google(HTTPStatus.FORBIDDEN)),
+    *(http.client.InvalidURL("no host"), SSLError(CERTIFICATE)),
     HTTPError("https://x", 404, "no", Message(), None),
     MissingSchema("no scheme"),
     Hostile(),

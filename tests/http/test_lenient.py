@@ -134,6 +134,13 @@ def test_a_byte_that_is_no_letter_becomes_a_mark() -> None:
     assert decode_leniently(b'{"text": "a\xff"}', Whole) == Whole(text="a\ufffd")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-16-le", "utf-32"])
+def test_any_unicode_is_read(encoding: str) -> None:
+    """A byte order mark says which it is, or where zeros stand."""
+    body = '{"status": "Success", "text": "\u00fc\\ud83d"}'.encode(encoding)
+    assert decode_leniently(body, Whole) == Whole("Success", text="\u00fc\ufffd")
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -161,7 +161,7 @@ VALUES = st.recursive(cast("st.SearchStrategy[object]", LEAVES), containers, max
 def is_open(text: str) -> bool:
     """Return whether a text is JSON of a kind that is opened."""
     try:
-        value: object = json.loads(text)
+        value: object = json.loads(text, strict=False)
     except (ValueError, RecursionError):
         return False
     return value is None or isinstance(value, dict | list)
@@ -193,6 +193,20 @@ def test_an_array_or_object_in_text_is_opened(value: object, spaces: int) -> Non
     twice = json.dumps({"output": once, "plain": "words"})
     assert open_json(twice) == {"output": value, "plain": "words"}
     assert open_json([{"data": twice}]) == [{"data": {"output": value, "plain": "words"}}]
+
+
+@pytest.mark.parametrize(
+    ("text", "opened"),
+    [
+        ('{"a": "cut \\ud83d"}', {"a": "cut \ufffd"}),
+        ('[{"a": "\\udc00"}, "[1]"]', [{"a": "\ufffd"}, [1]]),
+        ('{"a": "two\nlines"}', {"a": "two\nlines"}),
+        ('{"a": NaN}', {"a": None}),
+    ],
+)
+def test_json_in_text_is_read_as_far_as_an_answer_is(text: str, opened: object) -> None:
+    """What a node put out may be cut within a letter, or have a line break as it is."""
+    assert open_json({"Output": text}) == {"Output": opened}
 
 
 @pytest.mark.parametrize("text", ["null", " null\n"], ids=repr)
@@ -280,3 +294,6 @@ def test_a_text_that_would_take_too_much_memory_stays_as_it_is() -> None:
     """A run's output of some megabytes may be JSON that takes a gigabyte as objects."""
     text = f"[{'[],' * 3_000_000}0]"
     assert open_json({"output": text}) == {"output": text}
+    half = f"[{'[],' * 900_000}0]"  # two of them would be too much
+    opened = open_json({"one": half, "two": half, "three": "[1]"})
+    assert opened == {"one": json.loads(half), "two": half, "three": [1]}

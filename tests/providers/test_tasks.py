@@ -335,7 +335,7 @@ async def test_a_malformed_body_is_never_believed_to_be_an_end(word: bytes) -> N
 @pytest.mark.parametrize(
     ("answer", "path"),
     [
-        ({"code": 0, "data": {"execute_status": "Running"}}, "$.data"),
+        ({"code": 0, "data": "Running"}, "$.data"),
         ({"code": 0, "data": [{"execute_status": 3}]}, "$.data[0].execute_status"),
         ({"code": "0", "data": None}, "$.data"),
         ({"code": 0, "data": []}, "$.data"),
@@ -352,8 +352,9 @@ async def test_a_well_formed_answer_of_the_wrong_shape_is_undecodable(
 
 
 def test_an_envelope_may_quote_its_code_or_have_no_status() -> None:
-    """`"code": "0"` is read as 0."""
+    """`"code": "0"` is read as 0, and a run where a list of one is documented as that run."""
     assert _coze_run().read(reply(_RUNNING | {"code": "0"}).body).word == "Running"
+    assert _coze_run().read(reply({"data": {"execute_status": "Success"}}).body).word == "Success"
     assert _task("copyai").read(reply({"data": {"status": "COMPLETE"}}).body).word == "COMPLETE"
 
 

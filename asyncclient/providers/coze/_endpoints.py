@@ -230,12 +230,13 @@ def _page(name: str, kind: type[PageEnvelope[P]], empty: Callable[[], P]) -> End
 
 
 _RUNNING = re.compile(rb'"execute_status"\s*:\s*"Running"')
-_read_runs = _reader("coze.get_workflow_run", Envelope[list[WorkflowRun]])
+# Documented is a list of one; the run itself in its place is read as well.
+_read_runs = _reader("coze.get_workflow_run", Envelope[list[WorkflowRun] | WorkflowRun])
 
 
 def _read_run(response: Response) -> WorkflowRun:
     try:
-        runs = _read_runs(response).data
+        found = _read_runs(response).data
     except DecodeError as error:
         # Reported by a client of workflows with output nodes: while such a run is at work, the
         # quotes in `output` are escaped wrongly and the whole body is no JSON. Only "Running" is
@@ -243,6 +244,7 @@ def _read_run(response: Response) -> WorkflowRun:
         if not error.path and response.is_good and _RUNNING.search(response.body):
             return WorkflowRun(execute_status="Running").from_response(response)
         raise
+    runs = found if isinstance(found, list) else [found]
     if not runs:
         msg = f"coze.get_workflow_run: HTTP {response.status} with an empty list instead of one run"
         raise DecodeError(msg, path="$.data", excerpt="[]", status=response.status)
