@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from itertools import islice
 from random import Random
@@ -98,16 +97,6 @@ def test_chance_fills_the_whole_range_evenly(
     assert len(set(drawn)) > 1700
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_herd_is_spread(seed: int) -> None:
-    """Of 2,000 tasks started at once, at most 75 poll again within any 100 ms."""
-    rng = Random(seed)
-    schedule = Schedule(first=5)
-    phases = sorted(next(schedule.delays(rng)) for _ in range(2000))
-    crowds = [bisect_right(phases, begin + 0.1) - at for at, begin in enumerate(phases)]
-    assert max(crowds) <= 75
-
-
 @pytest.mark.usefixtures("backoffs_own_chance")
 @pytest.mark.parametrize("pacing", [Schedule(), Backoff()], ids=["Schedule", "Backoff"])
 def test_without_a_generator_chance_is_backoffs_own(pacing: Schedule | Backoff) -> None:
@@ -146,21 +135,3 @@ def test_an_impossible_schedule_is_refused(numbers: Mapping[str, object], messag
     kind = TypeError if "a number" in message else ValueError
     with pytest.raises(kind, match=rf"^Schedule: {message}"):
         unchecked(**numbers)
-
-
-@st.composite
-def backoffs(draw: st.DrawFn) -> Backoff:
-    """Draw any backoff, from milliseconds to days."""
-    first = draw(st.floats(0.001, 1e4))
-    return Backoff(first, first * draw(st.floats(1, 1e6)))
-
-
-@given(backoffs(), SEEDS)
-def test_pauses_stay_between_a_tenth_of_the_first_and_a_doubling_ceiling(
-    pacing: Backoff, seed: int
-) -> None:
-    """The k-th pause is at most first·2**k and the cap; chance is the given generator's alone."""
-    pauses = list(islice(pacing.delays(Random(seed)), 40))
-    assert pauses == list(islice(pacing.delays(Random(seed)), 40))
-    for number, pause in enumerate(pauses):
-        assert pacing.first * 0.1 <= pause <= min(pacing.first * 2**number, pacing.cap)

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 import pytest
-from hypothesis import given, strategies as st
 from multidict import CIMultiDict
 
 from asyncclient._http.hint import seconds_asked, unix_time_of, usable_hint
@@ -95,24 +94,6 @@ def test_every_form_of_an_http_date_is_in_gmt() -> None:
     """All three forms of RFC 9110 are read as GMT, in any zone of the machine."""
     for text in (IN_A_MINUTE, "Wednesday, 21-Oct-15 07:28:00 GMT", "Wed Oct 21 07:28:00 2015"):
         assert seconds_asked(Response(503, {"retry-after": text}, b"", NOW)) == 60
-
-
-HEADER_TEXTS = st.one_of(
-    st.text(max_size=40),
-    st.floats().map(str),
-    st.integers().map(str),
-    st.from_regex(r"[A-Z][a-z]{2}, \d{1,3} (Jan|Feb|Oct) \d{1,5} \d\d:\d\d:\d\d( GMT| [+-]\d{4})?"),
-)
-
-
-@given(
-    st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms", "date"]), HEADER_TEXTS),
-    st.sampled_from([0.0, NOW]),
-)
-def test_no_header_breaks_the_reading_of_hints(headers: dict[str, str], received: float) -> None:
-    """From any headers, the hint is None or a number from 0 to a day."""
-    hint = seconds_asked(Response(200, headers, b"", received))
-    assert hint is None or 0 <= hint <= 86400
 
 
 def test_more_than_a_day_is_no_hint() -> None:

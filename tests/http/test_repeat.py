@@ -68,27 +68,6 @@ def test_a_transient_failure_is_repeated_and_a_clear_no_is_not(error: AsyncClien
     assert delay_after(error, 1.5) == (1.5, None)
 
 
-STARTS: dict[str, tuple[AsyncClientError, bool]] = {
-    "no connection": (ConnectFailed("refused"), True),
-    "refused for too many": (RateLimited("too many", status=429), True),
-    "connection lost": (ConnectFailed("lost", sent=True), False),
-    "broken off": (TransportError("lost"), False),
-    "broken off before it was sent": (TransportError("lost", sent=False), False),
-    "timeout": (RequestTimeout("slow"), False),
-    "server error": (ServerError("down", status=503), False),
-    "server error with a hint": (ServerError("down", status=503, retry_after=1), False),
-    "no JSON": (DecodeError("html"), False),
-}
-
-
-@pytest.mark.parametrize(("error", "again"), STARTS.values(), ids=STARTS.keys())
-def test_a_start_is_repeated_only_when_nothing_started(
-    error: AsyncClientError, *, again: bool
-) -> None:
-    """What may not be sent twice is repeated only when the provider certainly did not act."""
-    assert (repeat(error, idempotent=False) is not None) == again
-
-
 # The hint, the repeats and seconds that are left, and what follows from a backoff of 1 s:
 # the seconds to wait with the hint that they follow, or no repeat.
 Follows = tuple[float, float | None] | None

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import pickle
-import weakref
 from contextlib import suppress
 
 import pytest
@@ -73,22 +71,6 @@ async def test_an_error_has_the_last_answer_with_its_type_and_bytes() -> None:
     assert count == CROWD
 
 
-async def test_an_end_has_its_typed_answer() -> None:
-    """The last answer is never packed; those before it were."""
-    service = Service()
-    runs = runs_of(service)
-    async with Poller() as poller:
-        ends = poller.as_done(runs, timeout=HOUR)
-        reading = asyncio.ensure_future(anext(ends))
-        await asyncio.sleep(60)
-        assert all(isinstance(each.latest, Packed) for each in poller.running().registry)
-        service.finished = True
-        for done in [await reading, *[done async for done in ends]]:
-            [run] = [run for run in runs if run is done.task]
-            assert done.value.execute_id == run.execute_id
-            assert done.value.outputs == {"Output": f"tea no. {run.execute_id}"}
-
-
 async def test_who_comes_later_is_shown_the_typed_answer() -> None:
     """`on_change` and `watch` of a late joiner begin with the last snapshot, whole."""
     service = Service()
@@ -97,6 +79,7 @@ async def test_who_comes_later_is_shown_the_typed_answer() -> None:
     async with Poller() as poller, poller.as_done(runs, timeout=HOUR) as ends:
         reading = asyncio.ensure_future(anext(ends))
         await asyncio.sleep(60)
+        assert all(isinstance(each.latest, Packed) for each in poller.running().registry)
         with pytest.raises(WaitTimeout) as caught:
             await poller.wait(runs[7], timeout=0.2, on_change=shown.append)
         watching = poller.watch(runs[8])
@@ -107,24 +90,3 @@ async def test_who_comes_later_is_shown_the_typed_answer() -> None:
         reading.cancel()
         with suppress(asyncio.CancelledError):
             await reading
-
-
-async def test_nothing_is_left_of_a_task_that_is_left() -> None:
-    """Neither a record nor its answer waits for the garbage collector."""
-    service = Service()
-    async with Poller() as poller:
-        waits = [asyncio.ensure_future(poller.wait(run, timeout=HOUR)) for run in runs_of(service)]
-        await asyncio.sleep(60)
-        gc.collect()
-        gc.disable()  # what is freed is freed at once, and not by the collector
-        try:
-            records = [weakref.ref(record) for record in poller.running().registry]
-            for wait in waits:
-                wait.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait(waits)
-            waits.clear()
-            await asyncio.sleep(60)  # what is due is taken out of the timetable
-            assert [record for record in records if record() is not None] == []
-        finally:
-            gc.enable()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal, NamedTuple, TypeAlias
 
 import anyio
 import pytest
@@ -12,19 +15,48 @@ import pytest
 from asyncclient import Done, Poller, Snapshot, TaskState, Ticket, poll_slice
 from asyncclient.errors import ServerError, TaskBlocked, UnknownStatus, WaitTimeout
 from tests.many.service import EVERY_SECOND, start, turns
-from tests.waiting.scenario import REF, Job, Notes, Outcome, Report
+from tests.waiting.scenario import REF, Entry, Job, Notes, Report
+
+How: TypeAlias = Callable[[], Awaitable[None]]
 
 
 class Oops(Exception):
     """What a handler raises."""
 
 
+async def fail(seconds: float = 0.0) -> None:
+    """Fail after a while."""
+    await anyio.sleep(seconds)
+    raise Oops
+
+
+at_once = partial(anyio.sleep, 0)
+take_long = partial(anyio.sleep, 4.5)  # longer than a few looks
+hang = anyio.sleep_forever
+
+
+class Caller(NamedTuple):
+    """One wait for the job: how it answers a demand, and how long it is there."""
+
+    how: How | None = at_once  # None: it has no handler
+    begins: float = 0.0
+    leaves: float = math.inf
+    timeout: float = 600.0
+    unknown: Literal["wait", "raise"] = "wait"
+    # What its `on_change` does at a word.
+    on_change: tuple[str, How] | None = None
+
+
+NO_HANDLER = Caller(None)
+
+
 @dataclass
 class Desk:
-    """The callers' side of a job that makes demands: who was asked for which, when, and how."""
+    """The callers' side of a job that makes demands: who was asked for which, and when."""
 
-    demands: list[str | None]  # one after the other; each is over when it was answered
-    asked: list[tuple[str, object, float]] = field(default_factory=list[tuple[str, object, float]])
+    demands: Sequence[str | None]  # one after the other; each is over when it was answered
+    asked: list[tuple[int, object, float]] = field(default_factory=list[tuple[int, object, float]])
+    cut_off: list[float] = field(default_factory=list[float])  # when handlers were
     stays: int = 0  # demands that were answered
 
     def look(self, _now: float) -> Report:
@@ -33,274 +65,188 @@ class Desk:
             return Report("done")
         return Report("asks", demand=self.demands[self.stays])
 
-    def handler(
-        self, who: str, how: Callable[[], Awaitable[None]] | None = None
-    ) -> Callable[[Snapshot[Report]], Awaitable[None]]:
-        """Make a handler that answers, once something else was awaited."""
+    async def wait(self, poller: Poller, job: Job, number: int, caller: Caller) -> Report:
+        """Wait for the job as one of the callers."""
 
-        async def handle(snapshot: Snapshot[Report]) -> None:
-            self.asked.append((who, snapshot.result.demand, anyio.current_time()))
-            if how is not None:
-                await how()
+        async def answer(snapshot: Snapshot[Report]) -> None:
+            assert caller.how is not None
+            self.asked.append((number, snapshot.result.demand, anyio.current_time()))
+            try:
+                await caller.how()
+            except asyncio.CancelledError:
+                self.cut_off.append(anyio.current_time())
+                raise
             self.stays += 1
 
-        return handle
+        async def see(snapshot: Snapshot[Report]) -> None:
+            if caller.on_change is not None and caller.on_change[0] == snapshot.word:
+                await caller.on_change[1]()
+
+        await anyio.sleep(caller.begins)
+        return await poller.wait(
+            job,
+            timeout=caller.timeout,
+            unknown=caller.unknown,
+            on_change=see if caller.on_change else None,
+            on_blocked=answer if caller.how else None,
+        )
 
 
-async def fail() -> None:
-    """Fail at once."""
-    raise Oops
+class Scene(NamedTuple):
+    """What a job shows, who waits for it, who is asked, and how the waits end."""
+
+    callers: list[Caller]
+    asked: list[tuple[int, object, object]]
+    ends: list[type[BaseException] | None]
+    demands: Sequence[str | None] = ("a",)
+    # What it shows in place of what the desk says.
+    script: Sequence[Entry | Literal["<look>"]] = ("<look>",)
+    cut_off: Sequence[float] = ()  # when handlers are
 
 
-async def fail_later() -> None:
-    """Fail after a while."""
-    await anyio.sleep(2.5)
-    raise Oops
-
-
-async def take_long() -> None:
-    """Take longer than a few looks."""
-    await anyio.sleep(4.5)
-
-
-async def hang() -> None:
-    """Never return."""
-    await anyio.sleep_forever()
-
-
-def errors_of(outcomes: list[Outcome[Report]]) -> list[type[Exception] | None]:
-    """Return how waits ended."""
-    return [None if outcome.error is None else type(outcome.error) for outcome in outcomes]
-
-
-# --- who is asked -------------------------------------------------------------------------------
-
-# How each of three waits answers, or "none" without a handler; the timeout of the first; who is
-# asked for which demand, and when; and how the three end.
-ASKED: dict[
-    str,
-    tuple[
-        list[Callable[[], Awaitable[None]] | str | None],
-        list[str | None],
-        list[tuple[str, object, float]],
-        list[type[Exception] | None],
-    ],
-] = {
-    "the first that can": ([None, None, None], ["a"], [("0", "a", 0)], [None] * 3),
-    "the first that has a handler": (["none", None, None], ["a"], [("1", "a", 0)], [None] * 3),
-    "once, however long it takes": ([take_long, None, "none"], ["a"], [("0", "a", 0)], [None] * 3),
-    "again for the next demand": (
-        [None, None, "none"],
-        ["a", "b", "c"],
-        [("0", "a", 0), ("0", "b", 1), ("0", "c", 2)],
+DOWN = ServerError("503", status=503)
+GONE = asyncio.CancelledError
+SOON: object = pytest.approx(1.6, abs=1.4)  # after two failures
+SCENES = {
+    "the first that can": Scene([Caller()] * 3, [(0, "a", 0)], [None] * 3),
+    "the first that has a handler": Scene(
+        [NO_HANDLER, Caller(), Caller()], [(1, "a", 0)], [None] * 3
+    ),
+    "once, however long it takes": Scene(
+        [Caller(take_long), Caller(), NO_HANDLER], [(0, "a", 0)], [None] * 3
+    ),
+    "again for the next demand": Scene(
+        [Caller(), Caller(), NO_HANDLER],
+        [(0, "a", 0), (0, "b", 1), (0, "c", 2)],
         [None] * 3,
+        ["a", "b", "c"],
     ),
-    "the next when one raises": (
-        [fail, None, "none"],
+    "the next when one raises": Scene(
+        [Caller(fail), Caller(), NO_HANDLER],
+        [(0, "a", 0), (1, "a", 0), (1, "b", 1)],
+        [Oops, None, None],
         ["a", "b"],
-        [("0", "a", 0), ("1", "a", 0), ("1", "b", 1)],
+    ),
+    "the next when one raises later": Scene(
+        [Caller(partial(fail, 2.5)), Caller(), NO_HANDLER],
+        [(0, "a", 0), (1, "a", 2.5)],
         [Oops, None, None],
     ),
-    "the next when one raises later": (
-        [fail_later, None, "none"],
-        ["a"],
-        [("0", "a", 0), ("1", "a", 2.5)],
-        [Oops, None, None],
-    ),
-    "none, when all have raised": (
-        [fail, fail_later, "none"],
-        ["a"],
-        [("0", "a", 0), ("1", "a", 0)],
+    "none, when all have raised": Scene(
+        [Caller(fail), Caller(partial(fail, 2.5)), NO_HANDLER],
+        [(0, "a", 0), (1, "a", 0)],
         [Oops, Oops, TaskBlocked],
     ),
-    "none": (["none"] * 3, ["a"], [], [TaskBlocked] * 3),
-    "without a name, once for each stay": ([take_long] * 3, [None], [("0", None, 0)], [None] * 3),
+    "none": Scene([NO_HANDLER] * 3, [], [TaskBlocked] * 3),
+    "without a name, once for each stay": Scene(
+        [Caller(take_long)] * 3, [(0, None, 0)], [None] * 3, [None]
+    ),
+    "without a name, a second stay": Scene(
+        [Caller(partial(anyio.sleep, 2.5))],
+        [(0, None, 0), (0, None, 2.5)],
+        [None],
+        script=["asks", "running", "asks", "asks", "asks", "running", "done"],
+    ),
+    "the first, after failed looks": Scene(
+        [Caller()] * 3, [(0, "a", SOON)], [None] * 3, script=[DOWN, DOWN, "<look>"]
+    ),
+    "the next, when one is cancelled at work": Scene(
+        [Caller(hang, leaves=5.5), Caller(), NO_HANDLER],
+        [(0, "a", 0), (1, "a", 5.5)],
+        [GONE, None, None],
+        cut_off=[5.5],
+    ),
+    "the next, when one times out at work": Scene(
+        [Caller(hang, timeout=5.5), Caller(), NO_HANDLER],
+        [(0, "a", 0), (1, "a", 5.5)],
+        [WaitTimeout, None, None],
+        cut_off=[5.5],
+    ),
+    "none, when the only one is cancelled": Scene(
+        [Caller(hang, leaves=5.5), NO_HANDLER], [(0, "a", 0)], [GONE, TaskBlocked], cut_off=[5.5]
+    ),
+    "none, when the only one times out": Scene(
+        [Caller(hang, timeout=5.5), NO_HANDLER],
+        [(0, "a", 0)],
+        [WaitTimeout, TaskBlocked],
+        cut_off=[5.5],
+    ),
+    "the next, when one ends by its own error": Scene(
+        [Caller(hang, unknown="raise"), Caller()],
+        [(0, "a", 0), (1, "a", 4)],
+        [UnknownStatus, None],
+        script=[*["<look>"] * 3, "strange", "<look>"],
+        cut_off=[3],
+    ),
+    "the next, when one leaves before it has come to it": Scene(
+        [Caller(on_change=("asks", hang), leaves=1.5), Caller()],
+        [(1, "a", 1.5)],
+        [GONE, None],
+        script=["running", "<look>"],
+    ),
+    "not one whose other callback hangs": Scene(
+        [Caller(on_change=("running", hang), leaves=9), Caller()],
+        [(1, "a", 1)],
+        [GONE, None],
+        script=["running", "<look>"],
+    ),
+    "another for a new demand, while the first is at work on what is over": Scene(
+        [Caller(partial(anyio.sleep, 2.5)), Caller(partial(anyio.sleep, 3))],
+        [(0, "a", 0), (1, "b", 1)],
+        [None, None],
+        script=[Report("asks", demand="a"), *[Report("asks", demand="b")] * 5, "done"],
+    ),
+    "none, for what is over when its caller comes to it": Scene(
+        [Caller(on_change=("asks", partial(anyio.sleep, 1.5)))],
+        [],
+        [None],
+        script=["asks", "running", "running", "running", "done"],
+    ),
+    "on a last look, one with time left": Scene(
+        [Caller(timeout=1), Caller(None, timeout=1), Caller(timeout=9), Caller(None, timeout=9)],
+        [(2, "a", 1)],
+        [WaitTimeout, WaitTimeout, None, None],
+        script=["running", "<look>"],
+    ),
+    "on a last look, none": Scene(
+        [Caller(timeout=1), Caller(None, timeout=9)],
+        [],
+        [WaitTimeout, TaskBlocked],
+        script=["running", "<look>"],
+    ),
+    "a joiner for what comes next": Scene(
+        [Caller(take_long, timeout=5.5), Caller(take_long, begins=1.5)],
+        [(0, "a", 0), (0, "b", 5), (1, "b", 5.5)],
+        [WaitTimeout, None],
+        ["a", "b"],
+        cut_off=[5.5],
+    ),
 }
 
 
-@pytest.mark.parametrize(("hows", "demands", "asked", "ends"), ASKED.values(), ids=ASKED)
-async def test_one_of_several_is_asked(
-    poller: Poller,
-    hows: list[Callable[[], Awaitable[None]] | str | None],
-    demands: list[str | None],
-    asked: list[tuple[str, object, float]],
-    ends: list[type[Exception] | None],
-) -> None:
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
+async def test_one_of_several_is_asked(poller: Poller, scene: Scene) -> None:
     """The first that has a handler is asked, once a demand; the others wait on."""
-    desk = Desk(demands)
-    job = Job(desk.look)
+    desk = Desk(scene.demands)
+    job = Job(*(desk.look if each == "<look>" else each for each in scene.script))
     waits = [
-        start(poller.wait(job))
-        if isinstance(how, str)
-        else start(poller.wait(job, on_blocked=desk.handler(str(number), how)))
-        for number, how in enumerate(hows)
+        asyncio.ensure_future(desk.wait(poller, job, number, caller))
+        for number, caller in enumerate(scene.callers)
     ]
-    outcomes = await asyncio.gather(*waits)
-    assert desk.asked == asked
-    assert errors_of(outcomes) == ends
-    assert job.sent == [float(second) for second in range(len(job.sent))]
-
-
-async def test_two_stays_without_a_name_are_two_demands(poller: Poller) -> None:
-    """The end of a handler answers the stay in which it began, and no later one."""
-    asked: list[float] = []
-    words = ["asks", "running", "asks", "asks", "asks", "running", "done"]
-
-    async def answer(_snapshot: Snapshot[Report]) -> None:
-        asked.append(anyio.current_time())
-        await anyio.sleep(2.5)
-
-    await poller.wait(Job(*words), on_blocked=answer)
-    assert asked == [0, 2.5]
-
-
-async def test_a_failed_look_does_not_change_who_is_first(poller: Poller) -> None:
-    """The task of the first may be used for looks less often; it is asked before the others."""
-    desk = Desk(["a"])
-    job = Job(ServerError("503", status=503), ServerError("503", status=503), desk.look)
-    waits = [start(poller.wait(job, on_blocked=desk.handler(who))) for who in "abc"]
-    await asyncio.gather(*waits)
-    assert [who for who, _, _ in desk.asked] == ["a"]
-
-
-@pytest.mark.parametrize("way", ["cancel", "timeout"])
-async def test_a_wait_that_leaves_while_its_handler_runs_hands_on(way: str) -> None:
-    """The next one is asked at once; where there is none, the next look says that it is blocked."""
-    for others, ends in ((["second"], [None, None]), ([], [TaskBlocked])):
-        desk = Desk(["a"])
-        job = Job(desk.look)
-        began = anyio.current_time()
-        async with Poller(schedule=EVERY_SECOND) as poller:
-            timeout = 5.5 if way == "timeout" else 600
-            leaver = start(poller.wait(job, timeout=timeout, on_blocked=desk.handler("1st", hang)))
-            waits = [start(poller.wait(job, on_blocked=desk.handler(who))) for who in others]
-            waits.append(start(poller.wait(job)))
-            await anyio.sleep(5.5)
-            if way == "cancel":
-                leaver.cancel()
-            outcomes = await asyncio.gather(*waits)
-            await asyncio.wait({leaver})
-        assert leaver.cancelled() or isinstance(leaver.result().error, WaitTimeout)
-        assert errors_of(outcomes) == ends
-        asked = [(who, at - began) for who, _, at in desk.asked]
-        assert asked == [("1st", 0), *((who, pytest.approx(5.5, abs=0.1)) for who in others)]
-
-
-async def test_a_wait_that_ends_by_an_error_of_its_own_leaves_the_demand_to_the_next(
-    poller: Poller,
-) -> None:
-    """Its handler is cut off, so that no two callers answer at once."""
-    desk = Desk(["a"])
-    job = Job(*[desk.look] * 3, "strange", desk.look)
-    stopped: list[float] = []
-
-    async def hang_on() -> None:
-        try:
-            await anyio.sleep_forever()
-        finally:
-            stopped.append(anyio.current_time())
-
-    handler = desk.handler("strict", hang_on)
-    strict = start(poller.wait(job, unknown="raise", on_blocked=handler))
-    patient = start(poller.wait(job, on_blocked=desk.handler("patient")))
-    assert isinstance((await strict).error, UnknownStatus)
-    assert (await patient).error is None
-    assert stopped == [3]
-    assert [(who, at) for who, _, at in desk.asked] == [("strict", 0), ("patient", 4)]
-
-
-async def test_what_was_not_come_to_is_handed_on_too(poller: Poller) -> None:
-    """One that leaves before its handler was called leaves the demand to the next."""
-    desk = Desk(["a"])
-    job = Job("running", desk.look)
-
-    async def dawdle(snapshot: Snapshot[Report]) -> None:
-        if snapshot.word == "asks":
-            await anyio.sleep_forever()
-
-    first = start(poller.wait(job, on_change=dawdle, on_blocked=desk.handler("first")))
-    second = start(poller.wait(job, on_blocked=desk.handler("second")))
-    await anyio.sleep(1.5)
-    first.cancel()
-    assert (await second).error is None
-    assert desk.asked == [("second", "a", 1.5)]
-
-
-async def test_one_whose_other_callback_hangs_is_passed_over(poller: Poller) -> None:
-    """A demand does not wait for an `on_change` that hangs, where another wait can answer it."""
-    desk = Desk(["a"])
-    job = Job("running", desk.look)
-
-    async def hang_at_once(_snapshot: Snapshot[Report]) -> None:
-        await anyio.sleep_forever()
-
-    first = start(poller.wait(job, on_change=hang_at_once, on_blocked=desk.handler("first")))
-    second = await start(poller.wait(job, on_blocked=desk.handler("second")))
-    assert second.error is None
-    first.cancel()
-    assert [who for who, _, _ in desk.asked] == ["second"]
-
-
-async def test_a_new_demand_does_not_wait_for_a_handler_that_hangs(poller: Poller) -> None:
-    """While the first is at work on what is over, another is asked, and is not disturbed."""
-    asked: list[tuple[str, object]] = []
-    shown = ["a", "b", "b", "b", "b", "b"]
-    job = Job(*(Report("asks", demand=name) for name in shown), "done")
-
-    async def first(snapshot: Snapshot[Report]) -> None:
-        asked.append(("first", snapshot.result.demand))
-        await anyio.sleep(2.5)
-
-    async def second(snapshot: Snapshot[Report]) -> None:
-        asked.append(("second", snapshot.result.demand))
-        await anyio.sleep(3)
-
-    waits = [start(poller.wait(job, on_blocked=handler)) for handler in (first, second)]
-    assert errors_of(await asyncio.gather(*waits)) == [None, None]
-    assert asked == [("first", "a"), ("second", "b")]
-
-
-async def test_a_demand_that_is_over_is_not_put(poller: Poller) -> None:
-    """One that its caller did not come to in time, since a callback was slow, is forgotten."""
-    desk = Desk([])
-    job = Job(Report("asks", demand="a"), "running", "running", "running", "done")
-
-    async def slow(_snapshot: Snapshot[Report]) -> None:
-        await anyio.sleep(1.5)
-
-    await poller.wait(job, on_change=slow, on_blocked=desk.handler("first"))
-    assert desk.asked == []
-
-
-async def test_a_demand_on_the_last_look_is_put_to_one_with_time_left() -> None:
-    """A wait that is over with this look is not asked; it times out, and so do those beside it."""
-    desk = Desk(["a"])
-    job = Job("running", desk.look)
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        waits = [
-            start(poller.wait(job, timeout=1, on_blocked=desk.handler("short"))),
-            start(poller.wait(job, timeout=1)),
-            start(poller.wait(job, timeout=9, on_blocked=desk.handler("long"))),
-            start(poller.wait(job, timeout=9)),
-        ]
-        ends = errors_of(await asyncio.gather(*waits))
-    assert ends == [WaitTimeout, WaitTimeout, None, None]
-    assert desk.asked == [("long", "a", 1)]
-    job = Job("running", Desk(["a"]).look)
-    async with Poller(schedule=EVERY_SECOND) as poller:
-        waits = [
-            start(poller.wait(job, timeout=1, on_blocked=desk.handler("short"))),
-            start(poller.wait(job, timeout=9)),
-        ]
-        assert errors_of(await asyncio.gather(*waits)) == [WaitTimeout, TaskBlocked]
-    assert len(desk.asked) == 1
+    for wait, caller in zip(waits, scene.callers, strict=True):
+        if caller.leaves < math.inf:
+            asyncio.get_running_loop().call_later(caller.leaves, wait.cancel)
+    ends = await asyncio.gather(*waits, return_exceptions=True)
+    assert [type(end) if isinstance(end, BaseException) else None for end in ends] == scene.ends
+    assert desk.asked == scene.asked
+    assert desk.cut_off == [*scene.cut_off]
 
 
 async def test_waits_of_other_kinds_wait_on_while_one_answers(poller: Poller) -> None:
     """An `as_done` and a ticket have no handler, and get the end all the same."""
     desk = Desk(["a", "b"])
     job = Job(desk.look)
-    waiting = start(poller.wait(job, on_blocked=desk.handler("first", take_long)))
+    waiting = start(desk.wait(poller, job, 0, Caller(take_long)))
     await turns()
     ticket = Ticket.begin(REF, clock=anyio.current_time)
     held = start(poll_slice(poller, lambda _: job, ticket, clock=anyio.current_time))
@@ -311,25 +257,6 @@ async def test_waits_of_other_kinds_wait_on_while_one_answers(poller: Poller) ->
     assert isinstance(end, Done)
     assert end.state is TaskState.SUCCEEDED
     assert [demand for _, demand, _ in desk.asked] == ["a", "b"]
-
-
-async def test_a_joiner_does_not_put_a_demand_again(poller: Poller) -> None:
-    """One that joins while another answers waits on, and answers what comes after it."""
-    desk = Desk(["a", "b"])
-    job = Job(desk.look)
-    first = start(poller.wait(job, timeout=5.5, on_blocked=desk.handler("first", take_long)))
-    await anyio.sleep(1.5)
-    second = start(poller.wait(job, on_blocked=desk.handler("second", take_long)))
-    assert isinstance((await first).error, WaitTimeout)
-    assert (await second).error is None
-    assert [(who, demand) for who, demand, _ in desk.asked] == [
-        ("first", "a"),
-        ("first", "b"),
-        ("second", "b"),
-    ]
-
-
-# --- what is seen -------------------------------------------------------------------------------
 
 
 async def test_changes_wait_for_a_slow_callback() -> None:

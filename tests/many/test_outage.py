@@ -6,12 +6,11 @@ import asyncio
 import math
 from collections.abc import Iterator
 from random import Random
-from statistics import median
 
 import pytest
 from hypothesis import given, strategies as st
 
-from asyncclient import LearnedSchedule, Poller, Schedule, Task
+from asyncclient import Poller, Schedule, Task
 from asyncclient._many.outage import Outage
 from asyncclient._schedule import Pacing
 from asyncclient._waiting import Record
@@ -23,11 +22,9 @@ from tests.many.service import (
     items,
     job,
     most_within,
-    number_between,
     start,
     start_all,
 )
-from tests.waiting.scenario import Report
 
 STEADY = Schedule(first=4, factor=1, cap=4)
 DOWN = ServerError("down", status=502)
@@ -144,19 +141,6 @@ async def test_a_crowd_comes_back_within_a_usual_gap() -> None:
     assert most_within([instant for instant in service.sent if instant >= OVER], 0.5) <= 75
 
 
-async def test_a_plan_that_was_learned_gives_the_pace() -> None:
-    """Where it is known how long such tasks take, its gap at their age is the usual one."""
-    learned = LearnedSchedule()
-    rng = Random(2)
-    for _ in range(100):
-        learned.observe(rng.uniform(100, 140), kind="fake.item")
-    tasks = items(Service(), 100, ends=110)
-    await go_through(tasks, learned)
-    late = [task.sent[-1] - OVER for task in tasks]
-    assert max(late) <= 20
-    assert median(late) <= 8
-
-
 class Fixed:
     """A schedule of the caller's own, which only gives the next gap, and ends with its first."""
 
@@ -208,19 +192,3 @@ async def test_what_a_provider_has_put_off_is_not_brought_forward() -> None:
         await asyncio.wait(waits)
     refused, again = patient.sent[1:]
     assert again - refused >= 40
-
-
-async def test_a_provider_that_is_half_down_is_not_hammered() -> None:
-    """Where one poll in twenty is answered for minutes, the others still back off."""
-    fate = Random(9)
-
-    def says(now: float) -> Report | Exception:
-        return DOWN if now > 20 and fate.random() > 0.05 else Report("running")
-
-    jobs = [job(number, says) for number in range(50)]
-    async with Poller(schedule=STEADY, rng=Random(9)) as poller:
-        start_all(poller, jobs, timeout=math.inf)
-        await asyncio.sleep(140)
-    asked = sum(number_between(each.sent, 20, 140) for each in jobs)
-    # Healthy, they would ask 12.5 times a second.
-    assert asked / 120 < 18.75

@@ -20,22 +20,9 @@ from asyncclient.errors import (
     WaitTimeout,
 )
 from tests.many.service import EVERY_SECOND, Item, Service, start, start_all, turns
-from tests.waiting.scenario import Job, Report, ends_at, other_tasks
+from tests.waiting.scenario import Job, Report, other_tasks
 
 EVERY_TEN = Schedule(first=10, factor=1, cap=10, jitter=0)
-
-
-async def test_equal_keys_are_one_task(poller: Poller) -> None:
-    """Different objects with one key are polled as often as one; other keys are polled apart."""
-    service = Service()
-    objects = [Item(service, ("fake", 7), 4.5) for _ in range(10)]
-    lone = Item(Service(), "lone", 4.5)
-    waits = start_all(poller, [*objects, lone])
-    await asyncio.sleep(0.5)
-    assert (poller.stats().pending, poller.stats().waiters) == (2, 11)
-    outcomes = await asyncio.gather(*waits)
-    assert {(outcome.result, outcome.elapsed) for outcome in outcomes} == {("done", 5)}
-    assert service.sent == lone.sent == pytest.approx([0, 1, 2, 3, 4, 5])
 
 
 async def test_the_last_waiter_to_leave_stops_the_polling() -> None:
@@ -80,30 +67,6 @@ async def test_a_joiner_gets_the_last_poll_on_its_own_deadline(
         for outcome in (joiner, await first):
             assert isinstance(outcome.error, WaitTimeout) == (ends == math.inf)
     assert task.sent == pytest.approx(sent)
-
-
-async def test_a_joiner_with_time_enough_does_not_hasten_the_polls() -> None:
-    """Waits that join a task with time enough cost no poll."""
-    task = Item(Service(), ends=35)
-    async with Poller(schedule=EVERY_TEN) as poller:
-        waits = start_all(poller, [task])
-        for _ in range(9):
-            await asyncio.sleep(1)
-            waits += start_all(poller, [task])
-        await asyncio.gather(*waits)
-    assert task.sent == pytest.approx([0, 10, 20, 30, 40])
-
-
-async def test_a_joiner_gets_the_last_snapshot() -> None:
-    """A wait that joins between two polls has the last answer as evidence at once."""
-    task = Item(Service())
-    async with Poller(schedule=EVERY_TEN) as poller:
-        start_all(poller, [task])
-        await asyncio.sleep(2)
-        task.service.latency = math.inf
-        joiner = await start(poller.wait(task, timeout=1))
-    assert joiner.evidence.snapshot is not None
-    assert joiner.evidence.snapshot.word == "running"
 
 
 # --- errors -------------------------------------------------------------------------------------
@@ -209,18 +172,6 @@ async def test_what_the_provider_says_to_a_waiter_that_has_left_is_for_all(polle
     leaver.cancel()
     assert (await stayer).elapsed >= 21
     assert poller.stats().errors == 1
-
-
-async def test_a_hint_longer_than_one_wait_ends_that_wait_only(poller: Poller) -> None:
-    """A refusal that outlasts one deadline is named in that timeout; the other waits it out."""
-    task = Job(RateLimited("429", status=429, retry_after=20.0), ends_at(0.0))
-    waits = [start(poller.wait(task, timeout=timeout)) for timeout in (10.0, 60.0)]
-    short, long = await asyncio.gather(*waits)
-    assert isinstance(short.error, WaitTimeout)
-    assert short.error.retry_after == 20
-    assert short.elapsed <= 15
-    assert long.result == Report("done")
-    assert 20 <= long.elapsed <= 22.1
 
 
 async def test_each_wait_ends_by_its_own_patience() -> None:

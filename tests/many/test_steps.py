@@ -148,17 +148,6 @@ async def test_each_wait_has_its_own_way_with_unknown_words(
     assert len({id(error) for error in errors}) == len(errors)
 
 
-async def test_a_strict_wait_that_joins_later_ends_at_the_next_look(poller: Poller) -> None:
-    """It is strict about what is seen in its own time; answers without a word end all waits."""
-    task = Job("strange", "strange", *[None] * 9)
-    patient = start(poller.wait(task))
-    await anyio.sleep(0.5)
-    strict = await start(poller.wait(task, unknown="raise"))
-    assert (type(strict.error), strict.elapsed) == (UnknownStatus, 0.5)
-    assert isinstance((await patient).error, UnknownStatus)
-    assert len(task.polls) == 8
-
-
 # --- what a callback does harms no one else -----------------------------------------------------
 
 

@@ -5,19 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from random import Random
 from typing import cast
 
 import anyio
-import anyio.lowlevel
 import pytest
 
-from asyncclient import Observation, Schedule, Task, TaskState, polling_task
-from asyncclient._http import Response
+from asyncclient import Observation, Schedule, Task, TaskState
 from asyncclient.errors import (
     RequestTimeout,
-    ServerError,
-    TaskBlocked,
     TaskFailed,
     WaitTimeout,
 )
@@ -28,7 +23,6 @@ from tests.waiting.scenario import (
     FAULT,
     REF,
     TICK,
-    WORDS,
     Driver,
     Entry,
     Job,
@@ -40,8 +34,6 @@ from tests.waiting.scenario import (
     run_says,
     stand_still,
 )
-
-DOUBLING = Schedule(first=1, factor=2, cap=8, jitter=0)
 
 
 @pytest.mark.parametrize(
@@ -69,14 +61,6 @@ async def test_the_timeout_is_ten_minutes_unless_it_is_given(driver: Driver) -> 
     result = await driver(Job(ends_at(weeks)), timeout=math.inf, schedule=Schedule(3600, 1, 3600))
     assert result == Report("done")
     assert weeks <= anyio.current_time() <= weeks + 3600
-
-
-@pytest.mark.parametrize("latency", [0.0, 0.25, 0.875])
-async def test_gaps_count_from_poll_to_poll(driver: Driver, latency: float) -> None:
-    """The first poll is sent at once, and the time that a request takes comes off the gap."""
-    job = Job(*["running"] * 4, "done", latency=latency)
-    await driver(job, schedule=DOUBLING)
-    assert job.sent == [0, 1, 3, 7, 15]
 
 
 @pytest.mark.parametrize(("late", "in_time"), [(0.0, True), (0.001, False)])
@@ -123,34 +107,6 @@ async def test_a_poll_under_way_at_the_deadline_is_followed_by_one_more(
     assert job.sent == pytest.approx([0, 4, 8, 10 + late_by + 0.05])
 
 
-@pytest.mark.parametrize("latency", [0.0, 2.0])
-async def test_a_task_that_is_blocked_at_the_deadline_is_reported_as_such(
-    driver: Driver, latency: float
-) -> None:
-    """When the last poll shows that the task waits for its caller, that is what is raised."""
-    with pytest.raises(TaskBlocked):
-        await driver(Job(ends_at(9.5, "asks"), latency=latency), timeout=10, schedule=EVERY_4)
-
-
-FIVE = {"Retry-After": "5"}
-HINTS: dict[str, tuple[Response, float]] = {
-    "advice in a good answer": (run_says("Running", headers=FIVE), 5.5),
-    "advice in milliseconds": (run_says("Running", headers={"Retry-After-Ms": "5000"}), 5.5),
-    "429": (reply({"code": 5000}, status=429, headers=FIVE), 6.0),
-    "503": (reply({"code": 5000}, status=503, headers=FIVE), 6.0),
-}
-
-
-@pytest.mark.parametrize(("answer", "latest"), HINTS.values(), ids=HINTS)
-async def test_a_hint_in_the_headers_is_obeyed(
-    driver: Driver, answer: Response, latest: float
-) -> None:
-    """It counts from its answer; that of a refusal is stretched by up to a tenth."""
-    transport = ScriptedTransport([answer, run_says("Success")], latency=0.5)
-    await driver(run_of(transport), schedule=EVERY_SECOND)
-    assert 5.5 <= transport.times[1] <= latest
-
-
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(("seconds", "hint"), [("61", 61), ("3600", 3600), ("900000", None)])
 async def test_a_refusals_hint_past_the_deadline_does_not_end_the_wait(
@@ -191,15 +147,6 @@ async def test_a_look_that_hangs_is_a_failed_poll(driver: Driver) -> None:
     assert isinstance(caught.value.last_error, RequestTimeout)
 
 
-async def test_the_shortest_timeout_looks_once(driver: Driver) -> None:
-    """The first look has a quarter of a second, also past the deadline."""
-    for latency in (0.0, 0.2):
-        assert await driver(Job("done", latency=latency), timeout=1e-9) == Report("done")
-    outcome = await outcome_of(driver(Job("done", latency=0.3), timeout=1e-9))
-    assert isinstance(outcome.error, WaitTimeout)
-    assert outcome.elapsed == pytest.approx(0.25)
-
-
 # When the loop stands still and for how long, the latencies, and when the job has ended.
 STANDSTILLS: dict[str, tuple[float, float, list[float], float]] = {
     "across the deadline": (0.7, 3.5, [0.0], 1.2),
@@ -224,25 +171,13 @@ async def test_a_wait_whose_deadline_passed_in_a_standstill_looks_once_more(
     assert outcome.elapsed <= at + seconds + 5
 
 
-async def test_a_standstill_prolongs_a_wait_once(driver: Driver) -> None:
-    """A job that goes on after it is a timeout, with its last look in it."""
-    job = Job("running")
-    asyncio.get_running_loop().call_at(anyio.current_time() + 0.7, stand_still, 60.0)
-    outcome = await outcome_of(driver(job, timeout=3, schedule=EVERY_SECOND))
-    assert isinstance(outcome.error, WaitTimeout)
-    assert outcome.elapsed == pytest.approx(60.7)
-    assert job.sent[-1] == pytest.approx(60.7)
-
-
 async def test_an_outage_is_tolerated_as_long_as_is_asked(driver: Driver) -> None:
-    """Ten failures in a row are tolerated, and all those of two minutes, or of `max_outage`."""
+    """It ends the wait beyond `max_outage`, by default two minutes, or never."""
     cases: list[tuple[float, Options[Report]]] = [(120, {}), (200, {"max_outage": 200.0})]
     for most, options in cases:
-        job = Job(FAULT)
-        with pytest.raises(ServerError):
-            await driver(job, rng=Random(5), **options)
-        assert job.sent[-1] - job.sent[0] > most
-        assert job.sent[-2] - job.sent[0] <= most or len(job.sent) == 11
+        outcome = await outcome_of(driver(Job(FAULT), **options))
+        assert outcome.error is FAULT
+        assert most < outcome.elapsed <= most + 30
     back = anyio.current_time() + 500
     job = Job(lambda now: Report("done") if now >= back else FAULT)
     assert await driver(job, max_outage=math.inf) == Report("done")
@@ -281,17 +216,3 @@ async def test_a_task_needs_no_more_than_the_protocol(driver: Driver) -> None:
         await driver(cast("Task[Report]", Proxy(job)), schedule=EVERY_SECOND)
     assert caught.value.ref == REF
     assert job.gaps[2] == 5
-
-
-@pytest.mark.parametrize("result", [None, 0, {}], ids=repr)
-async def test_a_result_may_be_nothing(driver: Driver, result: object) -> None:
-    """A wait returns what the last poll returned, also when that is falsy."""
-
-    async def fetch() -> object:
-        await anyio.lowlevel.checkpoint()
-        return result
-
-    task = polling_task(fetch, vocabulary=WORDS, status=lambda _: "done")
-    outcome = await outcome_of(driver(task))
-    assert outcome.error is None
-    assert outcome.result is result

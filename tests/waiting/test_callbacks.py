@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import anyio
 import pytest
@@ -77,23 +77,6 @@ async def test_on_change_sees_each_change(driver: Driver) -> None:
     assert notes.snapshots[-1].result == Report("done")
 
 
-async def test_on_change_may_be_async() -> None:
-    """What it returns is awaited before the wait goes on, and the gap counts from its end."""
-    seen: list[tuple[object, float]] = []
-
-    async def note(word: object) -> None:
-        await anyio.sleep(0.75)
-        seen.append((word, anyio.current_time()))
-
-    def on_change(snapshot: Snapshot[Report]) -> Awaitable[None]:
-        return note(snapshot.word)
-
-    job = Job("queued", "running", "done")
-    await wait_until_done(job, schedule=EVERY_SECOND, on_change=on_change)
-    assert seen == [("queued", 0.75), ("running", 2.5), ("done", 4.25)]
-    assert job.gaps == [1.75, 1.75]
-
-
 async def test_a_callback_may_return_anything(driver: Driver) -> None:
     """What a plain callback returns is not looked at, be it false or a list."""
     returned: list[object] = [False, [], 0, "text", None]
@@ -151,16 +134,6 @@ async def test_each_demand_is_put_once(driver: Driver) -> None:
     await driver(Job(*script, "done"), schedule=EVERY_SECOND, on_blocked=notes)
     assert [snapshot.result.demand for snapshot in notes.snapshots] == ["a", "b", "c"]
     assert notes.times == [0, 2, 5]
-
-
-async def test_one_stay_in_blocked_is_one_demand(driver: Driver) -> None:
-    """Without names, however long it shows; an answer without a word, or none, does not end it."""
-    notes: Notes[Report] = Notes()
-    stay = ["asks"] * 50
-    fault = ConnectionResetError("reset")
-    script = [*stay, None, "strange", fault, *stay, "running", *stay, "done"]
-    await driver(Job(*script), schedule=EVERY_SECOND, on_blocked=notes)
-    assert notes.times == [0, pytest.approx(104, abs=1)]
 
 
 @pytest.mark.parametrize(("seconds", "times"), [(0, [0, 31, 62, 93]), (30, [0, 61])])

@@ -109,25 +109,6 @@ async def test_cancellation_is_honoured_at_once(
     assert job.cancels == []
 
 
-@WAYS
-async def test_a_wait_can_be_taken_up_after_its_cancellation(cancelled: Way) -> None:
-    """The same task can be waited for again, in the same asyncio task."""
-    job = Job("running", "running", "done")
-    await cancelled(functools.partial(wait_until_done, job, schedule=EVERY_4), 2)
-    assert await wait_until_done(job) == Report("done")
-
-
-async def test_a_cancellation_before_the_first_step_ends_it_there(driver: Driver) -> None:
-    """A wait under a scope that is cancelled already ends at its first await."""
-    job = Job("running", latency=1)
-    with anyio.CancelScope() as scope:
-        scope.cancel()
-        await driver(job)
-    assert scope.cancelled_caught
-    assert anyio.current_time() == 0
-    assert not [poll for poll in job.polls if poll.answered < math.inf]
-
-
 @pytest.mark.xfail(
     ANYIO < (4, 16),
     reason="a scope of an older anyio takes a cancellation at its very deadline for its own",

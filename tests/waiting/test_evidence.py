@@ -20,8 +20,6 @@ from asyncclient.errors import (
     UnknownStatus,
     WaitTimeout,
 )
-from asyncclient.providers.coze import WorkflowRun
-from asyncclient.testing import ScriptedTransport
 from tests.waiting import looks
 from tests.waiting.looks import Wait, raised, seen_of
 from tests.waiting.scenario import (
@@ -33,8 +31,6 @@ from tests.waiting.scenario import (
     Job,
     Report,
     outcome_of,
-    run_of,
-    run_says,
 )
 
 
@@ -202,18 +198,6 @@ async def test_every_error_carries_the_evidence(
     text = "\n".join([str(error), *getattr(error, "__notes__", [])])
     assert "fake job 7" in text
     assert advice in text
-
-
-async def test_a_failure_of_coze_keeps_the_typed_answer_and_its_bytes(driver: Driver) -> None:
-    """The final answer of a failed run is in the error, decoded and as it came."""
-    failed = run_says("Fail", {"error_code": "5000", "error_message": "boom"})
-    outcome = await outcome_of(driver(run_of(ScriptedTransport([run_says("Running"), failed]))))
-    snapshot = outcome.evidence.snapshot
-    assert snapshot is not None
-    assert isinstance(snapshot.result, WorkflowRun)
-    assert (snapshot.result.error_message, snapshot.raw) == ("boom", failed.body)
-    says = "coze workflow_run 7350/42 failed (status 'Fail'): 5000 boom"
-    assert str(outcome.error).startswith(says)
 
 
 @pytest.mark.parametrize(("latency", "polls"), [([100], 1), ([0, 100], 2)], ids=["first", "later"])

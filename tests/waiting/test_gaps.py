@@ -12,7 +12,6 @@ import pytest
 from asyncclient import LearnedSchedule, Schedule, Snapshot, TaskState, watch
 from asyncclient._waiting import Record
 from asyncclient._waiting.gaps import LearnedGaps, PlainGaps, gaps_of
-from asyncclient.errors import WaitTimeout
 from tests.waiting.scenario import Driver, Job, Report, ends_at, outcome_of
 
 BEGAN = 1000.0
@@ -236,17 +235,3 @@ async def test_a_wait_is_silent_until_a_job_can_be_done(driver: Driver) -> None:
         # One that is given up does not count as ended.
         await outcome_of(driver(Job("running"), timeout=5, schedule=schedule))
         assert schedule.sample_size("fake.job") == 101
-
-
-@pytest.mark.parametrize(("end", "in_time"), [(30, False), (9.9, True)])
-async def test_a_short_timeout_does_not_wait_for_the_silence_to_end(
-    driver: Driver, end: float, *, in_time: bool
-) -> None:
-    """With less time than such jobs take, it still looks in time, and on the deadline again."""
-    job = Job(ends_at(end))
-    schedule = taught("fake.job", 30)
-    outcome = await outcome_of(driver(job, timeout=10, schedule=schedule, rng=Random(1)))
-    assert (outcome.result == Report("done")) == in_time
-    assert isinstance(outcome.error, WaitTimeout) != in_time
-    assert job.sent[0] <= 7.5
-    assert job.sent[-1] == outcome.elapsed == pytest.approx(10)

@@ -41,13 +41,17 @@ def test_success_ends_the_wait_with_the_last_snapshot() -> None:
 
 @pytest.mark.parametrize("error", [RequestTimeout("slow"), TimeoutError("slow")], ids=repr)
 def test_a_look_that_timed_out_says_nothing_of_how_long_answers_take(error: Exception) -> None:
-    """The slowest look is the slowest answer, or the slowest failure but a timeout."""
+    """The slowest look is the slowest answer, or failure but a timeout: rounded up, 5 s at most."""
     wait = Wait()
     wait.failed(error, took=4)
     assert wait.record.slowest is None
     wait.failed(DOWN, took=3)
     wait.answered(took=2)
     assert wait.record.slowest == 3
+    for seconds, slowest in ((0.0, 0.0), (0.001, 1 / 64), (0.5, 0.5), (4.999, 5.0), (600.0, 5.0)):
+        wait = Wait()
+        wait.answered(took=seconds)
+        assert wait.record.slowest == slowest
 
 
 class Phase(Enum):

@@ -16,7 +16,7 @@ import pytest
 
 from asyncclient import Poller, Snapshot, polling_task, wait_until_done, watch
 from asyncclient._waiting import Record, listen
-from asyncclient.errors import NotFound, WaitTimeout
+from asyncclient.errors import WaitTimeout
 from tests.waiting.scenario import EVERY_SECOND, FAULT, WORDS, Driver, Job, Report, outcome_of
 
 T = TypeVar("T")
@@ -69,19 +69,6 @@ async def test_polls_are_debug_and_changes_are_info(log: pytest.LogCaptureFixtur
     assert {record.name for record in log.records} == {"asyncclient.wait"}
 
 
-@pytest.mark.parametrize("fault", [FAULT, NotFound("404", status=404), TimeoutError("slow")])
-async def test_the_first_fault_of_a_row_is_a_warning(
-    log: pytest.LogCaptureFixture, fault: Exception
-) -> None:
-    """A row of faults is one WARNING, the rest of it at DEBUG, and the next row one more."""
-    job = Job(fault, fault, fault, "running", FAULT, FAULT, "done")
-    await wait_until_done(job)
-    lines = [f"fake job 7: a poll failed: {each!r}" for each in (fault, FAULT)]
-    assert messages(log, logging.WARNING) == lines
-    polls = [line for line in messages(log, logging.DEBUG) if "failed" in line]
-    assert polls == [lines[0], lines[0], lines[1]]
-
-
 async def test_an_error_that_is_raised_is_not_logged(log: pytest.LogCaptureFixture) -> None:
     """What the caller gets is the caller's to report: no WARNING; a bad end is a change at INFO."""
     for last in (ValueError("bug"), "running", "broken", "stopped", "gone"):
@@ -104,9 +91,9 @@ async def test_log_records_have_fields(
 ) -> None:
     """Handlers read the task, the word, the state, the polls and the error without parsing.
 
-    Each unknown word is reported once in a wait, however often it comes.
+    Each unknown word is a warning once in a wait, and the first fault of a row is one.
     """
-    job = Job("queued", FAULT, "new", "new", "queued", "new", "done")
+    job = Job("queued", FAULT, FAULT, "new", "new", "queued", "new", "done")
     await (watched(job) if watching else driver(job))
     fields = [
         (each.levelname, *(vars(each).get(name) for name in FIELDS))
@@ -120,13 +107,16 @@ async def test_log_records_have_fields(
         ("DEBUG", 1, *queued),
         ("INFO", 1, *queued),
         ("WARNING", 2, "queued", "pending", "ServerError"),
-        *((level, 3, *new) for level in ("WARNING", "DEBUG", "INFO")),
-        ("DEBUG", 4, *new),
-        *((level, 5, *queued) for level in ("DEBUG", "INFO")),
-        *((level, 6, *new) for level in ("DEBUG", "INFO")),
-        *((level, 7, "done", "succeeded", None) for level in ("DEBUG", "INFO")),
+        ("DEBUG", 3, "queued", "pending", "ServerError"),
+        *((level, 4, *new) for level in ("WARNING", "DEBUG", "INFO")),
+        ("DEBUG", 5, *new),
+        *((level, 6, *queued) for level in ("DEBUG", "INFO")),
+        *((level, 7, *new) for level in ("DEBUG", "INFO")),
+        *((level, 8, "done", "succeeded", None) for level in ("DEBUG", "INFO")),
     ]
-    assert "fake job 7: status 'new' is in no vocabulary" in messages(log, logging.WARNING)
+    fault, word = messages(log, logging.WARNING)
+    assert fault == f"fake job 7: a poll failed: {FAULT!r}"
+    assert word == "fake job 7: status 'new' is in no vocabulary"
 
 
 async def test_an_outage_is_one_warning_for_an_account(log: pytest.LogCaptureFixture) -> None:
@@ -146,24 +136,6 @@ async def test_an_outage_is_one_warning_for_an_account(log: pytest.LogCaptureFix
             assert len(messages(log, logging.WARNING)) == warnings
         for wait in waits:
             wait.cancel()
-
-
-async def test_a_long_wait_is_quiet(log: pytest.LogCaptureFixture) -> None:
-    """An hour without a change is one line at INFO, and a poll in 12 s."""
-    job = Job("running")
-    await outcome_of(wait_until_done(job, timeout=3600))
-    assert len(job.polls) <= 20 + 3600 / 12
-    assert [record.levelname for record in log.records if record.levelno >= logging.INFO] == [
-        "INFO"
-    ]
-
-
-async def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
-    """A wait writes neither to the output nor to the error stream."""
-    await outcome_of(wait_until_done(Job("queued", "new", FAULT, "broken")))
-    await outcome_of(wait_until_done(Job("running"), timeout=5))
-    await wait_until_done(Job("running", Report("asks", demand="a"), "done"), on_blocked=repr)
-    assert capfd.readouterr() == ("", "")
 
 
 @contextlib.contextmanager

@@ -1,19 +1,16 @@
-"""Tests of the rules of waiting, without a loop: truth tables, then properties of any wait."""
+"""Tests of the rules of waiting, without a loop: truth tables."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import pytest
-from hypothesis import given, settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec.structs import replace
 
 from asyncclient import Observation, TaskState
-from asyncclient._http import usable_hint
-from asyncclient._waiting import AskCaller, Sleep, TimeLimit, evidence, first_silence
+from asyncclient._waiting import AskCaller, Sleep, TimeLimit, first_silence
 from asyncclient._waiting.record import Limits, RareFacts, Record
 from asyncclient._waiting.rules import (
     SAME_INSTANT,
@@ -25,24 +22,17 @@ from asyncclient._waiting.rules import (
 )
 from asyncclient.errors import (
     APIError,
-    AsyncClientError,
-    DecodeError,
     InvalidRequest,
     NotFound,
     PermissionDenied,
     RateLimited,
-    RequestTimeout,
     ServerError,
-    TaskBlocked,
-    TaskCancelled,
     TaskExpired,
-    TaskFailed,
     UnknownStatus,
 )
 from tests.http.test_failure import refused
 from tests.http.test_repeat import FINAL, TRANSIENT, name_of
-from tests.waiting.looks import BEGAN, DOWN, REF, Step, Wait, raised, seen_of
-from tests.waiting.scenario import TICK
+from tests.waiting.looks import BEGAN, DOWN, Wait, raised, seen_of
 
 PENDING, RUNNING, BLOCKED, SUCCEEDED, FAILED, CANCELLED, EXPIRED = TaskState
 
@@ -472,32 +462,6 @@ def test_a_gap_is_fitted_into_what_remains(
     assert fitted == expected
 
 
-TIMES = st.floats(0, 1e6)
-
-
-@given(st.floats(1e-3, 1e6), TIMES, TIMES, TIMES, st.floats(0, 100), st.none() | TIMES)
-def test_a_fitted_gap_never_exceeds_what_remains(
-    gap: float, now: float, remaining: float, since: float, slowest: float, hint: float | None
-) -> None:
-    """Before the deadline there always is a next look; the last one falls on the deadline."""
-    deadline = now + remaining
-    sleep = Sleep(gap, "schedule", hint=hint)
-    fitted = fit(sleep, now=now, deadline=deadline, asked=now - since, slowest=slowest)
-    if deadline <= now:
-        assert fitted is None or (fitted.last and 0 < fitted.seconds <= 0.05)
-        return
-    assert fitted is not None
-    assert 0 < fitted.seconds <= deadline - now
-    assert fitted.hint == hint
-    if fitted.last:
-        assert fitted.seconds == deadline - now
-        assert fitted.seconds <= gap + min(slowest, 5.0) + TICK
-    else:
-        assert fitted.seconds <= gap
-        assert fitted is sleep or (hint or 0.0) > deadline - now >= fitted.seconds + 5 - TICK
-        assert fitted.seconds + min(slowest, 5.0) < deadline - now + TICK
-
-
 def limited(
     slowest: float | None = None, *, timeout: float = 10.0
 ) -> tuple[TimeLimit, Record[str]]:
@@ -623,222 +587,3 @@ def test_only_a_hint_past_the_deadline_is_named(hint: float | None, named: float
     term, record = limited()
     term.due_after(Sleep(1.0, "refused", hint=hint), record, BEGAN + 6)
     assert term.refused == named
-
-
-# --- any wait at all --------------------------------------------------------------------------
-
-SECONDS = st.floats(0.01, 60)
-# Seconds. The backoff never proposes less, at any draw.
-LEAST_BACKOFF = 0.1
-HINTS = st.one_of(st.none(), st.floats(0.01, 120), st.sampled_from([0.0, -1.0, 1e9, math.inf]))
-DEMANDS = st.sampled_from([None, "a", "b"])
-BAD_ENDS = {FAILED: TaskFailed, CANCELLED: TaskCancelled, EXPIRED: TaskExpired}
-LIMITED = st.builds(
-    Limits,
-    unknown=st.sampled_from(["wait", "wait", "raise"]),
-    failed_polls=st.integers(0, 4),
-    max_outage=st.floats(0, 60),
-    not_found_seconds=st.floats(0, 30),
-    wordless=st.integers(0, 4),
-)
-# What an answer that is no end may show; an answer without a word most often.
-Shown: TypeAlias = tuple[TaskState | None, str | int | None]
-LIVING: st.SearchStrategy[Shown] = st.sampled_from(
-    [
-        *((None, None), (None, None), (None, "strange"), (PENDING, 1)),
-        *((RUNNING, "busy"), (BLOCKED, "interrupted"), (BLOCKED, None)),
-    ]
-)
-
-
-def finite(hint: float | None) -> float:
-    """Return the seconds of a hint; 0 for one that is none."""
-    return usable_hint(hint) or 0.0
-
-
-class AnyWait(RuleBasedStateMachine):
-    """A wait that gets any answers and errors at any times, as a loop would make it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.begin(Limits())
-        self.over = True  # the first wait that counts is begun by a rule
-
-    @precondition(lambda self: self.over)
-    @rule(limits=LIMITED)
-    def begin(self, limits: Limits) -> None:
-        """Begin a wait with any settings, when the one before it is over."""
-        self.limits, self.wait = limits, Wait(limits)
-        self.at = self.slowest = 0.0
-        self.now = self.asked = BEGAN
-        self.polls = self.wordless = 0
-        self.over = self.seen = False
-        self.row: list[tuple[float, Exception]] = []  # when looks failed one after the other, how
-        self.latest: Exception | None = None
-        self.last_demand: tuple[str | None, float] = (None, -math.inf)
-
-    @precondition(lambda self: not self.over)
-    @rule(shown=LIVING, hint=HINTS, demand=DEMANDS, delay=SECONDS, took=st.floats(0, 30))
-    def go_on(
-        self, shown: Shown, hint: float | None, demand: str | None, delay: float, took: float
-    ) -> None:
-        """Get an answer that is no end: it is never taken for one."""
-        state, word = shown
-        self.ask(took)
-        step = self.answer(seen_of(state, word, hint=hint, demand=demand), delay)
-        self.wordless = self.wordless + 1 if state is None and word is None else 0
-        if isinstance(step, Exception):
-            self.check(step, UnknownStatus)
-            assert state is None
-            assert self.limits.unknown == "raise" or self.wordless > self.limits.wordless
-            assert "coze chat 7" in str(step)
-            return
-        assert step is not None
-        if isinstance(step, AskCaller):
-            assert state is BLOCKED
-            assert step.demand == demand
-            error = evidence.blocked(self.wait.record, self.now - BEGAN)
-            self.check(error, TaskBlocked, is_end=False)
-        elif state is BLOCKED:
-            assert self.last_demand[0] == demand
-            answered = self.now - self.last_demand[1]
-            assert answered <= self.limits.same_demand_seconds or demand is None
-        assert step.why in {"schedule", "hint"}
-        assert delay * 0.1 <= step.seconds <= max(delay, finite(hint))
-        self.rest(step, hint)
-
-    # An end may come at any time; here it comes late, so that most waits grow long.
-    @precondition(lambda self: not self.over and self.polls > 4)
-    @rule(state=st.sampled_from([SUCCEEDED, *BAD_ENDS]))
-    def end(self, state: TaskState) -> None:
-        """Get an answer that is an end: it is taken for the end that it is."""
-        self.ask(0.1)
-        step = self.answer(seen_of(state, "ended", hint=60.0), 1.0)
-        if state is SUCCEEDED:
-            assert step is None
-            self.over = True
-        else:
-            self.check(step, BAD_ENDS[state])
-
-    @precondition(lambda self: not self.over)
-    @rule(hint=HINTS, number=st.integers(0, 4), backoff=SECONDS, took=st.floats(0, 30))
-    def fail(self, hint: float | None, number: int, backoff: float, took: float) -> None:
-        """Get a transient error: it is tolerated until both budgets are exceeded."""
-        error = [
-            ServerError("down", status=503, retry_after=hint),
-            RateLimited("too many", status=429, retry_after=hint),
-            RequestTimeout("slow"),
-            DecodeError("html"),
-            TimeoutError("slow"),
-        ][number]
-        self.ask(took)
-        step = self.get_error(error, backoff)
-        spent = self.spent()
-        if isinstance(step, Exception):
-            assert spent
-            assert step is error
-            self.check(step, type(error))
-            return
-        assert not spent
-        assert type(step) is Sleep
-        obeyed = usable_hint(error.retry_after) if isinstance(error, APIError) else None
-        least = max(backoff, LEAST_BACKOFF)
-        assert least <= step.seconds <= max(least, finite(obeyed) * 1.1)
-        self.rest(step, obeyed)
-
-    @precondition(lambda self: not self.over)
-    @rule(backoff=SECONDS, foreign=st.booleans())
-    def miss(self, backoff: float, foreign: bool) -> None:  # noqa: FBT001  (a draw)
-        """Get no such task: tolerated early, or as any failure where a gateway says so later."""
-        error = NotFound("no such chat", status=404, foreign=foreign)
-        self.ask(0.1)
-        step = self.get_error(error, backoff)
-        if self.seen:
-            tolerated = foreign and not self.spent()
-        else:
-            few = len(self.row) < 3 or not all(isinstance(e, NotFound) for _, e in self.row[-3:])
-            early = self.now - BEGAN < self.limits.not_found_seconds
-            tolerated = early or (foreign and few)
-        if isinstance(step, Exception):
-            assert not tolerated
-            self.check(step, TaskExpired)
-            assert step.__cause__ is error
-            return
-        assert tolerated
-        assert type(step) is Sleep
-        self.rest(step, None)
-
-    @precondition(lambda self: not self.over and self.seen)
-    @rule(demand=DEMANDS)
-    def answer_demand(self, demand: str | None) -> None:
-        """Let the caller answer a demand."""
-        self.wait.demand_answered(demand, self.at)
-        self.last_demand = (demand, BEGAN + self.at)
-
-    @invariant()
-    def everything_is_counted(self) -> None:
-        """Polls and failures are counted, and the snapshot is that of the last good answer."""
-        record = self.wait.record
-        assert record.polls == self.polls
-        assert record.failures == len(self.row)
-        assert (record.snapshot is not None) == self.seen
-        assert record.last_error is self.latest
-        assert min(self.slowest, 5.0) <= (record.slowest or 0.0) <= min(self.slowest + 1 / 64, 5.0)
-        assert record.snapshot is None or record.snapshot.polls <= self.polls
-
-    def ask(self, took: float) -> None:
-        """Send a look whose outcome comes after these seconds."""
-        self.took = took
-        self.at += took
-        self.now = BEGAN + self.at
-        self.asked = self.now - took
-        self.polls += 1
-
-    def answer(self, seen: Observation[str], delay: float) -> Step:
-        """Let the look be answered."""
-        step = self.wait.answered(seen, at=self.at, took=self.took, delay=delay)
-        self.slowest = max(self.slowest, self.now - self.asked)
-        self.seen = True
-        self.row = []
-        snapshot = self.wait.record.snapshot
-        assert snapshot is not None
-        assert (snapshot.state, snapshot.word) == (seen.state, seen.word)
-        assert (snapshot.polls, snapshot.elapsed) == (self.polls, self.now - BEGAN)
-        return step
-
-    def get_error(self, error: Exception, backoff: float) -> Step:
-        """Let the look fail."""
-        self.row.append((self.now, error))
-        self.latest = error
-        if not isinstance(error, TimeoutError):  # it says nothing of how long answers take
-            self.slowest = max(self.slowest, self.now - self.asked)
-        return self.wait.failed(error, at=self.at, took=self.took, backoff=backoff)
-
-    def spent(self) -> bool:
-        """Return whether both budgets of failures in a row are exceeded."""
-        failing = self.now - self.row[0][0]
-        return len(self.row) > self.limits.failed_polls and failing > self.limits.max_outage
-
-    def rest(self, sleep: Sleep, hint: float | None) -> None:
-        """Wait as long as the rules say."""
-        assert sleep.seconds > 0
-        assert sleep.seconds >= min(finite(hint), 3600.0)
-        assert not sleep.last
-        assert sleep.hint is None or sleep.hint == hint
-        self.at += sleep.seconds
-
-    def check(self, error: Step, kind: type[Exception], *, is_end: bool = True) -> None:
-        """Check that an error is of its class and, if it is ours, carries all the evidence."""
-        assert type(error) is kind
-        if isinstance(error, AsyncClientError):
-            assert error.ref is REF
-            assert error.polls == self.polls
-            assert error.elapsed == pytest.approx(self.now - BEGAN)
-            assert error.snapshot is self.wait.record.snapshot
-            assert error.last_error is self.latest
-        self.over = is_end
-
-
-AnyWait.TestCase.settings = settings(stateful_step_count=30)
-# A failure takes its time: the run that led to it is cut down to its shortest form.
-TestAnyWait = pytest.mark.timeout(120)(AnyWait.TestCase)

@@ -123,19 +123,6 @@ async def test_each_step_may_be_another_asyncio_task(follower: Follower) -> None
     assert anyio.current_time() == 3
 
 
-async def test_leaving_the_loop_leaves_nothing_behind() -> None:
-    """After a `break` there is no pending task, no timer that polls, and no warning."""
-    before = other_tasks()
-    job = Job("queued", "running", "done")
-    async for snapshot in watch(job, schedule=EVERY_SECOND):
-        if snapshot.word == "running":
-            break
-    assert other_tasks() == before
-    await anyio.sleep(1000)
-    gc.collect()
-    assert len(job.polls) == 2
-
-
 async def test_a_closed_watch_has_no_more_changes(follower: Follower) -> None:
     """It may be closed before its first step, between two, at its end, and twice."""
     for steps in (0, 1, 2):
