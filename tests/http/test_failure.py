@@ -92,6 +92,7 @@ class MaxRetryError(Exception):
     """What urllib3 raises after its own repeats, for any reason."""
 
     def __init__(self, reason: Exception) -> None:
+        super().__init__("Max retries exceeded")  # else Python keeps the reason as an argument
         self.reason = reason
 
 

@@ -117,6 +117,8 @@ def test_refusals_of_one_crowd_count_once() -> None:
     for number in range(100):
         many.refused(5.0 + number / 200, None)
     assert many.rate == one.rate < 40
+    refuse(many, 6.0, None)
+    assert many.rate < one.rate
 
 
 @pytest.mark.parametrize(("ceiling", "lowest"), [(50.0, 2.0), (0.5, 0.5)])
@@ -150,14 +152,14 @@ def test_a_rate_that_fell_rises_to_what_was_accepted_and_then_ever_faster() -> N
     assert low < idle.rate < low / 0.95
 
 
-@pytest.mark.parametrize(("rate", "tolerated"), [(100.0, 1), (20.0, 0)])
+@pytest.mark.parametrize(("rate", "tolerated"), [(200.0, 1), (20.0, 0)])
 def test_the_next_refusal_may_be_chance_where_a_second_has_many_requests(
     rate: float, tolerated: int
 ) -> None:
     """After a fall, one in as many as a second has, and in 50 at most, changes nothing."""
     budget = Budget()
     drain(budget, 0, 5, rate)
-    for _ in range(12):
+    for _ in range(24):
         budget.refused(5.0, None)
         if budget.rate < math.inf:
             break
