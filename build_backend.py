@@ -1,4 +1,4 @@
-"""hatchling, after a look at the Python: pip would search for minutes for what fits an old one."""
+"""hatchling, after a check of the Python: with an old one, pip would search for minutes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if sys.version_info < (3, 11):  # noqa: UP036  (any Python may run this)
     found = ".".join(map(str, sys.version_info[:3]))
     sys.exit(
         f"asyncclient needs Python 3.11 or later, and this is Python {found}. "
-        "Make the virtual environment with another one, as: python3.12 -m venv .venv"
+        "Make the virtual environment with a newer one, for example: python3.12 -m venv .venv"
     )
 
 from hatchling.build import (

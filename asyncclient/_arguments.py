@@ -16,7 +16,7 @@ Function = TypeVar("Function", bound=Callable[..., object])
 # Characters. A provider's ids have some 40; two of this length, quoted, still fit into the 8000
 # octets of a request line that every server takes (RFC 9112, section 3).
 LONGEST_ID = 256
-NO_LINE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and halves of letters
+NO_LINE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters and lone surrogates
 
 
 def text(name: str, value: object, advice: str = "") -> str:
@@ -31,16 +31,16 @@ def text(name: str, value: object, advice: str = "") -> str:
 def text_line(name: str, value: object, what: str = "text") -> str:
     """Check a word or a name on one line, and return it."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    line = text(name, value, f": pass {shown(text_of(value))} if that is it" if is_number else "")
+    line = text(name, value, f": pass it as {shown(text_of(value))}" if is_number else "")
     if len(line) > LONGEST_ID:
-        msg = f"{name} has {len(line)} characters, and no {what} has more than {LONGEST_ID}"
+        msg = f"{name} has {len(line)} characters: at most {LONGEST_ID} are allowed"
         raise ValueError(msg)
     if not line.strip():
         msg = f"{name} is empty: pass the {what}"
         raise ValueError(msg)
     if NO_LINE.search(line):
         seen = shown(line, LONGEST_ID)
-        msg = f"{name}={seen} has a line break or a control character: it is no {what}"
+        msg = f"{name}={seen} has a line break or a control character: remove it"
         raise ValueError(msg)
     if line != line.strip():
         seen, good = shown(line, LONGEST_ID), shown(line.strip(), LONGEST_ID)
@@ -116,7 +116,7 @@ def number(
 
 
 def seconds(name: str, value: object) -> float:
-    """Check a timeout in seconds, and return it; `math.inf` is allowed for those who mean it."""
+    """Check a timeout in seconds, and return it; `math.inf` is allowed."""
     once = "; to look once, await task.poll()" if name == "timeout" else ""
     advice = f" (math.inf for no limit{once})"
     return number(name, value, unit="seconds", above=0, finite=False, advice=advice)

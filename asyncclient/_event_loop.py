@@ -10,11 +10,11 @@ from asyncclient._text import type_name
 def running_loop(
     owner: str, bound: asyncio.AbstractEventLoop | None, *, closed: bool
 ) -> asyncio.AbstractEventLoop:
-    """Return the running event loop, or raise what is wrong with using a `Poller`, say, in it."""
+    """Return the running event loop; raise an error where its owner cannot be used in it."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        msg = f"a {owner} needs a running asyncio event loop (not trio's, and not none)"
+        msg = f"a {owner} needs a running asyncio event loop: use it inside asyncio.run(), not trio"
         raise RuntimeError(msg) from None
     if closed:
         msg = f"this {owner} is closed: make a new one, or use it inside its 'async with'"
@@ -49,7 +49,7 @@ def _elsewhere(owner: str) -> RuntimeError:
 
 
 def failure_of(error: BaseException, what: str) -> Exception:
-    """Return what a caller's code has raised as an error that stops no more than it should.
+    """Return an exception of the caller's code in a form that ends only its own wait.
 
     A CancelledError without a request to cancel this asyncio task says that something inside was
     cancelled, an inner future of an HTTP library, say: it is a broken connection. An end of

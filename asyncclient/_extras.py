@@ -1,4 +1,4 @@
-"""What an optional part says when what it needs is not installed."""
+"""The error of an optional part whose extra is not installed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _PACKAGES = {
 
 
 class MissingExtra(ImportError):
-    """What an extra brings is not installed; the text says which command installs it."""
+    """An extra is not installed; the text says which command installs it."""
 
 
 @contextmanager
 def needs(extra: str, who: str) -> Generator[None]:
-    """Import what an extra brings, or say which command installs it.
+    """Import a package of an extra, or raise an error with the command that installs it.
 
     Args:
         extra: its name in pyproject.toml.
@@ -38,6 +38,6 @@ def needs(extra: str, who: str) -> Generator[None]:
             raise
         msg = (
             f"{who} needs {package}, which is not installed: "
-            f'in a clone of asyncclient-tasks, pip install ".[{extra}]"'
+            f'in a clone of asyncclient-tasks, run pip install ".[{extra}]"'
         )
         raise MissingExtra(msg, name=error.name) from None

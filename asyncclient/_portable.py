@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Portable:
-    """Makes a struct one that FastAPI returns and pydantic holds; neither is imported by it."""
+    """A struct that FastAPI can return and a pydantic model can hold; it imports neither."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""How the answers of one task API are read, as data: its words, and where what matters stands."""
+"""How the answers of one task API are read, as data: its words, and the places of its fields."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Reading:
     """How the answers of one task API are read, checked when it is made.
 
     A path is names joined by dots, with `[n]` for the member of a list: `data.runs[0].status`.
-    What is absent or null on the way is None, and so is all of an answer of another shape.
+    A value that is absent or null on the way is read as None, and so is any path in an answer of
+    another shape.
 
     Args:
         name: as `replicate.prediction`: letters, digits, `_` and `-`, in parts joined by dots.
@@ -47,7 +48,7 @@ class Reading:
         hint: where a number of seconds to wait stands, or a point in time: a path or a function.
         took: a function from the last answer to the seconds that the task took.
         source: the page or file that this was read from.
-        checked: the day on which it was, a date or its ISO text.
+        checked: the day on which that page or file was read: a date or ISO text.
 
     Raises:
         ValueError: a text is no path, no name, no date, empty, or has a line break.
@@ -151,7 +152,7 @@ def readings_by_name(readings: object) -> dict[str, Reading]:
             msg = f"readings must be a list of Readings, and has {type_name(reading)} in it"
             raise TypeError(msg)
         if found.setdefault(reading.name, reading) != reading:
-            msg = f"two readings are named {shown(reading.name)}: a reference could not say which"
+            msg = f"two readings are named {shown(reading.name)}: give each its own name"
             raise ValueError(msg)
     return found
 
@@ -199,7 +200,7 @@ def _check(argument: str, where: object) -> None:
             msg = f"{argument} must be a path or a function of an answer, not {what}"
             raise TypeError(msg)
     elif not _PATH.fullmatch(where):
-        msg = f"{argument}: {shown(where)} is no path; write one as data.runs[0].status"
+        msg = f"{argument}: {shown(where)} is not a path: write it like data.runs[0].status"
         raise ValueError(msg)
 
 
@@ -207,7 +208,7 @@ def _named(name: object) -> str:
     """Check a name, which stands in references and logs."""
     named = text_line("name", name, "name")
     if not _NAME.fullmatch(named):
-        msg = f"name={shown(named)} is no name; write one as replicate.prediction"
+        msg = f"name={shown(named)} is not a name: write it like replicate.prediction"
         raise ValueError(msg)
     return named
 
@@ -217,7 +218,7 @@ def _day(checked: object) -> date:
         try:
             return date.fromisoformat(checked)
         except ValueError:
-            msg = f"checked={shown(checked)} is no date; write one as 2026-11-29"
+            msg = f"checked={shown(checked)} is not a date: write it like 2026-11-29"
             raise ValueError(msg) from None
     if not isinstance(checked, date) or isinstance(checked, datetime):
         msg = f"checked must be a date or its ISO text, not {type_name(checked)}"

@@ -1,4 +1,4 @@
-"""Where to find a task again: its portable reference, and what makes two tasks one."""
+"""A task's portable reference, and when two references mean the same task."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ _REF_VERSIONS = range(1, REF_VERSION + 1)
 class TaskRef(Portable, msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where to find a task again, in this process or another; there is no secret in it.
 
-    That of a `TaskAPI`'s task has a URL that its provider may have signed; texts show it without.
+    The reference of a `TaskAPI`'s task has a URL that its provider may have signed; texts show it
+    without its query.
 
     Attributes:
         provider: as `coze`.
@@ -47,7 +48,7 @@ class TaskRef(Portable, msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         if self.v not in _REF_VERSIONS:
             msg = f"a task reference of version {self.v}, and this library knows {REF_VERSION}"
             raise ValueError(msg)
-        # Read as what it is today, or equal references would differ.
+        # It takes the newest version, since equal references would differ otherwise.
         msgspec.structs.force_setattr(self, "v", REF_VERSION)
 
     def __hash__(self) -> int:
@@ -93,10 +94,10 @@ _version_decoder = msgspec.json.Decoder(dict[str, object])
 def encode_ref(ref: object) -> str:
     """Write a reference as one line of JSON, for a queue, a database or a URL.
 
-    Its ids, its account's name and some 125 bytes more: under 300 bytes with ids as Coze (20
-    digits) and Copy.ai (41 characters) give them and a name of up to 90, and at most 2300 for a
-    provider's handle, whose ids and account are bounded. That of 50 documents has 1,200 bytes. That
-    of a `TaskAPI`'s task holds its URL as it is, which may be signed: keep it as you keep a key.
+    It has some 125 bytes, the ids and the account's name: under 300 bytes with ids of Coze (20
+    digits) or Copy.ai (41 characters) and a name of up to 90. For a provider's handle it has at
+    most 2300 bytes, and 1,200 for 50 documents. The reference of a `TaskAPI`'s task holds its whole
+    URL, which may be signed: keep it as you keep a key.
 
     Raises:
         TypeError: it is not a `TaskRef`.

@@ -59,18 +59,18 @@ class Observation(_Seen[T_co], frozen=True, kw_only=True):
 
 
 class Task(Protocol[T_co]):
-    """Anything that can be looked at until it ends. Every provider's handle is one.
+    """Anything with a state that can be polled until it ends. Every provider's handle is one.
 
     A task may also have any of these:
 
-    * `ref`: a `TaskRef`, by which it can be found again in another process.
+    * `ref`: a `TaskRef`, by which another process finds it again.
     * `budget`: a tuple, the provider first; a `Poller` counts looks of equal budgets together.
     * `async cancel()`: asks the provider to stop the job.
-    * `read(raw)`: what `observe` sees, from the bytes of an answer, without any I/O.
+    * `read(raw)`: returns the same as `observe`, from the bytes of an answer, without I/O.
     * `transient`: exceptions of `observe` that are worth repeating: classes, or a predicate.
     * `documented_rate`: the provider's limit of looks a second.
-    * `credential`: what stands for the credential of its looks, where tasks of one key may have
-      several; its refusal is for those with an equal one alone.
+    * `credential`: identifies the credential of its looks, where tasks with equal keys may use
+      several. When it is refused, only waits with an equal one end.
     """
 
     __slots__ = ()
@@ -259,7 +259,7 @@ def polling_task(
     cancel: Callable[[], Awaitable[object]] | None = None,
     poll_timeout: float = math.inf,
 ) -> PollingTask[T]:
-    """Make a task of any coroutine function, so that the end of any API's job can be waited for.
+    """Make a task of an async function, to wait for a job of any API.
 
     Args:
         fetch: an async function of no arguments that asks once and returns the answer.
@@ -267,23 +267,25 @@ def polling_task(
         status: from an answer to its status word, or to a member of an Enum of them. A
             `LookupError`, `AttributeError`, `TypeError` or `ValueError` in it counts as an answer
             without a word. The four functions below decide nothing: what they raise counts as None.
-        key: identity; tasks with equal keys are one task. Default: `fetch` itself.
+        key: what identifies the task: equal keys are one task. Default: `fetch` itself.
         kind: which tasks are alike: they share what is learned, and in a `Poller` a budget.
             Default: the function's name, and the line of a lambda.
         reason: from an answer to the API's words for a failure, for the error's message.
-        progress: from an answer to how far the job has come; a change of it is a change.
-        hint: from an answer to the seconds that the API asks to wait, where its body says so; a
-            point in time (Unix seconds or milliseconds) is read as one.
+        progress: from an answer to how far the job has come; a new value counts as a change.
+        hint: from an answer to the seconds that the API asks to wait, where its body says so. A
+            Unix time (seconds or milliseconds) is also accepted.
         duration: from the last answer to the seconds that the job took by the API's own clock, for
             a schedule that learns.
         transient: more exceptions that mean "the poll failed, not the job": classes, or a
             function from an exception to a bool, which has the last word. The network errors of
             Python, aiohttp, httpx and requests, and their 408, 425, 429 and 5xx, always do.
-        budget: as (provider, account, group of endpoints), what a `Poller` counts its looks by.
-        ref: where another process finds the task again, for its errors, a `Ticket` and an engine.
+        budget: what a `Poller` counts its looks against, as (provider, account, group of
+            endpoints).
+        ref: the reference by which another process finds the task again, for errors, a `Ticket` and
+            an engine.
         cancel: an async function of no arguments that stops the remote job.
-        poll_timeout: seconds for one call of `fetch`; a longer one is a failed poll. Default: no
-            limit but the wait's own, which holds in any case.
+        poll_timeout: seconds for one call of `fetch`; a longer one is a failed poll. Default: only
+            the wait's own limit, which always holds.
 
     Raises:
         TypeError: an argument is not of its kind.

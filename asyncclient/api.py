@@ -50,29 +50,32 @@ class TaskAPI:
     """A client of any HTTP task API: cheap to make, no I/O, as many as you like over one pool.
 
     Its credential goes to the base URL's origin and to named hosts, and nowhere else. A path is
-    appended to the base URL, quoted where that is needed; a URL is taken where it may be asked.
+    appended to the base URL, and quoted where needed. A whole URL may be of these hosts alone.
     Reads (GET, HEAD, OPTIONS), PUT and DELETE are repeated after a fault that may pass; POST and
     PATCH, which may start something, only when they certainly did nothing.
 
     Args:
         pool: a `SessionPool`.
-        base_url: where the API is, as `https://api.replicate.com`; its path stands before all.
+        base_url: where the API is, as `https://api.replicate.com`; its path is put before every
+            path.
         name: the API's own, as `replicate`: for messages, budgets and references.
         headers: sent with each request: a mapping, or an async function that returns one within
             60 s, which is asked before each request, and once more after a 401.
-        token: sent as `Authorization: Bearer`: a text, or an async function as of headers.
-        account: the name of the account that asks, no secret: clients of one name at one place ask
-            as one, and references carry it. By default the credential identifies the account. Each
-            function is an account of its own, and all unnamed ones share one budget.
+        token: sent as `Authorization: Bearer`: a text, or an async function as for headers.
+        account: a name for the account, not a secret. Clients with equal names at one base URL are
+            one account, and references carry the name. By default the credential identifies the
+            account: each function is an account of its own, and all unnamed functions share one
+            budget.
         hosts: other hosts of the API that its answers name, to which the credential may go too:
             `queue.fal.run`, or `*.bfl.ai` for all below `bfl.ai`.
-        readings: those by which `task(ref)` finds the reading of a reference, before the catalogue.
+        readings: where `task(ref)` looks for the reading of a reference, before it looks in the
+            catalogue.
         rate: the looks a second that the API documents as its limit. Default None: a `Poller`
             finds it.
         allow_http: let plain http go to another machine.
 
     Raises:
-        TypeError, ValueError: an argument cannot be; nothing is sent.
+        TypeError, ValueError: an argument is not valid; nothing is sent.
     """
 
     def __init__(
@@ -118,21 +121,21 @@ class TaskAPI:
 
         Raises:
             AsyncClientError: it could not be read.
-            ValueError: its origin is neither the base URL's nor named; nothing is sent.
+            ValueError: its origin is neither that of the base URL nor in `hosts`; nothing is sent.
         """
         path = concealed(path)  # it may be signed, and a traceback with locals shows this frame
         return (await self.request("GET", path))[2]
 
     async def post(self, path: str, body: object = None) -> Json:
-        """Start something, which is never sent twice, and return what the API answers.
+        """Start something, and return the API's answer. A start is never sent twice.
 
         Args:
             path: a path or URL.
             body: sent as JSON. Default None: no body.
 
         Raises:
-            AsyncClientError: it was refused, or with `may_have_started` it is not known whether it
-                did something.
+            AsyncClientError: it was refused. With `may_have_started` it is not known whether it
+                started something.
             TypeError: the body has no form in JSON.
             ValueError: as `get`.
         """
@@ -142,7 +145,7 @@ class TaskAPI:
     async def request(
         self, method: str, path: str, body: object = None
     ) -> tuple[int, Mapping[str, str], Json]:
-        """Send any request; for an API that answers in its headers, too.
+        """Send any request, also to an API that answers in its headers.
 
         Args:
             method: GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS.
@@ -198,41 +201,41 @@ class TaskAPI:
         method: str = "GET",
         body: object = None,
     ) -> APITask[TaskRef] | APITask[TaskRef | None]:
-        """Return the task at a path or URL, or that of a reference alone; no I/O.
+        """Return the task at a path or URL, or the task of a reference; no I/O.
 
         Args:
-            path_or_url: where its state is read; a start's answer often has it.
-            reading: how its answers are read: one of `asyncclient.catalogue`, or of your own.
+            path_or_url: where its state is read; the answer of a start often has it.
+            reading: how its answers are read: one of `asyncclient.catalogue`, or your own.
             kind: which tasks are alike: they share what is learned of their durations. Default:
                 the names of API and reading.
             cancel: the path or URL at which it is cancelled, by POST or as `DELETE /v1/jobs/7`
-                says. Default None: it cannot be.
+                says. Default None: it cannot be cancelled.
             method: of a look, GET or POST.
-            body: what a look sends as JSON. One of over 1,000 bytes stands in no reference, so
-                that the task has none.
+            body: what a look sends as JSON. With a body of over 1,000 bytes the task has no
+                reference.
 
         Raises:
             TypeError: an argument is of another type.
-            ValueError: an origin is neither the base URL's nor named, or an argument cannot be. Or
-                the reference is of another API or account, or of a reading that is neither among
-                `readings` nor in the catalogue.
+            ValueError: an origin is neither that of the base URL nor in `hosts`, or an argument is
+                not valid. Or the reference is of another API or account, or its reading is neither
+                in `readings` nor in the catalogue.
         """
         if isinstance(path_or_url, TaskRef) and reading is None:
             return self._found(path_or_url)
         path_or_url, cancel = concealed(path_or_url), concealed(cancel)  # as in `get`
         if not isinstance(path_or_url, str) or not isinstance(reading, Reading):
-            msg = "pass a path or URL and a Reading, or a TaskRef alone (of a text: decode_ref)"
+            msg = "pass a path or URL and a Reading, or a TaskRef alone (decode_ref reads its text)"
             raise TypeError(msg)
         return self._task(self._account, path_or_url, reading, kind, cancel, method, body)
 
     def _found(self, ref: TaskRef) -> APITask[TaskRef]:
         if checked_ref(ref).provider != self.name or ADDRESS not in ref.ids:
-            msg = f"{ref} is no task of {self.name}: give it to its own provider's client"
+            msg = f"{ref} is not a task of {self.name}: pass it to its own provider's client"
             raise ValueError(msg)
         account = self._account.of(ref)
         reading = self._readings.get(ref.kind, ALL.get(ref.kind))
         if reading is None:
-            msg = f"{ref}: no reading {shown(ref.kind)} is known: pass TaskAPI(readings=[...])"
+            msg = f"{ref}: the reading {shown(ref.kind)} is unknown: pass TaskAPI(readings=[...])"
             raise ValueError(msg)
         ids = {name: concealed(value) for name, value in ref.ids.items()}
         path, body = ids[ADDRESS], ids.get("body")
@@ -241,7 +244,7 @@ class TaskAPI:
             try:
                 sent = msgspec.json.decode(body.encode())
             except msgspec.DecodeError as error:
-                msg = f"{ref}: its body is no JSON: {text_of(error)}"
+                msg = f"{ref}: its body is not JSON: {text_of(error)}"
                 raise ValueError(msg) from None
         method = ids.get("method", "GET")
         task = self._task(account, path, reading, ids.get("kind"), ids.get("cancel"), method, sent)
@@ -318,12 +321,12 @@ class APITask(RemoteTask[Json], Generic[Ref_co]):
 
     @property
     def documented_rate(self) -> float | None:
-        """The API's limit of looks a second, as it was given."""
+        """The API's limit of looks a second, as given in `rate`."""
         return self._api.rate
 
     @property
     def key(self) -> Hashable:
-        """Identity: the account that asks, the reading, and what is asked."""
+        """Identity: the account, the reading, and the request."""
         body = None if self._body is None else Secret(self._body.decode())
         return (
             self._account.identity,
@@ -352,9 +355,9 @@ class APITask(RemoteTask[Json], Generic[Ref_co]):
 
     @property
     def cancel(self) -> Callable[[], Awaitable[Json]]:
-        """Ask the API to stop the task, with one request; there only where `cancel` was given."""
+        """Ask the API to stop the task, with one request; only where `cancel` was given."""
         if self._cancel is None:
-            msg = f"{self!r} has no way to cancel it: pass task(..., cancel=path)"
+            msg = f"{self!r} cannot be cancelled: pass task(..., cancel=path)"
             raise AttributeError(msg)
         return partial(self._send_cancel, *self._cancel)
 
@@ -387,7 +390,7 @@ def _read_all(name: str, response: Response) -> tuple[int, Mapping[str, str], Js
 def _method(name: str, method: object) -> str:
     verb = text(name, method).upper()
     if verb not in _METHODS:
-        msg = f"{name}: {shown(verb)} is no method; one of {', '.join(sorted(_METHODS))} is"
+        msg = f"{name}={shown(verb)} must be one of {', '.join(sorted(_METHODS))}"
         raise ValueError(msg)
     return verb
 

@@ -15,7 +15,7 @@
     │   ├── QuotaExceeded           credits, balance or daily allowance are used up
     │   └── ServerError             the provider failed
     ├── DecodeError             the answer is not of its declared shape
-    ├── TaskError               the task ended, and not well
+    ├── TaskError               the task ended without success
     │   ├── TaskFailed
     │   ├── TaskCancelled
     │   └── TaskExpired
@@ -68,7 +68,7 @@ E = TypeVar("E", bound="AsyncClientError")
 
 
 class AsyncClientError(Exception):
-    """The root of all errors that this library raises about the world outside.
+    """The root of all errors of this library that a provider, the network or a task causes.
 
     Args:
         message: what happened.
@@ -81,8 +81,9 @@ class AsyncClientError(Exception):
         snapshot: the last answer about the task, if there was one.
         polls: polls made by the wait, failed ones included.
         elapsed: seconds from the start of the wait to this error.
-        last_error: the last failed poll, if any failed. Where an error was pickled, what of its
-            evidence could not be is its text, and of an exception an `AsyncClientError` with it.
+        last_error: the last failed poll, if any failed. In a pickled copy, evidence that cannot be
+            pickled is replaced by its text, and an exception by an `AsyncClientError` with that
+            text.
         may_have_started: true when a request that starts something was sent and its outcome is
             not known. It was not repeated, and repeating it may start (and bill) a second task.
     """
@@ -100,7 +101,7 @@ class AsyncClientError(Exception):
             self.advice = advice
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[object, ...]:
-        # It is sent from process to process, by multiprocessing and by engines of workers.
+        # Multiprocessing and engines of workers send errors from process to process.
         args = (_picklable(each, protocol) for each in self.args)
         fields = vars(self).items()
         state = {name: one if one is self else _picklable(one, protocol) for name, one in fields}
@@ -168,12 +169,12 @@ class APIError(AsyncClientError):
         status: the HTTP status.
         code: the provider's own error code, a number or a word, if it gave one.
         message: the provider's own words, possibly empty.
-        log_id: what the provider's support asks for, if it gave one.
+        log_id: the id that the provider's support asks for, if it gave one.
         retry_after: seconds that the provider asks to wait before the next request, if it did.
-        foreign: true when the answer is not in the provider's own form, as the page of a gateway
-            before it: then it may say nothing about what was asked for.
-        known: false when it is not known what the answer means: it is foreign, or its code is in no
-            table of this library. A wait tolerates a few of those.
+        foreign: true when the answer does not have the provider's own form. A gateway in between
+            may have sent it, and then it says nothing about the task.
+        known: false when the answer is foreign, or its code is in no table of this library. A wait
+            tolerates a few of these.
     """
 
     def __init__(
@@ -258,7 +259,7 @@ class DecodeError(AsyncClientError):
 
 
 class TaskError(AsyncClientError):
-    """The task ended, and not well; `snapshot.result` is the provider's final answer."""
+    """The task ended without success; `snapshot.result` is the provider's final answer."""
 
 
 class TaskFailed(TaskError):
@@ -303,10 +304,10 @@ class UnknownStatus(AsyncClientError):
 
 
 class WaitTimeout(AsyncClientError, TimeoutError):
-    """The task has not ended in time: raised by the wait's own timeout; the task may go on.
+    """The task has not ended in time: raised by the wait's own timeout; it may still be running.
 
     Attributes:
-        retry_after: the provider's last hint in seconds, when it exceeded what remained.
+        retry_after: the provider's last hint in seconds, when it was longer than the time left.
     """
 
     def __init__(

@@ -48,7 +48,7 @@ class Client(Protocol):
 
 
 TaskOf: TypeAlias = Mapping[str, Client] | Callable[[TaskRef], Task[object]]
-"""How a worker finds a task: its clients by provider, or a function of the reference."""
+"""How a worker finds a task: its clients by provider, or a function of a reference."""
 
 
 async def poll_slice(
@@ -61,7 +61,7 @@ async def poll_slice(
     rng: Random | None = None,
     clock: Callable[[], float] | None = None,
 ) -> Done[object] | TicketExpired | Handover:
-    """Wait for a ticket's task for about a minute, and say how far that came.
+    """Wait for a ticket's task for about a minute, and return its end or how to go on.
 
     The poller's budget, learning and sharing apply as to any other wait. The schedule goes on
     where the last slice left it, and the delay that is handed back keeps its pace. An outage of
@@ -72,23 +72,24 @@ async def poll_slice(
         task_of: the worker's clients by provider, `{"coze": coze, "copyai": copyai}`, or a
             function from a reference to its task.
         ticket: what the engine kept.
-        hold: seconds, spread by a fifth. A gap that is longer is not sat out here but handed back
-            at once; a first poll that the budget keeps waiting is waited for. Default 60.
-        schedule: by it the ticket is handed back where no answer has said when the next look is
-            due. Default `Schedule()`.
+        hold: seconds, spread by a fifth. A ticket whose next poll is later is handed back at once;
+            one whose first poll waits for the budget is held. Default 60.
+        schedule: gives the delay of a hand-over where no answer has said when the next look is due.
+            Default `Schedule()`.
         rng: draws the jitter.
         clock: gives the Unix time in seconds. Default `time.time`.
 
     Returns:
-        `Done` when the task has ended, badly too (then with its `error`), or cannot be asked
-        about; `TicketExpired` when its time is up, also where this worker has no client for such
+        `Done` when the task has ended (with its `error` where it failed) or its polls are refused;
+        `TicketExpired` when its deadline has passed, also where this worker has no client for such
         a task; else `Handover`.
 
     Raises:
         LookupError, ValueError: before the deadline, the worker has no client for such a task. The
-            ticket is as good as it was; likewise after any other error of `task_of`.
-        RuntimeError: the poller is closed, or belongs to another event loop; likewise.
-        TypeError: an argument cannot be, or `task_of` returned no task.
+            ticket stays valid; so it does after any other error of `task_of`.
+        RuntimeError: the poller is closed, or belongs to another event loop. The ticket stays
+            valid.
+        TypeError: an argument is not valid, or `task_of` returned no task.
     """
     draw = drawing(checked_rng(rng))
     time_of = clock or wall_clock

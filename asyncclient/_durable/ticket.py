@@ -1,4 +1,4 @@
-"""A durable wait as an engine keeps it, and how it ended, for those who did not hold it."""
+"""A durable wait as an engine keeps it, and how it ended."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 class Ticket(Portable, msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One durable wait, as an engine keeps it: under 400 bytes of JSON, and no secret in it.
 
-    That of a `TaskAPI`'s task holds what it is asked with, a signed URL as it is, and that of many
-    documents their ids: at most 10 kB.
+    The ticket of a `TaskAPI`'s task holds the whole request, a signed URL included, and that of
+    many documents their ids: at most 10 kB.
 
     Attributes:
         ref: the task that is waited for.
         deadline: Unix time in seconds at which the wait ends, on any worker.
         started: Unix time in whole seconds at which the wait began.
         polls: polls made so far; the schedule goes on from there.
-        seen: Unix time in whole seconds of the last answer, which showed it not ended; None when
-            there has been none.
+        seen: Unix time in whole seconds of the last answer, in which the task had not ended; None
+            before any.
         v: version of this form.
     """
 
@@ -141,10 +141,10 @@ _NOT_JSON = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 class Handover(Portable, msgspec.Struct, frozen=True, kw_only=True):
-    """The slice is over and the task is not: give the ticket to an engine.
+    """The slice is over and the task has not ended: give the ticket to an engine.
 
     Attributes:
-        delay: seconds after which it should be taken up again.
+        delay: seconds after which a worker should take it up again.
         ticket: what to keep until then.
         state: the task's last known state; None when that is not known.
     """
@@ -161,7 +161,7 @@ class TicketExpired(Portable, msgspec.Struct, frozen=True, kw_only=True):
         ticket: as it ended.
         error: the timeout, with the evidence of the last slice.
         state: the task's last known state; None when that is not known.
-        result: None, as of any end that is not good.
+        result: always None: there is no final answer.
         polls: polls made of the task, in all slices.
     """
 
@@ -202,7 +202,7 @@ def expired(
         f"{ticket.ref} has not ended by its deadline, {ticket.deadline - ticket.started:.0f} s "
         f"after its wait began ({', '.join(said)})",
         retry_after=None if timed_out is None else timed_out.retry_after,
-        advice="It may go on: wait for the same reference again",
+        advice="It may still be running: wait for the same reference again",
     )
     timeout.ref = ticket.ref
     timeout.polls = ticket.polls

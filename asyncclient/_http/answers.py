@@ -1,4 +1,4 @@
-"""The answers of an API whose form is not known: JSON, and what it usually says when it refuses."""
+"""The answers of an API whose form is not known: JSON, and the usual fields of a refusal."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def read_json(name: str, response: Response) -> object:
     """Return an answer decoded; None for an empty one.
 
     Raises:
-        APIError: it says no.
-        DecodeError: it is no JSON.
+        APIError: it is a refusal.
+        DecodeError: it is not JSON.
     """
     if not response.is_good:
         raise _refusal(name, response)
@@ -32,7 +32,7 @@ _decoder = msgspec.json.Decoder(object)
 
 
 def _refusal(name: str, response: Response) -> APIError:
-    """Make the error for an answer that says no: one in JSON is the API's own."""
+    """Make the error for a refusal: one in JSON is the API's own."""
     kind = error_type(response.status)
     try:
         said = decode(_decoder, response, name)
@@ -43,7 +43,7 @@ def _refusal(name: str, response: Response) -> APIError:
 
 
 def _code_and_words(said: object) -> tuple[int | str | None, str | None]:
-    """Return what usual fields say of a refusal; what is no text among them as JSON."""
+    """Return what the usual fields say about a refusal; a value that is not a text, as JSON."""
     if isinstance(said, list) and said:
         said = cast("list[object]", said)[0]  # as some of Google's
     if not isinstance(said, dict):

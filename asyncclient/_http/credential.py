@@ -1,4 +1,4 @@
-"""What a client asks with: a token, headers, or a function that returns either."""
+"""A client's credential: a token, headers, or a function that returns either."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Source = Callable[[], Awaitable[object]]  # either of them
 
 
 class Credential(NamedTuple):
-    """What an account asks with: a text, headers or a function, and what goes beside it."""
+    """An account's credential: a text, headers or a function, and the headers sent beside it."""
 
     given: str | Mapping[str, str] | Source
     argument: str

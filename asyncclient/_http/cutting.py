@@ -1,4 +1,4 @@
-"""Ends what takes too long: requests, all of them when their pool is closed, and looks. No I/O."""
+"""Cancels requests and looks that take too long, and all requests of a closed pool. No I/O."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Cutting:
         return len(self._tasks)
 
     def begin(self, task: asyncio.Task[object], end: float) -> None:
-        """Note a task and when it is late, on the loop's clock; `end` must follow."""
+        """Record a task and when it is late, on the loop's clock; `end` must follow."""
         self._tasks[task] = (end, task.cancelling())
         if end < self._due:
             self._set(task.get_loop(), end)
 
     def end(self, task: asyncio.Task[object]) -> None:
-        """Take note that it has ended; a cancellation that came too late is undone."""
+        """Record that it has ended; a cancellation that came too late is undone."""
         del self._tasks[task]
         if task in self._cut:
             self._cut.discard(task)

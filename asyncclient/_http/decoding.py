@@ -14,12 +14,12 @@ from asyncclient.errors import DecodeError
 
 T = TypeVar("T")
 
-# Bytes of memory that a decoded answer may take, by what Python takes for each comma (a number and
-# its place), list, object with a name, and text. It is up to 40 times what they have in JSON.
+# Bytes of memory that a decoded answer may take, counted by what Python takes for each comma (a
+# number and its place), list, object with a name, and text: up to 40 times their size in JSON.
 MOST_DECODED = 128 << 20
 _SURELY_FITS = MOST_DECODED // 40
 _NUMBER, _LIST, _OBJECT, _TEXT = 32, 64, 240, 50
-# Texts that are looked into for the commas and brackets that are theirs, which takes long.
+# Commas and brackets inside of texts are looked for in this many texts, since that takes long.
 _FEW_TEXTS = 100_000
 _TEXT_IN_JSON = re.compile(TEXT_IN_JSON, re.DOTALL)
 
@@ -43,10 +43,10 @@ def _size_of(body: bytes) -> int:
 
 
 def decode(decoder: msgspec.json.Decoder[T], response: Response, name: str) -> T:
-    """Decode a body into its declared type: strictly, and where that fails as far as it goes.
+    """Decode a body into its declared type: strictly, and if that fails, leniently.
 
     Raises:
-        DecodeError: it is no JSON, or what decides cannot be read; it says what was wrong at first.
+        DecodeError: it is not JSON, or a deciding field cannot be read; it names the first reason.
             Or it would take too much memory, and then it is not asked for again (`permanent`).
     """
     body = response.body

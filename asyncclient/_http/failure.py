@@ -1,4 +1,4 @@
-"""What an exception says of a request that failed, ours or another library's. No I/O.
+"""What an exception says about a failed request, whether ours or another library's. No I/O.
 
 Other libraries' exceptions are recognised without importing them: by the names of their classes,
 and by the HTTP status that they carry.
@@ -26,15 +26,15 @@ from asyncclient.errors import (
     TransportError,
 )
 
-# Statuses below 500 that are worth repeating: the server gave up on reading, too early, too many.
+# Statuses below 500 that are worth repeating: request timeout, too early, too many requests.
 _REPEATED = frozenset({408, 425, 429})
 _RATE_LIMITED = 429
 _STATUSES = range(400, 600)
-# Exceptions that are looked at of those that one was made of.
+# Causes of an exception that are looked at.
 _LONGEST_CHAIN = 20
 
-# The network's faults among the many of an operating system, and that no socket can be opened just
-# now; Windows has its own names for them.
+# Error numbers of the operating system that are faults of the network, or say that no socket can be
+# opened just now; Windows names them differently.
 _NETWORK_FAULTS = frozenset(
     number
     for name in [
@@ -138,7 +138,7 @@ def status_of(error: BaseException) -> int | None:
 
 
 def retry_after_of(error: BaseException) -> float | None:
-    """Return the seconds that a refusal asks to wait; None where it does not."""
+    """Return the seconds that a refusal asks to wait; None where it does not say."""
     if isinstance(error, APIError):
         return usable_hint(error.retry_after)
     if status_of(error) is None:

@@ -1,4 +1,4 @@
-"""A provider's task by its ids: what its client's `start_…` returns."""
+"""A provider's task, named by its ids: what its client's `start_…` returns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class RemoteTask(Task[T_co]):
-    """A task that is looked at with requests of an account, in a group of endpoints.
+    """A task that an account polls, in a group of endpoints.
 
     Args:
         account: who asks.
@@ -44,7 +44,7 @@ class RemoteTask(Task[T_co]):
 
     @property
     def credential(self) -> Hashable:
-        """What stands for the credential of its looks; it is no secret."""
+        """What identifies the credential of its looks; it is not a secret."""
         return self._account.credential
 
     @property
@@ -65,7 +65,7 @@ class RemoteTask(Task[T_co]):
         return (await self.observe()).result
 
     def read(self, raw: bytes) -> Observation[T_co]:
-        """Return what a look sees whose answer has these bytes; no I/O.
+        """Return what a look with this answer sees; no I/O.
 
         Raises:
             APIError, DecodeError: as the look would.
@@ -74,7 +74,7 @@ class RemoteTask(Task[T_co]):
 
 
 class Handle(RemoteTask[T_co]):
-    """A provider's task by its ids: what `start_…` returns. Making one does no I/O.
+    """A provider's task, named by its ids: what `start_…` returns. Making one does no I/O.
 
     A provider's handle names its `provider`, its `ref_kind`, the `group` of endpoints that its
     looks are counted with, its `vocabulary`, and how it is looked at (`_look`). It adds its `ids`,
@@ -120,7 +120,7 @@ class Handle(RemoteTask[T_co]):
 def look_endpoint(
     endpoint: Endpoint[A], observe: Callable[[A], Observation[A]]
 ) -> Endpoint[Observation[A]]:
-    """Make the operation that looks at a task of the one that reads its answer."""
+    """Make the operation of a look from the endpoint that it asks."""
 
     def look(response: Response) -> Observation[A]:
         seen = observe(endpoint.read(response))

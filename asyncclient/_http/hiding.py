@@ -1,4 +1,4 @@
-"""Takes a credential out of what repeats it, in any usual spelling. No I/O."""
+"""Removes a credential from what repeats it: texts, errors, answers, in any spelling. No I/O."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _STEP = _LEAST_PART - _BLOCK + 1
 # Characters of a text that are kept, and bytes of an answer in which escapes are read.
 _LONGEST_SEARCHED = 20_000
 _LONGEST_UNESCAPED = 1 << 18
-# What repeats it, or blocks of it, more often than this is hidden as a whole: it bounds the work.
+# A text that repeats it more often than this is hidden as a whole: that bounds the work.
 _MOST_PLACES = 1_000
 _MASK = "***"
 
@@ -44,7 +44,7 @@ _PASSWORD_IN_URL = re.compile(r"//[^/?#@\s]{1,256}@")
 
 
 class Hiding:
-    """Takes the credential of a request out of texts, errors and answers.
+    """Removes the credential of a request from texts, errors and answers.
 
     Args:
         headers: those of the request, of which some are secret.
@@ -59,7 +59,7 @@ class Hiding:
         self._all: list[_Needle] = []
 
     def beside(self, target: str) -> Hiding:
-        """Return what also hides the values in a query that is secret; itself where there is none.
+        """Return a `Hiding` that also hides the values of a secret query; itself if there is none.
 
         A signed address is a capability. What its query names may rightly stand in an answer.
         """
@@ -78,7 +78,7 @@ class Hiding:
         return without_passwords(_without(text[:_LONGEST_SEARCHED], self._all, _ESCAPES))
 
     def error(self, error: BaseException, outer: BaseException | None = None) -> None:
-        """Take the credential out of an error and those it was made of, and their frames away.
+        """Remove the credential from an error and its causes, and their frames too.
 
         Args:
             error: what was raised.
@@ -91,7 +91,7 @@ class Hiding:
                     object.__setattr__(link, name, self._value(value))
 
     def answer(self, response: Response) -> Response:
-        """Return an answer whose body is without the credential; the same one where it was."""
+        """Return an answer without the credential in its body; the same object if it had none."""
         body = response.body
         has_escapes = b"\\/" in body or b"\\u00" in body
         escapes = _JSON_ESCAPES if has_escapes and len(body) <= _LONGEST_UNESCAPED else None
@@ -115,7 +115,7 @@ def without_passwords(text: str) -> str:
 
 
 def forget_frames(error: BaseException, outer: BaseException | None = None) -> list[BaseException]:
-    """Leave out the frames of an error and of those it was made of, and return them all.
+    """Remove the frames of an error and of its causes, and return them all.
 
     They hold answers, which a traceback with locals would show, and which take memory. `outer` is
     as in `Hiding.error`.
@@ -130,7 +130,7 @@ def forget_frames(error: BaseException, outer: BaseException | None = None) -> l
 
 
 class WithoutFrames:
-    """Around what holds answers in its frames: leaves these out of the library's errors."""
+    """Removes the frames of a block, which hold answers, from the library's errors."""
 
     def __enter__(self) -> None:
         self._outer = sys.exception()
@@ -187,7 +187,7 @@ class _Needle:
 
 
 def _alike(one: str, other: str) -> int:
-    """Return how many letters two texts have alike from their beginnings on."""
+    """Return the length of the common beginning of two texts."""
     pairs = zip(one, other, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 

@@ -17,19 +17,19 @@ _UNIX_MILLISECONDS = range(10**12, 10**13)
 
 
 def usable_hint(hint: float | None) -> float | None:
-    """Return the seconds that a provider asks to wait; None where it asks for more than a day."""
+    """Return the seconds that a provider asks to wait; None for more than a day."""
     return hint if hint is not None and -math.inf < hint <= _DAY else None
 
 
 def hint_of(value: float, now: float) -> float | None:
-    """Return the seconds to wait of a number that may also be a point in time.
+    """Return the seconds to wait from a number that may also be a point in time.
 
     Args:
         value: seconds, or Unix seconds, or Unix milliseconds.
         now: Unix time in seconds.
 
     Returns:
-        seconds, at least 0; None for more than a day and for what is no number.
+        seconds, at least 0; None for more than a day and for a value that is not a number.
     """
     if not math.isfinite(value):
         return None

@@ -1,7 +1,7 @@
-"""The second way to read an answer, taken when the strict one failed: as far as it goes.
+"""The lenient way to read an answer, used when the strict way has failed.
 
-What decides is read strictly: a status word is a text, or it is missing. All else that cannot be
-read is None, since a finished and paid task must not be lost to what stands beside its status.
+Deciding fields are read strictly: a status word is a text, or it is missing. Any other field that
+cannot be read becomes None: a finished and paid task must not be lost because of another field.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ _NO: Final = _Unreadable()
 
 
 def decode_leniently(body: bytes, kind: object) -> object:
-    """Read JSON that is not quite as declared.
+    """Read JSON that differs a little from its declared type.
 
-    A byte order mark is skipped, and UTF-16 or UTF-32 is read, too; a lone surrogate, or a byte
-    that is no letter, becomes U+FFFD; a list that is null or absent is empty; a number where a text
-    is declared is converted, and the other way round; what cannot be read is None, as is what lies
-    deeper than 100 levels in an answer that is nested too deeply for Python.
+    A byte order mark is skipped, and UTF-16 or UTF-32 is read too; a lone surrogate, or a byte that
+    is no letter, becomes U+FFFD; a list that is null or absent is empty; a number where a text is
+    declared is converted, and the other way round. A value that cannot be read becomes None, and so
+    does everything below 100 levels in an answer that is nested too deeply for Python.
 
     Args:
         body: the answer.
         kind: the type of what is returned.
 
     Raises:
-        ValueError: it is no JSON, or a required field or a status word cannot be read.
+        ValueError: it is not JSON, or a required field or a status word cannot be read.
     """
     try:
         found = _read(body, kind)

@@ -44,7 +44,7 @@ class Address(Secret):
 
 
 def concealed(credential: T) -> T:
-    """Return a credential of which a viewer of locals shows nothing; of bytes, only the kind."""
+    """Return a credential as one that no viewer of locals shows: a text or bytes, a mapping."""
     given: object = credential
     if isinstance(given, str):
         return cast("T", Secret(given))

@@ -43,23 +43,23 @@ class Places(msgspec.Struct, frozen=True):
     allow_http: bool
 
     def target(self, name: str, path_or_url: object) -> str:
-        """Return what to ask for: a path behind the base URL, or a URL at a named host.
+        """Return the target of a request: a path after the base URL, or a URL at a named host.
 
         Raises:
-            TypeError: it is no text.
-            ValueError: it is at another origin, or cannot be.
+            TypeError: it is not a text.
+            ValueError: it is at another origin, or is not valid.
         """
         given = Secret(text(name, concealed(path_or_url), ": pass a path or a URL"))
         path, mark, query = map(Secret, given.partition("?"))
         seen = shown(_USER.sub("//", path))
         if not given.strip() or given != given.strip() or NO_LINE.search(given):
-            msg = f"{name}={seen} is empty, or has spaces around it or a control character"
+            msg = f"{name}={seen} is empty, has spaces around it, or has a control character"
             raise ValueError(msg)
         if len(given) > LONGEST_TARGET:
-            msg = f"{name} has {len(given)} characters, and at most {LONGEST_TARGET} are sent"
+            msg = f"{name} has {len(given)} characters: at most {LONGEST_TARGET} are sent"
             raise ValueError(msg)
         if "#" in given:
-            msg = f"{name}={seen} has a fragment, which is never sent: quote a # in an id as %23"
+            msg = f"{name}={seen} has a fragment, which is never sent: write a # in an id as %23"
             raise ValueError(msg)
         if path.startswith("//"):
             msg = f"{name}={seen} begins with two slashes: pass a path with one, or a whole URL"
@@ -75,13 +75,13 @@ class Places(msgspec.Struct, frozen=True):
     def _split(self, name: str, url: str) -> tuple[str, str]:
         """Split a URL into its origin, empty for what is behind the base URL, and the rest."""
         if "@" in url.partition("://")[2].partition("/")[0]:
-            msg = f"{name} must not hold a user name or password, nor an @ in its host"
+            msg = f"{name} must not hold a user name, a password or an @ in its host"
             raise ValueError(msg)
         origin, host, parts = parts_of(name, url, shown(str(url)), allow_http=self.allow_http)
         if origin != self.origin and not _is_named(host, self.hosts):
             msg = (
-                f"{name}: the credential of {self.origin} does not go to {origin}, which is not "
-                "named: pass hosts=[...] if it is the provider's own, and look at the URL if not"
+                f"{name}: the credential of {self.origin} does not go to {origin}: pass "
+                "hosts=[...] if that host is the provider's, and check the URL if not"
             )
             raise ValueError(msg)
         path = parts.path or "/"

@@ -1,4 +1,4 @@
-"""Through which proxy an origin is reached, and what is said of it. No sockets."""
+"""Which proxy an origin is reached through, and its part in error messages. No sockets."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Proxy(NamedTuple):
             advice = f"check that the proxy can reach this host{self._or_without}"
         else:
             advice = f"ask who runs the proxy to allow this host{self._or_without}"
-        # In words of our own: those of the proxy may repeat the password.
+        # In our own words: those of the proxy may repeat the password.
         return ConnectFailed(
             f"{at}: the proxy refused it: HTTP {status} {phrases.get(status, '')}".rstrip(),
             permanent=not is_transient_status(status),
@@ -81,7 +81,7 @@ def environment_proxy(origin: str) -> Proxy | None:
     not for what no_proxy names; in upper or lower case, of which the lower goes first.
 
     Raises:
-        ValueError: what stands there is not the URL of an HTTP proxy.
+        ValueError: the value is not the URL of an HTTP proxy.
     """
     scheme, host, port = _parts_of(origin)
     found = None if is_loopback(host) else _variable(scheme)
@@ -136,7 +136,7 @@ def _proxy(name: str, url: Secret, setting: str) -> Proxy:
     found = _read(url, setting)
     if isinstance(found, Proxy):
         return found
-    # Raised where no local and no context holds the password; and the URL itself is not shown.
+    # Raised here, where no local variable holds the password; the URL itself is not shown.
     msg = f"{name} must be the URL of an HTTP proxy: {found}; pass one like {_EXAMPLE!r}"
     raise ValueError(msg)
 

@@ -1,4 +1,4 @@
-"""From what a caller passes to what may stand in a URL, a header or a body."""
+"""Makes a caller's arguments fit for a URL, a header or a body."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def header_value(name: str, value: object) -> Secret:
     return value
 
 
-# Headers that are no secret, and whose values may rightly stand in an answer.
+# Headers that are not secret: an answer may repeat their values.
 _PLAIN_HEADERS = frozenset({"accept", "accept-language", "content-type", "prefer", "user-agent"})
 # Headers that belong to the connection, which is the pool's.
 _POOL_HEADERS = frozenset(
@@ -75,7 +75,7 @@ _POOL_HEADERS = frozenset(
 
 
 def header_values(name: str, values: object) -> dict[str, str]:
-    """Check headers, and return them: secret are all that are not known to be none."""
+    """Check headers, and return them: all count as secret that are not known to be harmless."""
     values = concealed(values)
     if not isinstance(values, Mapping):
         msg = f"{name} must be a mapping of names to values, not {type_name(values)}"
@@ -85,7 +85,7 @@ def header_values(name: str, values: object) -> dict[str, str]:
         header = text(f"the name of a header in {name}", each)
         lower = header.lower()
         if not _HEADER.fullmatch(header) or lower in _POOL_HEADERS:
-            msg = f"{name}: {shown(header)} cannot be given as a header: leave it out"
+            msg = f"{name}: {shown(header)} cannot be set here: leave it out"
             raise ValueError(msg)
         checked = header_value(f"{name}[{header!r}]", value)
         is_plain = lower in _PLAIN_HEADERS or lower.endswith("version")
@@ -95,7 +95,7 @@ def header_values(name: str, values: object) -> dict[str, str]:
     return headers
 
 
-# Headers that are a client's: it alone knows to which origin its credential goes.
+# Headers that only a client may send: it alone knows to which origin its credential goes.
 _CLIENT_HEADERS = frozenset({"authorization", "content-type", "cookie"})
 
 
@@ -105,7 +105,7 @@ def pool_headers(values: object) -> dict[str, str]:
     for name in headers:
         if name.lower() in _CLIENT_HEADERS:
             msg = (
-                f"headers: {name} would go to every origin: leave it to the client that it is of "
+                f"headers: {name} would go to every origin: pass it to its client "
                 "(token=..., or headers=... of a TaskAPI)"
             )
             raise ValueError(msg)

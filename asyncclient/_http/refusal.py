@@ -1,4 +1,4 @@
-"""From an answer that says no to the error it stands for."""
+"""Makes the error for an answer that refuses."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def refusal_error(
     retry_after: float | None = None,
     known: bool = True,
 ) -> APIError:
-    """Make the error for an answer that says no.
+    """Make the error for an answer that refuses.
 
-    A provider gives a code or words only where they are in its own form; `known` is whether its
-    code is in a table.
+    `code` and `message` are given only for an answer in the provider's own form; `known` says
+    whether the code is in a table.
     """
     hint = seconds_asked(response)
     message = text_of(message or "")

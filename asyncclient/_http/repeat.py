@@ -5,8 +5,8 @@ from __future__ import annotations
 from asyncclient._http.failure import is_transient, retry_after_of
 from asyncclient.errors import AsyncClientError, ConnectFailed, RateLimited
 
-# Seconds. However long a provider asks to wait, it is asked again after this long: one request an
-# hour does no harm.
+# Seconds. The longest wait before a request is sent again, also where the provider asks for longer:
+# one request an hour does no harm.
 LONGEST_HINT = 3600.0
 # A crowd that was refused together must not come back together: a hint is stretched by up to this
 # share of it.

@@ -37,7 +37,7 @@ class Origin:
         headers: what goes with each request to it, beside the request's own.
         tunnel: what goes with the request for a tunnel, to the proxy alone.
         hiding: takes the secrets among both out of texts.
-        advice: the next step when it is not reached directly, after the usual one.
+        advice: a second next step for an origin that cannot be reached directly.
         requests: those under way.
     """
 
@@ -62,7 +62,7 @@ class Origin:
 
 
 class Sessions:
-    """Sessions by their origins, opened when they are asked for; many idle ones are not kept.
+    """Sessions by their origins, opened at the first request; at most 100 idle ones are kept.
 
     The arguments are those of `SessionPool`, checked.
     """
@@ -84,7 +84,8 @@ class Sessions:
         self._trace_configs = trace_configs
         self._proxy = proxy
         self._trust_env = trust_env
-        # An agent is said to the proxy of a tunnel too; the rest is for the origins alone.
+        # The User-Agent also goes to the proxy of a tunnel; the other headers go to the origins
+        # alone.
         own = {name: value for name, value in headers.items() if name.lower() != _AGENT.lower()}
         agents = [value for name, value in headers.items() if name not in own]
         self._agent = {_AGENT: agents[-1] if agents else _OUR_AGENT}
@@ -98,7 +99,7 @@ class Sessions:
         return len(self._origins)
 
     def take(self, name: str) -> Origin:
-        """Return an origin for one request, and count that; `rest` follows after the last one."""
+        """Return an origin for one request, and count the request; `rest` must follow."""
         origin = self._origins.get(name)
         if origin is None:
             origin = self._origins[name] = self._opened(name)
@@ -108,7 +109,7 @@ class Sessions:
         return origin
 
     def rest(self, origin: Origin) -> None:
-        """Take note that an origin has no request any more."""
+        """Count the end of one request."""
         if self._origins.get(origin.name) is not origin:
             return  # all were closed meanwhile
         self._idle[origin.name] = origin
@@ -124,8 +125,8 @@ class Sessions:
         sessions = [origin.session for origin in self._origins.values()]
         self._origins.clear()
         self._idle.clear()
-        # What was just cancelled ends first, also where tasks are eager: aiohttp's connector, once
-        # closed, closes no connection to a proxy whose tunnel is not yet there.
+        # Cancelled requests end first, also where tasks are eager: a closed connector of aiohttp
+        # does not close a connection to a proxy whose tunnel is not there yet.
         await anyio.lowlevel.checkpoint()
         await asyncio.gather(close_all(sessions), *self._closing)
 

@@ -74,7 +74,7 @@ class Group(Receiver):
     async def next(self) -> Done[object] | None:
         """Return the next end; None after the last."""
         if self._reader is not None and not self._reader.done():
-            msg = "this as_done is already being read by another task: make one for each"
+            msg = "another task already reads this as_done: make one as_done for each reader"
             raise RuntimeError(msg)
         while not self._unread:
             if self.error is not None:
@@ -220,9 +220,10 @@ class AsDone(Generic[T_co]):
             await asyncio.wait([closing], timeout=_CLOSE_SECONDS)
 
     def leave(self) -> None:
-        """Wait for none of the tasks any longer; what no one else waits for is not polled again.
+        """Stop waiting for all of the tasks; those that no one else waits for are not polled again.
 
-        An async generator that gives the tasks is closed: soon, or when the `async with` is left.
+        An async generator that yields the tasks is closed: soon, or when the `async with` block
+        ends.
 
         Raises:
             RuntimeError: its event loop runs in another thread.

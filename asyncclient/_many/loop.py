@@ -100,7 +100,7 @@ class PollLoop:
         """End all waits, since this is closed."""
         for record in [*self.registry]:
             closed = RuntimeError(
-                f"{record}: the Poller was closed before the task ended; the task may go on"
+                f"{record}: the Poller was closed before the end; the task may still be running"
             )
             yield from self._ends(record, record.waiters, closed)
 

@@ -32,10 +32,11 @@ T3 = TypeVar("T3")
 class Poller:
     """Waits for any number of tasks, with one poll a task and one budget an account.
 
-    However many wait for a task, it is polled once; the last one out stops the polling. Tasks of
-    one account share a budget of polls a second: given, documented by the provider, or found by
-    backing off when it refuses. A crowd that comes at once is spread out. It belongs to the event
-    loop of its first wait. Use it as `async with Poller() as poller:`, or call `aclose()`.
+    A task with several waiters is polled once; when the last one leaves, the polling stops. Tasks
+    of one account share a budget of polls a second: the one you give, the one that the provider
+    documents, or the one found by backing off when it refuses. A crowd that comes at once is spread
+    out. It belongs to the event loop of its first wait. Use it as `async with Poller() as poller:`,
+    or call `aclose()`.
 
     Args:
         rate: polls a second at most: a number for every account, or a mapping by provider
@@ -44,12 +45,12 @@ class Poller:
         schedule: the gaps between polls. Default `LearnedSchedule()`, which begins as `Schedule()`
             (3 s growing to 60 s) and learns how long the tasks of each kind take.
         poll_timeout: seconds for one poll; a longer one counts as failed. Default 60.
-        max_outage: seconds in which nothing but failed polls of a task is tolerated, where there
-            are more than 10; `math.inf` tolerates them to the deadline. Default 120.
+        max_outage: seconds of nothing but failed polls of a task that are tolerated, and at least
+            10 polls; with `math.inf` they are tolerated until the deadline. Default 120.
         rng: draws the jitter, so that the same seed gives the same gaps.
 
     Raises:
-        TypeError, ValueError: an argument cannot be.
+        TypeError, ValueError: an argument is not valid.
     """
 
     def __init__(
@@ -115,14 +116,16 @@ class Poller:
             timeout: seconds for this wait. Default 600.
             weight: how much this wait's delay matters beside others, where the budget is short:
                 4 is polled about twice as often as 1. Default 1.
-            on_change: called with the snapshot at each change of word or progress, and at once
-                with the last one where others wait for the task already; may be async. The polls
-                go on meanwhile; of more than 100 changes that it has not come to, the oldest go.
-                A snapshot's `polls` and `elapsed` count from the first wait for the task here.
-            on_blocked: called likewise when the task waits for its caller; it gives what is asked.
-                Where several wait, the first that has one is called, once for each demand, and the
-                others wait on. When it raises, its own wait ends, and the next one is called.
-            unknown: `"wait"` waits on at a status word in no vocabulary, `"raise"` raises.
+            on_change: called with the snapshot at each change of word or progress, and at once with
+                the last one where others wait for the task already; may be async. Polling goes on
+                while it runs; at most 100 changes are kept for it, the newest. A snapshot's `polls`
+                and `elapsed` count from the first wait for the task in this poller.
+            on_blocked: called in the same way when the task waits for its caller; it must answer
+                the task. Of several waiters the first that has one is called, once for each demand,
+                and the others keep waiting. When it raises, its own wait ends, and the next one is
+                called.
+            unknown: `"wait"` keeps waiting at a status word in no vocabulary, `"raise"` raises.
+                Default `"wait"`.
             on_cancel: `"cancel"` also cancels the remote job, where the provider can, for 5 s at
                 most, and only when no one else waits for it here.
             on_timeout: the same for a wait that times out.
@@ -133,8 +136,8 @@ class Poller:
             the provider's answer to the last look.
 
         Raises:
-            TaskFailed, TaskCancelled, TaskExpired, WaitTimeout: as `wait_until_done`, and what else
-                that raises for polls.
+            TaskFailed, TaskCancelled, TaskExpired, WaitTimeout: as in `wait_until_done`, and so are
+                the errors of polls.
             TaskBlocked: only the caller can move it on, and no one who waits has an `on_blocked`.
             RuntimeError: the poller is closed, or belongs to another event loop.
         """
@@ -169,13 +172,13 @@ class Poller:
     ) -> Watch[T]:
         """Follow one task: an async iterator of snapshots, one for each change of word or progress.
 
-        It ends as that of the function `watch` does, and begins with the last snapshot where others
-        wait for the task already. However many follow a task, it is polled once. Its arguments are
-        those of `wait`; the timeout runs from the first step of the iteration. Leaving the loop
-        early ends this wait alone.
+        It ends as the function `watch` does, and begins with the last snapshot where others wait
+        for the task already. A task that several follow is polled once. Its arguments are those of
+        `wait`; the timeout begins with the first step of the iteration. Leaving the loop early ends
+        this wait alone.
 
         Raises:
-            TypeError, ValueError: an argument cannot be.
+            TypeError, ValueError: an argument is not valid.
         """
         key_of(task)  # what is no task is refused here, and not at the first step
         callbacks = callbacks_of(None, on_blocked, on_cancel, on_timeout)
@@ -217,21 +220,21 @@ class Poller:
 
         A failure is a `Done` with its `error`, not an exception. The tasks are taken in as they
         come, from any iterable or async iterable, so that a million need not be built at once.
-        Leaving the loop early stops the polling of what no one else waits for; as a context
-        manager (`async with poller.as_done(tasks) as ends:`) it does so at a known moment.
+        Leaving the loop early stops the polling of tasks that no one else waits for. With `async
+        with poller.as_done(tasks) as ends:` that happens when the block ends.
 
         Args:
             tasks: what to wait for.
             timeout: seconds for each task, from when it was taken in. Default 600.
 
         Raises:
-            TypeError, ValueError: an argument cannot be.
+            TypeError, ValueError: an argument is not valid.
         """
         _check_source(tasks)
         return AsDone(self.running, tasks, seconds("timeout", timeout))
 
     def wake(self, key: Hashable) -> bool:
-        """Make a task's next poll immediate, since a signal (a webhook) says that it is worth it.
+        """Make a task's next poll immediate, after a signal such as a webhook.
 
         Only the poll decides: a forged or doubled signal costs one poll, a lost one nothing.
 
@@ -248,10 +251,10 @@ class Poller:
         return self._poll_loop is not None and self._poll_loop.wake(key)
 
     def take_share(self, share: float) -> None:
-        """Use only this part of every given or documented rate, as one of several workers does.
+        """Use only a part of every given or documented rate, as one of several workers.
 
-        It holds at once, and for accounts that are asked later too. A limit that is
-        not known is found again, from this part of what was found so far.
+        It takes effect at once, also for accounts that are asked later. Where no limit is given or
+        documented, it is found again, starting from this part of what was found so far.
 
         Args:
             share: more than 0 and at most 1, which restores the whole.

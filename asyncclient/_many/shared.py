@@ -48,17 +48,17 @@ class Done(Portable, msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
     Attributes:
         task: the task, as it was given.
         state: its last known state; None when that is not known.
-        result: the provider's final answer; None when it did not end well.
-        error: what `wait` would have raised; None when it ended well.
-        polls: polls made of it, for all who waited.
+        result: the provider's final answer; None without success.
+        error: what `wait` would have raised; None for success.
+        polls: polls made of it, for all of its waiters.
         elapsed: seconds that this wait took.
-        unseen: seconds for which its end may have gone unseen, since the last answer before it;
-            None when it has not ended.
-        why: what decided the gap before the last poll: `first`, for there was none; `silence`,
-            before which it was not worth looking; `crowd`, the share of one of many that came at
-            once; `learned` or `schedule`; `hint` or `refused`, the provider; `error`, after a
-            failed poll; `recovery`, since others were answered again; `deadline`; `wake`, a signal;
-            `left`, since the waiter who asked before had left.
+        unseen: the longest time in seconds that its end can have gone unseen: since the last answer
+            before it; None when it has not ended.
+        why: what decided the gap before the last poll: `first`, there was none; `silence`, an end
+            before it was unlikely; `crowd`, many tasks came at once and were spread; `learned` or
+            `schedule`; `hint` or `refused`, the provider asked for it; `error`, after a failed
+            poll; `recovery`, polls of others were answered again; `deadline`; `wake`, a signal;
+            `left`, the waiter who asked before had left.
     """
 
     task: Task[T_co]

@@ -1,4 +1,4 @@
-"""What a `Poller` says of itself."""
+"""What `Poller.stats()` returns."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class BudgetStats(Portable, msgspec.Struct, frozen=True, kw_only=True):
         polls_per_second: polls a second that were sent lately.
         ready: tasks that are due and wait for their turn.
         in_flight: polls under way.
-        refused: answers that there were too many requests.
-        price: seconds of delay that one poll is worth now: the schedule's `poll_cost`, or what the
-            shortness of the budget makes of it; None where the schedule does not learn.
+        refused: answers that refused a poll because of too many requests (429).
+        price: seconds of delay that one poll is worth now: the schedule's `poll_cost`, or more
+            where the budget is short; None where the schedule does not learn.
     """
 
     name: str
@@ -39,14 +39,14 @@ class KindStats(Portable, msgspec.Struct, frozen=True, kw_only=True):
     """What is learned about one kind of task.
 
     Attributes:
-        kind: which tasks are alike; with ` at work` behind it, from when they left their queue.
-        samples: ends that count at present.
+        kind: the tasks' kind; with ` at work` after it, of the time since they left their queue.
+        samples: ends that the estimates use now.
         p10: the age in seconds by which a tenth has ended.
         p50: the same for half.
         p90: the same for nine tenths.
-        cost: seconds that waiting for one costs by the learned plan: polls at `poll_cost`, and
-            delay.
-        fixed_cost: the same at the best fixed interval; a fifth more than `cost` says that
+        cost: seconds that one wait costs by the learned plan: its polls at `poll_cost` each, and
+            its delay.
+        fixed_cost: the same with the best fixed interval; where it is a fifth more than `cost`,
             learning saves a sixth.
         fixed_interval: that interval in seconds.
     """
@@ -65,8 +65,8 @@ class PollerStats(Portable, msgspec.Struct, frozen=True, kw_only=True):
     """What a `Poller` is doing.
 
     Attributes:
-        pending: tasks that are waited for.
-        waiters: waits, which may share a task.
+        pending: tasks with at least one waiter.
+        waiters: waits; several may share a task.
         in_flight: polls under way.
         polls: polls made since it was made.
         errors: polls that failed.

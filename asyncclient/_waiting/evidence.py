@@ -1,4 +1,4 @@
-"""The errors that end a wait, each with what was known by then. No clock, no I/O."""
+"""The errors that end a wait, each with what is known of the task. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ def forgotten(record: Record[T], error: NotFound, elapsed: float) -> TaskExpired
 
 
 def given_up(record: Record[T], error: E, elapsed: float) -> E:
-    """Give the error of a look that ends the wait its evidence, and a note that says so."""
+    """Add evidence and a note to the error of a look that ends the wait."""
     with suppress(Exception):  # as above; a frozen one takes no note
         error.add_note(
             f"while waiting for {record}: {_polls_in(record, elapsed)}, "
-            f"the last {record.failures} failed; the task itself may go on"
+            f"the last {record.failures} failed; the task may still be running"
         )
     return with_evidence(error, record, elapsed)
 
@@ -103,7 +103,7 @@ def unknown_status(record: Record[T], elapsed: float) -> UnknownStatus:
     else:
         error = UnknownStatus(
             f"{record}: the status {shown(word)} is in no vocabulary",
-            advice='add the word to its vocabulary, or pass unknown="wait" to wait on',
+            advice='add the word to its vocabulary, or pass unknown="wait" to keep waiting',
         )
     return with_evidence(error, record, elapsed)
 
@@ -124,11 +124,11 @@ def out_of_time(
         name = type_name(record.last_error)
         parts.append(f"last failed poll: {name}: {without_advice(record.last_error)}")
     if retry_after is not None:
-        parts.append(f"the provider asks to wait {plain(retry_after)} s, more than remains")
+        parts.append(f"the provider asks to wait {plain(retry_after)} s, longer than the time left")
     error = WaitTimeout(
         f"{record} has not ended within {plain(timeout)} s ({'; '.join(parts)})",
         retry_after=retry_after,
-        advice="It may go on: wait again with the same task",
+        advice="It may still be running: wait again with the same task",
     )
     return with_evidence(error, record, elapsed)
 
@@ -142,7 +142,7 @@ def _because(reason: str | None) -> str:
 
 
 def without_advice(error: BaseException) -> str:
-    """Return what an error says, for the middle of another one's message."""
+    """Return an error's message without its advice, to be quoted in another message."""
     return text_of(
         error, make=lambda one: one.text if isinstance(one, AsyncClientError) else str(one)
     )

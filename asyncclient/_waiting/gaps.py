@@ -36,7 +36,7 @@ class PlainGaps:
         """Return the seconds before a first look is worth it: it is made at once.
 
         Raises:
-            TypeError, ValueError: the schedule's first gap cannot be.
+            TypeError, ValueError: the schedule's first gap is not valid.
         """
         if not isinstance(self._schedule, Schedule):
             delays = _endless(self._schedule.delays(self._rng))

@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 
 class Listener(Protocol):
-    """Gets a call for every wait in this process, and is quick. One at a time.
+    """Is called for every wait in this process, and must be quick. One at a time.
 
     A wait is reported to the listener that there was when it began, to its end. What a listener
     raises is logged once, and does the wait no harm.
     """
 
     def began(self, record: Record[T]) -> object:
-        """Take note of a wait that begins; what it returns is handed to the other methods."""
+        """Record that a wait begins; what this returns is passed to the other methods."""
         ...  # pragma: no cover
 
     def around(self, memo: object) -> AbstractContextManager[object]:
@@ -33,15 +33,15 @@ class Listener(Protocol):
     def polled(
         self, memo: object, record: Record[T], *, seconds: float, error: Exception | None
     ) -> None:
-        """Take note of one poll: the seconds that it took, and how it failed, if it did."""
+        """Record one poll: the seconds that it took, and how it failed, if it did."""
         ...  # pragma: no cover
 
     def changed(self, memo: object, record: Record[T], snapshot: Snapshot[T]) -> None:
-        """Take note of a change of state or progress."""
+        """Record a change of state or progress."""
         ...  # pragma: no cover
 
     def ended(self, memo: object, record: Record[T], error: BaseException | None) -> None:
-        """Take note of the end: the error with which it ended, or None for success."""
+        """Record the end: the error with which it ended, or None for success."""
         ...  # pragma: no cover
 
 
@@ -55,7 +55,7 @@ _NOTHING = nullcontext()
 
 
 def listen(listener: Listener | None) -> None:
-    """Report all waits that begin from now on to a listener; None for no one."""
+    """Report all waits that begin from now on to a listener; None removes it."""
     _listeners[:] = [] if listener is None else [listener]
     _faulty.clear()
 

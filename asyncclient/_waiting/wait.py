@@ -54,7 +54,7 @@ async def wait_until_done(
 ) -> T:
     """Wait for one task to end, and return the provider's typed final answer.
 
-    It looks at once, then by the schedule or the provider's hint, and at last on the deadline.
+    It polls at once, then by the schedule or the provider's hint, and a last time on the deadline.
 
     Args:
         task: a provider's handle, any `Task`, or an async function of no arguments that asks once
@@ -63,13 +63,15 @@ async def wait_until_done(
             take up to 5 s more where any poll was answered before.
         schedule: the gaps between polls. Default `Schedule()`: 3 s growing to 60 s.
         on_change: called with the snapshot at each change of word or progress; may be async.
-        on_blocked: called likewise when the task waits for its caller; it gives what is asked.
-        unknown: `"wait"` waits on at a status word in no vocabulary, `"raise"` raises.
+        on_blocked: called in the same way when the task waits for its caller; it must answer the
+            task.
+        unknown: `"wait"` keeps waiting at a status word in no vocabulary, `"raise"` raises. Default
+            `"wait"`.
         on_cancel: `"cancel"` also cancels the remote job, where the provider can, for 5 s at most.
         on_timeout: the same for a wait that times out.
         poll_timeout: seconds for one poll; a longer one counts as failed. Default 60.
-        max_outage: seconds of nothing but failed polls that are tolerated, and 10 polls at least;
-            `math.inf` tolerates them to the deadline. Default 120.
+        max_outage: seconds of nothing but failed polls that are tolerated, and at least 10 polls;
+            with `math.inf` they are tolerated until the deadline. Default 120.
         vocabulary: for an async function: the API's status words.
         status: for an async function: from an answer to its status word.
         rng: draws the jitter, so that the same seed gives the same waits.
@@ -77,9 +79,9 @@ async def wait_until_done(
     Raises:
         TaskFailed, TaskCancelled, TaskExpired: the task ended so.
         TaskBlocked: only the caller can move it on, and there is no `on_blocked`.
-        WaitTimeout: it has not ended in time; it may go on.
+        WaitTimeout: it has not ended in time; it may still be running.
         UnknownStatus: see `unknown`; also after several answers without any word.
-        AuthenticationFailed, PermissionDenied, InvalidRequest, QuotaExceeded: asking is refused.
+        AuthenticationFailed, PermissionDenied, InvalidRequest, QuotaExceeded: a poll is refused.
         TransportError, ServerError, RateLimited, DecodeError: too many polls in a row failed.
     """
     wait = _Wait(
@@ -110,11 +112,11 @@ def watch(
 ) -> Watch[T]:
     """Follow one task: an async iterator of snapshots, one for each change of word or progress.
 
-    It ends with the task: the last snapshot shows its terminal state, success or not. What is not
-    an end that the provider shows is raised: `WaitTimeout`, `TaskBlocked` (after the snapshot that
-    shows it), `TaskExpired` for a task that the provider does not know, and all that
-    `wait_until_done` raises for polls; the arguments are its own too. The timeout
-    runs from the first step of the iteration. Leaving the loop early leaves nothing behind.
+    It ends with the task: the last snapshot shows its terminal state, success or not, and no error
+    is raised for it. It raises `WaitTimeout`, `TaskBlocked` (after the snapshot that shows it),
+    `TaskExpired` for a task that the provider does not know, and the errors of polls, as
+    `wait_until_done` does, whose arguments it has. The timeout begins with the first step of the
+    iteration. You may leave the loop early: nothing is left behind.
     """
     return Watch(
         _Wait(
@@ -169,7 +171,7 @@ class _Wait(Steps[T]):
                 self._cut_off(record)
         finally:
             if self._unshown is not None:
-                # Out of the scope: what has ended in time is not made a timeout by a callback.
+                # Out of the scope: a callback cannot turn an end in time into a timeout.
                 until = end_of_callbacks(anyio.current_time(), self._term.deadline)
                 with anyio.CancelScope(deadline=until):
                     await self._show(record)

@@ -65,7 +65,7 @@ def task_of(pool: SessionPool, ref: TaskRef) -> KnownTask:
         return cast("KnownTask", client.task(ref))  # one of these, at run time
     except ValueError:
         msg = (
-            f"{str(ref).strip()}: no {ref.provider} task has such a reference: "
+            f"{str(ref).strip()} is not a reference of a {ref.provider} task: "
             "give the whole line that 'start' wrote"
         )
         raise ValueError(msg) from None

@@ -31,7 +31,7 @@ __all__ = ["next_step", "notes_on"]
 
 
 def next_step(error: AsyncClientError, provider: str = "") -> str:
-    """Say what a shell user can do about an error.
+    """Return what a shell user can do about an error.
 
     Args:
         error: what happened.
@@ -48,11 +48,11 @@ def next_step(error: AsyncClientError, provider: str = "") -> str:
     return _after_a_wait(error) or _after_a_request(error, provider)
 
 
-_WAIT_AGAIN = "it may go on: wait again, or longer with --timeout"
+_WAIT_AGAIN = "it may still be running: wait again, or longer with --timeout"
 
 
 def _at_a_url(error: AsyncClientError, kind: str) -> str:
-    """Say what can be done about an error of a task that is found by its URL."""
+    """Return what a shell user can do about an error of a task at a URL."""
     last = error.snapshot
     match error:
         case WaitTimeout() if last is not None and last.state is None and last.word is not None:
@@ -74,7 +74,7 @@ def _at_a_url(error: AsyncClientError, kind: str) -> str:
             how = f"check {TOKEN}, and its header" if os.environ.get(TOKEN) else f"set {TOKEN}"
             return f"{how}: it is sent {sent}"
         case InvalidRequest() if 300 <= error.status < 400:  # noqa: PLR2004  (the class of redirects)
-            return "give the URL at which it is really found"
+            return "pass the URL that it redirects to, if you trust it"
         case TaskExpired() | NotFound() | DecodeError():
             return f"check the URL and {TOKEN}"
         case ConnectFailed():
@@ -84,10 +84,10 @@ def _at_a_url(error: AsyncClientError, kind: str) -> str:
 
 
 def _shape_of(last: Snapshot[object] | None) -> str:
-    """Say what the last answer has at its top, without what may be secret in it."""
+    """Return the names at the top of the last answer; its values may be secret."""
     answer = None if last is None else last.result
     if not isinstance(answer, dict):
-        return "the last answer was no JSON object"
+        return "the last answer was not a JSON object"
     names = sorted(map(str, cast("dict[object, object]", answer)))
     return f"the last answer has {text_of(', '.join(names), LONGEST_WORD) or 'no field'}"
 
@@ -143,7 +143,7 @@ def _after_a_request(error: AsyncClientError, provider: str) -> str:
 
 
 def notes_on(error: Exception, provider: str = "") -> list[str]:
-    """Return what else is to be said of an error.
+    """Return further lines about an error.
 
     Args:
         error: what happened.

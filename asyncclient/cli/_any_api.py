@@ -1,4 +1,4 @@
-"""A task of any HTTP API at its URL: how its answers are read, and what it is asked with."""
+"""A task of any HTTP API at its URL: its reading, headers and token."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def seen(url: str) -> str:
 def reading_of(
     api: str | None, status: str | None, words: Mapping[TaskState, Collection[str]]
 ) -> Reading | None:
-    """Return how answers are read, as a command line says it; None where it does not say.
+    """Return the reading of a command line; None where it gives none.
 
     Args:
         api: a name of the catalogue.
@@ -70,11 +70,11 @@ def reading_of(
     if status is None and not given:
         return None
     if status is None:
-        msg = "--status is missing: the path of the status word in an answer, as data.status"
+        msg = "--status is missing: give the path of the status word in an answer, like data.status"
         raise ValueError(msg)
     for needed in (TaskState.SUCCEEDED, TaskState.FAILED):
         if needed not in given:
-            msg = f"--{needed} is missing: without a word for it, a wait cannot see that end"
+            msg = f"--{needed} is missing: give its word, or the wait cannot see that end"
             raise ValueError(msg)
     return _own_reading(status, words)
 
@@ -86,7 +86,7 @@ def known_reading(name: str) -> Reading:
     same_api = [each for each in ALL if lower and lower in each]
     near = sorted({*same_api, *get_close_matches(lower, ALL, n=3)})[:4]
     advice = f"did you mean {' or '.join(near)}? " if near else ""
-    msg = f"no API {shown(name)} is known: {advice}'asyncclient apis' lists all {len(ALL)}"
+    msg = f"the API {shown(name)} is unknown: {advice}'asyncclient apis' lists all {len(ALL)}"
     raise ValueError(msg)
 
 
@@ -156,7 +156,7 @@ def _seems_secret(name: str, value: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How a URL is asked and its answers are read, as a command line says it.
+    """The headers of requests to a URL and the reading of its answers, from a command line.
 
     Attributes:
         reading: how its answers are read; None where the command line does not say.
@@ -172,7 +172,7 @@ class How:
         """Return the task at a URL.
 
         Raises:
-            ValueError: it is not known how its answers are read.
+            ValueError: the command line does not say how its answers are read.
         """
         if self.reading is not None:
             return TaskURL(url, self.reading, self.headers, self.allow_http)
@@ -180,7 +180,7 @@ class How:
         near = [name for name in ALL if name.partition(".")[0] in labels]
         api = " or ".join(near) or "NAME, if 'asyncclient apis' lists it"
         msg = (
-            f"it is not known how the answers of {seen(url)} are read: give --api {api}; "
+            f"the status words of {seen(url)} are unknown: give --api {api}; "
             "or --status PATH, --succeeded WORD and --failed WORD"
         )
         raise ValueError(msg)
@@ -206,7 +206,7 @@ class TaskURL:
         """Return the task, whose credential goes to the URL's own origin alone; no I/O.
 
         Raises:
-            ValueError: the URL or the token cannot be.
+            ValueError: the URL or the token is not valid.
         """
         _refuse_password(self.url)
         is_known = self.reading.name in ALL

@@ -29,8 +29,8 @@ Environment:
   COPYAI_API_KEY     a key of Copy.ai
   COPYAI_API_BASE    https://api.copy.ai/api/ unless set
   ASYNCCLIENT_TOKEN  the token for 'wait URL'
-  HTTPS_PROXY        a proxy, as other programs read it
-  NO_PROXY           where none is used, too
+  HTTPS_PROXY        the proxy for https, as in other programs
+  NO_PROXY           hosts that are reached without a proxy
 
 {EXIT_CODES}"""
 
@@ -77,31 +77,33 @@ def command(*, traceback: bool) -> None:
 
 @command.result_callback()
 def finish(action: Action, *, traceback: bool) -> Action:
-    """Give the action what was said before its command."""
+    """Give the action the options that stood before its command."""
     return replace(action, traceback=traceback)
 
 
 @command.command("demo")
 @click.option("--tasks", type=Integer(min=1), default=300, show_default=True)
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Decides the tasks and their fates."
+    "--seed", type=int, default=0, show_default=True, help="Decides the tasks and how they end."
 )
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object at the end.")
 def demo_command(*, tasks: int, seed: int, as_json: bool) -> Action:
-    """Run hundreds of tasks at once, through faults.
+    """Run hundreds of tasks at once, with faults, beside a loop of sleep(1).
 
-    Starts a simulator of both providers on this machine, half of the tasks at each of them, and
-    waits for all at once, while requests fail, hang and are refused; beside it the same tasks with
-    a loop of sleep(1) that retries everything. No account is needed, and nothing leaves the
-    machine. The seed decides the tasks, their durations and which of them are
-    meant to fail; which request meets a fault depends on the order in which they arrive as well.
+    Starts a simulator of Coze and Copy.ai on this machine, with half of the tasks at each. Waits
+    for all at once, while requests fail, hang and are refused. The same tasks run beside it with a
+    loop of sleep(1) that retries everything. No account is needed, and nothing leaves the machine.
+    The seed decides the tasks, their durations and which of them fail. Which request meets a fault
+    also depends on the order in which requests arrive.
     """
     return Action(partial(demo, tasks=tasks, seed=seed, as_json=as_json))
 
 
 @command.command("simulate")
 @click.option("--coze-port", type=_PORT, default=0, help="Port of Coze.  [default: a free one]")
-@click.option("--copyai-port", type=_PORT, default=0, help="Of Copy.ai.  [default: a free one]")
+@click.option(
+    "--copyai-port", type=_PORT, default=0, help="Port of Copy.ai.  [default: a free one]"
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--fault-share",
@@ -117,7 +119,7 @@ def demo_command(*, tasks: int, seed: int, as_json: bool) -> Action:
 @click.option(
     "--plan",
     type=click.Choice(get_args(CozePlan)),
-    help="The Coze plan whose limits of rate hold.  [default: no limits]",
+    help="The Coze plan whose rate limits apply.  [default: no limits]",
 )
 @click.option(
     "--journal",
@@ -126,9 +128,9 @@ def demo_command(*, tasks: int, seed: int, as_json: bool) -> Action:
 )
 @click.option("--json", "as_json", is_flag=True, help="Write the URLs as one JSON object.")
 def simulate_command(*, as_json: bool, **options: object) -> Action:
-    """Serve both providers on this machine until Ctrl-C.
+    """Serve a simulated Coze and Copy.ai on this machine until Ctrl-C.
 
-    For trying out your own program, in any language: it writes the URLs and the credentials.
+    Use it to try your own program, in any language. It writes the URLs and the credentials.
     """
     settings = msgspec.convert(options, Settings)
     serving = partial(serve, settings, as_json=as_json)
@@ -140,7 +142,7 @@ def simulate_command(*, as_json: bool, **options: object) -> Action:
 @click.option(
     "--publish-status",
     type=click.Choice(["all", "published_online", "published_draft", "unpublished_draft"]),
-    help="Which bots.  [default: published_online]",
+    help="Only bots of this status.  [default: published_online]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON array.")
 def bots_command(*, workspace_id: str, publish_status: str | None, as_json: bool) -> Action:
@@ -158,7 +160,7 @@ def bots_command(*, workspace_id: str, publish_status: str | None, as_json: bool
 def apis_command(*, names: tuple[str, ...], as_json: bool) -> Action:
     """List the APIs whose answers 'wait URL --api NAME' can read.
 
-    With a name or more, show these alone, with their status words.
+    With one or more names: show only these, with their status words.
     """
     listing = partial(list_apis, apis_of(names), whole=bool(names), as_json=as_json)
     return Action(listing)

@@ -1,4 +1,4 @@
-"""What has happened in the demo so far, and what came of it."""
+"""What has happened in the demo so far, and its results."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Delay(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """What one way to wait came to: the lines in which both are compared.
+    """The results of one way to wait: the lines in which both are compared.
 
     Attributes:
         polls: requests that ask how a task stands.
@@ -86,7 +86,7 @@ class Figures(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """What came of the demo; as JSON it is what `demo --json` writes.
+    """The demo's results; as JSON it is what `demo --json` writes.
 
     Attributes:
         failed_as_intended: tasks that were meant to fail, and did.
@@ -152,7 +152,7 @@ class Board:
         self._ids[job.number] = task_id
 
     def ended(self, job: Job, end: Ended) -> None:
-        """Note how a job's wait ended, and hold it against what the simulator knows."""
+        """Record how a job's wait ended, and compare it with the simulator."""
         self._ends[job.number] = end
         task = self._sim.tasks.get(self._ids.get(job.number, ""))
         if task is None:

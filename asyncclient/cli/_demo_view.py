@@ -1,4 +1,4 @@
-"""How the demo shows itself: bars on a terminal, a line a second elsewhere, JSON for machines."""
+"""How the demo is shown: bars on a terminal, a line a second elsewhere, JSON for programs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NAMES = ("asyncclient", "sleep loop")
 _FRAME_SECONDS = 0.1
 _LINE_SECONDS = 1.0
 _NEXT = """\
-next: the same with a job of yours
+next: the same with a job of your own
   export COZE_API_TOKEN=pat_…
   asyncclient start coze-workflow WORKFLOW_ID --wait
   asyncclient apis              33 more APIs
@@ -42,7 +42,7 @@ next: the same with a job of yours
 
 
 async def demo(*, tasks: int, seed: int, as_json: bool) -> int:
-    """Run the demo, show it, and say what came of it.
+    """Run the demo, show it, and write its results.
 
     Args:
         tasks: how many.
@@ -105,7 +105,7 @@ def _redraw(live: Live, boards: Boards) -> None:
 
 
 def _small_frame(boards: Boards) -> Group:
-    """Draw no more than how many tasks have ended."""
+    """Draw only how many tasks have ended."""
     lines = [f"{board.name:<12}{board.side().ended}/{len(board.jobs)}" for board in boards]
     return Group(*map(Text, lines), Text(_clock(boards)))
 
@@ -129,7 +129,7 @@ def _frame(boards: Boards) -> Group:
         )
     ours = boards[0]
     below = f"{_clock(boards)}, {counted(ours.faults, 'fault')} survived, "
-    below += f"{counted(ours.unblocked, 'demand')} met"
+    below += f"{counted(ours.unblocked, 'question')} answered"
     if other := ours.side().other:
         below += f", {other} ended otherwise"
     return Group(Constrain(table, _WIDTH), Text(below))
@@ -154,7 +154,7 @@ def _lines_of(paragraph: str, width: int) -> list[str]:
 
 
 def _paragraphs_of(summary: Summary) -> Iterator[str]:
-    """Say what came of it: both ways in one line for each figure, then what the words mean."""
+    """Yield the results: one line for each figure, then what the words mean."""
     loop, kinds = summary.loop, (f"{name} {n}" for name, n in summary.faults.items())
     yield ""
     yield (
@@ -174,25 +174,25 @@ def _paragraphs_of(summary: Summary) -> Iterator[str]:
         yield f"{name:<20}{ours:>12}{theirs:>12}"
     yield ""
     yield (
-        f"poll     a request that asks how a job stands: {summary.polls_per_task:.1f} a job, and "
-        f"{loop.polls_per_task:.1f} in the loop, which would make 600 for a job of ten minutes"
+        f"poll     a request for a job's state: {summary.polls_per_task:.1f} a job, and "
+        f"{loop.polls_per_task:.1f} in the loop, which makes 600 for a job of ten minutes"
     )
     yield (
-        "lost     its end was never known. In the loop "
-        f"{loop.asked_in_vain} stopped to ask their caller, which it does not know, and "
+        "lost     a job whose end was never known. In the loop, "
+        f"{loop.asked_in_vain} asked their caller a question, which the loop does not see, and "
         f"{loop.lost - loop.asked_in_vain} hang in a request that is never answered"
     )
     yield (
-        "twice    the answer to a start was lost, and the loop sent it again: that job is paid for "
-        "twice. asyncclient looks for what the start did"
+        "twice    the answer to a start was lost, and the loop started the job again: it is paid "
+        "for twice. asyncclient finds the job that was started"
     )
     yield "delay    seconds from a job's end to the moment when its waiter knew"
-    yield f"fault    what the simulator does to a request on purpose: {', '.join(kinds) or 'none'}"
+    yield f"fault    an error that the simulator makes on purpose: {', '.join(kinds) or 'none'}"
     yield ""
     yield (
         f"asyncclient: {summary.done} done, {summary.failed_as_intended} failed as intended, "
-        f"{len(summary.mismatches)} ended otherwise; {counted(summary.unblocked, 'demand')} of "
-        f"jobs on their caller met; {summary.faults_survived} faults survived; "
+        f"{len(summary.mismatches)} ended otherwise; {counted(summary.unblocked, 'question')} of "
+        f"jobs answered; {summary.faults_survived} faults survived; "
         f"{summary.seconds:.1f} s (seed {summary.seed})"
     )
     yield ""

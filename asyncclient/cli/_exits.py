@@ -46,7 +46,7 @@ Exit codes:
   74   the output cannot be written
   124  the task has not ended in time
   130  interrupted
-  141  no one reads the output any more
+  141  the reader of the output has closed it
 """
 """The same for people; the first line keeps click from joining the others."""
 
@@ -130,7 +130,7 @@ def code_of(error: Exception) -> ExitCode:
 
 
 def line_of(error: Exception, provider: str = "") -> str:
-    """Say in one line what happened and what to do next.
+    """Return in one line what happened and what to do next.
 
     Args:
         error: what happened.

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees of a wait while it goes on; a script sees nothing of it."""
+"""What a person at a terminal sees of a wait while it runs; a script sees nothing of it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Follower(logging.Handler):
         self._polls = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take note of a record; a warning is shown as well."""
+        """Read a log record; a warning is shown as well."""
         fields = vars(record)
         self._due = anyio.current_time() + fields.get("next_poll", math.inf)
         self._polls = fields.get("polls", self._polls)

@@ -47,7 +47,7 @@ def waiting_options(function: Callable[..., Action]) -> Callable[..., Action]:
 
     @timeout_option
     @click.option(
-        "--outputs", is_flag=True, help="Write only what the task put out, not the whole answer."
+        "--outputs", is_flag=True, help="Write only the task's output, not the whole answer."
     )
     @click.option(
         "--json", "as_json", is_flag=True, help="Write one JSON object: state, word, result, …"

@@ -59,7 +59,7 @@ async def serve(settings: Settings, *, as_json: bool) -> int:
         except OSError as error:
             msg = f"cannot listen: {error}; choose other ports (0 takes a free one)"
             if error.filename is not None:
-                msg = f"cannot keep the tasks: {error}; name another file"
+                msg = f"cannot write the tasks: {error}; name another file"
             raise ValueError(msg) from error
         try:
             announce(sim, as_json=as_json)

@@ -34,9 +34,9 @@ def _start_options(function: Callable[..., Action]) -> Callable[..., Action]:
         "given",
         metavar="JSON",
         help='Inputs as a JSON object: \'{"topic": "tea"}\', @FILE or FILE, or - for standard '
-        "input. --param goes before it.",
+        "input. --param overrides it.",
     )
-    @click.option("--wait", is_flag=True, help="Wait as well, and write the final answer.")
+    @click.option("--wait", is_flag=True, help="Also wait, and write the final answer.")
     @waiting_options
     @wraps(function)
     def with_inputs(
@@ -49,7 +49,7 @@ def _start_options(function: Callable[..., Action]) -> Callable[..., Action]:
     ) -> Action:
         if (waiting.outputs or waiting.as_json) and not wait:
             option = "--outputs" if waiting.outputs else "--json"
-            msg = f"{option} goes with --wait: without it there is only a reference to write"
+            msg = f"{option} needs --wait: without it, only a reference is written"
             raise click.UsageError(msg)
         inputs = _read_inputs(given) | _pairs(parameters, "--param")
         return function(inputs=inputs, waiting=waiting if wait else None, **others)
@@ -61,8 +61,8 @@ def _start_options(function: Callable[..., Action]) -> Callable[..., Action]:
 def start_group() -> None:
     """Start a task, and write its reference.
 
-    The reference is one line of JSON without any secret, for `wait` and `watch`, now or later, here
-    or elsewhere.
+    The reference is one line of JSON without a secret. Pass it to 'wait' or 'watch', now or later,
+    on this machine or another.
     """
 
 
@@ -81,7 +81,7 @@ def start_coze_command(
 ) -> Action:
     """Start an asynchronous run of a Coze workflow."""
     if bot_id is not None and app_id is not None:
-        msg = "--bot-id and --app-id do not go together: Coze takes one of them"
+        msg = "--bot-id and --app-id exclude each other: give one of them"
         raise click.UsageError(msg)
     begin = partial(
         start_coze_workflow, workflow_id=workflow_id, inputs=inputs, bot_id=bot_id, app_id=app_id
@@ -96,7 +96,7 @@ def start_coze_command(
     "--metadata",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Anything of your own, by which a run can be found again; may be repeated.",
+    help="Any data of yours, to find the run again by; may be repeated.",
 )
 @_start_options
 def start_copyai_command(

@@ -61,7 +61,7 @@ class Start:
         """Say what an interruption at this moment leaves behind."""
         if not self._ref:
             return (
-                "interrupted before the start was answered: it may have happened all the same; "
+                "interrupted before the start was answered: it may have started; "
                 f"look at {self._runs} before you start it again"
             )
         again = f"asyncclient wait {shlex.quote(self._ref)}"

@@ -1,4 +1,4 @@
-"""What can be waited for, as words of a command line: a reference, ids, a URL, lines of input."""
+"""The tasks that a command line names: a reference, ids, a URL, or lines of input."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def found(pool: SessionPool, target: Target) -> tuple[Task[object], TaskRef | No
     """Return the task of a target, and its reference if that may be written; no I/O.
 
     Raises:
-        ValueError: a variable or the URL cannot be.
+        ValueError: a variable or the URL is not valid.
     """
     if isinstance(target, TaskURL):
         task = target.task(pool)
@@ -130,7 +130,7 @@ def _lines(how: How) -> Iterator[Target]:
     given = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
     if not given:
         msg = (
-            "standard input has no line: pipe in what 'start' wrote, one reference a line, "
+            "standard input is empty: pipe in what 'start' wrote, one reference a line, "
             "or URLs with --api"
         )
         raise ValueError(msg)
@@ -141,7 +141,7 @@ def _lines(how: How) -> Iterator[Target]:
             continue
         places.add(text.partition("?")[0].partition("://")[2].partition("/")[0].lower())
         if len(places) > 1:
-            msg = f"line {number}: {seen(text)} is at another place, to which one token does not go"
+            msg = f"line {number}: {seen(text)} is at another host or port than the lines before"
             raise ValueError(msg)
         yield how.at(text)
 

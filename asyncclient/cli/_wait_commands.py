@@ -22,10 +22,10 @@ _KINDS = "\n".join(f"  {kind} {each.usage}" for kind, each in KINDS.items())
 _TASK = f"""\b
 TASK is one of these:
   REF    the line that 'start' wrote, in single quotes
-  URL    where any other API says how its task stands
+  URL    where any other API returns the task's status
 {_KINDS}"""
 _OF_A_URL = f"""A URL needs --api NAME; or --status PATH with --succeeded and --failed. The token in
-the variable {TOKEN} goes to that URL's origin and nowhere else, as 'Authorization: Bearer', or
+the variable {TOKEN} is sent to that URL's origin and nowhere else: as 'Authorization: Bearer', or
 where a --header has {{token}}."""
 _EXAMPLES = """\b
 Examples:
@@ -35,13 +35,13 @@ Examples:
   asyncclient wait coze-workflow 7350000001 7500000002
 """
 _STATES = {
-    TaskState.SUCCEEDED: "A word for success; several by commas, or by the option again.",
+    TaskState.SUCCEEDED: "A word for success; join several by commas, or repeat the option.",
     TaskState.FAILED: "A word for failure.",
     TaskState.PENDING: "A word for 'not begun yet'.",
-    TaskState.RUNNING: "A word for 'at work'; what is not known is taken for that, too.",
-    TaskState.BLOCKED: "A word for 'only you can move it on'.",
+    TaskState.RUNNING: "A word for 'at work'; an unknown word counts as this.",
+    TaskState.BLOCKED: "A word for 'waits for you'.",
     TaskState.CANCELLED: "A word for 'stopped by someone'.",
-    TaskState.EXPIRED: "A word for 'given up, or forgotten'.",
+    TaskState.EXPIRED: "A word for 'given up or forgotten by the API'.",
 }
 
 
@@ -64,11 +64,11 @@ def _target_options(function: Callable[..., Action]) -> Callable[..., Action]:
 
     options = [
         click.argument("words", metavar="TASK...", nargs=-1, required=True),
-        click.option("--api", metavar="NAME", help="One of those that 'asyncclient apis' lists."),
+        click.option("--api", metavar="NAME", help="A name that 'asyncclient apis' lists."),
         click.option(
             "--status",
             metavar="PATH",
-            help="Where the status word stands in an answer, as data.runs[0].status.",
+            help="The status word's place in an answer, like data.runs[0].status.",
         ),
         *(
             click.option(f"--{state}", metavar="WORD", multiple=True, help=says)
@@ -80,9 +80,9 @@ def _target_options(function: Callable[..., Action]) -> Callable[..., Action]:
             "headers",
             metavar="LINE",
             multiple=True,
-            help="A header to send, as 'x-api-key: {token}'; may be repeated.",
+            help="A header to send, like 'x-api-key: {token}'; may be repeated.",
         ),
-        click.option("--allow-http", is_flag=True, help="Let plain http go to another machine."),
+        click.option("--allow-http", is_flag=True, help="Allow plain http to another machine."),
     ]
     for option in reversed(options):
         with_target = option(with_target)
@@ -98,8 +98,8 @@ def _target_options(function: Callable[..., Action]) -> Callable[..., Action]:
 
 {_OF_A_URL}
 
-The tasks of '-' are waited for all at once. Their answers come in the same order, one a line,
-'null' for a task without an answer, and the exit code is the greatest of theirs.
+With '-' the command waits for all tasks at once. The answers come in the order of the lines, one a
+line, with 'null' for a task without an answer. The exit code is the greatest of all tasks.
 """,
     epilog=f"{_EXAMPLES}\n{EXIT_CODES}",
 )
@@ -110,7 +110,7 @@ def wait_command(*, target: Target | list[Target], waiting: Waiting) -> Action:
         note = f"interrupted; the tasks themselves go on: {_AGAIN}"
         return Action(partial(wait_for_lines, target, waiting), note=note)
     if waiting.outputs and isinstance(target, TaskURL):
-        msg = "--outputs is for tasks of Coze and Copy.ai: leave it out, and the whole answer comes"
+        msg = "--outputs is for tasks of Coze and Copy.ai: leave it out to get the whole answer"
         raise ValueError(msg)
     return Action(
         partial(wait_for_one, target, waiting),

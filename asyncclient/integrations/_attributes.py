@@ -1,4 +1,4 @@
-"""What telemetry says of a task and an error: names, numbers and codes, no text of others."""
+"""What telemetry says about a task and an error: names, numbers and codes, no texts of others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hands the ends of waits to a worker's sink: a few at a time, and each for a bounded time."""
+"""Passes the ends of waits to a worker's sink: a few at a time, and each for a limited time."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _CLEAN_UP_SECONDS = 1.0
 
 
 class Delivery:
-    """A worker's sink, and the ends that are with it or wait for their turn.
+    """A worker's sink, and the ends that it handles or that wait for it.
 
     Args:
         sink: takes the ends.
         timeout: seconds for each call, at most an hour.
 
     Raises:
-        TypeError, ValueError: an argument cannot be.
+        TypeError, ValueError: an argument is not valid.
     """
 
     def __init__(self, sink: Sink, *, timeout: float) -> None:
@@ -57,11 +57,11 @@ class Delivery:
         self._is_closed = False
 
     def open(self) -> None:
-        """Let ends in, after a worker was stopped or at first."""
+        """Accept ends, at first and after a worker was stopped."""
         self._is_closed = False
 
     def close(self) -> None:
-        """Let no more ends in, and give up what is still with the sink in 2 s."""
+        """Accept no more ends, and give up what the sink still handles after 2 s."""
         self._is_closed = True
         self._clear_line()
         if self._given_up:
@@ -94,7 +94,7 @@ class Delivery:
     async def call(
         self, key: str, end: Done[object] | TicketExpired, keep: Callable[[], Awaitable[None]]
     ) -> None:
-        """Have the sink take an end, and then have that written down.
+        """Call the sink with an end, and then write that down.
 
         Args:
             key: the wait's.
@@ -154,7 +154,7 @@ class Delivery:
 
     def _note_hanging(self, key: str) -> None:
         _log.warning(
-            "%s: the sink has not returned within %g s (sink_timeout): it is cancelled, and is "
+            "%s: the sink has not returned within %g s (sink_timeout): it is cancelled, and "
             "called again later",
             key,
             self._timeout,

@@ -1,4 +1,4 @@
-"""What all engines do alike with durable waits, over the few verbs of a store that each one has."""
+"""What all engines do in the same way with durable waits, on the few operations of their stores."""
 
 from __future__ import annotations
 
@@ -50,11 +50,12 @@ class DurableWaits(Store, ABC):
 
     Args:
         concurrency: waits that a worker holds at a time.
-        keep: seconds for which outcomes can be read, and their keys are taken; at most ten years.
+        keep: seconds for which an outcome can be read and its key cannot be used again; at most ten
+            years.
         own: whether the store is opened and closed with these waits.
 
     Raises:
-        TypeError, ValueError: an argument cannot be.
+        TypeError, ValueError: an argument is not valid.
     """
 
     def __init__(self, *, concurrency: int, keep: float, own: bool) -> None:
@@ -81,26 +82,26 @@ class DurableWaits(Store, ABC):
     # --- anywhere ---
 
     async def submit(self, ref: TaskRef, *, key: str, timeout: float = 86_400.0) -> bool:
-        """Keep a wait until its task ends; the same key twice is one wait.
+        """Keep a wait until its task ends. The same key twice is one wait.
 
         Args:
             ref: a handle's `ref`.
-            key: yours, as an order's number: it identifies the wait, not the task. One line of at
-                most 256 characters.
+            key: your own, like an order's number. It identifies the wait, not the task: one line of
+                at most 256 characters.
             timeout: seconds for the whole wait, at most ten years. Default one day.
 
         Returns:
             whether it is new: false when such a wait is pending, or has an outcome.
 
         Raises:
-            TypeError, ValueError: an argument cannot be; nothing is kept.
+            TypeError, ValueError: an argument is not valid; nothing is kept.
         """
         return bool(await self._add({_checked_key(key): Ticket.begin(ref, timeout=timeout)}))
 
     async def submit_many(
         self, refs: Mapping[str, TaskRef], *, timeout: float = 86_400.0
     ) -> list[str]:
-        """Keep many waits with few calls of the store.
+        """Keep many waits, with few calls to the store.
 
         Args:
             refs: references by key, both as for `submit`.
@@ -110,7 +111,7 @@ class DurableWaits(Store, ABC):
             the keys that are new.
 
         Raises:
-            TypeError, ValueError: an argument cannot be; then none is kept.
+            TypeError, ValueError: an argument is not valid; then none is kept.
         """
         for key in refs:
             _checked_key(key)
@@ -119,14 +120,14 @@ class DurableWaits(Store, ABC):
         )
 
     async def cancel(self, key: str) -> bool:
-        """Call a wait off: the sink is not called for it, and the task itself goes on.
+        """Cancel a wait: the sink is not called for it, and the task itself goes on.
 
         Args:
             key: the wait's.
 
         Returns:
-            whether it is called off. False when there is no such wait, when it has ended, or when
-            its end is with the sink, which is not interrupted.
+            whether it is cancelled. False when there is no such wait, when it has ended, or when
+            the sink handles its end already, which is not interrupted.
         """
         text = await self._pending(_checked_key(key))
         if text is None:
@@ -142,21 +143,21 @@ class DurableWaits(Store, ABC):
         return True
 
     async def outcome(self, key: str) -> Outcome | None:
-        """Return how a wait ended; None when it has not, or longer ago than is kept."""
+        """Return how a wait ended; None when it has not ended, or its outcome is no longer kept."""
         text = await self._read(_checked_key(key))
         return None if text in _WITHOUT_OUTCOME else Outcome.decode(text)
 
     async def ticket(self, key: str) -> Ticket | None:
-        """Return a pending wait's ticket, as of its last hand-over; None when there is none."""
+        """Return a pending wait's ticket, as of its last hand-over; None when none is pending."""
         text = await self._pending(_checked_key(key))
         if text is None or await self.is_over(key):
             return None
         return Ticket.decode(text)
 
     async def keep(self, key: str, outcome: Outcome) -> None:
-        """Write down how a wait ended, which is what a worker does after its sink.
+        """Write down how a wait ended, as a worker does after its sink.
 
-        What was written first stays.
+        An outcome that is there already is not replaced.
         """
         _checked_key(key)
         text = outcome.encode()
@@ -225,7 +226,7 @@ class DurableWaits(Store, ABC):
         share_rate: bool = True,
         share_learned: bool = True,
     ) -> None:
-        """Be a worker until this is cancelled; then hand all waits back, for others to go on.
+        """Work until cancelled; then hand all waits back, so that other workers continue them.
 
         Args:
             poller: this worker process's.
@@ -236,21 +237,21 @@ class DurableWaits(Store, ABC):
             hold: seconds for which a wait is held before it is handed back, at most a day. Default
                 60.
             schedule: the poller's, where it was given one.
-            name: the worker's, which must be its own: the engine and its logs know it by that.
-                Default: as the engine names one.
-            redelivery: seconds after which the waits of a worker that was killed go to others;
-                while it lives it says so four times as often. At most a day. Default 30.
-            sink_timeout: seconds that the sink may take for one end, at most an hour. One that
-                takes longer is cancelled, and called again as one that raises. A worker that is
-                stopped gives it 2 s. Default 60.
-            share_rate: whether the poller keeps to an even share of every given or documented rate,
-                by the number of workers that live. One that comes to others begins 3 s later, when
-                they have made room. Default True.
-            share_learned: whether this worker reports to the others once a minute what it has
-                learned of how long tasks take, and takes what they have. Default True.
+            name: the worker's name in the engine and its logs, different for each worker. Default:
+                the engine's choice.
+            redelivery: seconds after which the waits of a killed worker go to others. A living
+                worker reports four times in that time. At most a day. Default 30.
+            sink_timeout: seconds that the sink may take for one end, at most an hour. A longer call
+                is cancelled and made again later, like one that raises. A worker that is stopped
+                gives it 2 s. Default 60.
+            share_rate: whether the poller uses only an equal share of every given or documented
+                rate, by the number of living workers. A new worker begins 3 s later, when the
+                others have made room. Default True.
+            share_learned: whether workers exchange once a minute what they have learned about how
+                long tasks take. Default True.
 
         Raises:
-            TypeError, ValueError: an argument cannot be.
+            TypeError, ValueError: an argument is not valid.
         """
         holder = Holder(
             self, poller, task_of, sink, hold=hold, sink_timeout=sink_timeout, schedule=schedule

@@ -1,4 +1,4 @@
-"""What a worker does with a ticket when its turn comes, in every engine alike."""
+"""What a worker does with a ticket when its turn comes, the same in every engine."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class Holder:
         clock: gives the Unix time in seconds. Default `time.time`.
 
     Raises:
-        TypeError, ValueError: an argument cannot be.
+        TypeError, ValueError: an argument is not valid.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class Holder:
         self._delivery.close()
 
     async def watch(self) -> None:
-        """Look after the store for ever, for engines that do not say when they lose it."""
+        """Watch the store until cancelled, for engines that do not report when they lose it."""
         while True:
             if not await self._is_ready():
                 await self._return_when_ready()
@@ -233,7 +233,7 @@ class Holder:
             failure_of(error, "its turn")
             text = self._held[key]
             delay = self._seconds_to_next(text)
-            _log.exception("%s: its turn failed, and comes again in %.0f s", key, delay)
+            _log.exception("%s: its turn failed, and is repeated in %.0f s", key, delay)
             return NextTurn(delay, text)
         finally:
             del self._held[key]
@@ -267,7 +267,7 @@ class Holder:
             if isinstance(kept, TicketExpired):
                 return kept.ticket, kept
             delay = self._seconds_to_next(kept)
-            _log.error("%s: its turn comes again in %.0f s: %s", key, delay, text_of(error))
+            _log.error("%s: its turn is repeated in %.0f s: %s", key, delay, text_of(error))
             return NextTurn(delay, kept)
         end = await self._hold_on(ticket)
         return (
@@ -292,7 +292,7 @@ class Holder:
         return left if 0 < left < delay else delay
 
     async def _report(self, key: str, end: Done[object] | TicketExpired, outcome: Outcome) -> None:
-        """Have the sink take an end; where it does not, the wait can be called off again."""
+        """Call the sink with an end; if that fails, the wait can be cancelled again."""
         is_taken = False
 
         async def keep() -> None:

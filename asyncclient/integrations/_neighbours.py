@@ -1,7 +1,7 @@
-"""What the workers of one store say to each other: that they are there, and what they have learned.
+"""What the workers of one store exchange: that they are alive, and what they have learned.
 
-Each worker puts up a notice of its own, which the engine keeps, and reads those of the others.
-Nothing is asked of the store for a poll: a worker keeps to its share of every rate by itself.
+Each worker writes a notice, which the engine keeps, and reads those of the others. A poll makes no
+request to the store: a worker keeps to its share of every rate by itself.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class Neighbours:
 
     @contextlib.asynccontextmanager
     async def joined(self) -> AsyncGenerator[None]:
-        """Surround a worker's work: before it, the others make room; after it, they take over."""
+        """Wrap a worker's work: before it, the others make room; after it, they take over."""
         beside: list[asyncio.Future[None]] = []
         try:
             if self._learned is not None:
@@ -184,7 +184,7 @@ class Neighbours:
         except Exception as error:  # noqa: BLE001  (its driver may raise anything)
             # Until it is there again, shares stay as they are.
             level = logging.DEBUG if self._failing else logging.WARNING
-            _log.log(level, "the other workers cannot be heard for now: %s", text_of(error))
+            _log.log(level, "the other workers' notices cannot be read now: %s", text_of(error))
             self._failing = True
         else:
             self._failing = False
@@ -192,13 +192,13 @@ class Neighbours:
     # --- one rate ---
 
     async def _count(self) -> None:
-        """Say that this worker is there, count all, and take its share."""
+        """Report that this worker is alive, count all workers, and take its share."""
         self._beats += 1
         await self._notices.put(SHARE, self._name, str(self._beats))
         notices = await self._notices.read(SHARE)
         before, workers = self._shares.workers, self._shares.count(notices, anyio.current_time())
         if workers != before:
-            _log.info("%d workers instead of %d share each rate", workers, before)
+            _log.info("%d workers instead of %d now share each rate", workers, before)
             self._poller.take_share(1 / workers)
         if workers > before and self._at_work:
             # The newcomers get their part of the waits when they begin, or their part of the rate
@@ -214,7 +214,7 @@ class Neighbours:
     # --- what was learned ---
 
     async def _exchange(self) -> None:
-        """Put up what this worker has seen itself, and take what the others have."""
+        """Publish what this worker has seen itself, and read what the others have."""
         await self._put_up()
         if self._learned is None:
             return

@@ -1,4 +1,4 @@
-"""How a durable wait ended, as an engine keeps it for those who did not hold it."""
+"""How a durable wait ended, as an engine keeps it for all processes."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ ERROR_CHARACTERS = 4000
 
 
 class Outcome(Portable, msgspec.Struct, frozen=True, kw_only=True):
-    """How a durable wait ended, as JSON, for those who did not hold it.
+    """How a durable wait ended, as JSON, for all processes.
 
     Attributes:
-        how: `done`, the task ended or cannot be asked about; `expired`, it has not ended by the
+        how: `done`, the task ended or its polls were refused; `expired`, it had not ended at the
             deadline; `cancelled`, the wait (not the task) was cancelled.
         ref: the task.
         state: its last known state.
-        result: the provider's final answer as plain JSON; None when it did not end well, or when
-            it is larger than 1 MiB. What JSON cannot hold is null in its place.
-        error: what went wrong, in at most 4,000 characters; None when it ended well.
+        result: the provider's final answer as plain JSON; None without success, or when it is
+            larger than 1 MiB. A value that JSON cannot hold is null.
+        error: what went wrong, in at most 4,000 characters; None for success.
         error_type: the name of the error's class, as `TaskFailed`, in at most 80 characters.
         polls: polls made of it.
         elapsed: seconds that the wait took.
@@ -80,7 +80,7 @@ _outcome_decoder = msgspec.json.Decoder(Outcome)
 def outcome_of(
     ticket: Ticket, end: Done[object] | TicketExpired, *, clock: Callable[[], float] | None = None
 ) -> Outcome:
-    """Write down how a durable wait ended, as far as it can be written."""
+    """Make the outcome of a durable wait; a value that cannot be written is left out."""
     now = (clock or wall_clock)()
     error = end.error
     return Outcome(

@@ -72,23 +72,23 @@ class _Evaluates(Protocol):
 class DocketWaits(DurableWaits):
     """Durable waits on Redis or Valkey, by key: submitted and read anywhere, held in workers.
 
-    A sink is called at least once for every wait, also when processes are killed. Who can write to
-    the Redis server can run code in docket's workers, since docket pickles arguments: what is kept
-    here is one text, but guard the server. A worker's name is by default its host and process.
+    A sink is called at least once for every wait, also when processes are killed. Protect the
+    server: anyone who can write to it can run code in docket's workers, since docket pickles
+    arguments. A worker's name is by default its host and process.
 
     Args:
         where: the server's URL (`redis://`, `rediss://`, `unix://`, `memory://` for tests in one
             process), or a `Docket` of your own, which stays yours to open and close: give its URL
             `?max_connections=` twice its worker's concurrency.
-        name: of the docket, where none is given: workers that do not know these waits must not
-            share it. Default `asyncclient`.
+        name: name of the docket, where `where` is a URL. Workers that do not know these waits must
+            not use the same name. Default `asyncclient`.
         concurrency: waits that a worker holds at a time, on up to two connections each. Default
             1000.
-        keep: seconds for which outcomes can be read, and their keys are taken; at most ten years.
-            Default one day.
+        keep: seconds for which an outcome can be read and its key cannot be used again; at most ten
+            years. Default one day.
 
     Raises:
-        TypeError, ValueError: an argument cannot be.
+        TypeError, ValueError: an argument is not valid.
     """
 
     def __init__(
@@ -218,7 +218,7 @@ class DocketWaits(DurableWaits):
             the task function.
 
         Raises:
-            TypeError, ValueError: an argument cannot be.
+            TypeError, ValueError: an argument is not valid.
         """
         holder = Holder(
             self, poller, task_of, sink, hold=hold, sink_timeout=sink_timeout, schedule=schedule

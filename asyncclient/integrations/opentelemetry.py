@@ -6,8 +6,8 @@
 
     instrument()  # from now on, with the providers that the program has set
 
-What is reported is free of secrets by its form: names, numbers, the provider's status words, codes
-and ids, but no text that a provider or a caller's own function wrote, so no message of an error.
+Reports hold names, numbers, the provider's status words, codes and ids. They hold no text of a
+provider or of a caller's function, so no message of an error: no secret can be in them.
 """
 
 from __future__ import annotations
@@ -322,7 +322,7 @@ def instrument(
 
 
 def uninstrument() -> None:
-    """Report no further waits; without `instrument` before it, change nothing and log a warning."""
+    """Stop reporting waits; without `instrument` before it, change nothing and log a warning."""
     if not _listening:
         _log.warning("not instrumented: there is nothing to undo")
         return

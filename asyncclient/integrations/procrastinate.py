@@ -56,21 +56,21 @@ RETURNING id
 class ProcrastinateWaits(DurableWaits):
     """Durable waits on PostgreSQL, by key: submitted and read anywhere, held in workers.
 
-    A sink is called at least once for every wait, also when processes are killed. All of it is in
-    procrastinate's own tables, so that nothing is to be migrated. It fetches some hundred tickets a
-    second and reads past all that are not due: for some ten thousand waits, not for millions. A
-    worker's name is for procrastinate's logs alone.
+    A sink is called at least once for every wait, also when processes are killed. Everything is in
+    procrastinate's own tables: you need no migration. A worker fetches some hundred tickets a
+    second, and skips all that are not due: good for some ten thousand waits, not for millions. A
+    worker's name is used in procrastinate's logs alone.
 
     Args:
         where: PostgreSQL's connection string, or an `App` of your own, which stays yours to open
             and close.
-        queue: procrastinate's queue; waits in another one are apart. Default `asyncclient`.
+        queue: procrastinate's queue; waits in another queue are separate. Default `asyncclient`.
         concurrency: waits that a worker holds at a time. Default 1000.
-        keep: seconds for which outcomes can be read, and their keys are taken; at most ten years.
-            Default one day.
+        keep: seconds for which an outcome can be read and its key cannot be used again; at most ten
+            years. Default one day.
 
     Raises:
-        TypeError, ValueError: an argument cannot be.
+        TypeError, ValueError: an argument is not valid.
     """
 
     def __init__(
@@ -289,7 +289,7 @@ class ProcrastinateWaits(DurableWaits):
         """Give the waits of dead workers to those that live; a worker does it every 10 s.
 
         Args:
-            redelivery: seconds for which a worker has not been heard of.
+            redelivery: seconds without a report after which a worker counts as dead.
 
         Returns:
             how many waits were given back.

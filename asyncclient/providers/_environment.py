@@ -1,4 +1,4 @@
-"""What a client is made of that finds it in the environment; the command reads the same."""
+"""Reads what a client needs from environment variables, for `from_env` and for the command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Variables(NamedTuple):
         what: what that is.
         base: the one that holds the base URL.
         default: the base URL unless it is set.
-        places: the base URLs that there are, in words.
+        places: the possible base URLs, in words.
     """
 
     credential: str
@@ -29,7 +29,7 @@ class Variables(NamedTuple):
         """Return the token or key.
 
         Raises:
-            ValueError: it is missing or cannot be; the error does not show it.
+            ValueError: it is missing or not valid; the error does not show it.
         """
         return credential_in(self.credential, self.what)
 
@@ -64,7 +64,7 @@ def credential_in(name: str, what: str) -> Secret:
         what: what it should hold.
 
     Raises:
-        ValueError: it is missing or cannot be; the error does not show it.
+        ValueError: it is missing or not valid; the error does not show it.
     """
     value = Secret(os.environ.get(name, ""))
     if not value:

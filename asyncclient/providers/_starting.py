@@ -46,7 +46,7 @@ def started_id(name: str, path: str, value: str | int | None) -> str:
 def unknown_start(name: str, path: str, missing: str) -> DecodeError:
     """Make the error for a start whose good answer does not say what was started."""
     error = DecodeError(
-        f"{name}: the answer has no {missing}, so that what it started is not known",
+        f"{name}: the answer has no {missing}, so the id of the started task is not known",
         path=path,
     )
     error.may_have_started = True

@@ -41,7 +41,7 @@ def reply(
 
 
 class ScriptedTransport:
-    """Answers requests in the order of a script, and keeps what was asked.
+    """Answers requests in the order of a script, and keeps the requests.
 
     Use it where a `SessionPool` goes: `Coze(ScriptedTransport([reply({...})]), token="t")`.
 
@@ -49,7 +49,8 @@ class ScriptedTransport:
         script: what to answer, in order: a `Response` (see `reply`), an exception to raise, or a
             function from the request to the response. The last one is repeated if `repeat`.
         latency: seconds that each exchange takes, on the loop's clock. Default 0.
-        repeat: answer with the last entry for ever, instead of failing when the script is over.
+        repeat: answer all further requests with the last entry, instead of failing when the script
+            is over.
 
     Attributes:
         requests: the requests so far, in order.
@@ -82,7 +83,7 @@ class ScriptedTransport:
         else:
             await anyio.lowlevel.checkpoint()
         if not self._script:
-            msg = f"the script is over, but {request!r} was asked"
+            msg = f"the script has no answer left, but {request!r} was sent"
             raise AssertionError(msg)
         entry = self._script[0] if self._repeat and len(self._script) == 1 else self._script.pop(0)
         if isinstance(entry, Exception):
@@ -91,7 +92,7 @@ class ScriptedTransport:
 
     @property
     def left(self) -> int:
-        """Entries of the script that were not asked for."""
+        """Entries of the script that are still unused."""
         return len(self._script)
 
     def __repr__(self) -> str:

@@ -131,7 +131,7 @@ def run_virtual(async_fn: Callable[[*_Ts], Coroutine[Any, Any, _T]], *args: *_Ts
         args: what to call it with.
 
     Raises:
-        TypeError: it is no function, but the coroutine that a call of it made, say.
+        TypeError: it is not a function, but a coroutine, for example.
     """
     if not callable(async_fn):
         if asyncio.iscoroutine(async_fn):

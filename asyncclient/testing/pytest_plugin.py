@@ -5,8 +5,8 @@ In the `conftest.py` at the top of the test suite::
     pytest_plugins = ["asyncclient.testing.pytest_plugin"]
 
 From then on every async test that anyio's pytest plugin runs (all, with `anyio_mode = "auto"`)
-waits in virtual time. A module, class or test asks for the real clock with the mark `real_time`,
-and where that is the default, for the virtual one with `virtual_time`::
+waits in virtual time. A module, class or test asks for the real clock with the mark `real_time`.
+Where the real clock is the default, `virtual_time` asks for the virtual one::
 
     from asyncclient.testing.pytest_plugin import real_time
 

@@ -364,11 +364,11 @@ async def test_a_refused_cancel_is_not_sent_again() -> None:
 
 WRONG_TASKS: list[tuple[dict[str, object], type[Exception], str]] = [
     ({"method": "DELETE"}, ValueError, "method='DELETE' must be GET or POST"),
-    ({"method": "FETCH"}, ValueError, "method: 'FETCH' is no method"),
+    ({"method": "FETCH"}, ValueError, "method='FETCH' must be one of"),
     ({"method": 7}, TypeError, "method must be a text"),
     ({"kind": ""}, ValueError, "kind is empty"),
     ({"cancel": 7}, TypeError, "cancel must be a text"),
-    ({"cancel": "STOP /x"}, ValueError, "cancel: 'STOP' is no method"),
+    ({"cancel": "STOP /x"}, ValueError, "cancel='STOP' must be one of"),
     ({"cancel": ""}, ValueError, "^cancel="),
     ({"body": {1, object()}}, TypeError, "body cannot be written as JSON"),
     ({"body": {"x": float("nan")}}, ValueError, "body: NaN"),
@@ -433,15 +433,15 @@ async def test_a_long_body_has_no_reference() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"provider": "zenith"}, "is no task of acme"),
-        ({"ids": {"id": "7"}}, "is no task of acme"),
-        ({"kind": "acme.film"}, "no reading 'acme.film' is known"),
+        ({"provider": "zenith"}, "is not a task of acme"),
+        ({"ids": {"id": "7"}}, "is not a task of acme"),
+        ({"kind": "acme.film"}, "the reading 'acme.film' is unknown"),
         ({"account": "another"}, "is of the account 'another'"),
         ({"ids": {"path": "https://evil.example/x"}}, "does not go to https://evil.example"),
         ({"ids": {"path": "//evil.example/x"}}, "two slashes"),
         ({"ids": {"path": "/x", "cancel": "POST https://evil.example/x"}}, "does not go to"),
         ({"ids": {"path": "/x", "method": "DELETE"}}, "must be GET or POST"),
-        ({"ids": {"path": "/x", "body": "{"}}, "its body is no JSON"),
+        ({"ids": {"path": "/x", "body": "{"}}, "its body is not JSON"),
     ],
 )
 def test_a_reference_of_something_else_is_refused(change: dict[str, Any], words: str) -> None:

@@ -158,7 +158,7 @@ def test_plain_http_goes_to_another_machine_where_that_is_meant() -> None:
         (404, {"error": "no"}, 1, "check the URL and ASYNCCLIENT_TOKEN"),
         (302, {}, 3, "redirects to https://elsewhere.example, which is not followed"),
         (200, {"id": 1, "data": {}}, 3, "path of --status: the last answer has data, id"),
-        (200, [1], 3, "path of --status: the last answer was no JSON object"),
+        (200, [1], 3, "path of --status: the last answer was not a JSON object"),
     ],
 )
 def test_a_refusal_has_a_next_step_for_a_shell(
@@ -247,9 +247,9 @@ def test_urls_may_come_from_standard_input(shell: Shell, api: API) -> None:
     assert [end["state"] for end in shell.lines] == ["succeeded"] * 2
     elsewhere = "https://api.acme.example/v1/jobs/7"
     assert shell("wait", "-", *REPLICATE, stdin=f"{url}\n{elsewhere}?{SIGNED}\n") == 2
-    assert f"line 2: '{elsewhere}' is at another place" in shell.complaint
+    assert f"line 2: '{elsewhere}' is at another host or port" in shell.complaint
     assert shell("wait", "-", stdin=f"{url}?{SIGNED}\n") == 2
-    assert "are read: give --api NAME" in shell.complaint
+    assert "are unknown: give --api NAME" in shell.complaint
 
 
 def test_watch_follows_a_url(shell: Shell, api: API) -> None:

@@ -24,7 +24,7 @@ LINES = {
     "start": "Missing command",
     FLOW: "Missing argument 'WORKFLOW_ID'",
     f"{FLOW} ..": "workflow_id='..' is not an id",
-    f"{FLOW} 1 --bot-id 2 --app-id 3": "do not go together",
+    f"{FLOW} 1 --bot-id 2 --app-id 3": "exclude each other",
     f"{FLOW} 1 --param tea": "not of the form NAME=VALUE",
     f"{FLOW} 1 --param x=\udcff": "is not in this terminal's",
     f"{FLOW} 1 --token x": "No such option",
@@ -34,8 +34,8 @@ LINES = {
     f"{FLOW} 1 --parameters [1]": "not a JSON object",
     f"{FLOW} 1 --parameters \"{{'a': 1}}\"": "not a JSON object",
     f"{FLOW} 1 --parameters '{{\"a\": \udcff}}'": "not a JSON object",
-    f"{FLOW} 1 --json": "--json goes with --wait",
-    f"{FLOW} 1 --outputs": "--outputs goes with --wait",
+    f"{FLOW} 1 --json": "--json needs --wait",
+    f"{FLOW} 1 --outputs": "--outputs needs --wait",
     "start copyai-workflow 1 --metadata =x": "not of the form NAME=VALUE",
     "demo --tasks 0": "is not in the range",
     "demo --tasks 1.5": "'1.5' is not a valid integer",
@@ -48,7 +48,7 @@ LINES = {
     f"watch '{NOWHERE}' --timeout soon": "'soon' is not a valid number",
     f"wait '{NOWHERE[:40]}'": "give the whole line that 'start' wrote, in single quotes",
     f"wait '{NOWHERE.replace('coze', 'other')}'": "the providers coze and copyai",
-    f"wait '{NOWHERE.replace('workflow_run', 'a')}'": "no coze task has such a reference",
+    f"wait '{NOWHERE.replace('workflow_run', 'a')}'": "is not a reference of a coze task",
     f"wait '{NOWHERE.replace(':2', ':9')}'": "not a task reference that this command can",
     f"wait '{NOWHERE.replace('execute_id', 'id')}'": "give the whole line that 'start' wrote",
     "watch {provider:coze kind:x}": "put the reference in single quotes",
@@ -61,22 +61,22 @@ LINES = {
     "wait coze-workfow 1 2": "did you mean coze-workflow?",
     "wait copyai-workflows": "did you mean copyai-workflow?",
     f"wait coze-copy 1 {API}": "go with a URL: 'coze-copy' is none",
-    "wait - --header 'accept: text/plain'": "standard input has no line",
+    "wait - --header 'accept: text/plain'": "standard input is empty",
     f"wait {ANYWHERE} {API} --outputs": "--outputs is for tasks of Coze and Copy.ai",
 }
 # The same of a URL, whether it is waited for or watched.
 URLS = {
     f"{ANYWHERE} --api replicate.predicton": "did you mean replicate.prediction?",
     f"{ANYWHERE} --api openai": "openai.batch or openai.fine_tuning_job or openai.resp",
-    f"{ANYWHERE} --api zzzz": "no API 'zzzz' is known: 'asyncclient apis' lists all 33",
-    f"{ANYWHERE}?{SIGNED}": "of 'https://api.acme.example/v1/jobs/7' are read: give --api",
+    f"{ANYWHERE} --api zzzz": "the API 'zzzz' is unknown: 'asyncclient apis' lists all 33",
+    f"{ANYWHERE}?{SIGNED}": "of 'https://api.acme.example/v1/jobs/7' are unknown: give --api",
     "https://api.replicate.com/v1/predictions/7": "give --api replicate.prediction;",
     f"{ANYWHERE} {API} --failed x": "--api replicate.prediction has its own words",
     f"{ANYWHERE} {WORDS}": "--status is missing",
     f"{ANYWHERE} --status a --succeeded x": "--failed is missing",
     f"{ANYWHERE} --status a --failed x": "--succeeded is missing",
     f"{ANYWHERE} {OWN} --running done": "stands under both running and succeeded",
-    f"{ANYWHERE} {WORDS} --status a..b": "'a..b' is no path",
+    f"{ANYWHERE} {WORDS} --status a..b": "'a..b' is not a path",
     f"http://acme.example/jobs/7 {API}": "use https, or add --allow-http if you mean",
     f"ftp://acme.example/jobs/7 {API}": "is not an http(s) URL",
     f"https:///jobs?{SIGNED} {API}": "'https:///jobs' is not an http(s) URL",
@@ -89,7 +89,7 @@ URLS = {
     f"{ANYWHERE} {API} -H 'Cookie: {SIGNED}'": "'Cookie' seems to hold a credential",
     f"{ANYWHERE} {API} -H {SIGNED}": "write each as 'Name: value'",
     f"{ANYWHERE} {API} -H 'a: b' -H 'A: c'": "'A' is given twice",
-    f"{ANYWHERE} {API} -H 'Host: b'": "'Host' cannot be given as a header",
+    f"{ANYWHERE} {API} -H 'Host: b'": "'Host' cannot be set here",
     f"{ANYWHERE} {API} --token {SIGNED}": "put it into an environment variable",
     f"{ANYWHERE} {API} --api-key={SIGNED}": "put it into an environment variable",
     f"acme.example/jobs/7?{SIGNED} {API}": "with a URL: 'acme.example/jobs/7' is none",
@@ -139,7 +139,7 @@ def test_standard_input_holds_references_or_one_object_of_inputs(shell: Shell) -
         assert "line 3: not a task reference" in shell.complaint
     for empty in ("", " \n\n"):
         assert shell("wait", "-", stdin=empty) == 2
-        assert "standard input has no line: pipe in what 'start' wrote" in shell.complaint
+        assert "standard input is empty: pipe in what 'start' wrote" in shell.complaint
     assert shell("watch", "-", stdin=NOWHERE) == 2
     assert "watch follows one task" in shell.complaint
     shell.monkeypatch.setattr(sys, "stdin", None)  # closed

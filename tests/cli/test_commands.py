@@ -96,7 +96,7 @@ def test_a_task_that_takes_too_long_ends_with_124(shell: Shell, command: str) ->
     assert shell(command, shell.start(seconds=60), "--timeout", "30") == 124
     assert shell.out.count("\n") == (command == "watch")
     assert "has not ended within 30 s" in shell.complaint
-    assert "it may go on: wait again, or longer with --timeout" in shell.complaint
+    assert "it may still be running: wait again, or longer with --timeout" in shell.complaint
 
 
 def test_many_references_are_answered_in_their_order(shell: Shell) -> None:
@@ -206,7 +206,7 @@ async def _interrupt(*_arguments: object, **_options: object) -> None:
     await anyio.sleep_forever()
 
 
-_MAYBE = " before the start was answered: it may have happened all the same; look at "
+_MAYBE = " before the start was answered: it may have started; look at "
 
 
 @pytest.mark.usefixtures("interruptible")

@@ -140,7 +140,7 @@ def test_a_simulator_in_one_shell_serves_another(spawn: Spawn, tmp_path: Path) -
     again.terminate()
     assert end_of(again) == (0, "", "")
     code, _, err = end_of(spawn("simulate", "--journal", str(tmp_path / "no" / "journal")))
-    assert (code, err[:34]) == (2, "asyncclient: cannot keep the tasks")
+    assert (code, err[:35]) == (2, "asyncclient: cannot write the tasks")
 
 
 def test_simulate_shows_people_what_to_do(spawn: Spawn) -> None:

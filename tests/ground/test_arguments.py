@@ -64,7 +64,7 @@ WRONG_TYPES = each(
         (text, [None, 5, ["s3cret"]], _NO_TEXT),
         (text, [b"s3cret", bytearray(b"s3cret")], "must be a text, not {type}: decode it first"),
         (id_text, [None, [], True], _NO_TEXT),
-        (id_text, [7350], "must be a text, not int: pass '7350' if that is it"),
+        (id_text, [7350], "must be a text, not int: pass it as '7350'"),
         (text_line, [None, []], _NO_TEXT),
         (optional_id, [[]], _NO_TEXT),
         (optional_line, [[]], _NO_TEXT),
@@ -95,7 +95,7 @@ def test_a_value_of_another_type_is_refused_by_the_arguments_name(
     assert str(refused.value) == "key " + words.format(type=type(value).__name__, value=repr(value))
 
 
-_NO_LINE = "={value} has a line break or a control character: it is no id"
+_NO_LINE = "={value} has a line break or a control character: remove it"
 _NO_URL = "={value} is not a URL: pass one like 'https://example.com/hooks/5d6f'"
 WRONG_VALUES = each(
     [
@@ -104,9 +104,9 @@ WRONG_VALUES = each(
         (id_text, [" 7350"], "=' 7350' has spaces around it: pass '7350'"),
         (id_text, ["7350\u00a0"], r"='7350\xa0' has spaces around it: pass '7350'"),
         (id_text, ["7\n", "7\r\nHost: evil", "7\x00", "7\x7f", "\ud800"], _NO_LINE),
-        (id_text, ["7" * (LONGEST_ID + 1)], " has 257 characters, and no id has more than 256"),
+        (id_text, ["7" * (LONGEST_ID + 1)], " has 257 characters: at most 256 are allowed"),
         (text_line, [""], " is empty: pass the text"),
-        (user, ["a\nb"], "={value} has a line break or a control character: it is no user id"),
+        (user, ["a\nb"], "={value} has a line break or a control character: remove it"),
         (optional_id, ["", " "], " is empty: pass the id"),
         (optional_id, ["7\n"], _NO_LINE),
         (optional_line, [" 7"], "=' 7' has spaces around it: pass '7'"),

@@ -42,7 +42,7 @@ def test_each_part_says_what_is_missing_and_the_command_that_brings_it(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     last = done.stderr.splitlines()[-1]
-    command = f'in a clone of asyncclient-tasks, pip install ".[{extra}]"'
+    command = f'in a clone of asyncclient-tasks, run pip install ".[{extra}]"'
     assert last.endswith(f" needs {package}, which is not installed: {command}")
     assert extra in PROJECT["optional-dependencies"]
 

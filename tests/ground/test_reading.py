@@ -200,7 +200,7 @@ def test_what_is_no_path_is_refused(argument: str, wrong: str) -> None:
     """By the argument's name, also as one of several."""
     several = {"status": f"a/{wrong}", "reason": ("a", wrong)}
     for value in (wrong, several.get(argument, wrong)):
-        with pytest.raises(ValueError, match=rf"^{argument}: '.* is no path; write one as"):
+        with pytest.raises(ValueError, match=rf"^{argument}: '.* is not a path: write it like"):
             reading(**{argument: value})
 
 
@@ -250,7 +250,7 @@ def test_a_wrong_argument_is_named(error: type[Exception], argument: str, wrong:
 
 def test_what_is_no_date_is_shown() -> None:
     """A text itself, and of anything else its class."""
-    for wrong, says in (("soon", r"^checked='soon' is no date"), (A_TIME, r"not datetime$")):
+    for wrong, says in (("soon", r"^checked='soon' is not a date"), (A_TIME, r"not datetime$")):
         with pytest.raises((ValueError, TypeError), match=says):
             reading(checked=wrong)
 
@@ -273,7 +273,7 @@ def test_readings_are_found_by_their_names() -> None:
     """One that is given twice is one; two of one name are refused, and so is anything else."""
     brew, pour = reading(), reading(name="tea.pour")
     assert readings_by_name([brew, pour, reading()]) == {"tea.brew": brew, "tea.pour": pour}
-    words = r"^two readings are named 'tea\.brew': a reference could not say which$"
+    words = r"^two readings are named 'tea\.brew': give each its own name$"
     with pytest.raises(ValueError, match=words):
         readings_by_name([brew, reading(status="state")])
     with pytest.raises(

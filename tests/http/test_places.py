@@ -73,8 +73,8 @@ def test_all_else_is_refused_by_its_name(given: str) -> None:
 def test_the_error_says_what_does_not_go_where() -> None:
     """And how to name a host that is the provider's own; it shows no user name or password."""
     unnamed = (
-        rf"^path: the credential of {ORIGIN} does not go to https://\S+, which is not named: pass "
-        r"hosts=\[\.\.\.\] if it is the provider's own, and look at the URL if not$"
+        rf"^path: the credential of {ORIGIN} does not go to https://\S+: pass "
+        r"hosts=\[\.\.\.\] if that host is the provider's, and check the URL if not$"
     )
     for wrong, words in (
         ("https://evil.example/x", unnamed),
@@ -126,7 +126,7 @@ def test_a_target_is_of_a_bounded_length() -> None:
     """Of as many octets as every server takes in a request line."""
     longest = f"/{(LONGEST_TARGET - 1) * 'x'}"
     assert places().target("path", longest) == longest
-    with pytest.raises(ValueError, match=r"^path has 8001 characters, and at most 8000 are sent"):
+    with pytest.raises(ValueError, match=r"^path has 8001 characters: at most 8000 are sent"):
         places().target("path", f"{longest}x")
 
 

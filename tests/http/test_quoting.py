@@ -113,7 +113,7 @@ NOT_SENT: list[tuple[str, object]] = [
     ("token has characters that are not ASCII: copy it again", f"{SECRET}–"),
     ("headers must be a mapping of names to values, not list", [SECRET]),
     ("the name of a header in headers must be a text", {7: SECRET}),
-    *((f"headers: {re.escape(repr(name))} cannot be given", {name: SECRET}) for name in NO_HEADERS),
+    *((f"headers: {re.escape(repr(name))} cannot be set", {name: SECRET}) for name in NO_HEADERS),
     (r"headers\['X'\] must be a text, not int", {"X": 7}),
     (r"headers\['X'\] is empty", {"X": ""}),
     (r"headers\['X'\] has a line break", {"X": f"{SECRET}\r\nY: b"}),
@@ -139,7 +139,7 @@ def test_a_pools_headers_are_those_of_no_client() -> None:
             pool_headers({"X-Team": "42", name: SECRET})
         assert str(error.value).endswith("(token=..., or headers=... of a TaskAPI)")
         assert SECRET not in str(error.value)
-    with pytest.raises(ValueError, match=r"^headers: 'Host' cannot be given as a header"):
+    with pytest.raises(ValueError, match=r"^headers: 'Host' cannot be set here"):
         pool_headers({"Host": "x"})
 
 

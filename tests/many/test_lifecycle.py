@@ -39,7 +39,7 @@ async def test_closing_ends_all_waits(poller: Poller) -> None:
     for outcome in await asyncio.gather(*waits):
         assert isinstance(outcome.error, RuntimeError)
         assert "the Poller was closed" in str(outcome.error)
-        assert "may go on" in str(outcome.error)
+        assert "may still be running" in str(outcome.error)
         assert outcome.elapsed == pytest.approx(0.25)
     assert service.in_flight == 0
     assert other_tasks() == before

@@ -85,8 +85,12 @@ _WORDLESS = "in a row without a status word; look at .snapshot.result: is it the
 @pytest.mark.parametrize(
     ("limits", "word", "says"),
     [
-        (Limits(unknown="raise"), "strange", f"the status 'strange' {_TO_THE_STRICT} to wait on"),
-        (Limits(unknown="raise"), 7, f"the status 7 {_TO_THE_STRICT} to wait on"),
+        (
+            Limits(unknown="raise"),
+            "strange",
+            f"the status 'strange' {_TO_THE_STRICT} to keep waiting",
+        ),
+        (Limits(unknown="raise"), 7, f"the status 7 {_TO_THE_STRICT} to keep waiting"),
         (Limits(wordless=0), None, f"1 answer {_WORDLESS} expected?"),
         (Limits(), None, f"6 answers {_WORDLESS} expected?"),
     ],
@@ -112,7 +116,7 @@ def test_the_error_of_a_look_that_ends_the_wait_has_a_note(kind: type[Exception]
     wait.failed(looks.DOWN, at=3)
     assert wait.failed(error, at=4) is error
     note = "while waiting for coze chat 7: 3 polls in 4.0 s, the last 2 failed; "
-    assert error.__notes__ == [note + "the task itself may go on"]
+    assert error.__notes__ == [note + "the task may still be running"]
     if isinstance(error, AsyncClientError):
         check_evidence(error, wait, 3, 4.0)
         assert error.last_error is error
@@ -142,7 +146,7 @@ def test_a_timeout_without_an_answer_says_so() -> None:
     error = wait.out_of_time(600, timeout=600)
     assert str(error) == (
         "coze chat 7 has not ended within 600 s (no answer yet, 0 polls in 600.0 s). "
-        "It may go on: wait again with the same task"
+        "It may still be running: wait again with the same task"
     )
     check_evidence(error, wait, 0, 600.0)
     assert (error.last_error, error.retry_after) == (None, None)
@@ -161,8 +165,8 @@ def test_a_timeout_reports_all_that_is_known() -> None:
     assert str(error) == (
         "coze chat 7 has not ended within 0.5 s (last status 'strange' (unknown), 4 polls in "
         "1.5 s; words in no vocabulary: 'strange', 7; last failed poll: ServerError: "
-        "coze.chat: HTTP 502; the provider asks to wait 90 s, more than remains). "
-        "It may go on: wait again with the same task"
+        "coze.chat: HTTP 502; the provider asks to wait 90 s, longer than the time left). "
+        "It may still be running: wait again with the same task"
     )
     check_evidence(error, wait, 4, 1.5)
     assert (error.last_error, error.retry_after) == (cause, 90)
@@ -175,8 +179,12 @@ ENDS: dict[str, tuple[Entry, type[AsyncClientError], str]] = {
     "blocked": ("asks", TaskBlocked, "pass on_blocked="),
     "no word": (None, UnknownStatus, ".snapshot.result"),
     "timeout": ("running", WaitTimeout, "wait again with the same task"),
-    "authentication": (AuthenticationFailed("401", status=401), AuthenticationFailed, "may go on"),
-    "outage": (ServerError("503", status=503), ServerError, "may go on"),
+    "authentication": (
+        AuthenticationFailed("401", status=401),
+        AuthenticationFailed,
+        "may still be running",
+    ),
+    "outage": (ServerError("503", status=503), ServerError, "may still be running"),
 }
 
 

@@ -1,4 +1,4 @@
-"""What Copy.ai answers, as it really does.
+"""Copy.ai's answers, as they really are.
 
 The published schema, its own examples and real deliveries disagree about most fields, so all
 but the id are optional, and numbers may come quoted.
@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 
 class WorkflowRun(Answer, rename="camel"):
-    """How a workflow run stands (page `get-workflow-run-2`): what waiting for one returns.
+    """The state of a workflow run (page `get-workflow-run-2`): what waiting for one returns.
 
     Attributes:
         status: `NEW`, `WAITING`, `PROCESSING`, `RETRYING`, `COMPLETE`, `FAILED`; open.
-        output: by the workflow's own names, as it came; may be partial while it runs.
+        output: by the workflow's own names, as Copy.ai sent it; may be partial while it runs.
         metadata: what the start gave.
         created_at: ISO 8601.
         credits: what it cost; a number, or a number in text.
@@ -42,10 +42,9 @@ class WorkflowRun(Answer, rename="camel"):
 
     @property
     def outputs(self) -> dict[str, object]:
-        """`output` with JSON in text opened as far as it goes; empty when there is none.
+        """`output`, with JSON in texts decoded; empty when there is none.
 
-        Where it is something else than an object, that stands under the name `output`, as in the
-        older webhooks.
+        If it is not an object, it is under the name `output`, as in the older webhooks.
         """
         if self.output is None:
             return {}
@@ -82,7 +81,7 @@ class WebhookPage(Answer):
 
 
 class WebhookEvent(Portable, msgspec.Struct, rename="camel"):
-    """What a webhook said, whichever of the three shapes it had.
+    """What a webhook delivered, in any of its three shapes.
 
     It is not signed, so anyone may have sent it: use it to poll at once, and let the poll decide.
 

@@ -55,7 +55,7 @@ _SECONDS = len("2026-01-01T00:00:00")
 
 
 class CopyAI(Webhooks):
-    """A client of Copy.ai: cheap to make, no I/O, as many as you like over one pool.
+    """A client of Copy.ai. Making one is cheap and does no I/O; many can share one pool.
 
     Every `get_…` and `list_…` is repeated after a fault that may pass; a start is repeated only
     when it certainly did not happen.
@@ -66,12 +66,12 @@ class CopyAI(Webhooks):
         base_url: Copy.ai's own by default.
         max_retries: how often a failed request is repeated, where that is safe. Default 3.
         allow_http: let plain http go to another machine.
-        account: the name of the account that asks, no secret: clients of one name at one place ask
-            as one, and references carry it. By default the key identifies the account. Each source
-            of keys is an account of its own, and all unnamed ones share one budget.
+        account: a name for the account, not a secret. Clients with equal names at one base URL are
+            one account, and references carry the name. By default the key identifies the account:
+            each source of keys is an account of its own, and all unnamed sources share one budget.
 
     Raises:
-        TypeError, ValueError: an argument cannot be; nothing is sent.
+        TypeError, ValueError: an argument is not valid; nothing is sent.
     """
 
     BASE_URL = "https://api.copy.ai/api/"
@@ -107,7 +107,7 @@ class CopyAI(Webhooks):
             transport: a `SessionPool`.
 
         Raises:
-            ValueError: an environment variable is missing or cannot be.
+            ValueError: an environment variable is missing or not valid.
         """
         api_key = VARIABLES.read_credential()
         return cls(transport, api_key=api_key, base_url=VARIABLES.read_base_url())
@@ -125,12 +125,12 @@ class CopyAI(Webhooks):
     def workflow_run(
         self, workflow_id: str | TaskRef, run_id: str | None = None
     ) -> WorkflowRunHandle:
-        """Return the handle of a run, by its ids or by its reference alone; no I/O.
+        """Return the handle of a run, from its ids or from its reference alone; no I/O.
 
         Raises:
             TypeError: it is neither.
-            ValueError: an id cannot be, or the reference is of something else or of another named
-                account.
+            ValueError: an id is not valid, or the reference is of another kind of task or another
+                named account.
         """
         given = ids_or_ref(workflow_id, run_id, names="workflow_id and run_id")
         if isinstance(given, TaskRef):
@@ -141,11 +141,11 @@ class CopyAI(Webhooks):
         """Return the handle that a reference stands for; no I/O.
 
         Raises:
-            ValueError: the reference is of another provider, of another named account, or of a kind
-                that is not known here.
+            ValueError: the reference is of another provider, another named account, or an unknown
+                kind.
         """
         if (checked_ref(ref).provider, ref.kind) != ("copyai", "workflow_run"):
-            msg = f"{ref} is not a task of Copy.ai: give it to its own provider's client"
+            msg = f"{ref} is not a task of Copy.ai: pass it to its own provider's client"
             raise ValueError(msg)
         account = self._account.of(ref)
         try:
@@ -168,17 +168,17 @@ class CopyAI(Webhooks):
         Args:
             workflow_id: as `WCFG-…`.
             start_variables: the workflow's inputs by its own names.
-            metadata: anything of your own, which comes back with the run and its webhooks, and by
-                which `find_started` finds a run whose id was lost. By default a random marker,
-                since Copy.ai has nothing else to find it by; `{}` for none.
+            metadata: any data of yours. It comes back with the run and its webhooks, and
+                `find_started` finds a run whose id was lost by it. Default: a random marker, since
+                nothing else identifies such a run; `{}` for none.
 
         Returns:
             the handle of the run.
 
         Raises:
             QuotaExceeded: the workspace is out of credits.
-            AsyncClientError: it was refused, or with `may_have_started` it is not known whether
-                it was started; its notes then say how to find out.
+            AsyncClientError: it was refused. With `may_have_started` it is not known whether it was
+                started; the error's notes say how to find out.
         """
         if start_variables is None:
             start_variables = {}
@@ -204,27 +204,26 @@ class CopyAI(Webhooks):
         since: float | None = None,
         max_pages: int = 10,
     ) -> list[WorkflowRunHandle]:
-        """Find the runs that have some metadata, the newest first: what did a lost start start?
+        """Find the runs that have some metadata, the newest first, after a start whose id was lost.
 
-        For a start that failed with `may_have_started`. Copy.ai does not say how soon it lists a
-        run: look again after some seconds before you take none for an answer.
+        Use it after a start that failed with `may_have_started`. Copy.ai does not say how soon it
+        lists a run: when none is found, look again after some seconds.
 
         Args:
             workflow_id: the workflow.
-            metadata: what the start gave, or the part of it that no other start gave; the start's
-                error names it in its notes.
-            since: the Unix time in seconds at which it was sent: the search ends where runs are
-                a minute older, or more. Default None: at the last run.
+            metadata: the metadata of the start, or a part that no other start has; the notes of the
+                start's error show it.
+            since: the Unix time in seconds at which it was sent: the search ends at runs that are
+                over a minute older. Default None: it ends at the last run.
             max_pages: pages of 100 runs to look through, from the newest on. Default 10.
 
         Returns:
-            the handles of all runs among those whose metadata hold all of it; none when there is
-            no such run.
+            the handles of all runs with this metadata; an empty list when there is no such run.
 
         Raises:
-            AsyncClientError: there is none among `max_pages`, and there are more; or a page could
-                not be read.
-            TypeError, ValueError: an argument cannot be; nothing is sent.
+            AsyncClientError: no such run is on `max_pages` pages, and there are more pages; or a
+                page could not be read.
+            TypeError, ValueError: an argument is not valid; nothing is sent.
         """
         mapping("metadata", metadata)
         wanted: dict[str, object] = msgspec.json.decode(encode_argument("metadata", metadata))
@@ -319,8 +318,8 @@ class CopyAI(Webhooks):
             size: runs a page, at most 100. Default 100.
 
         Raises:
-            AsyncClientError: a page could not be read, or there were fewer runs than their total
-                said; those that were read came before.
+            AsyncClientError: a page could not be read, or the list had fewer runs than its total;
+                the runs read before that were yielded.
         """
 
         async def read(number: int) -> Page[WorkflowRun]:

@@ -53,7 +53,7 @@ _ADVICE: dict[type[APIError], str] = {
 
 
 def refused_by(response: Response, name: str) -> APIError | None:
-    """Make the error that an answer stands for; None if it is not an error by its own account."""
+    """Make the error that an answer stands for; None if the answer does not say that it is one."""
     said = decode_or_none(_refusal_decoder, response) or Refusal()
     if response.is_good and said.status != "error":
         return None

@@ -85,7 +85,8 @@ class Webhooks:
         """Delete a registration.
 
         Raises:
-            NotFound: there is none (also when a try whose answer was lost did delete it).
+            NotFound: there is no such registration, or an earlier try whose answer was lost has
+                deleted it.
         """
         await self._account.call(DELETE_WEBHOOK, _webhook_target(webhook_id))
 
@@ -133,7 +134,7 @@ def url_text(name: str, value: object) -> str:
     """Check an address that a provider is to call, and return it."""
     url = text(name, value)
     if len(url) > _LONGEST_URL:
-        msg = f"{name} has {len(url)} characters, and no URL has more than {_LONGEST_URL} here"
+        msg = f"{name} has {len(url)} characters: at most {_LONGEST_URL} are allowed"
         raise ValueError(msg)
     try:
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""What Coze answers, as it really does: open where Coze is loose."""
+"""Coze's answers, as they really are: fields that vary are declared loosely."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Interrupt(Portable, msgspec.Struct):
 
 
 class InterruptData(msgspec.Struct):
-    """An interrupt as it comes; a hollow one is none."""
+    """An interrupt as Coze sends it; an empty one counts as none."""
 
     event_id: JSON = None
     type: JSON = None
@@ -104,11 +104,11 @@ class NodeExecuteStatus(Portable, msgspec.Struct):
 
 
 class WorkflowRun(Answer):
-    """How a workflow run stands (page `workflow_history`): what waiting for one returns.
+    """The state of a workflow run (page `workflow_history`): what waiting for one returns.
 
     Attributes:
         execute_status: `Running`, `Success`, `Fail`; open.
-        output: as it came: a text, usually JSON, of texts that may be JSON themselves.
+        output: as Coze sent it: a text, usually JSON, whose values may be JSON texts themselves.
         error_code: text or number; `""` and `"0"` mean none.
         create_time: Unix time in seconds, as `update_time`.
     """
@@ -137,10 +137,10 @@ class WorkflowRun(Answer):
 
     @property
     def outputs(self) -> object:
-        """What the nodes put out, by node title, with JSON in text opened as far as it goes.
+        """The outputs of the nodes, by node title, with JSON in texts decoded.
 
-        The end node's is under `Output`. Coze's own entry `node_status` is left out. Where
-        `output` is no JSON object, this is the opened value, or the text as it is.
+        That of the end node is under `Output`. Coze's own entry `node_status` is left out. If
+        `output` is not a JSON object, this is the decoded value, or the text as it is.
         """
         value = open_json(self.output)
         nodes = as_object(value)
@@ -150,7 +150,7 @@ class WorkflowRun(Answer):
 
     @property
     def node_status(self) -> object:
-        """Coze's own entry `node_status` of `output`, opened; None when there is none."""
+        """Coze's own entry `node_status` of `output`, decoded; None when there is none."""
         nodes = as_object(open_json(self.output))
         return None if nodes is None else nodes.get("node_status")
 
@@ -169,7 +169,7 @@ class WorkflowReply(Answer):
     """The flat answer of a start, a synchronous run or a resume (page `workflow_run`).
 
     Attributes:
-        data: the output of a synchronous run, as it came: any text, usually JSON.
+        data: the output of a synchronous run, as Coze sent it: any text, usually JSON.
         execute_id: of an asynchronous or interrupted run.
     """
 
@@ -185,7 +185,7 @@ class WorkflowReply(Answer):
 
     @property
     def outputs(self) -> object:
-        """`data` with JSON in text opened as far as it goes; text that is not JSON as it is."""
+        """`data`, with JSON in texts decoded; a text that is not JSON as it is."""
         return open_json(self.data)
 
     @property
@@ -195,14 +195,14 @@ class WorkflowReply(Answer):
 
 
 class NodeOutput(Answer):
-    """What one node put out (page `get_node_execute_history_response`)."""
+    """The output of one node (page `get_node_execute_history_response`)."""
 
     is_finish: bool | None = None
     node_output: JSON = None
 
     @property
     def output(self) -> object:
-        """`node_output` with JSON in text opened as far as it goes."""
+        """`node_output`, with JSON in texts decoded."""
         return open_json(self.node_output)
 
 
@@ -216,7 +216,7 @@ class CopyFailure(Portable, msgspec.Struct):
 
 
 class CopyTask(Answer):
-    """How a copy stands (page `query_resource_copy_execution_result`).
+    """The state of a copy (page `query_resource_copy_execution_result`).
 
     Attributes:
         task_status: `in_progress`, `successful`, `failed`; open.
@@ -240,7 +240,7 @@ class CopyStarted(Answer):
 
 
 class Document(Portable, msgspec.Struct):
-    """How one document of a dataset stands.
+    """The state of one document of a dataset.
 
     Attributes:
         status: 0 in progress, 1 done, 9 failed; open.
@@ -264,7 +264,7 @@ class Document(Portable, msgspec.Struct):
 
 
 class DocumentProgress(Answer):
-    """How the documents of a `document_progress` task stand (page `get_dataset_progress`).
+    """The state of the documents of a `document_progress` task (page `get_dataset_progress`).
 
     Attributes:
         documents: one entry for each that Coze knows, in Coze's order.
@@ -274,7 +274,7 @@ class DocumentProgress(Answer):
 
 
 class ChatError(Portable, msgspec.Struct):
-    """Why a chat failed; code 0 with an empty text is none."""
+    """Why a chat failed; code 0 with an empty text means no error."""
 
     code: int | str | None = None
     msg: str | None = None
@@ -300,7 +300,7 @@ class _SubmitToolOutputs(msgspec.Struct):
 
 
 class RequiredAction(Portable, msgspec.Struct):
-    """What a chat waits for. Coze also shows a hollow one on finished chats: mind the status."""
+    """What a chat waits for. A finished chat may have an empty one: look at the status too."""
 
     type: str | None = None
     submit_tool_outputs: _SubmitToolOutputs | None = None
@@ -317,12 +317,13 @@ WAITING_WORDS = ("requires_action", "required_action")
 
 
 class Chat(Answer):
-    """How a chat stands (page `retrieve_chat`).
+    """The state of a chat (page `retrieve_chat`).
 
     Attributes:
         status: `created`, `in_progress`, `completed`, `failed`, `requires_action`, `canceled`;
             open.
-        completed_at: Unix time in seconds; set for `requires_action` too, so it is no end.
+        completed_at: Unix time in seconds; also set for `requires_action`, so it does not mean the
+            end.
     """
 
     id: str = ""
@@ -346,7 +347,7 @@ class Chat(Answer):
 
 
 class ChatStarted(msgspec.Struct):
-    """What a start needs of a chat: its status may be of any type, the chat is there."""
+    """The part of a chat that a start needs; the status may have any type."""
 
     id: str | int | None = None
     conversation_id: str | int | None = None

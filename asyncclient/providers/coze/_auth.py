@@ -35,10 +35,10 @@ _LINE_BREAK = re.compile(r"(\\+r)?\\+n\s*")  # as text; no PEM has a backslash
 
 
 class CozeJWT:
-    """Credentials of a Coze service app (page `oauth_jwt`): signs its own way to short tokens.
+    """Credentials of a Coze service app (page `oauth_jwt`), which gets and renews short tokens.
 
-    Pass it as `token=`. A token is fetched at the first request and renewed early, by one request
-    at a time; each request for one is signed again, since Coze takes a signed JWT only once.
+    Pass it as `token=`. It fetches a token at the first request and renews it early, with one
+    request at a time. Each request is signed anew, since Coze accepts a signed JWT only once.
     Signing needs the extra `coze-jwt`.
 
     Args:
@@ -46,14 +46,14 @@ class CozeJWT:
         key_id: the public key's fingerprint, as Coze shows it.
         private_key: the private key, as the text of a PEM file; its line breaks may be the two
             characters backslash and n.
-        duration_seconds: how long a token shall live, 1 to 86399. Default 900.
+        duration_seconds: seconds that a token is valid, 1 to 86399. Default 900.
         account_id: for a token of another account of the organisation.
         scope: Coze's `scope` object, to narrow the token's rights.
-        clock: Unix time in seconds; for tests. It dates what is signed, and a token's end is held
-            against it where the answer has no `Date`.
+        clock: gives the Unix time in seconds; for tests. It dates the signed JWT, and a token's end
+            is compared with it where the answer has no `Date`.
 
     Raises:
-        TypeError, ValueError: an argument cannot be.
+        TypeError, ValueError: an argument is not valid.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class CozeJWT:
 
     @property
     def credential(self) -> int:
-        """Equal for two that get the same tokens; it gives nothing away."""
+        """Equal for two objects that get the same tokens; it reveals nothing secret."""
         scope = None if self._scope is None else bytes(self._scope)
         parts = (self._app_id, self._key_id, str(self._private_key), self._account_id, scope)
         return hash(("asyncclient", parts))
@@ -165,7 +165,7 @@ _LONGEST_LIFE = 86_400  # seconds (page `oauth_jwt`)
 
 
 def _life(token: Token, now: float) -> float:
-    """Return for how many seconds a token is good from its answer on; infinite when not known.
+    """Return how many seconds a token is valid after its answer; infinite when not known.
 
     `expires_in` is an absolute Unix time here (page `oauth_jwt`, sample 1721135859), against its
     name; a small number can only be a duration. It is not known where the two clocks disagree.
@@ -195,7 +195,7 @@ class _Grant:
 
 
 class _JWTSource:
-    """Hands out the token in use, and renews it early, one request at a time."""
+    """Returns the token in use, and renews it early, one request at a time."""
 
     def __init__(
         self, fetch: Callable[[], Awaitable[Token]], grant: _Grant, clock: Callable[[], float]
@@ -229,7 +229,7 @@ class _JWTSource:
             return grant.token
 
     def forget(self, token: str) -> None:
-        """Never hand out this token again: it was refused."""
+        """Never return this token again: it was refused."""
         if self._grant.token == token:
             self._grant.token = None
 

@@ -72,8 +72,8 @@ class Bots:
         """Yield all of a workspace's bots, page by page, each once; arguments as `list_bots`.
 
         Raises:
-            AsyncClientError: a page could not be read, or there were fewer bots than their total
-                said; those that were read came before.
+            AsyncClientError: a page could not be read, or the list had fewer bots than its total;
+                the bots read before that were yielded.
         """
 
         async def read(page_num: int) -> Page[Bot]:
@@ -106,7 +106,8 @@ class Bots:
     ) -> CopyTaskHandle:
         """Copy a bot, an app or a workflow (page `copy_resource_task`).
 
-        Coze copies some at once and some by a task; the handle can be waited for either way.
+        Coze makes some copies at once and others by a task; you can wait for the handle in both
+        cases.
 
         Args:
             entity_id: what to copy.
@@ -131,5 +132,5 @@ class Bots:
         return CopyTaskHandle(self._account, task_id, unix_time())
 
     async def get_copy_task(self, task_id: str) -> CopyTask:
-        """Read how a copy stands (page `query_resource_copy_execution_result`)."""
+        """Read the state of a copy (page `query_resource_copy_execution_result`)."""
         return await self._account.call(GET_COPY_TASK, copy_target(task_id))

@@ -17,11 +17,11 @@ from asyncclient.providers.coze._tasks import ChatHandle, chat_target, read_mess
 
 # What a caller whose start has an unknown outcome can do: Coze's API does not list chats.
 _CHAT_LOST = (
-    "Coze's API has no list of chats; as long as it runs, another chat in the same conversation is "
-    "refused (code 4016), which shows it, where conversation_id was your own"
+    "Coze's API has no list of chats. If you passed conversation_id, start another chat in it: "
+    "that is refused with code 4016 while the lost one runs"
 )
 _TOOLS_LOST = (
-    "poll the chat: if it still is requires_action after some seconds, it has not got the outputs"
+    "poll the chat: if it still is requires_action after some seconds, the outputs did not arrive"
 )
 
 
@@ -66,13 +66,13 @@ class Chats:
 
         Args:
             bot_id: a bot published to the API.
-            user_id: your own name for the user; Coze keeps conversations apart by it.
-            additional_messages: what was said, the question last, at most 100.
-            conversation_id: the conversation to go on with; only one chat runs in it at a time.
+            user_id: your own name for the user; Coze separates conversations by it.
+            additional_messages: the messages so far, the question last; at most 100.
+            conversation_id: the conversation to continue; only one chat runs in it at a time.
             custom_variables: the bot's variables.
             meta_data: at most 16 pairs of your own.
             parameters: inputs for a bot's chat flow.
-            extra_params: Coze's own extras.
+            extra_params: extra parameters as Coze documents them.
             shortcut_command: a command to run.
             enable_card: let answers be cards.
             publish_status: which version of the bot.
@@ -107,13 +107,13 @@ class Chats:
         return ChatHandle(self._account, conversation, chat_id, unix_time(), bot_id)
 
     async def get_chat(self, conversation_id: str, chat_id: str) -> Chat:
-        """Read how a chat stands (page `retrieve_chat`; at most once a second)."""
+        """Read the state of a chat (page `retrieve_chat`; at most once a second)."""
         return await self._account.call(
             GET_CHAT, chat_target("/v3/chat/retrieve", conversation_id, chat_id)
         )
 
     async def cancel_chat(self, conversation_id: str, chat_id: str) -> Chat:
-        """Stop a chat; one that has ended or waits for its caller cannot be (code 4104)."""
+        """Stop a chat; one that has ended or waits for its caller is refused (code 4104)."""
         return await send_cancel(self._account, conversation_id, chat_id)
 
     async def list_chat_messages(self, conversation_id: str, chat_id: str) -> list[ChatMessage]:
@@ -127,7 +127,7 @@ class Chats:
         *,
         tool_outputs: Sequence[ToolOutput | Mapping[str, str]],
     ) -> Chat:
-        """Give a chat the results of the calls that it waits for; it goes on."""
+        """Give a chat the results of the calls that it waits for; then it continues."""
         target = chat_target("/v3/chat/submit_tool_outputs", conversation_id, chat_id)
         what = "ToolOutput objects or mappings"
         list_of("tool_outputs", tool_outputs, (ToolOutput, Mapping), what)

@@ -25,7 +25,7 @@ H = TypeVar("H", WorkflowRunHandle, CopyTaskHandle, ChatHandle, DocumentProgress
 
 
 class Coze(Workflows, Chats, Bots, Workspaces):
-    """A client of Coze: cheap to make, no I/O, as many as you like over one pool.
+    """A client of Coze. Making one is cheap and does no I/O; many can share one pool.
 
     Every `get_…` and `list_…` is repeated after a fault that may pass; a start is repeated only
     when it certainly did not happen. Ids are texts: they exceed what JSON numbers can hold.
@@ -34,16 +34,17 @@ class Coze(Workflows, Chats, Bots, Workspaces):
         transport: a `SessionPool`.
         token: a personal or service access token, an async function that returns one within 60 s,
             or a `CozeJWT`.
-        base_url: `Coze.COM` (default) or `Coze.CN`; tokens, bots and ids of one are unknown in the
-            other.
+        base_url: `Coze.COM` (default) or `Coze.CN`; tokens, bots and ids of one region are unknown
+            in the other.
         max_retries: how often a failed request is repeated, where that is safe. Default 3.
         allow_http: let plain http go to another machine, for a self-hosted server.
-        account: the name of the account that asks, no secret: clients of one name at one place ask
-            as one, and references carry it. By default the token identifies the account. Each
-            source of tokens is an account of its own, and all unnamed ones share one budget.
+        account: a name for the account, not a secret. Clients with equal names at one base URL are
+            one account, and references carry the name. By default the token identifies the account:
+            each source of tokens is an account of its own, and all unnamed sources share one
+            budget.
 
     Raises:
-        TypeError, ValueError: an argument cannot be; nothing is sent.
+        TypeError, ValueError: an argument is not valid; nothing is sent.
     """
 
     COM = "https://api.coze.com"
@@ -93,7 +94,7 @@ class Coze(Workflows, Chats, Bots, Workspaces):
             transport: a `SessionPool`.
 
         Raises:
-            ValueError: an environment variable is missing or cannot be.
+            ValueError: an environment variable is missing or not valid.
         """
         token = VARIABLES.read_credential()
         return cls(transport, token=token, base_url=VARIABLES.read_base_url())
@@ -111,12 +112,12 @@ class Coze(Workflows, Chats, Bots, Workspaces):
     def workflow_run(
         self, workflow_id: str | TaskRef, execute_id: str | None = None
     ) -> WorkflowRunHandle:
-        """Return the handle of a run, by its ids or by its reference alone; no I/O.
+        """Return the handle of a run, from its ids or from its reference alone; no I/O.
 
         Raises:
             TypeError: it is neither.
-            ValueError: an id cannot be, or the reference is of something else or of another named
-                account.
+            ValueError: an id is not valid, or the reference is of another kind of task or another
+                named account.
         """
         given = ids_or_ref(workflow_id, execute_id, names="workflow_id and execute_id")
         if isinstance(given, TaskRef):
@@ -124,12 +125,12 @@ class Coze(Workflows, Chats, Bots, Workspaces):
         return WorkflowRunHandle(self._account, *given, None)
 
     def copy_task(self, task_id: str | TaskRef) -> CopyTaskHandle:
-        """Return the handle of a copy task, by its id or its reference; no I/O.
+        """Return the handle of a copy task, from its id or its reference; no I/O.
 
         Raises:
             TypeError: it is neither.
-            ValueError: the id cannot be, or the reference is of something else or of another named
-                account.
+            ValueError: the id is not valid, or the reference is of another kind of task or another
+                named account.
         """
         if isinstance(task_id, TaskRef):
             return self._handle_of(CopyTaskHandle, task_id)
@@ -142,12 +143,12 @@ class Coze(Workflows, Chats, Bots, Workspaces):
     def chat(self, ref: TaskRef, /) -> ChatHandle: ...
 
     def chat(self, conversation_id: str | TaskRef, chat_id: str | None = None) -> ChatHandle:
-        """Return the handle of a chat, by its ids or by its reference alone; no I/O.
+        """Return the handle of a chat, from its ids or from its reference alone; no I/O.
 
         Raises:
             TypeError: it is neither.
-            ValueError: an id cannot be, or the reference is of something else or of another named
-                account.
+            ValueError: an id is not valid, or the reference is of another kind of task or another
+                named account.
         """
         given = ids_or_ref(conversation_id, chat_id, names="conversation_id and chat_id")
         if isinstance(given, TaskRef):
@@ -165,19 +166,20 @@ class Coze(Workflows, Chats, Bots, Workspaces):
     def document_progress(
         self, dataset_id: str | TaskRef, document_ids: Sequence[str] | None = None
     ) -> DocumentProgressHandle:
-        """Return the handle of the processing of documents, as one task; no I/O.
+        """Return one handle for the processing of 1 to 50 documents, as one task; no I/O.
 
-        One look is for all of them (page `get_dataset_progress`). It goes on while any document
-        does, then it has failed if any has. Its progress is in percent, the mean of theirs.
+        One look reads all of them (page `get_dataset_progress`). The task runs while any document
+        is processed; then it has failed if any document failed. Its progress is the mean of theirs,
+        in percent.
 
         Args:
-            dataset_id: the dataset (a knowledge base of Coze's own) that all are in.
-            document_ids: of 1 to 50 documents, each once; or pass a reference alone.
+            dataset_id: the dataset (Coze's knowledge base) that holds them all.
+            document_ids: ids of 1 to 50 documents, each once; or pass a reference alone.
 
         Raises:
             TypeError: it is neither, or `document_ids` is no list of texts.
-            ValueError: an id cannot be, there is none, there are more than 50 or one is there
-                twice; or the reference is of something else or of another named account.
+            ValueError: an id is not valid, there is no id, there are more than 50, or one occurs
+                twice; or the reference is of another kind of task or another named account.
         """
         given = ids_or_ref(dataset_id, document_ids, names="dataset_id and document_ids")
         if isinstance(given, TaskRef):
@@ -185,16 +187,16 @@ class Coze(Workflows, Chats, Bots, Workspaces):
         return DocumentProgressHandle(self._account, *given, None)
 
     def task(self, ref: TaskRef) -> Handle[WorkflowRun | CopyTask | Chat | DocumentProgress]:
-        """Return the handle that a reference stands for; no I/O.
+        """Return the handle of a reference's task; no I/O.
 
         It is a `WorkflowRunHandle`, a `CopyTaskHandle`, a `ChatHandle` or a
-        `DocumentProgressHandle`: whichever the reference is of. It can be waited for as it is, and
-        the answer's type says what ran. Where the kind is known, `workflow_run(ref)`,
-        `copy_task(ref)`, `chat(ref)` and `document_progress(ref)` are precise.
+        `DocumentProgressHandle`: whichever kind the reference has. You can wait for it as it is;
+            the answer's type shows what ran. If you know the kind, `workflow_run(ref)`,
+            `copy_task(ref)`, `chat(ref)` and `document_progress(ref)` return a precise type.
 
         Raises:
-            ValueError: the reference is of another provider, of another named account, or of a kind
-                that is not known here.
+            ValueError: the reference is of another provider, another named account, or an unknown
+                kind.
         """
         handle: object = self._handle(checked_ref(ref))
         return cast("Handle[WorkflowRun | CopyTask | Chat | DocumentProgress]", handle)
@@ -233,7 +235,7 @@ class Coze(Workflows, Chats, Bots, Workspaces):
                         account, ids["dataset_id"], documents, ref.created
                     )
                 case _:
-                    msg = f"{ref} is not a task of Coze: decode it with its own provider's client"
+                    msg = f"{ref} is not a task of Coze: pass it to its own provider's client"
                     raise ValueError(msg)
         except KeyError as error:
             msg = f"{ref}: the reference lacks {error}"

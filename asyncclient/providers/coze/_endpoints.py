@@ -87,8 +87,8 @@ _REGION = (
 # The open-source server wants its own site's cookie at each path that it does not have for tokens
 # (its backend/api/middleware/openapi_auth.go; coze-studio#1950).
 _REGION_OR_SERVER = (
-    f"{_REGION}. A self-hosted coze-studio also answers so where it does not have the endpoint: it "
-    "has none for the history of workflow runs, for resuming, for lists of bots and for copies"
+    f"{_REGION}. A self-hosted coze-studio also answers so for an endpoint that it does not have: "
+    "the history of workflow runs, resuming, lists of bots, copies"
 )
 
 # Page `coze_error_codes`, and codes seen outside of it.
@@ -156,7 +156,7 @@ _WRONG_TOKEN: dict[int | str | None, tuple[str, ...]] = {
 
 
 def refused_by(response: Response, name: str) -> APIError | None:
-    """Make the error that an answer stands for; None if it is not an error by its own account."""
+    """Make the error that an answer stands for; None if the answer does not say that it is one."""
     said = decode_or_none(_refusal_decoder, response) or Refusal()
     code = said.number_or_word
     if response.is_good and not code:

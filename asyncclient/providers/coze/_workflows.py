@@ -81,8 +81,8 @@ class Workflows:
             the handle of the run.
 
         Raises:
-            AsyncClientError: it was refused, or with `may_have_started` it is not known whether
-                it was started.
+            AsyncClientError: it was refused. With `may_have_started` it is not known whether it was
+                started.
         """
         body = self._run_body(
             workflow_id, parameters, bot_id, app_id, ext, workflow_version, connector_id
@@ -107,7 +107,7 @@ class Workflows:
         connector_id: str | None = None,
         timeout: float = 100.0,
     ) -> WorkflowReply:
-        """Run a workflow and stay on the line until it ends (page `workflow_run`).
+        """Run a workflow in one request that lasts until it ends (page `workflow_run`).
 
         Coze drops the connection after 90 s without an answer: for longer work use
         `start_workflow`, which has the same arguments.
@@ -120,7 +120,7 @@ class Workflows:
             ext: `latitude`, `longitude`, `user_id`, as texts.
             workflow_version: as `v0.0.5`, for library workflows; the latest by default.
             connector_id: the channel; 1024 (API) by default.
-            timeout: seconds to stay on the line. Default 100, a little more than Coze itself.
+            timeout: seconds for that request. Default 100, a little longer than Coze's own limit.
 
         Returns:
             the answer; `.outputs` is its data, and `.interrupt` is set if it waits for its caller.
@@ -142,17 +142,17 @@ class Workflows:
         interrupt_type: int,
         resume_data: str | Mapping[str, object],
     ) -> WorkflowReply:
-        """Give an interrupted run what it waits for (page `resume_workflow`).
+        """Answer an interrupted run (page `resume_workflow`).
 
         Args:
             workflow_id: the workflow.
             event_id: the interrupt's `event_id`, as it is.
             interrupt_type: the interrupt's `type`.
-            resume_data: what its `required_parameters` ask for: text, or a mapping to be sent as
-                JSON in text. If something lacks, the run interrupts again.
+            resume_data: what its `required_parameters` ask for: a text, or a mapping that is sent
+                as JSON in text. If something is missing, the run is interrupted again.
 
         Returns:
-            the answer; an asynchronous run goes on, so wait again with the same handle.
+            the answer. An asynchronous run continues: wait again with the same handle.
         """
         if not isinstance(resume_data, str):
             mapping("resume_data", resume_data)
@@ -171,15 +171,15 @@ class Workflows:
             )
 
     async def get_workflow_run(self, workflow_id: str, execute_id: str) -> WorkflowRun:
-        """Read how a run stands (page `workflow_history`)."""
+        """Read the state of a run (page `workflow_history`)."""
         return await self._account.call(GET_WORKFLOW_RUN, run_target(workflow_id, execute_id))
 
     async def get_node_output(
         self, workflow_id: str, execute_id: str, node_execute_uuid: str
     ) -> NodeOutput:
-        """Read what one output node put out (page `get_node_execute_history_response`).
+        """Read the output of one output node (page `get_node_execute_history_response`).
 
-        For runs whose output is `.trimmed`; Coze keeps it for 24 hours.
+        For runs whose output is `.trimmed`; Coze keeps these outputs for 24 hours.
         """
         node = path_segment("node_execute_uuid", node_execute_uuid)
         return await self._account.call(

@@ -1,4 +1,4 @@
-"""Finding one's way in Coze: workspaces, the workflows in them, and how documents stand."""
+"""Coze's workspaces, the workflows in them, and the state of documents."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Workspaces:
 
         Args:
             enterprise_id: only those of this enterprise.
-            user_id: those of this user in `coze_account_id`; by default those of the token's
+            user_id: only those of this user in `coze_account_id`; by default those of the token's
                 account.
-            coze_account_id: the organisation. Coze takes it and `user_id` together only.
+            coze_account_id: the organisation; Coze accepts it only together with `user_id`.
             page_num: from 1.
             page_size: workspaces a page; Coze gives at most 50. Default 20.
         """
@@ -62,8 +62,8 @@ class Workspaces:
         """Yield all workspaces of an account, each once; arguments as `list_workspaces`.
 
         Raises:
-            AsyncClientError: a page could not be read, or there were fewer workspaces than their
-                total said; those that were read came before.
+            AsyncClientError: a page could not be read, or the list had fewer workspaces than its
+                total; the workspaces read before that were yielded.
         """
 
         async def read(page_num: int) -> Page[Workspace]:
@@ -122,8 +122,8 @@ class Workspaces:
         """Yield all of a workspace's workflows, each once; arguments as `list_workflows`.
 
         Raises:
-            AsyncClientError: a page could not be read, or the list does not end; those that were
-                read came before.
+            AsyncClientError: a page could not be read, or the list does not end; the workflows read
+                before that were yielded.
         """
 
         async def read(page_num: int) -> Page[Workflow]:
@@ -144,6 +144,6 @@ class Workspaces:
     async def get_document_progress(
         self, dataset_id: str, document_ids: Sequence[str]
     ) -> DocumentProgress:
-        """Read how 1 to 50 documents of a dataset stand (page `get_dataset_progress`)."""
+        """Read the state of 1 to 50 documents of a dataset (page `get_dataset_progress`)."""
         target, body = documents_target(dataset_id), documents_body(document_ids_of(document_ids))
         return await self._account.call(GET_DOCUMENT_PROGRESS, target, body)

@@ -45,9 +45,9 @@ _KINDS: dict[str, Kind] = {"start": "start", "poll": "poll"}
 class SimulatedAPI(SimulatedServers):
     """A real HTTP server on loopback that speaks any task API, made from its `Reading`.
 
-    A task says one word after the other, each for its seconds by the event loop's time, so that
-    under a virtual clock an hour passes in milliseconds. It never sends anything to another
-    machine. Nothing listens before it is entered or started.
+    A task shows one word after the other, each for its seconds of the event loop's time: under a
+    virtual clock an hour passes in milliseconds. It never sends anything to another machine. It
+    listens once it is entered or started.
 
     In `started`, `answer`, `headers` and whole answers `{id}` stands for the task's id, `{url}` for
     this server's base URL, and `{poll}` for the URL at which the task is looked at.
@@ -57,30 +57,31 @@ class SimulatedAPI(SimulatedServers):
         start: method and path of a start, as `POST /v1/jobs`; by POST where it has no method.
         poll: method and path of a look; by GET where it has no method. `{id}` stands in the path,
             in the query, or nowhere: then the id is a value of the JSON that a look sends.
-        words: what a task says in turn, and for how many seconds: a status word, or a whole answer
-            as a dict. The last has None for its seconds, and stays. Or a function that returns
-            all this from the JSON that a start sent. Default: the vocabulary's first word of
-            `PENDING` for 1 s, of `RUNNING` for 4 s, and of `SUCCEEDED`.
+        words: what a task answers in turn, and for how many seconds: a status word, or a whole
+            answer as a dict. The last one has None for its seconds, and stays. Or a function that
+            returns this list from the JSON of the start. Default: the vocabulary's first word of
+            `PENDING` for 1 s, of `RUNNING` for 4 s, then of `SUCCEEDED`.
         started: what a start answers. Default: what a look would.
-        answer: what is laid over the last of `words`: the fields that it has beside its word.
+        answer: fields that are added to the last of `words`.
         result: method and path of a second request, which answers `answer` once the task has
             ended, and 404 before. Default None: `answer` is in the last look.
         cancel: method and path of a cancel; by POST where it has no method. Default None: there is
             none.
         headers: sent with each answer about a task.
-        credentials: headers that each request must have, as `{"Authorization": "Bearer k"}`; one
-            without them is answered 401. Default None: any request is right.
-        seed: of the generator that all chance comes from. Default 0.
+        credentials: headers that each request must have, as `{"Authorization": "Bearer k"}`; a
+            request without them gets 401. Default None: every request is accepted.
+        seed: seed of the random generator. Default 0.
         fault_share: the share (0 to 1) of looks that meet a random transient fault. Default 0.
         not_found_seconds: how long a fresh task cannot be found. Default 0.
 
     Attributes:
-        requests: requests by what they do: `start`, `poll`, `result`, `cancel`, `unknown_path`.
-        faults_served: faults met, by name, such as `html_502`.
+        requests: numbers of requests by operation: `start`, `poll`, `result`, `cancel`,
+            `unknown_path`.
+        faults_served: numbers of faults by name, such as `html_502`.
         tasks: every task, by its id: `job-1`, `job-2`, and so on.
 
     Raises:
-        TypeError, ValueError: an argument cannot be, or a word cannot be written at its place.
+        TypeError, ValueError: an argument is not valid, or a word cannot be written at its place.
     """
 
     def __init__(
@@ -336,7 +337,7 @@ def _timed(reading: Reading, words: Words) -> list[tuple[Json, float]]:
     until = 0.0
     for place, (word, seconds) in enumerate(words, 1):
         if (seconds is None) != (place == len(words)):
-            msg = f"words: the last one alone has None for its seconds; {shown(word)} is not so"
+            msg = f"words: the last one, and only that, has None for its seconds: see {shown(word)}"
             raise ValueError(msg)
         until += math.inf if seconds is None else number("words", seconds, unit="seconds", above=0)
         answer = dict(word) if isinstance(word, Mapping) else answer_with(reading, word)

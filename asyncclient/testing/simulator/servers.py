@@ -61,7 +61,7 @@ class SimulatedServers:
         return f"http://{self._host}:{server.port}"
 
     def order(self, fault: Fault | str, *, times: int = 1, path: str = "") -> None:
-        """Let the next requests meet a fault, before any that is ordered later.
+        """Let the next requests meet a fault; faults that were ordered first come first.
 
         Args:
             fault: a `Fault` or its name.

@@ -15,17 +15,17 @@ from asyncclient.testing.simulator.tasks import Durations, Habits, usual_duratio
 class Simulator(SimulatedServers):
     """A real HTTP server on loopback that speaks two task providers, Coze and Copy.ai.
 
-    Each provider has its own port. All chance comes from one seeded generator, and a task's state
-    is a function of the event loop's time, so that it runs under a virtual clock as well. It never
-    sends anything to another machine. Nothing listens before it is entered or started.
+    Each provider has its own port. One seeded generator draws everything random, and a task's state
+    depends on the event loop's time alone, so it also runs under a virtual clock. It never sends
+    anything to another machine. It listens once it is entered or started.
 
-    The fate of a task can be ordered by a key `simulate` in the inputs of its start: Coze
+    You decide what happens to a task by a key `simulate` in the inputs of its start: Coze
     `parameters` of a run, `parameters` or `custom_variables` (as JSON text) of a chat, Copy.ai
-    `startVariables`. It is an object; every part of it may be left out:
+    `startVariables`. It is an object; every part of it is optional:
 
     * `seconds`: how long the task takes.
     * `outcome`: see below; `success` unless drawn otherwise.
-    * `words`: status words shown first, one a poll; null leaves the status out.
+    * `words`: status words shown first, one for each poll; null leaves the status out.
     * `marker`: counted in `starts` (so is a Copy.ai `metadata.marker`).
     * `shape`: `live` or `doc`, answers as observed or as the provider's pages show them. A `doc`
       run history lacks `is_output_trimmed` (a synchronous run's always does), a `doc` chat begins
@@ -43,38 +43,38 @@ class Simulator(SimulatedServers):
     * `plain_text` (R, A): its output is not JSON.
     * `empty_list` (R): until it ends, `data` is an empty list.
     * `malformed` (R): until it ends, answers are not valid JSON.
-    * `out_of_credits` (R, A): it is refused: code 4011, or HTTP 400.
+    * `out_of_credits` (R, A): its start is refused: code 4011, or HTTP 400.
 
     A copy task is ordered by its `entity_id`, which is its marker too: `fail-…` fails, `slow-…`
     takes ten times as long. So is a document by its id, whose processing begins when it is first
     asked for. A `workflow_id` that begins with `missing` is unknown.
 
     Args:
-        seed: of the generator that all chance comes from. Default 0.
+        seed: seed of the random generator. Default 0.
         durations: draws how many seconds a task takes. Default: log-normal, mean 2, sigma 0.5.
         fail_share: the share (0 to 1) of tasks that fail. Default 0.
-        interrupt_share: the share of Coze workflow runs that stop for input once. Default 0.
-        fault_share: the share of requests for states and lists that meet a random transient fault.
-            Default 0.
-        plan: the Coze plan whose limits of rate hold. Default None: no limits.
-        coze_token: the only token that is right. Default None: any in which neither `wrong`, `bad`
-            nor `invalid` occurs.
-        copyai_key: the only API key that is right. Default None: as `coze_token`.
+        interrupt_share: the share (0 to 1) of Coze workflow runs that stop once for input. Default
+            0.
+        fault_share: the share (0 to 1) of requests for states and lists that meet a random
+            transient fault. Default 0.
+        plan: the Coze plan whose rate limits apply. Default None: no limits.
+        coze_token: the only token that is accepted. Default None: any token without `wrong`, `bad`
+            or `invalid` in it.
+        copyai_key: the only API key that is accepted. Default None: as for `coze_token`.
         not_found_seconds: how long a fresh task cannot be found. Default 0.
         jwt_public_key: PEM text to check the signature of Coze's JWT assertions with (needs
             PyJWT). Default None: signatures are not checked, everything else is.
-        journal: a file to which every task is written before its start is answered; a simulator
-            with the same file, after this one was closed or killed, knows the tasks again, whose
-            clocks have gone on. Webhooks, tokens and counts of requests are not kept. Default None.
+        journal: a file to which every task is written before its start is answered. After a close
+            or a kill, a simulator with the same file knows the tasks, and their time has gone on.
+            Webhooks, tokens and counts of requests are not kept. Default None.
 
     Attributes:
-        coze_token: a token that Coze's side takes.
-        copyai_key: an API key that Copy.ai's side takes.
-        requests: requests by operation, such as `coze.run` or `copyai.get_run`; `coze.429` counts
-            those of them that were over the plan's limit, `unknown_path` those to no operation.
-        faults_served: faults met, by name, such as `html_502`.
-        starts: tasks started, by the marker that the caller gave: 2 means that one was started
-            twice.
+        coze_token: a token that the simulated Coze accepts.
+        copyai_key: an API key that the simulated Copy.ai accepts.
+        requests: numbers of requests by operation, such as `coze.run` or `copyai.get_run`;
+            `coze.429` counts those over the plan's limit, `unknown_path` those to an unknown path.
+        faults_served: numbers of faults by name, such as `html_502`.
+        starts: numbers of starts by the caller's marker: 2 means that a task was started twice.
         tasks: every task, by its execute id, chat id, copy task id or run id.
     """
 

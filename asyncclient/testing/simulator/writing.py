@@ -12,15 +12,15 @@ _STEP = re.compile(r"([\w-]+)|\[(\d+)\]")
 
 
 def answer_with(reading: Reading, word: str | int) -> Json:
-    """Make the smallest answer that a reading reads as a status word, known to it or not.
+    """Make the smallest answer in which a reading finds a status word, known to it or not.
 
     Args:
         reading: where the word is written: one of `asyncclient.catalogue`, or of your own.
-        word: as the API writes it; one of several parts as the vocabulary has it, as
+        word: as the API writes it; a word of several parts as in the vocabulary, like
             `completed/success`.
 
     Raises:
-        ValueError: the reading finds its word by a function: write such an answer out.
+        ValueError: the reading finds its word by a function: write the answer yourself.
     """
     if not isinstance(reading.status, str):
         msg = (
@@ -44,7 +44,7 @@ def written(path: str, value: object) -> Json:
 
 
 def merged(below: object, above: object) -> Json:
-    """Lay one answer over another: objects are joined, of anything else the upper one counts."""
+    """Merge two answers: objects are joined; of any other value the upper one counts."""
     if not (isinstance(below, dict) and isinstance(above, dict)):
         return above
     both = dict(cast("dict[str, object]", below))
