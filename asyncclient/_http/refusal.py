@@ -32,6 +32,9 @@ _BY_STATUS: dict[int, type[APIError]] = {
 }
 
 
+_NOT_MODIFIED = 304  # the one of its class that redirects nowhere
+
+
 def error_type(status: int) -> type[APIError]:
     """Return the error that an HTTP status alone stands for (RFC 9110, section 15)."""
     if status >= 500:  # noqa: PLR2004  (the class of server errors)
@@ -54,7 +57,7 @@ def refusal_error(
     """Make the error for an answer that refuses.
 
     `code` and `message` are given only for an answer in the provider's own form; `known` says
-    whether the code is in a table.
+    whether the code is in a table. A redirect is nearly always a gateway's, to a login, for example.
     """
     hint = seconds_asked(response)
     message = text_of(message or "")
@@ -62,7 +65,7 @@ def refusal_error(
     log_id = None if log_id is None else text_of(log_id, LONGEST_WORD)
     words = message
     turned = ""
-    if 300 <= response.status < 400:  # noqa: PLR2004  (the class of redirects)
+    if 300 <= response.status < 400 and response.status != _NOT_MODIFIED:  # noqa: PLR2004  (the class of redirects)
         turned = (
             f"; it redirects to {_place(response)}, which is not followed, because the credential "
             "would go there too"
@@ -81,8 +84,8 @@ def refusal_error(
         message=message,
         log_id=log_id,
         retry_after=retry_after if hint is None else hint,
-        foreign=code is None and not message and not turned,
-        known=known or bool(turned),
+        foreign=code is None and not message,
+        known=known,
         advice=advice,
     )
 

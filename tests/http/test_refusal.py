@@ -135,12 +135,14 @@ def test_a_redirect_is_reported_with_its_place_and_no_credential(
 
 def test_only_the_class_of_redirects_redirects() -> None:
     """A status of 3xx says where it leads, and no other does."""
-    for status in (299, 300, 399, 400):
+    for status in (299, 300, 304, 399, 400):
         redirects = status in {300, 399}
         page = answer(status, b"moved")
         error = refusal_error(InvalidRequest, page, name="n", code=7, known=False)
         assert ("redirects" in str(error)) is redirects
-        assert error.known is redirects  # it says clearly what is wrong
+        assert not error.known
+    login = refusal_error(InvalidRequest, answer(302, location="/login"), name="n")
+    assert login.foreign  # as any other page of a gateway's
 
 
 def test_what_has_neither_code_nor_words_is_foreign() -> None:
