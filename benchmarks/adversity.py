@@ -36,7 +36,7 @@ from asyncclient.errors import AsyncClientError, TaskFailed
 from asyncclient.providers.copyai import CopyAI, WorkflowRunHandle
 
 ROOT = Path(__file__).parents[1]
-SERVE = (sys.executable, "-m", "tests.adversity.serve")
+SERVE = (sys.executable, "-m", "benchmarks.adversity_serve")
 SHARE = 0.1
 STARTERS = 30
 SHORTEST, LONGEST = 5.0, 30.0
@@ -58,7 +58,7 @@ PORTS = range(20_000, 30_000)
 
 
 class Report(msgspec.Struct):
-    """What the provider has seen: see `tests.adversity.serve`."""
+    """What the provider has seen: see `benchmarks.adversity_serve`."""
 
     starts: dict[str, int]
     ends: dict[str, float]

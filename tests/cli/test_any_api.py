@@ -250,13 +250,3 @@ def test_urls_may_come_from_standard_input(shell: Shell, api: API) -> None:
     assert f"line 2: '{elsewhere}' is at another host or port" in shell.complaint
     assert shell("wait", "-", stdin=f"{url}?{SIGNED}\n") == 2
     assert "are unknown: give --api NAME" in shell.complaint
-
-
-def test_watch_follows_a_url(shell: Shell, api: API) -> None:
-    """A line for each change."""
-    url = api.will_say("starting", "processing", "failed", error="no tea")
-    assert shell("watch", url, *REPLICATE) == 1
-    assert [line.split()[2] for line in shell.out.splitlines()] == ["pending", "running", "failed"]
-    assert "replicate prediction /v1/jobs/7 ended as failed (status 'failed'): no tea" in (
-        shell.complaint
-    )

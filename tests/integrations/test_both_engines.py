@@ -16,24 +16,29 @@ from typing import TypeAlias, cast
 import anyio
 import pytest
 
+pytest.importorskip("docket")
+pytest.importorskip("procrastinate")
+
+from docket import Worker
+from procrastinate import App
+from procrastinate.testing import InMemoryConnector
+
 from asyncclient import Done, LearnedSchedule, Poller, TaskState
 from asyncclient._durable import Ticket, TicketExpired
 from asyncclient.errors import TaskFailed
-from asyncclient.integrations import _holder
+from asyncclient.integrations import _engine, _holder
 from asyncclient.integrations._delivery import Sink
 from asyncclient.integrations._engine import DurableWaits
 from asyncclient.integrations._holder import Holder
 from asyncclient.integrations._outcome import Outcome
+from asyncclient.integrations.docket import DocketWaits
+from asyncclient.integrations.procrastinate import ProcrastinateWaits
 from tests.integrations import place as places
-from tests.integrations.killing import eventually
-from tests.integrations.place import FAST, Place, knowing, quicken, ref_of
+from tests.integrations.place import FAST, Place, eventually, knowing, quicken, ref_of
 
 Somewhere: TypeAlias = Place[DurableWaits]
-
-
 # Opens what one of many processes would have, the same waits each time; `keep` may be given.
 Engine: TypeAlias = Callable[..., contextlib.AbstractAsyncContextManager[DurableWaits]]
-
 
 anyio_backend = places.anyio_backend
 no_blocking_calls = places.no_blocking_calls
@@ -42,25 +47,17 @@ no_blocking_calls = places.no_blocking_calls
 @pytest.fixture(params=["docket", "procrastinate"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Give each engine, empty."""
-    pytest.importorskip(str(cast("object", request.param)))
     if request.param == "docket":
-        from asyncclient.integrations.docket import DocketWaits  # noqa: PLC0415  (an extra)
-
         name = re.sub(r"\W", "-", str(cast("object", request.node.name)))
         return partial(DocketWaits, "memory://", name=name)
-    from procrastinate import App  # noqa: PLC0415  (an extra)
-    from procrastinate.testing import InMemoryConnector  # noqa: PLC0415  (an extra)
-
-    from asyncclient.integrations.procrastinate import (  # noqa: PLC0415  (an extra)
-        ProcrastinateWaits,
-    )
-
     connector = InMemoryConnector()
 
     @contextlib.asynccontextmanager
-    async def one(*, keep: float = 86_400.0) -> AsyncGenerator[DurableWaits]:
+    async def one(
+        *, keep: float = 86_400.0, concurrency: int = 1000
+    ) -> AsyncGenerator[DurableWaits]:
         app = App(connector=connector)
-        waits = ProcrastinateWaits(app, keep=keep)
+        waits = ProcrastinateWaits(app, keep=keep, concurrency=concurrency)
         async with app.open_async():
             yield waits
 
@@ -118,75 +115,50 @@ async def test_the_same_key_twice_is_one_wait(place: Somewhere) -> None:
     assert len(place.reported) == 2
 
 
-WRONG_KEYS: dict[object, str] = {
-    "": "key is empty",
-    "order\n17": "key='order\\n17' has a line break or a control character",
-    "order\x00": "key='order\\x00' has a line break or a control character",
-    "\ud800": "key='\\ud800' has a line break or a control character",
-    "o" * 257: "key has 257 characters, and no key has more than 256",
-    7: "key must be a text, not int",
-}
-WRONG_SECONDS = (0, -1, 1e18, 10**400, math.inf, math.nan)
-
-
-async def test_a_key_that_no_store_could_keep_is_refused(place: Somewhere) -> None:
-    """Wherever it is passed, before the store is asked; of many refs none is kept then."""
-    waits, outcome = place.waits, Outcome(how="done", ref=ref_of(1))
-    for key, reason in WRONG_KEYS.items():
-        wrong = cast("str", key)
-        for call in (
-            partial(waits.submit, ref_of(1), key=wrong),
-            partial(waits.submit_many, {"good": ref_of(1), wrong: ref_of(2)}),
-            partial(waits.cancel, wrong),
-            partial(waits.outcome, wrong),
-            partial(waits.ticket, wrong),
-            partial(waits.keep, wrong, outcome),
-        ):
-            with pytest.raises((TypeError, ValueError), match=re.escape(reason)):
+async def test_what_cannot_be_is_refused_before_anything_is_kept(engine: Engine) -> None:
+    """Each argument by its name, with its bounds; what a checker refuses is tested with it."""
+    for wrong, words in (({"keep": 1e18}, r"^keep.* 315360000 s"), ({"concurrency": 0}, "concurr")):
+        with pytest.raises(ValueError, match=words):
+            await engine(**wrong).__aenter__()
+    async with engine() as waits, Poller() as poller:
+        add, add_many, outcome = waits.submit, waits.submit_many, Outcome(how="done", ref=ref_of(1))
+        work = partial(waits.work, poller, {}, Place(waits, poller).sink)
+        refs = {"order": ref_of(1)}
+        key = "order\n17"
+        calls: list[tuple[Callable[[], Awaitable[object]], str]] = [
+            (partial(add, ref_of(1), key=key), "key='order"),
+            (partial(add_many, {**refs, key: ref_of(2)}), "key='order"),
+            (partial(waits.cancel, key), "key='order"),
+            (partial(waits.outcome, key), "key='order"),
+            (partial(waits.ticket, key), "key='order"),
+            (partial(waits.keep, key, outcome), "key='order"),
+            (
+                partial(add, ref_of(1), key="order", timeout=math.inf),
+                "timeout.* 315360000 seconds$",
+            ),
+            (partial(add_many, refs, timeout=math.inf), "timeout.* 315360000 seconds$"),
+            (partial(add_many, {**refs, "other": ref_of(2, word="a\nb")}), ".*line break"),
+            (partial(work, hold=0), "hold.* 86400 seconds$"),
+            (partial(work, redelivery=0), "redelivery.* 86400 seconds$"),
+            (partial(work, sink_timeout=0), "sink_timeout.* 3600 seconds$"),
+            (partial(waits.work, poller, {}, cast("Sink", None)), "sink must be an async function"),
+        ]
+        for call, words in calls:
+            with pytest.raises((TypeError, ValueError), match=f"^{words}"):
                 await call()
-    assert await waits.ticket("good") is None
+        assert await waits.ticket("order") is None
 
 
 async def test_a_long_key_with_any_letter_is_kept(place: Somewhere) -> None:
-    """Up to 256 characters, also those that mean something to a store."""
+    """Up to 256 characters, also those that mean something to a store, and for up to ten years."""
+    assert await place.waits.submit(ref_of(1), key="long", timeout=3650 * 86_400)
+    assert await place.waits.ticket("long") is not None
     for key in ("\U0001f375" * 256, "order 17: {a}*?[b]^\\'\"%s$1", "1"):
         assert await place.waits.submit(ref_of(1), key=key)
         assert not await place.waits.submit(ref_of(1), key=key)
         assert await place.waits.ticket(key) is not None
         assert await place.waits.cancel(key)
         assert await place.waits.outcome(key) is not None
-
-
-async def test_seconds_that_cannot_be_are_refused(engine: Engine) -> None:
-    """Before anything is kept, of many waits as well; errors name the argument and its bounds."""
-    async with engine() as waits, Poller() as poller:
-        place = Place(waits, poller)
-        work = partial(waits.work, poller, {}, place.sink)
-        for wrong in WRONG_SECONDS:
-            with pytest.raises(ValueError, match=r"^keep.* at most 315360000 seconds$"):
-                await engine(keep=wrong).__aenter__()
-            for call, words in (
-                (
-                    partial(waits.submit, ref_of(1), key="order", timeout=wrong),
-                    "timeout.* 315360000",
-                ),
-                (
-                    partial(waits.submit_many, {"order": ref_of(1)}, timeout=wrong),
-                    "timeout.* 315360000",
-                ),
-                (partial(work, hold=wrong), "hold.* 86400"),
-                (partial(work, redelivery=wrong), "redelivery.* 86400"),
-                (partial(work, sink_timeout=wrong), "sink_timeout.* 3600"),
-            ):
-                with pytest.raises(ValueError, match=f"^{words} seconds$"):
-                    await call()
-        with pytest.raises(TypeError, match=r"^sink must be an async function of a key and an end"):
-            await waits.work(poller, {}, cast("Sink", None))
-        with pytest.raises(ValueError, match="line break"):
-            await waits.submit_many({"order": ref_of(1), "other": ref_of(2, word="a\nb")})
-        assert await waits.ticket("order") is None
-        assert await waits.submit(ref_of(1), key="order", timeout=3650 * 86_400)
-        assert await waits.ticket("order") is not None
 
 
 async def test_a_key_is_free_when_its_outcome_is_forgotten(engine: Engine) -> None:
@@ -204,29 +176,6 @@ async def test_a_key_is_free_when_its_outcome_is_forgotten(engine: Engine) -> No
             assert not await waits.submit(ref_of(2), key="order")
             await soon(lambda: waits.submit(ref_of(2), key="order"))
             await place.until(2)
-
-
-async def test_sinks_that_hang_hold_nothing_else_up(
-    place: Somewhere, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Other waits are polled and reported meanwhile, and their worker stops within seconds."""
-    monkeypatch.setattr(_holder, "_TROUBLE", 0.1)
-    place.sink_hangs = 40
-    await place.waits.submit_many({f"hangs-{number}": ref_of(number) for number in range(40)})
-    async with place.worker(sink_timeout=0.5) as working:
-        await eventually(lambda: place.sink_hangs <= 8)
-        await place.waits.submit(ref_of(100, 3600), key="runs")
-        polls = place.polls
-        await eventually(lambda: place.polls > polls + 50)
-        await place.until(20)
-        place.sink_hangs = 10**6
-        await place.waits.submit_many({f"late-{number}": ref_of(number) for number in range(40)})
-        await eventually(lambda: place.sink_hangs <= 10**6 - 32)
-        working.cancel()
-        with anyio.fail_after(6):
-            await asyncio.wait({working})
-    assert re.search(r"hangs-\d+: the sink has not returned within 0\.5 s", caplog.text)
-    assert await place.waits.ticket("runs") is not None
 
 
 async def test_an_outcome_is_read_by_its_key(place: Somewhere) -> None:
@@ -342,34 +291,57 @@ async def test_a_wait_is_called_off_or_reported_but_never_both(
     assert 30 < sum(answers) < 120
 
 
-async def test_a_ticket_that_cannot_be_read_ends_all_the_same(
+async def test_a_ticket_that_cannot_be_read_can_be_called_off(
     place: Somewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It can be called off, or is reported on its deadline with the reason."""
-    monkeypatch.setattr(_holder, "_TROUBLE", 0.1)
-    deadline = time.time() + 2
-    text = f'{{"v":3,"deadline":{deadline}}}'  # as a later version may write it
+    """As a later version may write it; what a worker does with it is the same on all engines."""
 
     def written(_: Ticket) -> str:
-        return text
+        return '{"v":3}'
 
     with monkeypatch.context() as writes:
         writes.setattr(Ticket, "encode", written)
-        await place.waits.submit_many({"off": ref_of(1), "order": ref_of(2)})
+        await place.waits.submit(ref_of(1), key="order")
     with pytest.raises(ValueError, match="version 3"):
         await place.waits.ticket("order")
-    assert await place.waits.cancel("off")
-    async with place.worker():
+    assert await place.waits.cancel("order")
+    outcome = await place.waits.outcome("order")
+    assert outcome is not None
+    assert outcome.how == "cancelled"
+
+
+@contextlib.asynccontextmanager
+async def own_worker(waits: DurableWaits) -> AsyncGenerator[None]:
+    """Run a worker of the engine's own."""
+    async with contextlib.AsyncExitStack() as stack:
+        if isinstance(waits, DocketWaits):
+            worker = Worker(waits.docket, schedule_automatic_tasks=False)
+            working = asyncio.ensure_future((await stack.enter_async_context(worker)).run_forever())
+        else:
+            assert isinstance(waits, ProcrastinateWaits)
+            work = waits.app.run_worker_async(queues=["asyncclient"], install_signal_handlers=False)
+            working = asyncio.ensure_future(work)
+        yield
+        working.cancel()
+        await asyncio.wait({working})
+
+
+async def test_a_process_that_only_submits_puts_tickets_back(
+    engine: Engine, place: Somewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker beside `submit` alone runs and loses nothing: another process can hold tickets."""
+    monkeypatch.setattr(_engine, "_NOT_HERE", 0.1)
+    await place.waits.submit_many({"order": ref_of(1), "off": ref_of(2)})
+    before = await place.waits.ticket("order")
+    async with own_worker(place.waits):
+        await asyncio.sleep(0.5)
+        assert await place.waits.cancel("off")
+        await asyncio.sleep(0.3)
+    assert await place.waits.ticket("order") == before is not None
+    async with engine() as place.waits, place.worker():
         await place.until(1)
-        assert time.time() >= deadline
-        await soon(lambda: place.waits.outcome("order"))
-    ((key, end),) = place.reported
-    assert (key, isinstance(end, TicketExpired)) == ("order", True)
-    assert "its ticket cannot be read: ValueError: a ticket of version 3" in str(end.error)
-    for key, how in (("off", "cancelled"), ("order", "expired")):
-        outcome = await place.waits.outcome(key)
-        assert outcome is not None
-        assert outcome.how == how
+        await asyncio.sleep(0.3)
+    assert place.states() == {"order": TaskState.SUCCEEDED}
 
 
 async def test_a_stopped_worker_hands_its_waits_back_at_once(place: Somewhere) -> None:

@@ -15,11 +15,9 @@ from procrastinate import App
 from procrastinate.testing import InMemoryConnector
 
 from asyncclient import Poller, TaskState
-from asyncclient._durable import Ticket
 from asyncclient.integrations.procrastinate import ProcrastinateWaits
 from tests.integrations import place as places
-from tests.integrations.killing import eventually
-from tests.integrations.place import FAST, Place, knowing, quicken, ref_of
+from tests.integrations.place import FAST, Place, eventually, knowing, quicken, ref_of
 
 RESCUE = "asyncclient/rescue:"
 OnProcrastinate: TypeAlias = Place[ProcrastinateWaits]
@@ -65,19 +63,6 @@ async def test_a_wait_that_is_called_off_in_a_slice_leaves_its_outcome_alone(
     assert [row["queueing_lock"] for row in kept] == ["asyncclient/outcome:order"]
 
 
-async def test_a_process_that_only_submits_runs_nothing(place: OnProcrastinate) -> None:
-    """A worker started beside `submit` alone puts tickets back, instead of losing them."""
-    await place.waits.submit(ref_of(1), key="order")
-    await place.waits.app.run_worker_async(
-        queues=["asyncclient"], wait=False, install_signal_handlers=False
-    )
-    ticket = await place.waits.ticket("order")
-    assert isinstance(ticket, Ticket)
-    assert await place.waits.put_back("order", ticket.encode()) is not None
-    assert await place.waits.cancel("order")
-    assert await place.waits.put_back("order", ticket.encode()) is None
-
-
 async def test_what_workers_leave_for_each_other_is_small_and_apart(
     place: OnProcrastinate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,10 +106,3 @@ async def test_queues_of_one_database_are_apart() -> None:
         assert await there.ticket("order") is not None
         for app in (one, other):  # one queue's search keeps no other from its own
             await app.configure_task("asyncclient_rescue").defer_async(timestamp=0)
-
-
-def test_bad_arguments_are_refused_before_anything_is_kept() -> None:
-    """A concurrency that cannot be says so."""
-    app = App(connector=InMemoryConnector())
-    with pytest.raises(ValueError, match="concurrency"):
-        ProcrastinateWaits(app, concurrency=0)

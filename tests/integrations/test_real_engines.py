@@ -16,7 +16,6 @@ from random import Random
 from typing import cast
 
 import anyio
-import msgspec
 import pytest
 
 pytest.importorskip("docket")
@@ -29,8 +28,7 @@ from asyncclient.providers.coze import Coze
 from asyncclient.testing import SimulatedAPI, Simulator
 from tests.integrations import place as places
 from tests.integrations.crew import Crew, Settings, job, submit, waits_of
-from tests.integrations.killing import eventually
-from tests.integrations.place import FAST, Place, ref_of
+from tests.integrations.place import FAST, Place, eventually, ref_of
 from tests.integrations.servers import Server, postgres_server, redis_server
 
 anyio_backend = places.anyio_backend
@@ -262,34 +260,3 @@ async def test_workers_that_come_and_die_keep_one_rate(store: Store, tmp_path: P
     fullest = max(bisect_left(times, at + 10) - number for number, at in enumerate(times))
     assert fullest <= 1.25 * 10 * RATE
     assert len(times) <= 1.05 * RATE * (times[-1] - times[0]) + RATE
-
-
-async def test_a_new_worker_is_as_silent_as_one_that_knows(store: Store, tmp_path: Path) -> None:
-    """After one process has seen 60 jobs of 4 s, another polls none in its first 2 seconds.
-
-    A worker that does not take what others have learned polls each at once.
-    """
-    taught = Settings(engine=store.engine, url=store.url, name="learned")
-    alone = msgspec.structs.replace(taught, share_learned=False)
-    rng = Random(3)
-
-    async def first_polls(name: str, number: int, settings: Settings) -> list[float]:
-        """Let a new worker see jobs to their ends; return how late the first poll of each was."""
-        await crew.start(name, settings)
-        await submit(settings, {f"{name}-ready": job(f"{name}-ready")})
-        await eventually(lambda: any(poll.worker == name for poll in crew.polls()), PATIENCE)
-        jobs = [f"{name}-{index}" for index in range(number)]
-        await submit(settings, {key: job(key, rng.gauss(4, 0.1)) for key in jobs})
-        ended = {*jobs}
-        await eventually(
-            lambda: ended <= {poll.job for poll in crew.polls() if poll.late >= 0}, PATIENCE
-        )
-        await crew.end(name, signal.SIGTERM)
-        late = {poll.job: poll.late for poll in reversed(crew.polls())}
-        return [late[key] for key in jobs]
-
-    async with Crew(tmp_path) as crew:
-        await first_polls("old", 60, taught)
-        assert min(await first_polls("taught", 10, taught)) > -2
-        assert min(await first_polls("alone", 10, alone)) < -2
-    assert "Traceback" not in crew.trouble()

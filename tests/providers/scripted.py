@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypeAlias, TypedDict, Unpack, cast
 
 import msgspec
 import pytest
@@ -84,11 +84,11 @@ def scripted(
 
 
 def _coze(over: ScriptedTransport) -> Coze:
-    return Coze(over, token=TOKEN)
+    return Coze(over, token=TOKEN, account="acme")
 
 
 def _copyai(over: ScriptedTransport) -> CopyAI:
-    return CopyAI(over, api_key=TOKEN)
+    return CopyAI(over, api_key=TOKEN, account="acme")
 
 
 Operation = Callable[[ScriptedTransport], Awaitable[object]]
@@ -147,6 +147,38 @@ ANSWERED = {
     for name in sorted(RECORDED)
     if name.endswith(".json") and _operation_of(name) in STARTS | READS
 }
+
+
+def run_answer(**fields: object) -> Response:
+    """Answer about a run of Coze, by default one at work."""
+    run = {"execute_id": "7431", "execute_status": "Running"} | fields
+    return reply({"code": 0, "msg": "", "data": [run]})
+
+
+def chat_answer(**fields: object) -> Response:
+    """Answer about a chat, by default one at work."""
+    chat = {"id": "7382", "conversation_id": "7381", "bot_id": "7379", "status": "in_progress"}
+    return reply({"code": 0, "msg": "", "data": chat | fields})
+
+
+def copyai_answer(**fields: object) -> Response:
+    """Answer about a run of Copy.ai, by default one without a word."""
+    return reply({"status": "success", "data": {"id": "WRUN-1"} | fields})
+
+
+Place: TypeAlias = tuple[str | int, ...]
+
+
+def walk(value: object, here: Place = ()) -> Iterator[tuple[Place, object]]:
+    """Yield each place inside a JSON value, and what stands there."""
+    inner: list[tuple[str | int, object]] = []
+    if isinstance(value, dict):
+        inner = list(cast("dict[str | int, object]", value).items())
+    elif isinstance(value, list):
+        inner = list(enumerate(cast("list[object]", value)))
+    for name, each in inner:
+        yield (*here, name), each
+        yield from walk(each, (*here, name))
 
 
 def sent(request: Request) -> tuple[str, str, Any]:

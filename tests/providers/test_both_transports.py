@@ -34,7 +34,7 @@ from asyncclient.errors import (
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Chat, ChatHandle, Coze, ToolOutput, WorkflowRun
 from asyncclient.testing import Fault, ScriptedTransport, Simulator, reply
-from tests.providers.scripted import RECORDED
+from tests.providers.scripted import RECORDED, chat_answer, copyai_answer, run_answer
 
 
 class _Stage:
@@ -75,18 +75,6 @@ def _ok(data: object) -> Response:
     return reply({"code": 0, "msg": "", "data": data})
 
 
-def _history(word: str, **fields: object) -> Response:
-    return _ok([{"execute_id": "7431", "execute_status": word} | fields])
-
-
-def _chat(word: str, **fields: object) -> Response:
-    return _ok({"id": "7382", "conversation_id": "7381", "bot_id": "7379", "status": word} | fields)
-
-
-def _copyai(**data: object) -> Response:
-    return reply({"status": "success", "data": {"id": "WRUN-1"} | data})
-
-
 def _ordered(**simulate: object) -> dict[str, object]:
     return {"topic": "tea", "simulate": simulate}
 
@@ -125,9 +113,9 @@ async def test_a_copyai_run_is_started_and_waited_for(stage: _Stage) -> None:
     run: dict[str, object] = {"input": inputs, "metadata": {"order": 17}, "credits": "2"}
     output = {"Output 1": "The first step is done.", "final_output": '{"input":{"topic":"tea"}}'}
     stage.answers(
-        _copyai(),
-        _copyai(status="NEW", output={}, **run),
-        _copyai(status="COMPLETE", output=output, **run),
+        copyai_answer(),
+        copyai_answer(status="NEW", output={}, **run),
+        copyai_answer(status="COMPLETE", output=output, **run),
     )
     started = await stage.copyai.start_workflow("WCFG-1", inputs, metadata={"order": 17})
     done = await wait_until_done(started)
@@ -194,7 +182,9 @@ async def test_a_wait_that_ends_badly_is_an_error_with_its_reason(
 async def test_a_cancelled_chat_is_a_cancelled_task(stage: _Stage) -> None:
     """Cancelling answers at once, the wait then ends, and a second cancel is refused."""
     refused = reply({"code": 4104, "msg": "The chat cannot be canceled in its current state"})
-    stage.answers(_chat("in_progress"), _chat("canceled"), _chat("canceled"), refused)
+    stage.answers(
+        chat_answer(), chat_answer(status="canceled"), chat_answer(status="canceled"), refused
+    )
     chat = await _chats(stage.coze, seconds=60)
     assert (await chat.cancel()).status == "canceled"
     with pytest.raises(TaskCancelled):
@@ -221,10 +211,10 @@ async def test_an_interrupted_run_is_resumed_and_ends(stage: _Stage) -> None:
     output = '{"Output":"{\\"output\\":{\\"topic\\":\\"tea\\"}}","node_status":"{}"}'
     stage.answers(
         reply({"code": 0, "msg": "Success", "execute_id": "7431"}),
-        _history("Running", interrupt_data=interrupt),
+        run_answer(interrupt_data=interrupt),
         reply({"code": 0, "msg": "", "execute_id": "7431"}),
-        _history("Running"),
-        _history("Success", output=output),
+        run_answer(),
+        run_answer(execute_status="Success", output=output),
         reply({"code": 0, "msg": "", "data": '{"output":{"topic":"tea"}}'}),
     )
     coze = stage.coze
@@ -256,10 +246,12 @@ async def test_an_interrupted_run_is_resumed_and_ends(stage: _Stage) -> None:
 async def test_a_chat_that_requires_an_action_gets_it_and_ends(stage: _Stage) -> None:
     """Tool calls are typed; their outputs let the chat go on to its end and its answer."""
     stage.answers(
-        _chat("in_progress"),
+        chat_answer(),
         reply(RECORDED["coze/chat/requires_action.json"]),
-        _chat("in_progress"),
-        _chat("completed", usage={"token_count": 298, "output_count": 56, "input_count": 242}),
+        chat_answer(),
+        chat_answer(
+            status="completed", usage={"token_count": 298, "output_count": 56, "input_count": 242}
+        ),
         _ok([{"role": "assistant", "type": "answer", "content": "The answer to your question."}]),
     )
     coze = stage.coze
@@ -303,7 +295,7 @@ _FAULTS: dict[Fault, tuple[Callable[[], Response | Exception], type[AsyncClientE
 @pytest.mark.parametrize("fault", _FAULTS)
 async def test_each_fault_of_a_poll_is_the_same_error(stage: _Stage, fault: Fault) -> None:
     """One poll that meets the fault raises exactly this error."""
-    stage.answers(_chat("in_progress"))
+    stage.answers(chat_answer())
     chat = await _chats(stage.coze, seconds=60)
     # aiohttp itself asks once more when a connection that it kept turns out to be dead.
     stage.fault(fault, times=2 if fault is Fault.RESET else 1)

@@ -172,19 +172,6 @@ async def test_a_refused_token_is_forgotten_and_renewed_once(refusal: Response) 
 
 
 @both
-async def test_a_token_function_need_not_know_how_to_forget(provider: str) -> None:
-    """A plain async function is asked again after a refusal."""
-    answers = iter(["old", "new"])
-
-    async def token() -> str:
-        return next(answers)
-
-    transport = ScriptedTransport([_REFUSED, RUNS[provider]])
-    await client_of(provider, transport, token=token).get_workflow_run("7350", "7431")
-    assert _tokens_sent(transport) == ["old", "new"]
-
-
-@both
 async def test_a_fixed_token_that_is_refused_is_not_tried_again(provider: str) -> None:
     """Text cannot be renewed: one request, one error."""
     client, transport = scripted(provider, _REFUSED, repeat=True)

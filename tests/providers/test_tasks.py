@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from asyncclient import Handle, TaskRef, TaskState, decode_ref, encode_ref, wait_until_done
+from asyncclient import Handle, Observation, TaskState, decode_ref, encode_ref, wait_until_done
 from asyncclient._http import Response
-from asyncclient.errors import DecodeError, ServerError, TaskBlocked, UnknownStatus
+from asyncclient.errors import DecodeError, TaskBlocked
 from asyncclient.providers.copyai import WorkflowRunHandle as CopyAIRunHandle
 from asyncclient.providers.coze import (
     Chat,
@@ -23,7 +24,15 @@ from asyncclient.providers.coze import (
 )
 from asyncclient.providers.coze._tasks import observe_chat, observe_run
 from asyncclient.testing import reply
-from tests.providers.scripted import RECORDED, RUNS, copyai, coze
+from tests.providers.scripted import (
+    RECORDED,
+    RUNS,
+    chat_answer,
+    copyai,
+    copyai_answer,
+    coze,
+    run_answer,
+)
 
 # --- words --------------------------------------------------------------------------------------
 
@@ -79,129 +88,111 @@ def test_each_word_has_its_state(handle_type: type[Handle[Any]]) -> None:
 # --- answers of each kind -----------------------------------------------------------------------
 
 
-def _run(**fields: object) -> Response:
-    return reply(
-        {"code": 0, "data": [{"execute_id": "7431", "execute_status": "Running"} | fields]}
-    )
-
-
-def _chat(**fields: object) -> Response:
-    return reply({"code": 0, "data": {"id": "7382", "status": "in_progress"} | fields})
-
-
-def _copy(**fields: object) -> Response:
+def _copy_answer(**fields: object) -> Response:
     return reply({"code": 0, "data": {"task_status": "failed"} | fields})
-
-
-def _copyai(**fields: object) -> Response:
-    return reply({"status": "success", "data": {"id": "WRUN-1"} | fields})
 
 
 def _coze_run(*script: Response) -> WorkflowRunHandle:
     return coze(*script)[0].workflow_run("7350", "7431")
 
 
-def _task(kind: str, *script: Response) -> Handle[Any]:
-    client, _ = coze(*script)
-    if kind == "copyai":
-        return copyai(*script)[0].workflow_run("WCFG-1", "WRUN-1")
-    if kind == "chat":
-        return client.chat("7381", "7382")
-    return client.copy_task("123e4") if kind == "copy" else client.workflow_run("7350", "7431")
+# Of each kind: what makes an answer, and a handle that reads it.
+_KINDS: dict[str, tuple[Callable[..., Response], Handle[Any]]] = {
+    "run": (run_answer, _coze_run()),
+    "chat": (chat_answer, coze()[0].chat("7381", "7382")),
+    "copy": (_copy_answer, coze()[0].copy_task("123e4")),
+    "copyai": (copyai_answer, copyai()[0].workflow_run("WCFG-1", "WRUN-1")),
+}
 
 
-_NOTHING: list[object] = [None, {}, []]
-_FAILED = {"execute_status": "Fail"}
+def _seen(kind: str, **fields: object) -> Observation[Any]:
+    answer, handle = _KINDS[kind]
+    return handle.read(answer(**fields).body)
+
+
+_BAD_END = {"run": {"execute_status": "Fail"}, "chat": {"status": "failed"}, "copy": {}}
 _TWO = [
     {"entity_name": "Words", "entity_type": "bot", "failed_reason": "quota"},
     {"entity_id": "2", "entity_type": "plugin", "failed_reason": "gone"},
 ]
 
 
-def _error(error: object) -> Response:
-    return _chat(status="failed", last_error=error)
-
-
 @pytest.mark.parametrize(
-    ("kind", "answer", "reason"),
+    ("kind", "field", "value", "reason"),
     [
         # No error code comes in many spellings.
-        *(("run", _run(**_FAILED, error_code=code), None) for code in ("", "0", 0, None)),
+        *(("run", "error_code", code, None) for code in ("", "0", 0, None)),
         *(
-            (
-                "run",
-                _run(**_FAILED, error_code=code, error_message="A node failed"),
-                f"{code} A node failed",
-            )
+            ("run", "error_code", code, "720701002 A node failed")
             for code in ("720701002", 720701002)
         ),
-        # The older name of the message.
-        ("run", _run(**_FAILED, error_code="1", error_msg="old"), "1 old"),
-        *(("chat", _error(none), None) for none in _NOTHING[:2]),
-        *(("chat", _error({"code": code, "msg": ""}), None) for code in (0, None, "0")),
-        (
-            "chat",
-            _error({"code": 5000, "msg": "event interval error"}),
-            "5000 event interval error",
-        ),
-        ("chat", _error({"code": "4000", "msg": "bad"}), "4000 bad"),
-        ("chat", _error({"code": 5000}), "5000"),
-        ("chat", _error({"code": None, "msg": "out of words"}), "out of words"),
+        ("chat", "last_error", None, None),
+        ("chat", "last_error", {}, None),
+        *(("chat", "last_error", {"code": code, "msg": ""}, None) for code in (0, None, "0")),
+        ("chat", "last_error", {"code": 5000, "msg": "interval error"}, "5000 interval error"),
+        ("chat", "last_error", {"code": "4000", "msg": "bad"}, "4000 bad"),
+        ("chat", "last_error", {"code": 5000}, "5000"),
+        ("chat", "last_error", {"code": None, "msg": "out of words"}, "out of words"),
         # By the entity's name or else its id.
-        ("copy", _copy(failed_reasons=_TWO), "bot Words: quota; plugin 2: gone"),
-        *(("copy", _copy(failed_reasons=none), None) for none in _NOTHING[::2]),
-        ("copy", _copy(), None),
+        ("copy", "failed_reasons", _TWO, "bot Words: quota; plugin 2: gone"),
+        ("copy", "failed_reasons", None, None),
+        ("copy", "failed_reasons", [], None),
+        ("copy", "other", 1, None),
         # `data.error` is documented nowhere.
-        ("copyai", _copyai(status="FAILED", error="A step failed."), "A step failed."),
-        ("copyai", _copyai(status="FAILED", error={"message": "A"}), '{"message":"A"}'),
-        ("copyai", _copyai(status="FAILED", error=["a", 1]), '["a",1]'),
-        ("copyai", _copyai(status="FAILED", error=None), None),
+        ("copyai", "error", "A step failed.", "A step failed."),
+        ("copyai", "error", {"message": "A"}, '{"message":"A"}'),
+        ("copyai", "error", ["a", 1], '["a",1]'),
+        ("copyai", "error", None, None),
     ],
     ids=repr,
 )
-def test_a_failed_task_says_why(kind: str, answer: Response, reason: str | None) -> None:
+def test_a_failed_task_says_why(kind: str, field: str, value: object, reason: str | None) -> None:
     """In its provider's own words, whichever form they come in."""
-    seen = _task(kind).read(answer.body)
+    message = {"error_message": "A node failed"} if reason and kind == "run" else {}
+    seen = _seen(kind, **_BAD_END.get(kind, {"status": "FAILED"}), **message, **{field: value})
     assert (seen.state, seen.reason) == (TaskState.FAILED, reason)
 
 
-@pytest.mark.parametrize(
-    ("word", "began", "ended", "seconds"),
-    [
-        ("Success", 100, 142, 42.0),
-        ("Success", 100, 100, 0.0),
-        ("Success", 100, None, None),
-        ("Success", None, 142, None),
-        ("Success", 142, 100, None),
-        # `update_time` is the last change of a run at work too, and no duration.
-        *((word, 100, 142, None) for word in ("Running", "<UNSET>", "new", None)),
-    ],
-)
-def test_a_run_took_from_its_creation_to_its_last_change(
-    word: str | None, began: int | None, ended: int | None, seconds: float | None
-) -> None:
-    """A run's two times give its seconds; without either, or turned round, nothing is known."""
+def test_the_message_of_a_run_has_an_older_name() -> None:
+    """It is read where the newer one is missing."""
+    seen = _seen("run", **_BAD_END["run"], error_code="1", error_msg="old")
+    assert seen.reason == "1 old"
+
+
+def _ran(word: str | None, began: int | None, ended: int | None) -> Observation[WorkflowRun]:
     run = WorkflowRun(execute_status=word, create_time=began, update_time=ended)
-    assert observe_run(run).took == seconds
+    return observe_run(run)
+
+
+def _talked(status: str | None, completed: int | None, failed: int | None) -> Observation[Chat]:
+    chat = Chat(status=status, created_at=100, completed_at=completed, failed_at=failed)
+    return observe_chat(chat)
 
 
 @pytest.mark.parametrize(
-    ("status", "completed", "failed", "seconds"),
+    ("seen", "seconds"),
     [
-        ("completed", 130, None, 30.0),
-        ("failed", None, 125, 25.0),
-        ("failed", 130, 131, 31.0),
-        ("failed", None, None, None),
+        (_ran("Success", 100, 142), 42.0),
+        (_ran("Success", 100, 100), 0.0),
+        (_ran("Success", 100, None), None),
+        (_ran("Success", None, 142), None),
+        (_ran("Success", 142, 100), None),
+        # `update_time` is the last change of a run at work too, and no duration.
+        *((_ran(word, 100, 142), None) for word in ("Running", "<UNSET>", "new", None)),
+        (_talked("completed", 130, None), 30.0),
+        (_talked("failed", None, 125), 25.0),
+        # A chat that failed has both times.
+        (_talked("failed", 130, 131), 31.0),
+        (_talked("failed", None, None), None),
         # Coze fills `completed_at` for a chat that waits for its caller as well.
-        *((word, 130, None, None) for word in ("requires_action", "created", "new", None)),
+        *((_talked(word, 130, None), None) for word in ("requires_action", "created", "new", None)),
     ],
 )
-def test_a_chat_took_until_it_was_completed_or_failed(
-    status: str | None, completed: int | None, failed: int | None, seconds: float | None
+def test_a_task_took_from_its_creation_to_its_end(
+    seen: Observation[object], seconds: float | None
 ) -> None:
-    """A chat that failed has both times, and the failure is its end; one at work took none yet."""
-    chat = Chat(status=status, created_at=100, completed_at=completed, failed_at=failed)
-    assert observe_chat(chat).took == seconds
+    """Two times give its seconds; without either, turned round or at work, nothing is known."""
+    assert seen.took == seconds
 
 
 # --- what waits for its caller ------------------------------------------------------------------
@@ -236,8 +227,7 @@ def test_an_interrupt_blocks_a_run_at_work(
 ) -> None:
     """Its event is the demand, and its question the reason."""
     failed = {"error_code": "720701002", "error_message": "A node failed"}
-    answer = _run(execute_status=word, interrupt_data=interrupt, **failed)
-    seen = _coze_run().read(answer.body)
+    seen = _seen("run", execute_status=word, interrupt_data=interrupt, **failed)
     assert (seen.word, seen.state, seen.reason) == (word, state, reason)
     assert seen.demand == (_EVENT_ID if state is TaskState.BLOCKED else None)
     event = Interrupt(event_id=_EVENT_ID, type=2, data="Who?")
@@ -270,7 +260,7 @@ def test_an_interrupt_of_any_form_blocks(
     data: object, expected: Interrupt, word: str | None
 ) -> None:
     """With any part missing or of another type, only the caller can move the run on."""
-    seen = _coze_run().read(_run(execute_status=word, interrupt_data=data).body)
+    seen = _seen("run", execute_status=word, interrupt_data=data)
     assert (seen.state, seen.result.interrupt) == (TaskState.BLOCKED, expected)
     assert seen.demand == (expected.event_id or expected.data)
 
@@ -297,14 +287,11 @@ def test_calls_left_on_a_chat_that_waits_for_none_are_no_demand(word: str | None
     """Only a chat that waits has a demand; the reason of any other is its own error."""
     waiting = json.loads(RECORDED["coze/chat/requires_action.json"])["data"]["required_action"]
     error = {"code": 5000, "msg": "oops"}
-    seen = _task("chat").read(_chat(status=word, required_action=waiting, last_error=error).body)
+    seen = _seen("chat", status=word, required_action=waiting, last_error=error)
     assert seen.demand is None
     assert seen.reason == (None if word == "completed" else "5000 oops")
-
-
-def test_the_hollow_action_of_a_finished_chat_is_none() -> None:
-    """Cancelling it answers so."""
-    seen = _task("chat").read(RECORDED["coze/answers/cancel_chat.json"])
+    # Cancelling answers with an action that is hollow.
+    seen = _KINDS["chat"][1].read(RECORDED["coze/answers/cancel_chat.json"])
     assert (list(seen.result.tool_calls), seen.demand, seen.reason) == ([], None, None)
 
 
@@ -324,12 +311,9 @@ def test_a_malformed_body_of_a_running_run_is_running() -> None:
 
 @pytest.mark.parametrize("word", [b"Success", b"Fail", b"Cancel"])
 async def test_a_malformed_body_is_never_believed_to_be_an_end(word: bytes) -> None:
-    """An end is read from an answer that decodes: the next poll brings it."""
-    good = _run(execute_status="Success", output='{"Output":"tea"}')
-    handle = _coze_run(reply(_MALFORMED.replace(b"Running", word)), good)
+    """An end is read from an answer that decodes."""
     with pytest.raises(DecodeError):
-        await handle.poll()
-    assert (await wait_until_done(handle)).outputs == {"Output": "tea"}
+        await _coze_run(reply(_MALFORMED.replace(b"Running", word))).poll()
 
 
 @pytest.mark.parametrize(
@@ -355,33 +339,16 @@ def test_an_envelope_may_quote_its_code_or_have_no_status() -> None:
     """`"code": "0"` is read as 0, and a run where a list of one is documented as that run."""
     assert _coze_run().read(reply(_RUNNING | {"code": "0"}).body).word == "Running"
     assert _coze_run().read(reply({"data": {"execute_status": "Success"}}).body).word == "Success"
-    assert _task("copyai").read(reply({"data": {"status": "COMPLETE"}}).body).word == "COMPLETE"
+    seen = _KINDS["copyai"][1].read(reply({"data": {"status": "COMPLETE"}}).body)
+    assert seen.word == "COMPLETE"
 
 
-async def test_the_error_of_the_call_is_not_the_error_of_the_chat() -> None:
-    """A code of the envelope fails the poll, not the chat."""
-    answers = (reply({"code": 5000, "msg": "oops"}), _chat(status="completed"))
-    handle = coze(*answers, max_retries=0)[0].chat("7381", "7382")
-    with pytest.raises(ServerError):
-        await handle.poll()
-    assert (await wait_until_done(handle)).status == "completed"
-
-
-async def test_the_envelopes_status_is_not_the_runs() -> None:
+def test_the_envelopes_status_is_not_the_runs() -> None:
     """The published example has no `data.status`: it is no end, and its output is no proof."""
-    answer = reply(RECORDED["copyai/answers/get_workflow_run.without_status.json"])
-    client, _ = copyai(answer, answer, _copyai(status="COMPLETE"))
-    run = client.workflow_run("WCFG-1", "WRUN-1")
-    seen = run.read(answer.body)
+    answer = RECORDED["copyai/answers/get_workflow_run.without_status.json"]
+    seen = _KINDS["copyai"][1].read(answer)
     assert (seen.result.status, seen.word, seen.state) == (None, None, None)
     assert seen.result.outputs == {"text": "workflow run output"}
-    assert (await wait_until_done(run)).status == "COMPLETE"
-    # Where it never comes, the wait gives up, with the answer as evidence.
-    client, _ = copyai(answer, repeat=True)
-    with pytest.raises(UnknownStatus) as caught:
-        await wait_until_done(client.workflow_run("WCFG-1", "WRUN-1"))
-    assert caught.value.snapshot is not None
-    assert b"doublelyInterestingValue" in (caught.value.snapshot.raw or b"")
 
 
 # --- copies that were made at once --------------------------------------------------------------
@@ -404,13 +371,3 @@ async def test_a_copy_made_at_once_is_already_done() -> None:
         assert done.target_entity_id == "75309388087500****"
         assert (await task.observe()).state is TaskState.SUCCEEDED
     assert transport.requests == []
-
-
-@pytest.mark.parametrize("bad", [None, "", 7350], ids=repr)
-def test_a_lost_task_id_is_no_copy_that_was_made_at_once(bad: object) -> None:
-    """A handle needs an id: a missing one is refused, and never waited for as done."""
-    client, _ = coze()
-    with pytest.raises((TypeError, ValueError), match="task_id"):
-        client.copy_task(cast("str", bad))
-    with pytest.raises((TypeError, ValueError), match="copied_entity_id"):
-        client.task(TaskRef("coze", "copy_task", {"copied_entity_id": ""}))

@@ -1,10 +1,9 @@
 """A provider, or a proxy that spoils its answers, in a process of its own.
 
-`python -m tests.adversity.serve provider JOURNAL PORT` runs the simulator's Copy.ai on a port (0: a
-free one) until standard input ends, then reports what it has seen, in this life and in those
-before it that had the same journal.
-`python -m tests.adversity.serve proxy PROVIDER_PORT PORT SEED SHARE` runs until it is killed, and
-names each fault as it comes.
+`python -m benchmarks.adversity_serve provider JOURNAL PORT` runs the simulator's Copy.ai on a port
+(0: a free one) until standard input ends, then reports what it has seen, in this life and in those
+before it that had the same journal. With `proxy PROVIDER_PORT PORT SEED SHARE` it is a proxy until
+it is killed, and names each fault as it comes.
 """
 
 from __future__ import annotations
