@@ -57,7 +57,7 @@ def refusal_error(
     """Make the error for an answer that refuses.
 
     `code` and `message` are given only for an answer in the provider's own form; `known` says
-    whether the code is in a table. A redirect is nearly always a gateway's, to a login, for example.
+    whether the code is in a table. A redirect is nearly always a gateway's, as to a login.
     """
     hint = seconds_asked(response)
     message = text_of(message or "")
