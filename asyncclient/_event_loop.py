@@ -48,26 +48,34 @@ def _elsewhere(owner: str) -> RuntimeError:
     )
 
 
-def failure_of(error: BaseException, what: str) -> Exception:
+def failure_of(error: BaseException, what: str, *, asked: int = 0) -> Exception:
     """Return an exception of the caller's code in a form that ends only its own wait.
 
     A CancelledError without a request to cancel this asyncio task says that something inside was
     cancelled, an inner future of an HTTP library, say: it is a broken connection. An end of
-    iteration would end, in silence, the loop that iterates over the wait.
+    iteration would end, in silence, the loop that iterates over the wait, and what else is no
+    `Exception` an asyncio task of ours.
+
+    Args:
+        error: what was raised.
+        what: which code raised it.
+        asked: how often this asyncio task had been asked to stop before that ran: who cleans up
+            after a cancellation may wait for more.
 
     Raises:
         CancelledError: this task was asked to stop.
+        KeyboardInterrupt, SystemExit, GeneratorExit: the program stops, or this coroutine.
     """
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if task is None or task.cancelling() > asked:
             raise error
         failure: Exception = ConnectionAbortedError(f"{what} was cancelled from inside")
-    elif isinstance(error, StopIteration | StopAsyncIteration):
-        failure = RuntimeError(f"{what} raised {type_name(error)}")
-    elif isinstance(error, Exception):
+    elif isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+        raise error
+    elif isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration):
         return error
     else:
-        raise error
+        failure = RuntimeError(f"{what} raised {type_name(error)}")
     failure.__cause__ = error
     return failure

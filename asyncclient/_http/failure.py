@@ -6,10 +6,13 @@ and by the HTTP status that they carry.
 
 from __future__ import annotations
 
+import concurrent.futures
 import errno
+import gzip
 import http.client
 import socket
 import ssl
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import cast
 from urllib.error import URLError
@@ -60,7 +63,8 @@ _NETWORK_FAULTS = frozenset(
     for number in (getattr(errno, name, None), getattr(errno, f"WSA{name[1:]}", None))
     if number is not None
 )
-# Broken connections, incomplete answers and answers that cannot be decoded.
+# Broken connections, incomplete answers and answers that cannot be decoded; and a call in a thread
+# that was cancelled from inside.
 _TRANSIENT = (
     TimeoutError,
     ConnectionError,
@@ -70,6 +74,9 @@ _TRANSIENT = (
     http.client.HTTPException,
     msgspec.DecodeError,
     UnicodeDecodeError,
+    gzip.BadGzipFile,
+    zlib.error,
+    concurrent.futures.CancelledError,
 )
 _TRANSIENT_NAMES = frozenset(
     {
@@ -84,6 +91,8 @@ _TRANSIENT_NAMES = frozenset(
         *("JSONDecodeError", "SSLError"),
         # The SDKs that Stainless makes, as openai's and anthropic's (src/openai/_exceptions.py).
         "APIConnectionError",
+        "ValidationError",  # of pydantic
+        *("BrokenResourceError", "EndOfStream"),  # of anyio
     }
 )
 # Among the classes above these are the caller's mistakes, or a certificate that does not verify.
@@ -112,7 +121,9 @@ def is_transient(error: BaseException) -> bool:
         return True
     if isinstance(error, URLError):
         return not isinstance(error.reason, Exception) or is_transient(error.reason)
-    return isinstance(error, OSError) and error.errno in _NETWORK_FAULTS
+    # One without a number says that none of a host's addresses took the connection, or a proxy.
+    has_none = type(error) is OSError and error.errno is None
+    return has_none or (isinstance(error, OSError) and error.errno in _NETWORK_FAULTS)
 
 
 def is_transient_status(status: int) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 
+from asyncclient._event_loop import failure_of
 from asyncclient._many.queue import Queue
 from asyncclient._many.shared import SharedRecord, Waiter
 from asyncclient._waiting import Polling, Sleep
@@ -17,7 +19,8 @@ _LAGS = 1024
 _BATCH = 256
 # Seconds. A look that ignores its cancellation must not hold up the end.
 _CLOSE_SECONDS = 5.0
-# A look whose asyncio task was cancelled from outside this library is repeated after a second.
+# A look whose asyncio task was cancelled from outside this library is repeated after a second, and
+# no other is sent before: as all are cancelled, the event loop is about to end.
 CANCELLED = Sleep(1.0, "error")
 
 
@@ -42,6 +45,7 @@ class Sender:
         self._after_look = after_look  # takes the step, None for a good end, and the failure
         self._broken_off: set[asyncio.Task[None]] = set()  # that have not come to their end yet
         self.is_closed = False  # whether no further look is sent
+        self._resumes_at = -math.inf  # when looks are sent again, after one was cancelled
 
     async def close(self, others: list[asyncio.Task[None]]) -> None:
         """Send no more looks, and wait a while for those that were broken off, and the others."""
@@ -64,7 +68,7 @@ class Sender:
         for _ in range(_BATCH):
             if not queue.line or queue.in_flight >= self._concurrency:
                 break
-            left = queue.budget.wait(now)
+            left = self._wait(queue, now)
             if left > 0:
                 queue.timer = self._loop.call_at(
                     now + left, self.pump, queue, context=self._context
@@ -81,7 +85,7 @@ class Sender:
     def send_at_once(self, record: SharedRecord, asker: Waiter, now: float) -> bool:
         """Send a look past the empty line of its queue; return false if it cannot go now."""
         queue = record.queue
-        is_free = queue.in_flight < self._concurrency and queue.budget.wait(now) <= 0
+        is_free = queue.in_flight < self._concurrency and self._wait(queue, now) <= 0
         if is_free and not self.is_closed:
             self._send(record, asker, now)
             return True
@@ -97,6 +101,10 @@ class Sender:
             flight.add_done_callback(self._broken_off.discard)
             record.queue.in_flight -= 1
             self._loop.call_soon(self.pump, record.queue)
+
+    def _wait(self, queue: Queue[SharedRecord], now: float) -> float:
+        """Return the seconds until a look of a queue may be sent."""
+        return max(queue.budget.wait(now), self._resumes_at - now)
 
     def _send(self, record: SharedRecord, asker: Waiter, now: float) -> None:
         record.queue.budget.spend(now)
@@ -120,13 +128,16 @@ class Sender:
         failure: Exception | None = None
         try:
             step = await self._polling.look(record)
-        except Exception as error:  # noqa: BLE001  (the waiters get it)
-            failure = error
+        except BaseException as error:  # noqa: BLE001  (the waiters get it)
+            failure = failure_of(error, "a look")
         finally:
             self.returned += 1
-            if record.flight is flight:  # else it was broken off
+            # Else it was broken off, or destroyed after its event loop.
+            if record.flight is flight and not self._loop.is_closed():
                 record.flight = None
                 record.queue.in_flight -= 1
+                if step is CANCELLED and failure is None:
+                    self._resumes_at = self._loop.time() + CANCELLED.seconds
                 self._after_look(record, step, failure)
                 if record.queue.line:
                     self.pump(record.queue)

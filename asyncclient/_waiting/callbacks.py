@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from inspect import isawaitable
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
@@ -24,6 +23,8 @@ Reaction: TypeAlias = Literal["leave", "cancel"]
 
 # Seconds. A remote cancel on the way out must not hold up the caller's own cancellation for long.
 _CANCEL_SECONDS = 5.0
+# Seconds after which a remote cancel that resists its own end is awaited no longer.
+_CLEAN_UP_SECONDS = 1.0
 # Seconds. A callback that hangs when its wait has ended must not keep the result for ever.
 _LAST_CALLBACK_SECONDS = 5.0
 
@@ -75,31 +76,45 @@ async def call(
     """Call a callback, within what the listener of all waits sets."""
     if callback is None:
         return
+    task = asyncio.current_task()
+    asked = 0 if task is None else task.cancelling()
     with report.around(record):
         try:
             outcome = callback(snapshot)
             if isawaitable(outcome):
                 await outcome
         except (StopAsyncIteration, asyncio.CancelledError) as error:
-            raise failure_of(error, "a callback") from error
+            raise failure_of(error, "a callback", asked=asked) from error
 
 
 async def cancel_remote(task: Task[T], *, report: Report, record: Record[Any]) -> None:
-    """Cancel a remote job, where its task can; what goes wrong is logged."""
-    cancel = cast("Callable[[], Awaitable[object]] | None", trait(task, "cancel"))
+    """Cancel a remote job, where its task can; what goes wrong is logged.
+
+    Raises:
+        CancelledError: the caller was asked to stop meanwhile, which breaks off nothing here.
+    """
+    cancel = cast("Callable[[], object] | None", trait(task, "cancel"))
     if cancel is None:
         return
 
     async def send() -> None:
-        with anyio.move_on_after(_CANCEL_SECONDS):
-            await cancel()
+        try:
+            async with asyncio.timeout(_CANCEL_SECONDS):
+                outcome = cancel()
+                if isawaitable(outcome):
+                    await outcome
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  (it changes no end)
+            report.not_cancelled(record, error)
 
     # A task of its own, since a second cancellation of the caller would break it off here.
     sending = asyncio.ensure_future(send())
+    until = anyio.current_time() + _CANCEL_SECONDS + _CLEAN_UP_SECONDS
+    asked: asyncio.CancelledError | None = None
     with anyio.CancelScope(shield=True):
-        while not sending.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait({sending})
-    error = None if sending.cancelled() else sending.exception()
-    if error is not None:
-        report.not_cancelled(record, error)
+        while not sending.done() and (left := until - anyio.current_time()) > 0:
+            try:
+                await asyncio.wait({sending}, timeout=left)
+            except asyncio.CancelledError as error:
+                asked = error
+    if asked is not None:
+        raise asked

@@ -63,6 +63,7 @@ class Polling(Generic[R]):
         outer = sys.exception()
         longest = record.limits.poll_timeout
         flight = cast("asyncio.Task[object]", asyncio.current_task())
+        asked = flight.cancelling()
         self._cutting.begin(flight, record.sent + longest)
         try:
             with self._report.around(record):
@@ -71,7 +72,7 @@ class Polling(Generic[R]):
             if isinstance(error, asyncio.CancelledError) and self._cutting.is_own(flight):
                 failure: Exception = RequestTimeout(f"no answer within {plain(longest)} s")
             else:
-                failure = failure_of(error, "a look")
+                failure = failure_of(error, "a look", asked=asked)
             step = self.failed(record, failure, now(), is_callers=failure is error)
             # Kept as long as the task is waited for: its frames hold the answer that failed.
             forget_frames(failure, outer)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import errno
+import gzip
 import http.client
 import json
 import socket
 import ssl
+import zlib
 from collections.abc import Mapping
 from email.message import Message
 from http import HTTPStatus
@@ -17,6 +20,7 @@ from typing import cast
 from urllib.error import HTTPError, URLError
 
 import aiohttp
+import anyio
 import httpx
 import msgspec
 import pytest
@@ -121,7 +125,12 @@ WORTH_REPEATING: list[BaseException] = [
     *(http.client.IncompleteRead(b"{"), http.client.RemoteDisconnected("closed")),
     *(http.client.LineTooLong("header line"), http.client.HTTPException("more than 100 headers")),
     EOFError("Compressed file ended before the end-of-stream marker was reached"),
+    *(OSError("Multiple exceptions: refused, no route"), OSError("Tunnel connection failed: 502")),
     *(asyncio.IncompleteReadError(b"{", 9), msgspec.DecodeError("JSON is malformed")),
+    *(gzip.BadGzipFile("<h"), zlib.error("header"), anyio.EndOfStream()),
+    *(concurrent.futures.CancelledError(), URLError(OSError("Tunnel connection failed: 502"))),
+    type("JSONDecodeError", (ValueError,), {})("ujson"),
+    type("ValidationError", (ValueError,), {})("pydantic"),
     json.JSONDecodeError("Expecting value", "<html>", 0),
     UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
     URLError(ConnectionRefusedError()),
@@ -154,8 +163,8 @@ WORTH_REPEATING: list[BaseException] = [
 CLEAR: list[BaseException] = [
     *FINAL,
     TaskFailed("no"),
-    *(ValueError("bug"), KeyError("bug"), OSError("disk")),
-    *(OSError(number, "no") for number in (errno.ENOSPC, errno.EACCES, errno.ENOENT)),
+    *(ValueError("bug"), KeyError("bug"), http.client.InvalidURL("no host")),
+    *(OSError(number, "no") for number in (errno.EIO, errno.ENOSPC, errno.EACCES, errno.ENOENT)),
     *(CERTIFICATE, MaxRetryError(CERTIFICATE), URLError(CERTIFICATE)),
     caused(httpx.ConnectError("no"), caused(httpx.NetworkError("x"), CERTIFICATE)),
     aiohttp.ClientConnectorCertificateError(KEY, CERTIFICATE),

@@ -23,7 +23,7 @@ from tests.many.service import (
     start_all,
     turns,
 )
-from tests.waiting.scenario import Job
+from tests.waiting.scenario import Job, Thing, outcome_of
 
 
 async def test_the_rate_is_kept_and_used() -> None:
@@ -160,3 +160,33 @@ async def test_a_poll_that_has_not_begun_gives_its_place_back() -> None:
         assert poller.stats().in_flight == 0
         assert [budget.in_flight for budget in poller.stats().budgets] == [0]
         assert (await poller.wait(job("other", "done"), timeout=5)).word == "done"
+
+
+class Stopping(BaseException):
+    """What is meant to stop more than a look, as pytest's own do."""
+
+
+async def test_a_look_that_raises_what_is_no_exception_ends_its_waits(poller: Poller) -> None:
+    """They get it as the cause of an error, instead of one look a second that no one hears of."""
+    for error in (Stopping(), BaseExceptionGroup("all", [asyncio.CancelledError()])):
+        task = Thing("7", "kind", error)
+        waits = [start(poller.wait(task)), start(poller.wait(task, on_change=print))]
+        for outcome in await asyncio.gather(*waits):
+            assert isinstance(outcome.error, RuntimeError)
+            assert outcome.error.__cause__ is error
+
+
+async def test_after_all_was_cancelled_no_look_is_sent_for_a_second() -> None:
+    """The event loop may be about to end: new asyncio tasks would be destroyed in it."""
+    service, before = Service(latency=0.1), asyncio.all_tasks()
+    ends = (poller := Poller(schedule=EVERY_SECOND, concurrency=3)).as_done(items(service, 9))
+    reading = asyncio.create_task(outcome_of(anext(ends)))
+    await asyncio.sleep(0.25)
+    for task in asyncio.all_tasks() - before - {reading}:
+        task.cancel()
+    await asyncio.sleep(0.99)
+    assert len(service.sent) == 9
+    await asyncio.sleep(0.02)
+    assert len(service.sent) == 12
+    await poller.aclose()
+    await reading

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import importlib.metadata
 import math
@@ -221,6 +222,43 @@ async def test_a_second_cancellation_does_not_break_off_the_remote_cancel(driver
         await task
     assert anyio.current_time() == 10
     assert len(job.cancelled) == 1
+
+
+async def test_a_cancellation_is_kept_while_the_remote_job_is_cancelled(driver: Driver) -> None:
+    """One that comes when the wait has timed out, and cancels the job, is no timeout."""
+    job = CancellableJob("running")
+    job.cancel_takes = 4
+    task = asyncio.ensure_future(driver(job, timeout=10, on_timeout="cancel"))
+    await anyio.sleep(11)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (len(job.cancelled), anyio.current_time()) == (1, 14)
+
+
+class Resisting(Job):
+    """A job whose `cancel` can itself not be cancelled."""
+
+    async def cancel(self) -> None:
+        """Go on for a minute."""
+        until = anyio.current_time() + 60
+        while anyio.current_time() < until:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(until - anyio.current_time())
+
+
+async def test_a_remote_cancel_that_resists_is_awaited_no_longer(
+    driver: Driver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After its 5 s it has a second to end."""
+    task = asyncio.ensure_future(driver(Resisting("running"), on_cancel="cancel"))
+    await anyio.sleep(6)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert anyio.current_time() == 12
+    await anyio.sleep(60)
+    assert [record.name for record in caplog.records] == []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Sequence
 from typing import Literal
@@ -201,7 +202,7 @@ def test_a_failed_look_is_tolerated(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [*FINAL, ValueError("bug"), KeyError("bug"), OSError("disk")], ids=name_of
+    "error", [*FINAL, ValueError("bug"), KeyError("bug"), OSError(errno.EIO, "disk")], ids=name_of
 )
 def test_an_error_that_asking_again_cannot_mend_ends_the_wait(error: Exception) -> None:
     """It is raised itself, at its first showing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import anyio.lowlevel
@@ -32,6 +33,20 @@ async def test_a_look_that_was_cancelled_from_inside_is_repeated(driver: Driver)
     job = Fragile(asyncio.CancelledError())
     assert await driver(job, on_cancel="cancel") == "result"
     assert job.cancels == 0
+
+
+async def test_one_in_a_clean_up_is_none_either(driver: Driver) -> None:
+    """Who was cancelled, and waits for one more job, has asked for no other cancellation."""
+
+    async def clean_up() -> object:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(10)
+        return await driver(Fragile(asyncio.CancelledError()))
+
+    task = asyncio.ensure_future(clean_up())
+    await asyncio.sleep(1)
+    task.cancel()
+    assert await task == "result"
 
 
 @pytest.mark.parametrize("kind", [StopAsyncIteration, StopIteration, asyncio.CancelledError])
