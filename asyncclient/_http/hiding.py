@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import sys
 from base64 import b64decode, b64encode
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import cached_property
 from html import unescape
 from itertools import takewhile
 from types import TracebackType
@@ -23,14 +25,16 @@ _LEAST_SECRET = 8
 # Characters. As long a part of a credential is hidden too: an excerpt may cut it anywhere.
 _LEAST_PART = 12
 # Characters. Blocks are found first, and then extended: each part of the least length holds one of
-# the blocks that begin at every seventh character.
+# the blocks that begin at every seventh character, of the credential as of the text.
 _BLOCK = 6
 _STEP = _LEAST_PART - _BLOCK + 1
 # Characters of a text that are kept, and bytes of an answer in which escapes are read.
 _LONGEST_SEARCHED = 20_000
 _LONGEST_UNESCAPED = 1 << 18
-# A text that repeats it more often than this is hidden as a whole: that bounds the work.
-_MOST_PLACES = 1_000
+# Places of one block in the credentials. One with more is hidden by itself: that bounds the work.
+_MOST_ALIKE = 8
+# To find so many blocks takes as long as to look up those of the text.
+_FEW = 32
 _MASK = "***"
 
 # One letter of ASCII as it is escaped in URLs (or twice so), in JSON and Python, and in HTML.
@@ -52,11 +56,21 @@ class Hiding:
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self.headers = headers
-        values = [value for value in headers.values() if isinstance(value, Secret)]
+
+    @cached_property
+    def _secrets(self) -> set[str]:
+        values = [value for value in self.headers.values() if isinstance(value, Secret)]
         found = {secret for value in values for secret in _secrets_in(value)}
-        longest_first = sorted(found, key=len, reverse=True)
-        self._plain = [_Needle(each) for each in longest_first if len(each) >= _LEAST_SECRET]
-        self._all: list[_Needle] = []
+        return {secret for secret in found if len(secret) >= _LEAST_SECRET}
+
+    @cached_property
+    def _plain(self) -> _Needles:
+        return _Needles(self._secrets)
+
+    @cached_property
+    def _all(self) -> _Needles:
+        encoded = {each for secret in self._secrets for each in _as_base64(secret)}
+        return _Needles(self._secrets | encoded)
 
     def beside(self, target: str) -> Hiding:
         """Return a `Hiding` that also hides the values of a secret query; itself if there is none.
@@ -72,9 +86,6 @@ class Hiding:
 
     def text(self, text: str) -> str:
         """Return a text without the credential and without the password of a URL."""
-        if not self._all:
-            encoded = (each for needle in self._plain for each in _as_base64(needle.secret))
-            self._all = [*self._plain, *map(_Needle, encoded)]
         return without_passwords(_without(text[:_LONGEST_SEARCHED], self._all, _ESCAPES))
 
     def error(self, error: BaseException, outer: BaseException | None = None) -> None:
@@ -145,81 +156,86 @@ class WithoutFrames:
             forget_frames(error, self._outer)
 
 
-class _Needle:
-    """A text to look for, and long parts of it."""
+class _Needles:
+    """Texts to look for, as a whole or in long parts, with one pass over what may hold them."""
 
-    __slots__ = ("blocks", "secret")
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._short: list[str] = []
+        # Each block of the long ones, and where it stands in which; and those of which each long
+        # part has one.
+        self._blocks: dict[str, list[tuple[str, int]]] = {}
+        self._sparse: list[str] = []
+        for secret in secrets:
+            if len(secret) < _LEAST_PART:
+                self._short.append(secret)
+                continue
+            for at in range(len(secret) - _BLOCK + 1):
+                block = secret[at : at + _BLOCK]
+                self._blocks.setdefault(block, []).append((secret, at))
+                if at % _STEP == 0:
+                    self._sparse.append(block)
 
-    def __init__(self, secret: str) -> None:
-        self.secret = secret
-        starts = range(0, len(secret) - _LEAST_PART + _STEP, _STEP)
-        self.blocks = [(start, secret[start : start + _BLOCK]) for start in starts]
-
-    def wholes_in(self, text: str) -> list[tuple[int, int]]:
-        """Return where it is found as a whole."""
-        if self.secret not in text:
-            return []
-        return [found.span() for found in re.finditer(re.escape(self.secret), text)]
-
-    def parts_in(self, text: str) -> list[tuple[int, int]] | None:
-        """Return where long parts of it are found; None where there is too much to look at."""
+    def places_in(self, text: str) -> list[tuple[int, int]]:
+        """Return where they are found, or long parts of them; places may overlap."""
         places: list[tuple[int, int]] = []
-        count = 0
-        for offset, block in self.blocks:
-            after = 0  # of the last place
-            at = text.find(block)
-            while at >= 0:
-                count += 1
-                if count > _MOST_PLACES:
-                    return None
-                # How far it goes on to both sides of the block.
-                before, behind = (
-                    text[max(after, at - offset) : at],
-                    text[at : at + len(self.secret)],
-                )
-                start = at - _alike(before[::-1], self.secret[:offset][::-1])
-                end = at + _alike(behind, self.secret[offset:])
-                if end - start >= _LEAST_PART:
-                    places.append((start, end))
-                    after = end
-                at = text.find(block, max(after, at + 1))
+        for secret in self._short:
+            places += [(at, at + len(secret)) for at in _starts_of(secret, text)]
+        done = 0  # up to where the text is looked through
+        for at in self._blocks_in(text):
+            if at >= done:
+                found = self._parts_around(text, at, done)
+                places += found
+                done = max([done, *(end for _, end in found)])
         return places
+
+    def _blocks_in(self, text: str) -> list[int]:
+        """Return where blocks begin in a text, one at least for each long part."""
+        if len(self._sparse) <= _FEW:
+            return sorted(at for block in self._sparse for at in _starts_of(block, text))
+        blocks, size = self._blocks, _BLOCK
+        starts = range(0, len(text) - size + 1, _STEP)
+        return [at for at in starts if text[at : at + size] in blocks]
+
+    def _parts_around(self, text: str, at: int, done: int) -> list[tuple[int, int]]:
+        """Return the long parts around a block in a text that is done up to some place."""
+        where = self._blocks[text[at : at + _BLOCK]]
+        if len(where) > _MOST_ALIKE:
+            return [(at, at + _BLOCK)]
+        parts: list[tuple[int, int]] = []
+        for secret, offset in where:
+            before = text[max(done, at - offset) : at]
+            start = at - _alike(before[::-1], secret[:offset][::-1])
+            end = at + _alike(text[at : at + len(secret)], secret[offset:])
+            if end - start >= _LEAST_PART:
+                parts.append((start, end))
+        return parts
+
+
+def _starts_of(part: str, text: str) -> list[int]:
+    """Return where a text has a part; places may overlap."""
+    if part not in text:
+        return []
+    return [found.start() for found in re.finditer(f"(?={re.escape(part)})", text)]
 
 
 def _alike(one: str, other: str) -> int:
-    """Return the length of the common beginning of two texts."""
+    """Return how many letters two texts have alike from their beginnings on."""
     pairs = zip(one, other, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def _without(text: str, needles: Iterable[_Needle], escapes: re.Pattern[str] | None) -> str:
+def _without(text: str, needles: _Needles, escapes: re.Pattern[str] | None) -> str:
     """Return a text in which a mask stands in place of what is looked for."""
     plain, escaped = (text, []) if escapes is None else _unescape(text, escapes)
-    places: list[tuple[int, int]] = []
-    for needle in needles:
-        found = needle.wholes_in(plain)
-        if found:
-            places += found
-            plain = plain.replace(needle.secret, "\0" * len(needle.secret))
-    if len(places) > _MOST_PLACES:
-        return _MASK
-    for needle in needles:
-        parts = needle.parts_in(plain)
-        if parts is None:
-            return _MASK
-        places += parts
+    places = needles.places_in(plain)
     if not places:
         return text
-    original: list[int] = []  # where each letter, and the end, is in the text as it was
-    done = 0
-    for start, end in escaped:
-        original += range(done, start + 1)
-        done = end
-    original += range(done, len(text) + 1)
+    starts = [start for start, _ in escaped]  # of escaped letters in the plain text
+    longer = [0, *(more for _, more in escaped)]  # by how much the text is longer after each
     shown: list[str] = []
     done = 0
     for first, last in sorted(places):
-        start, end = original[first], original[last]
+        start, end = (each + longer[bisect_left(starts, each)] for each in (first, last))
         if start > done or not shown:
             shown += [text[done:start], _MASK]
         done = max(done, end)
@@ -227,19 +243,24 @@ def _without(text: str, needles: Iterable[_Needle], escapes: re.Pattern[str] | N
 
 
 def _unescape(text: str, escapes: re.Pattern[str]) -> tuple[str, list[tuple[int, int]]]:
-    """Return a text with escaped letters as letters, and where each began and ended."""
+    """Return a text with escaped letters as letters.
+
+    With it come the place of each of them, and by how much the text was longer up to its end.
+    """
     escaped: list[tuple[int, int]] = []
     parts: list[str] = []
-    done = 0
+    done = longer = 0
     for found in escapes.finditer(text):
         groups = found.groupdict()
         code = groups["code"] or groups.get("hex")
         html = groups.get("html")
         letter = chr(int(code, 16)) if code else unescape(html) if html else groups["letter"]
         if letter is not None and len(letter) == 1:
-            escaped.append(found.span())
-            parts += [text[done : found.start()], letter]
-            done = found.end()
+            start, end = found.span()
+            parts += [text[done:start], letter]
+            place, done = start - longer, end
+            longer += end - start - 1
+            escaped.append((place, longer))
     return "".join([*parts, text[done:]]), escaped
 
 
