@@ -31,7 +31,7 @@ async def was_cancelled(task: asyncio.Task[Any]) -> bool:
     return error is not None
 
 
-class Stepped:
+class _Stepped:
     """A task whose polls' steps are counted: at work for two polls, then done."""
 
     kind = "stepped"
@@ -42,7 +42,6 @@ class Stepped:
         self.polls = self.answered = 0
 
     async def observe(self) -> Observation[str]:
-        """Answer after two steps."""
         return await self._canceller.counted(self._answer())
 
     async def _answer(self) -> Observation[str]:
@@ -58,7 +57,7 @@ class Stepped:
         return Observation(TaskState.RUNNING, "running", "running")
 
 
-async def is_over(poller: Poller, jobs: Sequence[Stepped]) -> bool:
+async def is_over(poller: Poller, jobs: Sequence[_Stepped]) -> bool:
     """Return whether a poller waits for nothing, and polls nothing for a minute."""
     stats = poller.stats()
     assert (stats.pending, stats.waiters, stats.in_flight) == (0, 0, 0)
@@ -74,7 +73,7 @@ def test_a_cancelled_wait_leaves_the_poller_fit(counting: str, others: int) -> N
     of_wait = counting == "wait"
 
     async def scenario(canceller: Canceller) -> None:
-        job = Stepped(None if of_wait else canceller)
+        job = _Stepped(None if of_wait else canceller)
         async with Poller(schedule=EVERY_SECOND) as poller:
             first = canceller.task(poller.wait(job), is_counted=of_wait)
             waits = [asyncio.ensure_future(poller.wait(job)) for _ in range(others)]
@@ -85,7 +84,7 @@ def test_a_cancelled_wait_leaves_the_poller_fit(counting: str, others: int) -> N
                 assert await end_of(wait) is None
             assert await is_over(poller, [job])
             with anyio.fail_after(60):
-                assert await poller.wait(Stepped()) == "done"
+                assert await poller.wait(_Stepped()) == "done"
 
     assert at_every_step(scenario) >= (1 if of_wait else 5)
 
@@ -95,7 +94,7 @@ def test_a_cancelled_step_over_many_loses_no_end(counting: str) -> None:
     """Each task's end is read exactly once, though a step of the iteration was cancelled."""
 
     async def scenario(canceller: Canceller) -> None:
-        jobs = [Stepped(canceller if counting == "polls" else None, key) for key in "abc"]
+        jobs = [_Stepped(canceller if counting == "polls" else None, key) for key in "abc"]
         async with Poller(schedule=EVERY_SECOND) as poller:
             ends = poller.as_done(jobs)
             keys: list[str] = []
@@ -119,7 +118,7 @@ def test_a_cancelled_loop_over_many_stops_the_polling(how: str) -> None:
     """A loop that was cancelled at any step of any poll leaves no poll, no task and no waiter."""
 
     async def scenario(canceller: Canceller) -> None:
-        jobs = [Stepped(canceller, key) for key in "abc"]
+        jobs = [_Stepped(canceller, key) for key in "abc"]
         async with Poller(schedule=EVERY_SECOND) as poller:
 
             async def read() -> None:
@@ -144,7 +143,7 @@ def test_a_poller_may_be_closed_at_any_step(counting: str) -> None:
         closing: list[asyncio.Task[None]] = []
         if counting == "polls":
             canceller.act = lambda _: closing.append(asyncio.ensure_future(poller.aclose()))
-        jobs = [Stepped(canceller if counting == "polls" else None, key) for key in "ab"]
+        jobs = [_Stepped(canceller if counting == "polls" else None, key) for key in "ab"]
         waits = [asyncio.ensure_future(poller.wait(job)) for job in jobs]
         if counting == "close":
             await anyio.sleep(0.05)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("environment")
 OWN = ("--status", "data.state", "--succeeded", "done", "--failed", "error,rejected")
 
 
-class API:
+class _API:
     """Any API: it answers each path from a list, the last entry for ever."""
 
     def __init__(self) -> None:
@@ -44,7 +44,6 @@ class API:
         return f"{self.url}/v1/jobs/7"
 
     async def answer(self, request: web.Request) -> web.Response:
-        """Answer one request."""
         self.asked.append(request)
         status, answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
         at = {"Location": "https://elsewhere.example/jobs/7"} if status == 302 else {}
@@ -58,9 +57,9 @@ class API:
 
 
 @pytest.fixture
-def api(loop: asyncio.Runner) -> Iterator[API]:
+def api(loop: asyncio.Runner) -> Iterator[_API]:
     """Run an API in the command's own loop."""
-    one = API()
+    one = _API()
     app = web.Application()
     app.router.add_get("/{path:.*}", one.answer)
     server = TestServer(app)
@@ -70,7 +69,7 @@ def api(loop: asyncio.Runner) -> Iterator[API]:
     loop.run(server.close())
 
 
-def test_an_api_of_the_catalogue_needs_its_url_and_its_name(shell: Shell, api: API) -> None:
+def test_an_api_of_the_catalogue_needs_its_url_and_its_name(shell: Shell, api: _API) -> None:
     """The token is sent as a bearer's, and the whole answer is written as it came."""
     url = api.will_say("starting", "processing", "succeeded", output=["tea"])
     assert shell("wait", url, *REPLICATE) == 0
@@ -95,7 +94,7 @@ def test_an_api_of_the_catalogue_needs_its_url_and_its_name(shell: Shell, api: A
     ids=["good", "bad", "numbers", "truth", "cancelled", "blocked", "expired", "unknown"],
 )
 def test_an_api_needs_its_words_alone(
-    shell: Shell, api: API, words: list[object], options: tuple[str, ...], code: int
+    shell: Shell, api: _API, words: list[object], options: tuple[str, ...], code: int
 ) -> None:
     """A word is a text, a number or a truth value; several are joined by commas, or repeated."""
     url = api.will_say(*words, at="data.state", message="why it is so")
@@ -124,7 +123,7 @@ def test_an_api_needs_its_words_alone(
     ],
 )
 def test_headers_are_given_as_to_curl_with_a_place_for_the_token(
-    shell: Shell, api: API, lines: list[str], sent: dict[str, str | None]
+    shell: Shell, api: _API, lines: list[str], sent: dict[str, str | None]
 ) -> None:
     """Where `{token}` stands the token goes, and then nowhere else."""
     headers = [word for line in lines for word in ("-H", line)]
@@ -132,7 +131,7 @@ def test_headers_are_given_as_to_curl_with_a_place_for_the_token(
     assert {name: api.sent(name) for name in sent} == {name: {sent[name]} for name in sent}
 
 
-def test_without_a_token_it_is_asked_without_one(shell: Shell, api: API) -> None:
+def test_without_a_token_it_is_asked_without_one(shell: Shell, api: _API) -> None:
     """A URL may be signed, or open."""
     shell.monkeypatch.delenv("ASYNCCLIENT_TOKEN")
     url = api.will_say("succeeded")
@@ -162,7 +161,7 @@ def test_plain_http_goes_to_another_machine_where_that_is_meant() -> None:
     ],
 )
 def test_a_refusal_has_a_next_step_for_a_shell(
-    shell: Shell, api: API, status: int, answer: object, code: int, said: str
+    shell: Shell, api: _API, status: int, answer: object, code: int, said: str
 ) -> None:
     """One line, without the query of the URL."""
     url = api.will_refuse(status, answer)
@@ -181,7 +180,7 @@ def test_a_dead_network_is_a_timeout_that_says_so(shell: Shell) -> None:
     assert "; check the URL and the network" in shell.complaint
 
 
-def test_json_has_all_of_the_end(shell: Shell, api: API) -> None:
+def test_json_has_all_of_the_end(shell: Shell, api: _API) -> None:
     """One object, whichever way it ends; a reference with the whole URL, unless it has a query."""
     url = api.will_say("processing", "succeeded", output="tea")
     assert shell("wait", url, *REPLICATE, "--json") == 0
@@ -231,7 +230,7 @@ def test_json_has_all_of_the_end(shell: Shell, api: API) -> None:
     ids=["byte order mark", "half a letter", "thousands of levels"],
 )
 def test_what_is_read_leniently_is_written_as_json(
-    shell: Shell, api: API, raw: bytes, how: tuple[str, ...]
+    shell: Shell, api: _API, raw: bytes, how: tuple[str, ...]
 ) -> None:
     """A finished task is not lost to a byte that no parser of JSON takes."""
     assert shell("wait", api.will_refuse(200, raw), *REPLICATE, *how) == 0
@@ -239,7 +238,7 @@ def test_what_is_read_leniently_is_written_as_json(
     assert answer["to"].startswith("tea")
 
 
-def test_urls_may_come_from_standard_input(shell: Shell, api: API) -> None:
+def test_urls_may_come_from_standard_input(shell: Shell, api: _API) -> None:
     """So a signed one is in no list of processes; one token goes to one place only."""
     url = api.will_say("processing", "processing", "succeeded")
     lines = f"{url}?n=1&{SIGNED}\n\n{url}?n=2\n"

@@ -182,11 +182,10 @@ async def test_the_last_look_falls_on_the_deadline() -> None:
     assert end.state is TaskState.RUNNING
 
 
-class BrokenOff(Job):
+class _BrokenOff(Job):
     """A job whose first poll is cancelled by something of its own."""
 
     async def observe(self) -> Observation[Report]:
-        """Break off once."""
         seen = await super().observe()
         if len(self.polls) == 1:
             raise asyncio.CancelledError
@@ -199,7 +198,7 @@ async def test_a_ticket_left_past_its_deadline_gets_one_look() -> None:
         (Job("done", latency=20), Done, 1, None),
         (Job("running"), TicketExpired, 1, None),
         (Job(DOWN, "done"), Done, 2, None),
-        (BrokenOff("done"), Done, 2, None),
+        (_BrokenOff("done"), Done, 2, None),
         (Job(DOWN), TicketExpired, 9, DOWN),
     ):
         ticket = begin(timeout=100)

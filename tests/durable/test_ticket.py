@@ -190,11 +190,10 @@ def test_a_ticket_without_a_deadline_is_kept_for_a_day(text: str) -> None:
 # --- its end ------------------------------------------------------------------------------------
 
 
-class Mute(Exception):
+class _Mute(Exception):
     """An error whose text cannot be made."""
 
     def __str__(self) -> str:
-        """Raise."""
         raise KeyError("no text")
 
 
@@ -207,7 +206,7 @@ def test_an_expiry_says_what_kept_the_last_slice_from_an_answer() -> None:
         (None, "last state running, 3 polls)"),
         (timeout, "3 polls, last failed poll: RateLimited: busy)"),
         (busy, "3 polls, last failed poll: RateLimited: busy)"),
-        (Mute(), "3 polls, last failed poll: Mute: <Mute without a text>)"),
+        (_Mute(), "3 polls, last failed poll: _Mute: <_Mute without a text>)"),
         (OSError("\ud83d" + "x" * 10**7), "3 polls, last failed poll: OSError: \ud83dxxx"),
     ):
         ticket = msgspec.structs.replace(AT_REST, polls=3)

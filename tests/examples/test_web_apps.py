@@ -52,16 +52,14 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a client got."""
-
+class _Answer:
     status: int
     headers: dict[str, str]
     body: Any
 
 
 @dataclass(frozen=True)
-class Site:
+class _Site:
     """A running app, the providers behind it, and a client."""
 
     url: str
@@ -70,15 +68,14 @@ class Site:
     client: aiohttp.ClientSession
     stop: Callable[[], Awaitable[None]]
 
-    async def ask(self, method: str, path: str, body: bytes | None = None) -> Answer:
-        """Send a request, and read its answer."""
+    async def ask(self, method: str, path: str, body: bytes | None = None) -> _Answer:
         headers = {"Content-Type": "application/json"}
         # The path is quoted already.
         address = URL(self.url + path, encoded=True)
         async with self.client.request(method, address, data=body, headers=headers) as response:
             text = await response.text()
             found = json.loads(text) if text.startswith("{") else text
-            return Answer(response.status, dict(response.headers), found)
+            return _Answer(response.status, dict(response.headers), found)
 
     async def start(
         self,
@@ -87,8 +84,7 @@ class Site:
         *,
         seconds: float = 0,
         outcome: str = "success",
-    ) -> Answer:
-        """Order a run, and its fate."""
+    ) -> _Answer:
         inputs = {"topic": "tea", "simulate": {"seconds": seconds, "outcome": outcome}}
         order = {"provider": provider, "workflow_id": workflow_id, "inputs": inputs}
         return await self.ask("POST", "/runs", json.dumps(order).encode())
@@ -112,8 +108,7 @@ class Site:
 
     def asking(
         self, tasks: asyncio.TaskGroup, path: str, timeout: float = 30
-    ) -> asyncio.Task[Answer]:
-        """Begin to wait for a result."""
+    ) -> asyncio.Task[_Answer]:
         return tasks.create_task(self.ask("GET", f"{path}?timeout={timeout}"))
 
     @contextlib.asynccontextmanager
@@ -170,7 +165,7 @@ async def run_aiohttp(schedule: Schedule) -> Running:
 
 
 RUNNERS = {"fastapi": run_fastapi, "aiohttp": run_aiohttp}
-Open = Callable[[Schedule], contextlib.AbstractAsyncContextManager[Site]]
+Open = Callable[[Schedule], contextlib.AbstractAsyncContextManager[_Site]]
 
 
 @pytest.fixture(params=RUNNERS)
@@ -179,7 +174,7 @@ def opened(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> O
     run = RUNNERS[str(request.param)]
 
     @contextlib.asynccontextmanager
-    async def open_site(schedule: Schedule) -> AsyncGenerator[Site]:
+    async def open_site(schedule: Schedule) -> AsyncGenerator[_Site]:
         before = asyncio.all_tasks()
         async with Simulator() as sim:
             monkeypatch.setenv("COZE_API_BASE", sim.coze_url)
@@ -190,7 +185,7 @@ def opened(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> O
             async with contextlib.AsyncExitStack() as stack:
                 stack.push_async_callback(stop)
                 client = await stack.enter_async_context(aiohttp.ClientSession())
-                yield Site(f"http://127.0.0.1:{port}", runs(), sim, client, stop)
+                yield _Site(f"http://127.0.0.1:{port}", runs(), sim, client, stop)
         await until(lambda: asyncio.all_tasks() <= before)  # what is cancelled needs a turn
 
     return open_site

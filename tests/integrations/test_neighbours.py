@@ -89,45 +89,41 @@ def test_shares_never_sum_to_more_than_one(
 
 
 @dataclass
-class FakeNotices:
+class _FakeNotices:
     """One worker's way to the notices of all workers in memory, which can be cut."""
 
     topics: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     away: bool = False  # whether it is cut
 
     async def put(self, topic: str, name: str, text: str) -> None:
-        """Put up a notice."""
         (await self.read(topic))[name] = text
 
     async def read(self, topic: str) -> dict[str, str]:
-        """Return all notices."""
         if self.away:
             raise ConnectionError("the store is away")
         return self.topics.setdefault(topic, {})
 
     async def remove(self, topic: str, names: Collection[str]) -> None:
-        """Take notices away."""
         for name in names:
             (await self.read(topic)).pop(name, None)
 
 
 @dataclass
-class Crew:
+class _Crew:
     """Workers that all have more to ask than the rate allows, until they are ended."""
 
     topics: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     service: Service = field(default_factory=Service)
-    workers: dict[str, tuple[FakeNotices, asyncio.Task[None]]] = field(
-        default_factory=dict[str, tuple[FakeNotices, asyncio.Task[None]]]
+    workers: dict[str, tuple[_FakeNotices, asyncio.Task[None]]] = field(
+        default_factory=dict[str, tuple[_FakeNotices, asyncio.Task[None]]]
     )
     handed_back: dict[str, float] = field(default_factory=dict[str, float])
 
     def start(self, name: str, *, away: bool = False) -> None:
-        """Start a worker."""
-        notices = FakeNotices(self.topics, away)
+        notices = _FakeNotices(self.topics, away)
         self.workers[name] = notices, asyncio.ensure_future(self._work(name, notices))
 
-    async def _work(self, name: str, notices: FakeNotices) -> None:
+    async def _work(self, name: str, notices: _FakeNotices) -> None:
         def hand_back(part: float) -> None:
             self.handed_back[name] = part
 
@@ -162,9 +158,9 @@ class Crew:
 
 
 @asynccontextmanager
-async def crew_of(*names: str) -> AsyncGenerator[Crew]:
+async def crew_of(*names: str) -> AsyncGenerator[_Crew]:
     """Give some workers that have found each other, and stop all in the end."""
-    crew = Crew()
+    crew = _Crew()
     try:
         for name in names:
             crew.start(name)
@@ -227,16 +223,16 @@ async def test_a_newcomer_gets_its_part_when_the_others_have_made_room() -> None
 
 @pytest.mark.parametrize(
     ("end", "silent", "taken"),
-    [(Crew.stop, 2, LEFT), (Crew.kill, 5, DIED)],
+    [(_Crew.stop, 2, LEFT), (_Crew.kill, 5, DIED)],
     ids=["stopped", "killed"],
 )
 async def test_what_a_worker_leaves_is_taken_by_the_others(
-    end: Callable[[Crew, str], Awaitable[None]], silent: float, taken: float
+    end: Callable[[_Crew, str], Awaitable[None]], silent: float, taken: float
 ) -> None:
     """Two counts after it has left, or its notice has not changed for 6 s, others have its part."""
     async with crew_of("one", "two", "three") as crew:
         await end(crew, "three")
-        assert len(crew.topics[SHARE]) == (2 if end is Crew.stop else 3)
+        assert len(crew.topics[SHARE]) == (2 if end is _Crew.stop else 3)
         sent = await crew.seconds(30)
         keeps(sent, 3)
         uses(sent, 0, silent, RATE * 2 / 3)
@@ -265,7 +261,7 @@ async def test_an_outage_of_the_store_changes_no_share(
 
 async def test_the_poller_is_given_back_whole() -> None:
     """After its work a poller has its whole rate again, for any other use."""
-    notices = FakeNotices({SHARE: {"other": "1"}})
+    notices = _FakeNotices({SHARE: {"other": "1"}})
     async with Poller(rate=RATE, schedule=EVERY_SECOND) as poller:
         async with Neighbours(
             notices, poller, print, share_rate=True, share_learned=False
@@ -279,7 +275,7 @@ async def test_the_poller_is_given_back_whole() -> None:
 
 
 @asynccontextmanager
-async def exchanging(notices: FakeNotices, schedule: Pacing) -> AsyncGenerator[None]:
+async def exchanging(notices: _FakeNotices, schedule: Pacing) -> AsyncGenerator[None]:
     """Be a worker with such a schedule."""
     async with (
         Poller(schedule=schedule) as poller,
@@ -290,7 +286,7 @@ async def exchanging(notices: FakeNotices, schedule: Pacing) -> AsyncGenerator[N
 
 async def test_a_new_worker_knows_at_once_what_the_others_do() -> None:
     """Before its first wait it has what they put up last; they have what it saw a minute later."""
-    notices = FakeNotices()
+    notices = _FakeNotices()
     old, new = knowing(), LearnedSchedule()
     async with exchanging(notices, old), exchanging(notices, new):
         assert new.sample_size("fake.item") == 100
@@ -300,22 +296,9 @@ async def test_a_new_worker_knows_at_once_what_the_others_do() -> None:
         assert old.sample_size("fake.item") == new.sample_size("fake.item") == 120
 
 
-async def test_what_was_learned_outlives_the_workers() -> None:
-    """When all workers are stopped, as for a deploy, the next one knows what they had learned."""
-    notices = FakeNotices()
-    first = LearnedSchedule()
-    async with exchanging(notices, first):
-        for _ in range(50):
-            first.observe(30, kind="fake.item")
-    new = LearnedSchedule()
-    async with exchanging(notices, new):
-        assert new.sample_size("fake.item") == 50
-    assert len(notices.topics[LEARNED]) == 1  # one that has seen nothing has nothing to put up
-
-
 async def test_one_poller_is_one_worker() -> None:
     """A worker that works again with its poller does not take its own state for another's."""
-    notices = FakeNotices()
+    notices = _FakeNotices()
     schedule = knowing()
     async with Poller(schedule=schedule) as poller:
         for _ in range(3):
@@ -327,7 +310,7 @@ async def test_one_poller_is_one_worker() -> None:
 
 async def test_the_notices_stay_small() -> None:
     """The latest of 16 workers are kept, for a day, at under half a kilobyte for each kind."""
-    notices = FakeNotices({LEARNED: {"long ago": f"1 {b64encode(knowing().to_bytes()).decode()}"}})
+    notices = _FakeNotices({LEARNED: {"long ago": f"1 {b64encode(knowing().to_bytes()).decode()}"}})
     for number in range(20):
         async with exchanging(notices, knowing(times=100 + number)):
             pass
@@ -340,7 +323,7 @@ async def test_the_notices_stay_small() -> None:
 
 async def test_what_cannot_be_read_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """Another version's state, or garbage, is one warning, and keeps none from the rest."""
-    notices = FakeNotices()
+    notices = _FakeNotices()
     later = b"ACLS\x63" + knowing().to_bytes()[5:]
     async with exchanging(notices, knowing()):
         now = next(iter(notices.topics[LEARNED].values())).split()[0]
@@ -359,9 +342,10 @@ async def test_what_cannot_be_read_is_logged_once(caplog: pytest.LogCaptureFixtu
     assert len(logged) == 2  # each of the two workers once
 
 
-async def test_a_schedule_that_does_not_learn_puts_up_nothing() -> None:
-    """There is nothing to exchange where the poller's schedule is a plain one."""
-    notices = FakeNotices()
-    async with exchanging(notices, EVERY_SECOND):
+@pytest.mark.parametrize("schedule", [EVERY_SECOND, LearnedSchedule()], ids=["plain", "new"])
+async def test_a_schedule_that_has_learned_nothing_puts_up_nothing(schedule: Pacing) -> None:
+    """There is nothing to exchange."""
+    notices = _FakeNotices()
+    async with exchanging(notices, schedule):
         await asyncio.sleep(100)
-    assert notices.topics == {}
+    assert not notices.topics.get(LEARNED)

@@ -77,7 +77,7 @@ OF_THE_JOB: dict[str, object] = {
 }
 
 
-class Collected:
+class _Collected:
     """What OpenTelemetry has received."""
 
     def __init__(self, sampler: Sampler | None = None) -> None:
@@ -89,7 +89,6 @@ class Collected:
         self.meters = MeterProvider([self._reader], shutdown_on_exit=False)
 
     def instrument(self) -> None:
-        """Collect from now on."""
         instrument(tracer_provider=self.tracers, meter_provider=self.meters)
 
     def trace_config(self) -> aiohttp.TraceConfig:
@@ -98,18 +97,15 @@ class Collected:
 
     @property
     def spans(self) -> list[ReadableSpan]:
-        """The spans that have ended."""
         return list(self._exporter.get_finished_spans())
 
     @property
     def span(self) -> ReadableSpan:
-        """The only span."""
         (span,) = self.spans
         return span
 
     @property
     def metrics(self) -> dict[str, Metric]:
-        """All metrics by their names."""
         data = self._reader.get_metrics_data()
         return {
             metric.name: metric
@@ -119,12 +115,10 @@ class Collected:
         }
 
     def histograms(self, name: str) -> list[HistogramDataPoint]:
-        """Return a histogram for each set of attributes."""
         points = self.metrics[name].data.data_points
         return [point for point in points if isinstance(point, HistogramDataPoint)]
 
     def sums(self, name: str) -> Points:
-        """Return a metric's sum for each set of attributes; an unknown metric has none."""
         metric = self.metrics.get(name)
         return [
             (
@@ -139,15 +133,14 @@ class Collected:
         return [(dict(point.attributes or {}), point.count) for point in self.histograms(name)]
 
     def everything(self) -> str:
-        """Return all of it as text."""
         data = self._reader.get_metrics_data()
         return "\n".join([*(span.to_json() for span in self.spans), data.to_json() if data else ""])
 
 
 @pytest.fixture
-def collected(request: pytest.FixtureRequest) -> Iterator[Collected]:
+def collected(request: pytest.FixtureRequest) -> Iterator[_Collected]:
     """Collect until the end of the test; a parameter is the sampler of spans."""
-    collected = Collected(cast("Sampler | None", getattr(request, "param", None)))
+    collected = _Collected(cast("Sampler | None", getattr(request, "param", None)))
     collected.instrument()
     yield collected
     uninstrument()
@@ -214,7 +207,7 @@ each_way = pytest.mark.parametrize(
 
 
 @each_way
-async def test_a_wait_is_a_span(collected: Collected, waits: Waits) -> None:
+async def test_a_wait_is_a_span(collected: _Collected, waits: Waits) -> None:
     """Its attributes say what was waited for; each change and failed poll is an event."""
     half = Report("running", progress=0.5)
     await waits(Job(half, FAULT, half, "strange", "strange", "done"))
@@ -269,7 +262,7 @@ class Own(Exception):
     ],
 )
 async def test_a_bad_end_is_an_error(
-    collected: Collected,
+    collected: _Collected,
     waits: Waits,
     last: str | Exception,
     error: str,
@@ -289,7 +282,7 @@ async def test_a_bad_end_is_an_error(
 
 
 @each_way
-async def test_a_cancelled_wait_is_no_error(collected: Collected, waits: Waits) -> None:
+async def test_a_cancelled_wait_is_no_error(collected: _Collected, waits: Waits) -> None:
     """The span ends where its caller leaves the wait, and says so; it is counted until then."""
     wait = asyncio.ensure_future(waits(Job("running")))
     await asyncio.sleep(3.5)
@@ -306,7 +299,7 @@ async def test_a_cancelled_wait_is_no_error(collected: Collected, waits: Waits) 
 
 @pytest.mark.parametrize("then", ["a poll", "uninstrument"])
 async def test_a_watch_that_is_left_ends_its_span(
-    collected: Collected, then: str, caplog: pytest.LogCaptureFixture
+    collected: _Collected, then: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A `watch` that is left early ends soon after as cancelled, as it was when it was left."""
     # Neither an error that other tests know nor a log may hold on to the frames of this one.
@@ -339,7 +332,7 @@ async def test_a_watch_that_is_left_ends_its_span(
     await asyncio.wait([other])
 
 
-def test_a_watch_that_outlives_its_loop_ends_its_span(collected: Collected) -> None:
+def test_a_watch_that_outlives_its_loop_ends_its_span(collected: _Collected) -> None:
     """Where there is no clock left, the span ends all the same, and no duration is made up."""
     kept = [watch(Job("queued", "running", "done"))]
     with asyncio.Runner(loop_factory=virtual_time_loop) as runner:
@@ -353,7 +346,7 @@ def test_a_watch_that_outlives_its_loop_ends_its_span(collected: Collected) -> N
 
 
 @each_way
-async def test_a_span_is_a_child_of_the_callers(collected: Collected, waits: Waits) -> None:
+async def test_a_span_is_a_child_of_the_callers(collected: _Collected, waits: Waits) -> None:
     """The wait belongs to what the caller was doing when it began; its measurements point to it."""
     tracer = collected.tracers.get_tracer("caller")
     with tracer.start_as_current_span("request") as request:
@@ -369,7 +362,7 @@ async def test_a_span_is_a_child_of_the_callers(collected: Collected, waits: Wai
         assert {exemplar.span_id for exemplar in histogram.exemplars} == {wait.context.span_id}
 
 
-async def test_a_shared_task_is_one_span(collected: Collected) -> None:
+async def test_a_shared_task_is_one_span(collected: _Collected) -> None:
     """Waits for the same task share the polls and the span, which is the first one's child."""
     job = Job("queued", "running", "done")
 
@@ -386,7 +379,7 @@ async def test_a_shared_task_is_one_span(collected: Collected) -> None:
     assert collected.sums("asyncclient.polls") == [(OF_THE_JOB, 3)]
 
 
-async def test_events_and_words_are_bounded(collected: Collected) -> None:
+async def test_events_and_words_are_bounded(collected: _Collected) -> None:
     """Of many changes the first hundred are kept, and the others counted; words are cut."""
     changes = [Report("running", progress=number) for number in range(150)]
     await by_wait(Job("x" * 10_000, *changes, "done"))
@@ -397,7 +390,7 @@ async def test_events_and_words_are_bounded(collected: Collected) -> None:
     assert attributes(collected.span)["asyncclient.wait.dropped_events"] == 52
 
 
-async def test_a_span_names_its_task_without_a_secret(collected: Collected) -> None:
+async def test_a_span_names_its_task_without_a_secret(collected: _Collected) -> None:
     """By its reference, or its budget and kind; no key, query, body or cancel is exported."""
 
     class Budgeted(Job):
@@ -426,7 +419,7 @@ async def test_a_span_names_its_task_without_a_secret(collected: Collected) -> N
 
 
 async def test_the_kinds_that_metrics_tell_apart_are_bounded(
-    collected: Collected, monkeypatch: pytest.MonkeyPatch
+    collected: _Collected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kind for each of thousands of tasks: only the first thousand have a name."""
     assert vars(telemetry)["_MOST_KINDS"] == 1000
@@ -445,7 +438,7 @@ async def test_the_kinds_that_metrics_tell_apart_are_bounded(
 
 @each_way
 @pytest.mark.parametrize("collected", [None, ALWAYS_OFF], indirect=True, ids=["all", "no spans"])
-async def test_polls_are_counted_and_timed(collected: Collected, waits: Waits) -> None:
+async def test_polls_are_counted_and_timed(collected: _Collected, waits: Waits) -> None:
     """Every poll is, a failed one by the type of its error, also where a sampler drops spans."""
     limited = RateLimited("busy", status=429)
     job = Job("queued", FAULT, limited, FAULT, "running", "done", latency=[0.25, 0.5, 0.5, 0.5, 2])
@@ -465,7 +458,7 @@ async def test_polls_are_counted_and_timed(collected: Collected, waits: Waits) -
 
 
 @each_way
-async def test_a_wait_is_timed_by_its_end(collected: Collected, waits: Waits) -> None:
+async def test_a_wait_is_timed_by_its_end(collected: _Collected, waits: Waits) -> None:
     """How long waits took is measured for each way to end, and what went unseen for each end."""
     await waits(Job("running", "running", "done", latency=0.25))
     await outcome_of(waits(Job("running", "broken")))
@@ -493,7 +486,7 @@ async def test_a_wait_is_timed_by_its_end(collected: Collected, waits: Waits) ->
 
 @each_way
 async def test_no_text_of_an_error_or_an_answer_is_exported(
-    collected: Collected, waits: Waits
+    collected: _Collected, waits: Waits
 ) -> None:
     """What an error or a reason says stays with the caller; it may repeat a credential in use."""
     caused = ValueError(f"https://x/?key={SECRET}")
@@ -530,7 +523,7 @@ async def test_no_text_of_an_error_or_an_answer_is_exported(
 
 
 @pytest.mark.parametrize("fault", [each for each in Fault if each.may_meet("poll")])
-async def test_spans_of_requests_show_no_credential(collected: Collected, fault: Fault) -> None:
+async def test_spans_of_requests_show_no_credential(collected: _Collected, fault: Fault) -> None:
     """However a request ends, aiohttp's own instrumentation exports ids, and no secret."""
     configs = [collected.trace_config()]
     async with Simulator() as sim, SessionPool(request_timeout=5, trace_configs=configs) as pool:
@@ -547,7 +540,7 @@ async def test_spans_of_requests_show_no_credential(collected: Collected, fault:
     assert SECRET not in collected.everything()
 
 
-async def test_requests_are_children_of_their_wait(collected: Collected) -> None:
+async def test_requests_are_children_of_their_wait(collected: _Collected) -> None:
     """In a Poller too, where one loop polls for all, each request is in its waiter's trace."""
     tracer = collected.tracers.get_tracer("caller")
 
@@ -583,7 +576,7 @@ async def test_requests_are_children_of_their_wait(collected: Collected) -> None
 
 @each_way
 async def test_waits_that_begin_while_it_is_on_are_exported_to_their_end(
-    collected: Collected, waits: Waits
+    collected: _Collected, waits: Waits
 ) -> None:
     """What goes on before `instrument`, or begins after `uninstrument`, is not exported."""
     uninstrument()
@@ -602,10 +595,10 @@ async def test_waits_that_begin_while_it_is_on_are_exported_to_their_end(
 
 
 async def test_a_second_call_changes_nothing(
-    collected: Collected, caplog: pytest.LogCaptureFixture
+    collected: _Collected, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The first `instrument` and the first `uninstrument` hold; a warning says so."""
-    other = Collected()
+    other = _Collected()
     with caplog.at_level(logging.WARNING, "asyncclient"):
         other.instrument()
         assert "uninstrument()" in caplog.text
@@ -663,7 +656,7 @@ def test_each_example_runs_as_it_stands(block: str, printed: list[str]) -> None:
     assert all(each in done.stdout for each in printed)
 
 
-async def test_the_page_names_all_that_is_exported(collected: Collected) -> None:
+async def test_the_page_names_all_that_is_exported(collected: _Collected) -> None:
     """Its tables name each metric, event and attribute that there is, and no other.
 
     Units and kinds are theirs; the buckets of polls are bounded in seconds.

@@ -55,18 +55,17 @@ async def test_an_outcome_is_plain_json() -> None:
     assert outcome_of(begin(), expired).how == "expired"
 
 
-class Mute(Exception):
+class _Mute(Exception):
     """Something whose text cannot be made."""
 
     def __str__(self) -> str:
-        """Raise."""
         raise KeyError("no text")
 
 
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (Mute(), "<Mute without a text>"),
+        (_Mute(), "<_Mute without a text>"),
         (OSError("half a letter: \ud83d"), "half a letter: \ufffd"),
         (OSError("a whole one: \ud83d\ude00"), "a whole one: \U0001f600"),
         (OSError("x" * ERROR_CHARACTERS), "x" * ERROR_CHARACTERS),
@@ -84,9 +83,7 @@ async def test_any_error_is_written(error: Exception, text: str) -> None:
     assert Outcome.decode(outcome.encode()) == outcome
 
 
-class Colour(Enum):
-    """A word of the caller's."""
-
+class _Colour(Enum):
     RED = "red"
 
 
@@ -98,32 +95,28 @@ class Camel(msgspec.Struct, rename="camel"):
 
 
 @dataclasses.dataclass
-class Pair:
-    """An answer of the caller's own."""
-
+class _Pair:
     left: object
     right: object = None
 
 
-class Raising(dict[str, int]):
+class _Raising(dict[str, int]):
     """A mapping that cannot be read."""
 
     def items(self) -> NoReturn:
-        """Raise."""
         raise KeyError("gone")
 
 
-class Letters(str):
+class _Letters(str):
     """A text of a class of the caller's."""
 
     __slots__ = ()
 
 
-class Endless(list[int]):
+class _Endless(list[int]):
     """A list that has no end."""
 
     def __iter__(self) -> Iterator[int]:
-        """Go on for ever."""
         while True:
             yield 1
 
@@ -158,17 +151,17 @@ RESULTS: dict[str, tuple[object, object]] = {
     "long numbers": ({"id": 10**5000, "n": 10**40}, {"id": None, "n": 10**40}),
     "half letters": ({"word": "\ud83d", "\udc00": 1}, {"word": "\ufffd", "\ufffd": 1}),
     "bytes": ([b"\xff", bytearray(b"\xff")], ["/w==", "/w=="]),
-    "objects": ({"it": Mute(), "ok": [Mute, 1j]}, {"it": None, "ok": [str(Mute), "1j"]}),
-    "raises": ([Raising(a=1), 2], [None, 2]),
-    "mappings": ([MappingProxyType({"a": Letters("b")})], [{"a": "b"}]),
+    "objects": ({"it": _Mute(), "ok": [_Mute, 1j]}, {"it": None, "ok": [str(_Mute), "1j"]}),
+    "raises": ([_Raising(a=1), 2], [None, 2]),
+    "mappings": ([MappingProxyType({"a": _Letters("b")})], [{"a": "b"}]),
     "keys": (
-        {1: "one", None: 0, (2, "x"): 3, Colour.RED: 4},
+        {1: "one", None: 0, (2, "x"): 3, _Colour.RED: 4},
         {"1": "one", "None": 0, "[2, 'x']": 3, "red": 4},
     ),
-    "classes": (Pair(Camel([Colour.RED]), {1}), {"left": {"oneWord": ["red"]}, "right": [1]}),
+    "classes": (_Pair(Camel([_Colour.RED]), {1}), {"left": {"oneWord": ["red"]}, "right": [1]}),
     "deep": (around("in", LEVELS - 1), around("in", LEVELS - 1)),
     "too deep": (around(1, 10**5), around(None, LEVELS)),
-    "endless": (Endless(), None),
+    "endless": (_Endless(), None),
     "bomb": (bomb(), None),
     "long": ("x" * (MOST - 2), "x" * (MOST - 2)),
     "too long": ("x" * (MOST - 1), None),

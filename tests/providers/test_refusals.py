@@ -268,13 +268,6 @@ async def test_a_status_without_a_code_speaks_for_itself(provider: str, body: by
         assert (error.status, error.code) == (status, None)
 
 
-@both
-async def test_the_hint_of_a_refusal_is_in_its_error(provider: str) -> None:
-    """`Retry-After` is documented nowhere for Copy.ai, and read where it comes."""
-    error = await _error(reply("", status=429, headers={"Retry-After": "9"}), provider)
-    assert error.retry_after == 9
-
-
 _KNOWN = {
     "coze": [
         *(reply({"code": code}) for code in (4200, "4100", 6023, 720712023)),

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 import pytest
 
-from asyncclient import SessionPool, wait_until_done
+from asyncclient import Handle, SessionPool, wait_until_done
 from asyncclient._http import Request, Response
 from asyncclient.errors import AsyncClientError, DecodeError, ServerError, TransportError
 from asyncclient.providers.copyai import CopyAI, WorkflowRunHandle
@@ -288,6 +288,15 @@ _ANSWERS = {
     "copyai.start_workflow": '{"status":"success","data":{"id":%s}}',
     "copyai.register_webhook": '{"status":"success","data":{"id":%s,"url":5}}',
 }
+
+
+@pytest.mark.parametrize("written", ['"7431000000000000000123"', "7431000000000000000123"])
+@pytest.mark.parametrize("answer", [name for name in _ANSWERS if "webhook" not in name])
+async def test_the_id_of_a_start_may_be_a_number(answer: str, written: str) -> None:
+    """Its digits are kept, as a text, however many they are."""
+    over = ScriptedTransport([reply(_ANSWERS[answer] % written)])
+    handle = cast("Handle[object]", await STARTS[answer.partition(" ")[0]](over))
+    assert "7431000000000000000123" in handle.ids.values()
 
 
 @pytest.mark.parametrize("unusable", _UNUSABLE_IDS, ids=lambda text: text[:12])

@@ -103,21 +103,6 @@ async def test_a_fresh_task_is_not_to_be_found_yet() -> None:
         await copyai.record(job)
 
 
-@pytest.mark.parametrize("fault", [Fault.RESET, Fault.RESET_MID_BODY, Fault.TRUNCATE])
-async def test_a_broken_connection_is_broken_on_the_socket(fault: Fault, clients: Both) -> None:
-    """Faults of the connection reach the client as such, and only as often as ordered."""
-    # A GET that is reset before any answer is repeated by aiohttp itself, once.
-    times = 2 if fault is Fault.RESET else 1
-    error = aiohttp.ClientOSError if fault is Fault.RESET else aiohttp.ClientPayloadError
-    for number, client in enumerate(clients, 1):
-        path = await client.started()
-        client.sim.order(fault, times=times)
-        with pytest.raises(error):
-            await client.get(path)
-        await client.record(path)
-        assert client.sim.faults_served == {fault.value: number * times}
-
-
 JSON, TEXT, HTML = "application/json", "text/plain", "text/html"
 
 
