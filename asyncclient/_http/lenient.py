@@ -28,7 +28,7 @@ _EXACT = 2**53  # a float from here on has lost digits
 _LEVELS = 100
 # A text in JSON, also one without an end: nothing in it is looked at twice.
 TEXT_IN_JSON: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
-_TEXT_OR_BRACKET = re.compile(TEXT_IN_JSON + rb"|[\[\]{}]", re.DOTALL)
+_TEXT_OR_BRACKETS = re.compile(TEXT_IN_JSON + rb"|[\[{]+|[\]}]+", re.DOTALL)
 _BEFORE = "\ufeff \t\r\n"  # byte order marks, and JSON's white space (RFC 8259, section 2)
 
 
@@ -76,16 +76,17 @@ def _cut(body: bytes) -> bytes:
     """Return JSON with null in place of what lies deeper than the levels that are read."""
     kept: list[bytes] = []
     level = done = 0
-    for found in _TEXT_OR_BRACKET.finditer(body):
-        if found[0] in b"[{":
-            level += 1
-            if level == _LEVELS + 1:
-                kept += [body[done : found.start()], b"null"]
+    for found in _TEXT_OR_BRACKETS.finditer(body):
+        size = len(found[0])
+        if found[0][0] in b"[{":
+            if level <= _LEVELS < level + size:
+                kept += [body[done : found.start() + _LEVELS - level], b"null"]
                 done = len(body)  # unless it ends
-        elif found[0] in b"]}":
-            if level == _LEVELS + 1:
-                done = found.end()
-            level -= 1
+            level += size
+        elif found[0][0] in b"]}":
+            if level - size <= _LEVELS < level:
+                done = found.start() + level - _LEVELS
+            level -= size
     return b"".join([*kept, body[done:]])
 
 
