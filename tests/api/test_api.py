@@ -22,18 +22,12 @@ from asyncclient import (
     Vocabulary,
     decode_ref,
     encode_ref,
+    errors,
     wait_until_done,
 )
 from asyncclient._http import Request, Response
 from asyncclient._task import trait
 from asyncclient.catalogue import REPLICATE_PREDICTION
-from asyncclient.errors import (
-    AsyncClientError,
-    AuthenticationFailed,
-    ConnectFailed,
-    ServerError,
-    TransportError,
-)
 from asyncclient.testing import ScriptedTransport, reply
 from tests.providers.scripted import sent
 
@@ -92,8 +86,8 @@ async def test_a_start_may_answer_in_its_headers() -> None:
     assert sent(over.requests[0]) == ("PUT", f"{V1}/ops", [1])
 
 
-DOUBTFUL = [TransportError("broken"), reply({}, status=503), reply("<p>")]
-CERTAIN = [ConnectFailed("no"), reply({}, status=429)]  # nothing was started
+DOUBTFUL = [errors.TransportError("broken"), reply({}, status=503), reply("<p>")]
+CERTAIN = [errors.ConnectFailed("no"), reply({}, status=429)]  # nothing was started
 
 
 @pytest.mark.parametrize("entry", [*DOUBTFUL, *CERTAIN])
@@ -106,7 +100,7 @@ async def test_what_may_start_something_is_never_sent_twice(
     if method in {"GET", "PUT", "DELETE"} or entry in CERTAIN:
         assert (await acme.request(method, "/jobs"))[0] == 200
         return
-    with pytest.raises(AsyncClientError) as caught:
+    with pytest.raises(errors.AsyncClientError) as caught:
         await acme.request(method, "/jobs", {})
     assert caught.value.may_have_started
     assert len(over.requests) == 1
@@ -182,7 +176,7 @@ async def test_a_function_is_asked_again_after_a_401_and_once_only(argument: str
     task = acme.task("/jobs/7", JOB)
     ways = {"get": lambda: acme.get("/x"), "post": lambda: acme.post("/x"), "poll": task.poll}
     assert await ways[way]() == {"status": "busy", "id": 7}
-    with pytest.raises(AuthenticationFailed, match="expired"):
+    with pytest.raises(errors.AuthenticationFailed, match="expired"):
         await ways[way]()
     shown = [request.headers["Authorization"] for request in over.requests]
     assert shown == ["Bearer t1", "Bearer t2", "Bearer t3", "Bearer t4"]
@@ -353,7 +347,7 @@ async def test_the_remote_job_is_cancelled_with_one_request(cancel: str, answer:
 async def test_a_refused_cancel_is_not_sent_again() -> None:
     """It is one request; a task without a way to be cancelled has no `cancel` at all."""
     acme, over = api(reply({}, status=503))
-    with pytest.raises(ServerError):
+    with pytest.raises(errors.ServerError):
         await acme.task("/jobs/7", JOB, cancel="/x").cancel()
     assert len(over.requests) == 1
     plain = acme.task("/jobs/7", JOB)
@@ -507,7 +501,9 @@ def echo_failure(request: Request) -> Response:
     return reply({"status": "broken", "why": f"{request.target} {request.headers['X-Key']}"})
 
 
-@pytest.mark.parametrize("entry", [echo, echo_page, echo_failure, BUSY, TransportError("no")])
+@pytest.mark.parametrize(
+    "entry", [echo, echo_page, echo_failure, BUSY, errors.TransportError("no")]
+)
 @pytest.mark.parametrize("body", [None, SECRET * 50])
 async def test_no_secret_is_in_any_text(
     entry: Response | Exception | Callable[[Request], Response],
@@ -534,7 +530,7 @@ async def test_no_secret_is_in_any_text(
         for way in ways:
             try:
                 await way()
-            except AsyncClientError as error:
+            except errors.AsyncClientError as error:
                 check_error(error)
     for record in caplog.records:
         check(caplog.handler.format(record))

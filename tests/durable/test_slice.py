@@ -16,20 +16,14 @@ import msgspec
 import pytest
 from hypothesis import example, given, strategies as st
 
-from asyncclient import Done, Observation, Poller, Schedule, TaskRef, TaskState
+from asyncclient import Done, Observation, Poller, Schedule, TaskRef, TaskState, errors
 from asyncclient._durable import Handover, TaskOf, Ticket, TicketExpired, poll_slice
-from asyncclient.errors import (
-    AuthenticationFailed,
-    ServerError,
-    TaskBlocked,
-    TaskFailed,
-)
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport, run_virtual
 from tests.many.service import Item, Service, start
 from tests.waiting.scenario import REF, Job, Report, ends_at, run_says
 
-DOWN = ServerError("the provider is down", status=502)
+DOWN = errors.ServerError("the provider is down", status=502)
 EPOCH = 1_763_780_000.0  # Unix time at which the loop's clock shows 0
 
 
@@ -104,9 +98,9 @@ async def test_a_task_that_ends_within_the_slice_is_done() -> None:
 @pytest.mark.parametrize(
     ("script", "error", "state"),
     [
-        (("running", "broken"), TaskFailed, TaskState.FAILED),
-        (("running", "asks"), TaskBlocked, TaskState.BLOCKED),
-        ((AuthenticationFailed("no", status=401),), AuthenticationFailed, None),
+        (("running", "broken"), errors.TaskFailed, TaskState.FAILED),
+        (("running", "asks"), errors.TaskBlocked, TaskState.BLOCKED),
+        ((errors.AuthenticationFailed("no", status=401),), errors.AuthenticationFailed, None),
         ((KeyError("a bug"),), KeyError, None),
     ],
 )
@@ -126,7 +120,7 @@ async def test_a_task_that_asks_for_its_caller_is_seen_at_a_slices_last_poll() -
         job = Job("running", "running", "asks", latency=9)
         end = await Engine(hold=10, schedule=schedule).run(job, begin())
         assert isinstance(end, Done)
-        assert isinstance(end.error, TaskBlocked)
+        assert isinstance(end.error, errors.TaskBlocked)
 
 
 async def test_a_slice_ends_after_about_its_hold() -> None:
@@ -209,7 +203,7 @@ async def test_a_ticket_left_past_its_deadline_gets_one_look() -> None:
         error = end.error.last_error if isinstance(end, TicketExpired) else end.error
         assert error is last_error
         if last_error is not None:
-            assert "last failed poll: ServerError: the provider is down)" in str(end.error)
+            assert "last failed poll: errors.ServerError: the provider is down)" in str(end.error)
 
 
 async def test_the_look_of_a_ticket_past_its_deadline_is_its_own() -> None:

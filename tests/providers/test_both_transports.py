@@ -14,23 +14,8 @@ from urllib.parse import unquote
 import msgspec
 import pytest
 
-from asyncclient import Handle, SessionPool, Snapshot, wait_until_done
+from asyncclient import Handle, SessionPool, Snapshot, errors, wait_until_done
 from asyncclient._http import Response, Transport
-from asyncclient.errors import (
-    AsyncClientError,
-    AuthenticationFailed,
-    DecodeError,
-    InvalidRequest,
-    NotFound,
-    RateLimited,
-    RequestTimeout,
-    ServerError,
-    TaskBlocked,
-    TaskCancelled,
-    TaskError,
-    TaskFailed,
-    TransportError,
-)
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Chat, ChatHandle, Coze, ToolOutput, WorkflowRun
 from asyncclient.testing import Fault, ScriptedTransport, Simulator, reply
@@ -129,35 +114,35 @@ async def test_a_copyai_run_is_started_and_waited_for(stage: _Stage) -> None:
 
 # By the recorded answer: how the task is started, the error that ends the wait, and its words.
 _Start = Callable[[Coze, CopyAI], Awaitable[Handle[Any]]]
-_ENDS: dict[str, tuple[_Start, type[TaskError | TaskBlocked], str]] = {
+_ENDS: dict[str, tuple[_Start, type[errors.TaskError | errors.TaskBlocked], str]] = {
     "coze/workflow_run/Fail.json": (
         lambda coze, _: coze.start_workflow("7350", _ordered(seconds=1, outcome="fail")),
-        TaskFailed,
+        errors.TaskFailed,
         "720701002 Workflow node execution failed",
     ),
     "coze/workflow_run/Cancel.json": (
         lambda coze, _: coze.start_workflow("7350", _ordered(seconds=1, outcome="cancel")),
-        TaskCancelled,
+        errors.TaskCancelled,
         "'Cancel'",
     ),
     "coze/workflow_run/%3CUNSET%3E.json": (
         lambda coze, _: coze.start_workflow("7350", _ordered(seconds=1, outcome="unset")),
-        TaskBlocked,
+        errors.TaskBlocked,
         "interrupt type",
     ),
     "coze/copy_task/failed.json": (
         lambda coze, _: coze.start_copy("fail-7530", entity_type="workflow"),
-        TaskFailed,
+        errors.TaskFailed,
         ": The quota",
     ),
     "coze/chat/failed.json": (
         lambda coze, _: _chats(coze, seconds=1, outcome="fail"),
-        TaskFailed,
+        errors.TaskFailed,
         "5000 event interval error",
     ),
     "copyai/workflow_run/FAILED.json": (
         lambda _, copyai: copyai.start_workflow("W", _ordered(seconds=1, outcome="fail")),
-        TaskFailed,
+        errors.TaskFailed,
         "A step failed, and so did its retries.",
     ),
 }
@@ -187,9 +172,9 @@ async def test_a_cancelled_chat_is_a_cancelled_task(stage: _Stage) -> None:
     )
     chat = await _chats(stage.coze, seconds=60)
     assert (await chat.cancel()).status == "canceled"
-    with pytest.raises(TaskCancelled):
+    with pytest.raises(errors.TaskCancelled):
         await wait_until_done(chat)
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(errors.InvalidRequest) as caught:
         await chat.cancel()
     assert caught.value.code == 4104
 
@@ -274,21 +259,21 @@ async def test_a_chat_that_requires_an_action_gets_it_and_ends(stage: _Stage) ->
 _WRONG = {"code": 700012006, "msg": "access token invalid"}
 _BUSY = reply({"code": 4009, "msg": "Too many requests"}, status=429, headers={"Retry-After": "1"})
 # Each fault, what a script answers for it, and the error that it is.
-_FAULTS: dict[Fault, tuple[Callable[[], Response | Exception], type[AsyncClientError]]] = {
-    Fault.RESET: (lambda: TransportError("reset"), TransportError),
-    Fault.RESET_MID_BODY: (lambda: TransportError("reset"), TransportError),
-    Fault.TRUNCATE: (lambda: TransportError("closed"), TransportError),
-    Fault.STALL: (lambda: RequestTimeout("late"), RequestTimeout),
-    Fault.HTML_502: (lambda: reply("<html>", status=502), ServerError),
-    Fault.HTML_504: (lambda: reply("<html>", status=504), ServerError),
-    Fault.UNAVAILABLE: (lambda: reply("upstream connect error", status=503), ServerError),
-    Fault.UNDECODABLE: (lambda: reply(b'{"code":0,"da'), DecodeError),
-    Fault.EMPTY_200: (lambda: reply(b""), DecodeError),
-    Fault.RATE_LIMITED: (lambda: _BUSY, RateLimited),
-    Fault.RATE_LIMITED_DATE: (lambda: _BUSY, RateLimited),
-    Fault.BUSY: (lambda: reply({"code": 4009, "msg": "Too many requests"}), RateLimited),
-    Fault.UNAUTHORIZED: (lambda: reply(_WRONG, status=401), AuthenticationFailed),
-    Fault.NOT_FOUND: (lambda: reply({"code": 4001, "msg": "no such chat"}), NotFound),
+_FAULTS: dict[Fault, tuple[Callable[[], Response | Exception], type[errors.AsyncClientError]]] = {
+    Fault.RESET: (lambda: errors.TransportError("reset"), errors.TransportError),
+    Fault.RESET_MID_BODY: (lambda: errors.TransportError("reset"), errors.TransportError),
+    Fault.TRUNCATE: (lambda: errors.TransportError("closed"), errors.TransportError),
+    Fault.STALL: (lambda: errors.RequestTimeout("late"), errors.RequestTimeout),
+    Fault.HTML_502: (lambda: reply("<html>", status=502), errors.ServerError),
+    Fault.HTML_504: (lambda: reply("<html>", status=504), errors.ServerError),
+    Fault.UNAVAILABLE: (lambda: reply("upstream connect error", status=503), errors.ServerError),
+    Fault.UNDECODABLE: (lambda: reply(b'{"code":0,"da'), errors.DecodeError),
+    Fault.EMPTY_200: (lambda: reply(b""), errors.DecodeError),
+    Fault.RATE_LIMITED: (lambda: _BUSY, errors.RateLimited),
+    Fault.RATE_LIMITED_DATE: (lambda: _BUSY, errors.RateLimited),
+    Fault.BUSY: (lambda: reply({"code": 4009, "msg": "Too many requests"}), errors.RateLimited),
+    Fault.UNAUTHORIZED: (lambda: reply(_WRONG, status=401), errors.AuthenticationFailed),
+    Fault.NOT_FOUND: (lambda: reply({"code": 4001, "msg": "no such chat"}), errors.NotFound),
 }
 
 
@@ -304,6 +289,6 @@ async def test_each_fault_of_a_poll_is_the_same_error(stage: _Stage, fault: Faul
         await chat.poll()
     assert type(caught.value) is kind
     assert not caught.value.may_have_started
-    if isinstance(caught.value, RateLimited) and fault is not Fault.BUSY:
+    if isinstance(caught.value, errors.RateLimited) and fault is not Fault.BUSY:
         assert caught.value.retry_after is not None
         assert 0 <= caught.value.retry_after <= 2

@@ -8,45 +8,35 @@ from __future__ import annotations
 
 import pytest
 
+from asyncclient import errors
 from asyncclient._http import Response
-from asyncclient.errors import (
-    APIError,
-    AuthenticationFailed,
-    DecodeError,
-    InvalidRequest,
-    NotFound,
-    PermissionDenied,
-    QuotaExceeded,
-    RateLimited,
-    ServerError,
-)
 from asyncclient.testing import reply
 from tests.providers.scripted import RECORDED, both, coze, notes, scripted
 
 # Codes of page `coze_error_codes`, and some that are not on it; of those in no table it is an
 # `APIError`, and nothing more.
-_CODES: dict[type[APIError], list[int]] = {
-    InvalidRequest: [
+_CODES: dict[type[errors.APIError], list[int]] = {
+    errors.InvalidRequest: [
         *(4000, 4003, 4004, 4007, 4010, 4012, 4014, 4015, 4016, 4021),
         *(4104, 4105, 4201, 4300, 4301, 4302, 4303, 4304, 4315),
         *(400, 6031, 6039, 702242001, 720702001, 720702002, 720702004, 720702011),
         *(720712000, 720712023, 720712999),
     ],
-    NotFound: [4001, 4002, 4005, 4006, 4200, 4314],
-    QuotaExceeded: [4008, 4011, 4019, 4022, 4027, 4028],
-    RateLimited: [4009, 4020, 4102],
-    ServerError: [4013, 5000, 500, 720701001, 720701002, 720701013, 720702085],
-    AuthenticationFailed: [4100, 401, 700012006],
-    PermissionDenied: [4101, 6003],
-    APIError: [6023, 777777776, 777777777, 1, 4999, 720711999, 720713000, 999999999999, -5],
+    errors.NotFound: [4001, 4002, 4005, 4006, 4200, 4314],
+    errors.QuotaExceeded: [4008, 4011, 4019, 4022, 4027, 4028],
+    errors.RateLimited: [4009, 4020, 4102],
+    errors.ServerError: [4013, 5000, 500, 720701001, 720701002, 720701013, 720702085],
+    errors.AuthenticationFailed: [4100, 401, 700012006],
+    errors.PermissionDenied: [4101, 6003],
+    errors.APIError: [6023, 777777776, 777777777, 1, 4999, 720711999, 720713000, 999999999999, -5],
 }
 _READ = ("7350", "7431")
 
 
-async def _error(response: Response, provider: str = "coze") -> APIError:
+async def _error(response: Response, provider: str = "coze") -> errors.APIError:
     """Return the error of a read that is answered so."""
     client, transport = scripted(provider, response, max_retries=0)
-    with pytest.raises(APIError) as caught:
+    with pytest.raises(errors.APIError) as caught:
         await client.get_workflow_run(*_READ)
     assert len(transport.requests) == 1
     return caught.value
@@ -58,21 +48,23 @@ async def _error(response: Response, provider: str = "coze") -> APIError:
 @pytest.mark.parametrize(
     ("code", "kind"), [(code, kind) for kind, codes in _CODES.items() for code in codes]
 )
-async def test_each_code_of_coze_has_its_error(code: int, kind: type[APIError]) -> None:
+async def test_each_code_of_coze_has_its_error(code: int, kind: type[errors.APIError]) -> None:
     """A code in HTTP 200 is this error, with its words, and is asked again only if it may pass."""
     client, transport = coze(reply({"code": code, "msg": "Some words"}), repeat=True, max_retries=2)
-    with pytest.raises(APIError, match=f"coze.get_workflow_run.*{code}") as caught:
+    with pytest.raises(errors.APIError, match=f"coze.get_workflow_run.*{code}") as caught:
         await client.get_workflow_run(*_READ)
     error = caught.value
     assert type(error) is kind
     assert (error.status, error.code, error.message) == (200, code, "Some words")
     # 4020 and 4102 ask for a minute, which is more than a single call is worth.
-    repeats = 2 if kind in {RateLimited, ServerError} and code not in {4020, 4102} else 0
+    repeats = (
+        2 if kind in {errors.RateLimited, errors.ServerError} and code not in {4020, 4102} else 0
+    )
     assert len(transport.requests) == 1 + repeats
     # What a run that is over says is known: only a fault of the server leaves a start in doubt.
     with pytest.raises(kind) as caught:
         await client.run_workflow("7350")
-    assert caught.value.may_have_started == (kind is ServerError)
+    assert caught.value.may_have_started == (kind is errors.ServerError)
 
 
 _ODD_FIELDS: dict[str, list[object]] = {
@@ -88,22 +80,22 @@ _ODD_FIELDS: dict[str, list[object]] = {
     ("status", "said", "kind", "code"),
     [
         # A wrong token is one error in each of the ways that it is said.
-        (200, {"code": 4101, "msg": "The token is incorrect."}, AuthenticationFailed, 4101),
-        (401, {"code": 700012006, "msg": "invalid"}, AuthenticationFailed, 700012006),
-        (401, "<html>Unauthorized</html>", AuthenticationFailed, None),
+        (200, {"code": 4101, "msg": "The token is incorrect."}, errors.AuthenticationFailed, 4101),
+        (401, {"code": 700012006, "msg": "invalid"}, errors.AuthenticationFailed, 700012006),
+        (401, "<html>Unauthorized</html>", errors.AuthenticationFailed, None),
         # A missing permission is none of the token.
-        (200, {"code": 4101, "msg": "Token lacks the permission"}, PermissionDenied, 4101),
+        (200, {"code": 4101, "msg": "Token lacks the permission"}, errors.PermissionDenied, 4101),
         # An unknown path is the request's fault, not a task that is gone.
-        (404, {"code": 4000, "msg": "path not found"}, InvalidRequest, 4000),
+        (404, {"code": 4000, "msg": "path not found"}, errors.InvalidRequest, 4000),
         # The status 429 is about the rate, also with another code in its body.
-        (429, {"code": 4000}, RateLimited, 4000),
-        (200, {"code": "4000"}, InvalidRequest, 4000),
+        (429, {"code": 4000}, errors.RateLimited, 4000),
+        (200, {"code": "4000"}, errors.InvalidRequest, 4000),
         # What an answer says of itself goes before the shape of its data.
-        (200, {"code": 4200, "data": {"anything": 1}}, NotFound, 4200),
-        (200, {"code": 4200, "data": [{"execute_status": "Success"}]}, NotFound, 4200),
+        (200, {"code": 4200, "data": {"anything": 1}}, errors.NotFound, 4200),
+        (200, {"code": 4200, "data": [{"execute_status": "Success"}]}, errors.NotFound, 4200),
         # A field of an unexpected type hides no code.
         *(
-            (200, {"code": 4200, name: value}, NotFound, 4200)
+            (200, {"code": 4200, name: value}, errors.NotFound, 4200)
             for name, values in _ODD_FIELDS.items()
             for value in values
         ),
@@ -111,7 +103,7 @@ _ODD_FIELDS: dict[str, list[object]] = {
     ids=repr,
 )
 async def test_coze_says_one_thing_in_several_ways(
-    status: int, said: object, kind: type[APIError], code: int | None
+    status: int, said: object, kind: type[errors.APIError], code: int | None
 ) -> None:
     """Status, code and words decide together."""
     error = await _error(reply(said, status=status))
@@ -123,7 +115,7 @@ async def test_coze_says_one_thing_in_several_ways(
 async def test_a_code_that_is_none_is_no_refusal(code: object) -> None:
     """What cannot be a code leaves the answer to be judged by its shape."""
     client, _ = coze(reply({"code": code, "msg": "?"}), max_retries=0)
-    with pytest.raises(DecodeError):
+    with pytest.raises(errors.DecodeError):
         await client.get_workflow_run(*_READ)
 
 
@@ -144,14 +136,14 @@ async def test_a_code_that_is_none_is_no_refusal(code: object) -> None:
 )
 async def test_a_refusal_says_what_to_do(code: int, words: str) -> None:
     """The advice is that of the code, else that of the error."""
-    with pytest.raises(APIError, match=words):
+    with pytest.raises(errors.APIError, match=words):
         raise await _error(reply({"code": code, "msg": ""}))
 
 
 async def test_the_recorded_refusal_of_a_run_leaves_its_start_in_doubt() -> None:
     """It asks for another try, which no start gets; its page, which names the run, is noted."""
     client, transport = coze(reply(RECORDED["coze/answers/refused_run.json"]), repeat=True)
-    with pytest.raises(ServerError, match="short delay") as caught:
+    with pytest.raises(errors.ServerError, match="short delay") as caught:
         await client.start_workflow("7350")
     assert caught.value.may_have_started
     assert "https://www.coze.cn/work_flow?execute_id=741364789030728****" in notes(caught.value)
@@ -203,26 +195,26 @@ _NOT_FOUND: dict[str, object] = {"status": "error", "errorCode": "NOT_FOUND"}
 @pytest.mark.parametrize(
     ("status", "body", "kind", "code"),
     [
-        (400, {"status": "error", "errorCode": "BAD"}, InvalidRequest, "BAD"),
-        (400, "error.credits.json", QuotaExceeded, "WORKFLOW_CREDIT_LIMIT_REACHED"),
-        (401, "", AuthenticationFailed, None),
-        (404, "error.not_found.json", NotFound, "NOT_FOUND"),
-        (422, "error.validation.json", InvalidRequest, "VALIDATION_ERROR"),
+        (400, {"status": "error", "errorCode": "BAD"}, errors.InvalidRequest, "BAD"),
+        (400, "error.credits.json", errors.QuotaExceeded, "WORKFLOW_CREDIT_LIMIT_REACHED"),
+        (401, "", errors.AuthenticationFailed, None),
+        (404, "error.not_found.json", errors.NotFound, "NOT_FOUND"),
+        (422, "error.validation.json", errors.InvalidRequest, "VALIDATION_ERROR"),
         # Inside a 200, `status: error` is an error.
-        (200, "error.not_found.json", NotFound, "NOT_FOUND"),
-        (200, {"status": "error", "errorCode": "NEW", "data": {}}, InvalidRequest, "NEW"),
-        (200, {"status": "error"}, InvalidRequest, None),
-        (200, {"status": "error", "data": {"status": "COMPLETE"}}, InvalidRequest, None),
+        (200, "error.not_found.json", errors.NotFound, "NOT_FOUND"),
+        (200, {"status": "error", "errorCode": "NEW", "data": {}}, errors.InvalidRequest, "NEW"),
+        (200, {"status": "error"}, errors.InvalidRequest, None),
+        (200, {"status": "error", "data": {"status": "COMPLETE"}}, errors.InvalidRequest, None),
         # A field of an unexpected type hides no code.
-        (200, _NOT_FOUND | {"message": {"a": 1}}, NotFound, "NOT_FOUND"),
-        (200, _NOT_FOUND | {"message": ["no"]}, NotFound, "NOT_FOUND"),
-        (200, _NOT_FOUND | {"details": "no"}, NotFound, "NOT_FOUND"),
-        (200, {"status": "error", "errorCode": None, "data": {}}, InvalidRequest, None),
+        (200, _NOT_FOUND | {"message": {"a": 1}}, errors.NotFound, "NOT_FOUND"),
+        (200, _NOT_FOUND | {"message": ["no"]}, errors.NotFound, "NOT_FOUND"),
+        (200, _NOT_FOUND | {"details": "no"}, errors.NotFound, "NOT_FOUND"),
+        (200, {"status": "error", "errorCode": None, "data": {}}, errors.InvalidRequest, None),
     ],
     ids=repr,
 )
 async def test_each_refusal_of_copyai_has_its_error(
-    status: int, body: object, kind: type[APIError], code: str | None
+    status: int, body: object, kind: type[errors.APIError], code: str | None
 ) -> None:
     """HTTP status and error code decide; an empty body does no harm."""
     body = RECORDED.get(f"copyai/answers/{body}", body)
@@ -230,7 +222,7 @@ async def test_each_refusal_of_copyai_has_its_error(
     assert type(error) is kind
     assert (error.status, error.code) == (status, code)
     assert code is None or code in str(error)
-    assert kind is not QuotaExceeded or "credits" in str(error)
+    assert kind is not errors.QuotaExceeded or "credits" in str(error)
 
 
 async def test_the_details_of_a_validation_error_are_shown() -> None:
@@ -262,7 +254,11 @@ _OPENINGS = (b"[", b'{"msg":', b'{"detail":{"x":', b'{"details":[')
 @both
 async def test_a_status_without_a_code_speaks_for_itself(provider: str, body: bytes) -> None:
     """A body without a code, nested garbage or no body leaves the HTTP status to decide."""
-    for status, kind in ((400, InvalidRequest), (410, NotFound), (503, ServerError)):
+    for status, kind in (
+        (400, errors.InvalidRequest),
+        (410, errors.NotFound),
+        (503, errors.ServerError),
+    ):
         error = await _error(reply(body, status=status), provider)
         assert type(error) is kind
         assert (error.status, error.code) == (status, None)

@@ -11,17 +11,8 @@ import re
 import anyio
 import pytest
 
+from asyncclient import errors
 from asyncclient._http import Response
-from asyncclient.errors import (
-    AuthenticationFailed,
-    ConnectFailed,
-    DecodeError,
-    InvalidRequest,
-    NotFound,
-    PermissionDenied,
-    ServerError,
-    TransportError,
-)
 from asyncclient.testing import ScriptedTransport, reply
 from tests.providers.scripted import (
     READS,
@@ -51,13 +42,15 @@ _ADVICE = {
 
 
 @pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize("fault", [TransportError("reset"), reply(b"")], ids=["reset", "empty 200"])
+@pytest.mark.parametrize(
+    "fault", [errors.TransportError("reset"), reply(b"")], ids=["reset", "empty 200"]
+)
 async def test_no_start_is_repeated_when_it_may_have_happened(
     start: str, fault: Response | Exception
 ) -> None:
     """One request; the error says that something may have been started, and where to look."""
     transport = ScriptedTransport([fault], repeat=True)
-    with pytest.raises((TransportError, DecodeError)) as caught:
+    with pytest.raises((errors.TransportError, errors.DecodeError)) as caught:
         await STARTS[start](transport)
     assert caught.value.may_have_started
     assert "may have started" in notes(caught.value)
@@ -69,8 +62,8 @@ async def test_no_start_is_repeated_when_it_may_have_happened(
 @pytest.mark.parametrize("start", STARTS)
 async def test_each_start_is_repeated_when_it_certainly_did_not_happen(start: str) -> None:
     """It is sent again, the same; when the repeats are used up, there is no warning."""
-    transport = ScriptedTransport([ConnectFailed("refused")], repeat=True)
-    with pytest.raises(ConnectFailed) as caught:
+    transport = ScriptedTransport([errors.ConnectFailed("refused")], repeat=True)
+    with pytest.raises(errors.ConnectFailed) as caught:
         await STARTS[start](transport)
     assert not caught.value.may_have_started
     assert notes(caught.value) == ""
@@ -82,7 +75,7 @@ async def test_each_read_is_repeated_a_bounded_number_of_times(read: str) -> Non
     """Three repeats by default, in less than half a minute, with the last fault as the error."""
     transport = ScriptedTransport([reply("", status=503)], repeat=True)
     began = anyio.current_time()
-    with pytest.raises(ServerError) as caught:
+    with pytest.raises(errors.ServerError) as caught:
         await READS[read](transport)
     assert 0 < anyio.current_time() - began < 30
     assert not caught.value.may_have_started
@@ -99,12 +92,12 @@ _IN_200 = {
 async def test_every_operation_reads_a_refusal(operation: str) -> None:
     """A refusal in HTTP 200 or 422 is final, in each shape that a good answer has."""
     transport = ScriptedTransport([_IN_200[operation.partition(".")[0]]], repeat=True)
-    with pytest.raises((PermissionDenied, NotFound)) as caught:
+    with pytest.raises((errors.PermissionDenied, errors.NotFound)) as caught:
         await (STARTS | READS)[operation](transport)
     assert not caught.value.may_have_started
     assert notes(caught.value) == ""
     assert [request.name for request in transport.requests] == [operation]
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(errors.InvalidRequest):
         await (STARTS | READS)[operation](ScriptedTransport([reply("", status=422)]))
 
 
@@ -166,7 +159,7 @@ async def test_a_refused_token_is_forgotten_and_renewed_once(refusal: Response) 
     assert _tokens_sent(transport) == ["tok-1", "tok-2"]
     assert tokens.forgotten == ["tok-1"]
     transport = ScriptedTransport([refusal], repeat=True)
-    with pytest.raises(AuthenticationFailed):
+    with pytest.raises(errors.AuthenticationFailed):
         await client_of("coze", transport, token=tokens).start_workflow("7350")
     assert _tokens_sent(transport) == ["tok-3", "tok-4"]
 
@@ -175,7 +168,7 @@ async def test_a_refused_token_is_forgotten_and_renewed_once(refusal: Response) 
 async def test_a_fixed_token_that_is_refused_is_not_tried_again(provider: str) -> None:
     """Text cannot be renewed: one request, one error."""
     client, transport = scripted(provider, _REFUSED, repeat=True)
-    with pytest.raises(AuthenticationFailed):
+    with pytest.raises(errors.AuthenticationFailed):
         await client.get_workflow_run("7350", "7431")
     assert len(transport.requests) == 1
 
@@ -195,7 +188,7 @@ async def test_a_fault_of_the_callers_token_function_is_the_callers() -> None:
 async def test_a_start_in_doubt_after_a_renewed_token_is_not_sent_again() -> None:
     """The refused request started nothing; the second may have."""
     transport = ScriptedTransport([_REFUSED, reply("<html>", status=502)], repeat=True)
-    with pytest.raises(ServerError) as caught:
+    with pytest.raises(errors.ServerError) as caught:
         await client_of("coze", transport, token=_Tokens()).start_workflow("7350")
     assert caught.value.may_have_started
     assert len(transport.requests) == 2

@@ -18,18 +18,10 @@ from asyncclient import (
     TaskRef,
     Vocabulary,
     catalogue,
+    errors,
     wait_until_done,
 )
 from asyncclient.api import APITask
-from asyncclient.errors import (
-    AuthenticationFailed,
-    NotFound,
-    TaskBlocked,
-    TaskCancelled,
-    TaskFailed,
-    TransportError,
-    WaitTimeout,
-)
 from asyncclient.testing import Fault, SimulatedAPI, answer_with
 
 WORDS = Vocabulary(
@@ -95,8 +87,12 @@ async def test_each_word_stays_for_its_seconds() -> None:
 @pytest.mark.parametrize(
     ("word", "error"),
     [
-        *(("crashed", TaskFailed), ("stopped", TaskCancelled), ("asking", TaskBlocked)),
-        *(("rendering", WaitTimeout), ("dreaming", WaitTimeout)),
+        *(
+            ("crashed", errors.TaskFailed),
+            ("stopped", errors.TaskCancelled),
+            ("asking", errors.TaskBlocked),
+        ),
+        *(("rendering", errors.WaitTimeout), ("dreaming", errors.WaitTimeout)),
     ],
 )
 async def test_any_word_may_be_the_last(word: str, error: type[Exception]) -> None:
@@ -106,7 +102,7 @@ async def test_any_word_may_be_the_last(word: str, error: type[Exception]) -> No
         await studio.post("/jobs")
         with pytest.raises(error):
             await wait_until_done(studio.task("/jobs/job-1", FILM), timeout=100)
-        assert sim.tasks["job-1"].is_done == (error in {TaskFailed, TaskCancelled})
+        assert sim.tasks["job-1"].is_done == (error in {errors.TaskFailed, errors.TaskCancelled})
 
 
 async def test_a_function_says_how_each_task_goes() -> None:
@@ -121,7 +117,7 @@ async def test_a_function_says_how_each_task_goes() -> None:
         started = [await studio.post("/jobs", {"number": number}) for number in (1, 2, 3)]
         first, second, third = (studio.task(f"/jobs/{each['id']}", FILM) for each in started)
         assert (await wait_until_done(first))["n"] == 1
-        with pytest.raises(TaskFailed):
+        with pytest.raises(errors.TaskFailed):
             await wait_until_done(second)
         assert (await wait_until_done(third))["n"] == 3
 
@@ -150,7 +146,7 @@ async def test_a_task_is_named_in_path_query_or_body(
         assert where == given["operation-location"] == f"{sim.url}{path}"
         task = studio.task(where, FILM, method=method, body=body)
         assert (await wait_until_done(task))["id"] == "job-2"
-        with pytest.raises(NotFound):
+        with pytest.raises(errors.NotFound):
             await studio.request(method, path.replace("2", "3"), body and {"id": "job-3"})
 
 
@@ -160,7 +156,7 @@ async def test_a_result_is_a_second_request() -> None:
     async with studio_of(sim) as studio:
         await studio.post("/jobs")
         for path in ("/jobs/job-1/result", "/jobs/job-7/result"):
-            with pytest.raises(NotFound):
+            with pytest.raises(errors.NotFound):
                 await studio.get(path)
         assert "url" not in await wait_until_done(studio.task("/jobs/job-1", FILM))
         assert await studio.get("/jobs/job-1/result") == {"url": "a film"}
@@ -176,11 +172,11 @@ async def test_a_cancel_ends_a_task_that_goes_on(cancel: str) -> None:
             at = cancel.replace("{id}", f"job-{number}")
             tasks.append(studio.task(f"/jobs/job-{number}", FILM, cancel=at))
         assert await tasks[0].cancel() == {"id": "job-1", "data": {"status": "stopped"}}
-        with pytest.raises(TaskCancelled):
+        with pytest.raises(errors.TaskCancelled):
             await wait_until_done(tasks[0])
         assert (await wait_until_done(tasks[1])) == await tasks[1].cancel()
         nowhere = studio.task("/jobs/job-3", FILM, cancel=cancel.replace("{id}", "job-3"))
-        with pytest.raises(NotFound):
+        with pytest.raises(errors.NotFound):
             await nowhere.cancel()
 
 
@@ -190,7 +186,7 @@ async def test_a_credential_may_be_asked_for() -> None:
     async with sim, SessionPool() as pool:
         make = partial(TaskAPI, pool, sim.url, name="studio")
         wrong, right = (make(headers={"X-Api-Key": key}) for key in ("k-2", "k-1"))
-        with pytest.raises(AuthenticationFailed):
+        with pytest.raises(errors.AuthenticationFailed):
             await wrong.post("/jobs")
         assert (await right.post("/jobs"))["id"] == "job-1"
 
@@ -205,7 +201,7 @@ async def test_a_wait_survives_each_fault(fault: Fault) -> None:
     async with studio_of(sim) as studio:
         sim.order(fault, times=2, path="" if is_of_starts else "/jobs/")
         for _ in range(2 * is_of_starts):
-            with pytest.raises(TransportError) as caught:
+            with pytest.raises(errors.TransportError) as caught:
                 await studio.post("/jobs")
             assert caught.value.may_have_started
         await studio.post("/jobs")
@@ -237,9 +233,9 @@ async def test_what_is_not_there_is_refused() -> None:
     async with SessionPool() as pool, aiohttp.ClientSession() as session:
         studio = TaskAPI(pool, sim.url, name="studio")
         await studio.post("/jobs")
-        with pytest.raises(NotFound, match="no such task"):
+        with pytest.raises(errors.NotFound, match="no such task"):
             await studio.get("/jobs/job-1")
-        with pytest.raises(NotFound, match="no such path"):
+        with pytest.raises(errors.NotFound, match="no such path"):
             await studio.get("/v7")
         async with session.post(f"{sim.url}/jobs", data=b"{") as answer:
             assert (answer.status, "error" in await answer.json()) == (400, True)
