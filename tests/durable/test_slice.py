@@ -203,7 +203,7 @@ async def test_a_ticket_left_past_its_deadline_gets_one_look() -> None:
         error = end.error.last_error if isinstance(end, TicketExpired) else end.error
         assert error is last_error
         if last_error is not None:
-            assert "last failed poll: errors.ServerError: the provider is down)" in str(end.error)
+            assert "last failed poll: ServerError: the provider is down)" in str(end.error)
 
 
 async def test_the_look_of_a_ticket_past_its_deadline_is_its_own() -> None:

@@ -250,8 +250,8 @@ def test_what_cannot_be_is_said_before_anything_listens() -> None:
     film = partial(SimulatedAPI, FILM)
     for make, words in (
         (partial(film, words=[]), "words is empty"),
-        (partial(film, words=[("queued", None), ("x", None)]), "'queued' is not so"),
-        (partial(film, words=[("x", 1)]), "'x' is not so"),
+        (partial(film, words=[("queued", None), ("x", None)]), "see 'queued'"),
+        (partial(film, words=[("x", 1)]), "see 'x'"),
         (partial(film, words=[("x", cast("float", "1")), ("y", None)]), "a number of seconds"),
         (partial(film, words=[("x", 0), ("y", None)]), "more than 0 seconds"),
         (partial(SimulatedAPI, cast("Reading", "film")), "reading must be a Reading, not str"),
