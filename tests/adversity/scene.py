@@ -45,7 +45,6 @@ WORKFLOW = "7350583675492311040"
 TIMES: dict[Operation, int] = {"start": 1, "poll": 1, "wait": 2, "list": 1}
 EVERY = 1_000_000
 
-# --- the clock and the names ------------------------------------------------------------------
 
 # The faults need real sockets, but no real time to pass. A busy machine may take a while to
 # deliver over loopback: the clock waits five times longer for that than it usually does.
@@ -101,8 +100,6 @@ CERTIFICATES: dict[Place | None, Callable[[], ssl.SSLContext]] = {
     "certificate of an unknown authority": lambda: certificate(by="stranger"),
 }
 
-
-# --- what is done through it ------------------------------------------------------------------
 
 Operations: TypeAlias = dict[Operation, Callable[[], Awaitable[object]]]
 
@@ -186,9 +183,6 @@ async def _set_scene(fault: Fault, provider: Provider, stack: AsyncExitStack) ->
     )
     await stack.enter_async_context(pool)
     return Scene(fault, provider, sim, proxy, pool), origin
-
-
-# --- what is seen of it -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -135,8 +135,6 @@ async def test_a_start_is_never_doubled_or_denied(
         assert error.may_have_started or not cutting.whole_starts
 
 
-# --- any bytes for an answer ------------------------------------------------------------------
-
 PARTS = (
     b"HTTP/1.1 200 OK\r\n",
     b"HTTP/1.1 103 Early Hints\r\n\r\n",

@@ -63,9 +63,6 @@ def answer_of(reading: Reading, word: str | int) -> object:
     return MADE[reading.name][str(word)]
 
 
-# --- the catalogue ------------------------------------------------------------------------------
-
-
 def test_each_reading_is_a_constant_of_its_name() -> None:
     """`provider.task` is in capitals with `_`, exported, documented, and in `ALL`, read-only."""
     constants = {name.upper().replace(".", "_"): each for name, each in catalogue.ALL.items()}
@@ -90,9 +87,6 @@ def test_each_reading_says_where_it_comes_from(reading: Reading) -> None:
         assert re.fullmatch(r"https://[\w.-]+/\S+", url)
     assert reading.checked.year >= 2026
     assert pickle.loads(pickle.dumps(reading)) == reading  # noqa: S301  (of our own)
-
-
-# --- words --------------------------------------------------------------------------------------
 
 
 @every_reading
@@ -218,9 +212,6 @@ def test_an_end_in_two_fields_is_read_from_both(name: str) -> None:
         assert (seen.word, seen.state) == (word, state), answer
 
 
-# --- recorded answers ---------------------------------------------------------------------------
-
-
 REASONS = {
     "apify.run/ABORTED": "Actor was aborted",
     "fal.request/COMPLETED%2Ferror.disconnected": "Runner disconnected",
@@ -256,9 +247,6 @@ def test_more_than_ten_readings_are_tried_against_published_answers() -> None:
     assert len(rows) == len(RECORDED)
     assert all("<https://" in source for _, _, source in rows)
     assert len({name for name, how, _ in rows if how == "recorded"}) > 10
-
-
-# --- the page -----------------------------------------------------------------------------------
 
 
 def test_the_page_is_up_to_date() -> None:

@@ -56,9 +56,6 @@ def test_a_clock_that_is_behind_does_not_stretch_a_wait() -> None:
     assert AT_REST.left(EPOCH - 10_000) == 600
 
 
-# --- what is refused before anything is kept ----------------------------------------------------
-
-
 @pytest.mark.parametrize("timeout", [1e-9, 0.5, 1, LONGEST_WAIT])
 def test_a_timeout_of_up_to_ten_years_is_kept(timeout: float) -> None:
     """Its deadline is that many seconds from now, to the millisecond."""
@@ -115,8 +112,6 @@ def test_a_deadline_is_at_most_ten_years_after_the_start(deadline: float) -> Non
     with pytest.raises(ValueError, match=r"^deadline=\S+ must be at most 315360000 seconds after"):
         Ticket(REF, deadline, int(EPOCH))
 
-
-# --- reading ------------------------------------------------------------------------------------
 
 GOOD = AT_REST.encode()
 GARBAGE: tuple[str | bytes, ...] = (
@@ -185,9 +180,6 @@ def test_a_ticket_without_a_deadline_is_kept_for_a_day(text: str) -> None:
         assert msgspec.json.decode(kept) == {"v": 99, "deadline": EPOCH + DAY}
     if not text.startswith("{"):
         assert len(kept) < 6100
-
-
-# --- its end ------------------------------------------------------------------------------------
 
 
 class _Mute(Exception):

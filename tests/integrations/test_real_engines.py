@@ -63,9 +63,6 @@ def store(request: pytest.FixtureRequest) -> Generator[Store]:
         yield Store(engine, urls[engine], server)
 
 
-# --- kills ---
-
-
 REDELIVERY = 6.0  # seconds; the default of 30 would only make these tests longer
 
 
@@ -196,9 +193,6 @@ async def test_a_kill_loses_nothing(
     assert {*(scene.sim.starts + Counter(runs)).values()} == {1}
 
 
-# --- cancellations ---
-
-
 async def test_what_is_called_off_is_not_reported(store: Store) -> None:
     """300 waits end within a second, and each is cancelled about then, by another connection."""
     rng, number = Random(5), 300
@@ -230,9 +224,6 @@ async def test_what_is_called_off_is_not_reported(store: Store) -> None:
     sys.stdout.write(
         f"\n{store.engine}: {len(off)} of {number} called off, none of them reported\n"
     )
-
-
-# --- neighbours ---
 
 
 async def test_workers_that_come_and_die_keep_one_rate(store: Store, tmp_path: Path) -> None:

@@ -59,8 +59,6 @@ async def _fetch_other() -> str:
     return _OTHER
 
 
-# --- which clients are one account --------------------------------------------------------------
-
 _VAULT = _Vault()
 _EQUAL_VAULT = _Vault()
 _PARTIAL = partial(_Vault.token, _VAULT)
@@ -143,9 +141,6 @@ def test_a_function_that_is_gone_lends_its_account_to_no_other(provider: str) ->
     assert len({_run(provider, source()).key for _ in range(200)}) == 200
 
 
-# --- references ---------------------------------------------------------------------------------
-
-
 @both
 def test_a_reference_names_its_account_and_leads_back_to_it(provider: str) -> None:
     """Written as text and read again it has the name; a credential makes none."""
@@ -179,9 +174,6 @@ def test_nothing_of_a_token_is_in_what_is_shown_or_written(provider: str, name: 
     for handle in (run, _run(provider, _fetch, account=name)):
         assert TOKEN not in f"{handle.key!r} {handle.budget!r}"
         assert "_fetch" not in f"{handle.key!r} {handle.budget!r}"
-
-
-# --- names that cannot be -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

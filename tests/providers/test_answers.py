@@ -102,9 +102,6 @@ def test_credits_come_as_a_number_or_a_text(given: object, number: int | None) -
     assert (run.credits, run.credits_used) == (given, number)
 
 
-# --- outputs --------------------------------------------------------------------------------------
-
-
 def _copyai_run(**fields: object) -> CopyRun:
     return copyai()[0].workflow_run("W", "R").read(copyai_answer(**fields).body).result
 

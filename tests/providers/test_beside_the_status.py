@@ -42,8 +42,6 @@ def _with(plain: object, place: Place, value: str | None) -> bytes:
     return json.dumps(copied).replace('"@"', value or "").encode()
 
 
-# --- polls ---------------------------------------------------------------------------------------
-
 # An error's code decides, and what holds a status word does.
 _DECIDE = {"code", "data", "status", "execute_status", "task_status"}
 # Each recorded answer about a task, with the reference of that task.
@@ -79,8 +77,6 @@ def test_no_value_beside_the_status_changes_the_state(name: str) -> None:
         for value in (*_VALUES, None):
             assert handle.read(_with(plain, place, value)).state is state, (place, value)
 
-
-# --- starts and reads ----------------------------------------------------------------------------
 
 # Places in recorded answers that decide, beside those of their envelopes.
 _OWN: dict[str, set[Place]] = {
@@ -149,8 +145,6 @@ def test_no_value_beside_a_token_costs_it() -> None:
         for value in (*_VALUES, None) if place != ("access_token",) else ():
             assert GET_TOKEN.read(reply(_with(plain, place, value))).access_token == token
 
-
-# --- lists ---------------------------------------------------------------------------------------
 
 # How each list is read, its envelope around what stands for it, and the place of the list alone.
 _LISTS: dict[str, tuple[str, ...]] = {

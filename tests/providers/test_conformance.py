@@ -132,9 +132,6 @@ def test_every_answer_says_where_it_comes_from() -> None:
     assert text.count("\n| `") == len(listed)
 
 
-# --- words and answers --------------------------------------------------------------------------
-
-
 def test_no_word_stands_for_an_end_in_one_spelling_and_for_no_end_in_another() -> None:
     """A word that ends a wait is no word for a running task, in small letters or capitals."""
     for handle in _HANDLES:
@@ -204,9 +201,6 @@ def test_every_field_of_the_recorded_answers_is_modelled_or_listed(provider: str
             found |= _paths(msgspec.json.decode(RECORDED[recording])) - modelled
     within = {path for path in found if path.rpartition(".")[0] in found}
     assert found - within == _UNMODELLED.get(provider, set())
-
-
-# --- handles and references ---------------------------------------------------------------------
 
 
 @every_kind

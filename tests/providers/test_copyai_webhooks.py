@@ -12,8 +12,6 @@ from tests.providers.scripted import RECORDED, copyai
 _RUN = "WRUN-dc46baf3-cb19-4424-be04-95ba6304****"
 _WORKFLOW = "WCFG-84e56597-ebaf-4b49-a98c-75cacd4a****"
 
-# --- registrations ------------------------------------------------------------------------------
-
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"<html>", b"null", b'{"status":"success"}'])
 async def test_deleting_ignores_what_comes_back(body: bytes) -> None:
@@ -21,9 +19,6 @@ async def test_deleting_ignores_what_comes_back(body: bytes) -> None:
     client, transport = copyai(reply(body))
     await client.delete_webhook("WHK-1")
     assert transport.left == 0
-
-
-# --- deliveries ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -173,8 +173,6 @@ def test_no_error_shows_it(api: str, key: str, data: st.DataObject) -> None:
         check(key, lambda: way(client))
 
 
-# --- constructors that raise ----------------------------------------------------------------------
-
 WRONG: dict[str, Callable[[str], object]] = {
     "a region": lambda key: Coze(ScriptedTransport(), token=key, base_url="cn"),
     "a scheme": lambda key: Coze(ScriptedTransport(), token=f"Bearer {key}"),
@@ -229,9 +227,6 @@ def test_a_half_made_object_can_be_shown(name: str) -> None:
         HALF_MADE[name]()
     selves = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(caught.tb)]
     assert f"<{name}, half made>" in [repr(each) for each in selves]
-
-
-# --- what a look sees ---------------------------------------------------------------------------
 
 
 async def test_only_a_good_end_is_given_as_it_came() -> None:

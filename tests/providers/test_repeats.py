@@ -26,7 +26,6 @@ from tests.providers.scripted import (
     scripted,
 )
 
-# --- operations ---------------------------------------------------------------------------------
 
 # What the error of a start in doubt says of how to find out.
 _ADVICE = {
@@ -100,8 +99,6 @@ async def test_every_operation_reads_a_refusal(operation: str) -> None:
     with pytest.raises(errors.InvalidRequest):
         await (STARTS | READS)[operation](ScriptedTransport([reply("", status=422)]))
 
-
-# --- tokens -------------------------------------------------------------------------------------
 
 _REFUSED = reply("", status=401)
 

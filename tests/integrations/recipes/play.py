@@ -32,17 +32,11 @@ def ordered() -> list[tuple[float, dict[str, TaskRef]]]:
     return msgspec.json.decode(ORDERS.read_bytes(), type=list[tuple[float, dict[str, TaskRef]]])
 
 
-# --- a process that submits ---
-
-
 async def submit(module: str) -> None:
     """Submit all that is ordered, through the recipe."""
     recipe = importlib.import_module(module)
     for timeout, refs in ordered():
         await recipe.submit(refs, timeout)
-
-
-# --- Airflow's scheduler and triggerer ---
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -102,9 +96,6 @@ async def airflow(module: str) -> None:
     await asyncio.Event().wait()
 
 
-# --- Temporal's server and worker ---
-
-
 def tickets() -> dict[str, str]:
     """Return the first ticket of each wait, as its workflow would have it."""
     if not TICKETS.exists():
@@ -146,9 +137,6 @@ async def temporal(module: str) -> None:
     async with recipe.turns() as recipe.opened["turn"]:
         await asyncio.gather(*(execute(key, text) for key, text in texts.items()))
         await asyncio.Event().wait()
-
-
-# --- Temporal's replayer ---
 
 
 async def replay(module: str) -> None:
