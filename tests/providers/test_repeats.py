@@ -26,7 +26,6 @@ from tests.providers.scripted import (
     scripted,
 )
 
-
 # What the error of a start in doubt says of how to find out.
 _ADVICE = {
     "coze.start_workflow": "no list of runs.*execute_id",
