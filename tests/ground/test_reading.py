@@ -78,7 +78,7 @@ def test_a_path_that_leads_nowhere_is_a_missing_word(path: str, answer: object) 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from("ab") | st.text(), inner),
-    max_leaves=20,
+    max_leaves=8,
 )
 
 

@@ -16,7 +16,7 @@ from asyncclient.providers.coze import Coze, WorkflowRun
 from asyncclient.providers.coze._tasks import WorkflowRunHandle
 
 CROWD = 80  # tasks of one account, more than those from which on answers are packed
-HOUR = 3600.0
+LONG = 600.0
 
 
 class Service:
@@ -58,7 +58,7 @@ async def test_an_error_has_the_last_answer_with_its_type_and_bytes() -> None:
     runs = runs_of(service)
     count = 0
     async with Poller() as poller:
-        async for done in poller.as_done(runs, timeout=HOUR):
+        async for done in poller.as_done(runs, timeout=LONG):
             [run] = [run for run in runs if run is done.task]
             assert isinstance(done.error, WaitTimeout)
             copied: WaitTimeout = pickle.loads(pickle.dumps(done.error))  # noqa: S301  (of our own)
@@ -76,7 +76,7 @@ async def test_who_comes_later_is_shown_the_typed_answer() -> None:
     service = Service()
     runs = runs_of(service)
     shown: list[Snapshot[WorkflowRun]] = []
-    async with Poller() as poller, poller.as_done(runs, timeout=HOUR) as ends:
+    async with Poller() as poller, poller.as_done(runs, timeout=LONG) as ends:
         reading = asyncio.ensure_future(anext(ends))
         await asyncio.sleep(60)
         assert all(isinstance(each.latest, Packed) for each in poller.running().registry)

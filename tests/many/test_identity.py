@@ -177,17 +177,3 @@ async def test_waits_go_on_through_a_client_that_works(poller: Poller) -> None:
     (done,) = [each async for each in poller.as_done([other.run()])]
     assert (done.error, done.elapsed < 6) == (None, True)
     assert (await first).error is None
-
-
-async def test_a_last_look_through_the_closed_pool_of_another_is_made_once_more() -> None:
-    """On a deadline the look goes through the first waiter's pool, and then through its own."""
-    one, other = Coze42(ends=2.5), Coze42(ends=2.5)
-    async with Poller(schedule=Schedule(first=9, factor=1, cap=9, jitter=0)) as waits:
-        first = start(waits.wait(one.run(), timeout=60))
-        second = start(waits.wait(other.run(), timeout=3))
-        await asyncio.sleep(1)
-        one.closed = True
-        found = await second
-    assert found.result is not None
-    assert [instant for _, instant in other.asked] == [3]
-    assert isinstance((await first).error, RuntimeError)

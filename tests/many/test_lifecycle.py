@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import math
 from collections.abc import AsyncIterator, Callable
 from typing import cast
 
@@ -107,18 +106,6 @@ async def test_after_closing_it_refuses() -> None:
         polling.submit(task, Receiver(), timeout=1)
     assert task.sent == [0]
     assert "closed: 0 pending" in repr(poller)
-
-
-async def test_a_cancelled_block_closes() -> None:
-    """Cancelling the block in which a poller is used leaves nothing behind."""
-    service = Service(latency=math.inf)
-    before = other_tasks()
-    with anyio.move_on_after(3):
-        async with Poller() as poller:
-            await poller.wait(Item(service))
-    await turns()
-    assert service.in_flight == 0
-    assert other_tasks() == before
 
 
 def test_another_loop_is_refused() -> None:

@@ -27,7 +27,7 @@ from tests.many.service import start, start_all, turns
 from tests.waiting.scenario import Job, Report, stand_still
 
 HOURLY = Schedule(first=3600, factor=1, cap=3600, jitter=0)
-SOME, MANY = 400, 1600
+SOME, MANY = 200, 800
 
 
 @dataclass(eq=False)
@@ -247,7 +247,7 @@ async def test_those_who_left_keep_no_place_in_line() -> None:
         start_all(poller, [Gate("hangs")], timeout=1e6)
         await turns()
         (queue,) = poller.running().queues.by_name.values()
-        for number in range(5000):
+        for number in range(1000):
             wait = start(poller.wait(Gate(number)))
             await turns(3)
             wait.cancel()

@@ -61,15 +61,15 @@ async def test_a_signal_during_a_poll_makes_one_more() -> None:
 
 @pytest.mark.parametrize("latency", [0.0, 0.25])
 async def test_a_flood_of_signals_polls_ten_times_a_second_at_most(latency: float) -> None:
-    """A thousand signals a second make ten polls a second of that task at most."""
+    """Hundreds of signals a second make ten polls a second of that task at most."""
     task = Item(Service(latency=latency), "job")
     hourly = Schedule(first=3600, factor=1, cap=3600, jitter=0)
     async with Poller(schedule=hourly) as poller:
         start_all(poller, [task])
-        for _ in range(3000):
+        for _ in range(1200):
             poller.wake("job")
-            await asyncio.sleep(0.001)
-    assert min(gaps(task.sent)) == pytest.approx(max(0.1, latency), abs=0.002)
+            await asyncio.sleep(0.0025)
+    assert min(gaps(task.sent)) == pytest.approx(max(0.1, latency), abs=0.003)
     assert most_within(task.sent, 1.0) <= 11
     assert len(task.sent) >= 10
 

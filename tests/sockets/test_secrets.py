@@ -247,19 +247,6 @@ async def test_nothing_shows_a_proxys_password(
     assert vice == "down" or HEADER in str([asked.head for asked in proxy.asked])
 
 
-async def test_a_wrong_proxy_url_shows_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither as an argument nor in the environment."""
-    for url in ("socks5://ada:{}@h", "http://ada:{}#@h", "ada:{}@h", "ada:{}://h"):
-        with pytest.raises(ValueError, match="HTTP proxy") as caught:
-            SessionPool(proxy=url.format(PASSWORD))
-        check_error(caught.value)
-        monkeypatch.setenv("ALL_PROXY", f"socks5://{url.format(PASSWORD)}")
-        async with SessionPool() as pool:
-            with pytest.raises(ValueError, match="HTTP proxy") as caught:
-                await CopyAI(pool, api_key="k").get_webhook("1")
-        check_error(caught.value)
-
-
 @pytest.mark.parametrize("answer", ["401 No", "500 No", "302 Found"])
 async def test_the_pools_headers_are_in_no_error(serve: Serve, answer: str) -> None:
     """What goes with every request may be a gateway's key, which a provider may repeat."""

@@ -194,7 +194,7 @@ async def test_every_error_carries_the_evidence(
 ) -> None:
     """Task, last answer, polls, seconds and last fault are in it, and it says what to do."""
     job = Job("running", FAULT, last)
-    outcome = await outcome_of(driver(job, timeout=900, schedule=EVERY_SECOND))
+    outcome = await outcome_of(driver(job, timeout=200, schedule=EVERY_SECOND))
     error = outcome.evidence
     is_poll = isinstance(last, Exception)
     assert type(error) is kind

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 
 import anyio.lowlevel
 import pytest
 
-from asyncclient import Observation, Poller, Snapshot, TaskState, wait_until_done, watch
+from asyncclient import Observation, Snapshot, TaskState, wait_until_done, watch
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport, reply
 from tests.waiting.scenario import Driver, Thing
@@ -67,19 +66,6 @@ async def test_a_look_cannot_end_an_iteration_in_silence() -> None:
     """An end of iteration out of a look is an error of the watch, not its end."""
     with pytest.raises(RuntimeError, match="a look raised StopAsyncIteration"):
         _ = [step async for step in watch(Fragile(StopAsyncIteration()))]
-
-
-async def test_a_source_that_was_cancelled_from_inside_is_an_error() -> None:
-    """The reader gets it, as any error of a source: nothing is cut off in silence."""
-
-    async def source() -> AsyncIterator[Thing]:
-        for _ in range(3):
-            yield Fragile(ConnectionError())
-        raise asyncio.CancelledError
-
-    async with Poller() as poller:
-        with pytest.raises(ConnectionAbortedError, match="the source of tasks"):
-            _ = [end async for end in poller.as_done(source())]
 
 
 async def test_a_source_of_tokens_that_was_cancelled_from_inside_is_an_error() -> None:
