@@ -23,8 +23,6 @@ import pytest
 
 from asyncclient import Poller, Snapshot, TaskRef, Ticket, Watch, poll_slice
 from asyncclient.errors import (
-    NotFound,
-    TaskExpired,
     UnknownStatus,
     WaitTimeout,
 )
@@ -101,27 +99,6 @@ async def test_callbacks_run_in_the_context_of_their_caller(poller: Poller) -> N
         ("asks", "ann at work", ann),
         ("asks", "bob at work", bob),
         ("done", "bob at work", bob),
-    ]
-
-
-async def test_a_change_comes_before_its_demand_and_before_the_end(poller: Poller) -> None:
-    """`on_change` first, then `on_blocked`; a watch gives the change when it was answered."""
-    order: list[str] = []
-    task = Job("running", Report("asks", demand="a"), "done")
-
-    def note(name: str) -> Callable[[Snapshot[Report]], None]:
-        return lambda snapshot: order.append(f"{name} {snapshot.word}")
-
-    async def follow(watched: Watch[Report]) -> None:
-        async for snapshot in watched:
-            note("shown")(snapshot)
-
-    await poller.wait(task, on_change=note("change"), on_blocked=note("demand"))
-    order.append("end")
-    await follow(poller.watch(Job("running", "asks", "done"), on_blocked=note("demand")))
-    assert order == [
-        *("change running", "change asks", "demand asks", "change done", "end"),
-        *("shown running", "demand asks", "shown asks", "shown done"),
     ]
 
 
@@ -399,8 +376,7 @@ async def test_only_a_cancellation_or_a_timeout_cancels_the_job(poller: Poller) 
 # --- watch --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", ["closed", "dropped"])
-async def test_a_watch_that_is_left_leaves_nothing_behind(poller: Poller, way: str) -> None:
+async def test_a_watch_that_is_dropped_leaves_nothing_behind(poller: Poller) -> None:
     """Its wait is over, and no job is cancelled; another one goes on."""
     task = CancellableJob("queued", "running", "running", "done")
     other = start(words_of(poller.watch(task)))
@@ -408,28 +384,10 @@ async def test_a_watch_that_is_left_leaves_nothing_behind(poller: Poller, way: s
     async for _ in watched:
         break
     assert poller.stats().waiters == 2
-    if way == "closed":
-        await watched.aclose()
-        await watched.aclose()
-        assert await words_of(watched) == []
-    else:
-        del watched
+    del watched
     assert poller.stats().waiters == 1
     assert (await other).result == ["queued", "running", "done"]
     assert task.cancels == []
-
-
-async def test_a_step_under_way_is_not_closed(poller: Poller) -> None:
-    """As with any async generator, the one who advances it must leave first."""
-    watched = poller.watch(Job("running"))
-    await anext(watched)
-    stepping = asyncio.ensure_future(anext(watched))
-    await turns()
-    with pytest.raises(RuntimeError, match="already being advanced"):
-        await watched.aclose()
-    stepping.cancel()
-    await asyncio.wait({stepping})
-    assert poller.stats().waiters == 0
 
 
 async def test_looks_go_on_between_two_steps(poller: Poller) -> None:
@@ -445,17 +403,3 @@ async def test_looks_go_on_between_two_steps(poller: Poller) -> None:
     with pytest.raises(WaitTimeout):
         await anext(watched)
     assert anyio.current_time() == 120
-
-
-async def test_an_end_that_no_change_shows_is_raised(poller: Poller) -> None:
-    """A task that is forgotten while its caller answers is no end that the last change shows."""
-    gone = NotFound("404", status=404)
-    answering = Job("running", Report("asks", demand="a"), gone)
-
-    async def hang(_snapshot: Snapshot[Report]) -> None:
-        await anyio.sleep_forever()
-
-    watched = poller.watch(answering, timeout=10, on_blocked=hang)
-    assert [(await anext(watched)).word for _ in "12"] == ["running", "asks"]
-    with pytest.raises(TaskExpired):
-        await anext(watched)

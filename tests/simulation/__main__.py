@@ -15,17 +15,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from typing import TypeVar
 
-import msgspec
-from msgspec.structs import fields, replace
+from msgspec.structs import replace
 
 from tests.simulation.draw import world_of
 from tests.simulation.judge import breaches_of
 from tests.simulation.played import Breach
-from tests.simulation.world import Job, World
-
-_T = TypeVar("_T", bound=msgspec.Struct)
+from tests.simulation.world import World
 
 _CHUNK = 250
 _NAMED = 5  # failing seeds of each kind
@@ -71,40 +67,12 @@ def _smaller(world: World) -> Iterator[World]:
             for at in range(0, len(pieces), size):
                 yield replace(world, **{name: pieces[:at] + pieces[at + size :]})
             size //= 2
-    for number in range(len(world.waits)):
-        yield _without_wait(world, number)
-    jobs = [wait.job for wait in world.waits] + [ticket.job for ticket in world.tickets]
-    used = 1 + max(jobs, default=-1)
-    if used < len(world.jobs):
-        yield replace(world, jobs=world.jobs[:used])
-    yield from _simpler(world)
-    for name in ("jobs", "waits"):
-        parts: tuple[msgspec.Struct, ...] = getattr(world, name)
-        for number, part in enumerate(parts):
-            for simpler in _simpler(part):
-                yield replace(world, **{name: (*parts[:number], simpler, *parts[number + 1 :])})
-
-
-def _simpler(part: _T) -> Iterator[_T]:
-    """Yield the same with one field as it usually is."""
-    for each in fields(part):
-        usual: object = False if each.name == "is_shuffled" else each.default
-        if isinstance(usual, bool | int | float | str) and getattr(part, each.name) != usual:
-            yield replace(part, **{each.name: usual})
-    if isinstance(part, Job) and len(part.latencies) > 1:
-        yield replace(part, latencies=part.latencies[:1])
-
-
-def _without_wait(world: World, gone: int) -> World:
-    """Leave out a wait, and what happens to it."""
-    events = tuple(
-        replace(event, target=event.target - (event.target > gone))
-        if event.kind in {"cancel", "wake"}
-        else event
-        for event in world.events
-        if event.kind not in {"cancel", "wake"} or event.target != gone
-    )
-    return replace(world, waits=world.waits[:gone] + world.waits[gone + 1 :], events=events)
+    last = len(world.waits) - 1
+    if last >= 0 and not any(event.target == last for event in world.events):
+        yield replace(world, waits=world.waits[:last])
+    for name in ("is_shuffled", "is_eager", "is_logged"):
+        if getattr(world, name):
+            yield replace(world, **{name: False})
 
 
 def explain(seed: int) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import chain, repeat
 from random import Random
 
-from asyncclient import LearnedSchedule, Observation, Schedule, Task, TaskAPI, TaskRef, polling_task
+from asyncclient import LearnedSchedule, Schedule, Task, TaskAPI, TaskRef, polling_task
 from asyncclient._schedule import Pacing
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
@@ -26,38 +26,6 @@ class Answered:
     status: str | None
     who: str
     hint: float | None = None
-
-
-@dataclass(eq=False)
-class OwnTask:
-    """A task by a class of the caller's own; all are alike."""
-
-    service: Service
-    job: int
-    tenant: int
-    through: str
-    budget: tuple[str, ...]
-    kind: str = "own"
-
-    def __repr__(self) -> str:
-        return f"<OwnTask {self.job} of {self.tenant}>"
-
-    @property
-    def key(self) -> Hashable:
-        """Identity: two tenants of one job are two tasks."""
-        return ("own", self.tenant, self.job)
-
-    async def observe(self) -> Observation[Answered]:
-        """Look once."""
-        answered = await fetch(self.service, self.job, self.tenant, self.through)
-        state = WORDS.state_of(answered.status)
-        return Observation(state, answered.status, answered, hint=answered.hint)
-
-    async def cancel(self) -> None:
-        """Cancel the job."""
-        key = (self.through, self.tenant, self.job)
-        self.service.cancels.append((self.service.clock.now, key))
-        self.service.cancelled.setdefault(self.job, self.service.clock.now)
 
 
 async def fetch(service: Service, job: int, tenant: int, through: str) -> Answered:
@@ -83,6 +51,12 @@ async def fetch(service: Service, job: int, tenant: int, through: str) -> Answer
     return answered
 
 
+async def cancel(service: Service, job: int, tenant: int, through: str) -> None:
+    """Cancel a job of the caller's own."""
+    service.cancels.append((service.clock.now, (through, tenant, job)))
+    service.cancelled.setdefault(job, service.clock.now)
+
+
 class Askers:
     """Makes clients and tasks for the tenants of one process."""
 
@@ -93,16 +67,17 @@ class Askers:
     def task(self, job: int, tenant: int, through: str, pool: int) -> Task[object]:
         """Return a task that looks at a job as a tenant, by a client of its own."""
         kind = self._service.world.jobs[job].kind
-        if kind == "own_task":
-            return OwnTask(self._service, job, tenant, through, ("own", str(tenant)))
-        if kind == "polling_task":
+        if kind in {"own_task", "polling_task"}:
+            is_whole = kind == "own_task"  # with an account, and a way to cancel it
             return polling_task(
                 lambda: fetch(self._service, job, tenant, through),
                 vocabulary=WORDS,
                 status=lambda answered: answered.status,
                 hint=lambda answered: answered.hint,
-                key=("mine", tenant, job),
-                kind="mine",
+                key=(kind, tenant, job),
+                kind="own" if is_whole else "mine",
+                budget=("own", str(tenant)) if is_whole else (),
+                cancel=partial(cancel, self._service, job, tenant, through) if is_whole else None,
             )
         line = Line(self._service, through, pool)
         if kind in faults.READINGS:

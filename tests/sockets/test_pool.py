@@ -159,14 +159,6 @@ async def test_every_encoding_that_is_offered_is_decoded(serve: Serve, pool: Ses
         assert {"gzip"} <= {*offered} <= {"gzip", "deflate", "br", "zstd"}
 
 
-async def test_a_large_request_is_sent_without_a_warning(serve: Serve, pool: SessionPool) -> None:
-    """A start of some megabytes is sent whole, without a warning of aiohttp."""
-    server = await serve(good)
-    body = b"x" * 3_000_000
-    assert (await pool.exchange(server.start(body=body))).status == 200
-    assert server.asked[0].body == body
-
-
 async def test_a_target_is_sent_as_it_was_quoted(serve: Serve, pool: SessionPool) -> None:
     """An id stays one segment below the base URL's path; of a signed URL no letter is changed."""
     server = await serve(good)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from typing import cast
 
 import anyio
 import pytest
 
-from asyncclient import Observation, Schedule, Task, TaskState
+from asyncclient import Schedule
 from asyncclient.errors import (
     RequestTimeout,
-    TaskFailed,
     WaitTimeout,
 )
 from asyncclient.testing import ScriptedTransport, reply
@@ -21,7 +19,6 @@ from tests.waiting.scenario import (
     EVERY_4,
     EVERY_SECOND,
     FAULT,
-    REF,
     TICK,
     Driver,
     Entry,
@@ -182,38 +179,3 @@ async def test_an_outage_is_tolerated_as_long_as_is_asked(driver: Driver) -> Non
     back = anyio.current_time() + 500
     job = Job(lambda now: Report("done") if now >= back else FAULT)
     assert await driver(job, max_outage=math.inf) == Report("done")
-
-
-class Slotted:
-    """A task with nothing but what the protocol asks for, and no room for more."""
-
-    __slots__ = ()
-
-    key, kind = 5, "slotted"
-
-    async def observe(self) -> Observation[str]:
-        """See a bad end."""
-        return Observation(TaskState.FAILED, "broken", "answer")
-
-
-class Proxy:
-    """A stand-in that looks all of its attributes up in another task."""
-
-    def __init__(self, inner: object) -> None:
-        self._inner = inner
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._inner, name)
-
-
-async def test_a_task_needs_no_more_than_the_protocol(driver: Driver) -> None:
-    """It may have slots; a stand-in that forwards its attributes has all of a task's traits."""
-    with pytest.raises(TaskFailed, match="slotted 5") as caught:
-        await driver(Slotted())
-    assert caught.value.ref is None
-    script = ("running", KeyError("passes"), Report("running", hint=5), Report("broken"))
-    job = Job(*script, transient=(KeyError,))
-    with pytest.raises(TaskFailed) as caught:
-        await driver(cast("Task[Report]", Proxy(job)), schedule=EVERY_SECOND)
-    assert caught.value.ref == REF
-    assert job.gaps[2] == 5

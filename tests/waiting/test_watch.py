@@ -180,13 +180,14 @@ async def test_a_cancelled_step_ends_the_watch(follower: Follower) -> None:
 
 
 async def test_two_consumers_of_one_watch_are_refused(follower: Follower) -> None:
-    """A step while another is under way is refused, not taken for the end of the task."""
+    """A step, or a closing, while another is under way is refused, not taken for the task's end."""
     watched = follower(Job("running", "done"), schedule=EVERY_SECOND)
     await anext(watched)
     first = asyncio.create_task(_step(watched))
     await anyio.sleep(0.5)
-    with pytest.raises(RuntimeError, match="already"):
-        await anext(watched)
+    for use in (anext(watched), watched.aclose()):
+        with pytest.raises(RuntimeError, match="already being advanced"):
+            await use
     assert (await first).word == "done"
 
 
