@@ -15,17 +15,12 @@ RUN = reply({"status": "success", "data": {"id": "R", "status": "PROCESSING"}})
 
 
 def test_a_handle_has_the_names_of_its_task_and_its_account() -> None:
-    """Its kind, reference, key, budget and repr follow from them, and no credential is in any."""
-    acme, zenith = (Coze(ScriptedTransport(), token="s3cret", account=name) for name in "az")
+    """What its key and its budget are is shown in `tests/providers/test_accounts.py`."""
     ref = TaskRef("coze", "copy_task", {"task_id": "7"}, 17, "a")
-    handle = acme.copy_task(ref)
+    handle = Coze(ScriptedTransport(), token="s3cret", account="a").copy_task(ref)
     assert (handle.kind, handle.ref) == ("coze.copy_task", ref)
     assert repr(handle) == f"<CopyTaskHandle {ref}>"
-    assert handle.key == acme.copy_task("7").key
-    assert handle.key != zenith.copy_task("7").key
-    assert handle.budget == acme.copy_task("8").budget != zenith.copy_task("7").budget
     assert handle.budget[-1] == handle.group
-    assert "s3cret" not in f"{handle!r} {handle.key!r} {handle.budget!r}"
 
 
 async def test_a_look_is_one_request_and_changes_nothing() -> None:

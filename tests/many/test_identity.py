@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import KW_ONLY, dataclass, field
-from itertools import count
 from types import NoneType
 
 import anyio
@@ -118,36 +117,6 @@ async def test_a_pool_that_is_closed_ends_the_waits_of_its_own_clients_alone(
         assert isinstance(end.error, RuntimeError)
         assert end.elapsed == 1
     assert [instant for _, instant in other.asked] == [1, 2, 3, 4, 5]
-
-
-# --- which waits share a look -------------------------------------------------------------------
-
-
-async def test_a_token_that_rotates_is_one_account_and_another_source_is_not(
-    poller: Poller,
-) -> None:
-    """One function gives another token each time: its waits share; each closure asks for itself.
-
-    Clients of one token are looked through once.
-    """
-    transport = Coze42()
-    given = count()
-
-    def source(name: str) -> TokenSource:
-        async def token() -> str:
-            return f"{name}-{next(given)}" if name == "rotating" else name
-
-        return token
-
-    rotating = source("rotating")
-    sources = [rotating, rotating, source("one"), source("other"), *"abab"]
-    start_all(poller, [transport.run(source) for source in sources])
-    await asyncio.sleep(1.5)
-    names = sorted(token for token, _ in transport.asked)
-    assert names == [*"aabb", "one", "one", "other", "other", "rotating-0", "rotating-1"]
-    assert poller.stats().pending == 5
-    names = sorted(each.name for each in poller.stats().budgets)
-    assert names == ["coze https://api.coze.com workflow", *["coze workflow"] * 2]
 
 
 @pytest.mark.parametrize("order", [1, -1])

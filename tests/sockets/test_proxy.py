@@ -99,19 +99,6 @@ async def test_no_proxy_and_trust_env_are_obeyed(
     assert proxy.accepted == 0
 
 
-async def test_a_wrong_proxy_of_the_environment_is_named(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before anything is sent, by each request that would go there, and by no other."""
-    server = await serve(good)
-    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
-    async with SessionPool() as pool:
-        for _ in range(2):
-            with pytest.raises(ValueError, match=r"^ALL_PROXY must be .*socks5 is not supported"):
-                await pool.exchange(request_to(HTTPS))
-        assert (await pool.exchange(server.get())).status == 200
-
-
 @pytest.mark.parametrize("origin", [HTTP, HTTPS])
 async def test_no_netrc_is_read(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, origin: str
