@@ -6,6 +6,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Hashable, Mapping
+from inspect import iscoroutinefunction
 from typing import TypeVar
 
 from asyncclient._text import shown, text_of, type_name
@@ -128,6 +129,12 @@ def optional_function(name: str, value: Function | None, of: str) -> Function | 
         msg = f"{name} must be a function of {of}, not {type_name(value)}"
         raise TypeError(msg)
     return value
+
+
+def is_async(function: object) -> bool:
+    """Return whether a call makes a coroutine; of an object, its `__call__` may."""
+    call = getattr(type(function), "__call__", None)  # noqa: B004  (not whether it can be called)
+    return iscoroutinefunction(function) or iscoroutinefunction(call)
 
 
 def hashable(name: str, value: object) -> Hashable:

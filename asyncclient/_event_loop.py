@@ -64,14 +64,14 @@ def failure_of(error: BaseException, what: str, *, asked: int = 0) -> Exception:
 
     Raises:
         CancelledError: this task was asked to stop.
-        KeyboardInterrupt, SystemExit, GeneratorExit: the program stops, or this coroutine.
+        KeyboardInterrupt, SystemExit: the program stops.
     """
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         if task is None or task.cancelling() > asked:
             raise error
         failure: Exception = ConnectionAbortedError(f"{what} was cancelled from inside")
-    elif isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+    elif isinstance(error, KeyboardInterrupt | SystemExit):
         raise error
     elif isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration):
         return error

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache, partial
-from inspect import iscoroutinefunction
 from typing import Any, TypeAlias, cast
 
-from asyncclient._arguments import optional_function, text_line
+from asyncclient._arguments import is_async, optional_function, text_line
 from asyncclient._state import Vocabulary, Word, number_of, word_of
 from asyncclient._task import Finders, Observation
 from asyncclient._text import even_half_made, shown, text_of, type_name
@@ -194,9 +193,9 @@ def _number(where: NumberAt | None, answer: Json) -> float | None:
 def _check(argument: str, where: object) -> None:
     """Check a path, which must be of the grammar, or a function."""
     if not isinstance(where, str):
-        is_async = iscoroutinefunction(where)
-        if is_async or not callable(where):
-            what = "an async one" if is_async else type_name(where)
+        of_async = is_async(where)
+        if of_async or not callable(where):
+            what = "an async one" if of_async else type_name(where)
             msg = f"{argument} must be a path or a function of an answer, not {what}"
             raise TypeError(msg)
     elif not _PATH.fullmatch(where):

@@ -6,12 +6,12 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
-from inspect import isawaitable, iscoroutine, iscoroutinefunction
+from inspect import isawaitable, iscoroutine
 from typing import Generic, NamedTuple, Protocol, TypeGuard, TypeVar, cast
 
 import msgspec
 
-from asyncclient._arguments import hashable, optional_function, seconds, text
+from asyncclient._arguments import hashable, is_async, optional_function, seconds, text
 from asyncclient._portable import Portable
 from asyncclient._ref import TaskRef, checked_ref
 from asyncclient._state import TaskState, Vocabulary, Word, word_of
@@ -133,7 +133,7 @@ def transient_of(declared: object) -> Transient:
     Raises:
         TypeError: it is neither.
     """
-    if callable(declared) and not isinstance(declared, type) and not iscoroutinefunction(declared):
+    if callable(declared) and not isinstance(declared, type) and not is_async(declared):
         return Transient(predicate=cast("Callable[[Exception], bool]", declared))
     kinds = cast("tuple[object, ...]", declared) if isinstance(declared, tuple) else (declared,)
     classes = tuple(
@@ -168,10 +168,10 @@ class Finders(msgspec.Struct, Generic[T], frozen=True):
             raise TypeError(msg)
         for name in self.__struct_fields__[1:]:
             find: object = getattr(self, name)
-            is_async = iscoroutinefunction(find)
-            if is_async or not (callable(find) or (find is None and name != "status")):
+            of_async = is_async(find)
+            if of_async or not (callable(find) or (find is None and name != "status")):
                 msg = f"{name} must be a function from an answer to its {name}, not "
-                raise TypeError(msg + ("an async one" if is_async else type_name(find)))
+                raise TypeError(msg + ("an async one" if of_async else type_name(find)))
 
     def observed(self, answer: T) -> Observation[T]:
         """Return what is found in an answer, as far as its state allows."""

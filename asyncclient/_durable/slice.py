@@ -99,12 +99,12 @@ async def poll_slice(
     try:
         task = _task(task_of, ticket.ref)
         held = _Slice(poll_loop, task, ticket, hold=hold, gap=gap, clock=time_of)
+        return await held.run()
     except Exception as error:
         now = time_of()
-        if ticket.left(now) > 0:
+        if poll_loop.is_closed or ticket.left(now) > 0:
             raise
         return expired(ticket, now, error=error, trouble="this worker could not hold it")
-    return await held.run()
 
 
 def _task(task_of: TaskOf, ref: TaskRef) -> Task[object]:

@@ -63,7 +63,7 @@ class PollLoop:
         self.limits = limits  # how much a wait tolerates that does not say
         self.receivers: set[Receiver] = set()  # what is to be stopped when this is closed
         self.errors = self.waits = 0  # looks that failed; waits that go on
-        self._is_closed = False
+        self.is_closed = False
         self._gaps = gaps
         self._draw = draw
         self._arrivals = Arrivals()
@@ -77,7 +77,7 @@ class PollLoop:
 
     async def close(self) -> None:
         """Stop looking; pending waits end with a `RuntimeError`."""
-        self._is_closed = True
+        self.is_closed = True
         for queue in self.queues.by_name.values():
             if queue.timer is not None:
                 queue.timer.cancel()
@@ -117,7 +117,7 @@ class PollLoop:
         earlier: int = 0,
     ) -> Waiter:
         """Begin one wait, and return its waiter; earlier waits for it made `earlier` looks."""
-        running_loop("Poller", self.loop, closed=self._is_closed)
+        running_loop("Poller", self.loop, closed=self.is_closed)
         now = self.loop.time()
         key = key_of(task)
         record = self.registry.get(key)

@@ -37,6 +37,8 @@ T_co = TypeVar("T_co", covariant=True)
 # From this many tasks of one account on, each next look takes the emptier of two moments, and
 # answers are packed.
 _CROWD = 64
+# Weights beyond these count as these, or a task would be passed over for ever.
+_LEAST_WEIGHT, _MOST_WEIGHT = 1e-4, 1e4
 # Seconds. Packing takes the CPU of a tenth of a poll: not for an answer that is kept for less. Of
 # those there are never more than a processor can poll in this time, some 10,000.
 _SHORT_REST = 3.0
@@ -237,7 +239,8 @@ class SharedRecord(Record[object]):
         if isinstance(self.latest, Snapshot) and queue.pending >= _CROWD:
             rest = max(self.due - now, queue.pending / queue.budget.rate)
             if rest > _SHORT_REST:
-                self.latest = queue.packing.packed(self.latest, self.task)
+                with suppress(Exception):  # a credential of the caller's may not be comparable
+                    self.latest = queue.packing.packed(self.latest, self.task)
 
     @property
     def weight(self) -> float:
@@ -288,7 +291,7 @@ class SharedRecord(Record[object]):
         for waiter in self.waiters:
             if waiter.final is not None and self.due >= waiter.final - SAME_INSTANT:
                 return -math.inf
-        return served + 1 / math.sqrt(self.weight)
+        return served + 1 / math.sqrt(min(max(self.weight, _LEAST_WEIGHT), _MOST_WEIGHT))
 
 
 def less_tolerant(

@@ -181,7 +181,8 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
     if state is not None and not isinstance(cast("object", state), TaskState):
         msg = f"{record}: observe() saw the state {shown(state)}, which is not a TaskState"
         raise TypeError(msg)
-    raw, hint = found.raw, number_of(found.hint)
+    raw = found.raw if isinstance(found.raw, bytes) else None
+    hint = number_of(found.hint)
     if hint is not None:
         hint = hint_of(hint, unix_time())
     response = found.result.response if isinstance(found.result, Answer) else None
@@ -208,10 +209,20 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
         raw=raw,
         reason=None if no_reason else text_of(found.reason),
         progress=number_of(found.progress),
-        demand=demand if isinstance(demand, Hashable) else None,
+        demand=_name_of(demand),
         hint=hint,
         took=number_of(found.took),
     )
+
+
+def _name_of(demand: object) -> Hashable:
+    """Return what identifies a demand; None where it cannot be compared, or is not even itself."""
+    try:
+        hash(demand)
+        is_other = bool(demand != demand)  # noqa: PLR0124  (NaN is)
+    except Exception:  # noqa: BLE001  (an object of the caller's)
+        is_other = True
+    return None if is_other else demand
 
 
 def _on_grid(took: float) -> float:

@@ -229,7 +229,7 @@ class Holder:
         self._held[key] = text
         try:
             return await self._take(key, text)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  (the ticket outlives it)
+        except BaseException as error:  # noqa: BLE001  (the ticket outlives it)
             failure_of(error, "its turn")
             text = self._held[key]
             delay = self._seconds_to_next(text)

@@ -309,12 +309,17 @@ async def test_a_slice_waits_for_its_first_poll_where_the_budget_is_short() -> N
 
 
 async def test_a_closed_poller_leaves_the_ticket_as_it_was() -> None:
-    """A worker that goes down raises, and says nothing about the task."""
+    """A worker that goes down raises, and says nothing about the task; past its deadline, too."""
     poller = Poller()
-    held = start(poll_slice(poller, lambda _: Job("running"), begin(), clock=now))
+    late = begin(timeout=1)
+    await anyio.sleep(2)
+    job = Job("running", latency=math.inf)
+    held = [
+        start(poll_slice(poller, lambda _: job, ticket, clock=now)) for ticket in (begin(), late)
+    ]
     await anyio.sleep(5)
     await poller.aclose()
-    assert isinstance((await held).error, RuntimeError)
+    assert [type((await each).error) for each in held] == [RuntimeError] * 2
     with pytest.raises(RuntimeError, match="closed"):
         await poll_slice(poller, {}, begin(), clock=now)
 
@@ -356,12 +361,13 @@ async def test_a_ticket_that_no_worker_can_hold_ends_at_its_deadline() -> None:
         ({}, "LookupError: fake job 7: this worker has no client for 'fake', only none"),
         (broken, "OSError: the table of clients is away"),
         (lambda _: cast("Job", object()), "TypeError: .*pass a task"),
+        (lambda _: Job(RuntimeError("its pool is closed")), "RuntimeError: its pool is closed"),
     ]
     async with Poller() as poller:
         for task_of, reason in cases:
             ticket = begin(timeout=100)
             await anyio.sleep(99)
-            with pytest.raises((LookupError, OSError, TypeError)):
+            with pytest.raises((LookupError, OSError, TypeError, RuntimeError)):
                 await poll_slice(poller, task_of, ticket, clock=now)
             await anyio.sleep(1)
             end = await poll_slice(poller, task_of, ticket, clock=now)

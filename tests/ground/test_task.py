@@ -248,6 +248,14 @@ def test_a_call_in_place_of_the_function_is_refused() -> None:
     assert inspect.getcoroutinestate(called) == inspect.CORO_CLOSED
 
 
+class Asking:
+    """An object whose call is awaited."""
+
+    async def __call__(self, _: object) -> str:
+        """Find nothing."""
+        return ""
+
+
 _NO_FETCH = "polling_task takes an async function of no arguments, not "
 _NO_BUDGET = r"budget must be a tuple of hashable parts, as \(provider, account, group\)"
 _NO_TUPLE = "transient must be a tuple of exception classes, as "
@@ -265,6 +273,7 @@ _NO_TUPLE = "transient must be a tuple of exception classes, as "
         ("kind", 7, "kind must be a text, not int"),
         ("status", None, "status must be a function from an answer to its status, not NoneType"),
         ("status", fetch, "status must be a function from an answer to its status, not an async"),
+        ("status", Asking(), "status must be a function from an answer to its status, not an asyn"),
         ("reason", "why", "reason must be a function from an answer to its reason, not str"),
         ("progress", 7, "progress must be a function from an answer to its progress, not int"),
         ("hint", "wait", "hint must be a function from an answer to its hint, not str"),
@@ -276,6 +285,7 @@ _NO_TUPLE = "transient must be a tuple of exception classes, as "
         ("poll_timeout", "5", "poll_timeout must be a number of seconds, not '5'"),
         ("transient", BaseException, _NO_TUPLE),
         ("transient", fetch, _NO_TUPLE),
+        ("transient", Asking(), _NO_TUPLE),
         ("transient", [KeyError], _NO_TUPLE),
         ("transient", ("KeyError",), _NO_TUPLE),
         ("transient", (KeyError, BaseException), _NO_TUPLE),

@@ -173,19 +173,21 @@ async def test_a_stopped_engine_gets_everything_back_at_once() -> None:
 async def test_what_goes_wrong_in_a_worker_is_tried_again_later() -> None:
     """A sink that raises, a client that is missing or a ticket that is unreadable costs no wait."""
 
-    async def failing(_key: str, _end: Done[object] | TicketExpired) -> None:
-        raise OSError("the sink's own trouble")
+    def raising(error: BaseException) -> Sink:
+        async def sink(_key: str, _end: Done[object] | TicketExpired) -> None:
+            raise error
 
-    async def cancelled(_key: str, _end: Done[object] | TicketExpired) -> None:
-        raise asyncio.CancelledError
+        return sink
 
     def not_async(_key: str, _end: Done[object] | TicketExpired) -> None:
         """Return nothing that could be awaited."""
 
     shelf, job = Shelf(), only(Job("done"))
     cases: list[tuple[TaskOf, Sink, str]] = [
-        (job, failing, ticket()),
-        (job, cancelled, ticket()),
+        (job, raising(OSError("the sink's own trouble")), ticket()),
+        (job, raising(asyncio.CancelledError()), ticket()),
+        (job, raising(BaseExceptionGroup("all", [asyncio.CancelledError()])), ticket()),
+        (job, raising(GeneratorExit()), ticket()),
         (job, cast("Sink", not_async), ticket()),
         ({}, shelf.sink, ticket()),
         (job, shelf.sink, ticket().removesuffix('"v":2}') + '"v":3}'),

@@ -77,6 +77,14 @@ def test_none_starves() -> None:
         assert max(gaps([0, *line.turns_of(record)])) <= 2 * 280
 
 
+def test_no_weight_is_so_small_or_large_that_others_starve() -> None:
+    """The most that one task is served is 10,000 times as often as another."""
+    line = Line()
+    records = [line.add(weight) for weight in (5e-324, 1e-9, 1.0, 1e9, 1.7e308)]
+    line.serve(30_000)
+    assert all(line.turns_of(record) for record in records)
+
+
 @pytest.mark.parametrize(("newcomers", "seconds", "least"), [(4, 150, 5), (10, 60, 4)])
 def test_newcomers_do_not_starve_the_old(newcomers: int, seconds: int, least: int) -> None:
     """Of five turns a second, new tasks that would take four, or ten, leave the old ones some."""

@@ -162,13 +162,9 @@ async def test_a_poll_that_has_not_begun_gives_its_place_back() -> None:
         assert (await poller.wait(job("other", "done"), timeout=5)).word == "done"
 
 
-class Stopping(BaseException):
-    """What is meant to stop more than a look, as pytest's own do."""
-
-
 async def test_a_look_that_raises_what_is_no_exception_ends_its_waits(poller: Poller) -> None:
     """They get it as the cause of an error, instead of one look a second that no one hears of."""
-    for error in (Stopping(), BaseExceptionGroup("all", [asyncio.CancelledError()])):
+    for error in (GeneratorExit(), BaseExceptionGroup("all", [asyncio.CancelledError()])):
         task = Thing("7", "kind", error)
         waits = [start(poller.wait(task)), start(poller.wait(task, on_change=print))]
         for outcome in await asyncio.gather(*waits):

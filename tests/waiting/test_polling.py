@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Hashable
 from enum import Enum
 from typing import cast
 
 import pytest
 
 from asyncclient import Observation, Snapshot, TaskState
-from asyncclient._waiting import Polling, Record, Report, Sleep, gaps_of
+from asyncclient._waiting import AskCaller, Polling, Record, Report, Sleep, gaps_of
 from asyncclient.errors import RequestTimeout
 from tests.waiting.looks import DOWN, Wait, seen_of
 from tests.waiting.scenario import EVERY_SECOND, Thing
@@ -100,6 +102,32 @@ async def test_numbers_that_cannot_be_are_none(number: object) -> None:
     assert record.snapshot is not None
     assert (record.snapshot.progress, record.snapshot.reason) == (None, None)
     assert step is None
+
+
+class Incomparable:
+    """An object that is compared with nothing, as an array is not."""
+
+    def __ne__(self, _other: object) -> bool:
+        raise ValueError
+
+    __eq__ = __ne__
+    __hash__ = object.__hash__
+
+
+@pytest.mark.parametrize("demand", [Incomparable(), math.nan, ([1],), [1]], ids=type)
+async def test_a_demand_that_identifies_nothing_is_nameless(demand: Hashable) -> None:
+    """It is asked for as one without a name is, once a stay."""
+    _, step = await look_at(Observation(TaskState.BLOCKED, "b", 1, demand=demand))
+    assert isinstance(step, AskCaller)
+    assert step.demand is None
+
+
+@pytest.mark.parametrize("raw", ["{}", bytearray(b"{}"), 5], ids=type)
+async def test_what_is_no_bytes_is_not_kept_as_the_answers(raw: object) -> None:
+    """Rules that pack it, in a crowd, need bytes."""
+    record, _ = await look_at(Observation(RUNNING, "r", 1, raw=cast("bytes", raw)))
+    assert record.snapshot is not None
+    assert record.snapshot.raw is None
 
 
 @pytest.mark.parametrize("unit", [1, 1000])
