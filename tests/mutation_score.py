@@ -35,7 +35,17 @@ _SURVIVORS = {
     "_many.budget.Budget.refused": (1, "half is the least share with either guard"),
     "_many.price.Price.__init__": (2, "what was asked before the first look has faded"),
     "_reading._number": (1, "what is raised counts as what is not there"),
+    "_schedule.Schedule.__post_init__": (1, "a gap is cut to the cap, or is as long"),
+    "_schedule.Schedule.delay": (1, "what is drawn from nothing is nothing"),
+    "_schedule._Growth.__init__": (1, "a gap that does not grow is kept once or often"),
+    "_schedule._Growth.__getitem__": (2, "what is at the cap is kept once or often"),
+    "_state.Vocabulary.state_of": (1, "the quick way and the other one give the same"),
     "_state.Vocabulary.__init__": (3, "there are as many states as arguments"),
+    "_waiting.rules.fit": (1, "at the least gap, it is cut to the least gap"),
+    "_waiting.rules.rare_after_answer": (2, "what is as it will be may be set again"),
+    "_waiting.rules.rest_after_answer": (1, "no hint is no usable hint"),
+    "_waiting.rules.TimeLimit.due_after": (2, "an answer that comes on the very deadline"),
+    "_waiting.rules.TimeLimit.prolong": (1, "a standstill of exactly the least length"),
     "_waiting.rules.TimeLimit.end_of_look": (3, "the end is set, which alone is asked then"),
 }
 _RESULT = re.compile(r"^\s*asyncclient\.(\S+)__mutmut_\d+: (.+)$", re.MULTILINE)

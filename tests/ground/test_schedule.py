@@ -63,6 +63,8 @@ def test_the_default_schedule_starts_at_three_seconds_and_ends_at_a_minute() -> 
     """`Schedule()` grows by a tenth from 3 s to 60 s, ±10 %; a lower cap alone is no mistake."""
     assert Schedule() == Schedule(first=3.0, factor=1.1, cap=60.0, jitter=0.1)
     assert Schedule(cap=2) == Schedule(first=2, cap=2)
+    assert Schedule(cap=0.5) == Schedule(first=0.5, cap=0.5)
+    assert Schedule(first=1, factor=1e300, cap=1e301, jitter=0).delay(9) == 1e301  # no overflow
     fixed = Schedule(first=2, factor=1, cap=60, jitter=0).delays()
     assert set(islice(fixed, 10_000)) == {2}
 

@@ -59,10 +59,10 @@ OPTIONS: list[tuple[tuple[str, ...], str, object, type[Exception], str]] = [
     (ANY, "max_outage", "1", TypeError, "must be a number of seconds"),
     (WAITS, "on_change", Job("done"), TypeError, "must be a function of a snapshot"),
     (tuple(SHARED), "weight", 0, ValueError, "must be more than 0"),
-    (tuple(ALONE), "schedule", 5, TypeError, "Schedule(first="),
+    (tuple(ALONE), "schedule", 5, TypeError, "not int: try Schedule(first="),
     (tuple(ALONE), "schedule", [1, 2, 4], TypeError, "Schedule(first="),
     (tuple(ALONE), "schedule", Schedule, TypeError, "Schedule(first="),
-    (tuple(ALONE), "rng", 42, TypeError, "random.Random(42)"),
+    (tuple(ALONE), "rng", 42, TypeError, "not int: try random.Random(42)"),
     (tuple(ALONE), "vocabulary", WORDS, TypeError, "a task has its own"),
     (tuple(ALONE), "status", str, TypeError, "a task has its own"),
 ]

@@ -566,18 +566,22 @@ def test_the_end_of_a_look_is_set_when_it_is_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("slowest", "at", "due"),
+    ("slowest", "stalled", "at", "due"),
     [
-        *((None, 10.1, None), (None, 9.9, 10.0)),
-        *((1.0, 10.1, 10.15), (1.0, 14.94, 14.99), (1.0, 14.96, None)),
+        *((None, 0.0, 10.1, None), (None, 0.0, 9.9, 10.0), (None, 0.0, 8.5, 9.5)),
+        *((1.0, 0.0, 10.1, 10.15), (1.0, 0.0, 14.94, 14.99), (1.0, 0.0, 14.96, None)),
+        (None, 20.0, 30.3, 30.35),
     ],
 )
 def test_a_look_after_the_deadline_must_be_in_time(
-    slowest: float | None, at: float, due: float | None
+    slowest: float | None, stalled: float, at: float, due: float | None
 ) -> None:
-    """A look that outlasted the deadline is followed by one more, if that may be answered yet."""
+    """A look that outlasted the deadline is followed by one more, if that may be answered yet.
+
+    Where none was answered so far, a look before the deadline leaves no time for another.
+    """
     term, record = limited(slowest)
-    record.polls, record.sent = 1, term.deadline - 0.5
+    term.stalled, record.polls, record.sent = stalled, 1, term.deadline - 0.5
     found = term.due_after(Sleep(1.0, "schedule"), record, BEGAN + at)
     assert found == (None if due is None else pytest.approx(BEGAN + due))
 
