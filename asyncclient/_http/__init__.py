@@ -39,6 +39,7 @@ from asyncclient._http.hint import (
 )
 from asyncclient._http.lenient import STRICT as STRICT, StatusWord as StatusWord
 from asyncclient._http.message import (
+    GOOD as GOOD,
     JSON as JSON,
     Address as Address,
     Answer as Answer,

@@ -171,20 +171,23 @@ class Account:
         source, headers = self._source, self._fixed_headers
         token: object = None
         may_renew = source is not None
-        most, repeats = self._max_retries if max_retries is None else max_retries, 0
+        repeats = 0
         began: float | None = None  # since when it fails: a slow first answer is no repeat
+        origin, path = self._origin, self._prefix + target
+        if not target.startswith("/"):
+            at = target.index("/", len("https://"))
+            origin, path = target[:at], target[at:]
         while True:
             request: Request | None = None
             try:
                 if source is not None:
                     token = await self._token(source)
                     headers = self._headers_of(token)
-                at = 0 if target.startswith("/") else target.index("/", len("https://"))
                 request = Request(
                     name=endpoint.name,
                     method=endpoint.method,
-                    origin=target[:at] if at else self._origin,
-                    target=target[at:] if at else self._prefix + target,
+                    origin=origin,
+                    target=path,
                     headers=headers if body is None else {_CONTENT_TYPE: _JSON, **headers},
                     body=body,
                     timeout=timeout,
@@ -193,7 +196,7 @@ class Account:
                 response = await self._transport.exchange(request)
                 found = endpoint.read(response)
                 look: object = found
-                if not isinstance(look, Observation) or look.state is TaskState.SUCCEEDED:
+                if type(look) is not Observation or look.state is TaskState.SUCCEEDED:
                     return found
                 seen = cast("Observation[object]", look)
                 return cast("T", self._concealed(seen, endpoint, response, headers, target))
@@ -206,6 +209,7 @@ class Account:
                         _forget(source, token)
                         continue
                     _note_whether_started(error, endpoint)
+                most = self._max_retries if max_retries is None else max_retries
                 began = anyio.current_time() if began is None else began
                 seconds = _seconds_to_repeat(error, endpoint, repeats, most, began)
                 if seconds is None:

@@ -31,14 +31,19 @@ class Cutting:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def begin(self, task: asyncio.Task[object], end: float) -> None:
-        """Record a task and when it is late, on the loop's clock; `end` must follow."""
+    def begin(self, loop: asyncio.AbstractEventLoop, end: float) -> asyncio.Task[object]:
+        """Record when the running task is late, on the loop's clock, and return it."""
+        task = asyncio.current_task(loop)
+        if task is None:
+            msg = "no asyncio task runs here: await it in one (asyncio.run, asyncio.create_task)"
+            raise RuntimeError(msg)
         self._tasks[task] = (end, task.cancelling())
         if end < self._due:
-            self._set(task.get_loop(), end)
+            self._set(loop, end)
+        return task
 
     def end(self, task: asyncio.Task[object]) -> None:
-        """Record that it has ended; a cancellation that came too late is undone."""
+        """Record that a task has ended, as each must; a late cancellation is undone."""
         del self._tasks[task]
         if task in self._cut:
             self._cut.discard(task)

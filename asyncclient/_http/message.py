@@ -124,7 +124,7 @@ class Answer(Portable, msgspec.Struct, dict=True):
 
     def from_response(self, response: Response) -> Self:
         """Remember where this answer came from, and return it."""
-        vars(self)["_response"] = response
+        self._response = response
         return self
 
     def __copy__(self) -> Self:

@@ -9,7 +9,7 @@ import ssl
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import NoReturn, Self, cast
+from typing import NoReturn, Self
 
 import aiohttp
 import anyio
@@ -86,7 +86,7 @@ class SessionPool:
         self._max_body = _count("max_body", max_body)
         self._connect_timeout = number("connect_timeout", connect_timeout, above=0)
         self._request_timeout = number("request_timeout", request_timeout, above=0)
-        self._timeout = self._timeout_of(self._request_timeout)
+        self._limits = self._limits_of(self._request_timeout)
         self._is_traced = bool(trace_configs)
         self._sessions = Sessions(
             limit=_count("limit", limit),
@@ -135,14 +135,12 @@ class SessionPool:
                 names a proxy that is none.
         """
         loop = self._loop = running_loop("SessionPool", self._loop, closed=self._closed)
-        task = cast("asyncio.Task[object]", asyncio.current_task(loop))
-        seconds, timeout = self._request_timeout, self._timeout
+        seconds, timeout = self._limits
         if request.timeout is not None:
-            seconds = number("timeout", request.timeout, above=0)
-            timeout = self._timeout_of(seconds)
+            seconds, timeout = self._limits_of(number("timeout", request.timeout, above=0))
         content = None if request.body is None and request.idempotent else payload_of(request)
         origin, headers = self._sessions.take(request.origin), request.headers
-        self._requests.begin(task, math.inf if timeout.total else loop.time() + seconds)
+        task = self._requests.begin(loop, loop.time() + seconds)
         response: aiohttp.ClientResponse | None = None
         body: bytes | None = None
         try:
@@ -229,10 +227,12 @@ class SessionPool:
             advice="pass SessionPool(max_body=...) if it should be",
         )
 
-    def _timeout_of(self, seconds: float) -> aiohttp.ClientTimeout:
-        # A longer one is kept by `Cutting`, for all requests at once.
-        own = seconds if seconds < _SHORT_SECONDS else None
-        return aiohttp.ClientTimeout(total=own, sock_connect=min(self._connect_timeout, seconds))
+    def _limits_of(self, seconds: float) -> tuple[float, aiohttp.ClientTimeout]:
+        """Return the seconds that `Cutting` keeps, for all requests at once, and aiohttp's own."""
+        connect = min(self._connect_timeout, seconds)
+        if seconds < _SHORT_SECONDS:
+            return math.inf, aiohttp.ClientTimeout(total=seconds, sock_connect=connect)
+        return seconds, aiohttp.ClientTimeout(total=None, sock_connect=connect)
 
     def __del__(self) -> None:
         if getattr(self, "_sessions", None):

@@ -58,13 +58,13 @@ class Polling(Generic[R]):
 
     async def look(self, record: R) -> Sleep | None:
         """Look once."""
-        now = asyncio.get_running_loop().time
+        loop = asyncio.get_running_loop()
+        now = loop.time
         record.sent = now()
         outer = sys.exception()
         longest = record.limits.poll_timeout
-        flight = cast("asyncio.Task[object]", asyncio.current_task())
+        flight = self._cutting.begin(loop, record.sent + longest)
         asked = flight.cancelling()
-        self._cutting.begin(flight, record.sent + longest)
         try:
             with self._report.around(record):
                 seen = _checked(await record.task.observe(), record)

@@ -9,6 +9,7 @@ from typing import Literal, Protocol, TypeVar, cast
 import msgspec
 
 from asyncclient._http import (
+    GOOD,
     MOST_DECODED,
     Answer,
     Endpoint,
@@ -44,7 +45,7 @@ def reader(
     decoder = msgspec.json.Decoder(kind, strict=False)
 
     def read(response: Response) -> T:
-        if not response.is_good:
+        if response.status not in GOOD:
             raise refused_by(response, name) or refusal_error(
                 error_type(response.status), response, name=name
             )

@@ -18,9 +18,7 @@ def now() -> float:
 
 async def request(cutting: Cutting, seconds: float, takes: float) -> str:
     """Stand for a request, and say how it ended and when."""
-    task = asyncio.current_task()
-    assert task is not None
-    cutting.begin(task, now() + seconds)
+    task = cutting.begin(asyncio.get_running_loop(), now() + seconds)
     try:
         await asyncio.sleep(takes)
     except asyncio.CancelledError:
@@ -61,12 +59,23 @@ async def test_without_lateness_each_ends_at_its_own_time() -> None:
     assert await asyncio.gather(*requests) == ends
 
 
+async def test_what_runs_in_no_task_cannot_be_cut_off() -> None:
+    """It is said, and not found out by an error of Python's own."""
+    done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def callback() -> None:
+        with pytest.raises(RuntimeError, match="no asyncio task runs here: await it in one"):
+            _ = Cutting().begin(asyncio.get_running_loop(), now() + 1)
+        done.set_result("said")
+
+    asyncio.get_running_loop().call_soon(callback)
+    assert await done == "said"
+
+
 async def test_a_cancellation_that_came_too_late_is_undone() -> None:
     """What ends in another way than by it leaves its task fit for a timeout of the caller's."""
     cutting = Cutting()
-    task = asyncio.current_task()
-    assert task is not None
-    cutting.begin(task, now() + 1)
+    task = cutting.begin(asyncio.get_running_loop(), now() + 1)
     with contextlib.suppress(asyncio.CancelledError):  # as a library that hides it
         await asyncio.sleep(5)
     assert task.cancelling() == 1

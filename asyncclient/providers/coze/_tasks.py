@@ -136,7 +136,7 @@ class WorkflowRunHandle(Handle[WorkflowRun]):
 
     @property
     def _target(self) -> str:
-        return run_target(self.workflow_id, self.execute_id)
+        return run_target(self.workflow_id, str(self._execute_id))
 
 
 class CopyTaskHandle(Handle[CopyTask]):
