@@ -73,7 +73,7 @@ WORDS: tuple[tuple[type[Exception], str], ...] = (
     (errors.TaskCancelled, "the job was cancelled at the provider."),
     (errors.TaskExpired, "the provider does not know the job any more."),
     (errors.TaskBlocked, "the job waits for an answer that this page cannot give."),
-    (errors.WaitTimeout, "the job has not ended in time, and may go on."),
+    (errors.WaitTimeout, "the job has not ended in time, and may still be running."),
     (errors.NotFound, "the provider does not know that workflow."),
     (errors.AuthenticationFailed, "the provider refused this app's credentials."),
     (errors.PermissionDenied, "the provider refused this app's credentials."),

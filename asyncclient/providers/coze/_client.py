@@ -189,10 +189,10 @@ class Coze(Workflows, Chats, Bots, Workspaces):
     def task(self, ref: TaskRef) -> Handle[WorkflowRun | CopyTask | Chat | DocumentProgress]:
         """Return the handle of a reference's task; no I/O.
 
-        It is a `WorkflowRunHandle`, a `CopyTaskHandle`, a `ChatHandle` or a
-        `DocumentProgressHandle`: whichever kind the reference has. You can wait for it as it is;
-            the answer's type shows what ran. If you know the kind, `workflow_run(ref)`,
-            `copy_task(ref)`, `chat(ref)` and `document_progress(ref)` return a precise type.
+        It is a `WorkflowRunHandle`, `CopyTaskHandle`, `ChatHandle` or `DocumentProgressHandle`, by
+        the kind of the reference. You can wait for it as it is; the answer's type shows what ran.
+        If you know the kind, `workflow_run(ref)`, `copy_task(ref)`, `chat(ref)` and
+        `document_progress(ref)` return a precise type.
 
         Raises:
             ValueError: the reference is of another provider, another named account, or an unknown
@@ -206,7 +206,7 @@ class Coze(Workflows, Chats, Bots, Workspaces):
         handle = self._handle(ref)
         if isinstance(handle, kind):
             return handle
-        msg = f"{ref} is no {kind.ref_kind}: task() takes a reference of any kind"
+        msg = f"{ref} is not a {kind.ref_kind}: task() takes a reference of any kind"
         raise ValueError(msg)
 
     def _handle(
