@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from base64 import b64decode, b64encode
@@ -17,7 +18,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from asyncclient._http.message import Response, Secret
+from asyncclient._http.message import Response, Secret, as_utf8
 from asyncclient.errors import AsyncClientError
 
 # Characters. A shorter credential is not hidden: it may be a part of words.
@@ -64,13 +65,19 @@ class Hiding:
         return {secret for secret in found if len(secret) >= _LEAST_SECRET}
 
     @cached_property
-    def _plain(self) -> _Needles:
-        return _Needles(self._secrets)
+    def _in_answers(self) -> _Needles:
+        # As JSON has them, and as `answer` reads its bytes.
+        written = {
+            _as_json(each, ascii_only=only) for each in self._secrets for only in (True, False)
+        }
+        return _Needles({each.encode().decode("latin-1") for each in self._secrets | written})
 
     @cached_property
-    def _all(self) -> _Needles:
+    def _in_texts(self) -> _Needles:
+        # Where letters of its own look like an escape, a text is read without that.
+        read = {_unescape(each, _ESCAPES)[0] for each in self._secrets}
         encoded = {each for secret in self._secrets for each in _as_base64(secret)}
-        return _Needles(self._secrets | encoded)
+        return _Needles(self._secrets | read | encoded)
 
     def beside(self, target: str) -> Hiding:
         """Return a `Hiding` that also hides the values of a secret query; itself if there is none.
@@ -86,7 +93,7 @@ class Hiding:
 
     def text(self, text: str) -> str:
         """Return a text without the credential and without the password of a URL."""
-        return without_passwords(_without(text[:_LONGEST_SEARCHED], self._all, _ESCAPES))
+        return without_passwords(_without(text[:_LONGEST_SEARCHED], self._in_texts, _ESCAPES))
 
     def error(self, error: BaseException, outer: BaseException | None = None) -> None:
         """Remove the credential from an error and its causes, and their frames too.
@@ -103,11 +110,11 @@ class Hiding:
 
     def answer(self, response: Response) -> Response:
         """Return an answer without the credential in its body; the same object if it had none."""
-        body = response.body
+        body = as_utf8(response.body)
         has_escapes = b"\\/" in body or b"\\u00" in body
         escapes = _JSON_ESCAPES if has_escapes and len(body) <= _LONGEST_UNESCAPED else None
         text = body.decode("latin-1")
-        hidden = _without(text, self._plain, escapes)
+        hidden = _without(text, self._in_answers, escapes)
         if hidden is text:
             return response
         return msgspec.structs.replace(response, body=hidden.encode("latin-1"))
@@ -167,7 +174,7 @@ class _Needles:
         self._sparse: list[str] = []
         for secret in secrets:
             if len(secret) < _LEAST_PART:
-                self._short.append(secret)
+                self._short += [secret] if len(secret) >= _LEAST_SECRET else []
                 continue
             for at in range(len(secret) - _BLOCK + 1):
                 block = secret[at : at + _BLOCK]
@@ -267,11 +274,15 @@ def _unescape(text: str, escapes: re.Pattern[str]) -> tuple[str, list[tuple[int,
 def _secrets_in(value: str) -> Iterator[str]:
     """Yield what is secret in a header: a key, a token after its scheme, a password."""
     scheme, *rest = value.split()
-    yield from rest or [scheme]
+    yield from [*rest, " ".join(rest)] if rest else [scheme]
     if rest and scheme.lower() == "basic":
         with suppress(ValueError):
             pair = b64decode(rest[0]).decode()
             yield from {pair, pair.partition(":")[2]}
+
+
+def _as_json(secret: str, *, ascii_only: bool) -> str:
+    return json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
 
 
 def _as_base64(secret: str) -> Iterator[str]:

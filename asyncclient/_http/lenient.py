@@ -15,6 +15,7 @@ from typing import Annotated, Final, TypeAlias, TypeGuard, cast
 import msgspec
 from msgspec import inspect
 
+from asyncclient._http.message import as_utf8
 from asyncclient._text import whole
 
 # Marks a field of which nothing is converted or passed over: it is read, or the whole is refused.
@@ -65,7 +66,7 @@ def decode_leniently(body: bytes, kind: object) -> object:
 
 
 def _read(body: bytes, kind: object) -> object:
-    text = body.decode(json.detect_encoding(body), "replace").lstrip(_BEFORE)
+    text = as_utf8(body).decode("utf-8", "replace").lstrip(_BEFORE)
     plain = json.loads(text, strict=False, parse_constant=_no_number, parse_int=_whole)
     # Half a letter can only come escaped; other answers need no second copy.
     plain = _mended(plain) if "\\ud" in text or "\\uD" in text else plain

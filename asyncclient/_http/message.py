@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from copy import copy, deepcopy
 from typing import Generic, Protocol, Self, SupportsIndex, TypeAlias, TypeVar, cast
@@ -19,6 +20,13 @@ JSON: TypeAlias = str | int | float | bool | dict[str, object] | list[object] | 
 
 _EXCERPT = 200  # bytes of an answer that an error shows
 GOOD = range(200, 300)  # statuses that say that a request succeeded (RFC 9110, section 15.3)
+
+
+def as_utf8(body: bytes) -> bytes:
+    """Return in UTF-8 what may be JSON in UTF-16 or UTF-32; only that has zeros."""
+    if b"\0" not in body:
+        return body
+    return body.decode(json.detect_encoding(body), "replace").encode("utf-8", "replace")
 
 
 class Secret(str):
@@ -90,7 +98,7 @@ class Response(msgspec.Struct, frozen=True, gc=False):
     @property
     def excerpt(self) -> str:
         """The beginning of the body, at most 200 characters, for messages."""
-        return self.body[:_EXCERPT].decode("utf-8", "replace")
+        return as_utf8(self.body[:_EXCERPT]).decode("utf-8", "replace")
 
     @property
     def is_good(self) -> bool:

@@ -93,14 +93,44 @@ def test_base64_of_it_is_hidden(key: str, before: bytes, after: bytes) -> None:
         assert len(shown) <= len(text) - len(key) * 4 // 3 + 3 + 6
 
 
+# Of letters that look like escapes of URLs, of JSON and of HTML, as a password may have them.
+LIKE_ESCAPES = [
+    "ab%cd%2Fef%25gh%41ij",
+    "ab\\cdefg\\hij",
+    "abc&amp;def&#65;ghi&jk",
+    'a"bc"d"e"fghij',
+]
+
+
+@pytest.mark.parametrize("spelling", [each for each in SPELLINGS if each != "JSON in JSON"])
+@pytest.mark.parametrize("key", LIKE_ESCAPES, ids=range(4))
+def test_letters_that_look_like_an_escape_are_hidden(key: str, spelling: str) -> None:
+    """As they are, and in any spelling; an answer is read without them, also in UTF-16."""
+    spelled = SPELLINGS[spelling](key)
+    assert hiding(key).text(f"<{spelled}>") == "<***>"
+    body = json.dumps({"a": [key, 1]})
+    for encoding in ("utf-8", "utf-16"):
+        clean = hiding(key).answer(Response(200, {}, body.encode(encoding))).body
+        assert json.loads(clean) == {"a": ["***", 1]}
+
+
+def test_a_phrase_is_hidden_though_its_words_are_short() -> None:
+    """Of a header that is no scheme and its token, all after the first word."""
+    assert hiding("horse battery staple", "correct ").text("<horse battery staple>") == "<***>"
+    assert hiding("a0123456 b0123456").text("<b0123456> <a0123456>") == "<***> <***>"
+
+
 def test_a_password_is_hidden_where_it_is_sent_in_base64() -> None:
     """The pair, the password alone, and the password of any URL, as a proxy's."""
     pair = f"user:{KEY}"
     basic = hiding(b64encode(pair.encode()).decode(), "Basic ")
     for secret in (pair, KEY, b64encode(pair.encode()).decode()):
         assert basic.text(f"<{secret}>") == "<***>"
+    other = hiding(b64encode("user:p\u00e4ssw\u00f6rt-1".encode()).decode(), "Basic ")
+    for body in ('{"a": "p\u00e4ssw\u00f6rt-1"}', '{"a": "p\\u00e4ssw\\u00f6rt-1"}'):
+        assert other.answer(Response(401, {}, body.encode())).body == b'{"a": "***"}'
     assert basic.text("at http://me:word@proxy:80/ or a@b") == "at http://***@proxy:80/ or a@b"
-    assert hiding("no base64", "Basic ").text("no base64") == "no base64"
+    assert hiding("no base64", "Basic ").text("no base64") == "***"
 
 
 def test_the_values_of_a_secret_query_are_hidden_beside_it() -> None:
