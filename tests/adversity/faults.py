@@ -8,9 +8,8 @@ request. How each operation ends is in `docs/faults.md`, one cell for each.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from random import Random
 from typing import Literal, TypeAlias
 
 import anyio
@@ -405,44 +404,3 @@ TABLE: dict[str, tuple[Fault, ...]] = {
 }
 
 FAULTS = {fault.name: fault for faults in TABLE.values() for fault in faults}
-
-# --- chance -----------------------------------------------------------------------------------
-
-# Those that a wait survives, of every kind. A stall costs a whole timeout, and so there is one.
-# A 429 is no fault but an order, by which a whole account slows down.
-TRANSIENT = (
-    "request lost, reset",
-    "closed before the head",
-    "closed inside the head",
-    "closed inside the body",
-    "reset before the head",
-    "reset inside the body",
-    "stalled inside the body",
-    "byte by byte",
-    "twice the promised length",
-    "garbage instead of HTTP",
-    "a chunk of no size",
-    "a header of 100 MB",
-    "gzip broken at its beginning",
-    "200 without a body",
-    "half of the JSON",
-    "invalid UTF-8",
-    "200 with a page",
-    "502 with a page",
-    "503",
-    "404",
-)
-
-
-def drawn(rng: Random, share: float, note: Callable[[str], object]) -> Iterator[OnRequest | None]:
-    """Draw for each request in turn whether it meets a fault, and which; note each by its name."""
-    kinds: list[str] = []
-    while True:
-        if rng.random() >= share:
-            yield None
-            continue
-        # None comes again before all have come.
-        kinds = kinds or rng.sample(TRANSIENT, len(TRANSIENT))
-        name = kinds.pop()
-        note(name)
-        yield FAULTS[name].on_request
