@@ -9,7 +9,7 @@ import sys
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -144,40 +144,30 @@ async def scene(store: Store, tmp_path: Path) -> AsyncGenerator[Scene]:
         yield Scene(store, sim, api, crew)
 
 
-async def replace_the_worker(scene: Scene, _: Server) -> None:
-    """Kill the only worker, and start another one."""
-    await scene.crew.end("one", signal.SIGKILL)
-    await scene.crew.start("two", scene.settings)
+@pytest.mark.parametrize("hit", ["the only worker", "one of two", "the server"])
+async def test_a_kill_loses_nothing(scene: Scene, store: Store, hit: str) -> None:
+    """A `kill -9` with 1,000 waits in flight: each ends in its right state.
 
-
-async def kill_one_of_two(scene: Scene, _: Server) -> None:
-    """Kill a worker for good: the other one takes its waits over."""
-    await scene.crew.end("one", signal.SIGKILL)
-
-
-async def restart_the_server(_: Scene, server: Server) -> None:
-    """Kill the server, and start it after 2 s; the waits are polled on meanwhile."""
-    server.kill()
-    await asyncio.sleep(2)
-    await asyncio.to_thread(server.start)
-
-
-@pytest.mark.parametrize(
-    ("hit", "workers"), [(replace_the_worker, 1), (kill_one_of_two, 2), (restart_the_server, 1)]
-)
-async def test_a_kill_loses_nothing(
-    scene: Scene, store: Store, hit: Callable[[Scene, Server], Awaitable[None]], workers: int
-) -> None:
-    """A `kill -9` with 1,000 waits in flight: each ends in its right state."""
+    The only worker has a successor, the other of two takes the waits over, and a server comes back
+    after 2 s, while the waits are polled on.
+    """
     crew, settings = scene.crew, scene.settings
     async with waits_of(settings, lay_out=True) as waits:
-        for name in ("one", "two")[:workers]:
-            await crew.start(name, settings)
+        await crew.start("one", settings)
+        if hit == "one of two":
+            await crew.start("two", settings)
         await scene.start_tasks()
         assert len(await waits.submit_many(scene.refs, timeout=600)) == NUMBER
     await scene.until(NUMBER // 5)
     assert len(crew.reported()) < NUMBER * 4 // 5, "too late to hit anything"
-    await hit(scene, store.server)
+    if hit == "the server":
+        store.server.kill()
+        await asyncio.sleep(2)
+        await asyncio.to_thread(store.server.start)
+    else:
+        await crew.end("one", signal.SIGKILL)
+    if hit == "the only worker":
+        await crew.start("two", settings)
     await scene.until(NUMBER)
     await asyncio.sleep(2 * REDELIVERY)  # what is still reported then would be twice
     reported = crew.reported()
