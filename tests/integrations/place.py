@@ -30,6 +30,7 @@ from asyncclient import (
 from asyncclient._durable import TicketExpired
 from asyncclient.integrations import _neighbours
 from asyncclient.integrations._engine import DurableWaits
+from asyncclient.integrations._outcome import Outcome
 
 FAST = Schedule(first=0.02, cap=0.05)
 WORDS = Vocabulary(running="running", succeeded="done", failed="broken")
@@ -140,6 +141,12 @@ class Place(Generic[W]):
     async def until(self, number: int) -> None:
         """Wait until that many ends were reported."""
         await eventually(lambda: len(self.reported) >= number)
+
+    async def outcome(self, key: str) -> Outcome:
+        """Return how a wait has ended."""
+        outcome = await self.waits.outcome(key)
+        assert outcome is not None
+        return outcome
 
     def states(self) -> dict[str, TaskState | None]:
         """Return what was reported."""

@@ -14,15 +14,7 @@ from asyncclient.testing import Simulator
 
 
 class Client:
-    """Asks one provider.
-
-    Attributes:
-        sim: the simulator.
-        status: the status of the last answer.
-        kind: its content type, without parameters.
-        headers: its headers.
-        body: its body.
-    """
+    """Asks one provider, and keeps status, type (without parameters), headers and body."""
 
     def __init__(
         self, sim: Simulator, base: str, session: aiohttp.ClientSession, sent: Mapping[str, str]

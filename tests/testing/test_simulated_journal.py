@@ -35,6 +35,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "journal"
 
 
+def _rewrite(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8")
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text("utf-8")
+
+
 @asynccontextmanager
 async def life_of(path: Path) -> AsyncGenerator[tuple[Simulator, Coze, CopyAI]]:
     """Run a simulator with a journal; give it with a client of each provider."""
@@ -44,10 +52,15 @@ async def life_of(path: Path) -> AsyncGenerator[tuple[Simulator, Coze, CopyAI]]:
 
 
 async def test_tasks_of_both_providers_outlive_a_restart(path: Path) -> None:
-    """Runs, chats and copies go on where they were, and end as they were ordered to."""
+    """Runs, chats and copies go on where they were, and end as they were ordered to.
+
+    An interrupted run is resumed with the event that was reported before.
+    """
     async with life_of(path) as (sim, coze, copyai):
         good = {"simulate": {"seconds": 1.0, "marker": "good"}}
         bad = {"simulate": {"seconds": 1.0, "outcome": "fail"}}
+        asks = {"simulate": {"seconds": 0.2, "outcome": "interrupt"}}
+        interrupted = (await coze.start_workflow("7", asks)).execute_id
         run = await coze.start_workflow("7", {**good, "topic": "tea"})
         failing = await copyai.start_workflow("W", bad)
         listed = await copyai.start_workflow("W", good, metadata={"order": 7})
@@ -70,25 +83,15 @@ async def test_tasks_of_both_providers_outlive_a_restart(path: Path) -> None:
         assert done.metadata == {"order": 7}
         await wait_until_done(coze.task(again[3]), schedule=FAST)
         await coze.cancel_chat(chat.ref.ids["conversation_id"], chat.ref.ids["chat_id"])
+        event = (await coze.workflow_run("7", interrupted).poll()).interrupt
+        assert event is not None
+        await coze.resume_workflow(
+            "7", event_id=event.event_id, interrupt_type=event.type, resume_data="my name is Ada"
+        )
     async with life_of(path) as (_, coze, _):
         with pytest.raises(TaskCancelled):
             await wait_until_done(coze.task(again[4]))
-
-
-async def test_what_waits_for_input_can_be_given_it_after_a_restart(path: Path) -> None:
-    """An interrupted run is resumed with the event that was reported before."""
-    async with life_of(path) as (_, coze, _):
-        order = {"simulate": {"seconds": 0.2, "outcome": "interrupt"}}
-        execute_id = (await coze.start_workflow("7", order)).execute_id
-        await asyncio.sleep(0.3)
-    async with life_of(path) as (_, coze, _):
-        asks = (await coze.workflow_run("7", execute_id).poll()).interrupt
-        assert asks is not None
-        await coze.resume_workflow(
-            "7", event_id=asks.event_id, interrupt_type=asks.type, resume_data="my name is Ada"
-        )
-    async with life_of(path) as (_, coze, _):
-        run = coze.workflow_run("7", execute_id)
+        run = coze.workflow_run("7", interrupted)
         assert (await wait_until_done(run, schedule=FAST)).execute_status == "Success"
 
 
@@ -144,30 +147,20 @@ async def test_a_line_that_a_kill_cut_off_is_forgotten(path: Path) -> None:
     async with life_of(path) as (_, _, copyai):
         kept = await copyai.start_workflow("W")
         cut = await copyai.start_workflow("W")
-    rewrite(path, text_of(path)[:-20])
+    _rewrite(path, _text_of(path)[:-20])
     for _ in range(2):
         async with life_of(path) as (_, _, copyai):
             await copyai.get_workflow_run("W", kept.run_id)
             with pytest.raises(NotFound):
                 await copyai.get_workflow_run("W", cut.run_id)
             await copyai.start_workflow("W")
-    assert len(text_of(path).splitlines()) == 3
+    assert len(_text_of(path).splitlines()) == 3
 
 
 @pytest.mark.parametrize("text", ["notes\n", "notes", '{"id": 7}\n', "\xff\n"])
 async def test_another_file_is_not_taken_for_a_journal(path: Path, text: str) -> None:
     """A file that is something else is named in the error, and left as it is."""
-    rewrite(path, text)
+    _rewrite(path, text)
     with pytest.raises(ValueError, match="name another file"):
         await Simulator(journal=path).start()
-    assert text_of(path) == text
-
-
-def rewrite(path: Path, text: str) -> None:
-    """Write a file."""
-    path.write_text(text, "utf-8")
-
-
-def text_of(path: Path) -> str:
-    """Read a file."""
-    return path.read_text("utf-8")
+    assert _text_of(path) == text
