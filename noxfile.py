@@ -194,7 +194,7 @@ def workers(session: nox.Session) -> None:
 def browser(session: nox.Session) -> None:
     """Look at the worker example's page in the system's chromium; not a default session.
 
-    A machine that has none says that it is NOT TESTED. `PAGE_PICTURES=folder` keeps pictures of it.
+    A machine that has none says that it is NOT TESTED.
     """
     install(session, "tests", "workers")
     session.run("pytest", "-rs", "tests/integrations/test_worker_page.py", *session.posargs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import shutil
 from collections.abc import AsyncGenerator
@@ -47,18 +46,6 @@ class Page:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    async def text(self, script: str) -> str:
-        """Return an expression's value, which is text."""
-        value = await self.value(script)
-        assert isinstance(value, str), value
-        return value
-
-    async def number(self, script: str) -> float:
-        """Return an expression's value, which is a number."""
-        value = await self.value(script)
-        assert isinstance(value, int | float), value
-        return value
-
     async def until(self, script: str) -> object:
         """Wait until an expression in the page is true, and return its value."""
         try:
@@ -76,11 +63,6 @@ class Page:
         await self.command("Emulation.setDeviceMetricsOverride", **size)
         media = [{"name": "prefers-color-scheme", "value": scheme}]
         await self.command("Emulation.setEmulatedMedia", features=media)
-
-    async def picture(self) -> bytes:
-        """Return a picture of it."""
-        shot = await self.command("Page.captureScreenshot", captureBeyondViewport=True)
-        return base64.b64decode(shot["data"])
 
 
 @contextlib.asynccontextmanager
