@@ -14,6 +14,7 @@ from asyncclient import TaskRef, TaskState, Ticket
 from asyncclient._durable import LONGEST_WAIT, TicketExpired, deadline_of, unreadable
 from asyncclient._durable.ticket import expired
 from asyncclient.errors import RateLimited, WaitTimeout
+from tests.hostile import Unprintable
 from tests.waiting.scenario import REF
 
 EPOCH = 1_763_780_000.0
@@ -182,13 +183,6 @@ def test_a_ticket_without_a_deadline_is_kept_for_a_day(text: str) -> None:
         assert len(kept) < 6100
 
 
-class _Mute(Exception):
-    """An error whose text cannot be made."""
-
-    def __str__(self) -> str:
-        raise KeyError("no text")
-
-
 def test_an_expiry_says_what_kept_the_last_slice_from_an_answer() -> None:
     """The provider's trouble is in its text, however long or unspeakable, and in `last_error`."""
     busy = RateLimited("busy", status=429, advice="slow down")
@@ -198,7 +192,7 @@ def test_an_expiry_says_what_kept_the_last_slice_from_an_answer() -> None:
         (None, "last state running, 3 polls)"),
         (timeout, "3 polls, last failed poll: RateLimited: busy)"),
         (busy, "3 polls, last failed poll: RateLimited: busy)"),
-        (_Mute(), "3 polls, last failed poll: _Mute: <_Mute without a text>)"),
+        (Unprintable(), "3 polls, last failed poll: Unprintable: <Unprintable without a text>)"),
         (OSError("\ud83d" + "x" * 10**7), "3 polls, last failed poll: OSError: \ud83dxxx"),
     ):
         ticket = msgspec.structs.replace(AT_REST, polls=3)

@@ -23,6 +23,7 @@ from asyncclient.integrations._outcome import (
     outcome_of,
     plain_json,
 )
+from tests.hostile import Unprintable
 from tests.waiting.scenario import REF, Job, Report
 
 EPOCH = 1_763_780_000.0
@@ -55,17 +56,10 @@ async def test_an_outcome_is_plain_json() -> None:
     assert outcome_of(begin(), expired).how == "expired"
 
 
-class _Mute(Exception):
-    """Something whose text cannot be made."""
-
-    def __str__(self) -> str:
-        raise KeyError("no text")
-
-
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (_Mute(), "<_Mute without a text>"),
+        (Unprintable(), "<Unprintable without a text>"),
         (OSError("half a letter: \ud83d"), "half a letter: \ufffd"),
         (OSError("a whole one: \ud83d\ude00"), "a whole one: \U0001f600"),
         (OSError("x" * ERROR_CHARACTERS), "x" * ERROR_CHARACTERS),
@@ -151,7 +145,10 @@ RESULTS: dict[str, tuple[object, object]] = {
     "long numbers": ({"id": 10**5000, "n": 10**40}, {"id": None, "n": 10**40}),
     "half letters": ({"word": "\ud83d", "\udc00": 1}, {"word": "\ufffd", "\ufffd": 1}),
     "bytes": ([b"\xff", bytearray(b"\xff")], ["/w==", "/w=="]),
-    "objects": ({"it": _Mute(), "ok": [_Mute, 1j]}, {"it": None, "ok": [str(_Mute), "1j"]}),
+    "objects": (
+        {"it": Unprintable(), "ok": [Unprintable, 1j]},
+        {"it": None, "ok": [str(Unprintable), "1j"]},
+    ),
     "raises": ([_Raising(a=1), 2], [None, 2]),
     "mappings": ([MappingProxyType({"a": _Letters("b")})], [{"a": "b"}]),
     "keys": (

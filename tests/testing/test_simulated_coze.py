@@ -264,24 +264,18 @@ async def test_a_copy_is_a_task_or_is_done_at_once() -> None:
     """A bot within its workspace is copied at once, anything else as a task that ends."""
     async with asking(Simulator(durations=lambda _: 4.0)) as (coze, _):
         assert (await coze.post(_COPIES, _COPY_BODY))["data"].keys() == {"copied_entity_id"}
-        ids: dict[str, str] = {}
+        ids: list[str] = []
         for name in ("75", "fail-75", "slow-75"):
             far = _COPY_BODY | {"to_workspace_id": "7498", "entity_id": name}
-            ids[name] = (await coze.post(_COPIES, far))["data"]["task_id"]
-        assert not ids["75"].isdecimal()
+            ids.append((await coze.post(_COPIES, far))["data"]["task_id"])
+        assert not ids[0].isdecimal()
         assert coze.sim.starts["slow-75"] == 1
-
-        async def words() -> list[str]:
-            answers = [await coze.get(f"{_COPIES}/{task_id}") for task_id in ids.values()]
-            return [answer["data"]["task_status"] for answer in answers]
-
-        assert await words() == ["in_progress"] * 3
-        await asyncio.sleep(4)
-        assert await words() == ["successful", "failed", "in_progress"]
-        failed = (await coze.get(f"{_COPIES}/{ids['fail-75']}"))["data"]
-        assert failed["failed_reasons"][0]["entity_id"] == "fail-75"
-        await asyncio.sleep(36)
-        assert await words() == ["successful", "failed", "successful"]
+        done = ["successful", "failed", "in_progress"]
+        for seconds, words in ((0, ["in_progress"] * 3), (4, done), (36, [*done[:2], done[0]])):
+            await asyncio.sleep(seconds)
+            copies = [(await coze.get(f"{_COPIES}/{task_id}"))["data"] for task_id in ids]
+            assert [copy["task_status"] for copy in copies] == words
+        assert copies[1]["failed_reasons"][0]["entity_id"] == "fail-75"
 
 
 async def test_a_chat_runs_and_completes(coze: CozeClient) -> None:
