@@ -51,10 +51,10 @@ def _elsewhere(owner: str) -> RuntimeError:
 def failure_of(error: BaseException, what: str, *, asked: int = 0) -> Exception:
     """Return an exception of the caller's code in a form that ends only its own wait.
 
-    A CancelledError without a request to cancel this asyncio task says that something inside was
-    cancelled, an inner future of an HTTP library, say: it is a broken connection. An end of
-    iteration would end, in silence, the loop that iterates over the wait, and what else is no
-    `Exception` an asyncio task of ours.
+    A CancelledError without a request to cancel this asyncio task means that something inside was
+    cancelled, such as a future of an HTTP library: a broken connection. An end of iteration would
+    end, in silence, the loop that iterates over the wait, and what else is no `Exception` an
+    asyncio task of ours.
 
     Args:
         error: what was raised.

@@ -56,16 +56,16 @@ class TaskRef(Portable, msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     @property
     def shown_ids(self) -> dict[str, str]:
-        """Its ids as texts show them: of a path or URL, only what stands before its query.
+        """Its ids as texts show them: a path or URL without its query.
 
-        The query may be a signature, and what else such a task is asked with may be long.
+        The query may be a signature, and the other parts of such a request may be long.
         """
         path = self.ids.get(ADDRESS)
         return self.ids if path is None else {ADDRESS: path.partition("?")[0]}
 
     @property
     def shown_kind(self) -> str:
-        """Its kind beside its provider: that of any API's task begins with both, as `acme.job`."""
+        """Its kind without the provider, as `job` of `acme.job`."""
         return self.kind.removeprefix(f"{self.provider}.")
 
     def __str__(self) -> str:
@@ -113,7 +113,7 @@ def decode_ref(text: object) -> TaskRef:
 
     Raises:
         TypeError: it is neither text nor bytes.
-        ValueError: it is not such a text, or of a version that this library does not know.
+        ValueError: it is not such a text, or has a version that this library does not know.
     """
     return read_versioned(
         text,
@@ -136,7 +136,7 @@ def read_versioned(
     writer: str,
     advice: str,
 ) -> T:
-    """Read JSON that another process wrote, and that says of which version it is."""
+    """Read JSON that another process wrote, and that holds its version."""
     if not isinstance(text, str | bytes):
         msg = f"{reader} takes the text that {writer} wrote, not {type_name(text)}"
         raise TypeError(msg)
@@ -157,12 +157,12 @@ def read_versioned(
 
 
 def task_key(account: Hashable, ref: TaskRef) -> tuple[Hashable, ...]:
-    """Return the identity of a task: the account that asks, its kind and ids in any order."""
+    """Return the identity of a task: its account, kind, and ids in any order."""
     return (account, ref.kind, *(ref.ids[name] for name in sorted(ref.ids)))
 
 
 def is_same_task(one: TaskRef, other: TaskRef) -> bool:
-    """Return whether two references are of one task, as far as they name their accounts."""
+    """Return whether two references mean the same task; an account that is not named fits any."""
     accounts = {one.account, other.account} - {None}
     ids = (one.provider, one.kind, one.ids) == (other.provider, other.kind, other.ids)
     return ids and len(accounts) < 2  # noqa: PLR2004  (they name one account, or none)
@@ -174,14 +174,14 @@ def unix_time() -> int:
 
 
 def age_of(ref: TaskRef | None) -> float:
-    """Return the seconds for which a task has existed, as far as is known."""
+    """Return the age of a task in seconds; 0 when it is not known."""
     if ref is None or ref.created is None:
         return 0.0
     return max(0.0, time.time() - ref.created - 1)  # noqa: TID251  (cut down to whole seconds)
 
 
 def check_words(ref: TaskRef) -> None:
-    """Refuse a reference that no worker could make a task of.
+    """Refuse a reference from which no worker could make a task.
 
     Raises:
         TypeError: one of its words is not a text.

@@ -1,4 +1,4 @@
-"""What a task is doing: our closed set of states, and the providers' open words for them."""
+"""A task's state: our closed set of states, and the providers' open words for them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Word: TypeAlias = str | int | Enum
 
 
 class TaskState(StrEnum):
-    """What a task is doing, in words that are the same for every provider."""
+    """A task's state, in words that are the same for every provider."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -45,17 +45,17 @@ class Vocabulary:
     """A provider's status words, state by state, checked when it is made.
 
     Args:
-        pending: words for "accepted, not begun". Each argument takes one word or several;
-            a word is a text or a number, or the member of an Enum that has one. It is compared
-            exactly as the provider spells it, and by its type: True is not 1, "1" is not 1.
+        pending: words for "accepted, not begun". Each argument takes one word or several; a word is
+            a text, a number, or an Enum member with such a value. Words are compared exactly, type
+            included: True is not 1, "1" is not 1.
         running: words for "at work".
-        blocked: words for "only the caller can move it on".
-        succeeded: words for "done, and well"; at least one.
-        failed: words for "done, and not well"; at least one.
+        blocked: words for "waits for its caller".
+        succeeded: words for "ended with success"; at least one.
+        failed: words for "ended with a failure"; at least one.
         cancelled: words for "stopped by someone".
         expired: words for "given up or forgotten by the provider".
-        ignore_case: True for a provider that does not keep to one spelling, as Azure. Default
-            False.
+        ignore_case: True for a provider that changes between capitals and small letters, as Azure
+            does. Default False.
 
     Raises:
         ValueError: a word stands under two states, is empty, or there is no word for success or
@@ -101,7 +101,7 @@ class Vocabulary:
                     f"add {needed}=..., or a wait could never see that outcome"
                 )
                 raise ValueError(msg)
-        self._words = words  # last, so that one that is half made is shown as that
+        self._words = words  # last, so that a repr sees whether it is half made
 
     def _key(self, word: str | int | None) -> tuple[type, str | int | None]:
         if self._ignore_case and isinstance(word, str):
@@ -109,7 +109,7 @@ class Vocabulary:
         return type(word), word
 
     def state_of(self, word: Word | None) -> TaskState | None:
-        """Say what a word means.
+        """Return the state that a word means.
 
         Args:
             word: the provider's word; None when its answer had none.
@@ -119,7 +119,7 @@ class Vocabulary:
         """
         if type(word) is str and not self._ignore_case:  # as nearly every one
             return self._states.get((str, word))
-        # A provider may send anything in a status field, a list included: that is unknown too.
+        # A provider may send anything in a status field, even a list: that counts as unknown.
         return self._states.get(self._key(word_of(word)))
 
     @property
@@ -144,7 +144,7 @@ class Vocabulary:
 
 
 def word_of(value: object) -> str | int | None:
-    """Return a status word as a built-in text or number; None for what is neither.
+    """Return a status word as a built-in text or number; None for any other value.
 
     The member of an Enum is its value. An object of a class of its own might do anything.
     """
@@ -158,7 +158,7 @@ def word_of(value: object) -> str | int | None:
 
 
 def number_of(value: object) -> float | None:
-    """Return a finite number as a built-in one; None for what is none."""
+    """Return a finite number as a built-in number; None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     number = int.__pos__(value) if isinstance(value, int) else float.__pos__(value)
@@ -192,8 +192,9 @@ class Snapshot(Portable, msgspec.Struct, Generic[T_co], frozen=True, kw_only=Tru
         result: the provider's typed answer.
         polls: polls made so far, this one included.
         elapsed: seconds since the wait began.
-        progress: how far it has come, in the provider's own unit, if it says so.
-        reason: the provider's words for what went wrong or what it waits for, if it says so.
+        progress: how far it has come, in the provider's own unit; None if it does not say.
+        reason: the provider's words for what went wrong or what it waits for; None if it does not
+            say.
         raw: the answer as it came, undecoded; None when the task's `observe()` does not keep it.
     """
 

@@ -1,4 +1,4 @@
-"""What can be waited for: the `Task` protocol, and what one look at a task sees."""
+"""The tasks that can be waited for: the `Task` protocol, and the result of one look."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Seen(Portable, msgspec.Struct, Generic[T_co], frozen=True):
 
 
 class Observation(_Seen[T_co], frozen=True, kw_only=True):
-    """All that one look at a task saw; the first three may be given by position.
+    """The result of one look at a task; the first three arguments may be positional.
 
     Args:
         state: our state; None when the provider's word is in no vocabulary.
@@ -91,10 +91,10 @@ class Task(Protocol[T_co]):
 
 
 def trait(task: object, name: str) -> object:
-    """Return what a task may have; None where it has none, and where a property of it raises."""
+    """Return an optional attribute of a task; None if it has none, or a property of it raises."""
     try:
         found: object = getattr(task, name, None)
-    except Exception:  # noqa: BLE001  (a caller's own task; it is as if it had none)
+    except Exception:  # noqa: BLE001  (a caller's own task; as if it had none)
         return None
     return found
 
@@ -106,10 +106,10 @@ def ref_of(task: object) -> TaskRef | None:
 
 
 def checked_budget(name: str, budget: object) -> tuple[Hashable, ...]:
-    """Return what looks are counted against.
+    """Return a budget, checked: what looks are counted against.
 
     Raises:
-        TypeError: it is no tuple, or has a part that is not hashable.
+        TypeError: it is not a tuple, or has a part that is not hashable.
     """
     parts = cast("tuple[Hashable, ...]", budget if isinstance(budget, tuple) else ([],))
     try:
@@ -149,10 +149,10 @@ def transient_of(declared: object) -> Transient:
 
 
 class Finders(msgspec.Struct, Generic[T], frozen=True):
-    """What finds in an answer all that a look sees; all but the status decide nothing.
+    """The functions that read an answer; all but the status decide nothing.
 
     Raises:
-        TypeError: one of them is not of its kind.
+        TypeError: one of them has the wrong type.
     """
 
     vocabulary: Vocabulary
@@ -174,7 +174,7 @@ class Finders(msgspec.Struct, Generic[T], frozen=True):
                 raise TypeError(msg + ("an async one" if of_async else type_name(find)))
 
     def observed(self, answer: T) -> Observation[T]:
-        """Return what is found in an answer, as far as its state allows."""
+        """Return what the functions find in an answer; some are called only in some states."""
         try:
             word = word_of(self.status(answer))
         except (LookupError, AttributeError, TypeError, ValueError, StopIteration):
@@ -203,7 +203,7 @@ def _found(find: Callable[[T], Found] | None, answer: T) -> Found | None:
 
 
 class PollingTask(msgspec.Struct, Generic[T_co], frozen=True, eq=False, weakref=True):
-    """A task made of one coroutine function, by `polling_task`, whose arguments it keeps."""
+    """A task of one async function, made by `polling_task`; it keeps its arguments."""
 
     fetch: Callable[[], Awaitable[T_co]]
     finders: Finders[T_co]
@@ -288,7 +288,7 @@ def polling_task(
             the wait's own limit, which always holds.
 
     Raises:
-        TypeError: an argument is not of its kind.
+        TypeError: an argument has the wrong type.
         ValueError: `poll_timeout` is not more than 0.
     """
     if iscoroutine(fetch):
@@ -342,10 +342,10 @@ def task_of(
     vocabulary: Vocabulary | None,
     status: Callable[[T], Word | None] | None,
 ) -> Task[T]:
-    """Return what a caller wants to wait for as a task.
+    """Return a caller's argument as a task.
 
     Raises:
-        TypeError: it is neither a task nor an async function with its words.
+        TypeError: it is neither a task nor an async function with a vocabulary.
     """
     if is_task(task):
         if vocabulary is not None or status is not None:
@@ -353,7 +353,7 @@ def task_of(
             raise TypeError(msg)
         return cast("Task[T]", task)
     if iscoroutine(task):
-        task.close()  # or Python would complain a second time, that it was never awaited
+        task.close()  # else Python would also warn that it was never awaited
     if vocabulary is None or status is None or isinstance(task, type | TaskRef):
         raise no_task(task, "an async function of no arguments with vocabulary= and status=")
     fetch = cast("Callable[[], Awaitable[T]]", task)
@@ -361,7 +361,7 @@ def task_of(
 
 
 def no_task(wrong: object, other: str) -> TypeError:
-    """Make the error that says what to pass instead of what is no task."""
+    """Make the error for an argument that is not a task; it says what to pass."""
     how = f"pass a task (what start_...() returns; await it first), or {other}"
     if isinstance(wrong, TaskRef):
         how = f"a reference is waited for as its provider's task: pass {wrong.provider}.task(ref)"
@@ -369,5 +369,5 @@ def no_task(wrong: object, other: str) -> TypeError:
 
 
 def is_task(task: object) -> TypeGuard[Task[object]]:
-    """Return whether something can be looked at."""
+    """Return whether an object is a task."""
     return hasattr(task, "observe") and not isinstance(task, type)

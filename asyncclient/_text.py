@@ -1,4 +1,4 @@
-"""How numbers and counts are written in messages, and the texts of others: guarded, and cut."""
+"""How messages write numbers, counts and the texts of others: guarded, and cut."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TypeVar
 
 S = TypeVar("S")
 
-# Characters of a provider's words, or of what a caller's object says of itself, in one message.
+# Characters of a provider's words, or of a caller's object as text, in one message.
 LONGEST_TEXT = 500
-# The same for what is usually short: a status word, a code, an argument.
+# The same for usually short texts: a status word, a code, an argument.
 LONGEST_WORD = 80
 
 
@@ -34,7 +34,7 @@ def plain(seconds: float) -> str:
 def text_of(
     value: object, longest: int = LONGEST_TEXT, *, make: Callable[[object], str] = str
 ) -> str:
-    """Return the text of an object that is not ours, guarded and cut.
+    """Return an object of others as text, guarded and cut.
 
     Args:
         value: the object, whose own text may raise, or may fill megabytes.
@@ -50,7 +50,7 @@ def text_of(
 def shown(value: object, longest: int = LONGEST_WORD) -> str:
     """Return an object that is not ours as code would write it, guarded and cut as `text_of`."""
     if type(value) is str or type(value) is bytes or type(value) is bytearray:
-        value = value[:longest]  # the mark comes all the same: of the quotes
+        value = value[:longest]  # the mark is not lost: the quotes are cut
     return text_of(value, longest, make=repr)
 
 

@@ -1,8 +1,8 @@
-"""A ticket's turn: a wait that is held for a slice of about a minute, and then handed back.
+"""A ticket's turn: a worker holds a wait for a slice of about a minute, then hands it back.
 
 An engine (a queue, a table) keeps the ticket; any worker takes it up, waits for a while through its
-own `Poller`, and hands it back. What is seen is never written down: only the start of a wait and
-its end must survive.
+own `Poller`, and hands it back. Polls are never written down: only the start of a wait and its end
+must survive.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from asyncclient._state import TaskState
 from asyncclient._task import Task
 from asyncclient.errors import AsyncClientError, WaitTimeout
 
-# Slices that begin together must not end together: 3,000 that did cut an engine's throughput to a
-# third.
+# Slices that begin together must not end together: 3,000 such slices cut an engine's throughput to
+# a third.
 _SPREAD = 0.2
 # A wait that ends soon after its slice is held to the end: a hand-over costs more.
 _TO_THE_END = 1.5
-# Where the budget is short, a slice lasts until its first look has had its turn, but no longer than
-# this many holds: handed back before that, a wait would lose its place in line each time.
+# Where the budget is short, a slice lasts until its first look, but at most this many holds: a wait
+# that is handed back earlier would lose its place in the queue each time.
 _FIRST_POLL = 60
-# Seconds within which a look that is under way when its slice is over may still be answered.
+# Seconds for which a look that is under way at the end of its slice may still be answered.
 _POLL_GRACE = 10.0
 # Seconds for the one look at a task whose deadline has passed while no worker held it.
 _LAST_LOOK = 60.0
 
 
 class Client(Protocol):
-    """What makes tasks of references: every provider's client does."""
+    """Makes tasks from references: every provider's client does."""
 
     def task(self, ref: TaskRef, /) -> Task[object]:
         """Return the task that a reference stands for."""
@@ -127,7 +127,7 @@ def _usual_gap(schedule: Pacing, draw: Callable[[float], float]) -> Callable[[in
 
 
 class _Slice(Receiver):
-    """A wait with a hold: when that is over, it is handed back instead of ended.
+    """A wait with a hold: when the hold is over, the wait is handed back, not ended.
 
     It has more attributes than a class should: one wait's facts, and nothing else.
     """
@@ -174,7 +174,7 @@ class _Slice(Receiver):
             self._record.slowest = 0.0
 
     async def run(self) -> Done[object] | TicketExpired | Handover:
-        """Hold the wait, and say how far it came."""
+        """Hold the wait, and return its end or its hand-over."""
         self._set_timer(self._hold_ends, self._hold_is_over)
         self._poll_loop.watch_deadline(self._waiter, self._waiter.deadline)
         try:
@@ -199,7 +199,7 @@ class _Slice(Receiver):
         self._finish(done)
 
     def go_on(self, due: float, *, answered: bool) -> None:
-        """Note that a look has shown no end, and when the next one is due."""
+        """Record that a look has shown no end, and when the next one is due."""
         now = self._poll_loop.loop.time()
         if answered:
             self._seen = now

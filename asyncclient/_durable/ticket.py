@@ -136,7 +136,7 @@ class _Deadline(msgspec.Struct):
 _decoder = msgspec.json.Decoder(Ticket)
 _deadline_decoder = msgspec.json.Decoder(_Deadline)
 _fields_decoder = msgspec.json.Decoder(dict[str, object])
-# What no library can read, which is not one of another version.
+# A text that no version of this library can read.
 _NOT_JSON = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
@@ -189,8 +189,8 @@ def expired(
         ticket: as it ended.
         now: the Unix time in seconds.
         state: the task's last known state.
-        error: what has kept the last slice from an answer; None when nothing has.
-        trouble: what that error is, in words.
+        error: the failure of the last slice; None when there was none.
+        trouble: what that failure is, in words.
     """
     timed_out = error if isinstance(error, WaitTimeout) else None
     reason = error if timed_out is None else timed_out.last_error
@@ -226,9 +226,9 @@ def deadline_of(text: str, now: float) -> float | None:
 
 
 def unreadable(text: str, reason: Exception, now: float) -> TicketExpired | str:
-    """Return what becomes of a ticket that cannot be read: its end, or the text to keep until then.
+    """Return the end of a ticket that cannot be read, or the text to keep before its deadline.
 
-    A worker of another version may read it, so it is kept until its deadline; where it has none,
+    A worker of another version may read it, so it is kept until its deadline; without a deadline,
     for a day.
 
     Args:
@@ -249,11 +249,11 @@ def unreadable(text: str, reason: Exception, now: float) -> TicketExpired | str:
 
 
 def unknown(deadline: float) -> Ticket:
-    """Make what stands for a ticket that cannot be read."""
+    """Make a ticket in place of one that cannot be read."""
     ref = TaskRef("unknown", "task", {"ticket": "unreadable"})
     return Ticket(ref, deadline, math.floor(deadline))
 
 
 def wall_clock() -> float:
-    """Return the Unix time in seconds: what one process writes down, another one reads."""
+    """Return the Unix time in seconds, which other processes read."""
     return time.time()  # noqa: TID251  (each process has a clock of its own)

@@ -1,4 +1,4 @@
-"""Many waits as one loop: takes tasks in as they come, gives their ends in the order of ending."""
+"""Many waits as one loop: takes in tasks as they come, and yields their ends in their order."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ T_co = TypeVar("T_co", covariant=True)
 
 # Tasks that are taken in, or reach their deadline, before the event loop gets its turn.
 _BATCH = 256
-# Ends that may wait for their reader before no further task is taken in.
+# With this many unread ends, no further task is taken in.
 _UNREAD = 10_000
 # Ended waits are removed when they are more than half, and more than this many.
 _STALE = 256
-# Seconds. A source of tasks that does not end must not hold up those who leave it.
+# Seconds. A source of tasks that does not end must not delay a reader who leaves.
 _CLOSE_SECONDS = 5.0
 
 
@@ -46,10 +46,10 @@ class Group(Receiver):
         self._timeout = timeout
         self._unread: deque[Done[object]] = deque()
         self._taken = self._waiting = 0
-        # All that wait, and some that have ended, in the order of their deadlines: one timer for
-        # all is enough, and a set of them would cost 50 bytes each.
+        # All waits, and some that have ended, in the order of their deadlines: one timer serves
+        # all, and a set of them would cost 50 bytes each.
         self._line: deque[Waiter] = deque()
-        # Those that are past their deadline, and await the answer to their last poll.
+        # Waits past their deadline, whose last poll is not answered yet.
         self._late: dict[Waiter, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._reader: asyncio.Future[None] | None = None
@@ -65,7 +65,7 @@ class Group(Receiver):
         self._call_reader()
 
     def leave(self, waiter: Waiter) -> None:
-        """Forget a wait; the line forgets the ended ones in time, not at their deadlines."""
+        """Forget a wait; the queue forgets ended ones soon, not at their deadlines."""
         self._waiting -= 1
         self._late.pop(waiter, None)
         if len(self._line) > 2 * self._waiting + _STALE:
@@ -89,7 +89,7 @@ class Group(Receiver):
         return self._unread.popleft()
 
     def stop(self, error: Exception) -> asyncio.Task[None] | None:
-        """Take in no more, since the poller is closed; what was taken in ends by itself."""
+        """Take in no more tasks: the poller is closed, and its waits end by themselves."""
         if self._timer is not None:
             self._timer.cancel()
         feeding = self._feeding
@@ -99,7 +99,7 @@ class Group(Receiver):
         return feeding
 
     def end(self) -> asyncio.Task[None] | None:
-        """Take in no more, and leave all waits; return what still closes the source."""
+        """Take in no more tasks, and leave all waits; return what still closes the source."""
         self._poll_loop.receivers.discard(self)
         feeding, self._feeding = self._feeding, None
         if self.loop.is_closed():
@@ -148,7 +148,7 @@ class Group(Receiver):
             async for task in tasks:
                 await self._take_in(task)
         finally:
-            # What has come to its end is closed already; else its own `finally` runs here, now.
+            # A source that has ended is closed already; else its `finally` runs here, now.
             if isinstance(tasks, AsyncGenerator):
                 await tasks.aclose()
 

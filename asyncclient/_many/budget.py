@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-# A generic cell rate algorithm; maintained libraries cannot be slowed down by an answer:
-# requests are spaced by 1/rate, and one that comes late may be caught up within this many seconds.
+# A generic cell rate algorithm; maintained libraries of it cannot be slowed down by an answer.
+# Requests are spaced by 1/rate, and late ones may catch up within this many seconds.
 _SLACK = 0.02
-# Refusals up to this share are chance, as BBR's BBRLossThresh (draft-ietf-ccwg-bbr): a limit that
-# is reached refuses more. Then only the refused task itself waits.
+# Refusals up to this share count as chance, like BBR's BBRLossThresh (draft-ietf-ccwg-bbr): a real
+# limit refuses more. Then only the refused task waits.
 _CHANCE = 0.02
 # Requests over which that share is counted; it begins again when the rate falls.
 _COUNTED = 1000
@@ -20,19 +20,20 @@ _FALL_WITH_PAUSE = 0.85
 _LEAST_SHARE = 0.5
 # … at most once in this many seconds, since one crowd is refused together.
 _REST = 1.0
-# Then it rises as CUBIC's window does (RFC 9438): back to what was accepted, level there, and ever
-# faster beyond. Per second cubed: at 0.002 it is back after 3 s, and twice that after 10 s.
+# Then it rises like CUBIC's window (RFC 9438): back to what was accepted, level there, then faster
+# and faster. Per second cubed: at 0.002 it is back after 3 s, and doubled after 10 s.
 _RISE = 0.002
-# Requests a second that are always sent, however often they were refused: below that, the number
-# of requests is not what the provider minds.
+# Requests a second that are always allowed, also after many refusals: below that, the provider does
+# not refuse because of their number.
 _LEAST_RATE = 2.0
-# Seconds for which one answer's hint holds up the whole account at most; each task obeys its own.
+# Seconds. The longest pause of a whole account after one answer's hint; each task obeys its own
+# hint.
 _LONGEST_PAUSE = 60.0
-# Seconds without a request after which a rate that was found counts no longer.
+# Seconds without a request after which a found rate is forgotten.
 _RATE_COUNTS = 600.0
-# Seconds over which the requests sent are a mean.
+# Seconds over which the mean of sent requests is taken.
 _MEMORY = 2.0
-# Seconds. A crowd that has only just begun is measured over the time since, but over this at least.
+# Seconds. A crowd that has just begun is measured over the time since then, but at least over this.
 _LEAST_SEEN = 0.1
 
 
@@ -40,8 +41,8 @@ class Budget:
     """Spaces the requests to one account, and finds its limit where none is known.
 
     It backs off when the provider refuses (429), by its `Retry-After` too, and rises again.
-    What counts is how many were refused: a stray refusal among many answers changes nothing here,
-    so that an account that is refused by chance is not slowed to nothing.
+    The share of refusals counts: one refusal among many answers changes nothing, so an account that
+    is refused by chance is not slowed down more and more.
     """
 
     def __init__(self, ceiling: float = math.inf) -> None:
@@ -54,7 +55,7 @@ class Budget:
         self._limit = ceiling  # requests a second that were accepted when the rate last fell
         self._answers = self._refusals = 0.0
         self._sent = 0.0
-        # Up to when that mean holds; a pause is left out, or it would look like a low rate.
+        # The time of that mean; pauses are left out, since they would look like a low rate.
         self._seen_at = -math.inf
         self._began = -math.inf
 
@@ -79,10 +80,10 @@ class Budget:
         self._next_at = max(self._next_at, now - _SLACK) + 1 / self.rate
 
     def take_share(self, share: float, now: float) -> None:
-        """Keep to a part of the ceiling from now on, as one of several who share it does.
+        """Use only a part of the ceiling from now on, as one of several workers.
 
-        A rate that was found by backing off changes in the same proportion: it is the account's,
-        too. A pause that the provider asked for stays as it is.
+        A rate that was found by backing off changes in the same proportion, since it is also the
+        account's. A pause that the provider asked for does not change.
         """
         change = share / self._share
         self._share = share
@@ -102,7 +103,7 @@ class Budget:
         return now - self._seen_at
 
     def matters(self, now: float) -> bool:
-        """Return whether what is known here still counts: a pause, or a rate that was found."""
+        """Return whether there is something to remember: a pause, or a found rate."""
         found = self.rate < self.ceiling and self.idle(now) <= _RATE_COUNTS
         return self.wait(now) > 0 or found
 

@@ -1,4 +1,4 @@
-"""How the looks at many tasks keep out of each other's way. No clock, no I/O."""
+"""How the looks at many tasks are spread over time. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 class DueTimes:
-    """How many looks are due in each moment to come: of two gaps, the emptier moment is taken.
+    """Counts the looks due in each coming moment: of two gaps, the emptier moment is taken.
 
     The best of two draws is what keeps a crowd flat; a single draw leaves random peaks ("The
     Power of Two Choices in Randomized Load Balancing", Mitzenmacher 2001).
@@ -39,7 +39,7 @@ class DueTimes:
         return len(self._counts)
 
     def emptier(self, now: float, one: float, other: float) -> float:
-        """Return that of two gaps from now which ends when fewer looks are due."""
+        """Return the one of two gaps that ends when fewer looks are due."""
         counts = self._counts
         first = counts.get(int((now + one) / _SLOT_SECONDS), 0)
         return one if first <= counts.get(int((now + other) / _SLOT_SECONDS), 0) else other

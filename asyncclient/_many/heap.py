@@ -1,4 +1,4 @@
-"""A heap that forgets what no longer holds a few entries at a time. No clock, no I/O."""
+"""A heap that removes stale entries, a few at a time. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Heap(Generic[E]):
 
     def __init__(self) -> None:
         self._entries: list[E] = []
-        # While stale ones are removed: what is not looked through yet, a heap as well.
+        # While stale entries are removed: those that are not checked yet, also a heap.
         self._old: list[E] = []
 
     def __len__(self) -> int:
@@ -53,11 +53,11 @@ class Heap(Generic[E]):
             yield heapq.heappop(heap)
 
     def sweep(self, live: int, holds: Callable[[E], bool]) -> None:
-        """Forget some entries that no longer hold; `live` is how many may."""
+        """Remove some stale entries; `live` is how many entries are not stale."""
         if not self._old and len(self._entries) > 2 * live + _STALE:
             self._old, self._entries = self._entries, []
         for _ in range(min(_A_CALL, len(self._old))):
-            # Without its last entry a heap is one still.
+            # A heap without its last entry is still a heap.
             entry = self._old.pop()
             if holds(entry):
                 heapq.heappush(self._entries, entry)

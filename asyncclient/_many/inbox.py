@@ -1,6 +1,6 @@
-"""What has come for a shared wait that has callbacks, and which of several waits is asked.
+"""The changes, demand and end of a shared wait with callbacks, and which of several waits is asked.
 
-Waits without callbacks have none of this.
+Waits without callbacks need none of this.
 """
 
 from __future__ import annotations
@@ -25,23 +25,24 @@ from asyncclient._waiting import (
 from asyncclient.errors import WaitTimeout
 
 if TYPE_CHECKING:
-    import asyncio  # the type of what the caller waits by; nothing here runs anything
+    import asyncio  # the type of what the caller awaits; nothing here runs anything
 
-# Changes that wait for a slow `on_change`, or for the next step of a watch; then the oldest go.
+# Changes that are kept for a slow `on_change`, or for the next step of a watch; then the oldest are
+# dropped.
 _MOST_CHANGES = 100
-# Of very many waits whose callers are all in a callback, not each is tried at each demand.
+# At each demand, at most this many of the waits whose callers are in a callback are tried.
 _MOST_TRIED = 100
 
 
 class Demand(NamedTuple):
-    """What only a caller can answer."""
+    """A demand, which only a caller can answer."""
 
     name: Hashable  # what identifies it; None when the task does not say
     snapshot: Snapshot[object]  # the answer that shows it
 
 
 class Inbox(Receiver):
-    """What has come for one wait: changes, a demand, its end. Its caller takes it out.
+    """The changes, demand and end of one wait, which its caller takes out.
 
     The callbacks run where the caller waits, one after the other. The looks go on meanwhile.
     It has more attributes than a class should: one wait's facts, and nothing else.
@@ -64,7 +65,7 @@ class Inbox(Receiver):
         self._taker: asyncio.Future[None] | None = None
 
     def begin(self, waiter: Waiter, demands: Demands | None) -> SharedRecord:
-        """Take in what is known of the task already, and return its record.
+        """Take in the task's last known change, and return its record.
 
         Args:
             waiter: the wait.
@@ -89,7 +90,7 @@ class Inbox(Receiver):
         self._call_taker()
 
     def put(self, done: Done[object]) -> None:
-        """Take in the end; what is called by then may go on, but not past its time or turn."""
+        """Take in the end; a running callback may go on, but not past its time limit or turn."""
         self.done = done
         now = self._loop.time()
         is_closed = isinstance(done.error, RuntimeError)  # the Poller: others wait for its end
@@ -99,9 +100,9 @@ class Inbox(Receiver):
         self._call_taker()
 
     def leave(self, waiter: Waiter) -> None:
-        """Hand on what its caller has not answered."""
+        """Pass on a demand that its caller has not answered."""
         del waiter
-        self._waiter = None  # it leads back here, as the next does: no garbage is left behind
+        self._waiter = None  # both refer back to this: no garbage is left behind
         if self.record.first is None:
             self.record.asker = None
         if self._panel is not None:
@@ -110,7 +111,7 @@ class Inbox(Receiver):
     # --- what the caller does ---
 
     async def wait(self) -> None:
-        """Wait until something has come."""
+        """Wait until there is something to take out."""
         while not (self.changes or self.offered or self.done):
             self._taker = self._loop.create_future()
             try:
@@ -119,13 +120,13 @@ class Inbox(Receiver):
                 self._taker = None
 
     def cut_off_at(self, when: float) -> None:
-        """Cut off then what is called."""
+        """Set when a running callback is cancelled."""
         if self.bound is not None and self.until < math.inf:
             # In a context of its own: a cancelled timer keeps its context for long.
             Context().run(self.bound.reschedule, when)
 
     def begin_answer(self, demand: Demand) -> Snapshot[object]:
-        """Set to work on what was offered, and return the answer that shows it."""
+        """Accept the offered demand, and return the answer that shows it."""
         self.offered = None
         if self._panel is not None:
             self._panel.begin_answer(self, demand)
@@ -145,7 +146,7 @@ class Inbox(Receiver):
 
     @property
     def is_idle(self) -> bool:
-        """Whether its caller waits, and is in no callback."""
+        """Whether its caller waits, outside of any callback."""
         return self._taker is not None and not self.is_over
 
     def offer(self, demand: Demand) -> None:
@@ -169,8 +170,8 @@ class Panel:
     def ask(self, demand: Demand) -> bool:
         """Ask one of them; return false if there is none.
 
-        It is the first. One whose caller is in another callback, which may hang, is passed over as
-        long as there is another.
+        The first one is asked. One whose caller is in another callback, which may hang, is skipped
+        if there is another.
         """
         if self._offered_to is not None:
             self._offered_to.offered = None
@@ -184,12 +185,12 @@ class Panel:
         return True
 
     def begin_answer(self, inbox: Inbox, demand: Demand) -> None:
-        """Note who answers; what another is still at work on is over."""
+        """Record who answers; an answer that another is still working on no longer counts."""
         self._at_work = (inbox, demand)
         inbox.record.rare = rare_while_asked(inbox.record, demand.name)
 
     def end_answer(self, inbox: Inbox, *, answered_at: float | None) -> Demand | None:
-        """Note that someone has answered, or has not; return what it was, if it still counts."""
+        """Record that someone has answered or has not; return the demand, if it still counts."""
         if self._at_work is None or self._at_work[0] is not inbox:
             return None
         demand, self._at_work = self._at_work[1], None
@@ -197,10 +198,10 @@ class Panel:
         return demand
 
     def leave(self, inbox: Inbox) -> bool:
-        """Hand on what the caller of a wait that is over has not answered.
+        """Pass on a demand that the caller of an ended wait has not answered.
 
         Returns:
-            whether another answers, now or after the next look, what its caller is at work on.
+            whether another waiter answers it, now or after the next look.
         """
         self.able.pop(inbox, None)
         begun, offered = self.end_answer(inbox, answered_at=None), inbox.offered
@@ -215,13 +216,13 @@ class Panel:
 
 
 class Demands:
-    """Whom to ask, of each task for which someone can answer."""
+    """Whom to ask, for each task with a waiter who can answer."""
 
     def __init__(self) -> None:
         self._panels: WeakKeyDictionary[SharedRecord, Panel] = WeakKeyDictionary()
 
     def join(self, record: SharedRecord, inbox: Inbox) -> Panel:
-        """Have one more who can answer."""
+        """Add a waiter who can answer."""
         panel = self._panels.setdefault(record, Panel())
         panel.able[inbox] = None
         return panel

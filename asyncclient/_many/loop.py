@@ -1,4 +1,4 @@
-"""The loop of any number of waits: who is looked at, when it is whose turn, and how waits end.
+"""The loop of any number of waits: which task is looked at, when, and how waits end.
 
 It looks as a single wait does (`Polling`); a pending task is a record in a heap, not an asyncio
 task, and a look under way is one.
@@ -42,12 +42,12 @@ T = TypeVar("T")
 _report = Report("asyncclient.poller")
 # Waits that are ended, or tasks brought forward, before the event loop gets its turn.
 _BATCH = 256
-# Seconds. Signals are not signed: however many come, a task is looked at once in this time.
+# Seconds. Signals are not signed: a task is looked at once in this time, also after many signals.
 _LEAST_WAKE_GAP = 0.1
 
 
 class PollLoop:
-    """Looks at any number of tasks, at each once however many wait for it, in one event loop."""
+    """Looks at any number of tasks in one event loop, at each once for all of its waiters."""
 
     def __init__(
         self,
@@ -60,8 +60,8 @@ class PollLoop:
     ) -> None:
         self.loop = loop
         self.queues = queues
-        self.limits = limits  # how much a wait tolerates that does not say
-        self.receivers: set[Receiver] = set()  # what is to be stopped when this is closed
+        self.limits = limits  # the limits of waits without limits of their own
+        self.receivers: set[Receiver] = set()  # stopped when this is closed
         self.errors = self.waits = 0  # looks that failed; waits that go on
         self.is_closed = False
         self._gaps = gaps
@@ -132,7 +132,7 @@ class PollLoop:
         waiter = Waiter(now, timeout, record=record, task=task, receiver=receiver)
         record.add(waiter)
         if fresh:
-            # What a caller's schedule raises here leaves nothing behind.
+            # If a caller's schedule raises here, nothing is left behind.
             gap = self._first_gap(record, timeout, now)
             record.queue.pending += 1
             self.registry.add(record)
@@ -175,7 +175,7 @@ class PollLoop:
         return bool(found)
 
     def _soonest(self, record: SharedRecord) -> float:
-        """Return when a signal may have a task looked at: at once, but not many in a row."""
+        """Return when a signal may cause a look: at once, but not many in a row."""
         return (
             max(self.loop.time(), record.sent + _LEAST_WAKE_GAP)
             if record.polls
@@ -185,12 +185,12 @@ class PollLoop:
     # --- looking ---
 
     def _hand_over(self, due: list[SharedRecord]) -> None:
-        """Have the tasks that are due stand in line."""
+        """Put the tasks that are due into their queues."""
         now = self.loop.time()
         lines: dict[Queue[SharedRecord], None] = {}
         for record in due:
             if record.is_ready or record.first is None:
-                continue  # what was sent before it has changed that
+                continue  # a task that was sent before may have changed that
             queue = record.queue
             if queue.price is not None:
                 queue.price.ask(now)
@@ -219,7 +219,7 @@ class PollLoop:
     def _note_outcome(
         self, record: SharedRecord, step: Sleep | None, failure: Exception | None
     ) -> None:
-        """Note what a look says of its account."""
+        """Record what a look says about its account."""
         queue = record.queue
         if not record.failures:
             if put_off := queue.outage.answered(record):
@@ -234,10 +234,10 @@ class PollLoop:
             queue.outage.failed(record)
 
     def _bring_forward(self, records: list[SharedRecord]) -> Iterator[None]:
-        """Bring forward what an outage has put off, when looks are answered again.
+        """Bring forward the tasks that an outage has delayed, when looks are answered again.
 
-        Each task alone would find out only when its own backoff is over. All of them come back at
-        the pace that they would have had without it, each at a random moment of one usual gap.
+        Otherwise each task would find out only after its own backoff. All of them return to their
+        usual gaps, each at a random moment of one usual gap.
         """
         for record in records:
             now = self.loop.time()
@@ -271,7 +271,7 @@ class PollLoop:
             failure = evidence.blocked(record, now - record.began)
         if failure is not None:
             self.in_batches(self._ends(record, record.those_with(failure), failure))
-            # What one waiter's own client did is no failed look of those who are left.
+            # A failure of one waiter's own client is not a failed look for the others.
             record.failures, record.last_error = 0, None
             step = Sleep(0.0, "left")
         elif step is None:
@@ -319,7 +319,7 @@ class PollLoop:
     def _ends(
         self, record: SharedRecord, waiters: Iterable[Waiter], error: Exception | None
     ) -> Iterator[None]:
-        """End waits: all at once, but a crowd gets its ends one after the other."""
+        """End waits: all at once, but for very many waits in several turns."""
         ended = [waiter for waiter in waiters if waiter.record is not None]
         for waiter in ended:
             with suppress(Exception):  # a key of the caller's own may raise
@@ -335,7 +335,7 @@ class PollLoop:
             waiter.receiver.leave(waiter)
 
     def _take_away(self, waiter: Waiter, error: BaseException | None) -> bool:
-        """Take one waiter away; the last one out stops the looks. False if it had gone before."""
+        """Remove one waiter; after the last one, the looks stop. False if it had left before."""
         record, waiter.record = waiter.record, None
         if record is None:
             return False
@@ -346,7 +346,7 @@ class PollLoop:
         if record.first is None:
             if self.registry.remove(record):
                 record.queue.forget(record, lambda other: other.is_ready and bool(other.first))
-            record.due = 0.0  # the entry of the timetable is no longer its own
+            record.due = 0.0  # the entry of the timetable is stale now
             _report.ended(record, error)
             self.sender.break_off(record)
             self._timetable.sweep(len(self.registry))
@@ -367,9 +367,9 @@ class PollLoop:
         has_stalled = waiter.prolong(record, record.looking_since, now)
         since = record.looking_since
         if has_stalled and since is not None and since < waiter.ends:
-            self.sender.break_off(record)  # what it saw, if it does not hang, is of before
+            self.sender.break_off(record)  # its answer, if it comes, is older than this
         if record.flight is None and (has_stalled or waiter.final is None):
-            # It stands in line, or the loop stood still: its last look goes before what is due.
+            # It is in the queue, or the loop stood still: its last look goes first.
             waiter.final = record.due = now
             record.why = "deadline"
             record.join(last=True)

@@ -1,4 +1,4 @@
-"""How the looks of one account go: an outage, its end, and which tasks it touches. No clock."""
+"""Whether the looks of one account fail: an outage, its end, and the tasks it delays. No clock."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from asyncclient._waiting import Record
 
 R = TypeVar("R", bound=Record[object])
 
-# Failed looks of an account in a row that put its tasks off together, so that the next answer is
-# news for all of them.
+# Failed looks of an account in a row that delay its tasks together, so that the next answer is news
+# for all of them.
 _IN_A_ROW = 5
-# The share of failed looks follows the newest by this part of the difference. It is an outage from
-# the one (16 failures in a row, from none), and over at the other (7 answers in a row, from all).
+# Each look moves the share of failed looks by this part of the difference. An outage begins at the
+# first bound (16 failures in a row, from none) and ends at the second (7 answers in a row, from
+# all).
 _NEWEST = 0.1
 _DOWN = 0.8
 _UP = 0.5
@@ -42,7 +43,7 @@ class Outage(Generic[R]):
         self._put_off.pop(record, None)
 
     def answered(self, record: R) -> list[R]:
-        """Note an answer; return the tasks for which it is news, each once after a failed look.
+        """Record an answer; return the tasks for which it is news, each once after a failed look.
 
         When that ends an outage, the doubling of the gaps of all that back off begins again.
         """

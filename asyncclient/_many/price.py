@@ -1,10 +1,10 @@
-"""What a look must be worth, in seconds of delay, to fit into a budget. No clock, no I/O."""
+"""The price of a look, in seconds of delay, at which looks fit into a budget. No clock, no I/O."""
 
 from __future__ import annotations
 
 import math
 
-# The share of a budget that is meant to be used. A little is left for what is not foreseen.
+# The share of a budget to use. A little is left for the unexpected.
 _BUSY = 0.97
 # Seconds over which the recent demand is a mean.
 _DEMAND_MEMORY = 5.0
@@ -14,13 +14,13 @@ _PRICE_SECONDS = 10.0
 _PRICE_STEP = 0.5
 # A single moment counts as at most this many times too much or too little.
 _MOST_OFF = 4.0
-# Seconds within which what stands in line is to be worked off.
+# Seconds within which the queue should become empty.
 _CLEARING_SECONDS = 5.0
 _HIGHEST_PRICE = 1e4
 
 
 class Price:
-    """What one poll must be worth, in seconds of delay, for the polls to fit into the budget.
+    """The price of one poll, in seconds of delay, at which the polls fit into the budget.
 
     One price for all tasks of an account sends the polls where they are worth most: intervals go
     with the square root of the price over hazard and weight, which is the optimum for a shared

@@ -1,4 +1,4 @@
-"""The tasks of each budget: those that are due stand in line, in the order of their turn."""
+"""The queue of each budget: the tasks that are due, in the order of their turn."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ from asyncclient._text import shown, text_of
 from asyncclient._waiting import Packing, Record
 
 if TYPE_CHECKING:
-    import asyncio  # the type of what the loop keeps here; nothing here runs anything
+    import asyncio  # the type of a value that the loop keeps here; nothing here runs anything
 
 R = TypeVar("R", bound=Record[object])
 
-# Seconds. An account's failed looks are worth one warning in this time: an outage hits thousands.
+# Seconds. At most one warning of an account's failed looks in this time: an outage affects
+# thousands.
 _WARNING_GAP = 60.0
-# From this many accounts on, those without tasks are forgotten, unless what was found matters.
+# From this many accounts on, those without tasks are forgotten, unless they have a found rate or a
+# pause.
 _QUEUES = 1000
 
 
 class Queue(Generic[R]):
-    """The line of one budget, and what is known of its account.
+    """The queue of one budget, and what is known about its account.
 
     It has more attributes than a class should: all that is an account's is kept here, once.
     """
@@ -39,34 +41,36 @@ class Queue(Generic[R]):
     ) -> None:
         self.name = name  # provider, account and group of endpoints
         self.budget = Budget(ceiling)  # when the next look may be sent
-        # What a look must be worth now; None where the schedule does not go by that.
+        # The price of a look now; None where the schedule does not use it.
         self.price = None if poll_cost is None else Price(poll_cost)
         self.due_times = DueTimes()  # how many looks are due when
         self.packing = Packing()  # how the last answers of its tasks are kept
         self.outage: Outage[R] = Outage()  # whether its looks succeed or fail
-        # Those that are due; one that moves forward stands there twice. Of equal turns that goes
-        # first which was looked at first: by their due times newcomers would starve old tasks.
+        # The tasks that are due; one that moves forward is there twice. Of equal turns, the one
+        # that was looked at first goes first: sorted by due times, newcomers would starve old
+        # tasks.
         self.line: Heap[tuple[float, float, int, R]] = Heap()
         self._numbers = count()
         self.pending = self.in_flight = self.refused = 0
-        # The turn that was served last: the line's own clock, which only service moves on.
+        # The turn that was served last: the queue's own clock, which moves only when a task is
+        # served.
         self.served = 0.0
         self.timer: asyncio.TimerHandle | None = None  # for when the budget allows the next look
         self.is_pumping = False
         self._warned_at = -math.inf
 
     def join(self, turn: float, record: R) -> None:
-        """Have a task stand in line."""
+        """Add a task to the queue."""
         self.line.push((turn, record.sent, next(self._numbers), record))
 
     def take(self) -> R:
-        """Take the first in line."""
+        """Take the first task of the queue."""
         turn, _, _, record = self.line.pop()
         self.served = max(self.served, turn)
         return record
 
     def forget(self, record: R, stands: Callable[[R], bool]) -> None:
-        """Forget a task that has been left, and in time the places of those that stand no more."""
+        """Remove a task that was left, and from time to time the places of removed tasks."""
         self.pending -= 1
         self.outage.left(record)
         if not self.pending:
@@ -84,13 +88,14 @@ class Queue(Generic[R]):
         """Return its name for a reader: provider, account where that has a name, and group."""
         parts: list[object] = []
         for part in self.name:
-            # A client's account is its place and who asks there: a name, or what no one may see.
+            # A client's account is its base URL and a name, or something secret in place of the
+            # name.
             parts += cast("tuple[object, ...]", part)[1:] if isinstance(part, tuple) else (part,)
         return " ".join(part for part in parts if part and isinstance(part, str))
 
 
 class Queues(Generic[R]):
-    """The queues of all accounts that a `Poller` asks, one for each budget."""
+    """The queues of all accounts of a `Poller`, one for each budget."""
 
     def __init__(self, rates: Mapping[str | None, float], poll_cost: float | None) -> None:
         self.by_name: dict[Hashable, Queue[R]] = {}
@@ -100,7 +105,7 @@ class Queues(Generic[R]):
         self._most = _QUEUES
 
     def queue_of(self, task: Task[object], now: float) -> Queue[R]:
-        """Return the queue in which the looks at a task stand."""
+        """Return the queue of a task's looks."""
         name = _name_of(task)
         queue = self.by_name.get(name)
         if queue is None:
@@ -111,7 +116,7 @@ class Queues(Generic[R]):
         return queue
 
     def take_share(self, share: float, now: float) -> None:
-        """Use only this part of every known rate, of all queues and those to come."""
+        """Use only this part of every known rate, of present and later queues."""
         self._share = share
         for queue in self.by_name.values():
             queue.budget.take_share(share, now)
@@ -130,12 +135,12 @@ class Queues(Generic[R]):
                 if queue.timer is not None:
                     queue.timer.cancel()
                 del self.by_name[name]
-        # Not each time, or many that are kept would be gone through for each new one.
+        # Not each time, since all kept queues would be checked for each new one.
         self._most = max(_QUEUES, 2 * len(self.by_name))
 
 
 def _name_of(task: Task[object]) -> tuple[Hashable, ...]:
-    """Return the budget of a task; one without has that of its kind, shared with no stranger."""
+    """Return the budget of a task; without one, that of its kind, which no other kind shares."""
     budget = trait(task, "budget")
     if budget is None or budget == ():
         kind = trait(task, "kind")

@@ -1,4 +1,4 @@
-"""Which tasks are waited for, by their keys and references. No clock, no I/O."""
+"""The tasks with waiters, by their keys and references. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _PLACES = (1 << 60) - 1
 
 
 class Registry:
-    """Pending tasks by their keys: one record a task, however many wait for it.
+    """Pending tasks by their keys: one record for each task and all of its waiters.
 
     Keys that differ only in their first part stand at one place: those of a provider's job, about
     which several accounts ask, so that its reference, which may name no account, finds them all.
     """
 
     def __init__(self) -> None:
-        # A place mostly has one record, which then stands there without a dict of its own.
+        # A place mostly has one record, which then needs no dict.
         self._places: dict[int, SharedRecord | dict[Hashable, SharedRecord]] = {}
         self._size = 0
 
@@ -55,7 +55,7 @@ class Registry:
                 self._places[place] = {there.key: there, record.key: record}
 
     def remove(self, record: SharedRecord) -> bool:
-        """Keep a record no longer; return false when it was not kept."""
+        """Remove a record; return false when it was not there."""
         if self.get(record.key) is not record:
             return False
         self._size -= 1
@@ -70,7 +70,7 @@ class Registry:
     def find(self, key: Hashable) -> list[SharedRecord]:
         """Return the records of a task, by its key or its reference.
 
-        A reference may be of several: each account that asks about the task has one.
+        A reference may find several: one for each account that asks about the task.
         """
         if not isinstance(key, TaskRef):
             record = self.get(key)

@@ -1,4 +1,4 @@
-"""Sends the looks whose turn it is, as far as budgets and concurrency allow."""
+"""Sends looks in their turn, within the limits of budgets and concurrency."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from asyncclient._waiting import Polling, Sleep
 
 # Enough for a 99th percentile, at little memory.
 _LAGS = 1024
-# Those in line that are served before the event loop gets its turn: eager ones end at once.
+# Tasks of a queue that are served before the event loop gets its turn: eager ones end at once.
 _BATCH = 256
-# Seconds. A look that ignores its cancellation must not hold up the end.
+# Seconds. A look that ignores its cancellation must not delay the close.
 _CLOSE_SECONDS = 5.0
 # A look whose asyncio task was cancelled from outside this library is repeated after a second, and
 # no other is sent before: as all are cancelled, the event loop is about to end.
@@ -25,7 +25,7 @@ CANCELLED = Sleep(1.0, "error")
 
 
 class Sender:
-    """Makes each look an asyncio task of its own, and says what came of it."""
+    """Runs each look as an asyncio task, and reports its result."""
 
     def __init__(
         self,
@@ -42,13 +42,13 @@ class Sender:
         self._context = context
         self._polling = polling
         self._concurrency = concurrency
-        self._after_look = after_look  # takes the step, None for a good end, and the failure
-        self._broken_off: set[asyncio.Task[None]] = set()  # that have not come to their end yet
+        self._after_look = after_look  # called with the decision (None for success) and the failure
+        self._broken_off: set[asyncio.Task[None]] = set()  # that have not ended yet
         self.is_closed = False  # whether no further look is sent
         self._resumes_at = -math.inf  # when looks are sent again, after one was cancelled
 
     async def close(self, others: list[asyncio.Task[None]]) -> None:
-        """Send no more looks, and wait a while for those that were broken off, and the others."""
+        """Send no more looks, and wait a while for those under way, the cancelled ones included."""
         self.is_closed = True
         # A source of tasks, or a look, may be what closes the poller.
         working = {*self._broken_off, *others} - {asyncio.current_task()}
@@ -56,7 +56,7 @@ class Sender:
             await asyncio.wait(working, timeout=_CLOSE_SECONDS)
 
     def pump(self, queue: Queue[SharedRecord]) -> None:
-        """Send the looks of one queue whose turn it is."""
+        """Send the looks of one queue that may be sent now."""
         # An eager task may end while it is made, and then calls this from within itself.
         if self.is_closed or queue.is_pumping:
             return
@@ -83,7 +83,7 @@ class Sender:
         queue.is_pumping = False
 
     def send_at_once(self, record: SharedRecord, asker: Waiter, now: float) -> bool:
-        """Send a look past the empty line of its queue; return false if it cannot go now."""
+        """Send a look at once if its queue is empty; return false if it cannot go now."""
         queue = record.queue
         is_free = queue.in_flight < self._concurrency and self._wait(queue, now) <= 0
         if is_free and not self.is_closed:
@@ -92,10 +92,11 @@ class Sender:
         return False
 
     def break_off(self, record: SharedRecord) -> None:
-        """End a look that is awaited no longer."""
+        """Cancel a look that no one awaits any more."""
         flight, record.flight = record.flight, None
         if flight is not None:
-            # Its place is free at once: a look that has not begun to run never says so itself.
+            # Its place is free at once: a look that was cancelled before it ran never reports its
+            # end.
             flight.cancel()
             self._broken_off.add(flight)
             flight.add_done_callback(self._broken_off.discard)

@@ -1,4 +1,4 @@
-"""The tasks of a `Poller`, those who wait for them, and how waits end. No clock, no I/O."""
+"""The tasks of a `Poller`, their waiters, and how waits end. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from asyncclient._waiting import (
 from asyncclient.errors import AsyncClientError, AuthenticationFailed, PermissionDenied
 
 if TYPE_CHECKING:
-    import asyncio  # the type of what the loop keeps here; nothing here runs anything
+    import asyncio  # the type of a value that the loop keeps here; nothing here runs anything
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -39,8 +39,8 @@ T_co = TypeVar("T_co", covariant=True)
 _CROWD = 64
 # Weights beyond these count as these, or a task would be passed over for ever.
 _LEAST_WEIGHT, _MOST_WEIGHT = 1e-4, 1e4
-# Seconds. Packing takes the CPU of a tenth of a poll: not for an answer that is kept for less. Of
-# those there are never more than a processor can poll in this time, some 10,000.
+# Seconds. Packing takes the CPU of a tenth of a poll: an answer that is kept for less is not
+# packed. There are never more of those than a processor can poll in this time, some 10,000.
 _SHORT_REST = 3.0
 
 
@@ -91,39 +91,39 @@ class Done(Portable, msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
         """
         if self.error is not None:
             raise self.error
-        return cast("T_co", self.result)  # without an error, a None is the answer itself
+        return cast("T_co", self.result)  # without an error, None is the answer itself
 
     def _written(self) -> object:
-        # Its task may hold a client; the way back to it is its reference.
+        # Its task may hold a client; its reference leads back to the task.
         fields = [name for name in self.__struct_fields__ if name != "task"]
         return {"ref": self.ref, **{name: getattr(self, name) for name in fields}}
 
 
 class Receiver:
-    """Where the end of a wait goes."""
+    """Receives the end of a wait."""
 
     __slots__ = ("context", "limits", "weight")
 
     def __init__(self) -> None:
         self.context = copy_context()
-        self.limits = Limits()  # how much its waits tolerate
-        self.weight = 1.0  # how much their delay matters beside that of others
+        self.limits = Limits()  # the limits of its waits
+        self.weight = 1.0  # how much their delay matters compared with others
 
     def put(self, done: Done[object]) -> None:
         """Take the end of one wait."""
         raise NotImplementedError  # pragma: no cover
 
     def leave(self, _waiter: Waiter) -> None:
-        """Note that a wait is over: its end follows, or it was left."""
+        """Record that a wait is over: its end follows, or it was left."""
 
     def changed(self, snapshot: Snapshot[object]) -> None:
-        """Note that a look has shown a change."""
+        """Record that a look has shown a change."""
 
     def go_on(self, due: float, *, answered: bool) -> None:
-        """Note that a look, answered or not, has shown no end, and when the next one is due."""
+        """Record that a look, answered or not, has shown no end, and when the next one is due."""
 
     def stop(self, error: Exception) -> asyncio.Task[None] | None:
-        """Note that the poller was closed, as the error says; return what is still at work."""
+        """Record that the poller was closed, and the error that says so; return what still runs."""
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
@@ -138,19 +138,19 @@ class Waiter(TimeLimit):
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)
 class SharedRecord(Record[object]):
-    """One task in a `Poller`, and those who wait for it."""
+    """One task in a `Poller`, and its waiters."""
 
-    own_key: Hashable  # its identity; None where its task's key is made again at little cost
-    queue: Queue[SharedRecord]  # where its looks stand in line
+    own_key: Hashable  # its identity; None where the task's key can be made again at little cost
+    queue: Queue[SharedRecord]  # the queue of its looks
     due: float = 0.0  # when its next look is due
     why: str = "first"  # what decided the gap before its last look
     flight: asyncio.Task[None] | None = None  # the look under way
     asker: Waiter | None = None  # the waiter whose task is used for it
     is_woken: bool = False  # whether a signal named it since its last look
-    turn: float | None = None  # its place in line, while it is due and stands there
+    turn: float | None = None  # its place in the queue, while it is due and waits there
     first: Waiter | None = None  # the waiter through whose task it is looked at next
-    # Who waits besides. Each may leave at any time; after many have left, the first of a plain
-    # dict would be searched for.
+    # The other waiters. Each may leave at any time; in a plain dict, the first one is searched for
+    # after many have left.
     others: OrderedDict[Waiter, None] | None = None
 
     @property
@@ -160,16 +160,16 @@ class SharedRecord(Record[object]):
 
     @property
     def is_ready(self) -> bool:
-        """Whether it is due, and stands in line."""
+        """Whether it is due, and waits in the queue."""
         return self.turn is not None
 
     @property
     def waiters(self) -> list[Waiter]:
-        """Those who wait for it."""
+        """Its waiters."""
         return [*([] if self.first is None else [self.first]), *(self.others or ())]
 
     def add(self, waiter: Waiter) -> None:
-        """Have one more wait for it; what the most patient tolerates counts from now on."""
+        """Add a waiter; from now on the limits of the most patient one count."""
         limits = waiter.receiver.limits
         if self.first is None:
             self.first, self.limits = waiter, limits
@@ -180,7 +180,7 @@ class SharedRecord(Record[object]):
         self.limits = self.limits.at_least(limits)
 
     def remove(self, waiter: Waiter) -> None:
-        """Have one fewer wait for it; its task is that of one who still waits."""
+        """Remove a waiter; its task is that of a waiter who is still there."""
         if self.others is None:
             self.first = None
             return
@@ -191,7 +191,7 @@ class SharedRecord(Record[object]):
         self.others = self.others or None
 
     def ask_another(self) -> None:
-        """Have another waiter ask next, since a failure may be that of one waiter's own client."""
+        """Let another waiter ask next, since a failure may come from one waiter's own client."""
         first = self.first
         if first is not None and first is self.asker and self.others:
             self.remove(first)
@@ -200,8 +200,8 @@ class SharedRecord(Record[object]):
     def those_with(self, error: Exception) -> list[Waiter]:
         """Return the waiters that an error is for.
 
-        What is raised outside of this library comes from one waiter's own task (its client is
-        closed, say), and a credential may be refused that others do not ask with.
+        An error from outside of this library belongs to one waiter's own task (its client is
+        closed, for example). A refused credential may not be that of the others.
         """
         waiters = self.waiters
         if self.asker is None:
@@ -244,7 +244,7 @@ class SharedRecord(Record[object]):
 
     @property
     def weight(self) -> float:
-        """How much its delay matters: as much as to the waiter to whom it matters most."""
+        """How much its delay matters: the greatest weight of its waiters."""
         return max((waiter.receiver.weight for waiter in self.waiters), default=1.0)
 
     def price(self, now: float) -> float | None:
@@ -263,7 +263,7 @@ class SharedRecord(Record[object]):
         return self.queue.due_times.emptier(since, gap, draw())
 
     def join(self, *, last: bool = False) -> None:
-        """Stand in line, or further ahead there; first of all with a `last` look.
+        """Enter the queue, or move forward in it; to the front with a `last` look.
 
         Args:
             last: whether some wait has no look after it.
@@ -274,7 +274,7 @@ class SharedRecord(Record[object]):
             self.queue.join(turn, self)
 
     def take_turn(self) -> Waiter | None:
-        """Leave the line; return who asks, None when all left or it had its turn elsewhere."""
+        """Leave the queue; return the waiter who asks, None when all left or the look was sent."""
         ready, self.turn = self.is_ready, None
         return self.first if ready else None
 
@@ -282,12 +282,12 @@ class SharedRecord(Record[object]):
         """Return its place in line when it is due, by stride scheduling.
 
         Where the budget is short, tasks are served in shares of the square root of their weights,
-        which is the least total delay, and none is passed over for ever. A last look goes first,
-        and a task that a signal speaks of goes before what is merely due.
+        which gives the least total delay, and no task starves. A last look goes first; a task that
+        a signal named goes before tasks that are only due.
         """
         served = self.queue.served
         if self.is_woken:
-            return served - 1  # before all that have the turn which is being served
+            return served - 1  # before all tasks of the turn that is served now
         for waiter in self.waiters:
             if waiter.final is not None and self.due >= waiter.final - SAME_INSTANT:
                 return -math.inf
@@ -297,7 +297,7 @@ class SharedRecord(Record[object]):
 def less_tolerant(
     record: SharedRecord, now: float, *, answered: bool
 ) -> Iterator[tuple[Waiter, Exception]]:
-    """Yield the waits that end at a look which others of the same task tolerate, and why."""
+    """Yield the waits that end at a look that other waits of the task tolerate, and why."""
     error, latest = record.last_error, record.latest
     if record.failures and error is not None:
         for waiter in record.waiters:
@@ -344,7 +344,7 @@ def ends_of(
 
 
 def copy_of_error(error: Exception) -> Exception:
-    """Return an error of its own for another waiter: notes and tracebacks are not shared.
+    """Return a copy of an error for another waiter: notes and tracebacks are not shared.
 
     Where its class allows no copy at all, it is the same error.
     """

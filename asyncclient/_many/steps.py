@@ -1,4 +1,4 @@
-"""A shared wait with callbacks, in steps: its caller takes out what has come for it."""
+"""A shared wait with callbacks, in steps: its caller takes out changes, demands and the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _report = Report("asyncclient.poller")
 
 
 class Terms(NamedTuple):
-    """For how long a wait goes on, how much it tolerates, and how much its delay matters."""
+    """A wait's timeout and limits, and how much its delay matters."""
 
     timeout: float
     limits: Limits
@@ -47,7 +47,7 @@ class SharedSteps(Steps[T], Generic[T]):
         self._begun: _Begun | None = None
 
     def leave(self) -> None:
-        """Wait no longer; the last one out stops the looks."""
+        """Stop waiting; when the last waiter leaves, the looks stop."""
         if self._begun is not None and not self._begun.poll_loop.loop.is_closed():
             self._begun.poll_loop.leave(self._begun.waiter)
 
@@ -105,7 +105,7 @@ class SharedSteps(Steps[T], Generic[T]):
         record: Record[Any],
         inbox: Inbox,
     ) -> None:
-        """Call a callback; when the time of its wait is up, it is cut off, and nothing follows."""
+        """Call a callback; it is cancelled when its wait's time is up, and nothing follows."""
         inbox.bound = bound = asyncio.timeout(None)
         try:
             async with bound:
@@ -123,7 +123,7 @@ class SharedSteps(Steps[T], Generic[T]):
         self.leave()
 
     def _is_last(self) -> bool:
-        """Return whether no one else waits for the task here, nor cancels it already."""
+        """Return whether no other waiter is here, and no one cancels the task already."""
         poll_loop, record, _, _ = cast("_Begun", self._begun)
         # Another account may wait for the same job, and a wait may have begun since.
         others = record.first is not None or poll_loop.registry.find(record.ref or record.key)

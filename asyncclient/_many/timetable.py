@@ -1,4 +1,4 @@
-"""When which task is due: one heap of due times, and one timer of the event loop."""
+"""When each task is due: one heap of due times, and one timer of the event loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asyncclient._many.heap import Heap
 from asyncclient._many.shared import SharedRecord
 from asyncclient._waiting import SAME_INSTANT
 
-# Due tasks that are handed over before the event loop gets its turn.
+# Due tasks that are passed on before the event loop gets its turn.
 _BATCH = 256
 
 
@@ -25,7 +25,7 @@ class Due(float):
 
 
 class Timetable:
-    """Hands tasks over when they are due."""
+    """Passes tasks on when they are due."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Timetable:
         self._due = math.inf
 
     def put(self, record: SharedRecord, due: float, now: float) -> None:
-        """Set when a task is due; what was set before holds no longer."""
+        """Set when a task is due; an earlier setting no longer counts."""
         record.due = entry = Due(due)
         entry.record = record
         record.queue.due_times.note(due, now)
@@ -51,11 +51,11 @@ class Timetable:
             self._arm()
 
     def sweep(self, pending: int) -> None:
-        """Forget due times that no longer hold, or what has left would stay until they come."""
+        """Forget stale due times, or tasks that were left would stay until then."""
         self._heap.sweep(pending, lambda entry: entry.record.is_due_at(entry))
 
     def close(self) -> None:
-        """Hand over nothing more."""
+        """Pass on nothing more."""
         if self._timer is not None:
             self._timer.cancel()
         self._heap = Heap()
@@ -74,6 +74,6 @@ class Timetable:
         # A timer may fire early by the resolution of the clock.
         until = Due(self._loop.time() + SAME_INSTANT)
         due = islice(self._heap.pop_until(until), _BATCH)
-        # A record that was put off, taken forward or left has other entries, or none.
+        # A record that was delayed, brought forward or left has other entries, or none.
         self._hand_over([entry.record for entry in due if entry.record.is_due_at(entry)])
         self._arm()

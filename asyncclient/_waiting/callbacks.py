@@ -1,4 +1,4 @@
-"""What a wait calls while it goes on, and what it does to the remote job on its way out."""
+"""A wait's callbacks, and the remote cancel at its end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 Reaction: TypeAlias = Literal["leave", "cancel"]
 
-# Seconds. A remote cancel on the way out must not hold up the caller's own cancellation for long.
+# Seconds. A remote cancel must not delay the caller's own cancellation for long.
 _CANCEL_SECONDS = 5.0
 # Seconds after which a remote cancel that resists its own end is awaited no longer.
 _CLEAN_UP_SECONDS = 1.0
@@ -30,7 +30,7 @@ _LAST_CALLBACK_SECONDS = 5.0
 
 
 class Callbacks(msgspec.Struct, Generic[T], frozen=True):
-    """What one wait calls, and what becomes of the remote job when it breaks off."""
+    """The callbacks of one wait, and whether its remote job is cancelled with it."""
 
     on_change: Callable[[Snapshot[T]], object] | None
     on_blocked: Callable[[Snapshot[T]], object] | None
@@ -38,7 +38,7 @@ class Callbacks(msgspec.Struct, Generic[T], frozen=True):
     on_timeout: Reaction
 
     def cancel_after(self, error: BaseException, *, is_out_of_time: bool) -> bool:
-        """Return whether the remote job is to be cancelled, since a wait ended with this error."""
+        """Return whether the remote job is cancelled after a wait that ended with this error."""
         reaction = self.on_timeout if is_out_of_time else self.on_cancel
         by_caller = isinstance(error, anyio.get_cancelled_exc_class())
         return reaction == "cancel" and (
@@ -62,7 +62,7 @@ def callbacks_of(
 
 
 def end_of_callbacks(now: float, deadline: float) -> float:
-    """Return until when the callbacks of a wait that ends now may take: 5 s past its deadline."""
+    """Return the time limit of the callbacks of a wait that ends now: 5 s past its deadline."""
     return max(now, deadline) + _LAST_CALLBACK_SECONDS
 
 
@@ -73,7 +73,7 @@ async def call(
     report: Report,
     record: Record[Any],
 ) -> None:
-    """Call a callback, within what the listener of all waits sets."""
+    """Call a callback, in the context that the listener sets."""
     if callback is None:
         return
     task = asyncio.current_task()
@@ -88,7 +88,7 @@ async def call(
 
 
 async def cancel_remote(task: Task[T], *, report: Report, record: Record[Any]) -> None:
-    """Cancel a remote job, where its task can; what goes wrong is logged.
+    """Cancel a remote job, if its task can do that; a failure is logged.
 
     Raises:
         CancelledError: the caller was asked to stop meanwhile, which breaks off nothing here.

@@ -1,4 +1,4 @@
-"""The gap before each look: by a plain schedule, or by what is learned of tasks of a kind."""
+"""The gap before each look: by a plain schedule, or by what is learned about a kind of task."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PlainGaps:
         self._delays: WeakKeyDictionary[object, Iterator[float]] = WeakKeyDictionary()
 
     def first(self, record: Record[T]) -> float:
-        """Return the seconds before a first look is worth it: it is made at once.
+        """Return the seconds before the first look: 0, it is made at once.
 
         Raises:
             TypeError, ValueError: the schedule's first gap is not valid.
@@ -65,15 +65,15 @@ class PlainGaps:
         """Do nothing: a plain schedule does not learn."""
 
     def knows(self, _record: Record[T]) -> bool:
-        """Return whether enough was seen of tasks of its kind to plan by."""
+        """Return whether enough tasks of its kind were seen to plan by."""
         return False
 
 
 class LearnedGaps:
-    """Gaps by what is learned of tasks of the same kind.
+    """Gaps by what is learned about tasks of the same kind.
 
-    A task that was seen in a queue and then at work has a clock of its own from there: what is left
-    of it depends on how long such tasks work, not on how long this one stood in line.
+    For a task that was seen in a queue and then at work, a second clock starts there: the rest of
+    its time depends on how long such tasks work, not on how long this one waited in the queue.
     """
 
     def __init__(self, schedule: LearnedSchedule, draw: Callable[[float], float]) -> None:
@@ -84,7 +84,7 @@ class LearnedGaps:
         self._at_work_since: WeakKeyDictionary[object, float] = WeakKeyDictionary()
 
     def first(self, record: Record[T]) -> float:
-        """Return the seconds before a first look is worth it; 0 for at once."""
+        """Return the seconds before the first look is worth its price; 0 for at once."""
         price = record.price(record.began)
         return record.less_crowded(record.began, lambda: self._gap(record, record.began, price))
 
@@ -120,7 +120,7 @@ class LearnedGaps:
             self._note(_at_work(kind), since, until, over=over, took=None)
 
     def knows(self, record: Record[T]) -> bool:
-        """Return whether enough was seen of tasks of its kind to plan by."""
+        """Return whether enough tasks of its kind were seen to plan by."""
         return self.learned.sample_size(record.kind) >= LEAST_ENDS
 
     def _gap(self, record: Record[T], sent: float, price: float | None) -> float:
@@ -146,7 +146,7 @@ Gaps: TypeAlias = PlainGaps | LearnedGaps
 
 
 def gaps_of(schedule: Pacing, rng: Random | None) -> Gaps:
-    """Return the gaps of a schedule, whichever kind it is."""
+    """Return the gaps of a schedule of either kind."""
     if isinstance(schedule, LearnedSchedule):
         return LearnedGaps(schedule, drawing(rng))
     return PlainGaps(schedule, rng)

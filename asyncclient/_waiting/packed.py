@@ -1,4 +1,4 @@
-"""The last answer of a pending task in few bytes, opened when someone asks. No clock, no I/O."""
+"""The last answer of a pending task in few bytes, unpacked on demand. No clock, no I/O."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _LEVEL, _WINDOW_BITS, _MEMORY_LEVEL = 4, 12, 4
 _FIRST = (1 << _WINDOW_BITS) - 262
 # Bytes. A longer answer would hold up the event loop for more than 100 µs.
 _LONGEST_DEFLATED = 16_384
-# Views that tasks of one account share; those of a provider that counts progress are too many.
+# Views that tasks of one account share; with a provider that counts progress there are too many.
 _VIEWS = 64
 
 
 class _View(msgspec.Struct, frozen=True, gc=False):
-    """What answers that look the same have in common."""
+    """The common part of answers that look the same."""
 
     state: TaskState | None
     word: str | int | None
@@ -88,10 +88,10 @@ class Packed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Packing:
-    """How the answers of one account are packed: they are much alike, and go by the first of them.
+    """How the answers of one account are packed: the first is the pattern of all the others.
 
-    Several credentials may share a budget. What is deflated beside the first answer is of that
-    answer's own credential only.
+    Several credentials may share a budget. Only answers of the first answer's credential are
+    deflated with it.
     """
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ def _deflated(raw: bytes, first: bytes | None) -> tuple[int, bytes]:
 
 
 def _result_of(task: Task[T], raw: bytes) -> T:
-    """Read an answer again; what a caller's own task raises here is no outcome of its wait."""
+    """Read an answer again; an exception of a caller's own task here does not end its wait."""
     read = cast("Callable[[bytes], Observation[T]]", trait(task, "read"))
     try:
         return read(raw).result

@@ -1,4 +1,4 @@
-"""One look at a task, and what follows from it: the same for one wait and for any number."""
+"""One look at a task and the decision after it: the same for one wait and for many."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _TOOK = tuple(step / _STEPS for step in range(int(rules.LAST_LOOK_SECONDS) * _ST
 
 
 class Polling(Generic[R]):
-    """Looks at tasks, and says what follows; when to look is decided by its loop.
+    """Looks at tasks, and decides what follows; its loop decides when to look.
 
     The record of a task is changed here alone. The order is always: learn, log, report.
     """
@@ -82,7 +82,7 @@ class Polling(Generic[R]):
         return self.answered(record, seen, now())
 
     def answered(self, record: R, seen: Observation[object], now: float) -> Sleep | None:
-        """Count an answer that came now, and say what follows; as `look`."""
+        """Count an answer that came now, and return what follows, as `look` does."""
         took = now - record.sent
         if record.slowest is None or took > record.slowest:
             record.slowest = _on_grid(took)
@@ -123,12 +123,12 @@ class Polling(Generic[R]):
         return sleep
 
     def failed(self, record: R, error: Exception, now: float, *, is_callers: bool = True) -> Sleep:
-        """Count a look that failed now, and say what follows; as `look`.
+        """Count a look that failed now, and return what follows, as `look` does.
 
-        An error that was made here, and not by the caller's function, is not the caller's to judge.
+        The caller's `transient` does not judge errors that were made here.
         """
         if record.asker_has_left() and not isinstance(error, APIError):
-            # Its client or its pool may have been closed; what the provider says is for all.
+            # Its client or its pool may have been closed; a provider's refusal is for all waiters.
             return Sleep(0.0, "left")
         # A failure takes about as long as an answer would; only a timeout says nothing of that.
         if not isinstance(error, TimeoutError):
@@ -169,7 +169,7 @@ class Polling(Generic[R]):
 
 
 def _checked(seen: object, record: Record[T]) -> Observation[T]:
-    """Return what a look saw, with nothing in it that a rule could not use.
+    """Return what a look saw, in a form that every rule can use.
 
     An answer that one of our coroutines returned brings its bytes and the server's hint along.
     """

@@ -1,4 +1,4 @@
-"""What is known of one task that is waited for: the record that the rules read."""
+"""What is known about one task of a wait: the record that the rules read."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Limits(msgspec.Struct, frozen=True):
     same_demand_seconds: float = 30.0  # how long a demand may still show after its answer
 
     def at_least(self, other: Limits) -> Limits:
-        """Return limits that are as wide as two waits of one task want them."""
+        """Return the wider of two waits' limits, for one task."""
         if other == self:
             return self
         return msgspec.structs.replace(
@@ -52,7 +52,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 def limits_of(unknown: Literal["wait", "raise"], poll_timeout: float, max_outage: float) -> Limits:
-    """Return how much a caller wants to be tolerated, checked."""
+    """Return a caller's limits, checked."""
     return Limits(
         unknown=one_of("unknown", unknown, ("wait", "raise")),
         poll_timeout=seconds("poll_timeout", poll_timeout),
@@ -61,7 +61,7 @@ def limits_of(unknown: Literal["wait", "raise"], poll_timeout: float, max_outage
 
 
 class RareFacts(msgspec.Struct, frozen=True):
-    """Facts that are rare; they are replaced as a whole."""
+    """Rare facts about a task; they are replaced as a whole."""
 
     last_error: Exception | None = None  # how the last failed look failed
     backoffs: int = 0  # gaps of the error backoff that are used up since the last answer
@@ -78,14 +78,14 @@ class RareFacts(msgspec.Struct, frozen=True):
     unseen: float | None = None
 
 
-# Of a task to which nothing of the kind has happened: a million of them share these.
+# Of a task without any such fact: a million tasks share these.
 _NOTHING = RareFacts()
 _USUAL = Limits()
 
 
 @dataclass(slots=True, eq=False, repr=False, weakref_slot=True)
 class Record(Generic[T]):
-    """One task that is waited for. All times are seconds of the loop's clock.
+    """One task of a wait. All times are seconds of the loop's clock.
 
     It has more attributes than a class should: one object a task, since a million are kept.
     """
@@ -159,11 +159,11 @@ class Record(Generic[T]):
         return None
 
     def less_crowded(self, _since: float, draw: Callable[[], float]) -> float:
-        """Draw a gap that begins then, and that keeps out of a crowd's way."""
+        """Draw a gap that begins then; in a crowd, one that ends at a quieter moment."""
         return draw()
 
     def asker_has_left(self) -> bool:
-        """Return whether a failed look says nothing, since the waiter who asked has left."""
+        """Return whether a failed look does not count, since the waiter who asked has left."""
         return False
 
     def take_warning(self, _now: float) -> bool:

@@ -1,4 +1,4 @@
-"""What happens to waits, for the log and for one listener. Decides nothing."""
+"""Reports waits to the log and to one listener. Decides nothing."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ T = TypeVar("T")
 class Listener(Protocol):
     """Is called for every wait in this process, and must be quick. One at a time.
 
-    A wait is reported to the listener that there was when it began, to its end. What a listener
-    raises is logged once, and does the wait no harm.
+    A wait is reported, to its end, to the listener that was set when it began. If a listener
+    raises, that is logged once, and the wait goes on.
     """
 
     def began(self, record: Record[T]) -> object:
@@ -27,7 +27,7 @@ class Listener(Protocol):
         ...  # pragma: no cover
 
     def around(self, memo: object) -> AbstractContextManager[object]:
-        """Return what is entered for each poll and each callback of a wait."""
+        """Return the context manager around each poll and each callback of a wait."""
         ...  # pragma: no cover
 
     def polled(
@@ -47,7 +47,7 @@ class Listener(Protocol):
 
 # The one listener of this process, in a list of at most one so that it can be put and taken away.
 _listeners: list[Listener] = []
-# Those whose first error has been logged.
+# Listeners whose first error has been logged.
 _faulty: list[Listener] = []
 # The listener of each wait, and what it remembers the wait by.
 _memos: WeakKeyDictionary[object, tuple[Listener, object]] = WeakKeyDictionary()
@@ -80,7 +80,7 @@ class Report:
                 self._complain(listener)
 
     def around(self, record: Record[T]) -> AbstractContextManager[object]:
-        """Return what is to be entered for a poll or a callback."""
+        """Return the context manager around a poll or a callback."""
         if _memos and record in _memos:
             listener, memo = _memos[record]
             try:
@@ -154,7 +154,7 @@ class Report:
         if not any(other is listener for other in _faulty):
             _faulty.append(listener)
             name = type_name(listener)
-            self._log.exception("%s, the listener of all waits, raised; they go on", name)
+            self._log.exception("%s, the listener of all waits, raised; the waits go on", name)
 
 
 def _fields(record: Record[T]) -> dict[str, object]:

@@ -18,8 +18,8 @@ from asyncclient.errors import APIError, NotFound
 
 T = TypeVar("T")
 
-# Seconds within which two instants are one: an event loop counts milliseconds (uvloop) and may
-# fire a timer that much too early.
+# Seconds within which two instants count as one: uvloop counts milliseconds, and may fire a timer
+# that much too early.
 SAME_INSTANT = 1e-3
 # Unknown words that are kept: a provider may put a counter into its status.
 _UNKNOWN_WORDS = 20
@@ -52,7 +52,7 @@ class Sleep(msgspec.Struct, frozen=True):
 
 
 class AskCaller(Sleep, frozen=True):
-    """Only the caller can move the task on: ask it, then wait, then look again."""
+    """The task waits for its caller: ask the caller, then wait, then look again."""
 
     demand: Hashable = None  # what identifies it; None when the task does not say
 
@@ -61,7 +61,7 @@ class AskCaller(Sleep, frozen=True):
 
 
 def rare_after_answer(record: Record[T], seen: Observation[T], now: float) -> RareFacts:
-    """Return the rare of a task after a good answer, which the record does not hold yet."""
+    """Return a task's rare facts after a good answer, which the record does not hold yet."""
     rare = record.rare
     if seen.state is None:
         if seen.word is None:
@@ -82,7 +82,7 @@ def rare_after_answer(record: Record[T], seen: Observation[T], now: float) -> Ra
 
 
 def rare_after_error(record: Record[T], error: Exception, now: float) -> RareFacts:
-    """Return the rare of a task after a failed look, which the record does not count yet."""
+    """Return a task's rare facts after a failed look, which the record does not count yet."""
     return msgspec.structs.replace(
         record.rare,
         failing_since=record.rare.failing_since if record.failures else now,
@@ -92,12 +92,12 @@ def rare_after_error(record: Record[T], error: Exception, now: float) -> RareFac
 
 
 def rare_while_asked(record: Record[T], demand: Hashable) -> RareFacts:
-    """Return the rare of a task whose caller is at work on a demand: it is not made once more."""
+    """Return a task's rare facts while its caller answers a demand: it is not asked again."""
     return msgspec.structs.replace(record.rare, demand=demand, answered_at=math.inf)
 
 
 def rare_after_handler(record: Record[T], *, answered_at: float | None) -> RareFacts:
-    """Return the rare of a task when the handler of a demand has ended; None: not with an answer.
+    """Return a task's rare facts after the handler of a demand has ended; None: without an answer.
 
     A nameless demand is over with the stay in which it was made, of which a later look may know.
     """
@@ -113,12 +113,12 @@ def rare_after_handler(record: Record[T], *, answered_at: float | None) -> RareF
 
 
 def tolerates(record: Record[T], error: Exception, transient: Transient, now: float) -> bool:
-    """Return whether a wait goes on after a failed look: its error is not the task's."""
+    """Return whether a wait goes on after a failed look: its error says nothing about the task."""
     limits = record.limits
     patient = is_patient(record, limits, now)
     if isinstance(error, NotFound):
         if record.latest is not None:
-            # It was there: a gateway that has lost its way to the provider is an outage.
+            # The task was there before: a gateway that has lost the provider is an outage.
             return error.foreign and patient
         maybe_gateway = error.foreign and record.rare.not_found < limits.foreign_not_found
         return maybe_gateway or now - record.began < limits.not_found_seconds
@@ -133,15 +133,15 @@ def is_patient(record: Record[T], limits: Limits, now: float) -> bool:
 
 
 def is_unclear(error: Exception) -> bool:
-    """Return whether a refusal may not be the provider's last word.
+    """Return whether a refusal may be not final.
 
-    It is the page of a gateway before the provider, or has a code that is in no table.
+    It is the page of a gateway before the provider, or has an unknown code.
     """
     return isinstance(error, APIError) and not (error.known or is_transient(error))
 
 
 def is_polls_error(error: Exception, declared: Transient) -> bool:
-    """Return whether an exception says that the poll failed, and nothing of its task.
+    """Return whether an exception means that the poll failed, and nothing about its task.
 
     A predicate of the caller's has the last word. A recognised HTTP status goes before classes:
     the class of a library's exception is the same for 401 and for 503.
@@ -169,9 +169,9 @@ def tolerates_word(record: Record[T], word: str | int | None) -> bool:
 def is_new_demand(record: Record[T], seen: Observation[T], now: float) -> bool:
     """Return whether a blocked task makes a demand that the caller has not just answered.
 
-    A provider may go on showing a demand for a moment after its answer: a second answer would be
-    refused, or taken for the next demand's. Where nothing distinguishes demands, the task makes one
-    for as long as it stays blocked.
+    A provider may show a demand for a moment after its answer: a second answer would be refused, or
+    taken for an answer to the next demand. Demands without a name count as one as long as the task
+    stays blocked.
     """
     rare = record.rare
     if seen.demand != rare.demand:
@@ -214,7 +214,7 @@ def first_silence(silence: float, timeout: float) -> float:
 
 
 def fit(sleep: Sleep, *, now: float, deadline: float, asked: float, slowest: float) -> Sleep | None:
-    """Fit a wait into what remains: the last look falls on the deadline.
+    """Fit a wait into the time left: the last look falls on the deadline.
 
     A hint that reaches past the deadline is cut to end 5 s before it: it is advice, and may be a
     mistake. None says that the wait is over.
@@ -233,14 +233,14 @@ def fit(sleep: Sleep, *, now: float, deadline: float, asked: float, slowest: flo
 
 
 class _Late(msgspec.Struct, frozen=True):
-    """Facts about the end of a wait that are rare before it; they are replaced as a whole."""
+    """Rare facts about the end of a wait; they are replaced as a whole."""
 
     ends: float = math.inf
     stalled: float = 0.0
     refused: float | None = None
 
 
-# Of a wait to which nothing of the kind has happened: a million of them share these.
+# Of a wait without any such fact: a million waits share these.
 _NOT_LATE = _Late()
 
 
@@ -295,7 +295,7 @@ class TimeLimit:
         asked, deadline = sleep.hint, self.began + self.timeout
         self.refused = asked if asked is not None and asked > deadline - now else None
         if sleep.why == "left":
-            # It went through another waiter's client, which is no longer there: it is none of ours.
+            # It used another waiter's client, who has left: it does not count for this wait.
             self.final = None if self.final is None else max(self.final, now)
             return now
         if self.is_over(record.sent):
@@ -315,8 +315,8 @@ class TimeLimit:
     def limit(self, record: Record[T], sent: float | None) -> float:
         """Return when the wait ends, also if its last look hangs.
 
-        A wait that has had an answer, or whose first look stands in line, ends 5 s after its
-        deadline at the latest. One that never had an answer ends on it.
+        A wait that has had an answer, or whose first look is still in the queue, ends at most 5 s
+        after its deadline. A wait that never had an answer ends on its deadline.
 
         Args:
             record: what is known of the task.
@@ -340,14 +340,14 @@ class TimeLimit:
         return self.ends
 
     def prolong(self, record: Record[T], sent: float | None, now: float) -> bool:
-        """Allow for a standstill of the event loop beyond the end: one more look is due, once.
+        """Allow one more look, once, after an event loop that stood still across the end.
 
         Returns:
-            whether there was one.
+            whether there was a standstill.
         """
         if self.ends == math.inf:
-            # What comes on the deadline, and so late that no look would have its time any more,
-            # was held up itself.
+            # A call on the deadline that comes so late that no look would have time was delayed
+            # itself.
             last_chance = self.deadline + LAST_LOOK_SECONDS - _FIRST_LOOK_SECONDS
             self.ends = min(self.limit(record, sent), last_chance)
         if self.stalled or now - self.ends <= _STALL:

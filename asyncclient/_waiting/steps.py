@@ -1,4 +1,4 @@
-"""A wait in steps, from change to change, be it alone or one of many for a task."""
+"""A wait in steps, from change to change: a single wait, or one of several for a task."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ class Steps(Generic[T]):
         return ended
 
     def leave(self) -> None:
-        """Wait no longer."""
+        """Stop waiting."""
 
     def _begin(self) -> Record[Any]:
         """Begin, unless it has begun, and return what is known of the task."""
         raise NotImplementedError  # pragma: no cover
 
     async def _advance(self, record: Record[Any]) -> Snapshot[T] | None:
-        """Do as `advance`, without what belongs to an end."""
+        """Do the same as `advance`, without the work of an end."""
         raise NotImplementedError  # pragma: no cover
 
     def _end(self, record: Record[Any], error: BaseException | None) -> None:
-        """Note that the wait is over."""
+        """Record that the wait is over."""
         raise NotImplementedError  # pragma: no cover
 
     def _is_last(self) -> bool:
@@ -84,7 +84,7 @@ async def result_of(wait: Steps[T]) -> T:
 class Watch(Generic[T]):
     """An async iterator of one task's changes, made by `watch`; one step at a time.
 
-    It is closed when it is freed, or at a known moment by `contextlib.aclosing`.
+    It is closed when it is freed, or by `contextlib.aclosing` when its block ends.
     """
 
     def __init__(self, wait: Steps[T]) -> None:
@@ -119,7 +119,7 @@ class Watch(Generic[T]):
         return self._wait.shown
 
     async def aclose(self) -> None:
-        """Wait no longer: there are no more changes. Closing twice is harmless.
+        """Stop waiting: there are no more changes. Closing twice is harmless.
 
         Raises:
             RuntimeError: a step is under way.

@@ -1,4 +1,4 @@
-"""One task to its end: the loop that looks, sleeps and reports."""
+"""One wait to its end: the loop that looks, sleeps and reports."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ class _Wait(Steps[T]):
             record.rare = rare_after_handler(record, answered_at=anyio.current_time())
 
     def _rest(self, record: Record[T], sleep: Sleep) -> None:
-        """Set when the next look is due, or raise if there is no time for one."""
+        """Set when the next look is due; raise if there is no time left."""
         now = anyio.current_time()
         self._term.prolong(record, None, now)
         due = self._term.due_after(sleep, record, now)

@@ -325,7 +325,7 @@ ENDS: dict[str, tuple[Observation[str] | Exception, str]] = {
         errors.AuthenticationFailed(
             "401", advice="base_url=Coze.CN. A self-hosted server has none"
         ),
-        "whichever the token is of. A self-hosted server has none",
+        "the region of your token. A self-hosted server has none",
     ),
     "redirected": (
         errors.InvalidRequest("302", status=302, advice="base_url="),

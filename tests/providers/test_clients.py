@@ -45,14 +45,17 @@ def test_each_client_has_a_default_place() -> None:
     assert repr(CopyAI(transport, api_key=TOKEN)) == "<CopyAI https://api.copy.ai/api>"
 
 
-def test_an_unknown_region_is_refused_and_names_the_known() -> None:
-    """A region is a base URL; the error names both, and where they are."""
+@pytest.mark.parametrize(
+    "given", ["cn", "https://www.coze.cn", "HTTPS://Coze.com/", "www.coze.com"]
+)
+def test_an_unknown_region_is_refused_and_names_the_known(given: str) -> None:
+    """A region is a base URL, not Coze's site; the error names both, and where they are."""
     words = (
-        r"^base_url='cn' .*Coze\.CN \('https://api.coze.cn'\) "
+        rf"^base_url='{given}' .*Coze\.CN \('https://api.coze.cn'\) "
         r"or Coze\.COM \('https://api.coze.com'\)$"
     )
     with pytest.raises(ValueError, match=words):
-        Coze(ScriptedTransport(), token=TOKEN, base_url="cn")
+        Coze(ScriptedTransport(), token=TOKEN, base_url=given)
 
 
 @both

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Self, TypeVar, cast, overload
 
 from asyncclient._arguments import id_text, text
 from asyncclient._http import Account, Handle, TokenSource, Transport, concealed
 from asyncclient._ref import MANY_IDS, TaskRef, checked_ref
-from asyncclient._text import even_half_made
+from asyncclient._text import even_half_made, shown
 from asyncclient.providers._environment import Variables
 from asyncclient.providers._starting import ids_or_ref
 from asyncclient.providers.coze._answers import Chat, CopyTask, DocumentProgress, WorkflowRun
@@ -20,6 +21,9 @@ from asyncclient.providers.coze._endpoints import headers_of
 from asyncclient.providers.coze._tasks import ChatHandle, CopyTaskHandle, WorkflowRunHandle
 from asyncclient.providers.coze._workflows import Workflows
 from asyncclient.providers.coze._workspaces import Workspaces
+
+# Where people use Coze in a browser; its API has addresses of its own.
+_SITE = re.compile(r"https?://(?:www\.)?coze\.(?:cn|com)(?:[:/]|$)", re.IGNORECASE)
 
 H = TypeVar("H", WorkflowRunHandle, CopyTaskHandle, ChatHandle, DocumentProgressHandle)
 
@@ -61,10 +65,11 @@ class Coze(Workflows, Chats, Bots, Workspaces):
         account: str | None = None,
     ) -> None:
         token = concealed(token)  # a traceback with locals shows this frame
-        if "://" not in text("base_url", base_url):
+        if "://" not in text("base_url", base_url) or _SITE.match(base_url):
+            seen = shown(base_url.partition("?")[0])  # a query may hold a key
             msg = (
-                f"base_url={base_url!r} is no region of Coze: pass Coze.CN ({self.CN!r}) or "
-                f"Coze.COM ({self.COM!r})"
+                f"base_url={seen} is not the address of Coze's API: pass "
+                f"Coze.CN ({self.CN!r}) or Coze.COM ({self.COM!r})"
             )
             raise ValueError(msg)
         if isinstance(token, str) and token.lower().startswith("bearer "):
@@ -247,5 +252,5 @@ VARIABLES = Variables(
     what="a token of Coze",
     base="COZE_API_BASE",
     default=Coze.COM,
-    places=f"{Coze.COM} or {Coze.CN}, whichever the token is of",
+    places=f"{Coze.COM} or {Coze.CN}, the region of your token",
 )
