@@ -226,7 +226,7 @@ async def test_a_listener_that_raises_breaks_no_wait(
         assert (result.word, len(job.polls)) == ("done", 4)
         assert (await outcome_of(driver(Job("broken")))).evidence.polls == 1
     (complaint,) = [record for record in log.records if record.levelno == logging.ERROR]
-    assert complaint.getMessage() == "_Notes, the listener of all waits, raised; they go on"
+    assert complaint.getMessage() == "_Notes, the listener of all waits, raised; the waits go on"
     assert complaint.exc_info is not None
     assert complaint.name in {"asyncclient.wait", "asyncclient.poller"}
 
