@@ -17,6 +17,9 @@ T = TypeVar("T")
 # Pages in a row without anything new, of a list that does not say how long it is: then it is taken
 # for one that never ends.
 _BARREN_PAGES = 10
+# Pages that may move between two requests, of one that does say so: a server may also not know the
+# number of the page, or its total be none.
+_MOST_MOVED = 100
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
@@ -108,7 +111,7 @@ class _Walk(Generic[T]):
         self._changed = self._changed or gone < 0
         if self._barren == 1:
             # As many pages can have moved at once; one that moves with each page is never read.
-            self._patience = _BARREN_PAGES + self._pages()
+            self._patience = _BARREN_PAGES + min(self._pages(), _MOST_MOVED)
         if gone > 0:
             # As many may have moved to pages that were read already.
             self.number = max(self._first, self.number - -(-gone // self._size))

@@ -105,6 +105,11 @@ _SHORT: dict[str, tuple[dict[int, Page[str]], str, int]] = {
         r"1 of 3 items .* does not end: 14 pages had no other;",
         15,
     ),
+    "the same, with a huge total": (
+        {number: Page(["a", "b"], 10**30) for number in range(999)},
+        r"2 of 10{30} items .* does not end: 111 pages had no other;",
+        112,
+    ),
     "no more, against the total": (
         {1: Page(["a"], 3, has_more=False)},
         r"1 of 3 items .* after page 1;",
