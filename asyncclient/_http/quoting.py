@@ -177,8 +177,13 @@ def is_loopback(host: str) -> bool:
 
 def encode_argument(name: str, value: object) -> msgspec.Raw:
     """Encode one argument as JSON, to stand in a request's body as it is."""
+    if isinstance(value, bytes | bytearray):
+        msg = f"{name} is {type_name(value)}, which would be sent in base64: decode it first"
+        raise TypeError(msg)
     try:
-        plain: object = msgspec.to_builtins(value, builtin_types=[msgspec.Raw], enc_hook=_as_dict)
+        plain: object = msgspec.to_builtins(
+            value, builtin_types=[msgspec.Raw], enc_hook=_as_builtin
+        )
         encoded, finite = msgspec.json.encode(plain), _is_finite(plain)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         msg = (
@@ -200,8 +205,15 @@ def _is_finite(plain: object) -> bool:
     return True
 
 
-def _as_dict(value: object) -> object:
+def _as_builtin(value: object) -> object:
+    """Return a mapping, text or number of another class, as numpy's, as a built-in one."""
     if isinstance(value, Mapping):
         return dict(cast("Mapping[object, object]", value))
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
     msg = f"{type_name(value)} has no form in JSON"
     raise TypeError(msg)

@@ -357,6 +357,7 @@ WRONG_TASKS: list[tuple[dict[str, object], type[Exception], str]] = [
     ({"cancel": "STOP /x"}, ValueError, "cancel='STOP' must be one of"),
     ({"cancel": ""}, ValueError, "^cancel="),
     ({"body": {1, object()}}, TypeError, "body cannot be written as JSON"),
+    ({"body": b"{}"}, TypeError, "body is bytes, which would be sent in base64"),
     ({"body": {"x": float("nan")}}, ValueError, "body: NaN"),
     ({"reading": "acme.job"}, TypeError, "pass a path or URL and a Reading"),
     ({"reading": None}, TypeError, "pass a path or URL and a Reading"),

@@ -245,7 +245,22 @@ def nested(depth: int) -> object:
     return value
 
 
+class Text(str):
+    """A text of another class, as numpy and templates have them."""
+
+    __slots__ = ()
+
+
+class Whole(int):
+    """A whole number of another class."""
+
+
+class Real(float):
+    """A number of another class."""
+
+
 WRITTEN: dict[str, tuple[object, str]] = {
+    "other classes": ({Text("a"): [Text("b"), Whole(7), Real(0.5)]}, '{"a":["b",7,0.5]}'),
     "nested": ({"a": [1, 2.5, None, True]}, '{"a":[1,2.5,null,true]}'),
     "mappings": (MappingProxyType({"a": MappingProxyType({"b": 1})}), '{"a":{"b":1}}'),
     "struct": (Amount(2.5), '{"euros":2.5}'),
@@ -284,7 +299,13 @@ def test_what_has_no_form_in_json_is_refused_by_name(value: object, reason: str)
     "value",
     [
         *(math.nan, {"x": [1.0, math.inf]}, {"x": {"y": (-math.inf,)}}, {math.nan: "x"}),
-        *([Amount(math.nan)], [Weight(math.nan)], MappingProxyType({"x": math.inf}), {math.inf}),
+        *(
+            [Real(math.nan)],
+            [Amount(math.nan)],
+            [Weight(math.nan)],
+            MappingProxyType({"x": math.inf}),
+            {math.inf},
+        ),
     ],
 )
 def test_numbers_that_json_would_lose_are_refused_by_name(value: object) -> None:
