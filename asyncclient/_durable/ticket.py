@@ -222,7 +222,7 @@ def deadline_of(text: str, now: float) -> float | None:
         deadline = _deadline_decoder.decode(text).deadline
     except _NOT_JSON:
         return None
-    return deadline if deadline <= now + LONGEST_WAIT else None
+    return deadline if 0 <= deadline <= now + LONGEST_WAIT else None
 
 
 def unreadable(text: str, reason: Exception, now: float) -> TicketExpired | str:

@@ -56,7 +56,8 @@ class Group(Receiver):
         self._writer: asyncio.Future[None] | None = None
         self.error: BaseException | None = None
         poll_loop.receivers.add(self)
-        self._feeding: asyncio.Task[None] | None = self.loop.create_task(self._feed(tasks))
+        self._feeding: asyncio.Task[None] | None = None  # an eager one begins before it is here
+        self._feeding = self.loop.create_task(self._feed(tasks))
         self._feeding.add_done_callback(self._fed)
 
     def put(self, done: Done[object]) -> None:

@@ -165,6 +165,7 @@ def test_a_ticket_that_cannot_be_read_ends_at_its_deadline(old: str, new: str) -
 )
 @example('{"v":99}')
 @example('{"deadline":1e300}')
+@example('{"deadline":-1e300}')
 @example('{"deadline":"soon"}')
 @example("[" * 10_000)
 @example("\ud800")

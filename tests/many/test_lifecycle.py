@@ -49,19 +49,24 @@ async def test_closing_ends_all_waits(poller: Poller) -> None:
     assert len(service.sent) == sent
 
 
-@pytest.mark.parametrize("seconds", [0, 3])
+@pytest.mark.parametrize("seconds", [None, 0, 3])
 async def test_closing_is_reported_to_a_loop_whose_source_was_cut_off(
-    poller: Poller, seconds: float
+    poller: Poller, seconds: float | None
 ) -> None:
-    """A loop that did not get all of its tasks, or none yet, does not look as if it had."""
+    """A loop that did not get all of its tasks, or none yet, does not look as if it had.
+
+    The source itself may be what closes the poller, at its first step.
+    """
 
     async def source() -> AsyncIterator[Item]:
+        if seconds is None:
+            await poller.aclose()
         yield Item(Service(), "first", 0)
         await asyncio.sleep(60)
         yield Item(Service(), "second", 0)
 
     reading = start(read(poller, source()))
-    await asyncio.sleep(seconds)
+    await asyncio.sleep(seconds or 0)
     await poller.aclose()
     with anyio.fail_after(10):
         assert isinstance((await reading).error, RuntimeError)
