@@ -38,7 +38,7 @@ class Cut:
 
 
 @dataclass
-class CuttingProvider:
+class _CuttingProvider:
     """Cuts its connections, and counts the starts that came whole."""
 
     cut: Cut
@@ -47,17 +47,16 @@ class CuttingProvider:
     cuts: int = 0
 
     async def serve(self, link: Wire) -> None:
-        """Serve one connection."""
         if self.cut.kept and not self.cuts:
             await read_message(link.reader)
-            await link.send(whole(b"{}"))
+            await link.send(_whole(b"{}"))
         if self.cut.every or not self.cuts:
             await self._serve_and_cut(link)
             return
         while True:
             await read_message(link.reader)
             self.whole_starts += 1
-            await link.send(whole(self.answer))
+            await link.send(_whole(self.answer))
 
     async def _serve_and_cut(self, link: Wire) -> None:
         self.cuts += 1
@@ -66,14 +65,13 @@ class CuttingProvider:
         else:
             await read_message(link.reader)
             self.whole_starts += 1
-            await link.send(whole(self.answer)[: self.cut.at])
+            await link.send(_whole(self.answer)[: self.cut.at])
         if self.cut.how == "reset":
             await anyio.sleep(0.005)
         await hang_up(link, self.cut.how)
 
 
-def whole(body: bytes) -> bytes:
-    """Return a whole answer."""
+def _whole(body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
@@ -126,7 +124,7 @@ async def test_a_start_is_never_doubled_or_denied(
     cut: Cut, provider: Provider, padding: int
 ) -> None:
     """At most one start comes whole; an error for one says so, and its "not started" is true."""
-    cutting = CuttingProvider(cut, ANSWERS[provider])
+    cutting = _CuttingProvider(cut, ANSWERS[provider])
     error = await start(cutting.serve, provider, padding, kept=cut.kept)
     assert cutting.whole_starts <= 1
     if error is None:

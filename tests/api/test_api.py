@@ -174,13 +174,11 @@ async def test_a_function_is_asked_again_after_a_401_and_once_only(argument: str
     assert shown == ["Bearer t1", "Bearer t2", "Bearer t3", "Bearer t4"]
 
 
-async def one_token() -> str:
-    """Give a token."""
+async def _one_token() -> str:
     return SECRET
 
 
-async def one_header() -> Mapping[str, str]:
-    """Give headers."""
+async def _one_header() -> Mapping[str, str]:
     return {"X-Key": SECRET}
 
 
@@ -193,10 +191,10 @@ SAME = [
     ({"token": "a"}, {"token": "a", "headers": {"X": "b"}}, False),
     ({"headers": None}, {"headers": None}, True),
     ({"headers": None}, {"token": "a"}, False),
-    ({"token": one_token}, {"token": one_token}, True),
-    ({"token": one_token}, {"token": one_token, "headers": {"X": "b"}}, False),
-    ({"headers": one_header}, {"headers": one_header}, True),
-    ({"headers": one_header}, {"headers": one_header, "token": "a"}, False),
+    ({"token": _one_token}, {"token": _one_token}, True),
+    ({"token": _one_token}, {"token": _one_token, "headers": {"X": "b"}}, False),
+    ({"headers": _one_header}, {"headers": _one_header}, True),
+    ({"headers": _one_header}, {"headers": _one_header, "token": "a"}, False),
     ({"token": "a", "account": "me"}, {"token": "b", "account": "me"}, True),
     ({"token": "a", "account": "me"}, {"token": "a", "account": "you"}, False),
 ]

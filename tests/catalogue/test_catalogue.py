@@ -135,8 +135,7 @@ JSON = st.recursive(
 )
 
 
-def has_fields(answer: object) -> bool:
-    """Return whether an answer is an object with anything in it."""
+def _has_fields(answer: object) -> bool:
     return isinstance(answer, dict) and answer != {}
 
 
@@ -146,7 +145,7 @@ def test_every_answer_can_be_read(answer: object) -> None:
     for reading in ALL:
         seen = reading.read(answer)
         assert seen.state is reading.vocabulary.state_of(seen.word)
-        assert seen.word is None or has_fields(answer)
+        assert seen.word is None or _has_fields(answer)
 
 
 PROVISIONED = {"properties": {"provisioningState": "FAILED"}}
@@ -157,8 +156,7 @@ def run(life_cycle: str, result: str) -> dict[str, object]:
     return {"state": {"life_cycle_state": life_cycle, "result_state": result}}
 
 
-def ended(counts: object) -> dict[str, object]:
-    """Make a batch of Anthropic that has ended."""
+def _ended(counts: object) -> dict[str, object]:
     return {"processing_status": "ended", "request_counts": counts}
 
 
@@ -187,9 +185,9 @@ TWO_FIELDS: dict[str, list[tuple[dict[str, object], str | int | None, str | None
         ({"status": "Succeeded", **PROVISIONED}, "Succeeded", "succeeded"),
     ],
     "anthropic.message_batch": [
-        (ended(None), "ended", "succeeded"),
-        (ended([]), "ended", "succeeded"),
-        (ended({"succeeded": "9", "errored": None}), "ended", "succeeded"),
+        (_ended(None), "ended", "succeeded"),
+        (_ended([]), "ended", "succeeded"),
+        (_ended({"succeeded": "9", "errored": None}), "ended", "succeeded"),
         ({"processing_status": "pausing"}, "pausing", None),
     ],
     "google.operation": [

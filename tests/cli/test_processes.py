@@ -85,8 +85,7 @@ def spawn() -> Iterator[Spawn]:
         yield spawn
 
 
-def line_of(process: Process) -> str:
-    """Wait for its next line."""
+def _line_of(process: Process) -> str:
     assert process.stdout is not None
     return process.stdout.readline()
 
@@ -123,7 +122,7 @@ def test_a_simulator_in_one_shell_serves_another(spawn: Spawn, tmp_path: Path) -
     options = ("--seed", "4", "--mean-seconds", "0.1", "--plan", "team")
     journal = ("simulate", "--json", "--journal", str(tmp_path / "journal"), *options)
     sim = spawn(*journal)
-    shown = json.loads(line_of(sim))
+    shown = json.loads(_line_of(sim))
     environment = shown["environment"]
     assert environment["COZE_API_BASE"] == shown["coze_url"]
     code, ref, err = end_of(spawn("start", "coze-workflow", "7350", **environment))
@@ -132,7 +131,7 @@ def test_a_simulator_in_one_shell_serves_another(spawn: Spawn, tmp_path: Path) -
     sim.wait()
     port = shown["coze_url"].rpartition(":")[2]
     again = spawn(*journal, "--coze-port", port)
-    assert json.loads(line_of(again))["coze_url"].endswith(port)
+    assert json.loads(_line_of(again))["coze_url"].endswith(port)
     code, out, err = end_of(spawn("wait", ref, "--outputs", **environment))
     assert (code, err) == (0, "")
     assert json.loads(out) == {"Output": {"output": {}}}
@@ -146,7 +145,7 @@ def test_a_simulator_in_one_shell_serves_another(spawn: Spawn, tmp_path: Path) -
 def test_simulate_shows_people_what_to_do(spawn: Spawn) -> None:
     """Its lines go into another shell, a taken port is bad use, and Ctrl-C is its end."""
     sim = spawn("simulate", "--fail-share", "0.5")
-    lines = [line_of(sim) for _ in range(5)]
+    lines = [_line_of(sim) for _ in range(5)]
     assert "token pat_simulator" in lines[0]
     assert "key simulator-key" in lines[1]
     url = lines[0].split()[1]

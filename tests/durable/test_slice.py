@@ -75,8 +75,7 @@ class Engine:
             await anyio.sleep(end.delay + self.latency)
 
 
-def steady(gap: float) -> Schedule:
-    """Return gaps that are all alike."""
+def _steady(gap: float) -> Schedule:
     return Schedule(first=gap, factor=1, cap=gap, jitter=0)
 
 
@@ -136,7 +135,7 @@ async def test_a_slice_ends_after_about_its_hold() -> None:
 
 @pytest.mark.parametrize(
     ("said", "schedule", "near"),
-    [("running", steady(600), 100), (Report("running", hint=600), Schedule(), 95)],
+    [("running", _steady(600), 100), (Report("running", hint=600), Schedule(), 95)],
     ids=["schedule", "hint"],
 )
 async def test_a_gap_longer_than_the_slice_is_parked_at_once(
@@ -209,7 +208,7 @@ async def test_a_ticket_left_past_its_deadline_gets_one_look() -> None:
 async def test_the_look_of_a_ticket_past_its_deadline_is_its_own() -> None:
     """One that was sent for another before may have missed the end: another one follows it."""
     job = Job(ends_at(5), latency=(0, 11, 0.2), arrival=0)
-    async with Poller(schedule=steady(3)) as poller:
+    async with Poller(schedule=_steady(3)) as poller:
         other = asyncio.ensure_future(poller.wait(job, timeout=100))
         ticket = begin(timeout=6)
         await anyio.sleep(8)
@@ -265,10 +264,10 @@ async def test_slices_share_the_polls_of_their_task() -> None:
 
 async def test_a_poll_under_way_at_the_slices_end_is_answered() -> None:
     """An answer that is on its way is not thrown away; one that hangs is, and is counted."""
-    engine = Engine(schedule=steady(57), rng=_Middle())
+    engine = Engine(schedule=_steady(57), rng=_Middle())
     assert isinstance(await engine.slice(Job("running", "done", latency=(0, 8)), begin()), Done)
     hangs = Job("running", latency=[0, math.inf])
-    async with Poller(schedule=steady(57)) as poller:
+    async with Poller(schedule=_steady(57)) as poller:
         end = await poll_slice(poller, lambda _: hangs, begin(), rng=_Middle(), clock=now)
         assert isinstance(end, Handover)
         assert end.ticket.polls == len(hangs.polls) == 2
@@ -279,7 +278,7 @@ async def test_a_poll_under_way_at_the_slices_end_is_answered() -> None:
 async def test_a_look_that_falls_on_the_slices_end_is_the_next_slices(gap: float) -> None:
     """It is neither made nor counted, though it was due before the slice could be handed back."""
     job = Job("running")
-    end = await Engine(schedule=steady(gap), rng=_Middle()).slice(job, begin())
+    end = await Engine(schedule=_steady(gap), rng=_Middle()).slice(job, begin())
     assert isinstance(end, Handover)
     assert end.state is TaskState.RUNNING
     assert end.ticket.polls == len(job.polls) == 60 / gap

@@ -20,7 +20,7 @@ from asyncclient.testing.simulator.any_api import Words
 
 
 @dataclass(frozen=True)
-class Example:
+class _Example:
     """One of them: what it sends, the word of a failure, and how its API is played."""
 
     run: Callable[[str], Awaitable[str]]
@@ -32,7 +32,6 @@ class Example:
     words: Words | None = None
 
     def play(self, words: Words | None, fault_share: float) -> SimulatedAPI:
-        """Play its API."""
         return SimulatedAPI(
             self.reading,
             credentials=dict([self.credential]),
@@ -47,7 +46,7 @@ DATABRICKS_END = {
     "tasks": [{"run_id": "{id}"}],
 }
 EXAMPLES = {
-    "replicate": Example(
+    "replicate": _Example(
         lambda url: draw_by_replicate("tea", token="k-1", base_url=url),
         {"input": {"prompt": "tea"}},
         "failed",
@@ -65,7 +64,7 @@ EXAMPLES = {
             "answer": {"output": ["tea"]},
         },
     ),
-    "fal": Example(
+    "fal": _Example(
         lambda url: draw_by_fal("tea", key="k-1", base_url=url),
         {"prompt": "tea"},
         "COMPLETED/error",
@@ -83,7 +82,7 @@ EXAMPLES = {
             "answer": {"images": [{"url": "tea"}]},
         },
     ),
-    "assemblyai": Example(
+    "assemblyai": _Example(
         lambda url: transcribe("https://tea", key="k-1", base_url=url),
         {"audio_url": "https://tea"},
         "error",
@@ -92,7 +91,7 @@ EXAMPLES = {
         {"start": "POST /v2/transcript", "poll": "/v2/transcript/{id}", "answer": {"text": "tea"}},
     ),
     # Its last look names the runs of a job's tasks.
-    "databricks": Example(
+    "databricks": _Example(
         lambda url: run_job(7, host=url, token="k-1"),
         {"job_id": 7},
         "TERMINATED/FAILED",
@@ -108,7 +107,7 @@ EXAMPLES = {
         [("RUNNING", 1800.0), (DATABRICKS_END, None)],
     ),
     # It asks for a pause of 2 s between looks.
-    "azure": Example(
+    "azure": _Example(
         lambda url: read_document("https://tea", endpoint=url, key="k-1"),
         {"urlSource": "https://tea"},
         "Failed",
@@ -127,7 +126,7 @@ each = pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
 
 
 @each
-async def test_an_example_starts_waits_and_reads_the_result(example: Example) -> None:
+async def test_an_example_starts_waits_and_reads_the_result(example: _Example) -> None:
     """Through looks that fail; one start is sent."""
     async with example.play(None, 0.3) as sim:
         assert await example.run(sim.url) == "tea"
@@ -138,7 +137,7 @@ async def test_an_example_starts_waits_and_reads_the_result(example: Example) ->
 
 
 @each
-async def test_an_example_raises_what_the_api_says_of_a_failure(example: Example) -> None:
+async def test_an_example_raises_what_the_api_says_of_a_failure(example: _Example) -> None:
     """By the word that the API has for it, in one field or in two."""
     async with example.play([(example.failure, None)], 0.0) as sim:
         with pytest.raises(TaskFailed) as caught:

@@ -23,8 +23,7 @@ from tests.waiting.scenario import Job
 End: TypeAlias = Done[object] | TicketExpired
 
 
-async def hangs(_key: str, _end: End) -> None:
-    """Never return."""
+async def _hangs(_key: str, _end: End) -> None:
     await anyio.sleep_forever()
 
 
@@ -50,7 +49,7 @@ def delivering(
     return holding(shelf or Shelf(), only(Job("done")), sink, sink_timeout=sink_timeout)
 
 
-@pytest.mark.parametrize("sink", [hangs, holds_on, cleans_up])
+@pytest.mark.parametrize("sink", [_hangs, holds_on, cleans_up])
 async def test_a_sink_that_hangs_is_a_failed_turn(
     sink: Sink, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -87,7 +86,7 @@ async def test_a_turn_that_is_cancelled_cancels_its_sink() -> None:
 
     async def sink(key: str, end: End) -> None:
         try:
-            await hangs(key, end)
+            await _hangs(key, end)
         finally:
             cancelled.set()
 
@@ -102,7 +101,7 @@ async def test_a_turn_that_is_cancelled_cancels_its_sink() -> None:
     assert (anyio.current_time(), shelf.claimed) == (1, set())
 
 
-@pytest.mark.parametrize("sink", [hangs, holds_on, cleans_up])
+@pytest.mark.parametrize("sink", [_hangs, holds_on, cleans_up])
 async def test_a_stopped_worker_does_not_wait_for_its_sink(sink: Sink) -> None:
     """A sink that works gets two seconds; all turns, those that stand in line too, go back."""
     async with delivering(sink, sink_timeout=3600) as holder:
@@ -149,7 +148,7 @@ LATE = TicketExpired(ticket=Ticket.decode(ticket()), error=WaitTimeout("late"))
 
 async def test_a_sink_that_is_called_when_its_worker_was_stopped_has_as_long() -> None:
     """Its turn had its place already, and the store took some seconds to note that."""
-    delivery = Delivery(hangs, timeout=60)
+    delivery = Delivery(_hangs, timeout=60)
     async with delivery.place() as is_free:
         assert is_free
         delivery.close()
@@ -212,7 +211,7 @@ async def test_a_sink_that_hangs_holds_no_more_turns_than_it_has_places() -> Non
 
     async def sink(key: str, end: End) -> None:
         if anyio.current_time() < 100:
-            await hangs(key, end)
+            await _hangs(key, end)
         reported.append(key)
 
     under_way = 0

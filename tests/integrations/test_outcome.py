@@ -34,8 +34,7 @@ def begin(timeout: float = 600.0) -> Ticket:
     return Ticket.begin(REF, timeout=timeout)
 
 
-async def end_of(job: Job) -> Done[object]:
-    """Hold a wait to its end."""
+async def _end_of(job: Job) -> Done[object]:
     async with Poller() as poller:
         end = await poll_slice(poller, lambda _: job, begin())
     assert isinstance(end, Done)
@@ -44,11 +43,11 @@ async def end_of(job: Job) -> Done[object]:
 
 async def test_an_outcome_is_plain_json() -> None:
     """How a wait ended can be read by those who have neither the task nor its types."""
-    outcome = outcome_of(begin(), await end_of(Job("done")), clock=lambda: EPOCH)
+    outcome = outcome_of(begin(), await _end_of(Job("done")), clock=lambda: EPOCH)
     assert Outcome.decode(outcome.encode()) == outcome
     assert (outcome.how, outcome.ended) == ("done", EPOCH)
     assert outcome.result == msgspec.to_builtins(Report("done"))
-    outcome = outcome_of(begin(), await end_of(Job(Report("broken", reason="out of tea"))))
+    outcome = outcome_of(begin(), await _end_of(Job(Report("broken", reason="out of tea"))))
     assert (outcome.state, outcome.result) == (TaskState.FAILED, None)
     assert (outcome.error_type, "out of tea" in (outcome.error or "")) == ("TaskFailed", True)
     expired = unreadable('{"deadline":1}', ValueError("no ticket"), EPOCH)
@@ -71,7 +70,7 @@ async def test_an_outcome_is_plain_json() -> None:
 )
 async def test_any_error_is_written(error: Exception, text: str) -> None:
     """Cut at a stated length; without a text of its own, it is named by its class."""
-    outcome = outcome_of(begin(), await end_of(Job(error)))
+    outcome = outcome_of(begin(), await _end_of(Job(error)))
     assert outcome.error == text
     assert len(outcome.error_type or "") <= 100
     assert Outcome.decode(outcome.encode()) == outcome
@@ -115,8 +114,7 @@ class _Endless(list[int]):
             yield 1
 
 
-def around(inner: object, times: int) -> object:
-    """Put an object into lists."""
+def _around(inner: object, times: int) -> object:
     for _ in range(times):
         inner = [inner]
     return inner
@@ -156,8 +154,8 @@ RESULTS: dict[str, tuple[object, object]] = {
         {"1": "one", "None": 0, "[2, 'x']": 3, "red": 4},
     ),
     "classes": (_Pair(Camel([_Colour.RED]), {1}), {"left": {"oneWord": ["red"]}, "right": [1]}),
-    "deep": (around("in", LEVELS - 1), around("in", LEVELS - 1)),
-    "too deep": (around(1, 10**5), around(None, LEVELS)),
+    "deep": (_around("in", LEVELS - 1), _around("in", LEVELS - 1)),
+    "too deep": (_around(1, 10**5), _around(None, LEVELS)),
     "endless": (_Endless(), None),
     "bomb": (bomb(), None),
     "long": ("x" * (MOST - 2), "x" * (MOST - 2)),

@@ -67,8 +67,7 @@ OUTPUTS = {
 }
 
 
-def badge(state: str) -> str:
-    """Return the script that counts the badges of a state."""
+def _badge(state: str) -> str:
     return f"document.querySelectorAll('.badge.{state}').length"
 
 
@@ -103,7 +102,7 @@ async def test_a_colleague_can_read_the_page(tmp_path: Path) -> None:
 
         # Ends: the output is opened, an error is a sentence.
         good, bad = await example.start("coze", 0.5), await example.start("copyai", 0.5, "fail")
-        await page.until(badge("failed"))
+        await page.until(_badge("failed"))
         error = await page.value(
             f"document.querySelector('li[data-key=\"{bad}\"] .error').textContent"
         )

@@ -31,22 +31,19 @@ def answer(status: int, body: bytes) -> Response:
 # --- answers and refusals ---------------------------------------------------------------------
 
 
-def no_refusal(_response: Response, _name: str) -> None:
+def _no_refusal(_response: Response, _name: str) -> None:
     """Say of any answer that it is no refusal."""
 
 
-def quota(response: Response, name: str) -> APIError:
-    """Say of any answer that it is one."""
+def _quota(response: Response, name: str) -> APIError:
     return refusal_error(QuotaExceeded, response, name=name, code=4028)
 
 
-def never(_answer: object) -> bool:
-    """Say of no answer that it is a refusal."""
+def _never(_answer: object) -> bool:
     return False
 
 
-def has_no_items(listing: Listing) -> bool:
-    """Say of an empty list that it is a refusal."""
+def _has_no_items(listing: Listing) -> bool:
     return not listing.data
 
 
@@ -57,17 +54,17 @@ GOOD, EMPTY, MISFIT = b'{"data":[{"execute_id":"7"}]}', b'{"data":[]}', b'{"code
 @pytest.mark.parametrize(
     ("status", "body", "refused_by", "says_no", "kind"),
     [
-        (200, GOOD, quota, never, None),
-        (200, GOOD, quota, has_no_items, None),
+        (200, GOOD, _quota, _never, None),
+        (200, GOOD, _quota, _has_no_items, None),
         # One that does not decode is the provider's refusal if it is one, else a misfit.
-        (200, MISFIT, quota, never, QuotaExceeded),
-        (200, MISFIT, no_refusal, never, DecodeError),
+        (200, MISFIT, _quota, _never, QuotaExceeded),
+        (200, MISFIT, _no_refusal, _never, DecodeError),
         # What says no is an error, the provider's own or else one of no special kind.
-        (200, EMPTY, quota, has_no_items, QuotaExceeded),
-        (200, EMPTY, no_refusal, has_no_items, APIError),
+        (200, EMPTY, _quota, _has_no_items, QuotaExceeded),
+        (200, EMPTY, _no_refusal, _has_no_items, APIError),
         # Outside 2xx none is decoded: it is the provider's own error, else that of the status.
-        *((status, EMPTY, quota, never, QuotaExceeded) for status in STATUSES),
-        *((status, EMPTY, no_refusal, never, error_type(status)) for status in STATUSES),
+        *((status, EMPTY, _quota, _never, QuotaExceeded) for status in STATUSES),
+        *((status, EMPTY, _no_refusal, _never, error_type(status)) for status in STATUSES),
     ],
 )
 def test_an_answer_is_decoded_or_says_why_not(
@@ -254,15 +251,13 @@ def test_a_value_nested_too_deeply_to_follow_is_left(depth: int) -> None:
 # --- envelopes ---
 
 
-class Wrapped(msgspec.Struct):
-    """An envelope."""
-
+class _Wrapped(msgspec.Struct):
     data: Listing | int
 
 
 def test_an_endpoint_opens_its_envelope() -> None:
     """What stands in the envelope is the answer, and remembers the response if it can."""
-    wrapped = msgspec.json.Decoder(Wrapped)
+    wrapped = msgspec.json.Decoder(_Wrapped)
     response = answer(200, b'{"data": {"data": []}}')
     endpoint = enveloped("n", "POST", lambda one: wrapped.decode(one.body), idempotent=False)
     assert (endpoint.name, endpoint.method, endpoint.idempotent) == ("n", "POST", False)

@@ -38,8 +38,7 @@ KEYS = st.text(LETTERS, min_size=5).map("Z9".join)
 ANSWERS = sorted(name for name in RECORDED if name.endswith(".json"))
 
 
-async def coze_polled(client: Coze) -> object:
-    """Wait for a chat among others."""
+async def _coze_polled(client: Coze) -> object:
     async with Poller() as poller:
         return await poller.wait(client.chat("1", "2"), timeout=3)
 
@@ -64,7 +63,7 @@ COZE: list[Callable[[Coze], Awaitable[object]]] = [
     lambda client: client.list_bots("5123"),
     lambda client: wait_until_done(client.workflow_run("1", "2"), timeout=3),
     lambda client: wait_until_done(client.copy_task("1"), timeout=3),
-    coze_polled,
+    _coze_polled,
 ]
 COPYAI: list[Callable[[CopyAI], Awaitable[object]]] = [
     lambda client: client.start_workflow("WCFG-1"),
@@ -80,7 +79,7 @@ ANY: list[Callable[[TaskAPI], Awaitable[object]]] = [
 ]
 
 
-class Memory(logging.Handler):
+class _Memory(logging.Handler):
     """Keeps what is logged, with all that a handler could write of it."""
 
     def __init__(self) -> None:
@@ -88,7 +87,6 @@ class Memory(logging.Handler):
         self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one record."""
         self.texts.append(f"{record.getMessage()} {vars(record)!r}")
 
 
@@ -134,7 +132,7 @@ def texts_of(error: BaseException) -> Iterator[str]:
 
 def check(key: str, ask: Callable[[], Awaitable[object]]) -> None:
     """Check that no text of a failure has a long part of a key."""
-    memory = Memory()
+    memory = _Memory()
 
     async def run() -> None:
         await ask()

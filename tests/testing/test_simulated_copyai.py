@@ -128,7 +128,7 @@ async def test_webhooks_are_kept_listed_and_deleted(copyai: CopyAIClient) -> Non
         assert copyai.status == status
 
 
-class Receiver(TestServer):
+class _Receiver(TestServer):
     """Receives webhooks, and redirects each."""
 
     def __init__(self) -> None:
@@ -138,31 +138,29 @@ class Receiver(TestServer):
         self.events: asyncio.Queue[Any] = asyncio.Queue()
 
     async def receive(self, request: web.Request) -> web.Response:
-        """Keep a delivery."""
         self.events.put_nowait(await request.json())
         return web.Response(status=307, headers={"Location": "/elsewhere"})
 
 
 @pytest.fixture
-async def receiver() -> AsyncGenerator[Receiver]:
+async def receiver() -> AsyncGenerator[_Receiver]:
     """Run a receiver of webhooks."""
-    receiver = Receiver()
+    receiver = _Receiver()
     async with receiver:
         yield receiver
 
 
-async def register(copyai: CopyAIClient, url: object, event: str, **more: str) -> None:
-    """Register a webhook for an event of runs."""
+async def _register(copyai: CopyAIClient, url: object, event: str, **more: str) -> None:
     await copyai.post("webhook", {"url": str(url), "eventType": f"workflowRun.{event}"} | more)
 
 
 async def test_webhooks_report_starts_and_ends_in_three_shapes(
-    copyai: CopyAIClient, receiver: Receiver
+    copyai: CopyAIClient, receiver: _Receiver
 ) -> None:
     """Deliveries come at the start and at the end, flat, with a result, or with its text."""
     events = receiver.events
     for event in ("started", "completed", "failed"):
-        await register(copyai, receiver.make_url("/"), event)
+        await _register(copyai, receiver.make_url("/"), event)
     await copyai.started({"n": 1}, seconds=50)
     assert (await events.get())["type"] == "workflowRun.started"
     before = anyio.current_time()
@@ -182,14 +180,14 @@ async def test_webhooks_report_starts_and_ends_in_three_shapes(
 
 
 async def test_a_webhook_hears_of_runs_under_way_and_of_its_workflow_only(
-    copyai: CopyAIClient, receiver: Receiver
+    copyai: CopyAIClient, receiver: _Receiver
 ) -> None:
     """Registered after a start it gets the end; and that the credits are out, if it is for that."""
     await copyai.started(seconds=0)
     path = await copyai.started(seconds=10)
     url = receiver.make_url("/")
     for workflow_id in ("WCFG-1", "WCFG-2"):
-        await register(copyai, url, "completed", workflowId=workflow_id)
+        await _register(copyai, url, "completed", workflowId=workflow_id)
     assert (await receiver.events.get())["workflowRunId"] == path.rpartition("/")[2]
     await asyncio.sleep(10)
     assert receiver.events.empty()
@@ -210,9 +208,9 @@ async def test_closing_does_not_wait_for_webhooks() -> None:
         sim = Simulator()
         async with asking(sim) as (_, copyai):
             url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-            await register(copyai, url, "started")
+            await _register(copyai, url, "started")
             for event in ("started", "completed"):
-                await register(copyai, "http://127.0.0.1:9/", event)
+                await _register(copyai, "http://127.0.0.1:9/", event)
             await copyai.started(seconds=1)
             writers = [await arrived.get()]
             await asyncio.sleep(2)

@@ -28,8 +28,7 @@ T = TypeVar("T")
 MILLISECONDS = st.integers(min_value=0, max_value=10**9)
 
 
-def now() -> float:
-    """Return the running loop's time in seconds."""
+def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
@@ -48,7 +47,7 @@ async def test_work_takes_no_virtual_time() -> None:
     """The clock begins at zero and stands still while callbacks run, however often they yield."""
     for _ in range(100):
         assert await asyncio.sleep(0, result=sum(range(1000))) == 499_500
-    assert now() == 0
+    assert _now() == 0
 
 
 @given(st.lists(MILLISECONDS, max_size=50), st.sets(st.integers(0, 49)))
@@ -59,7 +58,7 @@ def test_timers_fire_in_order_and_on_time(delays: list[int], cancelled: set[int]
     fired: list[tuple[float, float]] = []
 
     def fire(due: float) -> None:
-        fired.append((due, now()))
+        fired.append((due, _now()))
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -81,9 +80,9 @@ def test_sleeps_in_a_row_never_end_early(delays: list[float]) -> None:
 
     async def main() -> None:
         for delay in delays:
-            due = now() + delay
+            due = _now() + delay
             await asyncio.sleep(delay)
-            assert now() == due
+            assert _now() == due
 
     run_virtual(main)
 
@@ -110,12 +109,12 @@ async def test_requests_are_not_jumped_over() -> None:
         for _ in range(20):
             assert await fetch() == "quick"
             await asyncio.sleep(30)
-        assert now() >= 600
+        assert _now() >= 600
         assert await asyncio.gather(*(fetch() for _ in range(100))) == ["quick"] * 100
-        started = now()
+        started = _now()
         with pytest.raises(TimeoutError):
             await session.get(server.make_url("/stalled"), timeout=ClientTimeout(total=900))
-        assert now() - started == pytest.approx(900, abs=1)  # aiohttp rounds up to a full second
+        assert _now() - started == pytest.approx(900, abs=1)  # aiohttp rounds up to a full second
 
 
 async def test_a_thread_holds_time_still() -> None:
@@ -125,7 +124,7 @@ async def test_a_thread_holds_time_still() -> None:
     for work_in_a_thread in (asyncio.to_thread(work), by_anyio, name):
         async with asyncio.timeout(0.001):
             assert await work_in_a_thread
-        assert now() == 0
+        assert _now() == 0
 
 
 def test_a_thread_may_wait_for_the_virtual_clock() -> None:
@@ -133,7 +132,7 @@ def test_a_thread_may_wait_for_the_virtual_clock() -> None:
 
     async def main() -> float:
         await anyio.to_thread.run_sync(lambda: anyio.from_thread.run(anyio.sleep, 3600))
-        return now()
+        return _now()
 
     assert run_on(VirtualTimeLoop(thread_patience=0.01), main) == 3600
 
@@ -151,7 +150,7 @@ async def test_a_thread_started_by_hand_may_wake_the_loop() -> None:
     thread.start()
     await woken.wait()
     await asyncio.to_thread(thread.join)
-    assert now() == 0
+    assert _now() == 0
 
 
 def test_an_open_socket_gets_its_grace() -> None:
@@ -180,7 +179,7 @@ def test_idle_threads_and_no_sockets_do_not_hold_time_back() -> None:
             await asyncio.sleep(1)
         await asyncio.get_running_loop().shutdown_default_executor()
         await asyncio.sleep(1)
-        return now()
+        return _now()
 
     assert run_on(VirtualTimeLoop(thread_patience=3600, grace=3600), main) == 101
 
@@ -229,7 +228,7 @@ def test_run_virtual_passes_arguments_results_and_errors() -> None:
 
     async def divide(number: int, by: int, delay: float) -> tuple[float, float]:
         await asyncio.sleep(delay)
-        return number / by, now()
+        return number / by, _now()
 
     assert run_virtual(divide, 42, 2, 60.0) == (21, 60.0)
     assert run_virtual(divide, 8, 2, 1.0) == (4, 1.0)
