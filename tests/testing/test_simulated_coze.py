@@ -275,7 +275,8 @@ async def test_a_copy_is_a_task_or_is_done_at_once() -> None:
             await asyncio.sleep(seconds)
             copies = [(await coze.get(f"{_COPIES}/{task_id}"))["data"] for task_id in ids]
             assert [copy["task_status"] for copy in copies] == words
-        assert copies[1]["failed_reasons"][0]["entity_id"] == "fail-75"
+        failed = (await coze.get(f"{_COPIES}/{ids[1]}"))["data"]
+        assert failed["failed_reasons"][0]["entity_id"] == "fail-75"
 
 
 async def test_a_chat_runs_and_completes(coze: CozeClient) -> None:
