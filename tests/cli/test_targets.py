@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from asyncclient import SessionPool, TaskRef
+from asyncclient import Handle, SessionPool, TaskRef
 from asyncclient.cli._any_api import How
 from asyncclient.cli._targets import KINDS, targets_of
 from asyncclient.providers.copyai import CopyAI
@@ -24,47 +25,39 @@ PAGE = Path(__file__).parents[2] / "docs" / "command.md"
 pytestmark = pytest.mark.usefixtures("environment")
 
 
-WORDS = {
-    "coze-workflow": "Success",
-    "coze-chat": "completed",
-    "coze-copy": "successful",
-    "coze-documents": 1,
-    "copyai-workflow": "COMPLETE",
+# Of each kind that is started: its last word, and what starts one.
+STARTED: dict[str, tuple[str, Callable[[Coze, CopyAI], Awaitable[Handle[Any]]]]] = {
+    "coze-workflow": ("Success", lambda coze, _: coze.start_workflow("7350")),
+    "coze-chat": ("completed", lambda coze, _: coze.start_chat("7", user_id="u")),
+    "coze-copy": (
+        "successful",
+        lambda coze, _: coze.start_copy("b", entity_type="workflow", to_workspace_id="2"),
+    ),
+    "copyai-workflow": ("COMPLETE", lambda _, copyai: copyai.start_workflow("WCFG-1", {})),
 }
 
 
-async def started(sim: Simulator, kind: str) -> dict[str, str]:
-    """Start a task of a kind at the simulator, and return its ids."""
-    async with SessionPool() as pool:
-        coze = Coze(pool, token=TOKEN, base_url=sim.coze_url)
-        copyai = CopyAI(pool, api_key=KEY, base_url=sim.copyai_url)
-        match kind:
-            case "coze-workflow":
-                return (await coze.start_workflow("7350")).ids
-            case "coze-chat":
-                return (await coze.start_chat("7", user_id="u")).ids
-            case "coze-copy":
-                copying = coze.start_copy("b", entity_type="workflow", to_workspace_id="2")
-                return (await copying).ids
-            case "coze-documents":
-                return {"dataset_id": "7442", "document_ids": "7446"}
-            case _:
-                return (await copyai.start_workflow("WCFG-1", {})).ids
-
-
-@pytest.mark.parametrize("kind", WORDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_task_is_found_by_its_ids(
     shell: Shell, loop: asyncio.Runner, sim: Simulator, kind: str
 ) -> None:
     """The ids alone are enough, in the order in which help gives them; `watch` takes them too."""
-    ids = [*loop.run(started(sim, kind)).values()]
+    word, start = STARTED.get(kind, (1, None))
+
+    async def started() -> list[str]:
+        async with SessionPool() as pool:
+            coze = Coze(pool, token=TOKEN, base_url=sim.coze_url)
+            copyai = CopyAI(pool, api_key=KEY, base_url=sim.copyai_url)
+            return [*(await start(coze, copyai)).ids.values()] if start else ["7442", "7446"]
+
+    ids = loop.run(started())
     assert shell("wait", kind, *ids, "--json") == 0
     end = shell.json
-    assert (end["state"], end["word"]) == ("succeeded", WORDS[kind])
+    assert (end["state"], end["word"]) == ("succeeded", word)
     assert [*end["ref"]["ids"].values()] == ids
     assert end["result"]
     assert shell("wait", "-", "--json", stdin=json.dumps(end["ref"])) == 0
-    assert (shell.json["word"], shell.json["ref"]) == (WORDS[kind], end["ref"])
+    assert (shell.json["word"], shell.json["ref"]) == (word, end["ref"])
     assert shell("watch", kind, *ids) == 0
     assert "succeeded" in shell.out
 

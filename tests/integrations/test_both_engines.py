@@ -87,7 +87,7 @@ async def test_every_wait_is_reported_once_in_its_right_state(
     place.sink_fails = 2
     words = {f"order-{number}": "broken" if number % 3 == 0 else "done" for number in range(30)}
     for number, (key, word) in enumerate(words.items()):
-        assert await place.waits.submit(ref_of(number, number / 20, word), key=key)
+        assert await place.waits.submit(ref_of(number, number / 40, word), key=key)
     async with place.worker():
         await place.until(30)
         await asyncio.sleep(0.5)
@@ -181,7 +181,7 @@ async def test_an_outcome_is_read_by_its_key(place: Somewhere) -> None:
     assert await place.waits.ticket("good") is None
     await place.waits.submit(ref_of(1, 0.1), key="good")
     await place.waits.submit(ref_of(2, 0.0, "broken"), key="bad")
-    await place.waits.submit(ref_of(3, 3600), key="slow", timeout=1.0)
+    await place.waits.submit(ref_of(3, 3600), key="slow", timeout=0.5)
     ticket = await place.waits.ticket("good")
     assert ticket is not None
     assert ticket.ref.ids["id"] == "1"
