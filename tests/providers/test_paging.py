@@ -14,6 +14,7 @@ from asyncclient.providers._paging import Page, every_item
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport, reply
+from tests.providers.scripted import copyai
 
 
 async def _read(
@@ -326,3 +327,10 @@ async def test_a_list_that_does_not_come_whole_is_an_error(name: str) -> None:
         await anext(items)
         with pytest.raises(AsyncClientError, match=rf"^{name}: {words}"):
             await anext(items)
+
+
+async def test_runs_without_ids_all_come() -> None:
+    """The list's own schema shows items without some fields; the rest identifies them."""
+    runs = [{"createdAt": "2026-01-01T00:00:00Z"}, {"workflowRunId": "7"}, {"credits": 2}]
+    client, _ = copyai(reply({"status": "success", "data": {"total": 3, "data": runs}}))
+    assert len([run async for run in client.iter_workflow_runs("WCFG-1")]) == 3

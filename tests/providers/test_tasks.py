@@ -10,7 +10,7 @@ import pytest
 
 from asyncclient import Handle, Observation, TaskState, decode_ref, encode_ref, wait_until_done
 from asyncclient._http import Response
-from asyncclient.errors import DecodeError, TaskBlocked
+from asyncclient.errors import APIError, DecodeError, TaskBlocked
 from asyncclient.providers.copyai import WorkflowRunHandle as CopyAIRunHandle
 from asyncclient.providers.coze import (
     Chat,
@@ -333,6 +333,13 @@ async def test_a_well_formed_answer_of_the_wrong_shape_is_undecodable(
     with pytest.raises(DecodeError) as caught:
         await _coze_run(reply(answer)).poll()
     assert caught.value.path == path
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+def test_the_error_of_a_look_is_no_end_of_its_task(kind: str) -> None:
+    """What the envelope says fails the look."""
+    with pytest.raises(APIError):
+        _KINDS[kind][1].read(reply({"code": 5000, "msg": "oops", "status": "error"}).body)
 
 
 def test_an_envelope_may_quote_its_code_or_have_no_status() -> None:
