@@ -1,11 +1,14 @@
-"""Reads what a client needs from environment variables, for `from_env` and for the command."""
+"""Where a provider is, and what its client reads from environment variables."""
 
 from __future__ import annotations
 
 import os
+import re
 from typing import NamedTuple
 
+from asyncclient._arguments import text
 from asyncclient._http import Secret, base_of, header_value
+from asyncclient._text import shown
 
 
 class Variables(NamedTuple):
@@ -42,18 +45,32 @@ class Variables(NamedTuple):
         name = self.base
         value = Secret(os.environ.get(name) or self.default)
         # A URL with a password in it is not shown, nor a query, which may hold a key.
-        shown = "what is in it" if "@" in value else repr(str(value.partition("?")[0]))
+        seen = "what is in it" if "@" in value else repr(str(value.partition("?")[0]))
         if not _is_base(value, allow_http=True):
             msg = (
-                f"{name}: {shown} is not a base URL (https, a host, perhaps a path): "
+                f"{name}: {seen} is not a base URL (https, a host, perhaps a path): "
                 f"use {self.places}"
             )
             raise ValueError(msg)
         if not _is_base(value, allow_http=False):
             # Plain http to another machine is all that the first call allows and this one does not.
-            msg = f"{name}: {shown} would send the credential in the clear: use https"
+            msg = f"{name}: {seen} would send the credential in the clear: use https"
             raise ValueError(msg)
         return str(value)
+
+
+def check_address(base_url: object, no_api: re.Pattern[str], of_api: str) -> None:
+    """Refuse an address of the provider's own that is not that of its API.
+
+    Args:
+        base_url: what was given.
+        no_api: what such an address looks like.
+        of_api: whose API it should be of, and what to pass.
+    """
+    url = text("base_url", base_url)
+    if "@" not in url and no_api.match(url):  # a password is not shown, nor a query with a key
+        msg = f"base_url={shown(url.partition('?')[0])} is not the address of {of_api}"
+        raise ValueError(msg)
 
 
 def credential_in(name: str, what: str) -> Secret:

@@ -45,17 +45,45 @@ def test_each_client_has_a_default_place() -> None:
     assert repr(CopyAI(transport, api_key=TOKEN)) == "<CopyAI https://api.copy.ai/api>"
 
 
-@pytest.mark.parametrize(
-    "given", ["cn", "https://www.coze.cn", "HTTPS://Coze.com/", "www.coze.com"]
-)
-def test_an_unknown_region_is_refused_and_names_the_known(given: str) -> None:
-    """A region is a base URL, not Coze's site; the error names both, and where they are."""
+_NO_COZE = [
+    *("cn", "https://www.coze.cn", "HTTPS://Coze.com/", "www.coze.com"),
+    *(
+        "https://api.coze.cn/v1",
+        "https://API.coze.com:443//open_api/",
+        "http://api.coze.cn/v3/chat",
+    ),
+]
+_NO_COPYAI = [
+    *("https://api.copy.ai", "https://api.copy.ai/", "https://api.copy.ai/api/workflow"),
+    *(
+        "https://www.copy.ai",
+        "https://app.copy.ai/api",
+        "https://api.copy.ai/v1",
+        "https://copy.ai",
+    ),
+]
+
+
+@pytest.mark.parametrize("given", [*_NO_COZE, *_NO_COPYAI])
+def test_an_address_that_is_not_the_apis_is_refused_and_names_it(given: str) -> None:
+    """A region is a base URL, not a site, nor a path of the API; the error names what to pass."""
     words = (
-        rf"^base_url='{given}' .*Coze\.CN \('https://api.coze.cn'\) "
+        r"Copy\.ai's API: pass CopyAI\.BASE_URL \('https://api.copy.ai/api/'\)$"
+        if given in _NO_COPYAI
+        else r"Coze's API: pass Coze\.CN \('https://api.coze.cn'\) "
         r"or Coze\.COM \('https://api.coze.com'\)$"
     )
-    with pytest.raises(ValueError, match=words):
-        Coze(ScriptedTransport(), token=TOKEN, base_url=given)
+    with pytest.raises(ValueError, match=rf"^base_url='{given}' is not the address of {words}"):
+        client_of("copyai" if given in _NO_COPYAI else "coze", ScriptedTransport(), base_url=given)
+
+
+@pytest.mark.parametrize("end", ["", "/", "//"])
+def test_a_slash_at_the_end_of_an_address_says_nothing(end: str) -> None:
+    """Each names the same place, and so does a gateway with a path of its own."""
+    for provider, given in (("coze", Coze.CN), ("copyai", "https://api.copy.ai/api")):
+        assert given in repr(client_of(provider, ScriptedTransport(), base_url=given + end))
+        gateway = f"https://gateway.example/{provider}/v1{end}"
+        assert "gateway" in repr(client_of(provider, ScriptedTransport(), base_url=gateway))
 
 
 @both

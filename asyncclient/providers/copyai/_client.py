@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
@@ -28,7 +29,7 @@ from asyncclient._http import (
 from asyncclient._ref import TaskRef, checked_ref, unix_time
 from asyncclient._text import even_half_made
 from asyncclient.errors import AsyncClientError, DecodeError
-from asyncclient.providers._environment import Variables
+from asyncclient.providers._environment import Variables, check_address
 from asyncclient.providers._paging import Page, every_item
 from asyncclient.providers._reading import as_int
 from asyncclient.providers._starting import AddingAdvice, ids_or_ref, started_id
@@ -46,6 +47,11 @@ from asyncclient.providers.copyai._endpoints import (
 from asyncclient.providers.copyai._tasks import WorkflowRunHandle, run_target, runs_target
 from asyncclient.providers.copyai._webhooks import LARGEST_PAGE, Webhooks, page_size
 
+# Where people use Copy.ai in a browser, and other paths than that of its API.
+_NO_API = re.compile(
+    r"https?://(?:(?:(?:www|app)\.)?copy\.ai(?:[:/]|$)|api\.copy\.ai(?::\d+)?(?!/+api/*$))",
+    re.IGNORECASE,
+)
 # What a start has that was given no metadata, so that `find_started` can find it among others.
 _MARKER = "asyncclient_start"
 # The caller's clock and Copy.ai's may differ by this many seconds.
@@ -87,6 +93,8 @@ class CopyAI(Webhooks):
         account: str | None = None,
     ) -> None:
         api_key = concealed(api_key)  # a traceback with locals shows this frame
+        of_api = f"Copy.ai's API: pass CopyAI.BASE_URL ({self.BASE_URL!r})"
+        check_address(base_url, _NO_API, of_api)
         self._account = Account(
             transport,
             provider="copyai",

@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import Self, TypeVar, cast, overload
 
-from asyncclient._arguments import id_text, text
+from asyncclient._arguments import id_text
 from asyncclient._http import Account, Handle, TokenSource, Transport, concealed
 from asyncclient._ref import MANY_IDS, TaskRef, checked_ref
-from asyncclient._text import even_half_made, shown
-from asyncclient.providers._environment import Variables
+from asyncclient._text import even_half_made
+from asyncclient.providers._environment import Variables, check_address
 from asyncclient.providers._starting import ids_or_ref
 from asyncclient.providers.coze._answers import Chat, CopyTask, DocumentProgress, WorkflowRun
 from asyncclient.providers.coze._auth import CozeJWT
@@ -22,8 +22,12 @@ from asyncclient.providers.coze._tasks import ChatHandle, CopyTaskHandle, Workfl
 from asyncclient.providers.coze._workflows import Workflows
 from asyncclient.providers.coze._workspaces import Workspaces
 
-# Where people use Coze in a browser; its API has addresses of its own.
-_SITE = re.compile(r"https?://(?:www\.)?coze\.(?:cn|com)(?:[:/]|$)", re.IGNORECASE)
+# What has no host, where people use Coze in a browser, and a path of the API's.
+_NO_API = re.compile(
+    r"(?!.*://)|https?://(?:(?:www\.)?coze\.(?:cn|com)(?:[:/]|$)"
+    r"|api\.coze\.(?:cn|com)(?::\d+)?/+[^/?#])",
+    re.IGNORECASE,
+)
 
 H = TypeVar("H", WorkflowRunHandle, CopyTaskHandle, ChatHandle, DocumentProgressHandle)
 
@@ -65,13 +69,8 @@ class Coze(Workflows, Chats, Bots, Workspaces):
         account: str | None = None,
     ) -> None:
         token = concealed(token)  # a traceback with locals shows this frame
-        if "://" not in text("base_url", base_url) or _SITE.match(base_url):
-            seen = shown(base_url.partition("?")[0])  # a query may hold a key
-            msg = (
-                f"base_url={seen} is not the address of Coze's API: pass "
-                f"Coze.CN ({self.CN!r}) or Coze.COM ({self.COM!r})"
-            )
-            raise ValueError(msg)
+        of_api = f"Coze.CN ({self.CN!r}) or Coze.COM ({self.COM!r})"
+        check_address(base_url, _NO_API, f"Coze's API: pass {of_api}")
         if isinstance(token, str) and token.lower().startswith("bearer "):
             msg = "token: pass the token alone, without 'Bearer '"
             raise ValueError(msg)
