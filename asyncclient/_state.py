@@ -20,7 +20,11 @@ Word: TypeAlias = str | int | Enum
 
 
 class TaskState(StrEnum):
-    """A task's state, in words that are the same for every provider."""
+    """A task's state, in words that are the same for every provider.
+
+    Attributes:
+        is_terminal: true when the task can never change again.
+    """
 
     PENDING = "pending"
     RUNNING = "running"
@@ -30,15 +34,9 @@ class TaskState(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
 
-    @property
-    def is_terminal(self) -> bool:
-        """True when the task can never change again."""
-        return self in _TERMINAL
-
-
-_TERMINAL = frozenset(
-    {TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED}
-)
+    def __init__(self, word: str) -> None:
+        # No property: each look asks, and its answer never changes.
+        self.is_terminal = word in {"succeeded", "failed", "cancelled", "expired"}
 
 
 class Vocabulary:

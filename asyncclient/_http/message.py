@@ -19,7 +19,8 @@ JSON: TypeAlias = str | int | float | bool | dict[str, object] | list[object] | 
 
 
 _EXCERPT = 200  # bytes of an answer that an error shows
-GOOD = range(200, 300)  # statuses that say that a request succeeded (RFC 9110, section 15.3)
+# Statuses that say that a request succeeded (RFC 9110, section 15.3).
+GOOD = frozenset(range(200, 300))
 
 
 def as_utf8(body: bytes) -> bytes:
