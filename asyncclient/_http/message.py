@@ -42,6 +42,9 @@ class Secret(str):
         # A viewer of locals cuts a long text before it asks for its repr, as rich does.
         return Secret(super().__getitem__(key))
 
+    def __radd__(self, before: str) -> Self:
+        return type(self)(f"{before}{str.__str__(self)}")
+
 
 class Address(Secret):
     """A path or URL whose query may be a credential, as one that was signed: shown without it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -462,18 +463,17 @@ def check(thing: object) -> None:
 
 def check_error(error: BaseException) -> None:
     """Fail if a secret is in any text of an error, of what it holds, or in its frames."""
+    check("".join(traceback.format_exception(error)))
     link: BaseException | None = error
     while link is not None:
         for value in (link, *vars(link).values()):
             check(value)
-        link = link.__cause__ or link.__context__
-    check("".join(traceback.format_exception(error)))
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_code.co_filename != __file__:
-            for value in frame.f_locals.values():
+        for frame, _ in traceback.walk_tb(link.__traceback__):
+            for value in frame.f_locals.values() if frame.f_code.co_filename != __file__ else ():
                 for shown in (repr(value), pretty_repr(value, max_string=30)):
                     assert SECRET[:12] not in shown, frame.f_code
                     assert QUERY not in shown, frame.f_code
+        link = link.__cause__ or link.__context__
 
 
 def echo(request: Request) -> Response:
@@ -526,6 +526,17 @@ async def test_no_secret_is_in_any_text(
     for record in caplog.records:
         check(caplog.handler.format(record))
         check(record.args)
+
+
+@pytest.mark.parametrize("where", [SIGNED, "/jobs/7?sig=s1gned%2F0123456789abcdef"])
+async def test_no_secret_is_in_the_frames_of_a_look_that_was_cancelled(where: str) -> None:
+    """A caller's own timeout goes through them, and a traceback may show their locals."""
+    transport = ScriptedTransport([BUSY], latency=9)
+    acme = TaskAPI(transport, V1, name="acme", headers={"X-Key": SECRET}, hosts=["*.acme.example"])
+    for look in (acme.task(where, JOB).poll, lambda: acme.get(where)):
+        with pytest.raises(TimeoutError) as caught:
+            await asyncio.wait_for(look(), 1)
+        check_error(caught.value)
 
 
 @pytest.mark.parametrize(

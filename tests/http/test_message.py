@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 from rich.pretty import pretty_repr
 
-from asyncclient._http.message import Answer, Endpoint, Request, Response, Secret
+from asyncclient._http.message import Address, Answer, Endpoint, Request, Response, Secret
 
 SECRET = "s3cret-token"
 
@@ -69,6 +69,14 @@ def test_a_secret_is_shown_by_no_viewer_of_locals(length: int) -> None:
             assert "s3c" not in view(value)
             assert "***" in view(value)
     assert str(secret) == (SECRET * length)[:length]
+
+
+def test_what_stands_before_a_secret_text_leaves_it_secret() -> None:
+    """A path behind a base URL's own is an address, too."""
+    for made in ("/v1" + Address("/x?sig=1"), "https://x" + ("/v1" + Address("/x?sig=1"))):
+        assert repr(made).endswith("/v1/x'")
+        assert str(made).endswith("/v1/x?sig=1")
+    assert repr("Bearer " + Secret("t")) == "'***'"
 
 
 def test_requests_and_responses_cannot_be_changed() -> None:
