@@ -395,7 +395,13 @@ async def test_a_new_worker_knows_what_a_former_one_has_learned(engine: Engine) 
 async def test_what_no_worker_comes_for_gets_ever_fewer_turns(
     place: Somewhere, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A process that only submits keeps each wait, also past its deadline, and says so once."""
+    """A process that only submits keeps each wait, also past its deadline, and says so once.
+
+    But for one that was called off, of which the engine did not hear.
+    """
+    await place.waits.submit(ref_of(1), key="off")
+    assert await place.waits.cancel("off")
+    assert await place.waits.put_back("off", "its ticket") is None
     now = time.time()
     for late, delay in ((-3600, 5), (0, 5), (100, 10), (86_400, 8640)):
         turn = await place.waits.put_back("order", f'{{"deadline": {now - late}}}')

@@ -126,13 +126,14 @@ async def test_loose_fields_of_a_history_differ_from_poll_to_poll(coze: CozeClie
 async def test_a_trimmed_run_has_its_whole_text_at_the_node(coze: CozeClient) -> None:
     """The output is cut and says so; the node it lists gives all of it, under a hexadecimal id.
 
-    A run that takes seconds has a node, and one that takes none has none.
+    Each second run lists its node, also where its text is short.
     """
     path = await coze.started(seconds=10, outcome="trimmed")
     running = await coze.record(path)
     assert (running["execute_status"], running["output"]) == ("Running", '{"Output":"null"}')
     assert (running["is_output_trimmed"], running["run_mode"]) == (False, 2)
-    assert not (await coze.record(await coze.started(seconds=0)))["node_execute_status"]
+    without, short = [await coze.started(seconds=0) for _ in range(2)]
+    assert not (await coze.record(without))["node_execute_status"]
     await asyncio.sleep(10)
     record = await coze.record(path)
     assert record["is_output_trimmed"] is True
@@ -145,6 +146,9 @@ async def test_a_trimmed_run_has_its_whole_text_at_the_node(coze: CozeClient) ->
     assert whole["is_finish"] is True
     assert whole["node_output"].startswith(f"Run {record['execute_id']}")
     assert (await coze.get(f"{path}/execute_nodes/0123"))["code"] == 4314
+    (node,) = (await coze.record(short))["node_execute_status"].values()
+    text = (await coze.get(f"{short}/execute_nodes/{node['node_execute_uuid']}"))["data"]
+    assert text["node_output"] == f"Run {short.rpartition('/')[2]} wrote a text."
     coze.sim.tasks[record["execute_id"]].ends_at += 10
     part = (await coze.get(f"{path}/execute_nodes/{uuid}"))["data"]
     assert part["is_finish"] is False
