@@ -12,6 +12,7 @@ from hypothesis import given, strategies as st
 
 from asyncclient._http import Response, error_type, refusal_error
 from asyncclient.errors import APIError, AsyncClientError, DecodeError, QuotaExceeded
+from asyncclient.providers import _reading
 from asyncclient.providers._reading import (
     as_int,
     as_object,
@@ -267,10 +268,14 @@ def test_an_endpoint_opens_its_envelope() -> None:
     assert endpoint.read(answer(200, b'{"data": 5}')) == 5
 
 
-def test_a_text_that_would_take_too_much_memory_stays_as_it_is() -> None:
+def test_a_text_that_would_take_too_much_memory_stays_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A run's output of some megabytes may be JSON that takes a gigabyte as objects."""
-    text = f"[{'[],' * 3_000_000}0]"
+    assert vars(_reading)["MOST_DECODED"] == 128 << 20
+    monkeypatch.setattr(_reading, "MOST_DECODED", 1 << 20)  # which is over in no time
+    text = f"[{'[],' * 24_000}0]"
     assert open_json({"output": text}) == {"output": text}
-    half = f"[{'[],' * 900_000}0]"  # two of them would be too much
+    half = f"[{'[],' * 7_000}0]"  # two of them would be too much
     opened = open_json({"one": half, "two": half, "three": "[1]"})
     assert opened == {"one": json.loads(half), "two": half, "three": [1]}
