@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from asyncclient import wait_until_done
-from asyncclient._http import Request, Response
+from asyncclient._http import Response
 from asyncclient.errors import (
     AsyncClientError,
     ConnectFailed,
@@ -134,18 +134,6 @@ async def test_a_start_stops_at_the_first_doubt() -> None:
         await copyai(transport).start_workflow("W")
     assert caught.value.may_have_started
     assert transport.left == 2
-
-
-async def test_a_programming_error_is_not_repeated() -> None:
-    """An error that is not of our tree passes through as it is, after one request."""
-
-    def wrong(_: Request) -> Response:
-        raise KeyError
-
-    transport = ScriptedTransport([wrong], repeat=True)
-    with pytest.raises(KeyError):
-        await copyai(transport).get_workflow_run("W", "R")
-    assert len(transport.requests) == 1
 
 
 async def test_a_source_of_tokens_that_hangs_is_given_up() -> None:

@@ -14,7 +14,7 @@ from asyncclient._http import Request, Response, TokenSource
 from asyncclient.errors import AuthenticationFailed, PermissionDenied, TransportError
 from asyncclient.providers.coze import Coze, WorkflowRun, WorkflowRunHandle
 from asyncclient.testing import reply
-from tests.many.service import start, start_all, turns
+from tests.many.service import start, start_all
 from tests.waiting.scenario import run_says
 
 
@@ -95,28 +95,6 @@ async def test_a_look_of_a_waiter_that_has_left_is_no_failed_look_of_the_others(
     assert [instant for _, instant in other.asked] == [0.5, 1.5]
     assert done.error is None
     assert done.polls == 2
-
-
-@pytest.mark.parametrize("stays", [True, False])
-async def test_a_pool_that_is_closed_ends_the_waits_of_its_own_clients_alone(
-    poller: Poller, *, stays: bool
-) -> None:
-    """Waiters with another client ask through theirs, whether those of the first stay or leave."""
-    one, other = Coze42(), Coze42()
-    run = one.run()
-    firsts = start_all(poller, [run, run])
-    second = start(poller.wait(other.run()))
-    await asyncio.sleep(0.5)
-    assert not other.asked
-    for first in () if stays else firsts:
-        first.cancel()
-    await turns()
-    one.closed = True
-    assert (await second).result is not None
-    for end in [await first for first in firsts] if stays else ():
-        assert isinstance(end.error, RuntimeError)
-        assert end.elapsed == 1
-    assert [instant for _, instant in other.asked] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("order", [1, -1])

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from random import Random
 
 import pytest
-from hypothesis import given, strategies as st
 
 from asyncclient import Poller, Schedule, Task
 from asyncclient._many.outage import Outage
@@ -92,27 +91,6 @@ def test_after_five_failures_in_a_row_an_answer_is_news_for_all() -> None:
     for record in failing:
         outage.failed(record)
     assert outage.answered(failing[1]) == [record for record in failing if record is not failing[1]]
-
-
-@given(st.lists(st.tuples(st.sampled_from(["failed", "answered", "left"]), st.integers(0, 5))))
-def test_an_answer_is_news_once_after_a_failed_look(events: list[tuple[str, int]]) -> None:
-    """After any events, an answer is news for the tasks that failed since the last news."""
-    outage: Outage[Record[object]] = Outage()
-    tasks = records(6)
-    owed: list[Record[object]] = []
-    for what, which in events:
-        record = tasks[which]
-        if what == "failed":
-            outage.failed(record)
-            owed += [] if record in owed else [record]
-            continue
-        if record in owed:
-            owed.remove(record)
-        if what == "left":
-            outage.left(record)
-        elif news := outage.answered(record):
-            assert news == owed
-            owed.clear()
 
 
 # --- a Poller in one ----------------------------------------------------------------------------

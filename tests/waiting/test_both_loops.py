@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
 
 import anyio
 import pytest
@@ -21,7 +20,6 @@ from tests.waiting.scenario import (
     FAULT,
     TICK,
     Driver,
-    Entry,
     Job,
     Options,
     Report,
@@ -31,22 +29,6 @@ from tests.waiting.scenario import (
     run_says,
     stand_still,
 )
-
-
-@pytest.mark.parametrize(
-    ("latency", "end"),
-    [([math.inf], 10.0), ([13], 10.0), ([0.0, math.inf], 15.0), ([4.0, math.inf], 15.0)],
-    ids=["first hangs", "first is late", "second hangs", "slow second hangs"],
-)
-async def test_only_a_later_request_stretches_the_timeout(
-    driver: Driver, latency: list[float], end: float
-) -> None:
-    """A poll that hangs gets 5 s beyond the timeout, unless no answer has come before."""
-    job = Job("running", latency=latency)
-    outcome = await outcome_of(driver(job, timeout=10))
-    assert isinstance(outcome.error, WaitTimeout)
-    assert outcome.elapsed == end
-    assert len(job.polls) == len(latency)
 
 
 async def test_the_timeout_is_ten_minutes_unless_it_is_given(driver: Driver) -> None:
@@ -88,21 +70,6 @@ async def test_the_last_poll_falls_on_the_deadline(
     assert isinstance(outcome.error, WaitTimeout) != in_time
     assert job.sent == expected
     assert outcome.elapsed == timeout
-
-
-@pytest.mark.parametrize(
-    ("script", "late_by"),
-    [([ends_at(9)], 0.05), ([ends_at(9)], 0.249), (["queued", "queued", "running", "done"], 0.1)],
-    ids=["by little", "by the least grace", "with a change"],
-)
-async def test_a_poll_under_way_at_the_deadline_is_followed_by_one_more(
-    driver: Driver, script: Sequence[Entry], late_by: float
-) -> None:
-    """It may have looked before the deadline; the one more poll comes after a rest of 0.05 s."""
-    job = Job(*script, latency=[0, 0, 2 + late_by, 0.01])
-    outcome = await outcome_of(driver(job, timeout=10, schedule=EVERY_4))
-    assert outcome.result == Report("done")
-    assert job.sent == pytest.approx([0, 4, 8, 10 + late_by + 0.05])
 
 
 @pytest.mark.parametrize("status", [429, 503])

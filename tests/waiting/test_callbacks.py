@@ -126,16 +126,6 @@ async def test_on_blocked_moves_the_task_on(seconds: float) -> None:
     assert job.sent == [0, 1, 2 + seconds, 3 + seconds]
 
 
-async def test_each_demand_is_put_once(driver: Driver) -> None:
-    """One that still shows is waited through; another one is put at once, and after a while."""
-    notes: Notes[Report] = Notes()
-    shown = ["a", "a", "b", "b", None, "c"]
-    script = [Report("asks" if demand else "running", demand=demand) for demand in shown]
-    await driver(Job(*script, "done"), schedule=EVERY_SECOND, on_blocked=notes)
-    assert [snapshot.result.demand for snapshot in notes.snapshots] == ["a", "b", "c"]
-    assert notes.times == [0, 2, 5]
-
-
 @pytest.mark.parametrize(("seconds", "times"), [(0, [0, 31, 62, 93]), (30, [0, 61])])
 async def test_a_demand_that_stays_is_put_again(
     seconds: float, times: list[float], driver: Driver

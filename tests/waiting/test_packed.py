@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from asyncclient import Observation, Snapshot, Task, TaskAPI, TaskState, catalogue, decode_ref
+from asyncclient import Observation, Snapshot, Task, TaskState, decode_ref
 from asyncclient._http import Handle
 from asyncclient._waiting import Packed, Packing
 from asyncclient.providers.copyai import CopyAI
@@ -96,16 +96,6 @@ def test_an_answer_of_a_provider_is_opened_as_it_was(path: Path) -> None:
             assert packed.open(task) == snapshot
             for name in ("state", "word", "progress", "reason", "elapsed"):
                 assert getattr(packed, name) == getattr(snapshot, name)
-
-
-def test_an_answer_of_any_api_is_opened_as_it_was() -> None:
-    """Its task reads it by a `Reading`; an empty one is an answer, too."""
-    api = TaskAPI(ScriptedTransport(), "https://api.acme.test", name="acme")
-    task = api.task("/jobs/7", catalogue.REPLICATE_PREDICTION)
-    for raw in (b'{"status": "processing", "logs": "tea"}', b"", b"[]"):
-        read = task.read(raw)
-        snapshot = Snapshot(state=read.state, word=read.word, result=read.result, raw=read.raw)
-        assert packed_of(Packing(), snapshot, task).open(task) == snapshot
 
 
 @given(st.lists(st.binary(max_size=300) | st.just(b"\xff" * 20_000), min_size=1, max_size=6))

@@ -45,30 +45,6 @@ def messages(log: pytest.LogCaptureFixture, level: int) -> list[str]:
     return [record.getMessage() for record in log.records if record.levelno == level]
 
 
-async def test_polls_are_debug_and_changes_are_info(log: pytest.LogCaptureFixture) -> None:
-    """Each has its line with the task; a change also has the snapshot, for handlers to read."""
-    await wait_until_done(Job("queued", "running", "running", "done"), schedule=EVERY_SECOND)
-    assert messages(log, logging.DEBUG) == [
-        "fake job 7: poll 1: 'queued'",
-        "fake job 7: the next poll in 1.0 s (schedule)",
-        "fake job 7: poll 2: 'running'",
-        "fake job 7: the next poll in 1.0 s (schedule)",
-        "fake job 7: poll 3: 'running'",
-        "fake job 7: the next poll in 1.0 s (schedule)",
-        "fake job 7: poll 4: 'done'",
-    ]
-    rests = [each for each in log.records if "next_poll" in vars(each)]
-    assert [vars(each)["next_poll"] for each in rests] == [pytest.approx(1.0)] * 3
-    assert messages(log, logging.INFO) == [
-        "fake job 7: <Snapshot pending ('queued') after 1 poll, 0.0 s>",
-        "fake job 7: <Snapshot running ('running') after 2 polls, 1.0 s>",
-        "fake job 7: <Snapshot succeeded ('done') after 4 polls, 3.0 s>",
-    ]
-    changes = [record for record in log.records if record.levelno == logging.INFO]
-    assert all(isinstance(vars(record)["snapshot"], Snapshot) for record in changes)
-    assert {record.name for record in log.records} == {"asyncclient.wait"}
-
-
 async def test_an_error_that_is_raised_is_not_logged(log: pytest.LogCaptureFixture) -> None:
     """What the caller gets is the caller's to report: no WARNING; a bad end is a change at INFO."""
     for last in (ValueError("bug"), "running", "broken", "stopped", "gone"):
@@ -114,6 +90,14 @@ async def test_log_records_have_fields(
         *((level, 7, *new) for level in ("DEBUG", "INFO")),
         *((level, 8, "done", "succeeded", None) for level in ("DEBUG", "INFO")),
     ]
+    lines = [each.getMessage().removeprefix("fake job 7: ") for each in log.records]
+    assert lines[:2] == ["poll 1: 'queued'", "<Snapshot pending ('queued') after 1 poll, 0.0 s>"]
+    rests = [each for each in log.records if "next_poll" in vars(each)]
+    assert len(rests) == (7 if watching or driver is wait_until_done else 0)
+    for rest in rests:
+        assert f"fake job 7: the next poll in {vars(rest)['next_poll']:.1f} s" in rest.getMessage()
+    changes = [each for each in log.records if each.levelno == logging.INFO]
+    assert all(isinstance(vars(each)["snapshot"], Snapshot) for each in changes)
     fault, word = messages(log, logging.WARNING)
     assert fault == f"fake job 7: a poll failed: {FAULT!r}"
     assert word == "fake job 7: status 'new' is in no vocabulary"
