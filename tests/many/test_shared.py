@@ -9,7 +9,7 @@ from typing import NoReturn, Self
 
 import pytest
 
-from asyncclient import Poller, Schedule
+from asyncclient import LearnedSchedule, Poller, Schedule
 from asyncclient._many.shared import copy_of_error
 from asyncclient.errors import (
     InvalidRequest,
@@ -67,6 +67,19 @@ async def test_a_joiner_gets_the_last_poll_on_its_own_deadline(
         for outcome in (joiner, await first):
             assert isinstance(outcome.error, WaitTimeout) == (ends == math.inf)
     assert task.sent == pytest.approx(sent)
+
+
+async def test_a_joiner_ends_a_silence_in_time() -> None:
+    """A task that was not looked at yet is, 5 s before the deadline of one that joins."""
+    learned = LearnedSchedule(longest_gap=600)
+    for _ in range(20):
+        learned.observe(500.0, kind="fake.item")
+    task = Item(Service())
+    async with Poller(schedule=learned) as poller:
+        start_all(poller, [task])
+        await asyncio.sleep(1)
+        assert isinstance((await start(poller.wait(task, timeout=20))).error, WaitTimeout)
+    assert task.sent == pytest.approx([16, 21])
 
 
 # --- errors -------------------------------------------------------------------------------------
