@@ -72,4 +72,5 @@ def decode(decoder: msgspec.json.Decoder[T], response: Response, name: str) -> T
         excerpt = response.excerpt
     path = reason.partition(" - at `")[2].removesuffix("`")
     msg = f"{name}: HTTP {response.status} with an unexpected body: {reason}; it begins {excerpt!r}"
-    raise DecodeError(msg, path=path, excerpt=excerpt, status=response.status)
+    advice = "this is a web page: check base_url" if body.lstrip()[:1] == b"<" else ""
+    raise DecodeError(msg, path=path, excerpt=excerpt, status=response.status, advice=advice)

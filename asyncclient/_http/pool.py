@@ -24,7 +24,7 @@ from asyncclient._http.payload import RequestBody, is_sent, payload_of
 from asyncclient._http.proxy import PROXY_REFUSES, given_proxy
 from asyncclient._http.quoting import pool_headers
 from asyncclient._http.sessions import Origin, Sessions, checked_configs, checked_context
-from asyncclient._text import even_half_made, text_of, type_name
+from asyncclient._text import even_half_made, plain, text_of, type_name
 from asyncclient.errors import ConnectFailed, RequestTimeout, TransportError
 
 _MEBIBYTE = 1024 * 1024
@@ -188,14 +188,16 @@ class SessionPool:
         origin: Origin,
         content: RequestBody | None,
     ) -> TransportError | None:
-        """Say what broke; None where it is the caller who cancels."""
+        """Return what broke; None where it is the caller who cancels."""
+        seconds = request.timeout or self._request_timeout
+        made = functools.partial(_failure, request, origin, content, seconds)
         if not isinstance(error, asyncio.CancelledError):
-            return _failure(error, request, origin, content, closed=self._closed)
+            return made(error, closed=self._closed)
         if self._requests.is_own(task):
-            return _failure(TimeoutError(), request, origin, content, closed=self._closed)
+            return made(TimeoutError(), closed=self._closed)
         if task.cancelling():
             return None
-        return _failure(error, request, origin, content, closed=False)
+        return made(error, closed=False)
 
     async def _body_of(self, response: aiohttp.ClientResponse) -> bytes | None:
         """Read an answer to its end; None as soon as it is too long."""
@@ -295,14 +297,15 @@ def _name_of(request: Request, origin: Origin) -> str:
 
 
 def _failure(
-    error: BaseException,
     request: Request,
     origin: Origin,
     content: RequestBody | None,
+    seconds: float,
+    error: BaseException,
     *,
     closed: bool,
 ) -> TransportError:
-    """Say what broke in our own words.
+    """Return what broke, in our own words.
 
     What was sent is known apart from what failed: a hook may raise any error, and at any time.
     """
@@ -324,11 +327,15 @@ def _failure(
         if not was_sent:
             slow = "the network" if origin.proxy is None else "the proxy"
             return RequestTimeout(
-                f"{at}: not sent within its timeout, because no connection was free: is "
-                f"SessionPool(limit=...) too low, or {slow} down?",
+                f"{at}: not sent within {plain(seconds)} s, because no connection was free",
                 sent=False,
+                advice=f"pass a larger SessionPool(limit=...), and check that {slow} is not down",
             )
-        return RequestTimeout(f"{at}: no whole answer within the request's timeout")
+        longer = "timeout" if request.timeout else "SessionPool(request_timeout=...)"
+        return RequestTimeout(
+            f"{at}: no whole answer within {plain(seconds)} s",
+            advice=f"check the network, or pass a larger {longer}",
+        )
     is_broken = isinstance(error, aiohttp.ClientError | OSError | asyncio.CancelledError)
     what = "the connection broke" if is_broken else "aiohttp or a hook of trace_configs failed"
     return TransportError(f"{at}: {what}: {type_name(error)}: {said}", sent=was_sent)
@@ -337,7 +344,7 @@ def _failure(
 def _connect_failure(
     error: BaseException, at: str, said: str, origin: Origin
 ) -> ConnectFailed | None:
-    """Say why there is no connection; None where that is not what failed."""
+    """Return why there is no connection; None where that is not what failed."""
     proxy = origin.proxy
     if isinstance(error, aiohttp.ClientHttpProxyError) and proxy is not None:
         return proxy.refusal(at, error.status)
@@ -350,7 +357,7 @@ def _connect_failure(
     if isinstance(error, aiohttp.InvalidURL):
         return ConnectFailed(f"{at}: not a valid URL: {said}", permanent=True)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        direct = f"is the network up?{origin.advice}"
+        direct = f"check base_url and the network{origin.advice}"
         advice = direct if proxy is None else proxy.advice
         return ConnectFailed(f"{at}: no connection in time", advice=advice)
     if isinstance(error, aiohttp.ClientConnectorError):

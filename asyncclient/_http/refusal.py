@@ -32,6 +32,17 @@ _BY_STATUS: dict[int, type[APIError]] = {
 }
 
 
+# The next step where the provider's client knows no better one. After a fault of the provider it is
+# not to try again: a start may have happened.
+_ADVICE: dict[type[APIError], str] = {
+    AuthenticationFailed: "check the credential",
+    PermissionDenied: "check what the credential is allowed to do",
+    NotFound: "check the path and the ids in it",
+    InvalidRequest: "check the arguments",
+    RateLimited: "wait, and send fewer requests at a time",
+    QuotaExceeded: "waiting does not help: check the account's plan and balance",
+    ServerError: "the fault is the provider's: its status page may say more",
+}
 _NOT_MODIFIED = 304  # the one of its class that redirects nowhere
 
 
@@ -73,6 +84,8 @@ def refusal_error(
         advice = "set base_url to the right place"
     elif not words and code is None:
         words = response.excerpt.strip()
+        if words and kind in {InvalidRequest, NotFound}:
+            advice = "this is not an answer of the API: check base_url"
     parts = [f"{name}: HTTP {response.status}"]
     parts += [f"code {text_of(code, LONGEST_WORD)}"] if code is not None else []
     parts += [repr(words)] if words else []
@@ -86,7 +99,7 @@ def refusal_error(
         retry_after=retry_after if hint is None else hint,
         foreign=code is None and not message,
         known=known,
-        advice=advice,
+        advice=advice or _ADVICE.get(kind, ""),
     )
 
 

@@ -63,8 +63,8 @@ def forgotten(record: Record[T], error: NotFound, elapsed: float) -> TaskExpired
     known = "no longer" if record.latest is not None else "not"
     expired = TaskExpired(
         f"{record} is {known} known to the provider ({without_advice(error)})",
-        advice="results are kept for a limited time, and only the account and region that "
-        "started a task know it",
+        advice="check that its account and region are those of this client; providers keep results "
+        "for a limited time",
     )
     expired.__cause__ = error
     return with_evidence(expired, record, elapsed)

@@ -19,6 +19,10 @@ from asyncclient.errors import (
     InvalidRequest,
     NotFound,
     PermissionDenied,
+    QuotaExceeded,
+    RateLimited,
+    RequestTimeout,
+    ServerError,
     TaskBlocked,
     TaskError,
     TaskExpired,
@@ -80,7 +84,8 @@ def _at_a_url(error: AsyncClientError, kind: str) -> str:
         case ConnectFailed():
             return "check the URL and the network"
         case _:
-            return ""
+            is_plain = isinstance(error, RateLimited | QuotaExceeded | ServerError)
+            return error.advice if is_plain else ""
 
 
 def _shape_of(last: Snapshot[object] | None) -> str:
@@ -124,13 +129,14 @@ def _after_a_request(error: AsyncClientError, provider: str) -> str:
             other = "".join(error.advice.partition(". ")[1:])
             region = f"check {variables.credential}, and that {variables.base} is its region"
             return f"{region}: {variables.places}{other}"
-        case InvalidRequest() if 300 <= error.status < 400:  # noqa: PLR2004  (the class of redirects)
-            return f"set {variables.base} to the right place"
+        case InvalidRequest() | NotFound() | DecodeError() if "base_url" in error.advice:
+            return error.advice.replace("base_url", variables.base)
         case InvalidRequest() if provider == "copyai":
             return "look at the arguments: --param takes the workflow's own input names"
         case TaskExpired():
-            return f"{error.advice}: check {variables.credential} and {variables.base}"
-        case ConnectFailed():
+            checked = f"{variables.credential} and {variables.base} are of the account and region"
+            return f"check that {checked} that started it; results are kept for a limited time"
+        case ConnectFailed() | RequestTimeout():
             of_proxy = "_PROXY" in error.advice
             if of_proxy and "SessionPool" not in error.advice:
                 return error.advice  # the environment's proxy is the shell's to change

@@ -47,8 +47,8 @@ class Job(msgspec.Struct, frozen=True):
         progress: in percent, where the provider says it.
         polls: made so far.
         trouble: how the last look failed, in words.
-        outputs: what it put out.
-        error: why it did not, in words.
+        outputs: its outputs.
+        error: why it has none, in words.
     """
 
     key: str
@@ -71,15 +71,15 @@ def key_of(ref: TaskRef) -> str:
 
 WORDS: tuple[tuple[type[Exception], str], ...] = (
     (errors.TaskCancelled, "the job was cancelled at the provider."),
-    (errors.TaskExpired, "the provider does not know the job any more."),
+    (errors.TaskExpired, "the provider no longer knows the job."),
     (errors.TaskBlocked, "the job waits for an answer that this page cannot give."),
     (errors.WaitTimeout, "the job has not ended in time, and may still be running."),
     (errors.NotFound, "the provider does not know that workflow."),
     (errors.AuthenticationFailed, "the provider refused this app's credentials."),
-    (errors.PermissionDenied, "the provider refused this app's credentials."),
-    (errors.RateLimited, "the provider has too much to do, so wait some seconds."),
+    (errors.PermissionDenied, "this app's credentials do not allow that."),
+    (errors.RateLimited, "the provider is overloaded: try again in some seconds."),
     (errors.QuotaExceeded, "the account has no credits left."),
-    (errors.ServerError, "the provider has trouble of its own."),
+    (errors.ServerError, "the provider has an internal error."),
     (errors.RequestTimeout, "the provider did not answer in time."),
     (errors.TransportError, "the connection to the provider failed."),
     (errors.DecodeError, "the provider's answer cannot be read."),
@@ -87,7 +87,7 @@ WORDS: tuple[tuple[type[Exception], str], ...] = (
 
 
 def in_words(error: Exception) -> str:
-    """Say for the page's reader what went wrong, without the terms of a log."""
+    """Return what went wrong, for the page's reader, without the terms of a log."""
     if isinstance(error, errors.TaskFailed):
         return f"the job failed: {error.snapshot.reason or 'the provider does not say why.'}"
     known = (said for kind, said in WORDS if isinstance(error, kind))

@@ -313,7 +313,10 @@ ENDS: dict[str, tuple[Observation[str] | Exception, str]] = {
     },
     "blocked": (Observation(TaskState.BLOCKED, "x", "answer"), "answer it at the provider"),
     "wordless": (Observation(None, None, "answer"), "look at the task at the provider"),
-    "forgotten": (errors.NotFound("404"), "that started a task know it: check COZE_API_TOKEN and"),
+    "forgotten": (
+        errors.NotFound("404"),
+        "check that COZE_API_TOKEN and COZE_API_BASE are of the account",
+    ),
     "refused": (
         errors.AuthenticationFailed("401", advice="base_url=Coze.CN"),
         "https://api.coze.cn",
@@ -325,7 +328,7 @@ ENDS: dict[str, tuple[Observation[str] | Exception, str]] = {
         "the region of your token. A self-hosted server has none",
     ),
     "redirected": (
-        errors.InvalidRequest("302", status=302, advice="base_url="),
+        errors.InvalidRequest("302", status=302, advice="set base_url to the right place"),
         "set COZE_API_BASE to",
     ),
     "certificate": (

@@ -82,6 +82,7 @@ def test_a_misfit_is_named_by_its_place(body: bytes, path: str, words: str) -> N
     assert refused.value.path == path
     assert refused.value.excerpt == body.decode()
     assert repr(body.decode()) in str(refused.value)
+    assert ("check base_url" in refused.value.advice) is body.startswith(b"<")
 
 
 # Bytes of JSON from which on an answer may take more than 128 MiB.

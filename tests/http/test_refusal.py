@@ -82,11 +82,24 @@ def test_a_refusal_without_words_shows_how_the_body_begins() -> None:
     """Where a proxy answers in place of the provider, the beginning of its page is shown."""
     error = refusal_error(ServerError, answer(502, b"  <html>" + b"x" * 999), name="n")
     assert str(error).startswith("n: HTTP 502, '<html>xxx")
-    assert len(str(error)) < 250
+    assert len(error.text) < 250
     assert error.message == ""
-    assert str(refusal_error(ServerError, answer(502, b""), name="n")) == "n: HTTP 502"
+    assert refusal_error(ServerError, answer(502, b""), name="n").text == "n: HTTP 502"
     coded = refusal_error(ServerError, answer(500, b"raw"), name="n", code=0)
-    assert str(coded) == "n: HTTP 500, code 0"
+    assert coded.text == "n: HTTP 500, code 0"
+
+
+def test_every_refusal_has_a_next_step() -> None:
+    """That of its client, else one for its kind; a page in place of an answer is at a wrong URL."""
+    for kind in STATUSES.keys() - {APIError}:
+        error = refusal_error(kind, answer(400), name="n", code=1, message="no")
+        assert str(error) == f"{error.text}; {error.advice}"
+        assert refusal_error(kind, answer(400), name="n", code=1, advice="do").advice == "do"
+    for kind, is_at_a_wrong_url in ((NotFound, True), (InvalidRequest, True), (ServerError, False)):
+        page = refusal_error(kind, answer(404, b"<html>"), name="n", advice="check the id")
+        assert ("base_url" in page.advice) is is_at_a_wrong_url
+        empty = refusal_error(kind, answer(404), name="n", advice="check the id")
+        assert empty.advice == "check the id"
 
 
 def test_a_header_goes_before_the_hint_of_a_body() -> None:

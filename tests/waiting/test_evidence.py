@@ -134,8 +134,8 @@ def test_a_forgotten_task_names_both_reasons(words: str, *, known: bool) -> None
     expired = raised(wait.failed(lost, at=60), TaskExpired)
     assert expired.__cause__ is lost
     assert str(expired) == (
-        f"coze chat 7 {words} known to the provider (no such chat); results are kept for a "
-        "limited time, and only the account and region that started a task know it"
+        f"coze chat 7 {words} known to the provider (no such chat); check that its account "
+        "and region are those of this client; providers keep results for a limited time"
     )
     check_evidence(expired, wait, 1 + known, 60.0)
 
