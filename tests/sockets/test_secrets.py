@@ -149,6 +149,7 @@ BROKEN = {
     "garbage": b"\x00\x01 what?\r\n\r\n",
     "redirect": b"HTTP/1.1 302 Found\r\nLocation: https://example.com/\r\n\r\n",
     "too long": b"HTTP/1.1 200 OK\r\n\r\n" + bytes(5000),
+    "strange word": b'HTTP/1.1 200 OK\r\n\r\n{"code": 0, "data": [{"execute_status": "?"}]}',
 }
 NOT_SENT = ["refused", "unknown host", "bad certificate", "no TLS"]
 
@@ -174,7 +175,7 @@ async def test_no_failure_shows_a_credential(
     async with SessionPool(max_body=4096) as pool:
         for client in clients(pool, origins.get(vice, server.origin)):
             ways = every_way(client)
-            for ask in ways if was_sent else ways[:1]:
+            for ask in ways[2:] if vice == "strange word" else ways if was_sent else ways[:1]:
                 with pytest.raises(AsyncClientError) as caught:
                     await ask()
                 check_error(caught.value)

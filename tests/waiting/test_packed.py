@@ -108,6 +108,15 @@ def test_any_bytes_are_opened_as_they_were(answers: list[bytes]) -> None:
         assert packed.open(task) == seen(raw, progress=number)
 
 
+def test_many_words_are_kept_each_as_it_is() -> None:
+    """More than an account keeps in common."""
+    packing = Packing()
+    for number in range(200):
+        packed = packing.packed(seen(b"{}", word=f"step {number}"), Plain())
+        assert packed == packing.packed(seen(b"{}", word=f"step {number}"), Plain())
+        assert packed.word == f"step {number}"
+
+
 def test_what_is_alike_takes_few_bytes() -> None:
     """The second answer of an account goes by the first."""
     packing = Packing()
