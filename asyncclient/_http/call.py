@@ -1,4 +1,4 @@
-"""One request, repeated as far as it is safe: all that a provider needs to send requests."""
+"""One request, repeated where that is safe: all that a provider needs to send requests."""
 
 from __future__ import annotations
 
@@ -42,31 +42,32 @@ T = TypeVar("T")
 _log = logging.getLogger("asyncclient.call")
 
 _BACKOFF = Backoff(first=0.5, cap=8.0)
-# Seconds for all repeats of one request: a caller who awaits a single answer has not asked to wait.
+# Seconds for all repeats of one request: a caller of a single request does not expect a long wait.
 _REPEAT_SECONDS = 30.0
-# Seconds for a caller's source of tokens: for a request, and another after one that timed out.
+# Seconds for one call of a caller's source of tokens: enough for a request and its repeat after a
+# timeout.
 _TOKEN_SECONDS = 60.0
 # Bytes of JSON. A ticket has 400; the longest provider ids leave this many.
 _LONGEST_NAME = 100
 _CONTENT_TYPE, _JSON = "Content-Type", "application/json"
-# "See other" is said after a request was done: its answer stands elsewhere (RFC 9110, 15.4.4).
+# "See other" means that the request was done, and its answer is elsewhere (RFC 9110, 15.4.4).
 _SEE_OTHER = 303
 
 
 class Account:
-    """Where to ask, and as which account: one set of credentials at one base URL.
+    """An account: one credential at one base URL.
 
     Making one does no I/O.
 
     A token is a text, or an async function that returns one: it is called before each request, and
     once more after a token was refused (after its `forget(token)`, if it has such a method). It has
-    60 s each time. Where `headers` is None, it is all headers in place of a text. `beside` are
-    headers that are always the same.
+    60 s for each call. Where `headers` is None, it returns all headers in place of a text. `beside`
+    are headers that are always sent.
 
     Attributes:
-        credential: what stands for the credential: its hash, or the source of tokens itself.
-        identity: equal for two clients exactly when they ask as the same account: by the name, else
-            by the credential.
+        credential: what identifies the credential: its hash, or the source of tokens itself.
+        identity: equal for two clients exactly when they are one account: by the name, else by the
+            credential.
     """
 
     def __init__(
@@ -104,18 +105,18 @@ class Account:
         if callable(token):
             self._source = token
         else:
-            # In the form that aiohttp sends: it is made once.
+            # In the form that aiohttp sends, made once.
             self._fixed_headers = CIMultiDictProxy(CIMultiDict(self._headers_of(token)))
         self.name = account_name(name)
         place = self._origin + self._prefix
-        # Two tokens are two accounts, even at one place; the hash gives neither of them away.
+        # Two tokens are two accounts, even at one base URL; the hash reveals neither of them.
         fixed = frozenset(self._fixed_headers.items())
         asks_with = _Source(token, beside) if callable(token) else hash(("asyncclient", fixed))
         self.credential: Hashable = asks_with if credential is None else credential
         who = self.credential if self.name is None else self.name
         self.identity: Hashable = (provider, place, who)
-        # A client may be made for each request, with a source of tokens of its own: these share
-        # one budget, since they may well be one account.
+        # An app may make a client for each request, with its own source of tokens: these share one
+        # budget, since they may be one account.
         unnamed = self._source is not None and self.name is None and credential is None
         self._budget: tuple[str, Hashable] = (provider, place if unnamed else (place, who))
 
@@ -127,20 +128,20 @@ class Account:
         raise TypeError(msg)
 
     def of(self, ref: TaskRef) -> Account:
-        """Return what asks about a reference's task; refuse the reference of another account.
+        """Return the account for a reference's task; refuse the reference of another account.
 
-        An account without a name keeps the one that the reference has, so that it stands in the
-        handle's own reference, too: a worker finds its client by it.
+        An account without a name takes the name in the reference, so that the handle's own
+        reference has it too: a worker finds its client by it.
         """
         if ref.account is None or ref.account == self.name:
             return self
         if self.name is not None:
             msg = (
                 f"{ref} is of the account {shown(ref.account)}, and this client asks as "
-                f"{self.name!r}: give it to that account's client"
+                f"{self.name!r}: pass it to that account's client"
             )
             raise ValueError(msg)
-        named = object.__new__(Account)  # which asks as this one does
+        named = object.__new__(Account)  # with the same credential
         vars(named).update(vars(self), name=ref.account)
         return named
 
@@ -150,7 +151,7 @@ class Account:
         return self._origin + self._prefix
 
     def budget(self, group: str) -> tuple[str, Hashable, str]:
-        """Return what the requests of a group of endpoints are counted against."""
+        """Return the budget of a group of endpoints."""
         return (*self._budget, group)
 
     async def call(
@@ -164,15 +165,15 @@ class Account:
     ) -> T:
         """Send a request, repeat it where that is safe and may help, and return its answer.
 
-        Where a token was refused, it is sent once more with another one, if there is one.
-        `max_retries` is the client's own by default.
+        After a refused token, it is sent once more with a new token, if there is one. `max_retries`
+        is the client's own by default.
         """
         outer = sys.exception()
         source, headers = self._source, self._fixed_headers
         token: object = None
         may_renew = source is not None
         repeats = 0
-        began: float | None = None  # since when it fails: a slow first answer is no repeat
+        began: float | None = None  # when it first failed: a slow first answer is not a repeat
         origin, path = self._origin, self._prefix + target
         if not target.startswith("/"):
             at = target.index("/", len("https://"))
@@ -226,7 +227,7 @@ class Account:
         headers: Mapping[str, str],
         target: str,
     ) -> Observation[object]:
-        """Return what was seen without the credential: without a good end it may be in an error."""
+        """Return a look's result without the credential: before a success, an error may show it."""
         hiding = self._hiding_of(headers)
         clean = hiding.answer(response)
         if clean is not response:
@@ -240,7 +241,7 @@ class Account:
         return look
 
     def _hiding_of(self, headers: Mapping[str, str]) -> Hiding:
-        # Kept for the next request, which nearly always has the same credential.
+        # Kept for the next request, which nearly always uses the same credential.
         if self._hiding.headers != headers:
             self._hiding = Hiding(headers)
         return self._hiding
@@ -265,14 +266,14 @@ class Account:
         raise RequestTimeout(
             f"{self._argument}() gave no token within {plain(self._token_seconds)} s",
             sent=False,
-            advice="is its vault, or the server that it asks, reachable?",
+            advice="check that its vault, or the server that it asks, can be reached",
         )
 
 
 class _Source:
-    """Stands for a source of tokens in an identity: equal where the sources are one object.
+    """Represents a source of tokens in an identity: equal if the sources are one object.
 
-    A bound method is a new object each time it is named, so its function and owner are compared.
+    A bound method is a new object at each access, so its function and owner are compared.
     """
 
     def __init__(self, source: Source, beside: Mapping[str, str]) -> None:
@@ -296,11 +297,11 @@ class _Source:
 
 
 def account_name(value: object) -> str | None:
-    """Return what a caller calls an account, checked; None stays None."""
+    """Return the name of an account, checked; None stays None."""
     name = optional_line("account", value, "name")
     size = len(msgspec.json.encode(name)) - 2
     if name is not None and size > _LONGEST_NAME:
-        msg = f"account has {size} bytes as JSON, and a name has at most {_LONGEST_NAME}"
+        msg = f"account has {size} bytes as JSON: at most {_LONGEST_NAME} are allowed"
         raise ValueError(msg)
     return name
 
@@ -317,7 +318,7 @@ def _seconds_to_repeat(
     )
     if seconds is not None:
         said = shown(error, LONGEST_TEXT)
-        _log.info("%s failed, again in %.1f s: %s", endpoint.name, seconds, said)
+        _log.info("%s failed, and is repeated in %.1f s: %s", endpoint.name, seconds, said)
     return seconds
 
 
@@ -328,7 +329,7 @@ def _forget(source: object, token: object) -> None:
 
 
 def _note_whether_started(error: AsyncClientError, endpoint: Endpoint[object]) -> None:
-    """Mark the error of a start after which the provider may have acted all the same."""
+    """Mark the error of a start that the provider may have carried out."""
     if isinstance(error, TransportError):
         is_ambiguous = error.sent
     else:
@@ -336,6 +337,4 @@ def _note_whether_started(error: AsyncClientError, endpoint: Endpoint[object]) -
         is_ambiguous = done or isinstance(error, ServerError | DecodeError)
     if is_ambiguous and not endpoint.idempotent:
         error.may_have_started = True
-        error.add_note(
-            f"{endpoint.name} may have started something all the same, and was not sent again"
-        )
+        error.add_note(f"{endpoint.name} may have started something, and was not sent again")

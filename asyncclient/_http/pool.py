@@ -1,4 +1,4 @@
-"""The session pool: sends requests over its sessions, and says what broke in words of our own."""
+"""The session pool: sends requests over its sessions, and names failures in our own words."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ _MOST_URLS = 1024  # that are kept parsed, of all pools
 class SessionPool:
     """Sockets, limits and timeouts, shared by any number of clients and waits.
 
-    One session for each origin (scheme, host and port), opened at its first request, with its own
-    limit of connections, so that a slow provider cannot starve another; of those without a request
-    the last 100 are kept. It belongs to the event loop of its first request. Use it as
-    `async with SessionPool() as pool:`, or call `aclose()`.
+    It has one session for each origin (scheme, host and port), opened at the first request, with
+    its own limit of connections: a slow provider cannot block another. Of the idle sessions the
+    last 100 are kept. The pool belongs to the event loop of its first request. Use it as `async
+    with SessionPool() as pool:`, or call `aclose()`.
 
     Args:
-        limit: connections at most to one origin at a time. Default 100.
-        request_timeout: seconds for one request, from queueing for a connection to the last byte.
-            Default 30. One of 5 s or more may come up to 0.25 s late.
+        limit: most connections to one origin at a time. Default 100.
+        request_timeout: seconds for one request, from waiting for a connection to the last byte.
+            Default 30. A timeout of 5 s or more may come up to 0.25 s late.
         connect_timeout: seconds for making a connection. Default 10.
         keepalive: seconds for which an idle connection is kept. Default 30.
-        max_body: bytes of a decompressed answer at most; a longer one is refused as it streams.
+        max_body: most bytes of a decompressed answer; a longer one is refused while it streams.
             Default 32 MiB.
-        ssl_context: for a certificate authority or client certificate of your own. By default
-            certificates are verified against the system's; there is no switch to turn that off.
+        ssl_context: for your own certificate authority or client certificate. By default
+            certificates are verified against the system's; this cannot be turned off.
         trace_configs: aiohttp's hooks for each request, for tracing.
-        proxy: the URL of an HTTP proxy that all requests go through, with its user name and
-            password if it wants them: `http://user:password@host:port`.
+        proxy: the URL of an HTTP proxy for all requests, with its user name and password if it
+            needs them: `http://user:password@host:port`.
         trust_env: without `proxy`, take the proxy of each origin from the environment, as other
-            HTTP libraries do: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`. This very
-            machine is asked without one. Default true. A `.netrc` is never read.
-        headers: what every request has beside its client's headers, a `User-Agent` of your own,
-            say. No credential: they go to every origin.
+            HTTP libraries do: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`. Requests to
+            this machine use none. Default true. A `.netrc` is never read.
+        headers: headers of every request, in addition to its client's: your own `User-Agent`, for
+            example. They go to every origin, so credentials are refused.
 
     Raises:
-        TypeError, ValueError: an argument cannot be.
+        TypeError, ValueError: an argument is not valid.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class SessionPool:
                 timeout's) is false when the request has a body of which nothing was written yet.
             RuntimeError: the pool is closed, or belongs to another event loop.
             ValueError: `request.timeout` is not more than 0, or not finite; or the environment
-                names a proxy that is none.
+                names a proxy that is not valid.
         """
         loop = self._loop = running_loop("SessionPool", self._loop, closed=self._closed)
         seconds, timeout = self._limits
@@ -277,10 +277,10 @@ def _refusal(
     request: Request,
     origin: Origin,
 ) -> Response:
-    """Return an answer that says no, without the pool's secrets, as a proxy's page may have them.
+    """Return an answer that refuses, without the pool's secrets, which a proxy's page may repeat.
 
     Raises:
-        ConnectFailed: it is the proxy that says no.
+        ConnectFailed: the proxy refuses.
     """
     if response.status == PROXY_REFUSES and origin.proxy is not None:
         raise origin.proxy.refusal(_name_of(request, origin), response.status)
@@ -291,7 +291,7 @@ def _refusal(
 
 
 def _name_of(request: Request, origin: Origin) -> str:
-    """Return what was asked, and of which proxy, for messages."""
+    """Return the request and its proxy, for messages."""
     through = "" if origin.proxy is None else f" through the proxy {origin.proxy.place}"
     return f"{request.name} ({request.label}){through}"
 
@@ -307,18 +307,16 @@ def _failure(
 ) -> TransportError:
     """Return what broke, in our own words.
 
-    What was sent is known apart from what failed: a hook may raise any error, and at any time.
+    Whether it was sent is known independently of the error: a hook may raise any error at any time.
     """
     at = _name_of(request, origin)
     was_sent = is_sent(content)
     if closed:
-        return TransportError(
-            f"{at}: the SessionPool was closed while the request was under way", sent=was_sent
-        )
+        return TransportError(f"{at}: the SessionPool was closed during the request", sent=was_sent)
     if isinstance(error, TransportError):
         return error
     said = origin.hiding.text(text_of(error))
-    connected = content is not None and was_sent  # else the kind of error says that it was not
+    connected = content is not None and was_sent  # else the kind of error decides that
     failure = _connect_failure(error, at, said, origin)
     if failure is not None:
         failure.sent = connected

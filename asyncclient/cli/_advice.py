@@ -159,6 +159,6 @@ def notes_on(error: Exception, provider: str = "") -> list[str]:
     if known is not None and isinstance(error, AsyncClientError) and error.may_have_started:
         # The library's own notes name the calls by which a program finds out.
         found = f"look at {known.runs} before you start it again"
-        return [f"it may have started all the same, and was not sent again: {found}"]
+        return [f"it may have started, and was not sent again: {found}"]
     notes: list[str] = getattr(error, "__notes__", [])
     return notes

@@ -180,7 +180,7 @@ def test_a_start_of_unknown_outcome_says_where_to_look(shell: Shell, sim: Simula
         assert shell("start", f"{provider}-workflow", "7350") == 3
         assert len(sim.tasks) == number
         assert shell.complaint.endswith(
-            "; it may have started all the same, and was not sent again: "
+            "; it may have started, and was not sent again: "
             f"look at the workflow's runs {where} before you start it again\n"
         )
 

@@ -41,7 +41,7 @@ class Coze42:
         self.asked.append((token, anyio.current_time()))
         await anyio.sleep(self.latency)
         if self.is_down:
-            raise TransportError("the SessionPool was closed while the request was under way")
+            raise TransportError("the SessionPool was closed during the request")
         if token == "stranger":
             return reply({"code": 4101, "msg": "no permission"})
         if token == "revoked":

@@ -180,9 +180,9 @@ def test_nothing_of_a_token_is_in_what_is_shown_or_written(provider: str, name: 
     ("bad", "kind", "words"),
     [
         ("", ValueError, "account is empty: pass the name"),
-        ("a" * 101, ValueError, "account has 101 bytes as JSON, and a name has at most 100"),
-        ("编" * 34, ValueError, "account has 102 bytes as JSON, and a name has at most 100"),
-        ('"' * 51, ValueError, "account has 102 bytes as JSON, and a name has at most 100"),
+        ("a" * 101, ValueError, "account has 101 bytes as JSON: at most 100 are allowed"),
+        ("编" * 34, ValueError, "account has 102 bytes as JSON: at most 100 are allowed"),
+        ('"' * 51, ValueError, "account has 102 bytes as JSON: at most 100 are allowed"),
         (7, TypeError, "account must be a text, not int"),
     ],
 )

@@ -402,7 +402,7 @@ async def test_closing_fails_what_is_under_way(serve: Serve, unreachable: str, s
             await server.was_left()
     for error in errors:
         assert type(error) is TransportError
-        assert "the SessionPool was closed while the request was under way" in str(error)
+        assert "the SessionPool was closed during the request" in str(error)
     assert [error.sent for error in errors[1::2]] == [stage in ("answer", "body"), False]
     assert "0 requests active" in repr(pool)
 
