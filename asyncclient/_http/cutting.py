@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from contextvars import Context
 
 # Seconds. One timer serves all requests of a pool, since a timer for each costs a tenth of a
 # request; a request may therefore end this much late.
 LATE_SECONDS = 0.25
+# Seconds that a cancelled task has to end.
+_CLEAN_UP_SECONDS = 1.0
 
 
 class Cutting:
@@ -18,26 +21,34 @@ class Cutting:
 
     Args:
         late: seconds by which a task may be cancelled late, so that the timer fires less often.
+
+    Attributes:
+        resists: called with a task that has not ended a second after it was cancelled, and what it
+            does; None where nothing follows from that.
     """
 
     def __init__(self, late: float = 0.0) -> None:
         self._late = late
-        # When each is late, and how often it had been cancelled before it began.
-        self._tasks: dict[asyncio.Task[object], tuple[float, int]] = {}
-        self._cut: set[asyncio.Task[object]] = set()
+        self.resists: Callable[[asyncio.Task[object], object], object] | None = None
+        # When each is late, how often it had been cancelled before it began, and what it does.
+        self._tasks: dict[asyncio.Task[object], tuple[float, int, object]] = {}
+        # Those that were cancelled, each with the timer that asks whether it resists.
+        self._cut: dict[asyncio.Task[object], asyncio.TimerHandle | None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = math.inf  # when it fires; not every event loop's handle knows it
 
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def begin(self, loop: asyncio.AbstractEventLoop, end: float) -> asyncio.Task[object]:
+    def begin(
+        self, loop: asyncio.AbstractEventLoop, end: float, does: object = None
+    ) -> asyncio.Task[object]:
         """Record when the running task is late, on the loop's clock, and return it."""
         task = asyncio.current_task(loop)
         if task is None:
             msg = "no asyncio task runs here: await it in one (asyncio.run, asyncio.create_task)"
             raise RuntimeError(msg)
-        self._tasks[task] = (end, task.cancelling())
+        self._tasks[task] = (end, task.cancelling(), does)
         if end < self._due:
             self._set(loop, end)
         return task
@@ -45,8 +56,7 @@ class Cutting:
     def end(self, task: asyncio.Task[object]) -> None:
         """Record that a task has ended, as each must; a late cancellation is undone."""
         del self._tasks[task]
-        if task in self._cut:
-            self._cut.discard(task)
+        if self._cut and self._forget(task):
             task.uncancel()
 
     def is_own(self, task: asyncio.Task[object]) -> bool:
@@ -54,9 +64,8 @@ class Cutting:
 
         As `asyncio.timeout` distinguishes them.
         """
-        if task not in self._cut:
+        if not self._forget(task):
             return False
-        self._cut.discard(task)
         return task.uncancel() <= self._tasks[task][1]
 
     def cut_all(self) -> None:
@@ -67,29 +76,51 @@ class Cutting:
 
     def close(self) -> None:
         """Leave no timer behind."""
+        self._stop()
+        for timer in self._cut.values():
+            if timer is not None:
+                timer.cancel()
+
+    def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._due = None, math.inf
 
     def _cancel(self, task: asyncio.Task[object]) -> None:
         if task not in self._cut:
-            self._cut.add(task)
             task.cancel()
+            self._cut[task] = None
+            if self.resists is not None:
+                later = task.get_loop().call_later
+                # In a context of its own, as the other timer.
+                self._cut[task] = Context().run(later, _CLEAN_UP_SECONDS, self._goes_on, task)
+
+    def _goes_on(self, task: asyncio.Task[object]) -> None:
+        if self.resists is not None:
+            self.resists(task, self._tasks[task][2])
+
+    def _forget(self, task: asyncio.Task[object]) -> bool:
+        """Return whether a task was cancelled here, which counts no longer."""
+        was_cut = task in self._cut
+        timer = self._cut.pop(task, None)
+        if timer is not None:
+            timer.cancel()
+        return was_cut
 
     def _set(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
-        self.close()
+        self._stop()
         self._due = due
         # In a context of its own: a timer keeps its context for long.
         self._timer = Context().run(loop.call_at, due, self._look, loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.close()
+        self._stop()
         now = loop.time()
-        for task, (end, _) in self._tasks.items():
+        for task, (end, *_) in self._tasks.items():
             if end <= now:
                 self._cancel(task)
         soonest = min(
-            (end for task, (end, _) in self._tasks.items() if task not in self._cut),
+            (end for task, (end, *_) in self._tasks.items() if task not in self._cut),
             default=math.inf,
         )
         if soonest < math.inf:

@@ -7,6 +7,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
+from typing import cast
 
 from asyncclient._event_loop import failure_of
 from asyncclient._many.queue import Queue
@@ -41,6 +42,7 @@ class Sender:
         self._loop = loop
         self._context = context
         self._polling = polling
+        polling.cutting.resists = self._give_up
         self._concurrency = concurrency
         self._after_look = after_look  # called with the decision (None for success) and the failure
         self._broken_off: set[asyncio.Task[None]] = set()  # that have not ended yet
@@ -102,6 +104,20 @@ class Sender:
             flight.add_done_callback(self._broken_off.discard)
             record.queue.in_flight -= 1
             self._loop.call_soon(self.pump, record.queue)
+
+    def _give_up(self, flight: asyncio.Task[object], does: object) -> None:
+        """Count a look that goes on after it was cancelled as failed, and await it no longer."""
+        record = cast("SharedRecord", does)
+        if record.flight is not flight:
+            return
+        self.break_off(record)
+        step: Sleep | None = None
+        failure: Exception | None = None
+        try:
+            step = self._polling.unanswered(record, self._loop.time())
+        except Exception as error:  # noqa: BLE001  (the waiters get it)
+            failure = error
+        self._after_look(record, step, failure)
 
     def _wait(self, queue: Queue[SharedRecord], now: float) -> float:
         """Return the seconds until a look of a queue may be sent."""

@@ -224,6 +224,10 @@ class SharedRecord(Record[object]):
         left = self.asker is not None and self.asker.record is None
         return left and self.first is not None
 
+    def has_given_up(self, flight: asyncio.Task[object]) -> bool:
+        """Return whether a look that ends only now was broken off."""
+        return self.flight is not flight
+
     def take_warning(self, now: float) -> bool:
         """Return whether a failed look is worth a warning: one an account, not one a task."""
         return self.queue.take_warning(now)

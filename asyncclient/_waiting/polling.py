@@ -50,11 +50,11 @@ class Polling(Generic[R]):
         self._gaps = gaps
         self._draw = draw
         self._changed = changed  # takes each change, when it has been reported
-        self._cutting = Cutting()  # of looks that take too long
+        self.cutting = Cutting()  # of looks that take too long, each with its record
 
     def close(self) -> None:
         """Leave no timer behind."""
-        self._cutting.close()
+        self.cutting.close()
 
     async def look(self, record: R) -> Sleep | None:
         """Look once."""
@@ -62,23 +62,25 @@ class Polling(Generic[R]):
         now = loop.time
         record.sent = now()
         outer = sys.exception()
-        longest = record.limits.poll_timeout
-        flight = self._cutting.begin(loop, record.sent + longest)
+        flight = self.cutting.begin(loop, record.sent + record.limits.poll_timeout, record)
         asked = flight.cancelling()
         try:
             with self._report.around(record):
                 seen = _checked(await record.task.observe(), record)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  (a rule says which end it)
-            if isinstance(error, asyncio.CancelledError) and self._cutting.is_own(flight):
-                failure: Exception = RequestTimeout(f"no answer within {plain(longest)} s")
-            else:
-                failure = failure_of(error, "a look", asked=asked)
+        except (Exception, asyncio.CancelledError) as error:
+            if record.has_given_up(flight):
+                raise
+            if isinstance(error, asyncio.CancelledError) and self.cutting.is_own(flight):
+                return self.unanswered(record, now())
+            failure = failure_of(error, "a look", asked=asked)
             step = self.failed(record, failure, now(), is_callers=failure is error)
             # Kept as long as the task is waited for: its frames hold the answer that failed.
             forget_frames(failure, outer)
             return step
         finally:
-            self._cutting.end(flight)
+            self.cutting.end(flight)
+        if record.has_given_up(flight):
+            raise asyncio.CancelledError  # another look was made in its place
         return self.answered(record, seen, now())
 
     def answered(self, record: R, seen: Observation[object], now: float) -> Sleep | None:
@@ -154,6 +156,11 @@ class Polling(Generic[R]):
         if isinstance(error, NotFound):
             raise evidence.forgotten(record, error, elapsed)
         raise evidence.given_up(record, error, elapsed)
+
+    def unanswered(self, record: R, now: float) -> Sleep:
+        """Count a look that took too long, and return what follows, as `look` does."""
+        error = RequestTimeout(f"no answer within {plain(record.limits.poll_timeout)} s")
+        return self.failed(record, error, now, is_callers=False)
 
     def cut_off(self, record: R, now: float, *, shared: bool) -> R:
         """Count a look that is still unanswered when its wait ends."""

@@ -113,3 +113,19 @@ async def test_all_are_cut_at_once() -> None:
     cutting.cut_all()
     cutting.cut_all()
     assert await asyncio.gather(*tasks) == ["late at 1"] * 3
+
+
+async def test_one_that_goes_on_is_named_a_second_after_it_was_cancelled() -> None:
+    """Those that end in that time, or end by themselves, are not."""
+    cutting, named = Cutting(), list[tuple[object, float]]()
+    cutting.resists = lambda _, does: named.append((does, now()))
+
+    async def work(does: str, takes: float, cleaning: float) -> None:
+        task = cutting.begin(asyncio.get_running_loop(), now() + 10, does)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(takes)
+        await asyncio.sleep(cleaning)
+        cutting.end(task)
+
+    await asyncio.gather(work("ends", 5, 0), work("cleans up", 20, 0.9), work("resists", 20, 9))
+    assert named == [("resists", 11)]

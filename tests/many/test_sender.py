@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 
 import anyio
 import pytest
 
-from asyncclient import Poller, Schedule
+from asyncclient import Observation, Poller, Schedule, TaskState
 from asyncclient.errors import RateLimited, WaitTimeout
 from tests.many.service import (
     EVERY_SECOND,
@@ -23,7 +24,7 @@ from tests.many.service import (
     start_all,
     turns,
 )
-from tests.waiting.scenario import Job, Thing, outcome_of
+from tests.waiting.scenario import Job, Poll, Report, Thing, ends_at, outcome_of
 
 
 async def test_the_rate_is_kept_and_used() -> None:
@@ -160,6 +161,36 @@ async def test_a_poll_that_has_not_begun_gives_its_place_back() -> None:
         assert poller.stats().in_flight == 0
         assert [budget.in_flight for budget in poller.stats().budgets] == [0]
         assert (await poller.wait(job("other", "done"), timeout=5)).word == "done"
+
+
+class Resisting(Job):
+    """A job whose first look cannot be cancelled, and whose answer comes far too late."""
+
+    budget = ("fake", "account")
+
+    async def observe(self) -> Observation[Report]:
+        """Look once."""
+        if self.polls:
+            return await super().observe()
+        self.polls.append(Poll(anyio.current_time()))
+        for _ in range(3):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(10)
+        return Observation(TaskState.SUCCEEDED, "stale", Report("stale"))
+
+
+async def test_a_look_that_resists_its_end_gives_its_place_back() -> None:
+    """It is a failed poll a second after its poll timeout, and its answer counts for nothing."""
+    resisting = Resisting("running", ends_at(60.0))
+    async with Poller(schedule=EVERY_SECOND, concurrency=1, poll_timeout=2.0) as poller:
+        waiting = asyncio.create_task(poller.wait(resisting))
+        await asyncio.sleep(0.1)
+        assert await poller.wait(Item(Service(), ends=0)) == "done"
+        assert anyio.current_time() == 3
+        snapshots = [snapshot.word async for snapshot in poller.watch(resisting)]
+        assert (await waiting).word == "done"
+    assert snapshots == ["running", "done"]
+    assert anyio.current_time() >= 60
 
 
 async def test_a_look_that_raises_what_is_no_exception_ends_its_waits(poller: Poller) -> None:
