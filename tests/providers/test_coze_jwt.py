@@ -365,6 +365,8 @@ _ELSEWHERE: list[object] = [
     {"access_token": None, "token": "czs_s3cret", "expires_in": 900},
     {"data": _SECRET},
     {},
+    # What no header can hold is no token either.
+    *({"access_token": each} for each in ("", " ", "czs_s3cret\n", "czs_s3cret\u00fc")),
 ]
 
 
@@ -423,12 +425,13 @@ async def test_a_token_endpoint_that_gives_none_is_asked_a_few_times(
     assert "s3cret" not in shown
 
 
-async def test_an_early_renewal_that_fails_costs_nothing(app: App) -> None:
+@pytest.mark.parametrize("answer", [reply("", status=503), reply("<html>")], ids=["503", "a page"])
+async def test_an_early_renewal_that_fails_costs_nothing(app: App, answer: Response) -> None:
     """Renewing early is for this: a token that is still good serves while its endpoint is down."""
     coze, server = app()
     await coze.get_bot("1")
     await anyio.sleep(850)
-    server.faults = [reply("", status=503)] * 99
+    server.faults = [answer] * 99
     await coze.get_bot("1")
     assert server.bearers == ["tok-1", "tok-1"]
 

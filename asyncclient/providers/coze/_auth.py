@@ -28,7 +28,7 @@ from asyncclient._http import (
     path_segment,
 )
 from asyncclient._text import even_half_made
-from asyncclient.errors import RateLimited, ServerError, TransportError
+from asyncclient.errors import DecodeError, RateLimited, ServerError, TransportError
 from asyncclient.providers.coze._endpoints import GET_TOKEN, Token, headers_of
 
 _LINE_BREAK = re.compile(r"(\\+r)?\\+n\s*")  # as text; no PEM has a backslash
@@ -216,7 +216,7 @@ class _JWTSource:
                 return grant.token
             try:
                 fetched = await self._fetch()
-            except (TransportError, ServerError, RateLimited):
+            except (TransportError, ServerError, RateLimited, DecodeError):
                 left = grant.expires - anyio.current_time()
                 if grant.token is None or left <= 0:
                     raise

@@ -15,6 +15,7 @@ from asyncclient._http import (
     Secret,
     decode,
     error_type,
+    header_value,
     refusal_error,
     unix_time_of,
 )
@@ -310,8 +311,11 @@ def _read_token(response: Response) -> Token:
         raise refused
     try:
         token = decode(_token_decoder, response, name)
+        header_value("access_token", token.access_token)  # a request with it would fail
     except DecodeError as error:
         reason = error.path or "not JSON"
+    except ValueError:
+        reason = "$.access_token"
     else:
         token.answered = unix_time_of(response)
         return token
