@@ -29,11 +29,11 @@ KnownTask: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """What a person at a shell must know of a provider.
+    """What a person at a shell must know about a provider.
 
     Attributes:
         variables: the environment variables of its client.
-        runs: where a person finds what was started, in words.
+        runs: where a person finds the started job, in words.
     """
 
     variables: Variables

@@ -1,7 +1,7 @@
-"""What `demo` does: hundreds of jobs at two simulated providers that misbehave, waited for twice.
+"""The command `demo`: hundreds of jobs at two simulated providers with faults, waited for twice.
 
-Once with this library and once with the loop that people write today, side by side, each at a
-simulator of its own with the same seed, jobs and kinds of fault.
+Once with this library and once with the loop that people often write, side by side, each at its own
+simulator with the same seed, jobs and kinds of fault.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LOST_STARTS = 3
 # Seconds between two searches for the job of a lost start, and searches in all.
 _FIND_GAP = 0.5
 _FINDS = 10
-# Seconds without an end after which the loop is taken to learn of no more, and at most after ours.
+# Seconds without an end after which the loop counts as finished, and at most after our side.
 _QUIET = 2.5
 _LONGEST_QUIET = 6.0
 
@@ -90,7 +90,7 @@ async def _start_all(
 
 
 def _order_faults(sim: Simulator) -> None:
-    """Order what chance does not bring: an unknown task, a request that hangs, starts that fail."""
+    """Order the faults that are not random: an unknown task, a hanging request, failed starts."""
     for polls in ("/run_histories/", "/run/"):
         sim.order(Fault.NOT_FOUND, path=polls)
         sim.order(Fault.STALL, path=polls)
@@ -184,7 +184,7 @@ class _Demo:
         await wait_until_done(run, timeout=_TIMEOUT, schedule=self._schedule)
 
     async def _find(self, metadata: dict[str, int]) -> WorkflowRunHandle:
-        """Find what a start did whose answer was lost, instead of starting once more."""
+        """Find the job of a start whose answer was lost, instead of starting it again."""
         for _ in range(_FINDS):
             found = await self._copyai.find_started(COPYAI_WORKFLOW, metadata=metadata)
             if found:

@@ -61,7 +61,7 @@ class Side(msgspec.Struct):
 
 
 class Delay(msgspec.Struct, frozen=True):
-    """Seconds from a task's end at the simulator to the moment when its wait returned."""
+    """Seconds from a task's end at the simulator to the return of its wait."""
 
     mean: float
     p95: float
@@ -73,7 +73,7 @@ class Figures(msgspec.Struct, frozen=True):
     Attributes:
         polls: requests that ask how a task stands.
         lost: tasks whose end was never known.
-        asked_in_vain: those of them that had stopped for their caller.
+        asked_in_vain: lost tasks that had stopped for their caller.
         started_twice: tasks that the simulator was asked to start more than once.
     """
 
@@ -92,7 +92,7 @@ class Summary(msgspec.Struct, frozen=True):
         failed_as_intended: tasks that were meant to fail, and did.
         meant_to_fail: their numbers, which depend on the seed alone.
         mismatches: a sentence for each task that did not end as the simulator says it did.
-        unblocked: how often a task stopped for its caller and was moved on.
+        unblocked: how often a task stopped for its caller and was answered.
         started_twice: tasks that the simulator was asked to start more than once.
         faults: faults met, by kind; all were survived if there are no mismatches.
         loop: what the loop came to, with the same tasks.
@@ -269,7 +269,7 @@ Boards: TypeAlias = tuple[Board, Board]
 
 
 def _verdict(job: Job, end: Ended, task: SimulatedTask) -> str:
-    """Return what is wrong with how a wait ended, or nothing."""
+    """Return what is wrong with a wait's end; empty if nothing is."""
     meant = TaskState.FAILED if job.outcome == "fail" else TaskState.SUCCEEDED
     real = TaskState.FAILED if task.outcome == "fail" else TaskState.SUCCEEDED
     if end.state is None:

@@ -1,4 +1,4 @@
-"""The demo's other side: the loop that people write today, at a simulator of its own.
+"""The demo's other side: the loop that people often write, at its own simulator.
 
 It knows the words for a good and a bad end, and tries again after any failure, that of the start
 included. It has aiohttp's own timeouts. It is written to be common, not to lose.

@@ -1,4 +1,4 @@
-"""How the command ends: exit codes, and one line for each error."""
+"""The command's ends: exit codes, and one line for each error."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ Exit codes:
   130  interrupted
   141  the reader of the output has closed it
 """
-"""The same for people; the first line keeps click from joining the others."""
+"""The same for people; the first line prevents click from joining the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a command line asks for, ready to run.
+    """The action of a command line, ready to run.
 
     Attributes:
         run: does it, and returns the exit code.
         when_interrupted: the exit code after Ctrl-C.
-        note: the sentence after Ctrl-C, or what gives it then; empty for none.
+        note: the sentence after Ctrl-C, or a function that returns it then; empty for none.
         provider: whose errors it may get, by the name that references have.
         traceback: show where an error comes from.
     """
@@ -153,7 +153,7 @@ def _write_traceback(error: Exception) -> None:
 
 
 def _leave_stdout() -> None:
-    """Let the interpreter flush into nothing at exit: what is left cannot be written."""
+    """Let the interpreter flush into nothing at exit: the rest cannot be written."""
     if sys.stdout is None:
         return
     with contextlib.suppress(OSError, ValueError):

@@ -24,7 +24,7 @@ _LONGEST_WORD = 24  # characters of a status word, so that the numbers after it 
 
 
 class _Follower(logging.Handler):
-    """Follows a wait by its log: shows its warnings, and knows how it stands."""
+    """Follows a wait by its log: shows its warnings, and knows its state."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class _Follower(logging.Handler):
             complain(f"still waiting; {said}")
 
     def line(self) -> str:
-        """Say in one line how the wait stands."""
+        """Return the state of the wait in one line."""
         now = anyio.current_time()
         left = self._due - now
         then = f"next poll in {math.ceil(left)} s" if 0 < left < math.inf else "polling now"
@@ -82,7 +82,7 @@ def warnings_shown(level: int = logging.WARNING) -> Generator[_Follower | None]:
 
 @contextlib.asynccontextmanager
 async def wait_shown() -> AsyncGenerator[None]:
-    """Show on a terminal how a wait stands, and its warnings."""
+    """Show on a terminal the state of a wait, and its warnings."""
     with warnings_shown(logging.DEBUG) as follower:
         if follower is None:
             yield
@@ -93,7 +93,7 @@ async def wait_shown() -> AsyncGenerator[None]:
 
 @contextlib.asynccontextmanager
 async def live_line(line: Callable[[], str]) -> AsyncGenerator[None]:
-    """Redraw a line on a terminal while something goes on, and take it away at the end."""
+    """Redraw a line on a terminal while something runs, and remove it at the end."""
     if not has_live_terminal(sys.stderr):
         yield
         return

@@ -1,4 +1,4 @@
-"""What the command writes: lines for people, JSON for machines, and nothing a terminal obeys."""
+"""The command's output: lines for people, JSON for programs, and no control characters."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _LEAST_FOLDED = 6  # the width that a folded column needs
 
 
 class OutputLost(Exception):
-    """Standard output takes no more, though its reader has not gone: the disk is full, say."""
+    """Standard output cannot be written, though it has a reader: the disk is full, perhaps."""
 
 
 def clean(text: object) -> str:
@@ -75,7 +75,7 @@ def _write(line: str | bytes) -> None:
 
 def complain(text: str) -> None:
     """Write one line to standard error, under the command's name."""
-    # With no one to read it there is nothing left to say.
+    # If no one reads it, there is nothing left to write.
     line = f"asyncclient: {clean(text)}"
     with contextlib.suppress(OSError):
         click.echo(_writable(f"{_ERASE}{line}" if _drawn else line, sys.stderr), err=True)
@@ -99,10 +99,10 @@ def json_line(value: object) -> bytes:
 
 
 def answer_json(snapshot: Snapshot[object]) -> bytes:
-    """Return a provider's raw answer as JSON; what was read of it where it is none to others."""
+    """Return a provider's raw answer as JSON; the decoded one if other parsers would refuse it."""
     raw = snapshot.raw
     if raw is not None:
-        # What is read leniently, as half a letter, is for no parser of JSON.
+        # Parsers of JSON refuse what is read leniently, such as a lone surrogate.
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             msgspec.json.decode(raw)
             return raw

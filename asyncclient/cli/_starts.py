@@ -18,7 +18,7 @@ __all__ = ["Start", "start_copyai_workflow", "start_coze_workflow"]
 
 
 class Start:
-    """One start, and the wait after it where one is wanted; it knows what Ctrl-C leaves behind.
+    """One start, and the wait after it if there is one; it knows what Ctrl-C leaves behind.
 
     Args:
         begin: starts the task.
@@ -45,8 +45,7 @@ class Start:
             if self._waiting is None:
                 self._say()
                 return ExitCode.OK
-            # However the wait ends, the way back to the task is known; the answer alone is
-            # output.
+            # However the wait ends, the task's reference is known; only the answer is output.
             complain(f"started {self._ref}")
             return await show_end(task, task.ref, self._waiting)
 
@@ -54,11 +53,11 @@ class Start:
         try:
             say(self._ref)
         except (OSError, OutputLost):
-            complain(f"started {self._ref}")  # it may have cost something: it must not be lost
+            complain(f"started {self._ref}")  # it may have cost money: it must not be lost
             raise
 
     def note(self) -> str:
-        """Say what an interruption at this moment leaves behind."""
+        """Return what an interruption at this moment leaves behind."""
         if not self._ref:
             return (
                 "interrupted before the start was answered: it may have started; "

@@ -27,8 +27,8 @@ class Kind(NamedTuple):
     """One kind of task, which is found by its ids.
 
     Attributes:
-        provider: whose, by the name that references have.
-        ref_kind: which of its tasks, by the name that references have.
+        provider: the provider, by its name in references.
+        ref_kind: its kind of task, by its name in references.
         ids: the names of its ids, in the order in which they are given.
         most: how many ids the last one may be, which a reference joins by commas.
     """
@@ -56,7 +56,7 @@ KINDS = {
 
 
 def found(pool: SessionPool, target: Target) -> tuple[Task[object], TaskRef | None]:
-    """Return the task of a target, and its reference if that may be written; no I/O.
+    """Return the task of a target, and its reference if it may be written; no I/O.
 
     Raises:
         ValueError: a variable or the URL is not valid.
@@ -69,14 +69,14 @@ def found(pool: SessionPool, target: Target) -> tuple[Task[object], TaskRef | No
 
 
 def targets_of(words: tuple[str, ...], how: How) -> Target | list[Target]:
-    """Return what the words of a command line stand for; a list for the lines of standard input.
+    """Return the targets of a command line; a list for the lines of standard input.
 
     Args:
         words: a reference, a kind with its ids, a URL, or `-`.
         how: how a URL is asked and its answers are read.
 
     Raises:
-        click.UsageError, ValueError: they stand for nothing that can be waited for.
+        click.UsageError, ValueError: they name nothing that can be waited for.
     """
     first, *others = words
     if words == ("-",):

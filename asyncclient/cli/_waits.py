@@ -107,7 +107,7 @@ def _fields(
     result: bytes | None,
     error: AsyncClientError | None,
 ) -> dict[str, object]:
-    """Return all that is known of the end of a wait, as fields of a JSON object."""
+    """Return the end of a wait, as fields of a JSON object."""
     polls, elapsed = (error.polls, error.elapsed) if error else (0, 0.0)
     if last is not None:
         polls, elapsed = max(polls, last.polls), max(elapsed, last.elapsed)
@@ -154,7 +154,7 @@ async def show_end(task: Task[object], ref: TaskRef | None, waiting: Waiting) ->
 async def wait_for_lines(targets: Sequence[Target], waiting: Waiting) -> int:
     """Wait for many tasks at once, and write their ends in the order of the lines.
 
-    A task without an answer gets the line `null`; why is said on standard error.
+    A task without an answer gets the line `null`; standard error says why.
 
     Returns:
         the greatest of their exit codes.
@@ -189,7 +189,7 @@ async def wait_for_lines(targets: Sequence[Target], waiting: Waiting) -> int:
 
 
 async def watch_one(target: Target, *, timeout: float, as_json: bool) -> int:
-    """Follow a task, and write a line for each change, whichever way it ends."""
+    """Follow a task, and write a line for each change, up to any end."""
     show = _show_as_json if as_json else _show_as_text
     async with SessionPool() as pool:
         task, _ = found(pool, target)

@@ -31,17 +31,17 @@ __all__ = ["PENDING", "DurableWaits"]
 
 _log = logging.getLogger("asyncclient.workers")
 
-# What stands for the outcome of a wait that has none: until its end is with a sink, and then.
+# Texts in place of an outcome: before the sink has the end, and while it handles it.
 PENDING = ""
 _CLAIMED = '"at the sink"'
 _WITHOUT_OUTCOME = (None, PENDING, _CLAIMED)
 # Seconds for which these are kept: a wait that is pending puts an outcome in their place before.
 _MARK_SECONDS = 30 * 86_400.0
-# Seconds for which a process that only submits puts a wait back, and past the wait's deadline the
-# part of the time since then: what no worker comes for gets ever fewer turns.
+# Seconds after which a process that only submits puts a wait back; after the wait's deadline, a
+# part of the time since then: a wait without a worker gets fewer and fewer turns.
 _NOT_HERE = 5.0
 _NOT_HERE_PART = 0.1
-# Seconds. What a dead worker held must not be away for longer.
+# Seconds. The waits of a dead worker must not be away for longer.
 _LONGEST_REDELIVERY = 86_400.0
 
 
@@ -136,7 +136,7 @@ class DurableWaits(Store, ABC):
             ticket = Ticket.decode(text)
         except ValueError:
             ticket = unknown(wall_clock())
-        # First what every turn looks at before it calls the sink, so that none goes on to that.
+        # First the mark that every turn checks before it calls the sink, so that none calls it.
         if not await self._swap(key, PENDING, Outcome.called_off(ticket).encode()):
             return False
         await self._drop(key)
@@ -175,9 +175,9 @@ class DurableWaits(Store, ABC):
         return await self._read(key) not in _WITHOUT_OUTCOME
 
     async def claim(self, key: str) -> bool:
-        """Note that a wait's end is going to the sink; return false when it has an outcome.
+        """Record that a wait's end goes to the sink; return false when it has an outcome.
 
-        A claim that is there is of a worker that died, or that the engine takes for dead.
+        An older claim is of a worker that died, or that the engine considers dead.
         """
         found: str | None = PENDING  # as it is but for a worker that died
         while found in {None, PENDING}:
@@ -187,17 +187,17 @@ class DurableWaits(Store, ABC):
         return found == _CLAIMED
 
     async def unclaim(self, key: str) -> None:
-        """Note that a wait's end is no longer with the sink, which has not taken it."""
+        """Record that the sink no longer handles a wait's end, and has not taken it."""
         await self._swap(key, _CLAIMED, PENDING)
 
     async def put_back(self, key: str, text: str) -> NextTurn | None:
-        """Take a ticket's turn in a process that only submits: it has no poller and no sink.
+        """Take a ticket's turn in a process that only submits, without poller and sink.
 
-        Only a worker can bring an end to a sink, so that the wait is kept until one comes.
+        Only a worker can call a sink, so the wait is kept until one comes.
         """
-        with contextlib.suppress(Exception):  # where the store is away, it is kept all the same
+        with contextlib.suppress(Exception):  # it is kept also while the store is away
             if await self.is_over(key):
-                return None  # it was called off, and the engine did not hear of it
+                return None  # it was cancelled, and the engine did not notice
         _log.log(
             logging.DEBUG if self._has_put_back else logging.ERROR,
             "%s: this process only submits waits, and puts them back for one that runs work() (on"
@@ -271,7 +271,7 @@ class DurableWaits(Store, ABC):
 
     @abstractmethod
     def _connection(self) -> AbstractAsyncContextManager[object]:
-        """Return what opens the store and closes it."""
+        """Return the context manager that opens the store and closes it."""
 
     @abstractmethod
     async def _add(self, tickets: Mapping[str, Ticket]) -> list[str]:
@@ -291,7 +291,7 @@ class DurableWaits(Store, ABC):
 
     @abstractmethod
     async def _swap(self, key: str, before: str | None, after: str) -> bool:
-        """Keep one text of a wait's end in place of another one; return whether it was there."""
+        """Replace one text of a wait's end by another; return whether the old one was there."""
 
     def _seconds_kept(self, text: str) -> float:
         """Return for how many seconds a text of a wait's end is kept."""
@@ -299,7 +299,7 @@ class DurableWaits(Store, ABC):
 
     @abstractmethod
     async def _serve(self, holder: Holder, name: str | None, redelivery: float) -> None:
-        """Give the holder its turns until cancelled, and let it hand back what it holds."""
+        """Give the holder its turns until cancelled, then let it hand back its waits."""
 
     @abstractmethod
     def _notices(self) -> Notices:

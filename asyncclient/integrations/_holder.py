@@ -77,11 +77,11 @@ class Store(Protocol):
         ...
 
     async def claim(self, key: str) -> bool:
-        """Note that the sink is about to be called; return false when the wait is over."""
+        """Record that the sink will be called; return false when the wait is over."""
         ...
 
     async def unclaim(self, key: str) -> None:
-        """Note that the sink has not taken the end."""
+        """Record that the sink has not taken the end."""
         ...
 
     async def keep(self, key: str, outcome: Outcome) -> None:
@@ -95,12 +95,12 @@ class Store(Protocol):
 
     @abstractmethod
     async def recover(self) -> None:
-        """Forget connections that were made before the store was lost."""
+        """Close connections that were made before the store was lost."""
         ...
 
 
 class NextTurn(msgspec.Struct, frozen=True):
-    """What an engine is to keep, and for how long.
+    """What an engine must keep, and for how long.
 
     Attributes:
         delay: seconds after which the ticket's next turn comes.
@@ -112,12 +112,11 @@ class NextTurn(msgspec.Struct, frozen=True):
 
 
 class Holder:
-    """Holds tickets for a slice each, and brings the ends of waits to the sink.
+    """Holds tickets for a slice each, and passes the ends of waits to the sink.
 
     An end counts as reported when it is in the store, which is after the sink took it: a worker
     that dies between the two has the sink called again; one that dies at another time does not.
-    Before the sink is called, that is noted in the store: from there on the wait cannot be called
-    off, and before, it can.
+    Before the sink is called, the store records that: from then on the wait cannot be cancelled.
 
     Args:
         store: where outcomes are kept.
@@ -170,7 +169,7 @@ class Holder:
 
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncGenerator[None]:
-        """Surround what an engine does between two losses of its store, or until it is stopped.
+        """Wrap an engine's work between two losses of its store, or until it is stopped.
 
         An engine that stops taking work waits for what it holds. It is given all of it at once
         where it is stopped; where it lost its store, as soon as that is there again, and until
@@ -189,12 +188,12 @@ class Holder:
             returning.add_done_callback(self._returning.discard)
 
     def hand_back(self, part: float) -> None:
-        """Give a part of what is held back to the engine, for other workers to take up."""
+        """Hand a part of the held waits back to the engine, for other workers."""
         for scope in list(self._slices)[: round(part * len(self._slices))]:
             scope.cancel()
 
     def close(self) -> None:
-        """End all slices now, and begin no more: the worker is stopped."""
+        """End all slices now, and begin no others: the worker is stopped."""
         self.closing = True
         self.hand_back(1)
         self._delivery.close()
@@ -224,7 +223,7 @@ class Holder:
             what to keep; None when the wait is over.
         """
         if key in self._held:
-            # The engine takes the turn before for lost, which was only slow to say that it goes on.
+            # The engine considers the turn before lost, which only reported too late.
             return NextTurn(self._hold, text)
         self._held[key] = text
         try:
@@ -240,7 +239,7 @@ class Holder:
 
     async def _take(self, key: str, text: str) -> NextTurn | None:
         if await self._store.is_over(key):
-            return None  # it ended, or was called off, and the engine did not hear of it
+            return None  # it ended or was cancelled, and the engine did not notice
         end = await self._end_of(key, text)
         if isinstance(end, NextTurn):
             return end
@@ -275,7 +274,7 @@ class Holder:
         )
 
     def _prolonged(self, ticket: Ticket, polls: int) -> Ticket:
-        """Give a wait whose job was seen to end time to see that again."""
+        """Give a wait whose job has ended time to see that again."""
         deadline = min(self._clock() + _SEEN_SECONDS, ticket.started + LONGEST_WAIT)
         if ticket.deadline >= deadline:
             return ticket
@@ -283,7 +282,7 @@ class Holder:
         return msgspec.structs.replace(ticket, deadline=deadline, polls=polls)
 
     def _seconds_to_next(self, text: str) -> float:
-        """Return after how many seconds a turn comes again that came to nothing."""
+        """Return the seconds after which a failed turn is repeated."""
         if self.closing:
             return 0.0
         now = self._clock()
@@ -315,7 +314,7 @@ class Holder:
             raise
 
     async def _hold_on(self, ticket: Ticket) -> Done[object] | TicketExpired | Handover:
-        """Hold a wait for a slice, or until the store is there to take it back."""
+        """Hold a wait for a slice, or until the store can take it back."""
         with anyio.CancelScope() as scope:
             self._slices.add(scope)
             try:
@@ -327,7 +326,7 @@ class Holder:
                     await anyio.sleep(end.delay)
             finally:
                 self._slices.discard(scope)
-        # It was called back in the midst of its slice, whose polls are not counted.
+        # It was handed back during its slice, whose polls are not counted.
         delay = 0.0 if self.closing else self._draw(_RETURN_SECONDS)
         return Handover(delay=delay, ticket=ticket)
 
@@ -348,7 +347,7 @@ class Holder:
         failed: str,
         close_seconds: float = 0.0,
     ) -> T:
-        """Ask the store until it answers, before anything else is done about an end."""
+        """Ask the store until it answers, before the next step of an end."""
 
         async def ask() -> T:
             try:
@@ -369,7 +368,7 @@ async def again_while_away(
     away: type[Exception],
     patience: Callable[[], float],
 ) -> T:
-    """Ask a store that may be away until it answers, and return what it does.
+    """Ask a store that may be away until it answers, and return its answer.
 
     Args:
         action: asks it once.

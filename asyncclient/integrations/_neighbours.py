@@ -30,18 +30,18 @@ _log = logging.getLogger("asyncclient.workers")
 SHARE = "share"
 LEARNED = "learned"
 
-# Seconds after which a worker says again that it is there, and counts the others.
+# Seconds after which a worker renews its notice, and counts the others.
 _COUNT_GAP = 2.0
-# Seconds after which one whose notice has not changed is taken for dead.
+# Seconds after which a worker with an unchanged notice counts as dead.
 _LEASE = 6.0
-# Seconds after which one that comes to others begins: by then they have made room.
+# Seconds after which a new worker begins: by then the others have made room.
 _ROOM_SECONDS = 3.0
 # Seconds after which what was learned is put up again, for which it is kept, and of how many
 # workers: those that were stopped leave theirs to the next.
 _LEARNED_GAP = 60.0
 _LEARNED_SECONDS = 86_400
 _LEARNED_WORKERS = 16
-# Seconds that the store may take for one thing asked of it.
+# Seconds that the store may take for one request.
 _STORE_SECONDS = 5.0
 _EMPTY = LearnedSchedule().to_bytes()
 
@@ -63,11 +63,11 @@ class Notices(Protocol):
 
 
 class Shares:
-    """Counts those who share a rate, by their notices. No clock, no I/O.
+    """Counts the workers that share a rate, by their notices. No clock, no I/O.
 
-    A worker lives while its notice changes, by the reader's own clock: those of two machines are
-    never compared. One more counts at once, and one less when two counts in a row say so: a store
-    that has lost its notices, or a notice that is late, makes no share larger.
+    A worker is alive while its notice changes, by the reader's own clock: the clocks of two
+    machines are never compared. A new worker counts at once; a missing one after two counts in a
+    row. So lost or late notices make no share larger.
 
     Args:
         name: the worker's own.
@@ -107,19 +107,19 @@ class Shares:
         return self.workers
 
 
-# A share belongs to a poller, and so does what it has learned: who works with one twice is one.
+# Shares and learned data belong to a poller: two workers with one poller count as one.
 _names: WeakKeyDictionary[Poller, str] = WeakKeyDictionary()
 
 
 class Neighbours:
-    """Keeps a worker's poller to its share, and exchanges what is learned, while it works.
+    """Keeps a worker's poller to its share, and exchanges learned data, while it works.
 
     Args:
         notices: where all workers put up theirs.
         poller: the worker's own.
-        hand_back: gives a part of the waits that the worker holds back to the engine.
+        hand_back: hands a part of the worker's waits back to the engine.
         share_rate: whether it uses only its share of every given or documented rate.
-        share_learned: whether it puts up what it has learned, and takes what others have.
+        share_learned: whether it publishes what it has learned, and reads what others have.
     """
 
     def __init__(
@@ -177,12 +177,12 @@ class Neighbours:
             await self._attempt(action)
 
     async def _attempt(self, action: Callable[[], Awaitable[None]]) -> None:
-        """Ask the store for something that can wait until the next time."""
+        """Ask the store; if it fails, the next time will do."""
         try:
             with anyio.fail_after(_STORE_SECONDS):
                 await action()
         except Exception as error:  # noqa: BLE001  (its driver may raise anything)
-            # Until it is there again, shares stay as they are.
+            # Until the store is there again, shares do not change.
             level = logging.DEBUG if self._failing else logging.WARNING
             _log.log(level, "the other workers' notices cannot be read now: %s", text_of(error))
             self._failing = True
@@ -201,8 +201,8 @@ class Neighbours:
             _log.info("%d workers instead of %d now share each rate", workers, before)
             self._poller.take_share(1 / workers)
         if workers > before and self._at_work:
-            # The newcomers get their part of the waits when they begin, or their part of the rate
-            # would lie idle until slices are over.
+            # New workers get their part of the waits when they begin; otherwise their part of the
+            # rate would be unused until slices end.
             part = 1 - before / workers
             asyncio.get_running_loop().call_later(_ROOM_SECONDS, self._hand_back, part)
         if self._shares.dead:
@@ -246,7 +246,7 @@ class Neighbours:
 
 
 def _bytes_of(text: str) -> bytes:
-    """Return what a notice holds; nothing, which is no state, where it is garbage."""
+    """Return the data of a notice; empty bytes, which are no state, if it is garbage."""
     try:
         return b64decode(text, validate=True)
     except ValueError:

@@ -74,7 +74,7 @@ def check_address(base_url: object, no_api: re.Pattern[str], of_api: str) -> Non
 
 
 def credential_in(name: str, what: str) -> Secret:
-    """Return the token or key that an environment variable holds.
+    """Return the token or key in an environment variable.
 
     Args:
         name: of the variable.

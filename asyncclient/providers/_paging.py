@@ -1,4 +1,4 @@
-"""All items of a list that comes in pages, also while it grows and shrinks."""
+"""Reads all items of a list in pages, also while it grows or shrinks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from asyncclient.errors import AsyncClientError
 
 T = TypeVar("T")
 
-# Pages in a row without anything new, of a list that does not say how long it is: then it is taken
-# for one that never ends.
+# Pages in a row without anything new, in a list without a total: then the list counts as endless.
 _BARREN_PAGES = 10
 # Pages that may move between two requests, of one that does say so: a server may also not know the
 # number of the page, or its total be none.
@@ -25,7 +24,8 @@ _MOST_MOVED = 100
 class Page(msgspec.Struct, Generic[T], frozen=True):
     """One page of a list: `total` items on all pages, and whether there are more after this one.
 
-    A total that is less than what the page itself holds is none, as where a server does not count.
+    A total that is less than the items of the page counts as no total: such a server does not
+    count.
     """
 
     items: list[T]
@@ -38,7 +38,7 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
 
 def page_query(page_num: int, page_size: int, **others: str | None) -> str:
-    """Return the query for one page of a list, with what it is to hold."""
+    """Return the query for one page of a list, with its size."""
     whole_number("page_num", page_num, least=1)
     whole_number("page_size", page_size, least=1)
     return query_of(**others, page_num=page_num, page_size=page_size)
@@ -51,12 +51,12 @@ async def every_item(
     *,
     first: int = 1,
 ) -> AsyncIterator[T]:
-    """Yield each item of a list once, and all that are on it from the first page to the last.
+    """Yield each item of a list once, from the first page to the last.
 
     Args:
-        name: of what the caller called, for the error.
+        name: of the caller's method, for the error.
         read: reads the page of a number.
-        identify: returns what identifies an item; None where it has no such thing.
+        identify: returns what identifies an item; None if nothing does.
         first: the number of the first page. Default 1.
 
     Raises:
@@ -73,7 +73,7 @@ async def every_item(
 
 
 class _Walk(Generic[T]):
-    """How far a list is read."""
+    """The progress of reading a list."""
 
     def __init__(self, name: str, identify: Callable[[T], Hashable], first: int) -> None:
         self._name = name
@@ -82,7 +82,7 @@ class _Walk(Generic[T]):
         self.number = first  # of the page to read
         self._seen: set[Hashable] = set()
         self._size = 1  # items of the longest page so far
-        self._total: int | None = None  # as the last page said
+        self._total: int | None = None  # of the last page
         self._barren = 0  # pages in a row without anything new …
         self._patience = _BARREN_PAGES  # … and how many there may be
         self._enough = math.inf  # items to stop at in a later pass, or one might never end
@@ -110,17 +110,17 @@ class _Walk(Generic[T]):
         self._size = max(self._size, len(page.items))
         self._changed = self._changed or gone < 0
         if self._barren == 1:
-            # As many pages can have moved at once; one that moves with each page is never read.
+            # As many pages may have moved at once; a page that moves each time is never read.
             self._patience = _BARREN_PAGES + min(self._pages(), _MOST_MOVED)
         if gone > 0:
-            # As many may have moved to pages that were read already.
+            # As many items may have moved to pages that were read already.
             self.number = max(self._first, self.number - -(-gone // self._size))
         elif not self._is_last(page):
             self.number += 1
         elif self._is_complete():
             return True
         elif self._found and self._changed:
-            # What came meanwhile may stand on a page that was read already.
+            # New items may be on a page that was read already.
             self.number, self._enough = self._first, min(self._enough, self._total or 0)
             self._found = self._changed = False
         else:
@@ -130,7 +130,7 @@ class _Walk(Generic[T]):
         return False
 
     def _gone(self, page: Page[T]) -> int:
-        """Return how many items fewer there are than at the page before; below 0: how many more."""
+        """Return by how many items the list is shorter than at the page before; below 0, longer."""
         if page.total is None:
             return 0
         before, self._total = self._total, page.total

@@ -1,4 +1,4 @@
-"""How a provider's answers are read: refusals, envelopes, and JSON in text."""
+"""Reads a provider's answers: refusals, envelopes, and JSON in text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"[0-9]{1,30}")
 
 
 def decode_or_none(decoder: msgspec.json.Decoder[T], response: Response) -> T | None:
-    """Return what an answer says of itself; None where nothing of it can be read."""
+    """Return a decoded answer; None if it cannot be read."""
     try:
         return decode(decoder, response, "")
     except DecodeError:
@@ -41,7 +41,7 @@ def reader(
     refused_by: Callable[[Response, str], APIError | None],
     says_no: Callable[[T], bool],
 ) -> Callable[[Response], T]:
-    """Make what decodes a good answer of some type, or raises what the answer says instead."""
+    """Make a function that decodes a good answer of some type, or raises the answer's refusal."""
     decoder = msgspec.json.Decoder(kind, strict=False)
 
     def read(response: Response) -> T:
@@ -52,8 +52,7 @@ def reader(
         try:
             answer = decode(decoder, response, name)
         except DecodeError as error:
-            # A refusal's `data` has any shape: look for an error in it before complaining of its
-            # shape.
+            # A refusal's `data` may have any shape: look for an error first, then at the shape.
             refused = refused_by(response, name)
             if refused is None:
                 raise
@@ -89,14 +88,14 @@ def enveloped(
 
 
 def as_int(value: int | str | None) -> int | None:
-    """Return a number that may have come quoted; None when it is none."""
+    """Return a number that may be quoted; None for any other value."""
     if isinstance(value, str):
         return int(value) if _NUMBER.fullmatch(value) else None
     return value
 
 
 def open_json(value: object, depth: int = 8) -> object:
-    """Open JSON in text as far as it goes.
+    """Decode JSON in texts, also in nested ones.
 
     Objects, arrays and the text `null` are opened; a text that is a lone number or truth value
     stays text, since it may be an id or an answer. Each text is read as an answer is, half a letter

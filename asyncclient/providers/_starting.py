@@ -1,4 +1,4 @@
-"""What is known of a task: ids or a reference, the id that a start gives, how to find it."""
+"""A task's ids or reference, the id that a start returns, and how to find a lost start."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOST_LETTER = "\ufffd"  # stands where a letter could not be read
 
 
 class AddingAdvice(WithoutFrames):
-    """Adds to the error of a start whose outcome is not known how the caller can find out."""
+    """Adds to the error of a start with an unknown outcome how the caller can find out."""
 
     def __init__(self, how: str) -> None:
         self._how = how
@@ -35,7 +35,7 @@ class AddingAdvice(WithoutFrames):
 
 
 def started_id(name: str, path: str, value: str | int | None) -> str:
-    """Return the id that a start's good answer gives, as a text."""
+    """Return the id in the good answer of a start, as a text."""
     field = path.rpartition(".")[2]
     text = "" if value in NO_ID or _LOST_LETTER in str(value) else str(value)
     with suppress(ValueError):
@@ -44,7 +44,7 @@ def started_id(name: str, path: str, value: str | int | None) -> str:
 
 
 def unknown_start(name: str, path: str, missing: str) -> DecodeError:
-    """Make the error for a start whose good answer does not say what was started."""
+    """Make the error for a start whose good answer has no id."""
     error = DecodeError(
         f"{name}: the answer has no {missing}, so the id of the started task is not known",
         path=path,
@@ -56,7 +56,7 @@ def unknown_start(name: str, path: str, missing: str) -> DecodeError:
 def ids_or_ref(
     first: str | TaskRef, second: Second | None, *, names: str
 ) -> tuple[str, Second] | TaskRef:
-    """Return what identifies a task, or the reference that was given in place of both."""
+    """Return a task's two ids, or the reference that was given in place of both."""
     if isinstance(first, TaskRef) and second is None:
         return first
     if isinstance(first, TaskRef) or second is None:

@@ -3,7 +3,7 @@
 `ScriptedTransport` answers from a list, without sockets. `Simulator` is a real HTTP server on
 loopback that speaks Coze and Copy.ai, `SimulatedAPI` one that speaks any other task API. Under a
 virtual-time loop (`run_virtual`, or the pytest plugin `asyncclient.testing.pytest_plugin`) hours of
-waiting pass in milliseconds, with each of them.
+waiting pass in milliseconds.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class WebhookEvent(Portable, msgspec.Struct, rename="camel"):
 
     @property
     def outputs(self) -> object:
-        """What the run put out."""
+        """The outputs of the run."""
         return self.output if self.result is None else self.result
 
 
@@ -125,7 +125,7 @@ class Envelope(msgspec.Struct, Generic[T]):
 
 
 class WorkflowRunPageEnvelope(msgspec.Struct):
-    """A page of runs, or nothing for an empty one."""
+    """A page of runs; None for an empty page."""
 
     # Absent or null is an empty page; what is neither is not passed over.
     in_data: Annotated[WorkflowRunPage | None, STRICT] = msgspec.field(name="data", default=None)

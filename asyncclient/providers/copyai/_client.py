@@ -52,9 +52,9 @@ _NO_API = re.compile(
     r"https?://(?:(?:(?:www|app)\.)?copy\.ai(?:[:/]|$)|api\.copy\.ai(?::\d+)?(?!/+api/*$))",
     re.IGNORECASE,
 )
-# What a start has that was given no metadata, so that `find_started` can find it among others.
+# The metadata of a start that was given none, so that `find_started` can find it.
 _MARKER = "asyncclient_start"
-# The caller's clock and Copy.ai's may differ by this many seconds.
+# Seconds by which the caller's clock and Copy.ai's may differ.
 _CLOCKS_DIFFER = 60.0
 # A time's first characters, to whole seconds.
 _SECONDS = len("2026-01-01T00:00:00")
@@ -261,10 +261,11 @@ class CopyAI(Webhooks):
     async def _newest_runs(
         self, workflow_id: str, max_pages: int, oldest: str
     ) -> AsyncIterator[tuple[list[WorkflowRun], bool]]:
-        """Yield pages of runs from the newest on, and whether there are more, unread ones.
+        """Yield pages of runs from the newest on, and whether there are more.
 
-        Which end the list begins with, the page `get-all-workflow-runs-2` does not say. The times
-        of the first page do; where it lies within one second, those of the last page.
+        The page `get-all-workflow-runs-2` does not say whether the list begins with the newest run.
+        The times of the first page show it or, if that page covers only one second, those of the
+        last page.
         """
         first = _page_of(await self.list_workflow_runs(workflow_id, size=LARGEST_PAGE))
         last = None if first.total is None else -(-first.total // LARGEST_PAGE)
@@ -298,7 +299,7 @@ class CopyAI(Webhooks):
                 return
 
     async def get_workflow_run(self, workflow_id: str, run_id: str) -> WorkflowRun:
-        """Read how a run stands (page `get-workflow-run-2`)."""
+        """Read the state of a run (page `get-workflow-run-2`)."""
         return await self._account.call(GET_WORKFLOW_RUN, run_target(workflow_id, run_id))
 
     async def list_workflow_runs(
@@ -344,7 +345,7 @@ def _page_of(page: WorkflowRunPage) -> Page[WorkflowRun]:
 
 
 def _how_to_find(workflow_id: str, metadata: bytes) -> str:
-    """Say how to find out whether a start happened."""
+    """Return how to find out whether a start happened."""
     if metadata == b"{}":
         return (
             "it was given no metadata, so that only its time and its input distinguish its run "

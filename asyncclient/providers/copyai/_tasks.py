@@ -15,14 +15,14 @@ _RUN = "WRUN-"  # before the UUID of a run
 
 
 def observe_run(run: WorkflowRun) -> Observation[WorkflowRun]:
-    """Return what an answer says about a run: its `status`, which is not the envelope's."""
+    """Return the observation of an answer about a run: its `status`, not that of the envelope."""
     state = WORKFLOW_WORDS.state_of(run.status)
     reason = None if state is TaskState.SUCCEEDED else as_text(run.error)
     return Observation(state, run.status, run, reason=reason)
 
 
 class WorkflowRunHandle(Handle[WorkflowRun]):
-    """One run of a workflow. Copy.ai has no way to cancel one."""
+    """One run of a workflow. Copy.ai's API cannot cancel it."""
 
     __slots__ = ("_run_id", "workflow_id")
 

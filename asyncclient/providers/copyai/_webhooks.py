@@ -74,7 +74,7 @@ class Webhooks:
         """Read one page of registrations (page `get-all-webhooks-2`).
 
         Args:
-            page: from 0, other than the list of runs.
+            page: from 0, unlike the list of runs.
             size: registrations a page, at most 100. Default 10.
         """
         page_size(size)

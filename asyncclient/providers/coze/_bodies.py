@@ -1,4 +1,4 @@
-"""What a caller passes for a request's body, checked and encoded."""
+"""Checks and encodes a caller's arguments for a request's body."""
 
 from __future__ import annotations
 

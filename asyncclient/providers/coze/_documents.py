@@ -1,4 +1,4 @@
-"""The kind of task that Coze's documents are: how its answers are read, and its handle."""
+"""Coze's documents as a task: how its answers are read, and its handle."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from asyncclient.providers.coze._answers import Document, DocumentProgress
 from asyncclient.providers.coze._bodies import document_ids_of
 from asyncclient.providers.coze._endpoints import DOCUMENT_WORDS, GET_DOCUMENT_PROGRESS
 
-# Which state of several documents is that of their task. One whose word is missing or unknown has
-# not ended, as far as is known.
+# The order in which the states of several documents decide that of their task. A document with a
+# missing or unknown word counts as not ended.
 _DECIDES = (TaskState.RUNNING, None, TaskState.FAILED, TaskState.SUCCEEDED)
 
 
 def observe_documents(
     document_ids: Sequence[str], progress: DocumentProgress
 ) -> Observation[DocumentProgress]:
-    """Return what an answer says about some documents, as one task.
+    """Return the observation of an answer about some documents, as one task.
 
-    Any that goes on: it goes on; else any that failed: it failed. Its progress is their mean, and
-    its hint the longest time that Coze expects one of them to take.
+    It runs while any document runs; then it has failed if any has. Its progress is their mean, and
+    its hint the longest time that Coze expects for one of them.
 
     Args:
-        document_ids: those that were asked for.
+        document_ids: the ids in the request.
         progress: the answer. No entry must repeat its id: those without one that was asked for
             stand for the others, unless there are more.
     """
@@ -64,10 +64,10 @@ def observe_documents(
 def _document_reason(
     known: Sequence[Document], missing: Sequence[str], *, alone: bool
 ) -> str | None:
-    """Say why documents failed, in Coze's words, and which it did not answer for."""
+    """Return why documents failed, in Coze's words, and which are not in its answer."""
     reasons: list[str] = []
     for one in known:
-        # The open-source server also describes documents that go on.
+        # The open-source server also describes documents that still run.
         if DOCUMENT_WORDS.state_of(one.status) is TaskState.FAILED:
             words = one.status_descript or ""
             reasons.append(words if alone else f"{one.document_name or one.document_id}: {words}")
@@ -77,10 +77,10 @@ def _document_reason(
 
 
 class DocumentProgressHandle(Handle[DocumentProgress]):
-    """The processing of documents of one dataset, looked at together. There is no way to cancel it.
+    """The processing of documents of one dataset, polled together. It cannot be cancelled.
 
     Attributes:
-        document_ids: of 1 to 50 documents.
+        document_ids: ids of 1 to 50 documents.
     """
 
     __slots__ = ("_body", "_look", "dataset_id", "document_ids")

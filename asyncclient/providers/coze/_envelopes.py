@@ -1,4 +1,4 @@
-"""What stands around Coze's answers, and what a refusal has in their place."""
+"""The envelopes of Coze's answers and refusals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _IfAny: TypeAlias = Annotated[T | None, STRICT]
 
 
 class PageEnvelope(msgspec.Struct, Generic[T]):
-    """A page of a list, or nothing for an empty one."""
+    """A page of a list; None for an empty page."""
 
     data: _IfAny[T] = None
     code: int | str | None = 0
@@ -69,7 +69,7 @@ class MessagesEnvelope(msgspec.Struct):
 
 
 class Refusal(msgspec.Struct):
-    """What an error answer may hold; the OAuth endpoint has its own names.
+    """The fields of an error answer; the OAuth endpoint has its own names.
 
     Of any type: an unexpected field beside the code must not hide the code.
     """
@@ -94,12 +94,12 @@ class Refusal(msgspec.Struct):
 
     @property
     def words(self) -> str:
-        """What it says, by whichever name."""
+        """Its message, under any of its names."""
         given = (self.msg, self.error_message, self.error_description, self.error)
         return next((text for text in given if isinstance(text, str) and text), "")
 
     @property
     def log_id(self) -> str | None:
-        """What Coze's support asks for."""
+        """The id that Coze's support asks for."""
         log_id = (as_object(self.detail) or {}).get("logid")
         return log_id if isinstance(log_id, str) else None

@@ -1,4 +1,4 @@
-"""What Coze lists, page by page: bots, workspaces, workflows."""
+"""Coze's lists, in pages: bots, workspaces, workflows."""
 
 from __future__ import annotations
 

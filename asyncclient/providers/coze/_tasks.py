@@ -1,4 +1,4 @@
-"""The kinds of task that Coze has: how their answers are read, and their handles."""
+"""Coze's kinds of task: how their answers are read, and their handles."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from asyncclient.providers.coze._endpoints import (
 
 
 def observe_run(run: WorkflowRun) -> Observation[WorkflowRun]:
-    """Return what an answer says about a run (page `workflow_history`).
+    """Return the observation of an answer about a run (page `workflow_history`).
 
     An interrupt blocks a run with any word, unless it has ended: the page names no word for an
     interrupted run, only `interrupt_data`. The times are whole seconds of Coze's clock, and
@@ -62,7 +62,7 @@ def _run_reason(run: WorkflowRun) -> str | None:
 
 
 def observe_copy(copy: CopyTask) -> Observation[CopyTask]:
-    """Return what an answer says about a copy: the reasons are those that Coze gives, joined."""
+    """Return the observation of an answer about a copy; its reason joins those of Coze."""
     reasons = "; ".join(
         f"{reason.entity_type} {reason.entity_name or reason.entity_id}: {reason.failed_reason}"
         for reason in copy.failed_reasons or ()
@@ -73,7 +73,7 @@ def observe_copy(copy: CopyTask) -> Observation[CopyTask]:
 
 
 def observe_chat(chat: Chat) -> Observation[Chat]:
-    """Return what an answer says about a chat: its own error, or the calls that it waits for."""
+    """Return the observation of an answer about a chat; its reason is an error, or open calls."""
     state = CHAT_WORDS.state_of(chat.status)
     ended = state is not None and state.is_terminal
     took = _seconds_between(chat.created_at, chat.failed_at or chat.completed_at)
@@ -99,7 +99,7 @@ def _chat_reason(chat: Chat) -> str | None:
 
 
 class WorkflowRunHandle(Handle[WorkflowRun]):
-    """One asynchronous run of a workflow. Coze has no way to cancel one."""
+    """One asynchronous run of a workflow. Coze's API cannot cancel it."""
 
     __slots__ = ("_execute_id", "workflow_id")
 
@@ -143,7 +143,7 @@ class CopyTaskHandle(Handle[CopyTask]):
     """One copy of a bot, an app or a workflow.
 
     Attributes:
-        task_id: None when Coze copied at once and has no task to ask for.
+        task_id: None when Coze copied at once, without a task.
         copied_entity_id: the copy, when Coze copied at once.
     """
 
@@ -164,7 +164,7 @@ class CopyTaskHandle(Handle[CopyTask]):
     ) -> None:
         super().__init__(account, created)
         self.task_id = optional_id("task_id", task_id)
-        # A lost id must not pass for a copy that was made at once.
+        # A missing id must not count as a copy that was made at once.
         at_once = task_id is None
         self.copied_entity_id = id_text("copied_entity_id", copied_entity_id) if at_once else None
 
@@ -176,7 +176,7 @@ class CopyTaskHandle(Handle[CopyTask]):
         return {"copied_entity_id": self.copied_entity_id or ""}
 
     async def observe(self) -> Observation[CopyTask]:
-        """Look once how the copy stands; without a request when it was made at once."""
+        """Look once at the copy; without a request if it was made at once."""
         if self.task_id is None:
             return observe_copy(
                 CopyTask(task_status="successful", target_entity_id=self.copied_entity_id)

@@ -1,4 +1,4 @@
-"""What all simulators have alike: servers over one world of tasks, their faults, their counts."""
+"""The common part of all simulators: servers over one world of tasks, faults and counts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SimulatedServers:
         fault_share: float,
         journal: str | os.PathLike[str] | None = None,
     ) -> None:
-        """Take how chance and tasks behave, and the file that tasks outlive a kill in."""
+        """Take the seed, how tasks behave, and the journal's file."""
         rng = random.Random(seed)
         self.requests, self.faults_served = Counter(), Counter()
         self._world = World(rng, habits, None if journal is None else Journal(journal))
@@ -39,7 +39,7 @@ class SimulatedServers:
         self._host: str | None = None
 
     def __repr__(self) -> str:
-        """Say where it listens and what it has seen."""
+        """Show where it listens and what it has seen."""
         where = " ".join(map(self._url, self._servers)) if self._host else "not started"
         return (
             f"<{type(self).__name__} {where}, {len(self.tasks)} tasks,"
