@@ -57,6 +57,7 @@ from asyncclient._http.quoting import (
     encode_argument as encode_argument,
     header_value as header_value,
     is_loopback as is_loopback,
+    kept as kept,
     parts_of as parts_of,
     path_segment as path_segment,
     query_of as query_of,

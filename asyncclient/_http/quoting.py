@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import cast
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
@@ -15,6 +16,7 @@ from asyncclient._arguments import LONGEST_ID, id_text, text
 from asyncclient._http.message import Secret, concealed
 from asyncclient._text import shown, text_of, type_name
 
+_MOST_TARGETS = 1024  # that are kept, of each function that makes them
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PLAIN_ID = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_ID}}}")
 _SPACE = re.compile(r"[\s\x00-\x1f\x7f]")
@@ -35,6 +37,17 @@ def path_segment(name: str, value: object) -> str:
     if isinstance(value, str) and _PLAIN_ID.fullmatch(value):
         return value
     return quote(id_text(name, value), safe="")
+
+
+def kept(target: Callable[[str, str], str]) -> Callable[[str, str], str]:
+    """Keep the last 1,024 targets that a function made of two ids: most are asked for again."""
+    known = lru_cache(_MOST_TARGETS)(target)
+
+    def kept_target(one: str, other: str) -> str:
+        # An id of another type may have no hash: then the function says what is wrong with it.
+        return (known if type(one) is str and type(other) is str else target)(one, other)
+
+    return kept_target
 
 
 def query_of(**values: str | int | bool | None) -> str:

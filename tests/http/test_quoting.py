@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
+from typing import cast
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -22,6 +24,7 @@ from asyncclient._http.quoting import (
     header_value,
     header_values,
     is_loopback,
+    kept,
     path_segment,
     pool_headers,
     query_of,
@@ -77,6 +80,26 @@ def test_an_id_is_quoted_and_checked() -> None:
     for wrong in (7350, "", ".."):
         with pytest.raises((TypeError, ValueError), match="bot_id"):
             path_segment("bot_id", wrong)
+
+
+def test_a_target_is_made_once_and_ids_that_cannot_be_are_refused_each_time() -> None:
+    """A list has no hash, and is named all the same."""
+    made: list[str] = []
+
+    @kept
+    def target(one: str, other: str) -> str:
+        made.append(one)
+        return f"/{path_segment('one', one)}/{path_segment('other', other)}"
+
+    assert target("a", "b c") == target("a", "b c") == "/a/b%20c"
+    assert target("b c", "a") == "/b%20c/a"
+    assert made == ["a", "b c"]
+    unchecked = cast("Callable[[object, object], str]", target)
+    wrongs: list[object] = [7350, [], b"a"]
+    for wrong in wrongs:
+        for ids in ((wrong, "a"), ("a", wrong)):
+            with pytest.raises(TypeError, match=r"^(one|other) must be a text, not"):
+                unchecked(*ids)
 
 
 def test_only_none_is_left_out_of_a_query() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncclient._arguments import id_text, shared_id
-from asyncclient._http import Account, Handle, look_endpoint, path_segment
+from asyncclient._http import Account, Handle, kept, look_endpoint, path_segment
 from asyncclient._state import TaskState
 from asyncclient._task import Observation
 from asyncclient.providers._ids import slim_id, spelled_id
@@ -63,5 +63,6 @@ def runs_target(workflow_id: str) -> str:
     return f"/workflow/{path_segment('workflow_id', workflow_id)}/run"
 
 
+@kept
 def run_target(workflow_id: str, run_id: str) -> str:
     return f"{runs_target(workflow_id)}/{path_segment('run_id', run_id)}"

@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from asyncclient._arguments import id_text, optional_id, shared_id
-from asyncclient._http import Account, Handle, look_endpoint, path_segment, query_of
+from asyncclient._http import Account, Handle, kept, look_endpoint, path_segment, query_of
 from asyncclient._state import TaskState
 from asyncclient._task import Observation
 from asyncclient.providers._ids import slim_id
@@ -239,6 +239,7 @@ def _seconds_between(began: int | None, ended: int | None) -> float | None:
     return None if began is None or ended is None or ended < began else ended - began
 
 
+@kept
 def run_target(workflow_id: str, execute_id: str) -> str:
     workflow = path_segment("workflow_id", workflow_id)
     return f"/v1/workflows/{workflow}/run_histories/{path_segment('execute_id', execute_id)}"
