@@ -153,8 +153,6 @@ class Place(Generic[W]):
         return {key: end.state for key, end in self.reported}
 
 
-# --- a kill -----------------------------------------------------------------------------------
-
 _life: ContextVar[Life | None] = ContextVar("_life", default=None)
 # What no longer goes on would clean up when it is freed: this is not, not even at the very end.
 _left: list[object] = []

@@ -26,9 +26,6 @@ RATE = 60.0
 CAME, LEFT, DIED = 3.1, 6.1, 12.1
 
 
-# --- counting -----------------------------------------------------------------------------------
-
-
 def test_a_notice_that_does_not_change_is_of_a_dead_worker() -> None:
     """A worker counts while its notice changes, and then for 6 s by the clock of who counts."""
     shares = Shares("me")
@@ -83,9 +80,6 @@ def test_shares_never_sum_to_more_than_one(
         for dead in counts[number].dead:
             notices.pop(dead, None)
         assert sum(at_work.values()) <= 1 + 1e-9
-
-
-# --- a crew -------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -269,9 +263,6 @@ async def test_the_poller_is_given_back_whole() -> None:
             assert await poller.wait(Item(Service(), ends=0)) == "done"
             assert poller.stats().budgets[0].rate == RATE / 2
         assert poller.stats().budgets[0].rate == RATE
-
-
-# --- what was learned ---------------------------------------------------------------------------
 
 
 @asynccontextmanager

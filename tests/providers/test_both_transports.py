@@ -69,9 +69,6 @@ async def _chats(coze: Coze, **simulate: object) -> ChatHandle:
     return await coze.start_chat("7379", user_id="ann", custom_variables=wanted)
 
 
-# --- started, polled, done ----------------------------------------------------------------------
-
-
 async def test_a_copy_is_started_and_waited_for(stage: _Stage) -> None:
     """A copy by a task ends with the id of the copy."""
     data = {"task_id": "123e4", "entity_type": "workflow", "source_entity_id": "7530"}
@@ -107,9 +104,6 @@ async def test_a_copyai_run_is_started_and_waited_for(stage: _Stage) -> None:
     assert (done.status, done.id, done.credits_used) == ("COMPLETE", started.run_id, 2)
     assert (done.input, done.metadata) == (inputs, {"order": 17})
     assert done.outputs["final_output"] == {"input": {"topic": "tea"}}
-
-
-# --- ended badly --------------------------------------------------------------------------------
 
 
 # By the recorded answer: how the task is started, the error that ends the wait, and its words.
@@ -177,9 +171,6 @@ async def test_a_cancelled_chat_is_a_cancelled_task(stage: _Stage) -> None:
     with pytest.raises(errors.InvalidRequest) as caught:
         await chat.cancel()
     assert caught.value.code == 4104
-
-
-# --- interrupted and resumed --------------------------------------------------------------------
 
 
 async def test_an_interrupted_run_is_resumed_and_ends(stage: _Stage) -> None:
@@ -253,8 +244,6 @@ async def test_a_chat_that_requires_an_action_gets_it_and_ends(stage: _Stage) ->
     answers = [one.content for one in await chat.messages() if one.type == "answer"]
     assert answers == ["The answer to your question."]
 
-
-# --- faults -------------------------------------------------------------------------------------
 
 _WRONG = {"code": 700012006, "msg": "access token invalid"}
 _BUSY = reply({"code": 4009, "msg": "Too many requests"}, status=429, headers={"Retry-After": "1"})

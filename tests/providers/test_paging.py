@@ -150,9 +150,6 @@ async def test_a_list_that_is_never_read_to_its_end_says_so(
     assert len(asked) < 40
 
 
-# --- lists that change ---------------------------------------------------------------------------
-
-
 class _Change(NamedTuple):
     """What happens to a list between two pages: items come, at one place, or some go."""
 
@@ -233,9 +230,6 @@ async def test_as_many_items_may_come_as_a_page_holds() -> None:
     found = [item async for item in every_item("list", source.read, lambda one: one)]
     assert sorted(found) == [*range(8)]
     assert source.asked <= 7
-
-
-# --- both providers ------------------------------------------------------------------------------
 
 
 _Items = list[dict[str, str]]

@@ -29,9 +29,6 @@ def answer(status: int, body: bytes) -> Response:
     return Response(status, {}, body)
 
 
-# --- answers and refusals ---------------------------------------------------------------------
-
-
 def _no_refusal(_response: Response, _name: str) -> None:
     """Say of any answer that it is no refusal."""
 
@@ -88,9 +85,6 @@ def test_an_answer_is_decoded_or_says_why_not(
     assert isinstance(caught.value.__cause__, DecodeError) == is_misfit
 
 
-# --- numbers and objects ----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("value", "number"),
     [
@@ -119,9 +113,6 @@ def test_a_number_may_come_quoted(value: int | str | None, number: int | None) -
 def test_any_value_can_be_shown_as_a_text(value: object, text: str | None) -> None:
     """A text is itself, also one of JSON; all else is written as JSON."""
     assert as_text(value) == text
-
-
-# --- JSON in text -----------------------------------------------------------------------------
 
 
 LEAVES = st.one_of(
@@ -247,9 +238,6 @@ def test_a_value_nested_too_deeply_to_follow_is_left(depth: int) -> None:
     for _ in range(depth):
         value = [value]
     assert isinstance(open_json(value), list)
-
-
-# --- envelopes ---
 
 
 class _Wrapped(msgspec.Struct):

@@ -42,9 +42,6 @@ async def _error(response: Response, provider: str = "coze") -> errors.APIError:
     return caught.value
 
 
-# --- codes and words of Coze --------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("code", "kind"), [(code, kind) for kind, codes in _CODES.items() for code in codes]
 )
@@ -187,8 +184,6 @@ async def test_being_over_the_purchased_rate_asks_for_a_minute() -> None:
     assert (await _error(reply({"code": 4020}, headers={"Retry-After": "5"}))).retry_after == 5
 
 
-# --- codes and words of Copy.ai -----------------------------------------------------------------
-
 _NOT_FOUND: dict[str, object] = {"status": "error", "errorCode": "NOT_FOUND"}
 
 
@@ -235,9 +230,6 @@ async def test_the_details_of_a_validation_error_are_shown() -> None:
             text = str(await _error(reply(body, status=422), "copyai"))
             assert "yyy" in text
             assert len(text) < 1000
-
-
-# --- both ---------------------------------------------------------------------------------------
 
 
 _OPENINGS = (b"[", b'{"msg":', b'{"detail":{"x":', b'{"details":[')

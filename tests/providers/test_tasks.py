@@ -34,8 +34,6 @@ from tests.providers.scripted import (
     run_answer,
 )
 
-# --- words --------------------------------------------------------------------------------------
-
 _STATES: dict[type[Handle[Any]], dict[TaskState | None, set[str | int]]] = {
     WorkflowRunHandle: {
         TaskState.RUNNING: {"Running"},
@@ -83,9 +81,6 @@ def test_each_word_has_its_state(handle_type: type[Handle[Any]]) -> None:
     """The documented words and the pages' misspellings are known; all others are no ends."""
     for state, words in _STATES[handle_type].items():
         assert {handle_type.vocabulary.state_of(word) for word in words} == {state}
-
-
-# --- answers of each kind -----------------------------------------------------------------------
 
 
 def _copy_answer(**fields: object) -> Response:
@@ -195,8 +190,6 @@ def test_a_task_took_from_its_creation_to_its_end(
     assert seen.took == seconds
 
 
-# --- what waits for its caller ------------------------------------------------------------------
-
 _EVENT_ID = "7404830425073352713/2769808280134765896"
 _INTERRUPT = {"event_id": _EVENT_ID, "type": 2, "data": "Who?"}
 _EMPTY = {"event_id": "", "type": 0, "data": ""}
@@ -295,8 +288,6 @@ def test_calls_left_on_a_chat_that_waits_for_none_are_no_demand(word: str | None
     assert (list(seen.result.tool_calls), seen.demand, seen.reason) == ([], None, None)
 
 
-# --- answers that are none ----------------------------------------------------------------------
-
 _MALFORMED = RECORDED["coze/answers/get_workflow_run.malformed.txt"]
 _RUNNING: dict[str, object] = json.loads(RUNS["coze"].body)
 
@@ -356,9 +347,6 @@ def test_the_envelopes_status_is_not_the_runs() -> None:
     seen = _KINDS["copyai"][1].read(answer)
     assert (seen.result.status, seen.word, seen.state) == (None, None, None)
     assert seen.result.outputs == {"text": "workflow run output"}
-
-
-# --- copies that were made at once --------------------------------------------------------------
 
 
 async def test_a_copy_made_at_once_is_already_done() -> None:

@@ -68,8 +68,6 @@ async def _found(
     return [run.run_id for run in await find("WCFG-1", metadata=metadata, **options)]
 
 
-# --- finding a run of Copy.ai by its metadata ---------------------------------------------------
-
 in_each_order = pytest.mark.parametrize("order", ["newest first", "oldest first"])
 _MARKED: list[dict[str, object]] = [
     _run(9, metadata={"order": "18"}),
@@ -225,9 +223,6 @@ async def test_a_found_run_without_an_id_is_not_passed_over() -> None:
         assert not caught.value.may_have_started
 
 
-# --- what the error of a start says -------------------------------------------------------------
-
-
 def _marker_in(error: BaseException) -> Mapping[str, object]:
     """Read the metadata out of the notes, as a person would."""
     found = re.search(
@@ -313,9 +308,6 @@ async def test_a_start_without_an_id_that_can_be_asked_for_is_an_unknown_start(
             await STARTS[start](ScriptedTransport([reply(body)]))
         assert caught.value.may_have_started
         assert re.search(r"find_started|Coze's|iter_bots|list_webhooks", notes(caught.value))
-
-
-# --- against a server ---------------------------------------------------------------------------
 
 
 async def test_a_start_whose_answer_was_lost_is_found_and_waited_for() -> None:
