@@ -232,16 +232,8 @@ async def test_what_may_be_left_out_may_be_none(
     assert [word for word in ("null", "None") if word in sent] == []
 
 
-def test_every_argument_has_its_values() -> None:
-    """The methods are found by looking; a new argument is complained of by its name."""
+def test_the_methods_are_found() -> None:
+    """A new argument fails by its name in the tests above, where it has no value here."""
     found = {f"{client.__name__}.{name}" for client, name, _ in _methods()}
     assert found >= {"Coze.start_workflow", "Coze.iter_bots", "Coze.copy_task"}
     assert found >= {"CopyAI.find_started", "CopyAI.parse_webhook", "CopyAI.workflow_run"}
-    needed = {
-        argument.name
-        for _, _, function in _methods()
-        for argument in _arguments(function)
-        if argument.default is argument.empty or not _asks(function)
-    }
-    assert _NAMES - _BAD.keys() == set()
-    assert needed - _GOOD.keys() == set()
