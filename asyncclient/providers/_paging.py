@@ -48,8 +48,6 @@ async def every_item(
     name: str,
     read: Callable[[int], Awaitable[Page[T]]],
     identify: Callable[[T], Hashable],
-    *,
-    first: int = 1,
 ) -> AsyncIterator[T]:
     """Yield each item of a list once, from the first page to the last.
 
@@ -57,12 +55,11 @@ async def every_item(
         name: of the caller's method, for the error.
         read: reads the page of a number.
         identify: returns what identifies an item; None if nothing does.
-        first: the number of the first page. Default 1.
 
     Raises:
         AsyncClientError: the list ended before its total was reached, or does not end.
     """
-    walk = _Walk[T](name, identify, first)
+    walk = _Walk[T](name, identify)
     with WithoutFrames():
         while True:
             page = await read(walk.number)
@@ -75,11 +72,10 @@ async def every_item(
 class _Walk(Generic[T]):
     """The progress of reading a list."""
 
-    def __init__(self, name: str, identify: Callable[[T], Hashable], first: int) -> None:
+    def __init__(self, name: str, identify: Callable[[T], Hashable]) -> None:
         self._name = name
         self._identify = identify
-        self._first = first
-        self.number = first  # of the page to read
+        self.number = 1  # of the page to read
         self._seen: set[Hashable] = set()
         self._size = 1  # items of the longest page so far
         self._total: int | None = None  # of the last page
@@ -114,14 +110,14 @@ class _Walk(Generic[T]):
             self._patience = _BARREN_PAGES + min(self._pages(), _MOST_MOVED)
         if gone > 0:
             # As many items may have moved to pages that were read already.
-            self.number = max(self._first, self.number - -(-gone // self._size))
+            self.number = max(1, self.number - -(-gone // self._size))
         elif not self._is_last(page):
             self.number += 1
         elif self._is_complete():
             return True
         elif self._found and self._changed:
             # New items may be on a page that was read already.
-            self.number, self._enough = self._first, min(self._enough, self._total or 0)
+            self.number, self._enough = 1, min(self._enough, self._total or 0)
             self._found = self._changed = False
         else:
             raise self._short(f"and there are no more after page {self.number}")
@@ -145,7 +141,7 @@ class _Walk(Generic[T]):
         if page.has_more is not None or not page.items:
             return not page.has_more
         pages = self._pages()
-        is_beyond = pages > 0 and self.number - self._first + 1 >= pages
+        is_beyond = pages > 0 and self.number >= pages
         return is_beyond and (self._is_complete() or bool(self._barren))
 
     def _pages(self) -> int:

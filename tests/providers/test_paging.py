@@ -21,7 +21,6 @@ async def _read(
     page: Callable[[int], Page[str]],
     asked: list[int],
     identify: Callable[[str], str | None] = str,
-    first: int = 1,
 ) -> list[str]:
     """Read a list whole, and note which pages were asked for."""
 
@@ -29,7 +28,7 @@ async def _read(
         asked.append(number)
         return page(number)
 
-    return [item async for item in every_item("list", read, identify, first=first)]
+    return [item async for item in every_item("list", read, identify)]
 
 
 def _pages(*texts: str, total: int | None = None) -> dict[int, Page[str]]:
@@ -67,14 +66,6 @@ async def test_a_list_ends_where_it_says(
     numbers: list[int] = []
     assert await _read(pages.__getitem__, numbers) == [*items]
     assert numbers == [*range(1, asked + 1)]
-
-
-async def test_a_list_may_begin_at_page_zero() -> None:
-    """So webhooks do."""
-    pages = {0: Page(["a", "b"], 3), 1: Page(["c"], 3)}
-    numbers: list[int] = []
-    assert await _read(pages.__getitem__, numbers, first=0) == ["a", "b", "c"]
-    assert numbers == [0, 1]
 
 
 async def test_items_without_an_id_are_told_apart_by_what_they_are() -> None:
