@@ -25,6 +25,8 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 _NUMBER = re.compile(r"[0-9]{1,30}")
+# Layers of JSON in JSON that are opened.
+_LAYERS = 8
 
 
 def decode_or_none(decoder: msgspec.json.Decoder[T], response: Response) -> T | None:
@@ -94,7 +96,7 @@ def as_int(value: int | str | None) -> int | None:
     return value
 
 
-def open_json(value: object, depth: int = 8) -> object:
+def open_json(value: object) -> object:
     """Decode JSON in texts, also in nested ones.
 
     Objects, arrays and the text `null` are opened; a text that is a lone number or truth value
@@ -103,7 +105,7 @@ def open_json(value: object, depth: int = 8) -> object:
     memory: all texts together may take as much as an answer.
     """
     try:
-        return _Opening().opened(value, depth)
+        return _Opening().opened(value, _LAYERS)
     except RecursionError:
         return value
 

@@ -195,15 +195,10 @@ def layers(number: int) -> str:
     return text
 
 
-@pytest.mark.parametrize(
-    ("written", "bound", "opened"),
-    [(1, 8, 1), (8, 8, 8), (9, 8, 8), (12, 8, 8), (3, 1, 1), (3, 0, 0), (3, 3, 3)],
-)
-def test_a_bounded_number_of_layers_is_opened(written: int, bound: int, opened: int) -> None:
-    """Opening stops at the bound of layers, eight by default, and leaves the rest as text."""
-    value = open_json(layers(written), bound)
-    if bound == 8:
-        assert value == open_json(layers(written))
+@pytest.mark.parametrize(("written", "opened"), [(1, 1), (8, 8), (9, 8), (12, 8)])
+def test_a_bounded_number_of_layers_is_opened(written: int, opened: int) -> None:
+    """Opening stops at eight layers, and leaves the rest as text."""
+    value = open_json(layers(written))
     for _ in range(opened):
         inside = as_object(value)
         assert inside is not None
