@@ -8,7 +8,6 @@ import logging
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
-from random import Random
 from typing import Protocol, TypeVar
 
 import anyio
@@ -126,7 +125,6 @@ class Holder:
         hold: seconds of a slice.
         sink_timeout: seconds for each call of the sink.
         schedule: the poller's; as for `poll_slice`.
-        rng: draws the jitter.
         clock: gives the Unix time in seconds. Default `time.time`.
 
     Raises:
@@ -143,7 +141,6 @@ class Holder:
         hold: float,
         sink_timeout: float = 60.0,
         schedule: Pacing | None = None,
-        rng: Random | None = None,
         clock: Callable[[], float] = wall_clock,
     ) -> None:
         self._store = store
@@ -157,11 +154,10 @@ class Holder:
                 task_of,
                 hold=self._hold,
                 schedule=schedule,
-                rng=rng,
                 clock=clock,
             )
         )
-        self._draw = drawing(rng)
+        self._draw = drawing(None)
         self._held: dict[str, str] = {}  # what to keep of each wait if its turn fails
         self._slices: set[anyio.CancelScope] = set()
         self._returning: set[asyncio.Future[None]] = set()
