@@ -8,7 +8,8 @@ if sys.version_info < (3, 11):  # noqa: UP036  (any Python may run this)
     found = ".".join(map(str, sys.version_info[:3]))
     sys.exit(
         f"asyncclient needs Python 3.11 or later, and this is Python {found}. "
-        "Make the virtual environment with a newer one, for example: python3.12 -m venv .venv"
+        # Without --clear, a folder that is there keeps its old Python.
+        "Make the virtual environment with a newer one: python3.12 -m venv --clear .venv"
     )
 
 from hatchling.build import (
