@@ -229,10 +229,10 @@ class AsDone(Generic[T_co]):
         Raises:
             RuntimeError: its event loop runs in another thread.
         """
-        check_thread("as_done", None if self._group is None else self._group.loop)
         self._leave()
 
     def _leave(self) -> asyncio.Task[None] | None:
+        check_thread("as_done", None if self._group is None else self._group.loop)
         self._left = True
         group, self._group = self._group, None
         return None if group is None else group.end()

@@ -84,6 +84,7 @@ async def test_an_iterator_of_ends_refuses_another_loop() -> None:
         kept = [ends]
         del ends
         await refused(in_other_loop(lambda: anext(kept[0])))
+        await refused(in_other_loop(kept[0].__aexit__))
         await refused(kept[0].leave)
         assert poller.stats().pending == 1
         kept.clear()
