@@ -6,10 +6,12 @@ import asyncio
 import ssl
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, cast
+from http.cookies import SimpleCookie
+from typing import ClassVar, Protocol, cast
 
 import aiohttp
 import anyio.lowlevel
+from yarl import URL
 
 from asyncclient._http.hiding import Hiding
 from asyncclient._http.proxy import Proxy, advice_without_proxy, environment_proxy
@@ -140,7 +142,7 @@ class Sessions:
                 keepalive_timeout=self._keepalive,
                 ssl=True if self._ssl_context is None else self._ssl_context,
             ),
-            cookie_jar=aiohttp.DummyCookieJar(),
+            cookie_jar=_NoCookies(),
             headers=self._agent,
             # Never aiohttp's own trust_env: it reads ~/.netrc, for the origin and for the proxy.
             proxy=None if proxy is None else proxy.url,
@@ -151,6 +153,15 @@ class Sessions:
         )
         advice = advice_without_proxy(name, trust_env=self._trust_env)
         return Origin(name, session, proxy, self._headers, advice)
+
+
+class _NoCookies(aiohttp.DummyCookieJar):
+    """Keeps none; aiohttp's own makes a set of them for each request, and it is empty."""
+
+    _none: ClassVar[SimpleCookie] = SimpleCookie()
+
+    def filter_cookies(self, request_url: URL) -> SimpleCookie:  # noqa: ARG002  (of any URL)
+        return self._none
 
 
 class _Closable(Protocol):
