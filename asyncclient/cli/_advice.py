@@ -106,7 +106,7 @@ def _after_a_wait(error: AsyncClientError) -> str:
         case UnknownStatus():
             return "look at the task at the provider"
         case TaskError() if not _is_forgotten(error):
-            return "without --outputs, the provider's whole answer goes to standard output"
+            return "standard output has the provider's whole answer, unless --outputs is given"
         case _:
             return ""
 
@@ -127,7 +127,7 @@ def _after_a_request(error: AsyncClientError, provider: str) -> str:
         case AuthenticationFailed() if provider == "coze":
             # The credential is not always the cause: a second sentence names another.
             other = "".join(error.advice.partition(". ")[1:])
-            region = f"check {variables.credential}, and that {variables.base} is its region"
+            region = f"check {variables.credential}, and that {variables.base} is right"
             return f"{region}: {variables.places}{other}"
         case InvalidRequest() | NotFound() | DecodeError() if "base_url" in error.advice:
             return error.advice.replace("base_url", variables.base)

@@ -108,7 +108,7 @@ def _ref_by_ids(kind: str, words: list[str]) -> TaskRef:
     provider, ref_kind, names, most = KINDS[kind]
     if not len(names) <= len(words) < len(names) + most:
         many = f" (at most {most})" if most > 1 else ""
-        msg = f"{kind} takes {KINDS[kind].usage}{many}, and {counted(len(words), 'id')} came"
+        msg = f"{kind} takes {KINDS[kind].usage}{many}, and got {counted(len(words), 'id')}"
         raise ValueError(msg)
     ids: dict[str, list[str]] = {name: [] for name in names}
     for place, word in enumerate(words):

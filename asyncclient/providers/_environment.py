@@ -20,6 +20,7 @@ class Variables(NamedTuple):
         base: the one that holds the base URL.
         default: the base URL unless it is set.
         places: the possible base URLs, in words.
+        no_api: what addresses of the provider look like that are not its API.
     """
 
     credential: str
@@ -27,6 +28,7 @@ class Variables(NamedTuple):
     base: str
     default: str
     places: str
+    no_api: re.Pattern[str]
 
     def read_credential(self) -> Secret:
         """Return the token or key.
@@ -46,11 +48,8 @@ class Variables(NamedTuple):
         value = Secret(os.environ.get(name) or self.default)
         # A URL with a password in it is not shown, nor a query, which may hold a key.
         seen = "what is in it" if "@" in value else repr(str(value.partition("?")[0]))
-        if not _is_base(value, allow_http=True):
-            msg = (
-                f"{name}: {seen} is not a base URL (https, a host, perhaps a path): "
-                f"use {self.places}"
-            )
+        if not _is_base(value, allow_http=True) or self.no_api.match(value):
+            msg = f"{name}: {seen} is not the address of the API: use {self.places}"
             raise ValueError(msg)
         if not _is_base(value, allow_http=False):
             # Plain http to another machine is all that the first call allows and this one does not.

@@ -52,10 +52,10 @@ LINES = {
     f"wait '{NOWHERE.replace(':2', ':9')}'": "not a task reference that this command can",
     f"wait '{NOWHERE.replace('execute_id', 'id')}'": "give the whole line that 'start' wrote",
     "watch {provider:coze kind:x}": "put the reference in single quotes",
-    "wait coze-workflow 1": "coze-workflow takes WORKFLOW_ID EXECUTE_ID, and 1 id came",
-    "wait coze-copy 1 2": "coze-copy takes TASK_ID, and 2 ids came",
-    "wait coze-documents 1": "takes DATASET_ID DOCUMENT_ID... (at most 50), and 1 id came",
-    f"wait coze-documents {' 1' * 52}": "(at most 50), and 52 ids came",
+    "wait coze-workflow 1": "coze-workflow takes WORKFLOW_ID EXECUTE_ID, and got 1 id",
+    "wait coze-copy 1 2": "coze-copy takes TASK_ID, and got 2 ids",
+    "wait coze-documents 1": "takes DATASET_ID DOCUMENT_ID... (at most 50), and got 1 id",
+    f"wait coze-documents {' 1' * 52}": "(at most 50), and got 52 ids",
     "wait coze-workflow 1 ..": "execute_id='..' is not an id",
     "wait coze-workflow 1 ''": "execute_id is empty",
     "wait coze-workfow 1 2": "did you mean coze-workflow?",
@@ -105,7 +105,7 @@ def test_bad_use_ends_with_2_and_one_line(shell: Shell, line: str, said: str) ->
     assert shell.out == ""
 
 
-_BASE = "is not a base URL (https, a host, perhaps a path): use https://api.coze.com or "
+_BASE = "is not the address of the API: use https://api.coze.com or "
 
 
 @pytest.mark.parametrize(

@@ -308,7 +308,7 @@ WITHOUT_PROXY = advice_without_proxy("https://a.b", trust_env=True)
 # How a wait can end badly, as what its last look saw or how it failed.
 ENDS: dict[str, tuple[Observation[str] | Exception, str]] = {
     **{
-        state.value: (Observation(state, "x", "answer"), "without --outputs")
+        state.value: (Observation(state, "x", "answer"), "unless --outputs is given")
         for state in (TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED)
     },
     "blocked": (Observation(TaskState.BLOCKED, "x", "answer"), "answer it at the provider"),

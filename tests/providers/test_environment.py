@@ -15,7 +15,7 @@ CLIENTS: dict[str, tuple[type[Coze | CopyAI], str, str]] = {
     "coze": (Coze, "COZE_API_TOKEN", "COZE_API_BASE"),
     "copyai": (CopyAI, "COPYAI_API_KEY", "COPYAI_API_BASE"),
 }
-NO_BASE = "is not a base URL (https, a host, perhaps a path): use https://api.co"
+NO_BASE = "is not the address of the API: use https://api.co"
 
 
 @both
@@ -83,3 +83,17 @@ def test_a_base_url_that_is_none_is_named(
         kind.from_env(ScriptedTransport([]))
     assert str(caught.value).startswith(f"{place}: {says}")
     assert TOKEN not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("provider", "site"), [("coze", "https://www.coze.cn"), ("copyai", "https://app.copy.ai")]
+)
+def test_a_providers_site_is_no_base_url(
+    monkeypatch: pytest.MonkeyPatch, provider: str, site: str
+) -> None:
+    """The error names the variable, not the argument of a client."""
+    kind, credential, place = CLIENTS[provider]
+    monkeypatch.setenv(credential, TOKEN)
+    monkeypatch.setenv(place, site)
+    with pytest.raises(ValueError, match=f"^{place}: '{site}' {NO_BASE}"):
+        kind.from_env(ScriptedTransport([]))

@@ -398,4 +398,5 @@ VARIABLES = Variables(
     base="COPYAI_API_BASE",
     default=CopyAI.BASE_URL,
     places=CopyAI.BASE_URL,
+    no_api=_NO_API,
 )

@@ -252,4 +252,5 @@ VARIABLES = Variables(
     base="COZE_API_BASE",
     default=Coze.COM,
     places=f"{Coze.COM} or {Coze.CN}, the region of your token",
+    no_api=_NO_API,
 )
