@@ -173,7 +173,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             return
         link = found[number]
         yield link
-        parts = (*link.args, _attribute(link, "reason"), link.__cause__, link.__context__)
+        args = _attribute(link, "args")
+        parts = [_attribute(link, "reason"), link.__cause__, link.__context__]
+        parts += cast("tuple[object, ...]", args) if isinstance(args, tuple) else ()
         found += [part for part in parts if isinstance(part, BaseException)]
 
 

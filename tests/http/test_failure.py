@@ -180,6 +180,7 @@ CLEAR: list[BaseException] = [
     HTTPError("https://x", 404, "no", Message(), None),
     MissingSchema("no scheme"),
     Hostile(),
+    cast("Hostile", type("Argless", (Hostile,), {"args": Hostile.status})()),
     ExceptionGroup("", [ConnectionResetError(), ValueError("bug")]),
 ]
 
