@@ -84,6 +84,13 @@ class LongError(Exception):
         return "x" * MEGABYTE
 
 
+class Uncopied(Exception):
+    """An error whose copy is cancelled."""
+
+    def __reduce__(self) -> NoReturn:
+        raise asyncio.CancelledError
+
+
 class Closed(Exception):
     """An error that takes no attribute and no note."""
 
@@ -112,6 +119,7 @@ ERRORS: dict[str, Exception] = {
     "no text": Unprintable(),
     "long": LongError(),
     "hostile": ValueError(Raising(), "x" * MEGABYTE, HUGE),
+    "uncopied": Uncopied(),
     "closed": Closed(),
     "closed of ours": ClosedOurs("no"),
 }

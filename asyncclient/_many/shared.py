@@ -363,8 +363,9 @@ def copy_of_error(error: Exception) -> Exception:
             other.__cause__, other.__context__ = error.__cause__, error.__context__
             other.__suppress_context__ = error.__suppress_context__
             return other.with_traceback(error.__traceback__)
-        except Exception:  # noqa: BLE001, S112  (of any class)
-            continue
+        except BaseException as raised:  # of any class
+            if isinstance(raised, KeyboardInterrupt | SystemExit):
+                raise
     return error
 
 
