@@ -105,7 +105,7 @@ def test_a_target_is_made_once_and_ids_that_cannot_be_are_refused_each_time() ->
 def test_only_none_is_left_out_of_a_query() -> None:
     """Other falsy values are values; without any there is no mark."""
     assert query_of() == query_of(a=None) == ""
-    assert query_of(a=1, b=None, c="x y&z") == "?a=1&c=x+y%26z"
+    assert query_of(a=1, b=None, c="X y&z") == "?a=1&c=X+y%26z"
     assert query_of(on=True, off=False) == "?on=true&off=false"
     assert query_of(empty="", zero=0) == "?empty=&zero=0"
 

@@ -15,13 +15,9 @@ import pytest
 from asyncclient import Done, Poller, Snapshot, TaskState, Ticket, poll_slice
 from asyncclient.errors import ServerError, TaskBlocked, UnknownStatus, WaitTimeout
 from tests.many.service import EVERY_SECOND, start, turns
-from tests.waiting.scenario import REF, Entry, Job, Notes, Report
+from tests.waiting.scenario import REF, Entry, Job, Notes, Oops, Report
 
 How: TypeAlias = Callable[[], Awaitable[None]]
-
-
-class Oops(Exception):
-    """What a handler raises."""
 
 
 async def fail(seconds: float = 0.0) -> None:

@@ -10,7 +10,6 @@ from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from itertools import count
 
-import anyio
 import pytest
 
 from asyncclient import (
@@ -18,13 +17,12 @@ from asyncclient import (
     Observation,
     Poller,
     Schedule,
-    Snapshot,
     TaskRef,
     TaskState,
 )
 from asyncclient.errors import WaitTimeout
 from tests.many.service import start, start_all, turns
-from tests.waiting.scenario import Job, Report, stand_still
+from tests.waiting.scenario import Job, Report, hang, stand_still
 
 HOURLY = Schedule(first=3600, factor=1, cap=3600, jitter=0)
 SOME, MANY = 200, 800
@@ -146,10 +144,6 @@ async def cancel_all(poller: Poller, number: int, calls: list[int], *, step: int
 
 async def hand_on(poller: Poller, number: int, calls: list[int]) -> None:
     """Leave a task that makes a demand, while all that could answer it are busy."""
-
-    async def hang(_snapshot: Snapshot[Report]) -> None:
-        await anyio.sleep_forever()
-
     job = Job("running", Report("asks", demand="a"))
     waits = [start(poller.wait(job, on_change=hang, on_blocked=hang)) for _ in range(number)]
     await asyncio.sleep(1)

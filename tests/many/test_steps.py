@@ -21,7 +21,7 @@ from typing import Literal
 import anyio
 import pytest
 
-from asyncclient import Poller, Snapshot, TaskRef, Ticket, Watch, poll_slice
+from asyncclient import Poller, Snapshot, TaskRef, Ticket, poll_slice
 from asyncclient.errors import (
     UnknownStatus,
     WaitTimeout,
@@ -32,22 +32,16 @@ from tests.waiting.scenario import (
     CancellableJob,
     Job,
     Notes,
+    Oops,
     Outcome,
     Report,
+    hang,
     other_tasks,
     outcome_of,
+    words_of,
 )
 
 user: ContextVar[str] = ContextVar("user", default="no one")
-
-
-class Oops(Exception):
-    """What a callback raises."""
-
-
-async def words_of(watched: Watch[Report]) -> list[str | int | None]:
-    """Return the words of a watch's snapshots up to its end."""
-    return [snapshot.word async for snapshot in watched]
 
 
 # --- each its own -------------------------------------------------------------------------------
@@ -213,10 +207,6 @@ async def test_a_callback_may_close_the_poller(which: str) -> None:
 
 async def test_a_callback_that_hangs_when_the_poller_is_closed_is_cut_off(poller: Poller) -> None:
     """It has 5 s more, however long its wait's timeout is."""
-
-    async def hang(_snapshot: Snapshot[Report]) -> None:
-        await anyio.sleep_forever()
-
     waiting = start(poller.wait(Job("running"), timeout=math.inf, on_change=hang))
     await anyio.sleep(2)
     await poller.aclose()

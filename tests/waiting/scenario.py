@@ -291,6 +291,20 @@ class Notes(Generic[T]):
         return [snapshot.word for snapshot in self.snapshots]
 
 
+class Oops(TimeoutError):
+    """An error of the caller's own, of a kind that a poll would be forgiven."""
+
+
+async def hang(_snapshot: Snapshot[Any]) -> None:
+    """Be a callback that never returns."""
+    await anyio.sleep_forever()
+
+
+async def words_of(watched: Watch[T]) -> list[str | int | None]:
+    """Return the words of a watch's snapshots up to its end."""
+    return [snapshot.word async for snapshot in watched]
+
+
 def stand_still(seconds: float) -> None:
     """Block the event loop for some virtual seconds."""
     loop = asyncio.get_running_loop()

@@ -19,14 +19,12 @@ from tests.waiting.scenario import (
     Follower,
     Job,
     Notes,
+    Oops,
     Report,
     ends_at,
+    hang,
     outcome_of,
 )
-
-
-class Oops(TimeoutError):
-    """An error of the caller's own, of a kind that a poll would be forgiven."""
 
 
 def fail(_snapshot: Snapshot[Report]) -> None:
@@ -38,11 +36,6 @@ async def fail_later(_snapshot: Snapshot[Report]) -> None:
     """Be a callback that fails after half a second."""
     await anyio.sleep(0.5)
     raise Oops
-
-
-async def hang(_snapshot: Snapshot[Report]) -> None:
-    """Be a callback that never returns."""
-    await anyio.sleep_forever()
 
 
 @pytest.mark.parametrize("callback", ["on_change", "on_blocked"])

@@ -22,6 +22,7 @@ from tests.waiting.scenario import (
     Entry,
     Job,
     Report,
+    hang,
     other_tasks,
     outcome_of,
 )
@@ -64,11 +65,6 @@ async def by_scope(waiting: Waiting, seconds: float) -> None:
 WAYS = pytest.mark.parametrize(
     "cancelled", [by_task, by_timeout, by_scope], ids=["task", "timeout", "scope"]
 )
-
-
-async def hang(_snapshot: Snapshot[Report]) -> None:
-    """Be a callback that never returns."""
-    await anyio.sleep_forever()
 
 
 class Options(TypedDict, total=False):

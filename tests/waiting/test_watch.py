@@ -29,12 +29,8 @@ from tests.waiting.scenario import (
     Report,
     ends_at,
     other_tasks,
+    words_of,
 )
-
-
-async def words_of(watched: Watch[Report]) -> list[str | int | None]:
-    """Return the words of a watch's snapshots up to its end."""
-    return [snapshot.word async for snapshot in watched]
 
 
 async def _step(watched: Watch[Report]) -> Snapshot[Report]:
