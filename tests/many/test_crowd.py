@@ -78,3 +78,12 @@ async def test_a_crowd_is_spread(number: int, most: int) -> None:
         await asyncio.sleep(20)
     assert len(service.sent) >= number * 20 / 5
     assert most_within(service.sent, 0.1) <= most
+
+
+async def test_a_crowd_with_little_time_is_looked_at_within_half_of_it() -> None:
+    """However long the first gap is over which it would be spread."""
+    service = Service()
+    async with Poller(schedule=EVERY_FIVE, rng=Random(0), concurrency=1000) as poller:
+        start_all(poller, items(service, 200), timeout=4)
+        await asyncio.sleep(2.01)
+    assert len(service.sent) >= 200
