@@ -18,8 +18,7 @@ import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)  # from the classifiers
-# One more than there are cores, and who is idle takes work over: some tests sleep, since what they
-# test does so on the real clock.
+# One more than there are cores, and idle workers take over work: some tests wait on the real clock.
 SPREAD = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal")
 # Properties are searched with a hundred examples once, on the newest Python, where no coverage is
 # measured; and with fewer wherever else they run.
@@ -121,7 +120,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def coverage(session: nox.Session) -> None:
-    """Add up what the tests covered, and fail below the limit."""
+    """Add up the coverage of the tests, and fail below the limit."""
     if not list(Path().glob(".coverage.*")):
         session.skip("no test has been run with coverage: `nox -s tests coverage` does both")
     install(session, "tests")
@@ -176,7 +175,7 @@ def cozepy(session: nox.Session) -> None:
 def workers(session: nox.Session) -> None:
     """Test durable waits on real engines that are killed; not a default session.
 
-    What has no server here says that it is NOT TESTED; the figures of each kill are printed.
+    An engine without a server here is reported as NOT TESTED; the figures of each kill are printed.
     """
     install(session, "tests", "workers", "recipes")
     paths = [os.environ["PATH"]]
@@ -192,7 +191,7 @@ def workers(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def browser(session: nox.Session) -> None:
-    """Look at the worker example's page in the system's chromium; not a default session.
+    """Test the worker example's page in the system's chromium; not a default session.
 
     A machine that has none says that it is NOT TESTED.
     """
@@ -212,7 +211,7 @@ def recipes(session: nox.Session, engine: str) -> None:
 
 @nox.session(python=OLDEST)
 def docs(session: nox.Session) -> None:
-    """Build the documentation site; a warning, or a link that leads nowhere, is a failure."""
+    """Build the documentation site; a warning or a broken link is a failure."""
     install(session, "docs")
     site = Path(session.create_tmp()) / "site"
     shutil.rmtree(site, ignore_errors=True)
@@ -222,9 +221,9 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def wheel(session: nox.Session) -> None:
-    """Build what a release has, inspect it, and import the wheel with its hard dependencies alone.
+    """Build a release, inspect it, and import the wheel with its required dependencies alone.
 
-    What was built is kept in the folder after `--`, if there is one.
+    The build is kept in the folder after `--`, if there is one.
     """
     temporary = Path(session.create_tmp()).resolve()
     folder = Path(session.posargs[0]) if session.posargs else temporary / "dist"
@@ -248,7 +247,7 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def fuzz(session: nox.Session) -> None:
-    """Feed every decoder fifty times as many odd answers; not a default session."""
+    """Test every decoder with fifty times as many broken answers; not a default session."""
     install(session, "tests")
     session.run(
         "pytest", "tests/test_fuzz.py", "--hypothesis-profile=long", "--timeout=900", *SPREAD
@@ -257,9 +256,9 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def simulation(session: nox.Session) -> None:
-    """Play a million worlds, or after `--` a number of them from a seed on; not a default session.
+    """Simulate a million worlds, or a number from a seed on after `--`; not a default session.
 
-    What breaks a promise is printed with the command that replays it and shrinks it.
+    A world that breaks a promise is printed with the command that replays and shrinks it.
     """
     install(session, "tests")
     session.run("python", "-m", "tests.simulation", *session.posargs)
@@ -274,7 +273,7 @@ def breaks(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def mutation(session: nox.Session) -> None:
-    """Change each line of the pure modules, and count what is noticed; not a default session.
+    """Change each line of the pure modules, and count what tests notice; not a default session.
 
     Names after `--` are those of mutants, as `asyncclient._state.*`; without any, all are tried
     once more. It takes about half an hour.
@@ -288,9 +287,9 @@ def mutation(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def audit(session: nox.Session) -> None:
-    """Look the dependencies up in the database of known holes; not a default session.
+    """Check the dependencies for known vulnerabilities; not a default session.
 
-    A database that cannot be reached is said and is no failure.
+    If the database cannot be reached, that is reported and is not a failure.
     """
     install(session)
     session.install("pip-audit==2.10.1")
@@ -320,7 +319,7 @@ def audit(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def adversity(session: nox.Session) -> None:
-    """Meet every fault on the real clock, then run 10,000 tasks through a dying gateway.
+    """Test every fault on the real clock, then run 10,000 tasks through a gateway that fails.
 
     Not a default session.
     """
