@@ -9,9 +9,9 @@ from base64 import b64decode, b64encode
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from html import unescape
-from itertools import takewhile
+from itertools import islice, takewhile
 from types import TracebackType
 from typing import cast
 from urllib.parse import unquote
@@ -167,20 +167,12 @@ class _Needles:
     """Texts to look for, as a whole or in long parts, with one pass over what may hold them."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._short: list[str] = []
-        # Each block of the long ones, and where it stands in which; and those of which each long
-        # part has one.
-        self._blocks: dict[str, list[tuple[str, int]]] = {}
-        self._sparse: list[str] = []
-        for secret in secrets:
-            if len(secret) < _LEAST_PART:
-                self._short += [secret] if len(secret) >= _LEAST_SECRET else []
-                continue
-            for at in range(len(secret) - _BLOCK + 1):
-                block = secret[at : at + _BLOCK]
-                self._blocks.setdefault(block, []).append((secret, at))
-                if at % _STEP == 0:
-                    self._sparse.append(block)
+        found = [secret for secret in secrets if len(secret) >= _LEAST_SECRET]
+        self._short = [secret for secret in found if len(secret) < _LEAST_PART]
+        self._long = tuple(secret for secret in found if len(secret) >= _LEAST_PART)
+        count = sum(len(secret) // _STEP for secret in self._long)
+        # One block of each long part; None where there are too many to look for one by one.
+        self._sparse = None if count > _FEW else {*_blocks_of(self._long, _STEP)}
 
     def places_in(self, text: str) -> list[tuple[int, int]]:
         """Return where they are found, or long parts of them; places may overlap."""
@@ -197,15 +189,18 @@ class _Needles:
 
     def _blocks_in(self, text: str) -> list[int]:
         """Return where blocks begin in a text, one at least for each long part."""
-        if len(self._sparse) <= _FEW:
-            return sorted(at for block in self._sparse for at in _starts_of(block, text))
-        blocks, size = self._blocks, _BLOCK
+        if self._sparse is not None:
+            there = [block for block in self._sparse if block in text]
+            return sorted({at for block in there for at in _starts_of(block, text)})
+        blocks, size = _all_blocks_of(self._long), _BLOCK
         starts = range(0, len(text) - size + 1, _STEP)
         return [at for at in starts if text[at : at + size] in blocks]
 
     def _parts_around(self, text: str, at: int, done: int) -> list[tuple[int, int]]:
         """Return the long parts around a block in a text that is done up to some place."""
-        where = self._blocks[text[at : at + _BLOCK]]
+        block = text[at : at + _BLOCK]
+        all_places = ((each, place) for each in self._long for place in _starts_of(block, each))
+        where = [*islice(all_places, _MOST_ALIKE + 1)]
         if len(where) > _MOST_ALIKE:
             return [(at, at + _BLOCK)]
         parts: list[tuple[int, int]] = []
@@ -218,11 +213,25 @@ class _Needles:
         return parts
 
 
-def _starts_of(part: str, text: str) -> list[int]:
-    """Return where a text has a part; places may overlap."""
-    if part not in text:
-        return []
-    return [found.start() for found in re.finditer(f"(?={re.escape(part)})", text)]
+def _blocks_of(secrets: tuple[str, ...], step: int) -> Iterator[str]:
+    """Yield blocks that begin at each so many characters."""
+    for secret in secrets:
+        for at in range(0, len(secret) - _BLOCK + 1, step):
+            yield secret[at : at + _BLOCK]
+
+
+# They take 130 bytes a character, and a client for each tenant may have a token of its own.
+@lru_cache(maxsize=64)
+def _all_blocks_of(secrets: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(_blocks_of(secrets, 1))
+
+
+def _starts_of(part: str, text: str) -> Iterator[int]:
+    """Yield where a text has a part; places may overlap."""
+    at = text.find(part)
+    while at >= 0:
+        yield at
+        at = text.find(part, at + 1)
 
 
 def _alike(one: str, other: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import sys
+import tracemalloc
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from types import FrameType
@@ -178,6 +179,18 @@ def test_the_work_grows_with_the_text_alone(key: str, end: int | None) -> None:
     finally:
         sys.setprofile(None)
     assert compared < 10 * len(body)
+
+
+def test_a_long_credential_of_each_of_many_clients_takes_little_memory() -> None:
+    """At most 30 bytes a character; what finds it at once is kept for a few of them alone."""
+    keys = [f"{number:04}{LONG}" for number in range(500)]
+    tracemalloc.start()
+    kept = [hiding(key) for key in keys]
+    for each in kept:
+        each.answer(Response(200, {}, b"{}" * 100))
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken / len(keys) < 30 * len(keys[0])
 
 
 def test_an_answer_without_it_is_the_same_one() -> None:
