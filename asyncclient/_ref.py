@@ -185,7 +185,7 @@ def check_words(ref: TaskRef) -> None:
 
     Raises:
         TypeError: one of its words is not a text.
-        ValueError: one has a line break, another control character or half a letter.
+        ValueError: one has a line break, another control character or a lone surrogate.
     """
     named = [("provider", ref.provider), ("kind", ref.kind), ("account", ref.account or "")]
     for name, value in ref.ids.items():

@@ -193,7 +193,7 @@ class Snapshot(Portable, msgspec.Struct, Generic[T_co], frozen=True, kw_only=Tru
         progress: how far it has come, in the provider's own unit; None if it does not say.
         reason: the provider's words for what went wrong or what it waits for; None if it does not
             say.
-        raw: the answer as it came, undecoded; None when the task's `observe()` does not keep it.
+        raw: the undecoded answer; None when the task's `observe()` does not keep it.
     """
 
     state: TaskState | None

@@ -22,7 +22,7 @@ def counted(number: int, thing: str) -> str:
 
 
 def whole(text: str) -> str:
-    """Return a text that JSON can hold: half a letter becomes U+FFFD, two halves are one."""
+    """Return a text that JSON can hold: a lone surrogate becomes U+FFFD, a pair one letter."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

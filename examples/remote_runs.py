@@ -1,6 +1,6 @@
 """What both web apps share, and no framework has a part in: starting runs, waiting, and refusals.
 
-Waits go through one `Poller`, so that a run is polled once however many clients wait for it.
+Waits go through one `Poller`, so that a run is polled once for all clients that wait for it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Outputs(Protocol):
 
     @property
     def outputs(self) -> object:
-        """What it put out."""
+        """Its outputs."""
         ...
 
 
@@ -94,7 +94,7 @@ class Runs:
     async def start(
         self, provider: Literal["coze", "copyai"], workflow_id: str, inputs: dict[str, object]
     ) -> dict[str, str]:
-        """Start a run; return its reference, and the path where its result is to be had."""
+        """Start a run; return its reference, and the path of its result."""
         client = self.coze if provider == "coze" else self.copyai
         try:
             run = await client.start_workflow(workflow_id, inputs)
@@ -106,7 +106,7 @@ class Runs:
         return {"ref": ref, "result": f"{path}/result", "events": f"{path}/events"}
 
     async def outputs(self, ref: str, timeout: float) -> object:
-        """Wait for a run, `timeout` seconds at most, and return what it put out.
+        """Wait for a run, `timeout` seconds at most, and return its outputs.
 
         Being cancelled takes away this wait alone: others of the same run go on.
         """

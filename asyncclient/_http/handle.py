@@ -78,7 +78,7 @@ class Handle(RemoteTask[T_co]):
 
     A provider's handle names its `provider`, its `ref_kind`, the `group` of endpoints that its
     looks are counted with, its `vocabulary`, and how it is looked at (`_look`). It adds its `ids`,
-    the target of a look, and whichever optional traits it has.
+    the target of a look, and its optional traits.
 
     Args:
         account: who asks.

@@ -34,7 +34,7 @@ _LONGEST_SEARCHED = 20_000
 _LONGEST_UNESCAPED = 1 << 18
 # Places of one block in the credentials. One with more is hidden by itself: that bounds the work.
 _MOST_ALIKE = 8
-# To find so many blocks takes as long as to look up those of the text.
+# To find this many blocks takes as long as to look up those of the text.
 _FEW = 32
 _MASK = "***"
 

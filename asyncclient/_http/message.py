@@ -130,7 +130,7 @@ class Answer(Portable, msgspec.Struct, dict=True):
 
     @property
     def response(self) -> Response | None:
-        """The HTTP answer as it came; None for an object that was not received."""
+        """The unchanged HTTP answer; None for an object that was not received."""
         response = vars(self).get("_response")
         return response if isinstance(response, Response) else None
 

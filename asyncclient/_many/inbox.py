@@ -56,11 +56,11 @@ class Inbox(Receiver):
         self.changes: deque[Snapshot[object]] = deque(maxlen=_MOST_CHANGES)
         self.offered: Demand | None = None  # what its caller is to answer
         self.done: Done[object] | None = None
-        self.until = math.inf  # when what is called is cut off, once the wait has ended
+        self.until = math.inf  # when a callback is cancelled, once the wait has ended
         self.bound: asyncio.Timeout | None = None  # of what is called
         self._waiter: Waiter | None = None  # None when the wait is over
         self._panel: Panel | None = None  # for those whose caller can answer
-        self._is_relieved = False  # whether another answers what its caller was at work on
+        self._is_relieved = False  # whether another waiter answers its demand
         self._loop = loop
         self._taker: asyncio.Future[None] | None = None
 
@@ -69,7 +69,7 @@ class Inbox(Receiver):
 
         Args:
             waiter: the wait.
-            demands: where it is to be asked, if its caller can answer.
+            demands: where it is asked, if its caller can answer.
         """
         self.record, self._deadline = cast("SharedRecord", waiter.record), waiter.deadline
         self._waiter = waiter

@@ -74,7 +74,7 @@ class RareFacts(msgspec.Struct, frozen=True):
     wordless: int = 0  # answers in a row without a status word
     unknown_words: tuple[str | int, ...] = ()  # those so far that are in no vocabulary
     demand: Hashable = None  # the demand that the caller answered last, …
-    # … and when that was, of a nameless one in this stay; `inf` while the caller is at work on it.
+    # … and when that was, of a nameless one in this stay; `inf` while the caller answers it.
     answered_at: float = -math.inf
     # Seconds for which the end may have gone unseen, since the last answer before it or since the
     # task began; None while it has not ended.

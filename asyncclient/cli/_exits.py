@@ -124,7 +124,7 @@ def code_of(error: Exception) -> ExitCode:
         case OutputLost():
             return ExitCode.OUTPUT_LOST
         case ValueError():
-            return ExitCode.BAD_USE  # so the library says that an argument cannot be
+            return ExitCode.BAD_USE  # so the library reports an argument that is not valid
         case _:
             return ExitCode.DEFECT
 

@@ -20,7 +20,7 @@ __all__ = ["API", "apis_of", "list_apis", "list_bots"]
 
 
 class API(msgspec.Struct, frozen=True, kw_only=True):
-    """What the catalogue knows of an API's tasks, as it is shown.
+    """What the command shows of an API in the catalogue.
 
     Attributes:
         name: as `--api` takes it.
@@ -44,7 +44,7 @@ class API(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def apis_of(names: Sequence[str]) -> list[API]:
-    """Return what the catalogue knows of APIs; of all where none is named.
+    """Return APIs of the catalogue; all if no name is given.
 
     Raises:
         ValueError: a name is not known.

@@ -57,7 +57,7 @@ class Waiting:
 
     Attributes:
         timeout: seconds for one task.
-        outputs: write only what the task put out, not the whole answer.
+        outputs: write only the task's output, not the whole answer.
         as_json: write one object that says all of the end.
     """
 

@@ -72,7 +72,7 @@ class Store(Protocol):
     """Keeps how waits ended, where all workers find it."""
 
     async def is_over(self, key: str) -> bool:
-        """Return whether a wait has ended, or was called off."""
+        """Return whether a wait has ended, or was cancelled."""
         ...
 
     async def claim(self, key: str) -> bool:

@@ -158,7 +158,7 @@ class _Telemetry:
             "How long polls took.",
             explicit_bucket_boundaries_advisory=_POLL_BUCKETS,
         )
-        # One for each kind of task, however many there are of it.
+        # One for each kind of task, for all of its tasks.
         self._labels: dict[tuple[str | None, str], dict[str, str]] = {}
         self._left: deque[_Wait] = deque()
 

@@ -37,7 +37,7 @@ async def in_one(port: int) -> None:
 
 
 async def in_three(port: int, url: str) -> None:
-    """Run app and worker as processes of their own, and start again whichever ends."""
+    """Run app and worker as two processes, and restart each that ends."""
     commands = {
         "app": ["-m", "uvicorn", "--app-dir", str(HERE), "--port", str(port), "app:app"],
         "worker": [str(HERE / "waiter.py")],

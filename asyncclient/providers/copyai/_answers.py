@@ -53,7 +53,7 @@ class WorkflowRun(Answer, rename="camel"):
 
     @property
     def credits_used(self) -> float | None:
-        """`credits` as a number, whichever way it came."""
+        """`credits` as a number, also if it was a text."""
         return self.credits if isinstance(self.credits, float) else as_int(self.credits)
 
 

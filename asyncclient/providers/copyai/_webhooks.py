@@ -123,7 +123,7 @@ def page_size(size: int) -> None:
 def bytes_of(name: str, value: object) -> bytes:
     """Return the body of a request that a caller received, as bytes."""
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass")  # half a letter is for a decoder to refuse
+        return value.encode("utf-8", "surrogatepass")  # the decoder refuses a lone surrogate
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(cast("bytes", value))
     msg = f"{name} must be the bytes or the text of a request, not {type_name(value)}"

@@ -239,7 +239,7 @@ def _read_run(response: Response) -> WorkflowRun:
     try:
         found = _read_runs(response).data
     except DecodeError as error:
-        # Reported by a client of workflows with output nodes: while such a run is at work, the
+        # Reported by a client of workflows with output nodes: while such a run is not over, the
         # quotes in `output` are escaped wrongly and the whole body is no JSON. Only "Running" is
         # believed from such a body: an end must be read from an answer that decodes.
         if not error.path and response.is_good and _RUNNING.search(response.body):

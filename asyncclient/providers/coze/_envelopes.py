@@ -48,7 +48,7 @@ class ChatEnvelope(msgspec.Struct):
 
     @property
     def data(self) -> Chat:
-        """The chat, whichever name it came under."""
+        """The chat, under any of its names."""
         return self.in_data or self.in_own_name or Chat()
 
 
@@ -64,7 +64,7 @@ class MessagesEnvelope(msgspec.Struct):
 
     @property
     def data(self) -> list[ChatMessage]:
-        """The messages, whichever name they came under."""
+        """The messages, under any of their names."""
         return self.in_data or self.in_own_name or []
 
 
