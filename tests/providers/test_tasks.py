@@ -196,6 +196,7 @@ _EMPTY = {"event_id": "", "type": 0, "data": ""}
 _HOLLOW: list[object] = [
     *(None, {}, "", [], [{}], [None, 5], 5, False, "null", "no JSON", "[]", "{}", "5"),
     *(_EMPTY, {"event_id": None, "type": None}, {"data": {}, "required_parameters": None}),
+    *({"event_id": "0", "type": "0", "data": ""}, {"event_id": [], "type": {}}),
     *({"new": "field"}, json.dumps(_EMPTY)),
 ]
 _LEFT = "720701002 A node failed"

@@ -16,6 +16,7 @@ from asyncclient.providers._reading import (
     decode_or_none,
     open_json,
 )
+from asyncclient.providers._starting import NO_ID
 
 # Every field that any source shows missing or null is optional, numbers that some source quotes
 # are `int | str`, and status words are plain text: a new word must not break a deployed client.
@@ -67,9 +68,10 @@ class InterruptData(msgspec.Struct):
     @property
     def interrupt(self) -> Interrupt | None:
         """The interrupt, if it is one."""
-        if not (self.event_id or self.type or self.data or self.required_parameters):
+        given = (None if each in NO_ID else each for each in (self.event_id, self.type))
+        if not (any(given) or self.data or self.required_parameters):
             return None
-        event_id = as_text(self.event_id or None) or ""
+        event_id = "" if self.event_id in NO_ID else as_text(self.event_id or None) or ""
         kind = as_int(self.type) if isinstance(self.type, int | str) else None
         return Interrupt(event_id, int(kind or 0), as_text(self.data), self.required_parameters)
 
