@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
@@ -21,7 +20,7 @@ _BATCH = 256
 # Seconds. A look that ignores its cancellation must not delay the close.
 _CLOSE_SECONDS = 5.0
 # A look whose asyncio task was cancelled from outside this library is repeated after a second, and
-# no other is sent before: as all are cancelled, the event loop is about to end.
+# no other of its account is sent before: as all are cancelled, the event loop is about to end.
 CANCELLED = Sleep(1.0, "error")
 
 
@@ -47,7 +46,6 @@ class Sender:
         self._after_look = after_look  # called with the decision (None for success) and the failure
         self._broken_off: set[asyncio.Task[None]] = set()  # that have not ended yet
         self.is_closed = False  # whether no further look is sent
-        self._resumes_at = -math.inf  # when looks are sent again, after one was cancelled
 
     async def close(self, others: list[asyncio.Task[None]]) -> None:
         """Send no more looks, and wait a while for those under way, the cancelled ones included."""
@@ -121,7 +119,7 @@ class Sender:
 
     def _wait(self, queue: Queue[SharedRecord], now: float) -> float:
         """Return the seconds until a look of a queue may be sent."""
-        return max(queue.budget.wait(now), self._resumes_at - now)
+        return max(queue.budget.wait(now), queue.resumes_at - now)
 
     def _send(self, record: SharedRecord, asker: Waiter, now: float) -> None:
         record.queue.budget.spend(now)
@@ -154,7 +152,7 @@ class Sender:
                 record.flight = None
                 record.queue.in_flight -= 1
                 if step is CANCELLED and failure is None:
-                    self._resumes_at = self._loop.time() + CANCELLED.seconds
+                    record.queue.resumes_at = self._loop.time() + CANCELLED.seconds
                 self._after_look(record, step, failure)
                 if record.queue.line:
                     self.pump(record.queue)
