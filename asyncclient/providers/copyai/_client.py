@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
@@ -41,17 +40,13 @@ from asyncclient.providers.copyai._endpoints import (
     GET_WORKFLOW_RUN,
     LIST_WORKFLOW_RUNS,
     LONGEST_WORDS,
+    NO_API,
     START_WORKFLOW,
     headers_of,
 )
 from asyncclient.providers.copyai._tasks import WorkflowRunHandle, run_target, runs_target
 from asyncclient.providers.copyai._webhooks import LARGEST_PAGE, Webhooks, page_size
 
-# Where people use Copy.ai in a browser, and other paths than that of its API.
-_NO_API = re.compile(
-    r"https?://(?:(?:(?:www|app)\.)?copy\.ai(?:[:/]|$)|api\.copy\.ai(?::\d+)?(?!/+api/*$))",
-    re.IGNORECASE,
-)
 # The metadata of a start that was given none, so that `find_started` can find it.
 _MARKER = "asyncclient_start"
 # Seconds by which the caller's clock and Copy.ai's may differ.
@@ -94,7 +89,7 @@ class CopyAI(Webhooks):
     ) -> None:
         api_key = concealed(api_key)  # a traceback with locals shows this frame
         of_api = f"Copy.ai's API: pass CopyAI.BASE_URL ({self.BASE_URL!r})"
-        check_address(base_url, _NO_API, of_api)
+        check_address(base_url, NO_API, of_api)
         self._account = Account(
             transport,
             provider="copyai",
@@ -398,5 +393,5 @@ VARIABLES = Variables(
     base="COPYAI_API_BASE",
     default=CopyAI.BASE_URL,
     places=CopyAI.BASE_URL,
-    no_api=_NO_API,
+    no_api=NO_API,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol, TypeVar
 
@@ -42,6 +43,11 @@ _ERRORS: dict[str, type[APIError]] = {
     "NOT_FOUND": NotFound,
 }
 LONGEST_WORDS = 500
+# Where people use Copy.ai in a browser, and other paths than that of its API.
+NO_API = re.compile(
+    r"https?://(?:(?:(?:www|app)\.)?copy\.ai(?:[:/]|$)|api\.copy\.ai(?::\d+)?(?!/+api/*$))",
+    re.IGNORECASE,
+)
 _ADVICE: dict[type[APIError], str] = {
     AuthenticationFailed: "check the API key: it may be disabled, expired (12 months) or cut short",
     NotFound: "check the id (WCFG-…, WRUN-…), and that the key is of the same workspace",
