@@ -29,6 +29,13 @@ _SURVIVORS = {
     "_http.quoting._is_finite": (2, "None is false; only an error counts"),
     "_http.quoting.path_segment": (3, "the quick way and the other one give the same"),
     "_http.refusal._place": (2, "no header is as good as an empty one"),
+    "_learning.memory.Memory.add": (
+        2,
+        "where just as much counts as may, and where as little is left",
+    ),
+    "_learning.memory.edge_near": (1, "at the first age both ways lead to the first edge"),
+    "_learning.saved._header": (1, "the order of bytes is the default"),
+    "_learning.saved._saved": (1, "none ends between an edge and itself"),
     "_many.budget.Budget.__init__": (3, "the first request resets what is counted"),
     "_many.budget.Budget.spend": (1, "at the ceiling, a rise ends at the ceiling"),
     "_many.budget.Budget.take_share": (1, "nothing is left of a gap that ends now"),

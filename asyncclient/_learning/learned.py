@@ -11,26 +11,23 @@ from typing import Self
 import msgspec
 
 from asyncclient._arguments import number
-from asyncclient._learning.curve import fitted
 from asyncclient._learning.memory import BIN_WIDTH, LAST_EDGE, Memory, edge_near
-from asyncclient._learning.plan import GROWTH, LEVEL, Efficiency, Known, Plan, efficiency
+from asyncclient._learning.plan import GROWTH, LEAST_ENDS, LEVEL, Efficiency, Known, Plan
 from asyncclient._learning.saved import KINDS, packed, unpacked
 from asyncclient._schedule import Schedule, drawing
-from asyncclient._text import even_half_made
+from asyncclient._text import even_half_made, type_name
 
 # How many ends count in the long memory, and of others; and in the short memory.
 _MOST_ENDS, _FEW_ENDS = 500, 30
 # A memory has clearly predicted better when it has done so by a factor of e²⁰, and of e^0.3 an end.
 _CLEARLY, _ALLOWED = 20.0, 0.3
-# What others have seen may be later or earlier by 3 bins, 5 %.
-_ALIKE = 3
+_ALIKE = 3  # bins, 5 %: what others have seen may be later or earlier by that
 # New ends are looked at ten at a time, or as many as make a new curve where that is less.
 _TOGETHER = 10.0
 _LEAST_PRICE, _MOST_PRICE = 1e-6, 1e6
 # By default, the seconds of the first gap at most, and of each other one unless tasks take longer.
-_LONGEST_GAP, _LEAST_GAP = 60.0, 0.01
-# At most twice the fallback's polls are made, and four more; 256 of its gaps are reckoned before.
-_FACTOR, _EXTRA, _LISTED = 2, 4, 256
+_LONGEST_GAP, _LONGEST_EVER, _LEAST_GAP = 60.0, 3600.0, 0.01
+_LISTED = 256  # gaps of the fallback that are reckoned before
 _ROUNDED = 0.5  # by this much, either way, a time stamp in whole seconds was
 _FALLBACK = Schedule()
 _draw = drawing(None)
@@ -45,12 +42,12 @@ class _Kind:
     """
 
     def __init__(self) -> None:
-        self.reported = 0  # when it was seen here last, as a number that grows; 0 for never
+        self.is_own = False  # whether it was seen here, and not by others alone
         self._begin(Memory())
 
     def _begin(self, seen: Memory) -> None:
-        self.long, self._short = Known(_MOST_ENDS, seen), Known(_FEW_ENDS, seen)
-        self.all, self._better = self.long, 0.0
+        self.all = self.long = Known(_MOST_ENDS, seen)
+        self._short, self._better = Known(_FEW_ENDS, seen), 0.0
         self.new, self._since = Memory(), Memory()
 
     def saw(self, first: int, last: int, end: int | None = None) -> None:
@@ -58,7 +55,7 @@ class _Kind:
         self.new.add_alive(first, last)
         if end is not None:
             self.new.add_end(last, end)
-        if self.new.news >= min(_TOGETHER, max(1.0, GROWTH * self.all.seen.size)):
+        if self.new.news >= min(_TOGETHER, max(1.0, GROWTH * self.all.size)):
             self.review()
 
     def review(self) -> None:
@@ -67,13 +64,11 @@ class _Kind:
         # The ends in which a change began are partly of before it; that others' are wrong is none.
         if self._better > 0 or self.all is not self.long:
             self._since.add(new)
-        if self.all.made is not None and self.all.seen.size > _FEW_ENDS:
-            before, short = self.all.curve(), self._short.curve()
-            if before is not None and short is not None:
-                better = short.likelihood(new) - before.likelihood(new)
-                self._better += better - _ALLOWED * new.news
-                if self._better <= 0:
-                    self._better, self._since = 0.0, Memory()
+        if self.all.made is not None and self.all.size > _FEW_ENDS:
+            better = self._short.curve().likelihood(new) - self.all.curve().likelihood(new)
+            self._better += better - _ALLOWED * new.news
+            if self._better <= 0:
+                self._better, self._since = 0.0, Memory()
         if self._better > _CLEARLY:
             self._begin(self._since if self._since.size else new)
         else:
@@ -84,19 +79,19 @@ class _Kind:
         for known in {self.long, self._short, self.all}:
             known.add(seen)
 
-    def take(self, others: Memory) -> None:
+    def take(self, others: list[Memory]) -> None:
         """Count what others have seen, unless that contradicts what was seen here last.
 
         So a change that was noticed here is not undone by those who have not noticed it yet.
         """
         self.review()
-        seen = self._short.seen
-        own, their = (fitted(each).likelihood(seen, _ALIKE) for each in (seen, others))
+        self.all, short, theirs = self.long, self._short, Known(math.inf)
+        for seen in others:
+            theirs.add(seen, min(1.0, _MOST_ENDS / len(others) / seen.size))
+        own, their = (each.curve().likelihood(short, _ALIKE) for each in (short, theirs))
         # What others have seen is itself but a sample.
-        is_contradicted = (own - their) * others.size > _CLEARLY * (others.size + seen.size)
-        self.all = self.long
-        if others.size and not is_contradicted:
-            self.all = Known(2 * _MOST_ENDS, self.long.seen, others)
+        if others and (own - their) * theirs.size <= _CLEARLY * (theirs.size + short.size):
+            self.all = Known(2 * _MOST_ENDS, self.long, theirs)
 
 
 class LearnedSchedule:
@@ -107,8 +102,8 @@ class LearnedSchedule:
     can learn from each other: `to_bytes` of each, and `merge` of the others'. These always hold:
 
     * By any age it has made at most 2·n + 4 polls of a task, where n is how many the fallback
-      makes by then, the one at age 0 included, and its jitter not. Where a poll costs less than
-      1 s of the task's delay, that is divided by the square root of what it costs.
+      makes by then without jitter, the one at age 0 included. Where a poll costs less than 1 s of
+      the task's delay, that is divided by the square root of what it costs.
     * No gap is longer than `longest_gap`. By default the first one is at most 60 s, so that an
       early end is seen, and a later one 60 s, or the age by which nine of ten tasks of the kind
       have ended where that is more (up to an hour). No gap is shorter than 10 ms.
@@ -135,26 +130,24 @@ class LearnedSchedule:
     ) -> None:
         _expect("LearnedSchedule: fallback must be a Schedule", fallback, Schedule)
         self.poll_cost = number("LearnedSchedule: poll_cost", poll_cost, unit="seconds", above=0)
-        self._first, self._longest = _LONGEST_GAP, max(_LONGEST_GAP, fallback.cap)
+        # Seconds of the first gap at most, of each other one, and of that where most take longer.
+        self._longest = _LONGEST_GAP, max(_LONGEST_GAP, fallback.cap), _LONGEST_EVER
         if longest_gap is not None:
             name = "LearnedSchedule: longest_gap"
             longest_gap = number(name, longest_gap, unit="seconds", above=0)
-            self._first = self._longest = longest_gap
             if fallback == _FALLBACK:
                 fallback = Schedule(cap=min(longest_gap, fallback.cap))
-            if longest_gap < fallback.cap:
-                rule = f"must be at least the fallback's cap={fallback.cap!r} seconds"
-                msg = f"{name}={longest_gap!r} {rule}"
+            if longest_gap < (cap := fallback.cap):
+                msg = f"{name}={longest_gap!r} must be at least the fallback's cap={cap!r} seconds"
                 raise ValueError(msg)
-        self.fallback, self.longest_gap, self._reports = fallback, longest_gap, 0
-        self._kinds: dict[str, _Kind] = {}
+            self._longest = longest_gap, longest_gap, longest_gap
+        self.fallback, self.longest_gap = fallback, longest_gap
+        self._kinds: dict[str, _Kind] = {}  # the one that was seen last comes last
+        # The ages at the fallback's polls, and seconds for each beyond: where its gaps grow very
+        # slowly, the cap errs on the side of fewer polls.
         exact = msgspec.structs.replace(fallback, jitter=0.0)
-        ages = list(accumulate((exact.delay(poll) for poll in range(_LISTED)), initial=0.0))
-        # By the number of polls, the least age at which one more may follow; then seconds for each
-        # beyond: where the gaps grow very slowly, the cap errs on the side of fewer polls.
-        numbers = range(1 - _EXTRA, _FACTOR * _LISTED)
-        self._due = [ages[max(0, math.ceil(number / _FACTOR) - 1)] for number in numbers]
-        self._due_step = (fallback.first if fallback.factor == 1 else fallback.cap) / _FACTOR
+        self._due = list(accumulate((exact.delay(poll) for poll in range(_LISTED)), initial=0.0))
+        self._due_step = fallback.first if fallback.factor == 1 else fallback.cap
 
     def observe(
         self,
@@ -178,8 +171,7 @@ class LearnedSchedule:
         Raises:
             ValueError: `seconds` is negative or not finite, or another age is later than it.
         """
-        _check_ages(since or 0.0, seconds)
-        _check_ages(told, seconds)
+        _check_ages(seconds, since or 0.0, told)
         low, high = max(told, since or 0.0), seconds
         end = seconds if since is None else None
         if stamped is not None and math.isfinite(stamped):
@@ -202,18 +194,16 @@ class LearnedSchedule:
         Raises:
             ValueError: `seconds` is not finite, or `since` is negative or later.
         """
-        _check_ages(since, seconds)
+        _check_ages(seconds, since)
         self._known(kind).saw(edge_near(since), edge_near(seconds))
 
     def _known(self, kind: str) -> _Kind:
         """Return what is known of a kind; a new one takes the place of the one not seen longest."""
-        self._reports += 1
-        known = self._kinds.get(kind)
-        if known is None:
-            if len(self._kinds) >= KINDS:
-                del self._kinds[min(self._kinds, key=lambda name: self._kinds[name].reported)]
-            known = self._kinds[kind] = _Kind()
-        known.reported = self._reports
+        known = self._kinds.pop(kind, None) or _Kind()
+        known.is_own = True
+        if len(self._kinds) >= KINDS:
+            del self._kinds[next(iter(self._kinds))]
+        self._kinds[kind] = known
         return known
 
     def gap(
@@ -240,36 +230,32 @@ class LearnedSchedule:
         Raises:
             ValueError: the price is negative, or the weight is not positive and finite.
         """
-        level = self._level(price, weight)
-        plan = self._plan(kind, level)
+        plan = self._plan(kind, price, weight)
         if polls <= 0 and (plan is None or age >= plan.silence):
             return 0.0
         age, polls = max(0.0, age), max(0, polls)
+        first, longest, _ = self._longest
         if plan is None:
-            longest, gap = self._longest, self.fallback.delay(polls - 1, draw)
+            gap = self.fallback.delay(polls - 1, draw)
         else:
-            longest = plan.longest if polls and age else min(self._first, plan.longest)
+            longest = plan.longest if polls and age else min(first, plan.longest)
             gap = plan.gap(age, longest, draw)
-        if level < 0:  # of cheaper polls more are worth it, by 1/sqrt(price)
-            polls = int(polls * LEVEL ** (level / 2))
-        beyond = max(0, polls + 1 - len(self._due))
-        due = self._due[polls - beyond] + beyond * self._due_step
+            polls = int(polls * min(1.0, plan.price) ** 0.5)
+        number = max(0, polls // 2 - 2)  # how many of the fallback's gaps must be over
+        due = self._due[min(number, _LISTED)] + max(0, number - _LISTED) * self._due_step
         return min(longest, max(gap, due - age, _LEAST_GAP))
 
-    def _level(self, price: float | None, weight: float) -> int:
-        """Return the level of the price of a poll for a task of this weight."""
+    def _plan(self, kind: str, price: float | None, weight: float = 1.0) -> Plan | None:
+        """Return the plan for the price of a poll of a task of this weight, if there is one."""
         price = self.poll_cost if price is None else price
         if not (price >= 0 and 0 < weight < math.inf):
-            least = f"must be 0 or more, and weight={weight!r} more than 0 and finite"
-            msg = f"LearnedSchedule: price={price!r} {least}"
+            msg = f"price={price!r} must be 0 or more, and weight={weight!r} more than 0 and finite"
             raise ValueError(msg)
+        known, (_, longest, most) = self._kinds.get(kind), self._longest
+        if known is None:
+            return None
         price = min(max(price / weight, _LEAST_PRICE), _MOST_PRICE)
-        return round(math.log(price, LEVEL))
-
-    def _plan(self, kind: str, level: int) -> Plan | None:
-        known = self._kinds.get(kind)
-        stretch = self.longest_gap is None
-        return None if known is None else known.all.plan(level, self._longest, stretch=stretch)
+        return known.all.plan(round(math.log(price, LEVEL)), longest, most)
 
     def delays(self, rng: Random | None = None) -> Iterator[float]:
         """Yield the gaps in seconds, without end, for a task that is polled at age 0."""
@@ -287,7 +273,7 @@ class LearnedSchedule:
     def sample_size(self, kind: str = "") -> int:
         """Return how many ends of a kind count at present: 500, and 500 merged, at most."""
         known = self._kinds.get(kind)
-        return 0 if known is None else round(known.all.seen.size + known.new.size)
+        return 0 if known is None else round(known.all.size + known.new.size)
 
     def quantile(self, share: float, kind: str = "") -> float | None:
         """Return the age in seconds by which a share of tasks, from 0 to less than 1, has ended.
@@ -302,17 +288,13 @@ class LearnedSchedule:
             raise ValueError(msg)
         known = self._kinds.get(kind, _Kind())
         known.review()
-        curve = known.all.curve()
-        return None if curve is None else curve.quantile(share)
+        return known.all.curve().quantile(share) if known.all.size >= LEAST_ENDS else None
 
     def efficiency(self, kind: str = "", *, price: float | None = None) -> Efficiency | None:
         """Return what a task costs by its plan, beside the best fixed interval; None before it."""
-        level = self._level(price, 1.0)
-        plan = self._plan(kind, level)
-        if plan is None:
-            return None
-        early = plan.silence > self._first  # and so one more poll, which the plan does not know
-        return efficiency(plan.curve, plan.cost + early * LEVEL**level, LEVEL**level)
+        plan = self._plan(kind, price)
+        # A first gap that is cut short is one more poll, which the plan does not know.
+        return None if plan is None else plan.efficiency(plan.silence > self._longest[0])
 
     @even_half_made
     def __repr__(self) -> str:
@@ -321,10 +303,10 @@ class LearnedSchedule:
 
     def to_bytes(self) -> bytes:
         """Return what was seen here, a few hundred bytes a kind: no setting, and nothing merged."""
-        for known in self._kinds.values():
+        own = [(name, known) for name, known in self._kinds.items() if known.is_own]
+        for _, known in own:
             known.review()
-        seen = ((name, known.long) for name, known in self._kinds.items() if known.reported)
-        return packed((name, long.seen, long.curve()) for name, long in seen)
+        return packed((name, known.long, known.long.curve()) for name, known in own)
 
     @classmethod
     def from_bytes(
@@ -374,26 +356,22 @@ class LearnedSchedule:
             for name, seen in kinds:
                 if seen.size:
                     found.setdefault(name, []).append(seen)
-        self._kinds = {name: known for name, known in self._kinds.items() if known.reported}
-        for name in found:
-            if len(self._kinds) < KINDS:
-                self._kinds.setdefault(name, _Kind())
+        own = {name: known for name, known in self._kinds.items() if known.is_own}
+        theirs = [name for name in found if name not in own][: KINDS - len(own)]
+        self._kinds = {name: _Kind() for name in theirs} | own
         for name, known in self._kinds.items():
-            others, memories = Memory(), found.get(name, [])
-            for seen in memories:
-                others.add(seen, min(1.0, _MOST_ENDS / len(memories) / seen.size))
-            known.take(others)
+            known.take(found.get(name, []))
         return taken
 
 
 def _expect(rule: str, value: object, kinds: type | tuple[type, ...]) -> None:
     if not isinstance(value, kinds):
-        msg = f"{rule}, not {type(value).__name__}"
+        msg = f"{rule}, not {type_name(value)}"
         raise TypeError(msg)
 
 
-def _check_ages(before: float, seconds: float) -> None:
-    if not 0 <= before <= seconds < math.inf:
-        rule = "ages are finite seconds since the task began, and the first is not after the last"
-        msg = f"ages of {before!r} s and then {seconds!r} s: {rule}"
+def _check_ages(seconds: float, since: float, told: float = 0.0) -> None:
+    if not (0 <= since <= seconds < math.inf and 0 <= told <= seconds):
+        rule = "ages are finite seconds since the task began, and the last is not before another"
+        msg = f"ages of {since!r} s, {told!r} s and then {seconds!r} s: {rule}"
         raise ValueError(msg)

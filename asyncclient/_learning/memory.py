@@ -36,7 +36,7 @@ class Memory:
     def __init__(self, most: float = math.inf) -> None:
         self.alive: dict[int, float] = {}  # by how many more are known to be alive from an edge on
         self.ends: dict[tuple[int, int], float] = {}  # how many ended between two edges
-        self.size = self.news = 0.0
+        self.size = self.news = 0.0  # ends that count, and what came since `news` was 0
         self._most = most
 
     def add_alive(self, first: int, last: int, number: float = 1.0) -> None:
@@ -54,10 +54,9 @@ class Memory:
 
     def add(self, other: Memory, share: float = 1.0) -> None:
         """Count a share of what another memory holds."""
-        excess = self.size + other.size * share - self._most
-        if excess > 0 and self.size:
-            kept = max(0.0, 1 - excess / self.size)
-            self.alive = {edge: number * kept for edge, number in self.alive.items()}
+        kept = (self._most - other.size * share) / max(self.size, _LEAST_PART)
+        if kept < 1:
+            self.alive = {edge: number * max(0.0, kept) for edge, number in self.alive.items()}
             left = {span: number * kept for span, number in self.ends.items()}
             self.ends = {span: number for span, number in left.items() if number > _LEAST_PART}
             self.size = sum(self.ends.values())
@@ -65,3 +64,4 @@ class Memory:
             self.alive[edge] = self.alive.get(edge, 0.0) + number * share
         for (first, last), number in other.ends.items():
             self.add_end(first, last, number * share)
+        self.news += (other.news - other.size) * share

@@ -8,7 +8,6 @@ bins of half the width, and edges are saved by its numbers still. Ends are saved
 
 from __future__ import annotations
 
-import math
 from binascii import crc32
 from collections.abc import Iterable
 from typing import Annotated, TypeAlias
@@ -18,8 +17,8 @@ import msgspec
 from asyncclient._learning.curve import Curve
 from asyncclient._learning.memory import LAST_EDGE, Memory
 
-_HEADER = b"ACLS\x02"
-_HEAD = len(_HEADER) + 4
+_BEGIN = b"ACLS\x02"
+_HEAD = len(_BEGIN) + 4
 _PARTS = 64
 # At most 64 kinds are read, and a thousand ends of each.
 KINDS = 64
@@ -35,10 +34,10 @@ _Saved: TypeAlias = tuple[str, _Parts, _Edge, list[tuple[_Edge, _Positive, _Posi
 _decoder = msgspec.msgpack.Decoder(list[_Saved])
 
 
-def packed(kinds: Iterable[tuple[str, Memory, Curve | None]]) -> bytes:
-    """Return what was seen of some kinds as bytes, by their curves where there are any."""
+def packed(kinds: Iterable[tuple[str, Memory, Curve]]) -> bytes:
+    """Return what was seen of some kinds as bytes, by their curves."""
     body = msgspec.msgpack.encode([_saved(name, seen, curve) for name, seen, curve in kinds])
-    return _HEADER + crc32(body).to_bytes(4, "big") + body
+    return _header(body) + body
 
 
 def unpacked(data: object, reader: str) -> list[tuple[str, Memory]]:
@@ -46,45 +45,38 @@ def unpacked(data: object, reader: str) -> list[tuple[str, Memory]]:
     if not isinstance(data, bytes):
         msg = f"{reader} takes the bytes that to_bytes returned, not {type(data).__name__}"
         raise TypeError(msg)
-    body = data[_HEAD:]
-    if data[:4] != _HEADER[:4]:
-        reason = "it does not begin as one"
-    elif data[4:5] != _HEADER[4:]:
-        reason = f"it is of version {data[4:5].hex()!r}, and this library reads '02'"
-    elif data[len(_HEADER) : _HEAD] != crc32(body).to_bytes(4, "big"):
-        reason = "its checksum does not fit: it was cut off or changed"
-    else:
+    header, body = data[:_HEAD], data[_HEAD:]
+    reason = "it was cut off or changed, or is something else"
+    if header == _header(body):
         try:
             return [(saved[0], _seen(saved)) for saved in _decoder.decode(body)[:KINDS]]
-        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        except (msgspec.DecodeError, ValueError) as error:
             reason = str(error)
+    elif header[:4] == _BEGIN[:4] and header[4:5] not in {b"", _BEGIN[4:]}:
+        reason = f"it is of version {header[4:5].hex()!r}, and this library reads '02'"
     msg = f"not a saved LearnedSchedule: {reason}; pass what to_bytes returned, or learn again"
     raise ValueError(msg)
 
 
-def _saved(name: str, seen: Memory, curve: Curve | None) -> _Saved:
-    """Return what was seen of a kind: its ends in spans of bins, or one by one while few."""
-    ends, left, until = seen.ends, 0.0, 0
-    if curve is not None:
-        ends, edges = {}, curve.edges
-        whole = seen.size / (1 - curve.survival[-1])
-        numbers = [whole * share for share in curve.survival]
-        first = 0
-        for cell in range(1, len(edges)):
-            number = numbers[first] - numbers[cell]
-            if number * _PARTS < 1:  # where none ended, nothing is saved
-                first = cell
-            elif number * _SHARES >= whole or cell in (1, first + _WIDEST, len(edges) - 1):
-                ends[edges[first], edges[cell]] = number
-                first = cell
-        left, until = numbers[-1], edges[-1]
+def _header(body: bytes) -> bytes:
+    return _BEGIN + crc32(body).to_bytes(4, "big")
+
+
+def _saved(name: str, seen: Memory, curve: Curve) -> _Saved:
+    """Return what was seen of a kind: its ends in spans of bins, none where none ended."""
+    edges = [max(0, 2 * edge - 1) for edge in curve.edges]
+    whole = seen.size * _PARTS / (1 - curve.survival[-1])
+    numbers = [round(whole * share) for share in curve.survival]
     spans: list[tuple[int, int, int]] = []
-    before = 0
-    for (low, high), number in sorted(ends.items()):
-        if parts := round(number * _PARTS):
-            spans.append((_stored(low) - before, _stored(high) - _stored(low), parts))
-            before = _stored(low)
-    return name, round(left * _PARTS), _stored(until), spans
+    before = first = 0
+    for cell in range(1, len(edges)):
+        parts = numbers[first] - numbers[cell]
+        if not parts:
+            first = cell
+        elif parts * _SHARES >= whole or cell in (1, first + _WIDEST, len(edges) - 1):
+            spans.append((edges[first] - before, edges[cell] - edges[first], parts))
+            before, first = edges[first], cell
+    return name, numbers[-1], edges[-1], spans
 
 
 def _seen(saved: _Saved) -> Memory:
@@ -93,20 +85,12 @@ def _seen(saved: _Saved) -> Memory:
     seen, first = Memory(), 0
     for skipped, width, parts in spans:
         first += skipped
-        low, number = _edge(first), parts / _PARTS
-        high = max(low + 1, _edge(first + width))
+        low, number = (first + 1) // 2, parts / _PARTS
+        high = max(low + 1, (first + width + 1) // 2)
         if high > LAST_EDGE or seen.size + number > _MOST_ENDS:
             msg = f"the numbers of the kind {name!r} are out of range"
             raise ValueError(msg)
         seen.add_alive(0, low, number)
         seen.add_end(low, high, number)
-    seen.add_alive(0, _edge(until), left / _PARTS)
+    seen.add_alive(0, (until + 1) // 2, left / _PARTS)
     return seen
-
-
-def _stored(edge: int) -> int:
-    return max(0, 2 * edge - 1)
-
-
-def _edge(stored: int) -> int:
-    return math.ceil(stored / 2)

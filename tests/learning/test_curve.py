@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 from typing import cast
 
 import pytest
 
 from asyncclient._learning import LearnedSchedule
+from asyncclient._learning.curve import Curve, fitted
+from asyncclient._learning.memory import AGES, BIN_WIDTH, LAST_EDGE, Memory
 from tests.learning.laws import BIMODAL, LOGNORMAL, evenly, learned
 
 
@@ -64,3 +67,48 @@ def test_known_durations_give_known_quantiles() -> None:
         schedule = learned(law)
         for share in (0.1, 0.25, 0.5, 0.75, 0.9):
             assert schedule.quantile(share) == pytest.approx(law.age(share), rel=0.06)
+
+
+def test_a_curve_is_straight_between_its_edges() -> None:
+    """Between edges it is a straight line, beyond the last one it falls with the age."""
+    curve = Curve([0, 1, 129], [1.0, 0.5, 0.25], 0.0)
+    points = ((0, 1), (0.025, 0.75), (0.05, 0.5), (0.275, 0.375), (0.5, 0.25), (5.0, 0.025))
+    for age, left in points:
+        assert curve.at(age) == pytest.approx(left)
+        assert curve.quantile(1 - left) == pytest.approx(age)
+    assert curve.quantile(1 - 1e-12) == AGES[-1]
+    assert curve.mean == pytest.approx(0.05 * 0.75 + 0.45 * 0.375)
+
+
+def test_a_curve_predicts_what_is_later_or_earlier_by_some_bins() -> None:
+    """The log of the probability of what was seen, where each edge may lie 3 bins away."""
+    curve, seen, late = Curve([0, 40, 80], [1.0, 0.8, 0.1], 0.0), Memory(), Memory()
+    seen.add_alive(2, 43, 2.0)
+    seen.add_end(43, 57, 3.0)
+    ended = 1 - curve.at(AGES[60]) / 0.8
+    assert curve.likelihood(seen, 3) == pytest.approx(2 * math.log(0.8) + 3 * math.log(ended))
+    ended = 1 - curve.at(AGES[57]) / curve.at(AGES[43])
+    expected = 2 * math.log(curve.at(AGES[43]) / curve.at(AGES[2])) + 3 * math.log(ended)
+    assert curve.likelihood(seen) == pytest.approx(expected)
+    late.add_end(2, LAST_EDGE)
+    assert curve.likelihood(late, 3) == pytest.approx(math.log(1 - curve.at(AGES[-1])))
+
+
+def test_one_end_is_spread_over_its_neighbours() -> None:
+    """Half of it ends in the bin before, for none came later; a tenth of a task has the prior."""
+    seen = Memory()
+    seen.add_alive(0, 300)
+    seen.add_end(300, 301)
+    curve = fitted(seen)
+    assert curve.edges == [0, *range(237, 310)]
+    assert curve.vague == 0
+    came, expected = 1.0, 1.0
+    for edge in curve.edges[:-1]:
+        end = 1 / 2 if 299 <= edge <= 300 else 0.0
+        tasks = max(came, end) + 0.1 * (1 + BIN_WIDTH)
+        expected *= 1 - (end + 0.1 * BIN_WIDTH) / tasks
+        came -= end
+    assert curve.survival[-1] == pytest.approx(expected)
+    seen.add_end(0, 3, 3.0)
+    assert fitted(seen, curve).vague == 0.75
+    assert fitted(seen).edges == [0, *range(1, 310)]

@@ -16,6 +16,7 @@ from asyncclient._learning.memory import AGES, BIN_WIDTH, LAST_EDGE, Memory, edg
         (0.02, 0),
         (0.04, 1),
         (0.05, 1),
+        (0.05 * math.exp(BIN_WIDTH * 0.4), 1),
         (0.05 * math.exp(BIN_WIDTH * 9.4), 10),
         (0.05 * math.exp(BIN_WIDTH * 9.6), 11),
         (1e12, LAST_EDGE),
@@ -44,6 +45,9 @@ def test_what_was_seen_is_counted() -> None:
     assert memory.alive == {0: 1, 3: 1, 5: -2}
     assert memory.ends == {(5, 6): 2, (7, 9): 0.5}
     assert memory.size == 2.5
+    assert memory.news == 1.25 + (3 + 2 / 8) / 2
+    memory.add_alive(7, 7)
+    assert 7 not in memory.alive
 
 
 def test_what_exceeds_the_most_is_forgotten_in_equal_parts() -> None:
@@ -65,3 +69,7 @@ def test_what_exceeds_the_most_is_forgotten_in_equal_parts() -> None:
     many.add(old, 0.1)
     many.add(old, 2)
     assert many.size == 16
+    half = Memory(most=8)
+    half.add(old, 0.5)
+    half.add(new)
+    assert half.ends == {(3, 4): 4, (7, 8): 2}

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
+from collections.abc import Callable
 from itertools import islice
 from random import Random
 
 import pytest
 
 from asyncclient._learning import LearnedSchedule
+from asyncclient._learning.curve import Curve
+from asyncclient._learning.memory import AGES
+from asyncclient._learning.plan import Plan
 from tests.learning.laws import (
     BIMODAL,
     LOGNORMAL,
@@ -142,3 +147,54 @@ def test_one_early_look_is_planned_with() -> None:
     assert one is not None
     assert other is not None
     assert other.cost == pytest.approx(one.cost + 1)
+
+
+WIDTH = AGES[301] - AGES[300]
+
+
+@pytest.mark.parametrize(
+    ("price", "silence", "cost", "then"),
+    [
+        # All end in one bin, and one poll at its end finds them.
+        (100 * WIDTH, AGES[301], 100.5 * WIDTH, None),
+        # Each seventh of the bin is worth a poll: one at its begin, and four on average in it.
+        (WIDTH / 49, AGES[300], 1.5 * WIDTH / 49 + WIDTH / 7, WIDTH / 7),
+    ],
+)
+def test_the_cost_of_a_plan_is_known(
+    price: float, silence: float, cost: float, then: float | None
+) -> None:
+    """Where all tasks end within a bin, silence, gaps and cost follow by hand."""
+    curve = Curve([0, 300, 301], [1.0, 1.0, 0.0], 0.0)
+    plan = Plan(curve, price, 60.0)
+    assert plan.silence == pytest.approx(silence)
+    assert plan.gap(0.0, 60.0, middle) == pytest.approx(silence)
+    if then is not None:
+        assert plan.gap(AGES[300], 60.0, middle) == pytest.approx(then)
+    found = plan.efficiency(2)
+    assert found.cost == pytest.approx(cost + 2 * price)
+    mean = (AGES[300] + AGES[301]) / 2
+    assert found.regularity == pytest.approx(WIDTH / 2 / mean)
+    costs: dict[float, float] = {}
+    for step in range(-10, 11):
+        each = math.sqrt(2 * price * mean) * 1.2**step
+        polls = sum(curve.at(poll * each) for poll in range(1 + int(AGES[301] / each)))
+        costs[(price + each) * polls - mean] = each
+    assert found.fixed_cost == pytest.approx(min(costs))
+    assert found.fixed_interval == pytest.approx(costs[min(costs)])
+
+
+def share(part: float) -> Callable[[float], float]:
+    """Draw always the same part."""
+    return lambda width: width * part
+
+
+def test_beyond_the_last_age_gaps_grow_with_the_root_of_the_age() -> None:
+    """There the hazard is 1/age, and a poll is moved by a fifth of the gap."""
+    plan = Plan(Curve([0, 300, 301], [1.0, 0.9, 0.5], 0.0), 2.0, 1000.0)
+    for age in (AGES[301], 400.0, 2500.0):
+        gap = 2 * math.sqrt(age)
+        ends = [plan.gap(age, 1000.0, share(part)) for part in (0, 0.5, 1)]
+        assert ends == pytest.approx([0.8 * gap, gap, 1.2 * gap])
+        assert plan.gap(age, gap, share(0)) == pytest.approx(0.6 * gap)
+        assert plan.gap(age, gap, share(1)) == pytest.approx(gap)

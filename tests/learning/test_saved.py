@@ -14,6 +14,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from asyncclient._learning import LearnedSchedule
+from asyncclient._learning.curve import Curve
+from asyncclient._learning.memory import Memory
+from asyncclient._learning.saved import packed, unpacked
 from tests.learning.laws import (
     LAWS,
     LOGNORMAL,
@@ -146,3 +149,55 @@ def test_what_the_first_edition_saved_is_read() -> None:
     for share, age in ((0.1, 28.5), (0.5, 30.0), (0.9, 31.5)):
         assert restored.quantile(share) == pytest.approx(age, rel=0.02)
     assert LearnedSchedule().merge([FIRST_EDITION]) == 1
+
+
+def body_of(data: bytes) -> object:
+    """Return what was saved, without its header."""
+    assert data[:5] == b"ACLS\x02"
+    assert data[5:9] == crc32(data[9:]).to_bytes(4, "big")
+    return msgspec.msgpack.decode(data[9:])
+
+
+def read(*kinds: object) -> list[tuple[str, Memory]]:
+    """Read kinds as they are saved."""
+    body = msgspec.msgpack.encode(kinds)
+    return unpacked(b"ACLS\x02" + crc32(body).to_bytes(4, "big") + body, "merge")
+
+
+def test_a_curve_is_saved_in_spans() -> None:
+    """A span holds a 32nd of all ends, or is 12 bins wide; none is saved where none ended."""
+    seen, curve = Memory(), Curve([0, 5, 6, 7, 8], [1.0, 0.9, 0.9, 0.2, 0.1], 0.0)
+    seen.add_end(6, 7, 9.0)
+    spans = [[0, 9, 64], [11, 2, 448], [2, 2, 64]]
+    assert body_of(packed([("k", seen, curve)])) == [["k", 64, 15, spans]]
+    for step, width in ((0.01, 4), (0.008, 4), (1 / 128, 4), (0.0077, 5), (0.001, 12)):
+        survival = [1 - step * number for number in range(61)]
+        many = Memory()
+        many.add_end(0, 1, 1000 * (1 - survival[-1]))
+        (saved,) = cast(
+            "list[list[list[list[int]]]]",
+            body_of(packed([("", many, Curve([0, *range(300, 360)], survival, 0.0))])),
+        )
+        assert [each[1] for each in saved[3][1:-1]] == [2 * width] * (len(saved[3]) - 2)
+        assert saved[3][1][0] == 599
+        assert sum(each[1] for each in saved[3]) == 717
+
+
+def test_what_was_saved_is_read_span_by_span() -> None:
+    """Tasks lived up to where a span begins, and those left to the last edge; 64 kinds are read."""
+    ((name, seen),) = read(["k", 64, 14, [[0, 8, 64], [11, 2, 448], [1, 1, 32]]])
+    assert name == "k"
+    assert seen.ends == {(0, 4): 1, (6, 7): 7.5}
+    assert seen.alive == {0: 8.5, 6: -7.5, 7: -1}
+    assert seen.size == 8.5
+    ((_, most),) = read(["", 0, 0, [[1869, 1, 64 * 999], [1, 1, 64]]])
+    assert (most.size, max(most.ends)) == (1000, (935, 936))
+    kinds = read(*((str(number), 0, 0, ()) for number in range(70)))
+    assert [name for name, _ in kinds] == [str(number) for number in range(64)]
+    with pytest.raises(ValueError, match="the numbers of the kind 'k' are out of range; pass"):
+        read(["k", 0, 0, [[1871, 1, 64]]])
+    for wrong in (b"", b"ACLS", saved()[:-1], b"else"):
+        with pytest.raises(ValueError, match="it was cut off or changed, or is something else; p"):
+            unpacked(wrong, "merge")
+    with pytest.raises(TypeError, match=r"^merge takes the bytes that to_bytes returned, not str$"):
+        unpacked("ACLS", "merge")
