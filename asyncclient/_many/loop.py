@@ -372,7 +372,7 @@ class PollLoop:
             # It is in the queue, or the loop stood still: its last look goes first.
             waiter.final = record.due = now
             record.why = "deadline"
-            record.join(last=True)
+            record.join()
             # In the next turn, when a look that was broken off has come to its end.
             self.loop.call_soon(self.sender.pump, record.queue, context=self._context)
         limit = waiter.ends = waiter.limit(record, record.looking_since)

@@ -266,13 +266,9 @@ class SharedRecord(Record[object]):
             return gap
         return self.queue.due_times.emptier(since, gap, draw())
 
-    def join(self, *, last: bool = False) -> None:
-        """Enter the queue, or move forward in it; to the front with a `last` look.
-
-        Args:
-            last: whether some wait has no look after it.
-        """
-        turn = -math.inf if last else self._next_turn()
+    def join(self) -> None:
+        """Enter the queue, or move forward in it."""
+        turn = self._next_turn()
         if self.turn is None or turn < self.turn:
             self.turn = turn
             self.queue.join(turn, self)
@@ -289,12 +285,12 @@ class SharedRecord(Record[object]):
         which gives the least total delay, and no task starves. A last look goes first; a task that
         a signal named goes before tasks that are only due.
         """
-        served = self.queue.served
-        if self.is_woken:
-            return served - 1  # before all tasks of the turn that is served now
         for waiter in self.waiters:
             if waiter.final is not None and self.due >= waiter.final - SAME_INSTANT:
                 return -math.inf
+        served = self.queue.served
+        if self.is_woken:
+            return served - 1  # before all tasks of the turn that is served now
         return served + 1 / math.sqrt(min(max(self.weight, _LEAST_WEIGHT), _MOST_WEIGHT))
 
 

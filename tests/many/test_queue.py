@@ -107,7 +107,7 @@ def test_a_last_look_goes_first_and_then_one_that_a_signal_asked_for() -> None:
         line.add(weight=100)
     line.serve(10)
     woken, last = line.add(), line.add()
-    woken.is_woken = True
+    woken.is_woken = last.is_woken = True
     woken.join()
     assert last.first is not None
     last.first.final = last.due
