@@ -50,7 +50,6 @@ _SURVIVORS = {
     "_state.Vocabulary.__init__": (3, "there are as many states as arguments"),
     "_waiting.rules.fit": (1, "at the least gap, it is cut to the least gap"),
     "_waiting.rules.rare_after_answer": (2, "what is as it will be may be set again"),
-    "_waiting.rules.rest_after_answer": (1, "no hint is no usable hint"),
     "_waiting.rules.TimeLimit.due_after": (2, "an answer that comes on the very deadline"),
     "_waiting.rules.TimeLimit.prolong": (1, "a standstill of exactly the least length"),
     "_waiting.rules.TimeLimit.end_of_look": (3, "the end is set, which alone is asked then"),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 from asyncclient._http.message import Response
+from asyncclient._state import number_of
 
 # Seconds. A longer hint is a mistake: milliseconds, for example.
 _DAY = 86_400.0
@@ -16,9 +17,10 @@ _UNIX_SECONDS = range(10**9, 10**10)
 _UNIX_MILLISECONDS = range(10**12, 10**13)
 
 
-def usable_hint(hint: float | None) -> float | None:
-    """Return the seconds that a provider asks to wait; None for more than a day."""
-    return hint if hint is not None and -math.inf < hint <= _DAY else None
+def usable_hint(hint: object) -> float | None:
+    """Return the seconds that a provider asks to wait; None for more than a day and no number."""
+    seconds = number_of(hint)
+    return seconds if seconds is not None and seconds <= _DAY else None
 
 
 def hint_of(value: float, now: float) -> float | None:

@@ -93,9 +93,9 @@ _POOL_HEADERS = frozenset(
 
 def header_values(name: str, values: object) -> dict[str, str]:
     """Check headers, and return them: all count as secret that are not known to be harmless."""
-    values = concealed(values)
+    given, values = type_name(values), concealed(values)
     if not isinstance(values, Mapping):
-        msg = f"{name} must be a mapping of names to values, not {type_name(values)}"
+        msg = f"{name} must be a mapping of names to values, not {given}"
         raise TypeError(msg)
     headers: dict[str, str] = {}
     for each, value in cast("Mapping[object, object]", values).items():

@@ -194,7 +194,7 @@ def rest_after_answer(delay: float, took: float, hint: float | None) -> Sleep:
     # A schedule of the caller's own may yield 0.
     delay = max(_LEAST_DELAY, delay)
     rest = max(delay - took, delay * _LEAST_REST)
-    hint = None if hint is None else usable_hint(hint)
+    hint = usable_hint(hint)
     if hint is not None and rest < hint:
         return Sleep(max(rest, min(hint, LONGEST_HINT)), "hint", hint=hint)
     return Sleep(rest, "schedule")

@@ -97,9 +97,9 @@ def test_every_form_of_an_http_date_is_in_gmt() -> None:
 
 
 def test_more_than_a_day_is_no_hint() -> None:
-    """It is in milliseconds, or a mistake."""
+    """It is in milliseconds, or a mistake; so is a text that an error of the caller's has."""
     assert [usable_hint(hint) for hint in (0.0, -1.0, 86400.0)] == [0.0, -1.0, 86400.0]
-    for hint in (None, 86400.1, math.inf, -math.inf, math.nan):
+    for hint in (None, 86400.1, math.inf, -math.inf, math.nan, "5", True):
         assert usable_hint(hint) is None
 
 

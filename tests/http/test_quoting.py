@@ -135,6 +135,7 @@ NOT_SENT: list[tuple[str, object]] = [
     (f"token .*{ADDED}", f" {SECRET}"),
     ("token has characters that are not ASCII: copy it again", f"{SECRET}–"),
     ("headers must be a mapping of names to values, not list", [SECRET]),
+    ("headers must be a mapping of names to values, not str", f"X-Key: {SECRET}"),
     ("the name of a header in headers must be a text", {7: SECRET}),
     *((f"headers: {re.escape(repr(name))} cannot be set", {name: SECRET}) for name in NO_HEADERS),
     (r"headers\['X'\] must be a text, not int", {"X": 7}),
