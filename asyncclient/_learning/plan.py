@@ -15,14 +15,14 @@ from asyncclient._learning.memory import Memory
 LEAST_ENDS = 3  # fewer are no ground for a plan
 GROWTH = 0.1  # a curve is made again when 10 % of its ends are new
 # Prices are rounded to levels, each 1.2 times the one below; 12 plans are kept of a kind.
-LEVEL, _PLANS = 1.2, 12
+LEVEL, _PLANS = 1.2, 8
 # A poll is moved by up to a fifth of the gaps around it, so that tasks which began together do not
 # stay in step, and what lies between old poll times is seen. The gaps are those of the plan, and
 # Keller's in 4 cells to either side, since where many end at about the same age a move costs much.
 _SPREAD, _NEAR = 0.2, 4
 # Of the long gaps that a plan never looks into, one in 32 is cut short at random, or a mode that
-# moves to the middle of one would never be found. A gap is long that is six times its spread.
-_PROBE, _LONG = 1 / 32, 6
+# moves to the middle of one would never be found. A gap is long that is eight times its spread.
+_PROBE, _LONG = 1 / 32, 8
 _MOST = 0.9  # the share of tasks that ends by the longest gap, where that may be stretched
 _TINY = 1e-12
 

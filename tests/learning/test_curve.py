@@ -112,3 +112,75 @@ def test_one_end_is_spread_over_its_neighbours() -> None:
     seen.add_end(0, 3, 3.0)
     assert fitted(seen, curve).vague == 0.75
     assert fitted(seen).edges == [0, *range(1, 310)]
+
+
+AT = (230, 290, 301, 306, 320, 345, 404, 500)
+CROWD = [(300 + number % 5, 301 + number % 5) for number in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("spans", "vague", "left"),
+    [
+        pytest.param(
+            [*CROWD, (330, 332), (333, 334), (400, 403)],
+            1 / 43,
+            [0.99996, 0.99785, 0.82048, 0.11273, 0.11085, 0.0683, 0.05078, 0.00884],
+            id="modes",
+        ),
+        pytest.param(
+            [(300 + 9 * step, 301 + 9 * step) for step in range(13)],
+            0.0,
+            [0.99989, 0.98162, 0.94247, 0.91401, 0.81693, 0.62964, 0.19707, 0.02997],
+            id="rare",
+        ),
+        pytest.param(
+            [(290, 300)] * 10 + [(295, 310)] * 7 + [(0, 305)] * 4,
+            1.0,
+            [
+                0.99918,
+                0.97112,
+                0.19513,
+                0.10118,
+                0.08608,
+                0.0549,
+                0.01899,
+                0.00338,
+                0.99991,
+                0.97447,
+                0.19606,
+                0.10038,
+                0.08607,
+                0.0549,
+                0.01899,
+                0.00338,
+            ],
+            id="vague",
+        ),
+        pytest.param(
+            [(0, 1)],
+            0.0,
+            [0.01262, 0.00429, 0.00352, 0.00322, 0.0025, 0.00159, 0.00055, 0.0001],
+            id="at once",
+        ),
+        pytest.param(
+            [],
+            0.0,
+            [0.82124, 0.78012, 0.7728, 0.7695, 0.76033, 0.74423, 0.70757, 0.65173],
+            id="none",
+        ),
+    ],
+)
+def test_ends_are_spread_as_far_as_they_are_rare_and_vague(
+    spans: list[tuple[int, int]], vague: float, left: list[float]
+) -> None:
+    """Beside two tasks that went on: what is left at some edges, in a first and a second fit."""
+    seen = Memory()
+    seen.add_alive(0, 500, 2.0)
+    for low, high in spans:
+        seen.add_alive(0, low)
+        seen.add_end(low, high)
+    curve = fitted(seen)
+    again = fitted(seen, curve)
+    assert curve.vague == vague
+    for each, expected in ((curve, left[: len(AT)]), (again, left[-len(AT) :])):
+        assert [each.at(AGES[edge]) for edge in AT] == pytest.approx(expected, abs=1e-5)
