@@ -353,6 +353,34 @@ def test_before_three_ends_it_is_its_fallback() -> None:
     for _ in range(3):
         schedule.observe(30, kind="known")
     assert schedule.gap(0, 0, kind="known") > 15
+    assert schedule.quantile(0.5, "known") == pytest.approx(30, rel=0.1)
+    assert schedule.quantile(0.5, "unknown") is None
+
+
+def test_without_an_age_it_is_that_of_the_beginning() -> None:
+    """Of the gaps of a task, of one that has not ended, and of a share."""
+    schedule = LearnedSchedule()
+    schedule.survived(0.5)
+    for _ in range(20):
+        schedule.observe(30)
+    first = next(schedule.delays(Random(1)))
+    assert first == schedule.gap(0.0, 1, draw=drawer(Random(1)))
+    assert schedule.quantile(0.0) == pytest.approx(0, abs=29)
+
+
+def test_a_first_gap_that_is_cut_short_costs_one_poll() -> None:
+    """By its own bound, and not by that of later ones, which a fallback raises."""
+    found: list[float] = []
+    for fallback in (Schedule(), Schedule(cap=300)):
+        schedule = LearnedSchedule(fallback=fallback)
+        for _ in range(50):
+            schedule.observe(200)
+        restored = LearnedSchedule.from_bytes(schedule.to_bytes(), fallback=fallback)
+        assert restored.fallback == fallback
+        worth = restored.efficiency()
+        assert worth is not None
+        found.append(worth.cost)
+    assert found[0] == found[1] > 1.9
 
 
 @pytest.mark.heavy

@@ -189,9 +189,22 @@ def share(part: float) -> Callable[[float], float]:
     return lambda width: width * part
 
 
+def test_a_long_gap_is_cut_short_by_chance_of_one_in_32() -> None:
+    """Where no end is known exactly; a poll is anywhere in it then."""
+    plan = Plan(Curve([0, 300, 301], [1.0, 1.0, 0.0], 1.0), 100 * WIDTH, 60.0)
+    assert plan.gap(0.0, 60.0, share(0.02)) == pytest.approx(0.02 * AGES[301])
+    assert plan.gap(0.0, 60.0, share(0.04)) > 0.5 * AGES[301]
+
+
 def test_beyond_the_last_age_gaps_grow_with_the_root_of_the_age() -> None:
     """There the hazard is 1/age, and a poll is moved by a fifth of the gap."""
-    plan = Plan(Curve([0, 300, 301], [1.0, 0.9, 0.5], 0.0), 2.0, 1000.0)
+    curve = Curve([0, 300, 301], [1.0, 0.9, 0.5], 0.0)
+    plan = Plan(curve, 2.0, 1000.0)
+    found = plan.efficiency(0)
+    each = found.fixed_interval
+    polls = sum(curve.at(poll * each) for poll in range(math.ceil(AGES[301] / each)))
+    beyond = 2 * math.sqrt(AGES[301])  # for half of the tasks, polls and delay
+    assert found.fixed_cost == pytest.approx((2 + each) * polls - curve.mean + beyond)
     for age in (AGES[301], 400.0, 2500.0):
         gap = 2 * math.sqrt(age)
         ends = [plan.gap(age, 1000.0, share(part)) for part in (0, 0.5, 1)]
