@@ -36,6 +36,8 @@ _SURVIVORS = {
     "_learning.memory.edge_near": (1, "at the first age both ways lead to the first edge"),
     "_learning.learned._Kind.take": (3, "what others say is bounded before; heavy tests hold it"),
     "_learning.learned.LearnedSchedule.efficiency": (1, "no silence is exactly a minute"),
+    "_learning.learned.LearnedSchedule.gap": (1, "a first poll of exactly the age of the silence"),
+    "_learning.plan.Plan.__init__": (4, "lists may be longer than used, and are filled later"),
     "_learning.plan.Plan.efficiency": (5, "none of the outermost intervals is the best"),
     "_learning.plan.Plan.gap": (2, "a draw or a gap of exactly the limit"),
     "_learning.saved._header": (1, "the order of bytes is the default"),

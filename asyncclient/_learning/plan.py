@@ -58,7 +58,7 @@ class Plan:
             for width, up, low in curve.cells
         ]
         gaps = [math.sqrt(2 * price * ages[last])] * (last + 1)
-        spreads = [_SPREAD * gaps[last]] * (last + 1)
+        spreads = [0.0] * last
         tail = 2 * survival[last] * gaps[last]  # ∫ of Keller's sqrt(2·price·f·S) beyond, f = S/age
         heights = [ages[last] - curve.mean + tail] * (last + 1)  # H
         lines, best = [last], 0

@@ -368,6 +368,25 @@ def test_without_an_age_it_is_that_of_the_beginning() -> None:
     assert schedule.quantile(0.0) == pytest.approx(0, abs=29)
 
 
+@pytest.mark.parametrize(
+    ("interval", "level", "age", "polls", "due"),
+    [
+        (1.0, 8, 60.0, 204, 100.0),  # a dear poll: as many as the others
+        (1.0, -8, 60.0, 416, 98.0),  # by the root of its price, of 200
+        (2.0, 0, 576.0, 616, 612.0),  # more than are listed
+    ],
+)
+def test_what_was_polled_too_often_waits_for_the_fallback(
+    interval: float, level: int, age: float, polls: int, due: float
+) -> None:
+    """A poll is due when the fallback has made half as many, but two."""
+    schedule = LearnedSchedule(fallback=Schedule(first=interval, factor=1, cap=interval))
+    for _ in range(5):
+        schedule.observe(5)
+    gap = schedule.gap(age, polls, price=1.2**level, draw=middle)
+    assert gap == pytest.approx(due - age)
+
+
 def test_a_first_gap_that_is_cut_short_costs_one_poll() -> None:
     """By its own bound, and not by that of later ones, which a fallback raises."""
     found: list[float] = []

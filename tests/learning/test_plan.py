@@ -205,9 +205,19 @@ def test_beyond_the_last_age_gaps_grow_with_the_root_of_the_age() -> None:
     polls = sum(curve.at(poll * each) for poll in range(math.ceil(AGES[301] / each)))
     beyond = 2 * math.sqrt(AGES[301])  # for half of the tasks, polls and delay
     assert found.fixed_cost == pytest.approx((2 + each) * polls - curve.mean + beyond)
+    assert found.cost == pytest.approx(2 + AGES[301] - curve.mean + beyond)  # one poll before
     for age in (AGES[301], 400.0, 2500.0):
         gap = 2 * math.sqrt(age)
         ends = [plan.gap(age, 1000.0, share(part)) for part in (0, 0.5, 1)]
         assert ends == pytest.approx([0.8 * gap, gap, 1.2 * gap])
         assert plan.gap(age, gap, share(0)) == pytest.approx(0.6 * gap)
         assert plan.gap(age, gap, share(1)) == pytest.approx(gap)
+        short = [plan.gap(age, 0.1 * gap, share(part)) for part in (0, 1)]
+        assert short == pytest.approx([0, 0.1 * gap])
+
+
+def test_within_a_bin_the_gap_is_that_of_its_hazard() -> None:
+    """Keller's: the root of twice the price over the hazard, which is that of the bin's middle."""
+    plan = Plan(Curve([0, 300, 301], [1.0, 0.9, 0.5], 0.0), WIDTH / 490, 60.0)
+    gap = math.sqrt(2 * WIDTH / 490 * 0.7 / 0.4 * WIDTH)
+    assert plan.gap(AGES[300], 60.0, middle) == pytest.approx(gap)
