@@ -218,6 +218,12 @@ def test_beyond_the_last_age_gaps_grow_with_the_root_of_the_age() -> None:
 
 def test_within_a_bin_the_gap_is_that_of_its_hazard() -> None:
     """Keller's: the root of twice the price over the hazard, which is that of the bin's middle."""
-    plan = Plan(Curve([0, 300, 301], [1.0, 0.9, 0.5], 0.0), WIDTH / 490, 60.0)
-    gap = math.sqrt(2 * WIDTH / 490 * 0.7 / 0.4 * WIDTH)
+    price, curve = WIDTH / 490, Curve([0, 300, 301], [1.0, 0.9, 0.5], 0.0)
+    plan = Plan(curve, price, 60.0)
+    gap = math.sqrt(2 * price * 0.7 / 0.4 * WIDTH)
     assert plan.gap(AGES[300], 60.0, middle) == pytest.approx(gap)
+    # A poll before each bin, the rest of the delay, and what polls within them save.
+    waits = AGES[301] - 0.1 * WIDTH - curve.mean + math.sqrt(2 * price * AGES[301])
+    first = math.sqrt(2 * price * 0.95 / 0.1 * AGES[300])
+    saved = 0.7 * (WIDTH / gap - 1) ** 2 + 0.95 * (AGES[300] / first - 1) ** 2
+    assert plan.efficiency(0).cost == pytest.approx((1.9 - saved) * price + waits)
