@@ -189,6 +189,31 @@ def share(part: float) -> Callable[[float], float]:
     return lambda width: width * part
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_no_other_ages_cost_less(seed: int) -> None:
+    """Beside a search of all, where a poll costs too much to be made within a bin."""
+    rng = Random(seed)
+    drops = sorted((rng.random() ** rng.choice([1, 4]) for _ in range(20)), reverse=True)
+    survival = [1.0, 1.0, *drops]
+    curve = Curve([0, *range(300, 321)], survival, 0.0)
+    ages, last = curve.ages, 21
+    price = (ages[last] - ages[last - 1]) * 2 ** rng.uniform(0, 6)
+    beyond = math.sqrt(2 * price * ages[last])
+    heights = {last: ages[last] - curve.mean + 2 * survival[last] * beyond}
+    gaps, found = {last: beyond}, last
+    for start in reversed(range(last)):
+        costs = {heights[x] - (1 - survival[start]) * (ages[x] - ages[start]): x for x in heights}
+        found = costs[min(costs)]
+        heights[start] = price * survival[start] + min(costs)
+        gaps[start] = ages[found] - ages[start]
+    plan = Plan(curve, price, 1000.0)
+    assert plan.efficiency(0).cost == pytest.approx(heights[0])
+    assert plan.silence == pytest.approx(gaps[0])
+    near = [math.sqrt(price * (up + low) * w / max(up - low, 1e-12)) for w, up, low in curve.cells]
+    spread = 0.2 * min(gaps[0], gaps[found], *near[max(0, found - 4) : found + 5])
+    assert plan.gap(0.0, 1000.0, share(0)) == pytest.approx(gaps[0] - spread)
+
+
 def test_a_long_gap_is_cut_short_by_chance_of_one_in_32() -> None:
     """Where no end is known exactly; a poll is anywhere in it then."""
     plan = Plan(Curve([0, 300, 301], [1.0, 1.0, 0.0], 1.0), 100 * WIDTH, 60.0)
