@@ -246,6 +246,10 @@ def test_whole_seconds_are_taken_for_rounded() -> None:
         schedule.observe(3, stamped=float(round(rng.uniform(0.5, 1.5))))
     assert cast("float", schedule.quantile(0.1)) < 0.8
     assert cast("float", schedule.quantile(0.9)) > 1.2
+    exact = LearnedSchedule()
+    for _ in range(400):
+        exact.observe(3, stamped=1.1)  # nor is any other time rounded
+    assert cast("float", exact.quantile(0.1)) > 1
 
 
 def test_kinds_do_not_mix() -> None:
@@ -301,7 +305,7 @@ def test_ages_that_cannot_be_are_refused() -> None:
             schedule.observe(seconds, since=since)
         with pytest.raises(ValueError, match="ages are finite seconds"):
             schedule.observe(seconds, told=since)
-        with pytest.raises(ValueError, match="ages are finite seconds"):
+        with pytest.raises(ValueError, match=r"s: ages are finite seconds .* before another$"):
             schedule.survived(seconds, since=since)
     assert schedule.kinds == ()
 
