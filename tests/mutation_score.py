@@ -43,7 +43,10 @@ _SURVIVORS = {
     "_learning.learned._Kind._begin": (2, "as many new ends soon take its place"),
     "_learning.learned._Kind.review": (11, "to a few ends, only heavy tests say when a change is"),
     "_learning.learned._Kind.saw": (1, "at exactly ten ends or eleven"),
-    "_learning.learned.LearnedSchedule.observe": (1, "the last bin of all begins at ten days"),
+    "_learning.learned.LearnedSchedule.observe": (
+        1,
+        "an end in the last bins of all, after ten days",
+    ),
     "_learning.learned._Kind.take": (3, "what others say is bounded before; heavy tests hold it"),
     "_learning.learned.LearnedSchedule.efficiency": (1, "no silence is exactly a minute"),
     "_learning.learned.LearnedSchedule.gap": (1, "a first poll of exactly the age of the silence"),

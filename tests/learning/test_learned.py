@@ -373,22 +373,25 @@ def test_without_an_age_it_is_that_of_the_beginning() -> None:
 
 
 @pytest.mark.parametrize(
-    ("interval", "level", "age", "polls", "due"),
+    ("factor", "level", "polls", "others"),
     [
-        (1.0, 8, 60.0, 204, 100.0),  # a dear poll: as many as the others
-        (1.0, -8, 60.0, 416, 98.0),  # by the root of its price, of 200
-        (2.0, 0, 576.0, 616, 612.0),  # more than are listed
+        (1.0, 8, 204, 100),  # a dear poll: as many as the others
+        (1.0, -8, 416, 98),  # by the root of its price, of 200
+        (1.0, 0, 616, 306),  # more than are listed
+        (1.1, -20, 3816, 306),
     ],
 )
 def test_what_was_polled_too_often_waits_for_the_fallback(
-    interval: float, level: int, age: float, polls: int, due: float
+    factor: float, level: int, polls: int, others: int
 ) -> None:
     """A poll is due when the fallback has made half as many, but two."""
-    schedule = LearnedSchedule(fallback=Schedule(first=interval, factor=1, cap=interval))
+    fallback = Schedule(first=2, factor=factor, jitter=0)
+    schedule = LearnedSchedule(fallback=fallback)
     for _ in range(5):
         schedule.observe(5)
-    gap = schedule.gap(age, polls, price=1.2**level, draw=middle)
-    assert gap == pytest.approx(due - age)
+    due = sum(islice(fallback.delays(), others))
+    gap = schedule.gap(due - 50, polls, price=1.2**level, draw=middle)
+    assert gap == pytest.approx(50)
 
 
 def test_a_first_gap_that_is_cut_short_costs_one_poll() -> None:
