@@ -41,7 +41,7 @@ _SURVIVORS = {
     "_learning.plan.Known.curve": (1, "a tenth is new to the last digit"),
     "_learning.learned._Kind.__init__": (1, "None is false"),
     "_learning.learned._Kind._begin": (2, "as many new ends soon take its place"),
-    "_learning.learned._Kind.review": (11, "to a few ends, only heavy tests say when a change is"),
+    "_learning.learned._Kind.review": (11, "a change is noticed a few ends sooner or later"),
     "_learning.learned._Kind.saw": (1, "at exactly ten ends or eleven"),
     "_learning.learned.LearnedSchedule.observe": (
         1,

@@ -214,7 +214,7 @@ class _Needles:
 
 
 def _blocks_of(secrets: tuple[str, ...], step: int) -> Iterator[str]:
-    """Yield blocks that begin at each so many characters."""
+    """Yield the blocks that begin at every `step`th character."""
     for secret in secrets:
         for at in range(0, len(secret) - _BLOCK + 1, step):
             yield secret[at : at + _BLOCK]

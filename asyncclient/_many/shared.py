@@ -224,7 +224,7 @@ class SharedRecord(Record[object]):
         left = self.asker is not None and self.asker.record is None
         return left and self.first is not None
 
-    def has_given_up(self, flight: asyncio.Task[object]) -> bool:
+    def has_given_up(self, flight: object) -> bool:
         """Return whether a look that ends only now was broken off."""
         return self.flight is not flight
 

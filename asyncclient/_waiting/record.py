@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 
@@ -15,9 +15,6 @@ from asyncclient._state import Snapshot
 from asyncclient._task import Task, Transient, ref_of, trait, transient_of
 from asyncclient._text import LONGEST_TEXT, shown, text_of, type_name
 from asyncclient._waiting.packed import Packed
-
-if TYPE_CHECKING:
-    import asyncio  # the type of a look under way; nothing here runs anything
 
 T = TypeVar("T")
 
@@ -169,7 +166,7 @@ class Record(Generic[T]):
         """Return whether a failed look does not count, since the waiter who asked has left."""
         return False
 
-    def has_given_up(self, _flight: asyncio.Task[object]) -> bool:
+    def has_given_up(self, _flight: object) -> bool:
         """Return whether a look that ends only now is no longer awaited."""
         return False
 

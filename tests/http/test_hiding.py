@@ -164,7 +164,7 @@ def test_what_repeats_it_without_end_is_hidden_each_time() -> None:
 @pytest.mark.parametrize("end", [None, 9, 5])
 @pytest.mark.parametrize("key", [KEY, LONG, "0" * 50, "0" * 5000, "ab" * 2000], ids=range(5))
 def test_the_work_grows_with_the_text_alone(key: str, end: int | None) -> None:
-    """Letters are compared a few times each, however long the key is and whatever repeats it."""
+    """Letters are compared a few times each, for any key and any answer that repeats it."""
     compared = 0
 
     def count(_frame: FrameType, event: str, _argument: object) -> None:

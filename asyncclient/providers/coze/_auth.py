@@ -38,7 +38,7 @@ class CozeJWT:
     """Credentials of a Coze service app (page `oauth_jwt`), which gets and renews short tokens.
 
     Pass it as `token=`. It fetches a token at the first request and renews it early, with one
-    request at a time. Each request is signed anew, since Coze accepts a signed JWT only once.
+    request at a time. Each request has a JWT of its own, since Coze accepts one only once.
     Signing needs the extra `coze-jwt`.
 
     Args:
