@@ -24,7 +24,7 @@ from tests.simulation.played import Breach
 from tests.simulation.world import World
 
 _CHUNK = 250
-_NAMED = 5  # failing seeds of each kind
+_NAMED = 20  # failing seeds of each kind
 
 
 def _say(text: str) -> None:

@@ -261,13 +261,14 @@ class Workers:
         ref = ref_of(Askers(self._played.service).task(ticket.job, ticket.tenant, "", -1))
         assert ref is not None
         while True:
+            asked = self._now()  # the wait's timeout counts from here, however long the store takes
             try:
                 if not await self._engine().submit(ref, key=str(number), timeout=ticket.timeout):
                     self._played.breach("submit", f"ticket {number} is said to be there already")
             except ConnectionError:
                 await asyncio.sleep(1.0)
             else:
-                self.shelf.submitted[str(number)] = self._now()
+                self.shelf.submitted[str(number)] = asked
                 return
 
     def _engine(self) -> Engine:

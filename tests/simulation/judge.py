@@ -278,7 +278,7 @@ def _judge_wakes(played: Played) -> None:
         excused = is_late or played.closed_at <= soon or _stalled(played, at, soon)
         woken = any(at - TICK <= look.sent <= soon for look in looks)
         # A demand that none of them answers ends them all.
-        is_demand = not any(one.wait.answers for one in same)
+        is_demand = not any(one.wait.can_answer for one in same)
         is_over = any(
             look.over <= soon and (look.shows_end or (is_demand and look.state == "blocked"))
             for look in looks
@@ -294,8 +294,7 @@ def _judge_callbacks(played: Played) -> None:
     """Note the invariants of callbacks that were broken."""
     for end in played.ends:
         _judge_shown(played, end)
-        can_answer = end.wait.answers and end.wait.how != "as_done"
-        if can_answer and isinstance(end.error, TaskBlocked):
+        if end.wait.can_answer and isinstance(end.error, TaskBlocked):
             played.breach("blocked", f"wait {end.number} can answer, and ended as blocked")
     for key in dict.fromkeys(end.key for end in played.ends):
         _judge_asks(played, key)

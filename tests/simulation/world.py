@@ -75,6 +75,11 @@ class Wait(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     misdeed: Misdeed = ""  # what is wrong with its callbacks, in a Poller
     weight: float = 1.0  # its own, in a Poller
 
+    @property
+    def can_answer(self) -> bool:
+        """Whether it has an `on_blocked`: `as_done` takes none."""
+        return self.answers and self.how != "as_done"
+
 
 class Ticket(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     """One durable wait: submitted once, held by whichever worker has its turn."""
