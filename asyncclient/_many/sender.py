@@ -138,7 +138,7 @@ class Sender:
 
     async def _fly(self, record: SharedRecord) -> None:
         # An eager task begins before its maker has it.
-        record.flight = flight = asyncio.current_task()
+        record.flight = flight = asyncio.current_task(self._loop)
         step: Sleep | None = CANCELLED
         failure: Exception | None = None
         try:

@@ -166,7 +166,10 @@ class SharedRecord(Record[object]):
     @property
     def waiters(self) -> list[Waiter]:
         """Its waiters."""
-        return [*([] if self.first is None else [self.first]), *(self.others or ())]
+        waiters = [] if self.first is None else [self.first]
+        if self.others is not None:
+            waiters += self.others
+        return waiters
 
     def add(self, waiter: Waiter) -> None:
         """Add a waiter; from now on the limits of the most patient one count."""

@@ -189,7 +189,7 @@ def _checked(seen: object, record: Record[T]) -> Observation[T]:
         msg = f"{record}: observe() saw the state {shown(state)}, which is not a TaskState"
         raise TypeError(msg)
     raw = found.raw if isinstance(found.raw, bytes) else None
-    hint = number_of(found.hint)
+    hint = None if found.hint is None else number_of(found.hint)
     if hint is not None:
         hint = hint_of(hint, unix_time())
     response = found.result.response if isinstance(found.result, Answer) else None
