@@ -249,8 +249,7 @@ class Account:
     def _headers_of(self, token: object) -> Mapping[str, str]:
         if self._headers_from is None:
             return {**self._beside, **header_values(self._argument, token)}
-        headers = self._headers_from(header_value(self._argument, token))
-        return {**self._beside, **headers} if self._beside else headers
+        return {**self._beside, **self._headers_from(header_value(self._argument, token))}
 
     async def _token(self, source: Source) -> object:
         token = source()

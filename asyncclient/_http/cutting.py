@@ -91,13 +91,10 @@ class Cutting:
             task.cancel()
             self._cut[task] = None
             if self.resists is not None:
+                *_, does = self._tasks[task]
                 later = task.get_loop().call_later
                 # In a context of its own, as the other timer.
-                self._cut[task] = Context().run(later, _CLEAN_UP_SECONDS, self._goes_on, task)
-
-    def _goes_on(self, task: asyncio.Task[object]) -> None:
-        if self.resists is not None:
-            self.resists(task, self._tasks[task][2])
+                self._cut[task] = Context().run(later, _CLEAN_UP_SECONDS, self.resists, task, does)
 
     def _forget(self, task: asyncio.Task[object]) -> bool:
         """Return whether a task was cancelled here, which counts no longer."""

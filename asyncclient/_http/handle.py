@@ -8,7 +8,7 @@ from typing import ClassVar, TypeVar
 import msgspec
 
 from asyncclient._http.call import Account
-from asyncclient._http.hint import seconds_asked_in
+from asyncclient._http.hint import seconds_asked
 from asyncclient._http.message import Endpoint, Response
 from asyncclient._ref import TaskRef, task_key
 from asyncclient._state import Vocabulary
@@ -124,11 +124,7 @@ def look_endpoint(
 
     def look(response: Response) -> Observation[A]:
         seen = observe(endpoint.read(response))
-        hint = (
-            seconds_asked_in(response.headers, response.received)
-            if seen.hint is None
-            else seen.hint
-        )
+        hint = seconds_asked(response) if seen.hint is None else seen.hint
         return msgspec.structs.replace(seen, raw=response.body, hint=hint)
 
     return Endpoint(endpoint.name, endpoint.method, look, endpoint.idempotent)

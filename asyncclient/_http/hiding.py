@@ -92,8 +92,9 @@ class Hiding:
         return Hiding({**self.headers, **signed})
 
     def text(self, text: str) -> str:
-        """Return a text without the credential and without the password of a URL."""
-        return without_passwords(_without(text[:_LONGEST_SEARCHED], self._in_texts, _ESCAPES))
+        """Return a text without the credential, and without user and password of any URL."""
+        hidden = _without(text[:_LONGEST_SEARCHED], self._in_texts, _ESCAPES)
+        return _PASSWORD_IN_URL.sub(f"//{_MASK}@", hidden)
 
     def error(self, error: BaseException, outer: BaseException | None = None) -> None:
         """Remove the credential from an error and its causes, and their frames too.
@@ -125,11 +126,6 @@ class Hiding:
         if isinstance(value, list):
             return [self._value(each) for each in cast("list[object]", value)]
         return value
-
-
-def without_passwords(text: str) -> str:
-    """Return a text without the user names and passwords of its URLs, as a proxy's."""
-    return _PASSWORD_IN_URL.sub(f"//{_MASK}@", text) if "@" in text else text
 
 
 def forget_frames(error: BaseException, outer: BaseException | None = None) -> list[BaseException]:

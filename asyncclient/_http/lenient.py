@@ -91,9 +91,7 @@ def _cut(body: bytes) -> bytes:
     return b"".join([*kept, body[done:]])
 
 
-@functools.cache
-def _type_info(kind: object) -> inspect.Type:
-    return inspect.type_info(kind)
+_type_info = functools.cache(inspect.type_info)
 
 
 def _no_number(_name: str) -> None:

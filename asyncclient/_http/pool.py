@@ -110,9 +110,8 @@ class SessionPool:
         if self._sessions:
             running_loop("SessionPool", self._loop, closed=False)
         self._closed = True
-        is_open = bool(self._sessions)
         self._requests.cut_all()
-        if is_open:
+        if self._sessions:
             closing = asyncio.ensure_future(self._sessions.close())
             with anyio.CancelScope(shield=True):
                 try:
@@ -189,15 +188,13 @@ class SessionPool:
         content: RequestBody | None,
     ) -> TransportError | None:
         """Return what broke; None where it is the caller who cancels."""
+        if isinstance(error, asyncio.CancelledError):
+            if self._requests.is_own(task):
+                error = TimeoutError()
+            elif task.cancelling():
+                return None
         seconds = request.timeout or self._request_timeout
-        made = functools.partial(_failure, request, origin, content, seconds)
-        if not isinstance(error, asyncio.CancelledError):
-            return made(error, closed=self._closed)
-        if self._requests.is_own(task):
-            return made(TimeoutError(), closed=self._closed)
-        if task.cancelling():
-            return None
-        return made(error, closed=False)
+        return _failure(request, origin, content, seconds, error, closed=self._closed)
 
     async def _body_of(self, response: aiohttp.ClientResponse) -> bytes | None:
         """Read an answer to its end; None as soon as it is too long."""
@@ -355,13 +352,9 @@ def _connect_failure(
     if isinstance(error, aiohttp.InvalidURL):
         return ConnectFailed(f"{at}: not a valid URL: {said}", permanent=True)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        direct = f"check base_url and the network{origin.advice}"
-        advice = direct if proxy is None else proxy.advice
-        return ConnectFailed(f"{at}: no connection in time", advice=advice)
+        return ConnectFailed(f"{at}: no connection in time", advice=origin.advice)
     if isinstance(error, aiohttp.ClientConnectorError):
-        direct = f"check base_url and the network{origin.advice}"
-        advice = direct if proxy is None else proxy.advice
-        return ConnectFailed(f"{at}: no connection: {said}", advice=advice)
+        return ConnectFailed(f"{at}: no connection: {said}", advice=origin.advice)
     return None
 
 

@@ -27,15 +27,8 @@ _URL_PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")  # RFC 3986, section 
 
 def path_segment(name: str, value: object) -> str:
     """Quote an id so that it stays one segment of a path."""
-    # Nearly every id is of these characters, and is asked for at each poll; a number most often.
-    if (
-        type(value) is str
-        and len(value) <= LONGEST_ID
-        and value.encode("ascii", "replace").isalnum()
-    ):
-        return value
     if isinstance(value, str) and _PLAIN_ID.fullmatch(value):
-        return value
+        return value  # as nearly every id
     return quote(id_text(name, value), safe="")
 
 

@@ -39,7 +39,7 @@ class Origin:
         headers: what goes with each request to it, beside the request's own.
         tunnel: what goes with the request for a tunnel, to the proxy alone.
         hiding: takes the secrets among both out of texts.
-        advice: a second next step for an origin that cannot be reached directly.
+        advice: the next step when it cannot be reached.
         requests: those under way.
     """
 
@@ -151,7 +151,8 @@ class Sessions:
             max_field_size=_LONGEST_HEADER,
             max_headers=_MOST_HEADERS,
         )
-        advice = advice_without_proxy(name, trust_env=self._trust_env)
+        further = advice_without_proxy(name, trust_env=self._trust_env)
+        advice = f"check base_url and the network{further}" if proxy is None else proxy.advice
         return Origin(name, session, proxy, self._headers, advice)
 
 
