@@ -27,8 +27,6 @@ from asyncclient.integrations._holder import Holder, NextTurn, Store
 from asyncclient.integrations._neighbours import Neighbours, Notices
 from asyncclient.integrations._outcome import Outcome
 
-__all__ = ["PENDING", "DurableWaits"]
-
 _log = logging.getLogger("asyncclient.workers")
 
 # Texts in place of an outcome: before the sink has the end, and while it handles it.
@@ -48,14 +46,8 @@ _LONGEST_REDELIVERY = 86_400.0
 class DurableWaits(Store, ABC):
     """Durable waits, by key: submitted and read anywhere, held in workers.
 
-    Args:
-        concurrency: waits that a worker holds at a time.
-        keep: seconds for which an outcome can be read and its key cannot be used again; at most ten
-            years.
-        own: whether the store is opened and closed with these waits.
-
-    Raises:
-        TypeError, ValueError: an argument is not valid.
+    `concurrency` and `keep` are those of the engine's class; `own` says whether the store is opened
+    and closed with these waits.
     """
 
     def __init__(self, *, concurrency: int, keep: float, own: bool) -> None:

@@ -32,15 +32,6 @@ from asyncclient._text import text_of
 from asyncclient.integrations._delivery import Delivery, Sink
 from asyncclient.integrations._outcome import Outcome, outcome_of
 
-__all__ = [
-    "AGAIN_SECONDS",
-    "CLOSE_SECONDS",
-    "Holder",
-    "NextTurn",
-    "Store",
-    "again_while_away",
-]
-
 T = TypeVar("T")
 
 _log = logging.getLogger("asyncclient.workers")
@@ -243,7 +234,7 @@ class Holder:
         if isinstance(done, Done):
             self._held[key] = text = self._prolonged(ticket, done.polls).encode()
         # First, so that the sink is called for what can be kept.
-        outcome = outcome_of(ticket, done, clock=self._clock)
+        outcome = outcome_of(ticket, done, self._clock())
         async with self._delivery.place() as is_free:
             if not is_free:
                 return NextTurn(self._seconds_to_next(text), text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Literal, Self, cast
 
@@ -77,11 +77,11 @@ class Outcome(Portable, msgspec.Struct, frozen=True, kw_only=True):
 _outcome_decoder = msgspec.json.Decoder(Outcome)
 
 
-def outcome_of(
-    ticket: Ticket, end: Done[object] | TicketExpired, *, clock: Callable[[], float] | None = None
-) -> Outcome:
-    """Make the outcome of a durable wait; a value that cannot be written is left out."""
-    now = (clock or wall_clock)()
+def outcome_of(ticket: Ticket, end: Done[object] | TicketExpired, now: float) -> Outcome:
+    """Make the outcome of a durable wait; a value that cannot be written is left out.
+
+    `now` is the Unix time in seconds.
+    """
     error = end.error
     return Outcome(
         how="expired" if isinstance(end, TicketExpired) else "done",

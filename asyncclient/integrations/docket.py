@@ -203,16 +203,8 @@ class DocketWaits(DurableWaits):
     ) -> HoldWait:
         """Register the task that holds waits, for a `Worker` of your own on this docket.
 
-        Give it `redelivery_timeout=` 30 s (docket's own is 300), and stop it before you close the
-        poller.
-
-        Args:
-            poller: as for `work`.
-            task_of: as for `work`.
-            sink: as for `work`.
-            hold: as for `work`. Default 60.
-            sink_timeout: as for `work`. Default 60.
-            schedule: as for `work`.
+        The arguments are those of `work`. Give the worker `redelivery_timeout=` 30 s (docket's own
+        is 300), and stop it before you close the poller.
 
         Returns:
             the task function.

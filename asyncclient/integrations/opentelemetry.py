@@ -16,15 +16,15 @@ import logging
 import time
 from collections import deque
 from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final, TypeVar
 
 import anyio
 
 from asyncclient._extras import needs
 from asyncclient._state import Snapshot
+from asyncclient._version import __version__
 from asyncclient._waiting import Record, listen
 from asyncclient.integrations._attributes import (
     ERROR_TYPE,
@@ -99,11 +99,10 @@ class _Wait:
     def stop(self) -> None:
         """Note when it ended."""
         self.ended = time.time_ns()
-        try:
+        # There is no running loop, and so no clock, when a watch is collected; the error that
+        # anyio 4.12 then raises is no RuntimeError.
+        with suppress(Exception):
             self.seconds = anyio.current_time() - self.began
-        except Exception:  # noqa: BLE001  (that of anyio 4.12 is no RuntimeError)
-            # There is no running loop, and so no clock, when a watch is collected.
-            self.seconds = None
 
     def __del__(self) -> None:
         # A `watch` that was left early says nothing. It is put aside until any wait polls next: a
@@ -134,8 +133,8 @@ class _Telemetry:
     def __init__(
         self, tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None
     ) -> None:
-        self._tracer = get_tracer(_SCOPE, _VERSION, tracer_provider)
-        meter = get_meter(_SCOPE, _VERSION, meter_provider)
+        self._tracer = get_tracer(_SCOPE, __version__, tracer_provider)
+        meter = get_meter(_SCOPE, __version__, meter_provider)
         self._active = meter.create_up_down_counter(
             "asyncclient.wait.active", "{wait}", "Waits that go on."
         )
@@ -285,16 +284,6 @@ def _event(wait: _Wait, name: str, poll: int, attributes: Mapping[str, str | int
     if wait.events <= _MOST_EVENTS and wait.span.is_recording():
         wait.span.add_event(name, {"asyncclient.poll.number": poll, **attributes})
 
-
-def _version() -> str:
-    try:
-        return version("asyncclient-tasks")
-    except PackageNotFoundError:  # the sources alone, without an installation
-        return ""
-
-
-# Read once, here: it reads a file, which an event loop must not wait for.
-_VERSION: Final = _version()
 
 # Who listens, in a list of at most one.
 _listening: Final[list[_Telemetry]] = []

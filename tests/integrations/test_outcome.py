@@ -43,16 +43,17 @@ async def _end_of(job: Job) -> Done[object]:
 
 async def test_an_outcome_is_plain_json() -> None:
     """How a wait ended can be read by those who have neither the task nor its types."""
-    outcome = outcome_of(begin(), await _end_of(Job("done")), clock=lambda: EPOCH)
+    outcome = outcome_of(begin(), await _end_of(Job("done")), EPOCH)
     assert Outcome.decode(outcome.encode()) == outcome
     assert (outcome.how, outcome.ended) == ("done", EPOCH)
     assert outcome.result == msgspec.to_builtins(Report("done"))
-    outcome = outcome_of(begin(), await _end_of(Job(Report("broken", reason="out of tea"))))
+    broken = await _end_of(Job(Report("broken", reason="out of tea")))
+    outcome = outcome_of(begin(), broken, EPOCH)
     assert (outcome.state, outcome.result) == (TaskState.FAILED, None)
     assert (outcome.error_type, "out of tea" in (outcome.error or "")) == ("TaskFailed", True)
     expired = unreadable('{"deadline":1}', ValueError("no ticket"), EPOCH)
     assert isinstance(expired, TicketExpired)
-    assert outcome_of(begin(), expired).how == "expired"
+    assert outcome_of(begin(), expired, EPOCH).how == "expired"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ async def test_an_outcome_is_plain_json() -> None:
 )
 async def test_any_error_is_written(error: Exception, text: str) -> None:
     """Cut at a stated length; without a text of its own, it is named by its class."""
-    outcome = outcome_of(begin(), await _end_of(Job(error)))
+    outcome = outcome_of(begin(), await _end_of(Job(error)), EPOCH)
     assert outcome.error == text
     assert len(outcome.error_type or "") <= 100
     assert Outcome.decode(outcome.encode()) == outcome
