@@ -19,8 +19,6 @@ from asyncclient.providers.coze import (
 )
 from asyncclient.providers.coze._client import VARIABLES as COZE
 
-__all__ = ["PROVIDERS", "KnownTask", "Provider", "task_of"]
-
 KnownTask: TypeAlias = (
     CozeRunHandle | CopyTaskHandle | ChatHandle | DocumentProgressHandle | CopyAIRunHandle
 )

@@ -31,8 +31,6 @@ from asyncclient.errors import (
     WaitTimeout,
 )
 
-__all__ = ["next_step", "notes_on"]
-
 
 def next_step(error: AsyncClientError, provider: str = "") -> str:
     """Return what a shell user can do about an error.

@@ -19,8 +19,6 @@ from asyncclient.api import APITask, TaskAPI
 from asyncclient.catalogue import ALL
 from asyncclient.providers._environment import credential_in
 
-__all__ = ["TOKEN", "How", "TaskURL", "headers_of", "is_url", "known_reading", "reading_of", "seen"]
-
 TOKEN = "ASYNCCLIENT_TOKEN"  # noqa: S105  (the variable's name)
 _PLACE = "{token}"
 

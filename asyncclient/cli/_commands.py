@@ -20,8 +20,6 @@ from asyncclient.cli._simulate import CozePlan, Settings, serve
 from asyncclient.cli._start_commands import start_group
 from asyncclient.cli._wait_commands import wait_command, watch_command
 
-__all__ = ["run"]
-
 _EPILOG = f"""\b
 Environment:
   COZE_API_TOKEN     a token of Coze

@@ -26,8 +26,6 @@ from asyncclient.cli._demo_jobs import jobs_of
 from asyncclient.cli._exits import ExitCode
 from asyncclient.cli._output import complain, has_live_terminal, json_line, say, say_json
 
-__all__ = ["demo"]
-
 _WIDTH = 88
 _LEAST_WIDTH = 50  # below that there is no place for a bar, and then for no numbers
 _NAMES = ("asyncclient", "sleep loop")

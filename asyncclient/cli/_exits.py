@@ -18,8 +18,6 @@ from asyncclient.cli._advice import next_step, notes_on
 from asyncclient.cli._output import OutputLost, complain
 from asyncclient.errors import AsyncClientError, TaskBlocked, TaskError, WaitTimeout
 
-__all__ = ["EXIT_CODES", "Action", "ExitCode", "code_of", "line_of", "perform", "show_error"]
-
 
 class ExitCode(IntEnum):
     """What the exit codes say."""

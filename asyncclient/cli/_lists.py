@@ -16,8 +16,6 @@ from asyncclient.cli._exits import ExitCode
 from asyncclient.cli._output import json_line, say, say_json, say_rows
 from asyncclient.providers.coze import Coze
 
-__all__ = ["API", "apis_of", "list_apis", "list_bots"]
-
 
 class API(msgspec.Struct, frozen=True, kw_only=True):
     """What the command shows of an API in the catalogue.

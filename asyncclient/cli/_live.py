@@ -17,8 +17,6 @@ from asyncclient.cli._exits import line_of
 from asyncclient.cli._output import clean, complain, has_live_terminal, redraw
 from asyncclient.errors import AsyncClientError
 
-__all__ = ["live_line", "wait_shown", "warnings_shown"]
-
 _FRAME_SECONDS = 0.2
 _LONGEST_WORD = 24  # characters of a status word, so that the numbers after it have their place
 

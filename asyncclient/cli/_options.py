@@ -11,8 +11,6 @@ import click
 from asyncclient.cli._exits import Action
 from asyncclient.cli._waits import Waiting
 
-__all__ = ["SECONDS", "Integer", "Number", "number", "timeout_option", "waiting_options"]
-
 
 class Number(click.FloatRange):
     name = "number"  # in messages

@@ -17,20 +17,6 @@ from rich.text import Text
 
 from asyncclient._state import Snapshot
 
-__all__ = [
-    "OutputLost",
-    "answer_json",
-    "clean",
-    "complain",
-    "has_live_terminal",
-    "json_line",
-    "redraw",
-    "say",
-    "say_json",
-    "say_rows",
-    "snapshot_fields",
-]
-
 # C0 and C1 controls and DEL: a provider's text must neither break a line nor steer a terminal.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _ERASE = "\r\x1b[2K"  # what stands in a terminal's last line

@@ -17,8 +17,6 @@ from asyncclient.cli._exits import ExitCode
 from asyncclient.cli._output import json_line, say, say_json
 from asyncclient.testing import Simulator
 
-__all__ = ["CozePlan", "Settings", "announce", "serve"]
-
 CozePlan: TypeAlias = Literal["free", "personal", "team", "enterprise"]
 """The plans whose limits the simulator knows."""
 

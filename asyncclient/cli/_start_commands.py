@@ -15,8 +15,6 @@ from asyncclient.cli._options import waiting_options
 from asyncclient.cli._starts import Start, start_copyai_workflow, start_coze_workflow
 from asyncclient.cli._waits import Waiting
 
-__all__ = ["start_group"]
-
 
 def _start_options(function: Callable[..., Action]) -> Callable[..., Action]:
     """Add the options of a start; the function gets them as `inputs` and `waiting` (or None)."""

@@ -14,8 +14,6 @@ from asyncclient.cli._waits import Waiting, show_end
 from asyncclient.providers.copyai import CopyAI, WorkflowRunHandle as CopyAIRunHandle
 from asyncclient.providers.coze import Coze, WorkflowRunHandle as CozeRunHandle
 
-__all__ = ["Start", "start_copyai_workflow", "start_coze_workflow"]
-
 
 class Start:
     """One start, and the wait after it if there is one; it knows what Ctrl-C leaves behind.

@@ -18,8 +18,6 @@ from asyncclient.cli._accounts import task_of
 from asyncclient.cli._any_api import How, TaskURL, is_url, seen
 from asyncclient.cli._output import complain
 
-__all__ = ["KINDS", "Target", "found", "targets_of"]
-
 Target: TypeAlias = TaskRef | TaskURL
 
 

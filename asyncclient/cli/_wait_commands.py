@@ -15,8 +15,6 @@ from asyncclient.cli._options import timeout_option, waiting_options
 from asyncclient.cli._targets import KINDS, Target, targets_of
 from asyncclient.cli._waits import Waiting, wait_for_lines, wait_for_one, watch_one
 
-__all__ = ["wait_command", "watch_command"]
-
 _AGAIN = "run the same command to wait again"
 _KINDS = "\n".join(f"  {kind} {each.usage}" for kind, each in KINDS.items())
 _TASK = f"""\b

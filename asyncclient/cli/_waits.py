@@ -36,8 +36,6 @@ from asyncclient.providers.coze import (
     WorkflowRun as CozeRun,
 )
 
-__all__ = ["Waiting", "show_end", "wait_for_lines", "wait_for_one", "watch_one"]
-
 
 class End(NamedTuple):
     """How a wait ended.

@@ -16,8 +16,6 @@ from asyncclient._durable import TicketExpired
 from asyncclient._many import Done
 from asyncclient._text import type_name
 
-__all__ = ["Delivery", "Sink"]
-
 _log = logging.getLogger("asyncclient.workers")
 
 Sink: TypeAlias = Callable[[str, Done[object] | TicketExpired], Awaitable[None]]

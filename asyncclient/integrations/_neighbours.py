@@ -23,8 +23,6 @@ from asyncclient._learning import LearnedSchedule
 from asyncclient._many import Poller
 from asyncclient._text import text_of
 
-__all__ = ["LEARNED", "SHARE", "Neighbours", "Notices", "Shares"]
-
 _log = logging.getLogger("asyncclient.workers")
 
 SHARE = "share"

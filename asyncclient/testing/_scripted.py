@@ -11,8 +11,6 @@ import msgspec
 
 from asyncclient._http import Request, Response
 
-__all__ = ["ScriptedTransport", "reply"]
-
 Script: TypeAlias = Response | Exception | Callable[[Request], Response]
 
 

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
     from _typeshed import FileDescriptorLike
 
-__all__ = ["VirtualTimeLoop", "run_virtual", "virtual_time_loop"]
-
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
