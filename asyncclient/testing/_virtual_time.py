@@ -57,7 +57,6 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """
 
     def __init__(self, *, grace: float = 0.002, thread_patience: float = 5.0) -> None:
-        """Make a loop at virtual time 0."""
         self._jumper = _JumpingSelector(grace, thread_patience)
         super().__init__(self._jumper)
         # By now the loop has registered its own self-pipe; what is added later is the program's.

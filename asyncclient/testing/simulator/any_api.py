@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeAlias, cast
@@ -22,6 +23,7 @@ from asyncclient.testing.simulator.servers import SimulatedServers
 from asyncclient.testing.simulator.tasks import (
     Fate,
     Habits,
+    NoSuchTask,
     Outcome,
     SimulatedTask,
     Word,
@@ -198,8 +200,6 @@ class _AnyAPI:
 
     async def _look(self, call: Call) -> web.Response:
         task = self._find(call)
-        if task is None:
-            return self.missing(call.endpoint)
         answer = self._now(task)
         word = self.reading.read(answer).word
         said, _ = call.show(task, word, is_done=task.is_done)
@@ -209,16 +209,12 @@ class _AnyAPI:
 
     async def _result(self, call: Call) -> web.Response:
         task = self._find(call)
-        if task is None:
-            return self.missing(call.endpoint)
         if not task.is_done:
             return self._refuse(HTTPStatus.NOT_FOUND, "the task has not ended")
         return self._send(call, task, self.answer)
 
     async def _cancel(self, call: Call) -> web.Response:
         task = self._find(call)
-        if task is None:
-            return self.missing(call.endpoint)
         if not task.is_done:
             task.cancel()
             word = _first_word(self.reading, TaskState.CANCELLED)
@@ -226,14 +222,16 @@ class _AnyAPI:
             task.details = {"says": [(answer, math.inf)]}
         return self._send(call, task, self._now(task))
 
-    def _find(self, call: Call) -> SimulatedTask | None:
+    def _find(self, call: Call) -> SimulatedTask:
         """Find the task that a request names in its path, its query or its body."""
         named: list[object] = [*call.request.match_info.values(), *call.request.query.values()]
         body = call.decode(object)
         if isinstance(body, dict):
             named += cast("dict[str, object]", body).values()
-        found = (self.world.find(self.reading.name, str(each), "") for each in named)
-        return next((task for task in found if task is not None), None)
+        for each in named:
+            with suppress(NoSuchTask):
+                return self.world.find(self.reading.name, str(each), "")
+        raise NoSuchTask
 
     # -- what it answers ----------------------------------------------------------------------
 

@@ -145,8 +145,6 @@ class SimulatedCopyAI:
 
     async def _get(self, call: Call) -> web.Response:
         task = self._world.find(RUN, call.path("run_id"), call.path("workflow_id"))
-        if task is None:
-            return self.missing(call.endpoint)
         is_done = task.is_done
         word, is_done = call.show(task, _word(task, is_done=is_done), is_done=is_done)
         return self._data(self._run_object(task, word, is_done=is_done))
@@ -154,8 +152,6 @@ class SimulatedCopyAI:
     async def _list(self, call: Call) -> web.Response:
         # The list of runs counts its pages from 1, that of webhooks from 0.
         page = _page(call, first=1)
-        if page is None:
-            return self.invalid("size must be 1 to 100 and page at least 1")
         place = call.path("workflow_id")
         runs = [
             task for task in self._world.tasks.values() if (task.kind, task.place) == (RUN, place)
@@ -220,8 +216,6 @@ class SimulatedCopyAI:
 
     async def _list_webhooks(self, call: Call) -> web.Response:
         page = _page(call, first=0)
-        if page is None:
-            return self.invalid("size must be 1 to 100 and page at least 0")
         hooks = list(self.webhooks.registered.values())
         # This answer alone comes without the status envelope.
         return self._answer({"total": self._number(len(hooks)), "data": hooks[page]})
@@ -258,11 +252,11 @@ def _output(task: SimulatedTask) -> dict[str, str]:
     return {"Output 1": "The first step is done.", "final_output": structured}
 
 
-def _page(call: Call, *, first: int) -> slice | None:
+def _page(call: Call, *, first: int) -> slice:
     size, page = call.query("size", "10"), call.query("page", str(first))
-    if not (size.isdecimal() and page.isdecimal() and 1 <= int(size) <= _MAX_SIZE):
-        return None
-    if int(page) < first:
-        return None
+    are_numbers = size.isdecimal() and page.isdecimal()
+    if not (are_numbers and 1 <= int(size) <= _MAX_SIZE and int(page) >= first):
+        message = f"size must be 1 to {_MAX_SIZE} and page at least {first}"
+        raise msgspec.ValidationError(message)
     start = (int(page) - first) * int(size)
     return slice(start, start + int(size))

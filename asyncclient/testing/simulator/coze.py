@@ -17,7 +17,7 @@ from asyncclient.testing.simulator.coze_chats import CozeChats
 from asyncclient.testing.simulator.coze_documents import CozeDocuments
 from asyncclient.testing.simulator.coze_workflows import CozeWorkflows
 from asyncclient.testing.simulator.server import Call, Endpoint, Route
-from asyncclient.testing.simulator.tasks import Fate, Outcome, SimulatedTask
+from asyncclient.testing.simulator.tasks import SimulatedTask
 
 COPY = "coze.copy_task"
 
@@ -32,8 +32,6 @@ _BOTS: dict[str, Sequence[int]] = {
 _WORKSPACES, _WORKFLOWS = range(3), range(65)
 _FIRST_WORKSPACE, _FIRST_WORKFLOW = 7_487_600_442_370_000_000, 7_524_966_000_000_000_000
 _FIRST_BOT = 7_493_066_380_997_000_000
-_COPY_OUTCOMES = frozenset[Outcome](("success", "fail"))
-_SLOWNESS = 10
 _MAX_TOKEN_SECONDS = 86_399
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
@@ -98,8 +96,6 @@ class SimulatedCoze(CozeAnswers):
 
     async def _list_workspaces(self, call: Call) -> web.Response:
         page = page_of(call, "page_num", _WORKSPACES, most=50)
-        if page is None:
-            return self.invalid("page_num and page_size must be positive numbers")
         spaces = [
             {
                 "id": str(_FIRST_WORKSPACE + number),
@@ -117,8 +113,6 @@ class SimulatedCoze(CozeAnswers):
         if not call.query("workspace_id"):
             return self.invalid("workspace_id is required")
         page = page_of(call, "page_num", _WORKFLOWS, usual="10", most=30)
-        if page is None:
-            return self.invalid("page_num and page_size must be positive numbers")
         flows = [
             {
                 "workflow_id": str(_FIRST_WORKFLOW + number),
@@ -145,15 +139,11 @@ class SimulatedCoze(CozeAnswers):
             return self.invalid(f"publish_status must be one of {', '.join(_BOTS)}")
         # The page knows page_num only; another name leaves it at the first page.
         page = page_of(call, "page_num", bots)
-        if page is None:
-            return self.invalid("page_num and page_size must be positive numbers")
         return self.data({"items": [_simple_bot(bot) for bot in page], "total": len(bots)})
 
     async def _list_published(self, call: Call) -> web.Response:
         published = _BOTS["published_online"]
         page = page_of(call, "page_index", published)
-        if page is None:
-            return self.invalid("page_index and page_size must be positive numbers")
         bots = [_simple_bot(bot) for bot in page]
         old = [
             {
@@ -188,27 +178,20 @@ class SimulatedCoze(CozeAnswers):
         # Page `copy_resource_task`: copying a bot within its workspace is done at once.
         if body.entity_type == "bot" and not body.to_workspace_id:
             return self.data({"copied_entity_id": self._world.decimal_id()})
-        prefix = body.entity_id.partition("-")[0]
         number = 456_700_000 + self._world.turn("copy")
-        task = self._world.start(
+        task = self.start_named(
             COPY,
-            Fate(outcome="fail" if prefix == "fail" else None, marker=body.entity_id),
+            body.entity_id,
             # A task's id is not a plain number in the page's sample: 123e456700.
             task_id=f"{self._world.random.randrange(100, 1000)}e{number}",
             place="",
             start_marker=msgspec.to_builtins(body),
-            outcomes=_COPY_OUTCOMES,
         )
-        if prefix == "slow":
-            task.ends_at += task.seconds * (_SLOWNESS - 1)
-            task.seconds *= _SLOWNESS
         task.details = {"target": self._world.decimal_id()}
         return self.data({"task_id": task.id})
 
     async def _copy_task(self, call: Call) -> web.Response:
         task = self._world.find(COPY, call.path("task_id"), "")
-        if task is None:
-            return self.missing(call.endpoint)
         failed, is_done = task.outcome == "fail", task.is_done
         real = ("failed" if failed else "successful") if is_done else "in_progress"
         word, is_done = call.show(task, real, is_done=is_done)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 from asyncclient.testing.simulator.server import Call, Endpoint
-from asyncclient.testing.simulator.tasks import World, is_right
+from asyncclient.testing.simulator.tasks import Fate, Outcome, SimulatedTask, World, is_right
 
 Plan = Literal["free", "personal", "team", "enterprise"]
 
@@ -24,24 +24,42 @@ _LIMITS: dict[Plan, dict[str, int]] = {
     "team": {"chat": 200, "workflow": 200},
     "enterprise": {"chat": 500, "workflow": 500},
 }
+_NAMED_OUTCOMES = frozenset[Outcome](("success", "fail"))
+_SLOWNESS = 10
 
 
 class CozeAnswers:
     """Makes Coze's answers; most refusals are HTTP 200 with a code that is not 0."""
 
-    plan: Plan | None
-
     def __init__(
         self, world: World, token: str | None, plan: Plan | None, counts: Counter[str]
     ) -> None:
         """Take the token that is right (None: any), the plan and where to count 429s."""
-        self.plan = plan
+        self.plan: Plan | None = plan
         self._world = world
         self._counts = counts
         self._windows: dict[str, deque[float]] = {"chat": deque(), "workflow": deque()}
         # Token → loop time until which it is good.
         self._tokens = {} if token is None else {token: float("inf")}
         self._any = token is None
+
+    def start_named(
+        self, kind: str, name: str, *, task_id: str, place: str, start_marker: Mapping[str, Any]
+    ) -> SimulatedTask:
+        """Start a task that ends as its name says: `fail-…` fails, `slow-…` takes ten times."""
+        prefix = name.partition("-")[0]
+        task = self._world.start(
+            kind,
+            Fate(outcome="fail" if prefix == "fail" else None, marker=name),
+            task_id=task_id,
+            place=place,
+            start_marker=start_marker,
+            outcomes=_NAMED_OUTCOMES,
+        )
+        if prefix == "slow":
+            task.ends_at += task.seconds * (_SLOWNESS - 1)
+            task.seconds *= _SLOWNESS
+        return task
 
     def add_token(self, token: str, seconds: float) -> None:
         """Let a token be good for this many seconds from now."""
@@ -142,11 +160,16 @@ class CozeAnswers:
 
 def page_of(
     call: Call, number_name: str, items: Sequence[int], *, usual: str = "20", most: int = 10_000
-) -> Sequence[int] | None:
-    """Return the numbers of what is on the page that is asked for, or None where it cannot be."""
+) -> Sequence[int]:
+    """Return the numbers of what is on the page that is asked for.
+
+    Raises:
+        ValidationError: there is no such page.
+    """
     number, size = call.query(number_name, "1"), call.query("page_size", usual)
     if not (number.isdecimal() and size.isdecimal() and int(number) and int(size)):
-        return None
+        message = f"{number_name} and page_size must be positive numbers"
+        raise msgspec.ValidationError(message)
     length = min(int(size), most)
     first = (int(number) - 1) * length
     return items[first : first + length]

@@ -65,7 +65,6 @@ class CozeChats:
     """The routes of chats."""
 
     def __init__(self, world: World, coze: CozeAnswers) -> None:
-        """Take what the providers share, and Coze's way to answer."""
         self._world = world
         self._coze = coze
         # Conversation id → id of its latest chat.
@@ -121,26 +120,18 @@ class CozeChats:
         task.details = {"bot_id": body.bot_id, "meta_data": body.meta_data}
         return self._answer(task, "created" if task.shape == "doc" else "in_progress")
 
-    def _find(self, call: Call, conversation_id: str, chat_id: str) -> SimulatedTask | web.Response:
-        task = self._world.find(CHAT, chat_id, conversation_id)
-        return task or self._coze.missing(call.endpoint)
-
-    def _find_by_query(self, call: Call) -> SimulatedTask | web.Response:
-        return self._find(call, call.query("conversation_id"), call.query("chat_id"))
+    def _find(self, call: Call) -> SimulatedTask:
+        return self._world.find(CHAT, call.query("chat_id"), call.query("conversation_id"))
 
     async def _retrieve(self, call: Call) -> web.Response:
-        task = self._find_by_query(call)
-        if not isinstance(task, SimulatedTask):
-            return task
+        task = self._find(call)
         is_done = task.is_done
         word, is_done = call.show(task, _word(task, is_done=is_done), is_done=is_done)
         return self._answer(task, word, is_done=is_done)
 
     async def _cancel(self, call: Call) -> web.Response:
         body = call.decode(_CancelBody)
-        task = self._find(call, body.conversation_id, body.chat_id)
-        if not isinstance(task, SimulatedTask):
-            return task
+        task = self._world.find(CHAT, body.chat_id, body.conversation_id)
         # Page `chat_cancel`: what has ended, or waits for the caller, cannot be cancelled.
         if task.is_done or task.is_blocked:
             return self._coze.refuse(4104, "The chat cannot be canceled in its current state")
@@ -152,9 +143,7 @@ class CozeChats:
         return self._answer(task, "canceled", is_done=True)
 
     async def _messages(self, call: Call) -> web.Response:
-        task = self._find_by_query(call)
-        if not isinstance(task, SimulatedTask):
-            return task
+        task = self._find(call)
         if _word(task, is_done=task.is_done) != "completed":
             return self._coze.data([])
         finish = (
@@ -178,9 +167,7 @@ class CozeChats:
         }
 
     async def _submit(self, call: Call) -> web.Response:
-        task = self._find_by_query(call)
-        if not isinstance(task, SimulatedTask):
-            return task
+        task = self._find(call)
         body = call.decode(_ToolsBody)
         if body.stream:
             return self._coze.invalid("streamed chats are not simulated")

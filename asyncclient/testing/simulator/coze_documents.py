@@ -11,12 +11,10 @@ from aiohttp import web
 
 from asyncclient.testing.simulator.coze_answers import CozeAnswers
 from asyncclient.testing.simulator.server import Call, Endpoint, Route
-from asyncclient.testing.simulator.tasks import Fate, Outcome, SimulatedTask, World
+from asyncclient.testing.simulator.tasks import SimulatedTask, World
 
 DOCUMENT = "coze.document"
 
-_OUTCOMES = frozenset[Outcome](("success", "fail"))
-_SLOWNESS = 10
 _PROCESSING, _DONE, _FAILED = 0, 1, 9
 
 
@@ -28,7 +26,6 @@ class CozeDocuments:
     """The routes of documents. The processing of one begins when it is first asked for."""
 
     def __init__(self, world: World, coze: CozeAnswers) -> None:
-        """Take what the providers share, and Coze's way to answer."""
         self._world = world
         self._coze = coze
 
@@ -47,19 +44,9 @@ class CozeDocuments:
         known = self._world.tasks.get(document_id)
         if known is not None and (known.kind, known.place) == (DOCUMENT, dataset):
             return known
-        prefix = document_id.partition("-")[0]
-        task = self._world.start(
-            DOCUMENT,
-            Fate(outcome="fail" if prefix == "fail" else None, marker=document_id),
-            task_id=document_id,
-            place=dataset,
-            start_marker={},
-            outcomes=_OUTCOMES,
+        return self._coze.start_named(
+            DOCUMENT, document_id, task_id=document_id, place=dataset, start_marker={}
         )
-        if prefix == "slow":
-            task.ends_at += task.seconds * (_SLOWNESS - 1)
-            task.seconds *= _SLOWNESS
-        return task
 
 
 def _shown(call: Call, task: SimulatedTask) -> dict[str, Any]:

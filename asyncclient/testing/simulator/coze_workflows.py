@@ -60,7 +60,6 @@ class CozeWorkflows:
     """The routes of workflow runs."""
 
     def __init__(self, world: World, coze: CozeAnswers) -> None:
-        """Take what the providers share, and Coze's way to answer."""
         self._world = world
         self._coze = coze
 
@@ -178,8 +177,6 @@ class CozeWorkflows:
 
     async def _history(self, call: Call) -> web.Response:
         task = self._world.find(RUN, call.path("execute_id"), call.path("workflow_id"))
-        if task is None:
-            return self._coze.missing(call.endpoint)
         is_done = task.is_done
         word, is_done = call.show(task, _word(task, is_done=is_done), is_done=is_done)
         if task.outcome == "empty_list" and not is_done:
@@ -240,7 +237,7 @@ class CozeWorkflows:
 
     async def _node(self, call: Call) -> web.Response:
         task = self._world.find(RUN, call.path("execute_id"), call.path("workflow_id"))
-        if task is None or call.path("uuid") != _node_uuid(task):
+        if call.path("uuid") != _node_uuid(task):
             return self._coze.missing(call.endpoint)
         output = _node_output(task)
         if not task.is_done:

@@ -23,7 +23,7 @@ from asyncclient.testing.simulator.faults import (
     spoil,
     stall,
 )
-from asyncclient.testing.simulator.tasks import SimulatedTask, Word, World
+from asyncclient.testing.simulator.tasks import NoSuchTask, SimulatedTask, Word, World
 
 Body = TypeVar("Body")
 
@@ -139,13 +139,14 @@ class ProviderServer:
         provider: Provider,
         world: World,
         faults: FaultPlan,
-        counts: tuple[Counter[str], Counter[str]],
+        requests: Counter[str],
+        faults_served: Counter[str],
     ) -> None:
-        """Take the provider, what it shares, and the counters of requests and of faults."""
         self._provider = provider
         self._world = world
         self._faults = faults
-        self._requests, self._faults_served = counts
+        self._requests = requests
+        self._faults_served = faults_served
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
         self._host, self.port = "127.0.0.1", 0
@@ -223,7 +224,9 @@ class ProviderServer:
     async def _answer(self, handler: Handler, call: Call) -> web.Response:
         try:
             answer = await handler(call)
-        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        except NoSuchTask:
+            return self._provider.missing(call.endpoint)
+        except msgspec.DecodeError as error:
             return self._provider.invalid(str(error))
         self._world.write_down()
         return answer
@@ -253,12 +256,12 @@ class ProviderServer:
                 return web.Response(content_type="application/json")
             case Fault.NOT_FOUND:
                 return provider.missing(call.endpoint)
+            case Fault.UNAUTHORIZED:
+                return provider.unauthorized()
+            case Fault.BUSY:
+                return provider.busy()
             case _:
-                refusals = {
-                    Fault.UNAUTHORIZED: provider.unauthorized,
-                    Fault.BUSY: provider.busy,
-                }
-                return refusals.get(fault, provider.unavailable)()
+                return provider.unavailable()
 
     def _soon(self) -> str:
         # A date has whole seconds: two ahead is between one and two from now.

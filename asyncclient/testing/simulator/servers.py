@@ -6,7 +6,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Mapping
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Self
 
 from asyncclient.testing.simulator.faults import Fault, FaultPlan
@@ -18,10 +18,6 @@ from asyncclient.testing.simulator.tasks import Habits, SimulatedTask, World
 class SimulatedServers:
     """Servers on loopback that share one clock, one seeded generator, their tasks and faults."""
 
-    requests: Counter[str]
-    faults_served: Counter[str]
-    tasks: Mapping[str, SimulatedTask]
-
     def __init__(
         self,
         seed: int,
@@ -29,17 +25,16 @@ class SimulatedServers:
         fault_share: float,
         journal: str | os.PathLike[str] | None = None,
     ) -> None:
-        """Take the seed, how tasks behave, and the journal's file."""
         rng = random.Random(seed)
-        self.requests, self.faults_served = Counter(), Counter()
+        self.requests: Counter[str] = Counter()
+        self.faults_served: Counter[str] = Counter()
         self._world = World(rng, habits, None if journal is None else Journal(journal))
         self._faults = FaultPlan(rng, fault_share)
-        self.tasks = MappingProxyType(self._world.tasks)
+        self.tasks: Mapping[str, SimulatedTask] = MappingProxyType(self._world.tasks)
         self._servers: list[ProviderServer] = []
         self._host: str | None = None
 
     def __repr__(self) -> str:
-        """Show where it listens and what it has seen."""
         where = " ".join(map(self._url, self._servers)) if self._host else "not started"
         return (
             f"<{type(self).__name__} {where}, {len(self.tasks)} tasks,"
@@ -48,8 +43,9 @@ class SimulatedServers:
 
     def _serve(self, provider: Provider) -> ProviderServer:
         """Add a provider, which gets a port of its own."""
-        counts = (self.requests, self.faults_served)
-        server = ProviderServer(provider, self._world, self._faults, counts)
+        server = ProviderServer(
+            provider, self._world, self._faults, self.requests, self.faults_served
+        )
         self._servers.append(server)
         return server
 
@@ -104,11 +100,5 @@ class SimulatedServers:
         await self._listen("127.0.0.1", *(0 for _ in self._servers))
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close."""
+    async def __aexit__(self, *_raised: object) -> None:
         await self.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 
 from asyncclient.testing.simulator.copyai import SimulatedCopyAI
 from asyncclient.testing.simulator.coze import SimulatedCoze
@@ -77,10 +76,6 @@ class Simulator(SimulatedServers):
         starts: numbers of starts by the caller's marker: 2 means that a task was started twice.
         tasks: every task, by its execute id, chat id, copy task id or run id.
     """
-
-    coze_token: str
-    copyai_key: str
-    starts: Counter[str]
 
     def __init__(
         self,

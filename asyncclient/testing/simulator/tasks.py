@@ -48,6 +48,10 @@ def is_right(credential: str) -> bool:
     return bool(lower) and not any(word in lower for word in ("wrong", "bad", "invalid"))
 
 
+class NoSuchTask(LookupError):
+    """A request is for a task that is not there, or cannot be found yet."""
+
+
 class Fate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ordered fate of one task; what is not ordered is drawn."""
 
@@ -169,7 +173,6 @@ class World:
     _wall_offset: float
 
     def __init__(self, rng: random.Random, habits: Habits, journal: Journal | None = None) -> None:
-        """Take the generator to draw everything from; the clock starts with `begin`."""
         self.random = rng
         self.tasks: dict[str, SimulatedTask] = {}
         self.starts: Counter[str] = Counter()
@@ -338,11 +341,15 @@ class World:
             return "interrupt"
         return "success"
 
-    def find(self, kind: str, task_id: str, place: str) -> SimulatedTask | None:
-        """Find a task where it belongs; a fresh one is not to be found yet."""
+    def find(self, kind: str, task_id: str, place: str) -> SimulatedTask:
+        """Find a task where it belongs.
+
+        Raises:
+            NoSuchTask: it is not there, or too fresh.
+        """
         task = self.tasks.get(task_id)
         if task is None or (task.kind, task.place) != (kind, place):
-            return None
+            raise NoSuchTask
         if self.now() - task.started < self._habits.not_found_seconds:
-            return None
+            raise NoSuchTask
         return task

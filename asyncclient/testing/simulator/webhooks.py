@@ -41,7 +41,6 @@ class Webhooks:
     """The registrations, a timer for each run that someone waits for, and the deliveries."""
 
     def __init__(self, world: World, run_object: _RunObject) -> None:
-        """Take what the providers share, and how a run looks in an answer."""
         self.registered: dict[str, dict[str, Any]] = {}
         self._world = world
         self._run_object = run_object
