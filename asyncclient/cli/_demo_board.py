@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -132,10 +132,8 @@ class Board:
         self.unblocked = 0
         self._ids: dict[int, str] = {}
         self._ends: dict[int, Ended] = {}
-        self._requests: Counter[str] = Counter()
-        self._faults: Counter[str] = Counter()
-        self._samples: deque[tuple[float, int]] = deque()
-        self._began = self._closed = math.nan
+        self._samples = deque([(0.0, 0)])
+        self._closed = math.nan
         self._verdicts: dict[int, str] = {}
         self._delays: list[float] = []
         self._started_twice = 0
@@ -143,9 +141,7 @@ class Board:
     def begin(self, sim: Simulator, now: float) -> None:
         """Note where the tasks run, and when it began."""
         self._sim = sim
-        self._requests, self._faults = sim.requests, sim.faults_served
         self._began = now
-        self._samples = deque([(0.0, 0)])
 
     def started(self, job: Job, task_id: str) -> None:
         """Note that a job was started, and its id at the provider."""
@@ -170,15 +166,13 @@ class Board:
 
     @property
     def seconds(self) -> float:
-        """Seconds since it began, or that it took; not a number before."""
-        if math.isnan(self._began):
-            return self._began
+        """Seconds since it began, or that it took."""
         return (anyio.current_time() if math.isnan(self._closed) else self._closed) - self._began
 
     @property
     def faults(self) -> int:
         """Faults met so far."""
-        return self._faults.total()
+        return self._sim.faults_served.total()
 
     async def until_quiet(self, seconds: float) -> None:
         """Wait until all ends are known, or none has become known for some seconds."""
@@ -199,15 +193,13 @@ class Board:
                 side.done += 1
             else:
                 side.failed += 1
-        side.polls = sum(self._requests[name] for name in _POLLS)
+        side.polls = sum(self._sim.requests[name] for name in _POLLS)
         side.polls_per_second = self._rate(side.polls)
         return side
 
     def _rate(self, polls: int) -> float:
         """Return the polls a second: over about the last second, and in the end over all."""
         now = self.seconds
-        if math.isnan(now):
-            return 0.0
         if not math.isnan(self._closed):
             self._samples = deque([(0.0, 0)])
         self._samples.append((now, polls))
@@ -253,7 +245,7 @@ class Board:
             polls=figures.polls,
             polls_per_task=figures.polls_per_task,
             faults_survived=self.faults,
-            faults=dict(self._faults.most_common()),
+            faults=dict(self._sim.faults_served.most_common()),
             detection_delay=figures.detection_delay,
             loop=loop.figures(),
             seconds=round(loop.seconds, 2),

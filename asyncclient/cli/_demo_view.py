@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import TextIO
 
 import anyio
 import click
+import msgspec
 from rich.console import Console, Group
 from rich.constrain import Constrain
 from rich.live import Live
@@ -24,7 +24,7 @@ from asyncclient.cli._demo import run_demo
 from asyncclient.cli._demo_board import Board, Boards, Summary
 from asyncclient.cli._demo_jobs import jobs_of
 from asyncclient.cli._exits import ExitCode
-from asyncclient.cli._output import complain, has_live_terminal, json_line, say, say_json
+from asyncclient.cli._output import complain, has_live_terminal, say, say_json
 
 _WIDTH = 88
 _LEAST_WIDTH = 50  # below that there is no place for a bar, and then for no numbers
@@ -62,7 +62,7 @@ async def demo(*, tasks: int, seed: int, as_json: bool) -> int:
         await run_demo(boards, seed, partial(_show_lines, stream))
     summary = ours.summary(seed, loop)
     if as_json:
-        say_json(json_line(summary), pretty=False)
+        say_json(msgspec.json.encode(summary), pretty=False)
     else:
         width = min(_WIDTH, Console(file=stream).width - 1)
         for paragraph in _paragraphs_of(summary):
@@ -78,9 +78,9 @@ async def demo(*, tasks: int, seed: int, as_json: bool) -> int:
 async def _show_lines(stream: TextIO | None, boards: Boards) -> None:
     while True:
         await anyio.sleep(_LINE_SECONDS)
+        sides = [(board.name, board.side()) for board in boards]
         ways = [
-            f"{board.name} {board.side().ended}/{len(board.jobs)} ended, {board.side().polls} polls"
-            for board in boards
+            f"{name} {side.ended}/{side.tasks} ended, {side.polls} polls" for name, side in sides
         ]
         line = f"{boards[1].seconds:4.0f} s: {'; '.join(ways)}"
         if stream is sys.stdout:
@@ -134,8 +134,7 @@ def _frame(boards: Boards) -> Group:
 
 
 def _clock(boards: Boards) -> str:
-    seconds = boards[1].seconds
-    return f"{0.0 if math.isnan(seconds) else seconds:.1f} s"
+    return f"{boards[1].seconds:.1f} s"
 
 
 def _lines_of(paragraph: str, width: int) -> list[str]:

@@ -13,7 +13,7 @@ from asyncclient.catalogue import ALL
 from asyncclient.catalogue._texts import constant_of, texts
 from asyncclient.cli._any_api import known_reading
 from asyncclient.cli._exits import ExitCode
-from asyncclient.cli._output import json_line, say, say_json, say_rows
+from asyncclient.cli._output import say, say_json, say_rows
 from asyncclient.providers.coze import Coze
 
 
@@ -61,7 +61,7 @@ async def list_apis(apis: Sequence[API], *, whole: bool, as_json: bool) -> int:
         as_json: as a JSON array, which is always whole.
     """
     if as_json:
-        say_json(json_line(apis))
+        say_json(msgspec.json.encode(apis))
     elif whole:
         for api in apis:
             _say_whole(api)
@@ -105,7 +105,7 @@ async def list_bots(workspace_id: str, *, publish_status: str | None, as_json: b
         coze = Coze.from_env(pool)
         bots = [bot async for bot in coze.iter_bots(workspace_id, publish_status=publish_status)]
     if as_json:
-        say_json(json_line(bots))
+        say_json(msgspec.json.encode(bots))
         return ExitCode.OK
     rows = [(bot.id, bot.name, _yes_or_no(bot.is_published), _day(bot.updated_at)) for bot in bots]
     say_rows(("id", "name", "published", "updated"), rows, folded="name")

@@ -79,11 +79,6 @@ def _writable(text: str, stream: TextIO | None) -> str:
     return text.encode(encoding, "replace").decode(encoding)
 
 
-def json_line(value: object) -> bytes:
-    """Write a value as JSON in one line."""
-    return msgspec.json.encode(value)
-
-
 def answer_json(snapshot: Snapshot[object]) -> bytes:
     """Return a provider's raw answer as JSON; the decoded one if other parsers would refuse it."""
     raw = snapshot.raw
@@ -92,7 +87,7 @@ def answer_json(snapshot: Snapshot[object]) -> bytes:
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             msgspec.json.decode(raw)
             return raw
-    return json_line(snapshot.result)
+    return msgspec.json.encode(snapshot.result)
 
 
 def say_json(raw: bytes, *, pretty: bool | None = None) -> None:
@@ -109,17 +104,6 @@ def say_json(raw: bytes, *, pretty: bool | None = None) -> None:
         pretty = sys.stdout is not None and sys.stdout.isatty()
     # Bytes go past the locale: JSON is UTF-8 everywhere.
     _write(msgspec.json.format(raw, indent=2 if pretty else -1))
-
-
-def snapshot_fields(snapshot: Snapshot[object]) -> dict[str, object]:
-    """Return a snapshot as fields of a JSON object."""
-    return {
-        "state": snapshot.state,
-        "word": snapshot.word,
-        "progress": snapshot.progress,
-        "polls": snapshot.polls,
-        "elapsed": round(snapshot.elapsed, 3),
-    }
 
 
 def has_live_terminal(stream: TextIO | None) -> bool:

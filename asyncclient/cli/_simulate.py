@@ -14,7 +14,7 @@ import anyio
 import msgspec
 
 from asyncclient.cli._exits import ExitCode
-from asyncclient.cli._output import json_line, say, say_json
+from asyncclient.cli._output import say, say_json
 from asyncclient.testing import Simulator
 
 CozePlan: TypeAlias = Literal["free", "personal", "team", "enterprise"]
@@ -60,14 +60,14 @@ async def serve(settings: Settings, *, as_json: bool) -> int:
                 msg = f"cannot write the tasks: {error}; name another file"
             raise ValueError(msg) from error
         try:
-            announce(sim, as_json=as_json)
+            _announce(sim, as_json=as_json)
             await terminated.wait()
         finally:
             await sim.close()
     return ExitCode.OK
 
 
-def announce(sim: Simulator, *, as_json: bool) -> None:
+def _announce(sim: Simulator, *, as_json: bool) -> None:
     """Write where the simulator listens, and the credentials that it takes."""
     variables = {
         "COZE_API_BASE": sim.coze_url,
@@ -78,7 +78,7 @@ def announce(sim: Simulator, *, as_json: bool) -> None:
     if as_json:
         urls = {"coze_url": sim.coze_url, "coze_token": sim.coze_token}
         urls |= {"copyai_url": sim.copyai_url, "copyai_key": sim.copyai_key}
-        say_json(json_line({**urls, "environment": variables}), pretty=False)
+        say_json(msgspec.json.encode({**urls, "environment": variables}), pretty=False)
         return
     say(f"Coze     {sim.coze_url}  token {sim.coze_token}")
     say(f"Copy.ai  {sim.copyai_url}  key {sim.copyai_key}")

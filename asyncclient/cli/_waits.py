@@ -17,15 +17,7 @@ from asyncclient._text import counted, shown
 from asyncclient._waiting import wait_until_done, watch
 from asyncclient.cli._exits import ExitCode, code_of, line_of
 from asyncclient.cli._live import live_line, wait_shown, warnings_shown
-from asyncclient.cli._output import (
-    answer_json,
-    clean,
-    complain,
-    json_line,
-    say,
-    say_json,
-    snapshot_fields,
-)
+from asyncclient.cli._output import answer_json, clean, complain, say, say_json
 from asyncclient.cli._targets import Target, found
 from asyncclient.errors import AsyncClientError
 from asyncclient.providers.copyai import WorkflowRun as CopyAIRun
@@ -83,20 +75,21 @@ class Waiting:
         if not self.as_json:
             return End(result, error)
         last = (error and error.snapshot) or (changes[-1] if changes else None)
-        return End(json_line(_fields(last, ref, result, error)), error)
+        return End(msgspec.json.encode(_fields(last, ref, result, error)), error)
 
     async def _result_of(self, task: Task[object], last: Snapshot[object]) -> bytes:
         if not self.outputs:
             return answer_json(last)
         match last.result:
             case CozeRun() | CopyAIRun() as run:
-                return json_line(run.outputs)
+                output: object = run.outputs
             case CopyTask() as copy:
-                return json_line({"target_entity_id": copy.target_entity_id})
+                output = {"target_entity_id": copy.target_entity_id}
             case DocumentProgress() as progress:
-                return json_line(progress.documents)
+                output = progress.documents
             case answer:
-                return json_line(await task.messages() if isinstance(task, ChatHandle) else answer)
+                output = await task.messages() if isinstance(task, ChatHandle) else answer
+        return msgspec.json.encode(output)
 
 
 def _fields(
@@ -213,7 +206,13 @@ def _show_as_text(snapshot: Snapshot[object]) -> None:
 
 
 def _show_as_json(snapshot: Snapshot[object]) -> None:
-    fields = snapshot_fields(snapshot)
+    fields: dict[str, object] = {
+        "state": snapshot.state,
+        "word": snapshot.word,
+        "progress": snapshot.progress,
+        "polls": snapshot.polls,
+        "elapsed": round(snapshot.elapsed, 3),
+    }
     if _has_stopped(snapshot):
         fields["answer"] = msgspec.Raw(answer_json(snapshot))
-    say_json(json_line(fields), pretty=False)
+    say_json(msgspec.json.encode(fields), pretty=False)
