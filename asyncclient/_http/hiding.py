@@ -68,7 +68,9 @@ class Hiding:
     def _in_answers(self) -> _Needles:
         # As JSON has them, and as `answer` reads its bytes.
         written = {
-            _as_json(each, ascii_only=only) for each in self._secrets for only in (True, False)
+            json.dumps(each, ensure_ascii=only_ascii)[1:-1]
+            for each in self._secrets
+            for only_ascii in (True, False)
         }
         return _Needles({each.encode().decode("latin-1") for each in self._secrets | written})
 
@@ -284,10 +286,6 @@ def _secrets_in(value: str) -> Iterator[str]:
         with suppress(ValueError):
             pair = b64decode(rest[0]).decode()
             yield from {pair, pair.partition(":")[2]}
-
-
-def _as_json(secret: str, *, ascii_only: bool) -> str:
-    return json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
 
 
 def _as_base64(secret: str) -> Iterator[str]:

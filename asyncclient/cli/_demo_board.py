@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import anyio
@@ -119,8 +119,6 @@ class Summary(msgspec.Struct, frozen=True):
 class Board:
     """Records what happens to the demo's jobs where they are waited for in one way.
 
-    It has more attributes than a class should: one side's facts, and nothing else.
-
     Args:
         name: the way's.
         jobs: the jobs.
@@ -219,7 +217,7 @@ class Board:
             lost=len(lost),
             asked_in_vain=sum(1 for task in tasks if task is not None and task.is_blocked),
             started_twice=self._started_twice,
-            detection_delay=Delay(round(_mean(self._delays), 3), round(_p95(self._delays), 3)),
+            detection_delay=_delay_of(self._delays),
         )
 
     def _is_known(self, number: int) -> bool:
@@ -273,10 +271,8 @@ def _verdict(job: Job, end: Ended, task: SimulatedTask) -> str:
     return "" if real is meant else f"was meant to be {meant}, and is {real} at the simulator"
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
-
-
-def _p95(values: Iterable[float]) -> float:
-    ordered = sorted(values)
-    return ordered[math.ceil(len(ordered) * 0.95) - 1] if ordered else 0.0
+def _delay_of(delays: Sequence[float]) -> Delay:
+    if not delays:
+        return Delay(mean=0.0, p95=0.0)
+    p95 = sorted(delays)[math.ceil(len(delays) * 0.95) - 1]
+    return Delay(mean=round(sum(delays) / len(delays), 3), p95=round(p95, 3))

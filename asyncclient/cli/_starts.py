@@ -73,7 +73,6 @@ async def start_coze_workflow(
     bot_id: str | None,
     app_id: str | None,
 ) -> CozeRunHandle:
-    """Start a run of a Coze workflow."""
     coze = Coze.from_env(pool)
     return await coze.start_workflow(workflow_id, inputs, bot_id=bot_id, app_id=app_id)
 
@@ -85,6 +84,5 @@ async def start_copyai_workflow(
     *,
     metadata: Mapping[str, object] | None,
 ) -> CopyAIRunHandle:
-    """Start a run of a Copy.ai workflow."""
     copyai = CopyAI.from_env(pool)
     return await copyai.start_workflow(workflow_id, inputs, metadata=metadata)

@@ -144,8 +144,6 @@ class _Plain:
             self._around.pop()
 
     def _inside(self, value: object) -> object:
-        if isinstance(value, dict):
-            return self._fields(cast("dict[object, object]", value).items())
         if isinstance(value, list | tuple | set | frozenset):
             return [self.of(item) for item in cast("Iterable[object]", value)]
         if isinstance(value, Mapping):

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 import anyio
-import anyio.lowlevel
 import msgspec
 
 from asyncclient._http import Request, Response
@@ -76,10 +75,7 @@ class ScriptedTransport:
         """
         self.requests.append(request)
         self.times.append(anyio.current_time())
-        if self._latency:
-            await anyio.sleep(self._latency)
-        else:
-            await anyio.lowlevel.checkpoint()
+        await anyio.sleep(self._latency)
         if not self._script:
             msg = f"the script has no answer left, but {request!r} was sent"
             raise AssertionError(msg)

@@ -196,15 +196,16 @@ class _AnyAPI:
         if state is None or not state.is_terminal:
             task.ends_at = math.inf
         task.details = {"says": [*timed, (last, math.inf)]}
-        return self._send(call, task, self._now(task) if self.started is None else self.started)
+        started = self._current_answer(task) if self.started is None else self.started
+        return self._send(call, task, started)
 
     async def _look(self, call: Call) -> web.Response:
         task = self._find(call)
-        answer = self._now(task)
+        answer = self._current_answer(task)
         word = self.reading.read(answer).word
         said, _ = call.show(task, word, is_done=task.is_done)
         if said != word:  # a fault, or what a test has put into the task's `words`
-            answer = self._strange(task, said)
+            answer = self._unusual_answer(task, said)
         return self._send(call, task, answer)
 
     async def _result(self, call: Call) -> web.Response:
@@ -220,7 +221,7 @@ class _AnyAPI:
             word = _first_word(self.reading, TaskState.CANCELLED)
             answer = merged({"id": task.id}, answer_with(self.reading, word))
             task.details = {"says": [(answer, math.inf)]}
-        return self._send(call, task, self._now(task))
+        return self._send(call, task, self._current_answer(task))
 
     def _find(self, call: Call) -> SimulatedTask:
         """Find the task that a request names in its path, its query or its body."""
@@ -235,13 +236,13 @@ class _AnyAPI:
 
     # -- what it answers ----------------------------------------------------------------------
 
-    def _now(self, task: SimulatedTask) -> Json:
+    def _current_answer(self, task: SimulatedTask) -> Json:
         """Return what a task says by now."""
         says: list[tuple[Json, float]] = task.details["says"]
         now = self.world.now()
         return next(answer for answer, until in says if now < task.started + until)
 
-    def _strange(self, task: SimulatedTask, word: Word) -> Json:
+    def _unusual_answer(self, task: SimulatedTask, word: Word) -> Json:
         """Return an answer with another word than the task's, or without one."""
         if word is None or not isinstance(self.reading.status, str):
             return {}

@@ -29,7 +29,8 @@ Body = TypeVar("Body")
 
 # A word that is in no provider's vocabulary.
 _STRANGE_WORD = "Hibernating"
-_CALM_SPINS = 100
+# Steps of the event loop in which the handlers of lost connections end.
+_STEPS_TO_UNWIND = 100
 # Thousands of waits may all connect at once.
 _BACKLOG = 4096
 
@@ -157,8 +158,8 @@ class ProviderServer:
         for endpoint, handler in self._provider.routes():
             path = self._provider.prefix + endpoint.path
             app.router.add_route(endpoint.method, path, self._wrap(endpoint, handler))
-        app.router.add_route("*", "/{tail:.*}", self._lost)
-        app.on_response_prepare.append(self._date)
+        app.router.add_route("*", "/{tail:.*}", self._unknown_path)
+        app.on_response_prepare.append(self._set_date)
         # Cancelling a handler whose client has left is what ends a stall.
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
         self._host, self.port = host, port
@@ -188,7 +189,7 @@ class ProviderServer:
         for connection in server.connections:
             reset_transport(connection.transport)
         # Each lost connection cancels its handler; wait for those to unwind.
-        for _ in range(_CALM_SPINS):
+        for _ in range(_STEPS_TO_UNWIND):
             if not server.connections:
                 break
             await asyncio.sleep(0)
@@ -231,11 +232,11 @@ class ProviderServer:
         self._world.write_down()
         return answer
 
-    async def _date(self, _request: web.Request, response: web.StreamResponse) -> None:
+    async def _set_date(self, _request: web.Request, response: web.StreamResponse) -> None:
         # The server's own clock, which may be virtual, so that dates agree with one another.
         response.headers["Date"] = formatdate(self._world.wall(), usegmt=True)
 
-    async def _lost(self, _request: web.Request) -> web.Response:
+    async def _unknown_path(self, _request: web.Request) -> web.Response:
         self._requests["unknown_path"] += 1
         return self._provider.unknown_path()
 

@@ -61,7 +61,7 @@ class Webhooks:
 
     def follow(self, task: SimulatedTask) -> None:
         """Report that a run has started, and be ready to report its end."""
-        self._report("workflowRun.started", task)
+        self._report("workflowRun.started", task, "NEW", is_done=False)
         self._watch(task)
 
     def credits_are_out(self, workflow_id: str, metadata: dict[str, Any] | None) -> None:
@@ -79,18 +79,15 @@ class Webhooks:
 
     def _ended(self, task: SimulatedTask) -> None:
         self._timers.pop(task.id, None)
-        self._report(
-            "workflowRun.failed" if task.outcome == "fail" else "workflowRun.completed", task
-        )
+        if task.outcome == "fail":
+            self._report("workflowRun.failed", task, "FAILED", is_done=True)
+        else:
+            self._report("workflowRun.completed", task, "COMPLETE", is_done=True)
 
-    def _report(self, event: str, task: SimulatedTask) -> None:
+    def _report(self, event: str, task: SimulatedTask, word: str, *, is_done: bool) -> None:
         if not self._urls(event, task.place):
             return
-        is_end = event != "workflowRun.started"
-        word = {"workflowRun.completed": "COMPLETE", "workflowRun.failed": "FAILED"}.get(
-            event, "NEW"
-        )
-        run = self._run_object(task, word, is_done=is_end)
+        run = self._run_object(task, word, is_done=is_done)
         self._send(event, task.place, self._payload(run, task))
 
     def _payload(self, run: dict[str, Any], task: SimulatedTask) -> dict[str, Any]:
