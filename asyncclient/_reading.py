@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -86,7 +87,8 @@ class Reading:
             _check("status", part.removesuffix("?") if isinstance(part, str) else part)
         for each in reasons:
             _check("reason", each)
-        for argument, where in (("progress", progress), ("hint", hint)):
+        optional_function("took", took, "an answer")  # it is no path
+        for argument, where in (("progress", progress), ("hint", hint), ("took", took)):
             if where is not None:
                 _check(argument, where)
         fields: dict[str, object] = {
@@ -96,7 +98,7 @@ class Reading:
             "reason": reasons,
             "progress": progress,
             "hint": hint,
-            "took": optional_function("took", took, "an answer"),
+            "took": took,
             "source": text_line("source", source, "source"),
             "checked": _day(checked),
             "_finders": Finders(
@@ -132,7 +134,7 @@ class Reading:
         for where in self.reason:
             try:
                 text = _found(answer, where)
-            except Exception:  # noqa: BLE001, S112  (a reason decides nothing; the next may be there)
+            except (Exception, CancelledError):  # noqa: BLE001, S112  (it decides nothing; the next may be there)
                 continue
             if isinstance(text, str) and text:
                 return text

@@ -198,7 +198,7 @@ def _found(find: Callable[[T], Found] | None, answer: T) -> Found | None:
     """Return what a function finds in an answer; it decides nothing, also if it raises."""
     try:
         return None if find is None else find(answer)
-    except Exception:  # noqa: BLE001  (a missing text or number)
+    except (Exception, asyncio.CancelledError):  # noqa: BLE001  (a missing text or number)
         return None
 
 

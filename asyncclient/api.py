@@ -267,9 +267,10 @@ class TaskAPI:
             raise ValueError(msg)
         cancel_at = None
         if cancel is not None:
-            how, space, where = map(Secret, text("cancel", cancel).rpartition(" "))
-            verb_of_cancel = _method("cancel", how if space else "POST")
-            cancel_at = (verb_of_cancel, self._places.target("cancel", where))
+            how, _, where = map(Secret, text("cancel", cancel).partition(" "))
+            if not (where and how.isalpha()):  # a path, perhaps with a space in it
+                how, where = Secret("POST"), Secret(cancel)
+            cancel_at = (_method("cancel", how), self._places.target("cancel", where))
         return APITask(
             self,
             account,

@@ -11,7 +11,7 @@ import msgspec
 
 from asyncclient._arguments import NO_LINE, text
 from asyncclient._http.message import Address, Secret, concealed
-from asyncclient._http.quoting import is_loopback, parts_of
+from asyncclient._http.quoting import USUAL_PORTS, ascii_host, is_loopback, parts_of
 from asyncclient._text import shown, type_name
 
 _IS_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -78,7 +78,7 @@ class Places(msgspec.Struct, frozen=True):
             msg = f"{name} must not hold a user name, a password or an @ in its host"
             raise ValueError(msg)
         origin, host, parts = parts_of(name, url, shown(str(url)), allow_http=self.allow_http)
-        if origin != self.origin and not _is_named(host, self.hosts):
+        if origin != self.origin and not _is_named(parts.scheme, host, self.hosts):
             msg = (
                 f"{name}: the credential of {self.origin} does not go to {origin}: pass "
                 "hosts=[...] if that host is the provider's, and check the URL if not"
@@ -99,23 +99,31 @@ def named_hosts(hosts: object) -> tuple[tuple[str, int | None], ...]:
     named: list[tuple[str, int | None]] = []
     for host in cast("Iterable[object]", hosts):
         found = _NAMED_HOST.fullmatch(text("a host in hosts", host))
+        star, name = ("", "") if found is None else found["name"].lower().rpartition("*.")[1:]
+        try:
+            name = ascii_host(name.strip("[]"))
+        except ValueError:
+            found = None
         if found is None:
             msg = (
                 f"hosts: {shown(host)} is no host: name one alone, as 'api.example.com', "
                 "'localhost:8000' or '*.example.com'"
             )
             raise ValueError(msg)
-        port = int(found["port"]) if found["port"] else None
-        named.append((found["name"].lower().strip("[]"), None if port == 443 else port))  # noqa: PLR2004  (the usual port)
+        named.append((star + name, int(found["port"]) if found["port"] else None))
     return tuple(named)
 
 
-def _is_named(host: tuple[str, int | None], hosts: Iterable[tuple[str, int | None]]) -> bool:
+def _is_named(
+    scheme: str, host: tuple[str, int | None], hosts: Iterable[tuple[str, int | None]]
+) -> bool:
     name, port = host
+    # The usual port is also the one that is asked where none is named.
+    ports = {port, USUAL_PORTS[scheme] if port is None else port}
     for named, its_port in hosts:
         star = named.startswith("*.")
         same = name.endswith(named[1:]) and len(name) >= len(named) if star else name == named
         # On this machine the name alone stands for all ports.
-        if same and (port == its_port or (its_port is None and is_loopback(name))):
+        if same and (its_port in ports or (its_port is None and is_loopback(name))):
             return True
     return False

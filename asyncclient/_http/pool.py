@@ -31,6 +31,8 @@ _MEBIBYTE = 1024 * 1024
 # Seconds. A shorter timeout of a request has a timer of its own, and so is exact.
 _SHORT_SECONDS = 5.0
 _MOST_URLS = 1024  # that are kept parsed, of all pools
+# Without a body aiohttp would name a type for it, which servers that take JSON alone refuse (415).
+_NO_TYPE = ("Content-Type",)
 
 
 class SessionPool:
@@ -151,6 +153,9 @@ class SessionPool:
                 else _url(request.origin, request.target),
                 headers={**origin.headers, **headers} if origin.headers else headers,
                 data=content,
+                skip_auto_headers=_NO_TYPE
+                if request.body is None and request.method != "GET"
+                else None,
                 allow_redirects=False,
                 timeout=timeout,
                 proxy_headers=origin.tunnel,

@@ -11,6 +11,7 @@ from typing import cast
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 import msgspec
+from yarl import URL  # aiohttp's own word for an address; it comes with aiohttp
 
 from asyncclient._arguments import LONGEST_ID, id_text, text
 from asyncclient._http.message import Secret, concealed
@@ -148,12 +149,12 @@ def parts_of(
     """Return a URL's origin, its host with a port that is not the usual one, and all its parts."""
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        host, port = ascii_host(parts.hostname or ""), parts.port
     except ValueError as error:
         msg = f"{name}={seen} is not a URL: {text_of(error)}"
         raise ValueError(msg) from None
-    good = host is not None and (HOST.fullmatch(host) or ":" in host)
-    if parts.scheme not in {"http", "https"} or not host or not good or _SPACE.search(url):
+    good = HOST.fullmatch(host) or ":" in host
+    if parts.scheme not in {"http", "https"} or not good or _SPACE.search(url):
         msg = f"{name}={seen} is not an http(s) URL: pass one like 'https://api.example.com'"
         raise ValueError(msg)
     if parts.scheme == "http" and not allow_http and not is_loopback(host):
@@ -164,8 +165,17 @@ def parts_of(
         raise ValueError(msg)
     if port == USUAL_PORTS[parts.scheme]:
         port = None  # or one place would be two
-    origin = f"{parts.scheme}://{bracketed(host)}{f':{port}' if port else ''}"
+    origin = f"{parts.scheme}://{bracketed(host)}{'' if port is None else f':{port}'}"
     return origin, (host, port), parts
+
+
+def ascii_host(host: str) -> str:
+    """Return a host as a request names it: an international name in ASCII (RFC 5891).
+
+    Raises:
+        ValueError: it has no such form.
+    """
+    return host if host.isascii() else URL.build(scheme="https", host=host).raw_host or ""
 
 
 def bracketed(host: str) -> str:

@@ -314,6 +314,9 @@ def test_a_kind_is_named_by_api_and_reading(api_name: str, reading: str, kind: s
 CANCELS = {
     "/jobs/7/cancel": ("POST", f"{V1}/jobs/7/cancel"),
     "DELETE /jobs/7": ("DELETE", f"{V1}/jobs/7"),
+    "/jobs/a b/cancel": ("POST", f"{V1}/jobs/a%20b/cancel"),
+    "stop": ("POST", f"{V1}/stop"),
+    "DELETE /jobs/a b": ("DELETE", f"{V1}/jobs/a%20b"),
     "put https://poll.acme.example/7": ("PUT", "https://poll.acme.example/7"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import pickle
 from collections.abc import Callable
@@ -155,11 +156,17 @@ def test_a_function_finds_what_no_path_can() -> None:
         reading(status=status).read({})
 
 
+def cut_off(_answer: object) -> str:
+    """Find nothing, as a future does that was cancelled."""
+    raise asyncio.CancelledError
+
+
 @pytest.mark.parametrize(
     ("where", "found"),
     [
         *((where, "no tea") for where in ("why", ("error.message", "why"), ["error", "why"])),
         *((where, "no tea") for where in (("empty", "why"), (found_at("x"), "why"))),
+        ((cut_off, "why"), "no tea"),
         *((where, "no sugar") for where in (("more.why", "why"), found_at("more", "why"))),
         *((where, None) for where in ("error", "count", (), None)),
     ],
@@ -221,7 +228,7 @@ WRONG_TYPES: dict[str, list[object]] = {
     "reason": [7, ("a", None), {"a"}],
     "progress": [7, ("a",)],
     "hint": [b"a"],
-    "took": ["a"],
+    "took": ["a", asyncio.sleep],
     "source": [None],
     "checked": [None, A_TIME],
 }

@@ -141,6 +141,9 @@ HOSTS: dict[str, tuple[list[str], list[str]]] = {
     "bfl.ai:443": (["https://bfl.ai/x"], []),
     "bfl.ai:8443": (["https://bfl.ai:8443/x"], ["https://bfl.ai/x"]),
     "127.0.0.1": (["http://127.0.0.1:8000/x"], []),
+    "localhost:80": (["http://localhost/x"], ["https://localhost/x", "http://localhost:8000/x"]),
+    "localhost:443": (["https://localhost/x"], ["http://localhost/x", "http://localhost:8000/x"]),
+    "*.B\u00fccher.example": (["https://a.xn--bcher-kva.example/x"], []),
     "localhost:8000": (["http://localhost:8000/x"], ["http://localhost:8001/x"]),
     "[::1]": (["http://[::1]:8000/x"], []),
     "10.0.0.1": ([], ["http://10.0.0.1/x"]),
@@ -167,6 +170,8 @@ def test_a_host_that_cannot_be_is_refused() -> None:
         assert str(refused.value) == f"hosts: {wrong!r} is no host: {one}"
     with pytest.raises(ValueError, match="is no host"):
         named_hosts(["bfl.ai:x"])
+    with pytest.raises(ValueError, match="is no host"):
+        named_hosts([f"{64 * chr(0xFC)}.example"])
     with pytest.raises(TypeError, match=r"^hosts must be a list of names, not str"):
         named_hosts("bfl.ai")
     with pytest.raises(TypeError, match=r"^a host in hosts must be a text, not int"):

@@ -181,6 +181,8 @@ def test_a_pools_headers_are_those_of_no_client() -> None:
         ("http://localhost:8080/x", "http://localhost:8080", "/x"),
         ("http://[::1]:8080", "http://[::1]:8080", ""),
         ("http://LOCALHOST", "http://localhost", ""),
+        ("https://B\u00fccher.example/x", "https://xn--bcher-kva.example", "/x"),
+        ("https://h:0", "https://h:0", ""),
     ],
 )
 def test_a_base_url_is_split_into_origin_and_path(base_url: str, origin: str, path: str) -> None:
@@ -212,7 +214,7 @@ NO_BASE = {
         *("https://api.coze.cn/\r\nx", "https://api\t.coze.cn", "https://api coze.cn"),
         *("https://h/a b", "https://h/a\u2028b", "https://h\u00a0", "https://h\\.evil.example"),
     ],
-    "is not a URL": ["https://h:99999", "https://[::1"],
+    "is not a URL": ["https://h:99999", "https://[::1", f"https://{64 * chr(0xFC)}.example"],
     "query or a fragment": ["https://h?x=1", "https://h/#top"],
     "must not hold a user name or password: pass the token": [
         *("https://user@h", "https://@h", "https://h\\@evil.example", f"https://{SECRET}@h"),

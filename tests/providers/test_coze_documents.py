@@ -82,6 +82,7 @@ def test_progress_and_hint_of_several_documents() -> None:
             "tea.pdf: too large; 2: no text",
         ),
         ("12", [_one("1", 9, status_descript="too large")], "1: too large; no answer about 2"),
+        ("12", [_one("1", 9), _one("2", 9, document_name="tea.pdf")], "1; tea.pdf"),
         ("1", [_one("1", 0, status_descript="上传中")], None),
     ],
 )

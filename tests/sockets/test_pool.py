@@ -192,6 +192,16 @@ async def test_the_pools_headers_go_with_every_request(serve: Serve, pool: Sessi
         assert asked.head.lower().count(b"\r\nuser-agent:") == 1
 
 
+async def test_what_has_no_body_has_no_type(serve: Serve, pool: SessionPool) -> None:
+    """Servers that take JSON alone refuse another type, also of a body that is not there."""
+    server = await serve(good)
+    api = TaskAPI(pool, server.origin, name="tea")
+    for method in ("POST", "PATCH", "PUT", "DELETE", "GET"):
+        for body, kind in ((None, None), ([7], b"application/json")):
+            await api.request(method, "/1", body)
+            assert server.asked.pop().headers.get(b"content-type") == kind
+
+
 async def test_an_answer_has_a_bounded_number_of_headers(serve: Serve, pool: SessionPool) -> None:
     """Two hundred of them, and 64 KiB in all, of which one may have nearly as much alone."""
 

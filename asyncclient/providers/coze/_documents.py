@@ -69,8 +69,8 @@ def _document_reason(
     for one in known:
         # The open-source server also describes documents that still run.
         if DOCUMENT_WORDS.state_of(one.status) is TaskState.FAILED:
-            words = one.status_descript or ""
-            reasons.append(words if alone else f"{one.document_name or one.document_id}: {words}")
+            name = "" if alone else str(one.document_name or one.document_id)
+            reasons.append(": ".join(filter(None, [name, one.status_descript])))
     if missing:
         reasons.append(f"no answer about {', '.join(missing)}")
     return "; ".join(reasons) or None
