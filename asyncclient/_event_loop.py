@@ -6,6 +6,9 @@ import asyncio
 
 from asyncclient._text import type_name
 
+# Exceptions that are looked at, each raised while the next one was handled.
+_LONGEST_CHAIN = 20
+
 
 def running_loop(
     owner: str, bound: asyncio.AbstractEventLoop | None, *, closed: bool
@@ -48,13 +51,24 @@ def _elsewhere(owner: str) -> RuntimeError:
     )
 
 
+def _cancellation_behind(error: BaseException) -> asyncio.CancelledError | None:
+    """Return the CancelledError in whose handling an error was raised, itself included."""
+    link: BaseException | None = error
+    for _ in range(_LONGEST_CHAIN):
+        if link is None or isinstance(link, asyncio.CancelledError):
+            return link
+        link = link.__context__
+    return None
+
+
 def failure_of(error: BaseException, what: str, *, asked: int = 0) -> Exception:
     """Return an exception of the caller's code in a form that ends only its own wait.
 
     A CancelledError without a request to cancel this asyncio task means that something inside was
-    cancelled, such as a future of an HTTP library: a broken connection. An end of iteration would
-    end, in silence, the loop that iterates over the wait, and what else is no `Exception` an
-    asyncio task of ours.
+    cancelled, such as a future of an HTTP library: a broken connection. With one, an error that was
+    made of the CancelledError counts as that; but a TimeoutError is what a time limit makes of its
+    own. An end of iteration would end, in silence, the loop that iterates over the wait, and what
+    else is no `Exception` an asyncio task of ours.
 
     Args:
         error: what was raised.
@@ -66,13 +80,15 @@ def failure_of(error: BaseException, what: str, *, asked: int = 0) -> Exception:
         CancelledError: this task was asked to stop.
         KeyboardInterrupt, SystemExit: the program stops.
     """
-    if isinstance(error, asyncio.CancelledError):
-        task = asyncio.current_task()
-        if task is None or task.cancelling() > asked:
-            raise error
-        failure: Exception = ConnectionAbortedError(f"{what} was cancelled from inside")
-    elif isinstance(error, KeyboardInterrupt | SystemExit):
+    if isinstance(error, KeyboardInterrupt | SystemExit):
         raise error
+    task = asyncio.current_task()
+    if (task is None or task.cancelling() > asked) and not isinstance(error, TimeoutError):
+        cancellation = _cancellation_behind(error)
+        if cancellation is not None:
+            raise cancellation
+    if isinstance(error, asyncio.CancelledError):
+        failure: Exception = ConnectionAbortedError(f"{what} was cancelled from inside")
     elif isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration):
         return error
     else:

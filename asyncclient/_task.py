@@ -15,7 +15,7 @@ from asyncclient._arguments import hashable, is_async, optional_function, second
 from asyncclient._portable import Portable
 from asyncclient._ref import TaskRef, checked_ref
 from asyncclient._state import TaskState, Vocabulary, Word, word_of
-from asyncclient._text import shown, text_of, type_name
+from asyncclient._text import plain, shown, text_of, type_name
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -202,6 +202,10 @@ def _found(find: Callable[[T], Found] | None, answer: T) -> Found | None:
         return None
 
 
+class LookTimedOut(TimeoutError):
+    """A look took longer than its task allows: a failed poll, of which no caller decides."""
+
+
 class PollingTask(msgspec.Struct, Generic[T_co], frozen=True, eq=False, weakref=True):
     """A task of one async function, made by `polling_task`; it keeps its arguments."""
 
@@ -231,8 +235,15 @@ class PollingTask(msgspec.Struct, Generic[T_co], frozen=True, eq=False, weakref=
             raise TypeError(msg)
         if self.poll_timeout == math.inf:
             return await answer
-        async with asyncio.timeout(self.poll_timeout):
-            return await answer
+        limit = asyncio.timeout(self.poll_timeout)
+        try:
+            async with limit:
+                return await answer
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            msg = f"no answer within {plain(self.poll_timeout)} s"
+            raise LookTimedOut(msg) from error
 
     async def observe(self) -> Observation[T_co]:
         """Look once, and return what the caller's functions find in the answer."""

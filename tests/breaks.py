@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeAlias
 import pytest
 
 from asyncclient import TaskRef, Ticket
-from asyncclient._http import Request, Response, is_transient
+from asyncclient._http import Request, Response
 from asyncclient._many.shared import SharedRecord, Waiter
 from asyncclient._waiting import TimeLimit
 
@@ -117,13 +117,6 @@ def _ids(ref: TaskRef) -> dict[str, str]:
 
 def _at_deadline(limit: TimeLimit, *_arguments: object) -> float:
     return limit.deadline
-
-
-def _by_kind_alone(_right: Function) -> Function:
-    def broken(error: Exception, _declared: object) -> bool:
-        return is_transient(error)
-
-    return broken
 
 
 def _backoff_alone(_error: BaseException, backoff: float) -> tuple[float, None]:
@@ -223,7 +216,7 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
         ("a standstill makes a timeout", "_waiting.rules:TimeLimit.prolong", _NEVER),
         ("an outage of any length is tolerated", "_waiting.rules:is_patient", _ALWAYS),
         ("a gateway's refusal ends the wait", "_waiting.rules:is_unclear", _NEVER),
-        ("a predicate is not asked", "_waiting.rules:is_polls_error", _by_kind_alone),
+        ("a predicate is not asked", "_waiting.rules:verdict_of", _NOTHING),
         ("advice is not heard", "_waiting.rules:rest_after_answer", _with_argument(2, None)),
         ("no change is reported", "_waiting.record:is_change", _NEVER),
         ("no callback is called", "_waiting.callbacks:call", _awaits_nothing),

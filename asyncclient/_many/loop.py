@@ -138,9 +138,10 @@ class PollLoop:
             self.registry.add(record)
             _report.began(record)
             self._timetable.put(record, now + gap, now)
-        elif record.flight is None and not record.is_ready and record.due > waiter.deadline:
-            latest = timeout if record.slowest is not None else first_silence(math.inf, timeout)
-            self._timetable.put(record, now + latest, now)
+        elif record.flight is None and not record.is_ready:
+            latest = record.latest_look(waiter)
+            if record.due > latest:
+                self._timetable.put(record, latest, now)
         self.waits += 1
         return waiter
 

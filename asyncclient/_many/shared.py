@@ -24,6 +24,7 @@ from asyncclient._waiting import (
     Record,
     TimeLimit,
     evidence,
+    first_silence,
     is_patient,
 )
 from asyncclient.errors import AsyncClientError, AuthenticationFailed, PermissionDenied
@@ -181,6 +182,19 @@ class SharedRecord(Record[object]):
             self.others = OrderedDict()
         self.others[waiter] = None
         self.limits = self.limits.at_least(limits)
+
+    def latest_look(self, waiter: Waiter) -> float:
+        """Return when the next look must be made for a waiter that has just come.
+
+        Before the first answer, it is as early as if that wait had been the first one.
+        """
+        gap = waiter.timeout
+        if self.slowest is None:
+            if self.why == "crowd":
+                gap /= 2
+            elif self.why == "silence" or self.due > waiter.deadline:
+                gap = first_silence(math.inf, gap)
+        return waiter.began + gap
 
     def remove(self, waiter: Waiter) -> None:
         """Remove a waiter; its task is that of a waiter who is still there."""

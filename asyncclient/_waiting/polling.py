@@ -14,7 +14,7 @@ from asyncclient._http import Answer, Cutting, forget_frames, hint_of, seconds_a
 from asyncclient._ref import unix_time
 from asyncclient._schedule import Backoff
 from asyncclient._state import Snapshot, TaskState, number_of, word_of
-from asyncclient._task import Observation, Transient
+from asyncclient._task import LookTimedOut, Observation, Transient
 from asyncclient._text import plain, shown, text_of, type_name
 from asyncclient._waiting import evidence, rules
 from asyncclient._waiting.gaps import Gaps
@@ -70,10 +70,11 @@ class Polling(Generic[R]):
         except (Exception, asyncio.CancelledError) as error:
             if record.has_given_up(flight):
                 raise
-            if isinstance(error, asyncio.CancelledError) and self.cutting.is_own(flight):
+            if self.cutting.is_own(flight):  # whatever the task made of its cancellation
                 return self.unanswered(record, now())
             failure = failure_of(error, "a look", asked=asked)
-            step = self.failed(record, failure, now(), is_callers=failure is error)
+            is_callers = failure is error and not isinstance(error, LookTimedOut)
+            step = self.failed(record, failure, now(), is_callers=is_callers)
             # Kept as long as the task is waited for: its frames hold the answer that failed.
             forget_frames(failure, outer)
             return step

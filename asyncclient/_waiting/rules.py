@@ -113,17 +113,23 @@ def rare_after_handler(record: Record[T], *, answered_at: float | None) -> RareF
 
 
 def tolerates(record: Record[T], error: Exception, transient: Transient, now: float) -> bool:
-    """Return whether a wait goes on after a failed look: its error says nothing about the task."""
+    """Return whether a wait goes on after a failed look: its error says nothing about the task.
+
+    A predicate of the caller's has the last word.
+    """
     limits = record.limits
     patient = is_patient(record, limits, now)
-    if isinstance(error, NotFound):
+    said = verdict_of(error, transient)
+    if said is not None:
+        return said and patient
+    if isinstance(error, NotFound) and not isinstance(error, transient.classes):
         if record.latest is not None:
             # The task was there before: a gateway that has lost the provider is an outage.
             return error.foreign and patient
         maybe_gateway = error.foreign and record.rare.not_found < limits.foreign_not_found
         return maybe_gateway or now - record.began < limits.not_found_seconds
     few = is_unclear(error) and record.rare.unclear <= limits.unclear
-    return patient and (few or is_polls_error(error, transient))
+    return patient and (few or is_polls_error(error, transient.classes))
 
 
 def is_patient(record: Record[T], limits: Limits, now: float) -> bool:
@@ -140,24 +146,29 @@ def is_unclear(error: Exception) -> bool:
     return isinstance(error, APIError) and not (error.known or is_transient(error))
 
 
-def is_polls_error(error: Exception, declared: Transient) -> bool:
+def verdict_of(error: Exception, transient: Transient) -> bool | None:
+    """Return what the caller's predicate says; None where there is none, or where it fails."""
+    if transient.predicate is None:
+        return None
+    try:
+        return bool(transient.predicate(error))
+    except Exception:  # noqa: BLE001  (it decides nothing then)
+        return None
+
+
+def is_polls_error(error: Exception, declared: tuple[type[Exception], ...]) -> bool:
     """Return whether an exception means that the poll failed, and nothing about its task.
 
-    A predicate of the caller's has the last word. A recognised HTTP status goes before classes:
-    the class of a library's exception is the same for 401 and for 503.
+    A recognised HTTP status goes before classes: the class of a library's exception is the same for
+    401 and for 503.
     """
-    if declared.predicate is not None:
-        try:
-            return bool(declared.predicate(error))
-        except Exception:  # noqa: BLE001, S110  (it decides nothing then)
-            pass
     if isinstance(error, ExceptionGroup):
         group = cast("ExceptionGroup[Exception]", error)
-        return all(is_polls_error(part, Transient(declared.classes)) for part in group.exceptions)
+        return all(is_polls_error(part, declared) for part in group.exceptions)
     if is_transient(error):
         return True
     has_status = not isinstance(error, APIError) and status_of(error) is not None
-    return not has_status and isinstance(error, declared.classes)
+    return not has_status and isinstance(error, declared)
 
 
 def tolerates_word(record: Record[T], word: str | int | None) -> bool:
@@ -332,11 +343,12 @@ class TimeLimit:
             return end
         return longest if sent is None else min(longest, max(end, sent + _FIRST_LOOK_SECONDS))
 
-    def end_of_look(self, record: Record[T], now: float) -> float:
-        """Set when a look that is sent now ends the wait, and return it."""
+    def end_of_look(self, record: Record[T], now: float, due: float) -> float:
+        """Set when a look that is sent now, and was due then, ends the wait, and return it."""
+        # One that was due by the deadline must have its time.
+        self.ends = math.inf if due <= self.deadline else self.limit(record, now)
+        self.prolong(record, now, now)
         self.ends = self.limit(record, now)
-        if self.prolong(record, now, now):
-            self.ends = self.limit(record, now)
         return self.ends
 
     def prolong(self, record: Record[T], sent: float | None, now: float) -> bool:

@@ -187,7 +187,7 @@ class _Wait(Steps[T]):
             _report.began(record)
         elif now > max(self._term.deadline, self._due):
             # The caller kept the iterator past the deadline: it still gets its last look.
-            self._due = self._term.final = now
+            self._term.final = now
         return self._record
 
     async def _until_change(
@@ -199,12 +199,14 @@ class _Wait(Steps[T]):
             # A sleep of 0 still gives way: a look that never does must not hold up the loop.
             await anyio.sleep(max(0.0, self._due - anyio.current_time()))
             now = anyio.current_time()
-            scope.deadline = self._term.end_of_look(record, now)
+            scope.deadline = self._term.end_of_look(record, now, self._due)
             self._is_looking = True
             step = await self._polling.look(record)
             self._is_looking = False
             if step is None:
                 return record.snapshot
+            # Of the callbacks, too: a wait that has had an answer has longer than the first look.
+            scope.deadline = self._term.ends = self._term.limit(record, None)
             if isinstance(step, AskCaller) and self._callbacks.on_blocked is None:
                 raise evidence.blocked(record, anyio.current_time() - record.began)
             await self._show(record)

@@ -220,19 +220,48 @@ async def test_budget_reference_and_cancel_are_those_that_are_given() -> None:
     assert (plain.budget, plain.ref, plain.cancel) == (("", __name__, "tea"), None, None)
 
 
-async def test_a_call_that_hangs_is_a_failed_poll_after_its_seconds() -> None:
-    """The wait goes on; the wait's own limit would have come a minute later."""
+def is_key_error(error: Exception) -> bool:
+    """Say that nothing else is worth repeating."""
+    return isinstance(error, KeyError)
+
+
+@pytest.mark.parametrize("transient", [(), is_key_error])
+async def test_a_call_that_hangs_is_a_failed_poll_after_its_seconds(
+    transient: tuple[()] | Callable[[Exception], bool],
+) -> None:
+    """The wait goes on; the wait's own limit would have come a minute later.
+
+    A predicate that tolerates nothing else is not asked.
+    """
     answers = iter([60.0, 0.0])
 
     async def ask() -> str:
         await asyncio.sleep(next(answers))
         return "done"
 
-    task = polling_task(ask, vocabulary=WORDS, status=str, poll_timeout=5)
+    task = polling_task(ask, vocabulary=WORDS, status=str, poll_timeout=5, transient=transient)
     assert await wait_until_done(task, schedule=Schedule(first=1, jitter=0)) == "done"
     assert 5 < asyncio.get_running_loop().time() < 10
     with pytest.raises(ValueError, match="poll_timeout"):
         polling_task(ask, vocabulary=WORDS, status=str, poll_timeout=0)
+
+
+async def test_a_time_limit_of_the_functions_own_is_its_own_error() -> None:
+    """It is judged as any other exception of the caller's."""
+
+    async def ask() -> str:
+        await asyncio.sleep(1)
+        raise TimeoutError(7)
+
+    task = polling_task(
+        ask,
+        vocabulary=WORDS,
+        status=str,
+        poll_timeout=5,
+        transient=lambda error: error.args == (8,),
+    )
+    with pytest.raises(TimeoutError, match="7"):
+        await wait_until_done(task)
 
 
 async def test_a_function_that_is_not_async_is_refused_at_its_first_poll() -> None:

@@ -69,17 +69,38 @@ async def test_a_joiner_gets_the_last_poll_on_its_own_deadline(
     assert task.sent == pytest.approx(sent)
 
 
-async def test_a_joiner_ends_a_silence_in_time() -> None:
-    """A task that was not looked at yet is, 5 s before the deadline of one that joins."""
+@pytest.mark.parametrize(
+    ("joins", "timeout", "sent"),
+    [(1, 20, [16, 21]), (480, 15, [490, 495]), (485, 9, [485, 494]), (490, 1e-9, [490, 490])],
+    ids=["before its end", "near its end", "with a short timeout", "with the least timeout"],
+)
+async def test_a_joiner_ends_a_silence_in_time(
+    joins: float, timeout: float, sent: list[float]
+) -> None:
+    """A task that was not looked at yet is, as early as if the joiner's wait were the first one.
+
+    Its first answer may take seconds, and a wait without one ends on its deadline.
+    """
     learned = LearnedSchedule(longest_gap=600)
     for _ in range(20):
         learned.observe(500.0, kind="fake.item")
     task = Item(Service())
     async with Poller(schedule=learned) as poller:
         start_all(poller, [task])
-        await asyncio.sleep(1)
-        assert isinstance((await start(poller.wait(task, timeout=20))).error, WaitTimeout)
-    assert task.sent == pytest.approx([16, 21])
+        await asyncio.sleep(joins)
+        assert isinstance((await start(poller.wait(task, timeout=timeout))).error, WaitTimeout)
+    assert task.sent[0] == pytest.approx(sent[0])
+    assert task.sent[-1] == pytest.approx(sent[-1])
+
+
+async def test_a_joiner_ends_the_phase_of_a_crowd_in_time() -> None:
+    """The first look at one of a crowd comes in the first half of each wait for it."""
+    tasks = [Item(Service(), number) for number in range(100)]
+    async with Poller(schedule=EVERY_TEN) as poller:
+        start_all(poller, tasks)
+        joiners = start_all(poller, tasks, timeout=4)
+        await asyncio.gather(*joiners)
+    assert 1.5 < max(task.sent[0] for task in tasks) <= 2
 
 
 # --- errors -------------------------------------------------------------------------------------

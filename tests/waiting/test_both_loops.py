@@ -116,6 +116,7 @@ async def test_a_look_that_hangs_is_a_failed_poll(driver: Driver) -> None:
 STANDSTILLS: dict[str, tuple[float, float, list[float], float]] = {
     "across the deadline": (0.7, 3.5, [0.0], 1.2),
     "with a look under way": (0.7, 3.5, [0.0, 2.0, 0.0], 1.2),
+    "almost to the end of the last look's time": (0.7, 7.15, [0.0, 0.3], 1.2),
     "beyond the last look's time": (0.7, 60.0, [0.0], 1.2),
     "beyond it, with a look under way": (1.5, 60.0, [0.0, 2.0, 0.1], 1.2),
     "beyond it, with a look that hangs": (1.5, 60.0, [0.0, math.inf, 0.1], 1.2),

@@ -224,6 +224,8 @@ def is_key_error(error: Exception) -> bool:
     return isinstance(error, KeyError | OfALibrary)
 
 
+BY_GATEWAY = PermissionDenied("403", status=403, foreign=True)
+UNKNOWN_CODE = PermissionDenied("403", status=403, known=False)
 # What a task declares transient, how a look fails, and if that is tolerated.
 DECLARED: dict[str, tuple[object, Exception, bool]] = {
     "nothing": ((), KeyError("x"), False),
@@ -240,6 +242,8 @@ DECLARED: dict[str, tuple[object, Exception, bool]] = {
     "a status that is transient": ((), OfALibrary(503), True),
     "a predicate goes before a status": (is_key_error, OfALibrary(401), True),
     "our refusal by its class": ((InvalidRequest,), InvalidRequest("no", status=400), True),
+    "a predicate that says no to a gateway's": (is_key_error, BY_GATEWAY, False),
+    "a predicate that says no to a code in no table": (is_key_error, UNKNOWN_CODE, False),
     "a group of the class": ((KeyError,), ExceptionGroup("", [KeyError(), DOWN]), True),
     "a group with another": ((KeyError,), ExceptionGroup("", [KeyError(), ValueError()]), False),
 }
@@ -254,8 +258,6 @@ def test_a_task_may_declare_which_errors_are_transient(
     assert step == Sleep(1.0, "error") if tolerated else step is error
 
 
-BY_GATEWAY = PermissionDenied("403", status=403, foreign=True)
-UNKNOWN_CODE = PermissionDenied("403", status=403, known=False)
 # How looks failed in a row (None: a good answer), and if the last failure is tolerated.
 UNCLEAR: dict[str, tuple[list[Exception | None], bool]] = {
     "the provider's own": ([PermissionDenied("403", status=403)], False),
@@ -370,6 +372,24 @@ NOT_FOUND: dict[str, tuple[float, Sequence[Exception | None], NotFound, float, b
     "a gateway for two minutes after a good answer": (0, [None, *[PAGE] * 10], PAGE, 121.0, True),
     "a gateway for longer after a good answer": (0, [None, *[PAGE] * 10], PAGE, 121.1, False),
 }
+
+
+def is_not_found(error: Exception) -> bool:
+    """Say that an error is worth repeating, as a caller's predicate."""
+    return error is OWN
+
+
+@pytest.mark.parametrize("declared", [(NotFound,), is_not_found])
+@pytest.mark.parametrize("earlier", [[], [None]])
+def test_a_caller_may_declare_that_not_found_says_nothing(
+    declared: object, earlier: Sequence[None]
+) -> None:
+    """By its class or a predicate, before and after a good answer; and a predicate may deny it."""
+    wait = Wait(transient=declared)
+    for _ in earlier:
+        wait.answered(at=1)
+    assert wait.failed(OWN, at=60) == Sleep(1.0, "error")
+    raised(Wait(transient=is_key_error).failed(OWN, at=1), TaskExpired)
 
 
 @pytest.mark.parametrize(
@@ -548,13 +568,22 @@ def test_a_deadline_that_comes_too_late_for_a_look_is_a_standstill(
 def test_the_end_of_a_look_is_set_when_it_is_sent() -> None:
     """The first look has a quarter of a second, and one after a standstill as long from then on.
 
-    A standstill may begin while it is under way; what the loop has set for an end is none.
+    One that was due by the deadline has that, too, or the loop stood still. A standstill may begin
+    while it is under way; what the loop has set for an end is none.
     """
+
+    def end(term: TimeLimit, record: Record[str], sent: float, due: float) -> float:
+        found = term.end_of_look(record, BEGAN + sent, BEGAN + due)
+        assert found == term.ends
+        return found - BEGAN
+
     term, record = limited()
-    assert term.end_of_look(record, BEGAN + 9.9) == term.ends == pytest.approx(BEGAN + 10.15)
-    assert term.end_of_look(record, BEGAN + 30) == term.ends == pytest.approx(BEGAN + 30.25)
+    assert end(term, record, 9.9, due=9.9) == pytest.approx(10.15)
+    assert end(term, record, 30, due=9.9) == pytest.approx(30.25)
     record.slowest = 0.1
-    assert term.end_of_look(record, BEGAN + 31) == term.ends == pytest.approx(BEGAN + 35)
+    assert end(term, record, 31, due=31) == pytest.approx(35)
+    for at, due, expected in ((14.7, 10, 15), (14.9, 10, 19.9), (14.9, 14.9, 15)):
+        assert end(*limited(0.1), at, due) == pytest.approx(expected)
     for sent, is_standstill in ((BEGAN + 9.9, True), (None, False)):
         term, record = limited()
         assert term.prolong(record, sent, BEGAN + 10.2) is is_standstill

@@ -9,6 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from asyncclient import Observation, Snapshot, TaskState, wait_until_done, watch
+from asyncclient.errors import WaitTimeout
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport, reply
 from tests.waiting.scenario import Driver, Thing
@@ -79,3 +80,67 @@ async def test_a_source_of_tokens_that_was_cancelled_from_inside_is_an_error() -
     with pytest.raises(ConnectionAbortedError, match=r"token\(\)"):
         await Coze(transport, token=token).start_workflow("7350")
     assert not transport.requests
+
+
+class Unwell(Exception):
+    """What a caller's function makes of any exception."""
+
+
+class Wrapping(Thing):
+    """A job whose second look hangs, and makes an error of its own of its cancellation.
+
+    Args:
+        transient: what it declares worth repeating.
+    """
+
+    def __init__(self, *transient: type[Exception]) -> None:
+        super().__init__("wrapping", "wrapping")
+        self.transient = transient
+        self.looks = 0
+
+    async def observe(self) -> Observation[str]:
+        """Hang at the second look."""
+        self.looks += 1
+        if self.looks == 2:
+            try:
+                await anyio.sleep_forever()
+            except BaseException as error:
+                raise Unwell from error
+        done = self.looks > 2
+        state = TaskState.SUCCEEDED if done else TaskState.RUNNING
+        return Observation(state, "done" if done else "running", "result")
+
+
+@pytest.mark.parametrize("transient", [[], [Unwell]])
+async def test_a_cancellation_that_a_look_makes_an_error_of_is_one(
+    driver: Driver, transient: list[type[Exception]]
+) -> None:
+    """It is the caller's, or that of a look that takes too long, or the end of the wait."""
+    job = Wrapping(*transient)
+    assert await driver(job, poll_timeout=5) == "result"
+    with pytest.raises(WaitTimeout):
+        await driver(Wrapping(*transient), timeout=2)
+    waiting = asyncio.ensure_future(driver(Wrapping(*transient)))
+    await asyncio.sleep(30)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert waiting.cancelled()
+
+
+async def test_a_time_limit_that_leaves_its_request_to_cancel_is_none(driver: Driver) -> None:
+    """An old library's TimeoutError is a failed poll, although its request was not taken back."""
+
+    class Old(Fragile):
+        async def observe(self) -> Observation[str]:
+            task = asyncio.current_task()
+            if not self.cancels and task is not None:
+                self.cancels += 1
+                task.cancel()
+                try:
+                    await anyio.sleep_forever()
+                except asyncio.CancelledError:
+                    raise TimeoutError from None
+            return await super().observe()
+
+    assert await driver(Old(ConnectionError())) == "result"
