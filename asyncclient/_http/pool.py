@@ -192,14 +192,46 @@ class SessionPool:
         origin: Origin,
         content: RequestBody | None,
     ) -> TransportError | None:
-        """Return what broke; None where it is the caller who cancels."""
+        """Return what broke, in our own words; None where it is the caller who cancels.
+
+        Whether it was sent is known independently of the error: a hook may raise any at any time.
+        """
         if isinstance(error, asyncio.CancelledError):
             if self._requests.is_own(task):
                 error = TimeoutError()
             elif task.cancelling():
                 return None
-        seconds = request.timeout or self._request_timeout
-        return _failure(request, origin, content, seconds, error, closed=self._closed)
+        at = _name_of(request, origin)
+        was_sent = is_sent(content)
+        if self._closed:
+            return TransportError(
+                f"{at}: the SessionPool was closed during the request", sent=was_sent
+            )
+        if isinstance(error, TransportError):
+            return error
+        said = origin.hiding.text(text_of(error))
+        failure = _connect_failure(error, at, said, origin)
+        if failure is not None:
+            failure.sent = content is not None and was_sent  # else the kind of error decides that
+            return failure
+        if isinstance(error, TimeoutError):
+            seconds = plain(request.timeout or self._request_timeout)
+            if not was_sent:
+                slow = "the network" if origin.proxy is None else "the proxy"
+                return RequestTimeout(
+                    f"{at}: not sent within {seconds} s, because no connection was free",
+                    sent=False,
+                    advice="pass a larger SessionPool(limit=...), and check that "
+                    f"{slow} is not down",
+                )
+            longer = "timeout" if request.timeout else "SessionPool(request_timeout=...)"
+            return RequestTimeout(
+                f"{at}: no whole answer within {seconds} s",
+                advice=f"check the network, or pass a larger {longer}",
+            )
+        is_broken = isinstance(error, aiohttp.ClientError | OSError | asyncio.CancelledError)
+        what = "the connection broke" if is_broken else "aiohttp or a hook of trace_configs failed"
+        return TransportError(f"{at}: {what}: {type_name(error)}: {said}", sent=was_sent)
 
     async def _body_of(self, response: aiohttp.ClientResponse) -> bytes | None:
         """Read an answer to its end; None as soon as it is too long."""
@@ -296,49 +328,6 @@ def _name_of(request: Request, origin: Origin) -> str:
     """Return the request and its proxy, for messages."""
     through = "" if origin.proxy is None else f" through the proxy {origin.proxy.place}"
     return f"{request.name} ({request.label}){through}"
-
-
-def _failure(
-    request: Request,
-    origin: Origin,
-    content: RequestBody | None,
-    seconds: float,
-    error: BaseException,
-    *,
-    closed: bool,
-) -> TransportError:
-    """Return what broke, in our own words.
-
-    Whether it was sent is known independently of the error: a hook may raise any error at any time.
-    """
-    at = _name_of(request, origin)
-    was_sent = is_sent(content)
-    if closed:
-        return TransportError(f"{at}: the SessionPool was closed during the request", sent=was_sent)
-    if isinstance(error, TransportError):
-        return error
-    said = origin.hiding.text(text_of(error))
-    connected = content is not None and was_sent  # else the kind of error decides that
-    failure = _connect_failure(error, at, said, origin)
-    if failure is not None:
-        failure.sent = connected
-        return failure
-    if isinstance(error, TimeoutError):
-        if not was_sent:
-            slow = "the network" if origin.proxy is None else "the proxy"
-            return RequestTimeout(
-                f"{at}: not sent within {plain(seconds)} s, because no connection was free",
-                sent=False,
-                advice=f"pass a larger SessionPool(limit=...), and check that {slow} is not down",
-            )
-        longer = "timeout" if request.timeout else "SessionPool(request_timeout=...)"
-        return RequestTimeout(
-            f"{at}: no whole answer within {plain(seconds)} s",
-            advice=f"check the network, or pass a larger {longer}",
-        )
-    is_broken = isinstance(error, aiohttp.ClientError | OSError | asyncio.CancelledError)
-    what = "the connection broke" if is_broken else "aiohttp or a hook of trace_configs failed"
-    return TransportError(f"{at}: {what}: {type_name(error)}: {said}", sent=was_sent)
 
 
 def _connect_failure(

@@ -20,15 +20,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; those of this process by default.
     """
     try:
-        try:
-            # Imported here, so that a missing extra, or Ctrl-C meanwhile, is a sentence and not a
-            # traceback.
-            with needs("cli", "this command"):
-                from asyncclient.cli._commands import run  # noqa: PLC0415
-        except MissingExtra as error:
-            sys.stderr.write(f"asyncclient: {error}\n")
-            return _BAD_USE
+        # Imported here, so that a missing extra, or Ctrl-C meanwhile, is a sentence and not a
+        # traceback.
+        with needs("cli", "this command"):
+            from asyncclient.cli._commands import run  # noqa: PLC0415
         return run(sys.argv[1:] if arguments is None else list(arguments))
+    except MissingExtra as error:
+        sys.stderr.write(f"asyncclient: {error}\n")
+        return _BAD_USE
     except KeyboardInterrupt:
         sys.stderr.write("asyncclient: interrupted\n")
         return _INTERRUPTED

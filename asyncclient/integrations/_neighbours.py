@@ -75,8 +75,6 @@ class Shares:
         dead: those whose notices may be taken away.
     """
 
-    __slots__ = ("_before", "_name", "_seen", "dead", "workers")
-
     def __init__(self, name: str) -> None:
         self._name = name
         # Each worker's notice, and when it was first read.

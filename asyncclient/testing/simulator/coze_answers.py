@@ -46,7 +46,10 @@ class CozeAnswers:
     def start_named(
         self, kind: str, name: str, *, task_id: str, place: str, start_marker: Mapping[str, Any]
     ) -> SimulatedTask:
-        """Start a task that ends as its name says: `fail-…` fails, `slow-…` takes ten times."""
+        """Start a task whose name orders its fate.
+
+        `fail-…` fails, and `slow-…` takes ten times as long.
+        """
         prefix = name.partition("-")[0]
         task = self._world.start(
             kind,
