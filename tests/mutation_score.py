@@ -27,7 +27,7 @@ _SURVIVORS = {
     "_http.lenient._read": (3, "None is false; mending a text that is whole changes nothing"),
     "_http.places.named_hosts": (1, "a name in small letters has no X to strip"),
     "_http.quoting._is_finite": (2, "None is false; only an error counts"),
-    "_http.quoting.path_segment": (3, "the quick way and the other one give the same"),
+    "_http.quoting.path_segment": (1, "an X is never quoted"),
     "_http.refusal._place": (2, "no header is as good as an empty one"),
     "_learning.memory.Memory.add": (
         2,
