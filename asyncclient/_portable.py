@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, ClassVar, cast, get_args
 
 import msgspec
 
@@ -20,6 +21,9 @@ class Portable:
     """A struct that FastAPI can return and a pydantic model can hold; it imports neither."""
 
     __slots__ = ()
+
+    # What is written in place of a field for which JSON has no form: an attribute, and its type.
+    _stand_ins: ClassVar[Mapping[str, tuple[str, object]]] = {}
 
     def __iter__(self) -> Iterator[tuple[str, object]]:
         """Yield the members of its JSON object: `dict(answer)` is that object.
@@ -40,7 +44,9 @@ class Portable:
         names += [f"[{getattr(each, '__qualname__', each)}]" for each in get_args(source)]
         return core_schema.no_info_after_validator_function(
             partial(_validated, cls, source),
-            handler.generate_schema(Annotated[object, WithJsonSchema(_described(source))]),
+            handler.generate_schema(
+                Annotated[object, WithJsonSchema(_described(source, cls._stand_ins))]
+            ),
             ref="".join(names),
             serialization=core_schema.plain_serializer_function_ser_schema(
                 cls._chosen_members, info_arg=True
@@ -52,14 +58,15 @@ class Portable:
         """What pydantic writes it with in a place for any value."""
         return _serializer_of(type(self))
 
-    def _written(self) -> object:
-        """Return what is written as JSON in its place."""
-        return self
-
     def _members(self) -> dict[str, object]:
         """Return its JSON object, made of built-in types."""
+        given: object = self
+        if self._stand_ins:
+            fields = cast("msgspec.Struct", self).__struct_fields__
+            names = (self._stand_ins.get(field, (field,))[0] for field in fields)
+            given = {name: getattr(self, name) for name in names}
         # As bytes in between: what JSON has no form for, as infinity, is null then.
-        written = msgspec.json.encode(self._written(), enc_hook=_foreign)
+        written = msgspec.json.encode(given, enc_hook=_foreign)
         members: dict[str, object] = msgspec.json.decode(written)
         return members
 
@@ -118,12 +125,21 @@ def _serializer_of(kind: type[Portable]) -> SchemaSerializer:
     return _serializers[kind]
 
 
-def _described(source: object) -> dict[str, object]:
-    """Return the JSON schema of a struct, with all that is in it."""
+def _described(
+    source: object, stand_ins: Mapping[str, tuple[str, object]] = MappingProxyType({})
+) -> dict[str, object]:
+    """Return the JSON schema of a struct as it is written, with all that is in it."""
     (schema,), parts = msgspec.json.schema_components(
         (source,), schema_hook=lambda _: {"description": "any JSON"}, ref_template="{name}"
     )
-    return cast("dict[str, object]", _whole(schema, parts, ()))
+    described = cast("dict[str, object]", _whole(schema, parts, ()))
+    members = cast("dict[str, object]", described.get("properties"))
+    required = cast("list[str]", described.get("required"))
+    for field, (name, kind) in stand_ins.items():
+        del members[field]
+        members[name] = _described(kind)
+        required[required.index(field)] = name
+    return described
 
 
 def _whole(schema: object, parts: dict[str, dict[str, object]], around: tuple[str, ...]) -> object:

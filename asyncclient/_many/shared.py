@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
 
 import msgspec
 
@@ -64,6 +64,12 @@ class Done(Portable, msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
             `left`, the waiter who asked before had left.
     """
 
+    # Its task may hold a client; its reference leads back to the task.
+    _stand_ins: ClassVar[Mapping[str, tuple[str, object]]] = {
+        "task": ("ref", TaskRef | None),
+        "error": ("error", str | None),
+    }
+
     task: Task[T_co]
     state: TaskState | None
     result: T_co | None
@@ -93,11 +99,6 @@ class Done(Portable, msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
         if self.error is not None:
             raise self.error
         return cast("T_co", self.result)  # without an error, None is the answer itself
-
-    def _written(self) -> object:
-        # Its task may hold a client; its reference leads back to the task.
-        fields = [name for name in self.__struct_fields__ if name != "task"]
-        return {"ref": self.ref, **{name: getattr(self, name) for name in fields}}
 
 
 class Receiver:

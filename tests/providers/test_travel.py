@@ -208,6 +208,11 @@ def test_what_is_made_of_no_json_stays_an_instance() -> None:
         assert adapter.validate_python(value) is value
         with pytest.raises(ValidationError):
             adapter.validate_python(written)
+        schema = adapter.json_schema(mode="serialization")
+        assert set(schema["required"]) <= set(written) == set(schema["properties"])
+    assert TypeAdapter(Done[WorkflowRun]).json_schema()["properties"]["error"] == {
+        "anyOf": [{"type": "string"}, {"type": "null"}]
+    }
     assert dict(DONE)["ref"] == dict(REF)
     assert "task" not in dict(DONE)
     assert cast("TicketExpired", pickle.loads(pickle.dumps(expired))).ticket == TICKET  # noqa: S301
