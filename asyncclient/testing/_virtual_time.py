@@ -33,11 +33,9 @@ import anyio.to_thread
 from asyncclient._text import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine
     from concurrent.futures import Executor
     from contextvars import Context
-
-    from _typeshed import FileDescriptorLike
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -140,53 +138,34 @@ def run_virtual(async_fn: Callable[[*_Ts], Coroutine[Any, Any, _T]], *args: *_Ts
         return runner.run(async_fn(*args))
 
 
-class _JumpingSelector(selectors.BaseSelector):
+class _JumpingSelector(selectors.DefaultSelector):
     """A selector that moves a clock where a real one would block."""
 
     def __init__(self, grace: float, thread_patience: float) -> None:
+        super().__init__()
         self.now = 0.0
         self.due: list[float] = []  # a heap of all timers' times, those of cancelled ones included
         self.busy_threads = 0
         self.own_files = 0
         self._grace = grace
         self._thread_patience = thread_patience
-        self._real = selectors.DefaultSelector()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is not None and timeout <= 0:
-            return self._real.select(0)
-        files_open = len(self._real.get_map()) > self.own_files
+            return super().select(0)
+        files_open = len(self.get_map()) > self.own_files
         # Even without files: another thread may have woken the loop.
-        if ready := self._real.select(self._grace if files_open else 0):
+        if ready := super().select(self._grace if files_open else 0):
             return ready
         threads_busy = self._threads_are_busy()
-        if threads_busy and (ready := self._real.select(self._thread_patience)):
+        if threads_busy and (ready := super().select(self._thread_patience)):
             return ready
         if timeout is not None:
             self._jump(timeout)
             return []
         if files_open or threads_busy:
-            return self._real.select(None)
+            return super().select(None)
         return self._select_or_give_up()
-
-    def register(
-        self, fileobj: FileDescriptorLike, events: int, data: object = None
-    ) -> selectors.SelectorKey:
-        return self._real.register(fileobj, events, data)
-
-    def unregister(self, fileobj: FileDescriptorLike) -> selectors.SelectorKey:
-        return self._real.unregister(fileobj)
-
-    def modify(
-        self, fileobj: FileDescriptorLike, events: int, data: object = None
-    ) -> selectors.SelectorKey:
-        return self._real.modify(fileobj, events, data)
-
-    def get_map(self) -> Mapping[FileDescriptorLike, selectors.SelectorKey]:
-        return self._real.get_map()
-
-    def close(self) -> None:
-        self._real.close()
 
     def _threads_are_busy(self) -> bool:
         if self.busy_threads:
@@ -210,7 +189,7 @@ class _JumpingSelector(selectors.BaseSelector):
 
     def _select_or_give_up(self) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for a thread that no one registered, and report a deadlock if none wakes us."""
-        if threading.active_count() > 1 and (ready := self._real.select(self._thread_patience)):
+        if threading.active_count() > 1 and (ready := super().select(self._thread_patience)):
             return ready
         waiting = sorted(
             getattr(task.get_coro(), "__qualname__", task.get_name())

@@ -18,7 +18,7 @@ from asyncclient._reading import Json, Reading
 from asyncclient._state import TaskState
 from asyncclient._text import shown, type_name
 from asyncclient.testing.simulator.faults import Kind
-from asyncclient.testing.simulator.server import Call, Endpoint, Route
+from asyncclient.testing.simulator.server import Call, Endpoint, Provider, Route
 from asyncclient.testing.simulator.servers import SimulatedServers
 from asyncclient.testing.simulator.tasks import (
     Fate,
@@ -144,10 +144,9 @@ class SimulatedAPI(SimulatedServers):
 
 
 @dataclass(slots=True, kw_only=True)
-class _AnyAPI:
+class _AnyAPI(Provider):
     """The API as its server sees it: what it is asked, and what it answers."""
 
-    prefix: str = ""
     world: World
     reading: Reading
     words: Words | Callable[[Json], Words]
@@ -290,10 +289,6 @@ class _AnyAPI:
     def unavailable(self) -> web.Response:
         """Answer 503."""
         return self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
-
-    def busy(self) -> web.Response:
-        """Answer 503."""
-        return self.unavailable()
 
     def unauthorized(self) -> web.Response:
         """Answer 401."""

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from asyncclient.testing.simulator.server import Call, Endpoint, Route
+from asyncclient.testing.simulator.server import Call, Endpoint, Provider, Route
 from asyncclient.testing.simulator.tasks import (
     Fate,
     Outcome,
@@ -42,7 +42,7 @@ class _WebhookBody(msgspec.Struct, rename="camel"):
     workflow_id: str | None = None
 
 
-class SimulatedCopyAI:
+class SimulatedCopyAI(Provider):
     """Copy.ai as the simulator speaks it."""
 
     prefix = "/api"
@@ -102,10 +102,6 @@ class SimulatedCopyAI:
     def unavailable(self) -> web.Response:
         """Answer 503."""
         return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text="Service Unavailable")
-
-    def busy(self) -> web.Response:
-        """Answer 503, since it has no word for this."""
-        return self.unavailable()
 
     def unauthorized(self) -> web.Response:
         """Answer 401, of which nothing is documented: the body is empty."""

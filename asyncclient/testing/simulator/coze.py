@@ -65,7 +65,6 @@ class _Header(msgspec.Struct):
 class SimulatedCoze(CozeAnswers):
     """Coze as the simulator speaks it."""
 
-    prefix = ""
     public_key: str | None = None
     """PEM text to check the signature of assertions with; None: signatures are not checked."""
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import web
 
-from asyncclient.testing.simulator.server import Call, Endpoint
+from asyncclient.testing.simulator.server import Call, Endpoint, Provider
 from asyncclient.testing.simulator.tasks import Fate, Outcome, SimulatedTask, World, is_right
 
 Plan = Literal["free", "personal", "team", "enterprise"]
@@ -28,7 +28,7 @@ _NAMED_OUTCOMES = frozenset[Outcome](("success", "fail"))
 _SLOWNESS = 10
 
 
-class CozeAnswers:
+class CozeAnswers(Provider):
     """Makes Coze's answers; most refusals are HTTP 200 with a code that is not 0."""
 
     def __init__(

@@ -93,7 +93,7 @@ Route = tuple[Endpoint, Handler]
 class Provider(Protocol):
     """What a provider brings to its server: its routes and its ways to refuse."""
 
-    prefix: str
+    prefix: str = ""  # of all paths
 
     def routes(self) -> Iterable[Route]:
         """Return every operation with its handler."""
@@ -120,8 +120,8 @@ class Provider(Protocol):
         ...
 
     def busy(self) -> web.Response:
-        """Answer that too many others ask."""
-        ...
+        """Answer that too many others ask: 503 where the provider has no word for it."""
+        return self.unavailable()
 
     def unauthorized(self) -> web.Response:
         """Answer 401."""
