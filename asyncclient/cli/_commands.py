@@ -14,7 +14,7 @@ from asyncclient._version import __version__
 from asyncclient.cli._demo_view import demo
 from asyncclient.cli._exits import EXIT_CODES, Action, ExitCode, perform, show_error
 from asyncclient.cli._lists import apis_of, list_apis, list_bots
-from asyncclient.cli._options import SECONDS, Integer, Number, number
+from asyncclient.cli._options import SECONDS, Integer, Number
 from asyncclient.cli._output import complain
 from asyncclient.cli._simulate import CozePlan, Settings, serve
 from asyncclient.cli._start_commands import start_group
@@ -103,17 +103,9 @@ def demo_command(*, tasks: int, seed: int, as_json: bool) -> Action:
     "--copyai-port", type=_PORT, default=0, help="Port of Copy.ai.  [default: a free one]"
 )
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option(
-    "--fault-share",
-    type=_SHARE,
-    callback=number,
-    default=0.0,
-    help="Share of polls that meet a fault.",
-)
-@click.option(
-    "--fail-share", type=_SHARE, callback=number, default=0.0, help="Share of tasks that fail."
-)
-@click.option("--mean-seconds", type=SECONDS, callback=number, default=2.0, show_default=True)
+@click.option("--fault-share", type=_SHARE, default=0.0, help="Share of polls that meet a fault.")
+@click.option("--fail-share", type=_SHARE, default=0.0, help="Share of tasks that fail.")
+@click.option("--mean-seconds", type=SECONDS, default=2.0, show_default=True)
 @click.option(
     "--plan",
     type=click.Choice(get_args(CozePlan)),

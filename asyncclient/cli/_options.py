@@ -15,24 +15,23 @@ from asyncclient.cli._waits import Waiting
 class Number(click.FloatRange):
     name = "number"  # in messages
 
+    def convert(
+        self, value: float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):  # neither within a range nor outside of it
+            self.fail("nan is not a number", param, ctx)
+        return number
+
 
 class Integer(click.IntRange):
     name = "integer"
-
-
-def number(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
-    """Refuse what is neither within a range nor outside of it."""
-    if math.isnan(value):
-        msg = "nan is not a number"
-        raise click.BadParameter(msg)
-    return value
 
 
 SECONDS = Number(min=0, min_open=True)
 timeout_option = click.option(
     "--timeout",
     type=SECONDS,
-    callback=number,
     metavar="SECONDS",
     default=600.0,
     show_default=True,

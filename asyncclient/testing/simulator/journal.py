@@ -77,7 +77,7 @@ class Journal:
     def write(self, entries: Iterable[Entry]) -> None:
         """Add entries; they are the system's before this returns, so that a kill does no harm."""
         if self._file is not None:
-            os.write(self._file, b"".join(_encoder.encode(entry) + b"\n" for entry in entries))
+            os.write(self._file, _encoder.encode_lines(entries))
 
     def close(self) -> None:
         """Let the file go."""
