@@ -115,10 +115,11 @@ class Account:
         self.credential: Hashable = asks_with if credential is None else credential
         who = self.credential if self.name is None else self.name
         self.identity: Hashable = (provider, place, who)
-        # An app may make a client for each request, with its own source of tokens: these share one
-        # budget, since they may be one account.
+        # An app may make a client for each request, with its own source of tokens: those of one
+        # origin share a budget, since they may be one account.
         unnamed = self._source is not None and self.name is None and credential is None
-        self._budget: tuple[str, Hashable] = (provider, place if unnamed else (place, who))
+        counted: Hashable = self._origin if unnamed else (place, who)
+        self._budget: tuple[str, Hashable] = (provider, counted)
 
     def __reduce__(self) -> NoReturn:
         msg = (

@@ -98,7 +98,8 @@ _NAMES = (None, "a", "b", TOKEN, str(hash(TOKEN)), "<source of tokens>")
 def test_two_clients_are_one_account_exactly_where_they_ask_as_one() -> None:
     """Provider, place and name decide, and where there is no name the credential does.
 
-    A client may be made for each request, so that all unnamed sources of tokens share one budget.
+    A client may be made for each request, so that all unnamed sources of tokens at one origin share
+    one budget.
     """
     accounts: set[tuple[Hashable, object]] = set()
     budgets: set[tuple[Hashable, object]] = set()
@@ -109,10 +110,13 @@ def test_two_clients_are_one_account_exactly_where_they_ask_as_one() -> None:
         if isinstance(made, CozeJWT) and provider != "coze":
             continue
         run = _run(provider, made, at=url, account=name)
-        counted = "any source" if callable(made) else credential
         where = (provider, _PLACES[url], name)
         accounts.add((run.key, (*where, None if name else credential)))
-        budgets.add((run.budget, (*where, None if name else counted)))
+        if callable(made) and not name:
+            origin = _PLACES[url].replace("below", "here")
+            budgets.add((run.budget, (provider, origin, None, "any source")))
+        else:
+            budgets.add((run.budget, (*where, None if name else credential)))
     for pairs in (accounts, budgets):
         made_of = {ours for ours, _ in pairs}
         assert len(made_of) == len({wanted for _, wanted in pairs}) == len(pairs)
