@@ -46,19 +46,19 @@ _LONGEST_REDELIVERY = 86_400.0
 class DurableWaits(Store, ABC):
     """Durable waits, by key: submitted and read anywhere, held in workers.
 
-    `concurrency` and `keep` are those of the engine's class; `own` says whether the store is opened
+    `concurrency` and `keep` are those of the engine's class; `owns_store` says whether it is opened
     and closed with these waits.
     """
 
-    def __init__(self, *, concurrency: int, keep: float, own: bool) -> None:
+    def __init__(self, *, concurrency: int, keep: float, owns_store: bool) -> None:
         whole_number("concurrency", concurrency, least=1)
         self._concurrency = concurrency
         self._keep_seconds = number("keep", keep, unit="seconds", above=0, most=LONGEST_WAIT)
-        self._own = own
+        self._owns_store = owns_store
         self._has_put_back = False
 
     async def __aenter__(self) -> Self:
-        if self._own:
+        if self._owns_store:
             await self._connection().__aenter__()
         return self
 
@@ -68,7 +68,7 @@ class DurableWaits(Store, ABC):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._own:
+        if self._owns_store:
             await self._connection().__aexit__(kind, error, traceback)
 
     # --- anywhere ---

@@ -52,7 +52,7 @@ _NAME = "asyncclient_wait"
 _PATTERN = frozenset("*?[]^\\")
 # Seconds for which notices are kept after the last worker has put one up.
 _NOTICE_SECONDS = 86_400
-_PENDING = (ExecutionState.SCHEDULED, ExecutionState.QUEUED, ExecutionState.RUNNING)
+_PENDING_STATES = (ExecutionState.SCHEDULED, ExecutionState.QUEUED, ExecutionState.RUNNING)
 # Puts a text in place of another one, where that is there; no text is the empty one.
 _SWAP = """
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
@@ -99,7 +99,7 @@ class DocketWaits(DurableWaits):
         concurrency: int = 1000,
         keep: float = 86_400.0,
     ) -> None:
-        super().__init__(concurrency=concurrency, keep=keep, own=isinstance(where, str))
+        super().__init__(concurrency=concurrency, keep=keep, owns_store=isinstance(where, str))
         self._docket = (
             Docket(name=name, url=with_connections(where, concurrency))
             if isinstance(where, str)
@@ -155,7 +155,7 @@ class DocketWaits(DurableWaits):
 
     async def _pending(self, key: str) -> str | None:
         execution = await self._docket.get_execution(key)
-        if execution is None or execution.state not in _PENDING or not execution.args:
+        if execution is None or execution.state not in _PENDING_STATES or not execution.args:
             return None
         return str(execution.args[0])
 

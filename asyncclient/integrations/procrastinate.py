@@ -81,7 +81,7 @@ class ProcrastinateWaits(DurableWaits):
         concurrency: int = 1000,
         keep: float = 86_400.0,
     ) -> None:
-        super().__init__(concurrency=concurrency, keep=keep, own=isinstance(where, str))
+        super().__init__(concurrency=concurrency, keep=keep, owns_store=isinstance(where, str))
         self._queue = queue
         self._app = (
             App(connector=PsycopgConnector(conninfo=where, max_size=_CONNECTIONS))
