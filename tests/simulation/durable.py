@@ -35,7 +35,7 @@ class Engine(DurableWaits):
     """Keeps tickets, and the workers' notices, on the shelf, for one process."""
 
     def __init__(self, shelf: Shelf, now: Callable[[], float]) -> None:
-        super().__init__(concurrency=100, keep=86_400.0, own=False)
+        super().__init__(concurrency=100, keep=86_400.0, owns_store=False)
         self._shelf = shelf
         self._now = now
 
