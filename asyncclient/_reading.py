@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -12,7 +11,7 @@ from typing import Any, TypeAlias, cast
 
 from asyncclient._arguments import is_async, optional_function, text_line
 from asyncclient._state import Vocabulary, Word, number_of, word_of
-from asyncclient._task import Finders, Observation
+from asyncclient._task import DECIDES_NOTHING, Finders, Observation
 from asyncclient._text import even_half_made, shown, text_of, type_name
 
 Json: TypeAlias = Any  # a decoded answer: what is in it, its provider decides
@@ -134,7 +133,7 @@ class Reading:
         for where in self.reason:
             try:
                 text = _found(answer, where)
-            except (Exception, CancelledError):  # noqa: BLE001, S112  (it decides nothing; the next may be there)
+            except DECIDES_NOTHING:  # the next may be there
                 continue
             if isinstance(text, str) and text:
                 return text

@@ -21,6 +21,10 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Found = TypeVar("Found")
 
+# What a function or a property of a caller's may raise where it decides nothing. A CancelledError
+# comes from a future in it: a request to cancel reaches an asyncio task where it awaits.
+DECIDES_NOTHING = (Exception, asyncio.CancelledError)
+
 
 class _Seen(Portable, msgspec.Struct, Generic[T_co], frozen=True):
     state: TaskState | None
@@ -94,7 +98,7 @@ def trait(task: object, name: str) -> object:
     """Return an optional attribute of a task; None if it has none, or a property of it raises."""
     try:
         found: object = getattr(task, name, None)
-    except Exception:  # noqa: BLE001  (a caller's own task; as if it had none)
+    except DECIDES_NOTHING:
         return None
     return found
 
@@ -198,7 +202,7 @@ def _found(find: Callable[[T], Found] | None, answer: T) -> Found | None:
     """Return what a function finds in an answer; it decides nothing, also if it raises."""
     try:
         return None if find is None else find(answer)
-    except (Exception, asyncio.CancelledError):  # noqa: BLE001  (a missing text or number)
+    except DECIDES_NOTHING:
         return None
 
 

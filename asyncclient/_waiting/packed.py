@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 import msgspec
 
 from asyncclient._state import Snapshot, TaskState
-from asyncclient._task import Observation, Task, trait
+from asyncclient._task import DECIDES_NOTHING, Observation, Task, trait
 
 T = TypeVar("T")
 
@@ -137,5 +137,5 @@ def _result_of(task: Task[T], raw: bytes) -> T:
     read = cast("Callable[[bytes], Observation[T]]", trait(task, "read"))
     try:
         return read(raw).result
-    except Exception:  # noqa: BLE001  (as above)
+    except DECIDES_NOTHING:
         return cast("T", None)

@@ -11,7 +11,7 @@ import msgspec
 
 from asyncclient._http import LONGEST_HINT, delay_after, is_transient, status_of, usable_hint
 from asyncclient._state import TaskState
-from asyncclient._task import Observation, Transient
+from asyncclient._task import DECIDES_NOTHING, Observation, Transient
 from asyncclient._text import LONGEST_WORD, text_of
 from asyncclient._waiting.record import Limits, RareFacts, Record
 from asyncclient.errors import APIError, NotFound
@@ -152,7 +152,7 @@ def verdict_of(error: Exception, transient: Transient) -> bool | None:
         return None
     try:
         return bool(transient.predicate(error))
-    except Exception:  # noqa: BLE001  (it decides nothing then)
+    except DECIDES_NOTHING:
         return None
 
 

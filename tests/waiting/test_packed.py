@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from collections.abc import Hashable
 from pathlib import Path
@@ -43,7 +44,7 @@ class Plain(Thing):
         error: what `read` raises.
     """
 
-    def __init__(self, credential: Hashable = "one", error: Exception | None = None) -> None:
+    def __init__(self, credential: Hashable = "one", error: BaseException | None = None) -> None:
         super().__init__("plain", "plain")
         self.credential = credential
         self.error = error
@@ -152,5 +153,6 @@ def test_what_was_opened_is_a_snapshot_as_any() -> None:
     packed = packed_of(Packing(), seen(b"{}"), Plain())
     opened = packed.open(Plain())
     assert pickle.loads(pickle.dumps(opened)) == opened == seen(b"{}")  # noqa: S301  (of our own)
-    opened = packed.open(Plain(error=ValueError("of the caller's own")))
-    assert (opened.result, opened.raw, opened.word) == (None, b"{}", "running")
+    for error in (ValueError("of the caller's own"), asyncio.CancelledError()):
+        opened = packed.open(Plain(error=error))
+        assert (opened.result, opened.raw, opened.word) == (None, b"{}", "running")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import math
 from collections.abc import Sequence
@@ -221,6 +222,8 @@ def is_key_error(error: Exception) -> bool:
     """Say that an error is worth repeating, as a caller's predicate, or fail to say."""
     if error.args == ("fail",):
         raise RuntimeError(error)
+    if error.args == ("future",):
+        raise asyncio.CancelledError
     return isinstance(error, KeyError | OfALibrary)
 
 
@@ -238,6 +241,7 @@ DECLARED: dict[str, tuple[object, Exception, bool]] = {
     "a predicate that says no to ours": (is_key_error, DOWN, False),
     "a predicate that fails": (is_key_error, ConnectionResetError("fail"), True),
     "a predicate that fails, of an error that ends": (is_key_error, KeyError("fail"), False),
+    "a predicate of a cancelled future": (is_key_error, ConnectionResetError("future"), True),
     "a status goes before the class": ((OfALibrary,), OfALibrary(401), False),
     "a status that is transient": ((), OfALibrary(503), True),
     "a predicate goes before a status": (is_key_error, OfALibrary(401), True),
