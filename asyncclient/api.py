@@ -28,6 +28,7 @@ from asyncclient._http import (
     encode_argument,
     look_endpoint,
     named_hosts,
+    read_accepted,
     read_json,
 )
 from asyncclient._reading import Json, Reading, readings_by_name
@@ -364,13 +365,12 @@ class APITask(RemoteTask[Json], Generic[Ref_co]):
 
     async def _send_cancel(self, method: str, target: str) -> Json:
         name = f"{self._look.name}.cancel"
-        endpoint = Endpoint(name, method, partial(read_json, name))
+        endpoint = Endpoint(name, method, partial(read_accepted, name))
         return await self._account.call(endpoint, target, max_retries=0)
 
     @even_half_made
     def __repr__(self) -> str:
-        where = self._where.partition("?")[0]
-        return f"<APITask {self._look.name} {text_of(where)}>"
+        return f"<APITask {self._look.name} {text_of(self._where.partition('?')[0])}>"
 
 
 @lru_cache(maxsize=1000)

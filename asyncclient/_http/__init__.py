@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncclient._http.answers import read_json as read_json
+from asyncclient._http.answers import read_accepted as read_accepted, read_json as read_json
 from asyncclient._http.call import Account as Account
 from asyncclient._http.credential import (
     HeaderSource as HeaderSource,

@@ -28,6 +28,18 @@ def read_json(name: str, response: Response) -> object:
     return decode(_decoder, response, name) if response.body.strip() else None
 
 
+def read_accepted(name: str, response: Response) -> object:
+    """Return an answer whose status says all: decoded, or None where it is not JSON.
+
+    Raises:
+        APIError: it is a refusal.
+    """
+    try:
+        return read_json(name, response)
+    except DecodeError:
+        return None
+
+
 _decoder = msgspec.json.Decoder(object)
 
 

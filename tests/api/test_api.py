@@ -322,7 +322,7 @@ CANCELS = {
 
 
 @pytest.mark.parametrize("cancel", CANCELS)
-@pytest.mark.parametrize("answer", [reply(b"", status=202), reply({"ok": True})])
+@pytest.mark.parametrize("answer", [reply(b"OK", status=202), reply({"ok": True})])
 async def test_the_remote_job_is_cancelled_with_one_request(cancel: str, answer: Response) -> None:
     """When a wait is to do so, and by hand; its reference keeps how."""
     acme, over = api(BUSY, BUSY, answer, answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from asyncclient._http import Response, read_json
+from asyncclient._http import Response, read_accepted, read_json
 from asyncclient.errors import (
     APIError,
     AuthenticationFailed,
@@ -25,6 +25,15 @@ def test_a_good_answer_is_its_json() -> None:
     assert read_json("acme.get", Response(200, {}, b" \n")) is None
     with pytest.raises(DecodeError, match=r"^acme.get: HTTP 200 with an unexpected body"):
         read_json("acme.get", Response(200, {}, b"<html>"))
+
+
+def test_of_an_accepted_request_the_status_says_all() -> None:
+    """Its answer may be any text; a refusal is one all the same."""
+    assert read_accepted("acme.job.cancel", Response(202, {}, b'{"a": [1]}')) == {"a": [1]}
+    for body in (b"", b"OK", b"<html>"):
+        assert read_accepted("acme.job.cancel", Response(200, {}, body)) is None
+    with pytest.raises(NotFound):
+        read_accepted("acme.job.cancel", Response(404, {}, b"Not found"))
 
 
 REFUSALS: list[tuple[int, object, type[APIError], str, object]] = [
