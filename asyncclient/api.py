@@ -7,7 +7,6 @@ from functools import lru_cache, partial
 from typing import Generic, TypeVar, cast, overload
 
 import msgspec
-from multidict import CIMultiDict, CIMultiDictProxy  # aiohttp's own headers; it comes with aiohttp
 
 from asyncclient._arguments import number, text, text_line
 from asyncclient._http import (
@@ -30,6 +29,7 @@ from asyncclient._http import (
     named_hosts,
     read_accepted,
     read_json,
+    read_with_headers,
 )
 from asyncclient._reading import Json, Reading, readings_by_name
 from asyncclient._ref import ADDRESS, TaskRef, checked_ref
@@ -37,6 +37,7 @@ from asyncclient._task import Observation
 from asyncclient._text import even_half_made, shown, text_of
 from asyncclient.catalogue import ALL
 
+T = TypeVar("T")
 Ref_co = TypeVar("Ref_co", bound=TaskRef | None, covariant=True)
 
 # Sending one of these twice does the same as sending it once (RFC 9110, section 9.2.2).
@@ -125,7 +126,7 @@ class TaskAPI:
             ValueError: its origin is neither that of the base URL nor in `hosts`; nothing is sent.
         """
         path = concealed(path)  # it may be signed, and a traceback with locals shows this frame
-        return (await self.request("GET", path))[2]
+        return await self._ask("GET", path, None, read_json)
 
     async def post(self, path: str, body: object = None) -> Json:
         """Start something, and return the API's answer. A start is never sent twice.
@@ -135,13 +136,12 @@ class TaskAPI:
             body: sent as JSON. Default None: no body.
 
         Raises:
-            AsyncClientError: it was refused. With `may_have_started` it is not known whether it
-                started something.
+            AsyncClientError: it was refused, or, with `may_have_started`, its outcome is not known.
             TypeError: the body has no form in JSON.
             ValueError: as `get`.
         """
         path = concealed(path)
-        return (await self.request("POST", path, body))[2]
+        return await self._ask("POST", path, body, read_json)
 
     async def request(
         self, method: str, path: str, body: object = None
@@ -154,15 +154,20 @@ class TaskAPI:
             body: as `post`.
 
         Returns:
-            the HTTP status from 200 to 299, the headers in any case, the decoded JSON or None.
+            the HTTP status from 200 to 299, the headers in any case, and the JSON; None without it,
+            and for any text with a 201 or 202, whose headers may say what was started.
 
         Raises:
             AsyncClientError, TypeError, ValueError: as `post`.
         """
-        path = self._places.target("path", concealed(path))
-        verb = _method("method", method)
-        name = f"{self.name}.{verb.lower()}"
-        endpoint = Endpoint(name, verb, partial(_read_all, name), verb in _IDEMPOTENT)
+        path = concealed(path)
+        return await self._ask(_method("method", method), path, body, read_with_headers)
+
+    async def _ask(
+        self, verb: str, path: str, body: object, read: Callable[[str, Response], T]
+    ) -> T:
+        path, name = self._places.target("path", path), f"{self.name}.{verb.lower()}"
+        endpoint = Endpoint(name, verb, partial(read, name), verb in _IDEMPOTENT)
         return await self._account.call(endpoint, path, _encoded(body))
 
     @overload
@@ -381,11 +386,6 @@ def _look_of(name: str, method: str, reading: Reading) -> Endpoint[Observation[J
 def _kind_of(api: str, reading: str) -> str:
     """Name a reading of an API: `acme.job`, and no name twice."""
     return reading if f"{reading}.".startswith(f"{api}.") else f"{api}.{reading}"
-
-
-def _read_all(name: str, response: Response) -> tuple[int, Mapping[str, str], Json]:
-    headers = CIMultiDictProxy(CIMultiDict(response.headers))
-    return response.status, headers, read_json(name, response)
 
 
 def _method(name: str, method: object) -> str:

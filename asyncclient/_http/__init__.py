@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from asyncclient._http.answers import read_accepted as read_accepted, read_json as read_json
+from asyncclient._http.answers import (
+    read_accepted as read_accepted,
+    read_json as read_json,
+    read_with_headers as read_with_headers,
+)
 from asyncclient._http.call import Account as Account
 from asyncclient._http.credential import (
     HeaderSource as HeaderSource,

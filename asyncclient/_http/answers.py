@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import cast
 
 import msgspec
+from multidict import CIMultiDict, CIMultiDictProxy  # aiohttp's own headers; it comes with aiohttp
 
 from asyncclient._http.decoding import decode
 from asyncclient._http.message import Response
@@ -14,6 +17,7 @@ from asyncclient.errors import APIError, DecodeError
 # Where APIs say what went wrong: in an object `error`, or beside it.
 _WORDS = ("message", "error", "error_message", "error_description", "detail", "msg", "title")
 _CODES = ("code", "error_code", "errorCode", "type")
+_STARTED = frozenset({HTTPStatus.CREATED, HTTPStatus.ACCEPTED})
 
 
 def read_json(name: str, response: Response) -> object:
@@ -38,6 +42,18 @@ def read_accepted(name: str, response: Response) -> object:
         return read_json(name, response)
     except DecodeError:
         return None
+
+
+def read_with_headers(name: str, response: Response) -> tuple[int, Mapping[str, str], object]:
+    """Return the status, the headers in any case, and the answer decoded.
+
+    Raises:
+        APIError: it is a refusal.
+        DecodeError: it is not JSON, and neither 201 nor 202. With these, headers may say what was
+            started (RFC 9110, section 15.3): a text beside them must not lose it.
+    """
+    read = read_accepted if response.status in _STARTED else read_json
+    return response.status, CIMultiDictProxy(CIMultiDict(response.headers)), read(name, response)
 
 
 _decoder = msgspec.json.Decoder(object)

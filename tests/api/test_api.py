@@ -78,9 +78,12 @@ async def test_requests_go_behind_the_base_url_with_the_token_and_bring_back_jso
         assert ("Content-Type" in request.headers) == (request.body is not None)
 
 
-async def test_a_start_may_answer_in_its_headers() -> None:
-    """`request` gives the status, the headers in any case, and the JSON."""
-    acme, over = api(reply(b"", status=202, headers={"Operation-Location": f"{V1}/ops/7"}))
+@pytest.mark.parametrize("text", ["", "Accepted", "<p>"])
+async def test_a_start_may_answer_in_its_headers(text: str) -> None:
+    """`request` gives the status, the headers in any case, and the JSON; a text is none."""
+    acme, over = api(
+        reply(text.encode(), status=202, headers={"Operation-Location": f"{V1}/ops/7"})
+    )
     status, headers, body = await acme.request("put", "/ops", [1])
     assert (status, body) == (202, None)
     assert headers["operation-location"] == headers["Operation-Location"] == f"{V1}/ops/7"

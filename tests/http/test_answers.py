@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from asyncclient._http import Response, read_accepted, read_json
+from asyncclient._http import Response, read_accepted, read_json, read_with_headers
 from asyncclient.errors import (
     APIError,
     AuthenticationFailed,
@@ -34,6 +34,18 @@ def test_of_an_accepted_request_the_status_says_all() -> None:
         assert read_accepted("acme.job.cancel", Response(200, {}, body)) is None
     with pytest.raises(NotFound):
         read_accepted("acme.job.cancel", Response(404, {}, b"Not found"))
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 203])
+def test_a_text_beside_headers_loses_no_start(status: int) -> None:
+    """Of a 201 or 202 the headers say what was started; any other answer must be JSON."""
+    response = Response(status, {"Location": "/ops/7"}, b"Accepted")
+    if status in {201, 202}:
+        said, headers, body = read_with_headers("acme.post", response)
+        assert (said, headers["location"], body) == (status, "/ops/7", None)
+        return
+    with pytest.raises(DecodeError):
+        read_with_headers("acme.post", response)
 
 
 REFUSALS: list[tuple[int, object, type[APIError], str, object]] = [
