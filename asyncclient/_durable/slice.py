@@ -23,6 +23,7 @@ from asyncclient._ref import TaskRef
 from asyncclient._schedule import Pacing, Schedule, checked_rng, checked_schedule, drawing
 from asyncclient._state import TaskState
 from asyncclient._task import Task
+from asyncclient._waiting import Past
 from asyncclient.errors import AsyncClientError, WaitTimeout
 
 # Slices that begin together must not end together: 3,000 such slices cut an engine's throughput to
@@ -148,7 +149,8 @@ class _Slice(Receiver):
         self._hold = hold
         self._gap = gap
         self._clock = clock
-        self._left = ticket.left(clock())
+        now = clock()
+        self._left = ticket.left(now)
         # What ends a little after the hold is waited for to its end.
         held = self._left > hold * _TO_THE_END
         self._hold_ends = poll_loop.loop.time() + hold if held else math.inf
@@ -160,13 +162,18 @@ class _Slice(Receiver):
         timeout = self._left if self._left > 0 else _LAST_LOOK
         # An outage ends no ticket.
         limits = msgspec.structs.replace(poll_loop.limits, max_outage=math.inf)
-        self._waiter = poll_loop.submit(
-            task, self, timeout=timeout, limits=limits, earlier=ticket.polls
+        alive = ticket.started if ticket.seen is None else ticket.seen
+        is_known = ticket.seen is not None or ticket.ref.created is None
+        past = Past(
+            ticket.polls,
+            max(0.0, now - ticket.started - 1),  # it is cut down to whole seconds
+            max(0.0, now - alive) if is_known else None,
         )
+        self._waiter = poll_loop.submit(task, self, timeout=timeout, limits=limits, past=past)
         self._record = cast("SharedRecord", self._waiter.record)
         self._began = poll_loop.loop.time()
-        if self._left <= 0 and self._record.flight is not None:
-            # What is under way for others may have missed the end: the last look follows it.
+        if self._left <= 0:
+            # At once; what is under way for others may have missed the end.
             poll_loop.wake(self._record.key)
         self._polls_before = self._record.polls
         if ticket.polls and self._record.slowest is None:

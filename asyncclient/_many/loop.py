@@ -30,6 +30,7 @@ from asyncclient._waiting import (
     AskCaller,
     Gaps,
     Limits,
+    Past,
     Polling,
     Report,
     Sleep,
@@ -114,9 +115,9 @@ class PollLoop:
         timeout: float,
         limits: Limits | None = None,
         weight: float = 1.0,
-        earlier: int = 0,
+        past: Past | None = None,
     ) -> Waiter:
-        """Begin one wait, and return its waiter; earlier waits for it made `earlier` looks."""
+        """Begin one wait, or go on from a past, and return its waiter."""
         running_loop("Poller", self.loop, closed=self.is_closed)
         now = self.loop.time()
         key = key_of(task)
@@ -127,7 +128,8 @@ class PollLoop:
             own_key = None if isinstance(task, RemoteTask) else key
             queue = self.queues.queue_of(task, now)
             record = SharedRecord(task, now, own_key=own_key, queue=queue)
-            record.gap_number = earlier
+            if past is not None:
+                record.go_on_from(past)
         receiver.limits, receiver.weight = limits or self.limits, weight
         waiter = Waiter(now, timeout, record=record, task=task, receiver=receiver)
         record.add(waiter)
@@ -146,7 +148,8 @@ class PollLoop:
         return waiter
 
     def _first_gap(self, record: SharedRecord, timeout: float, now: float) -> float:
-        silence = self._gaps.first(record)
+        # The last of the looks so far has said when this one is due.
+        silence = 0.0 if record.gap_number else self._gaps.first(record)
         if silence > 0:
             record.why = "silence"
             return first_silence(silence, timeout)

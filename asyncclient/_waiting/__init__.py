@@ -15,6 +15,7 @@ from asyncclient._waiting.packed import Packed as Packed, Packing as Packing
 from asyncclient._waiting.polling import Polling as Polling
 from asyncclient._waiting.record import (
     Limits as Limits,
+    Past as Past,
     Record as Record,
     limits_of as limits_of,
 )

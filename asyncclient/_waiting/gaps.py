@@ -110,7 +110,9 @@ class LearnedGaps:
             return
         over = snapshot.state is not None and snapshot.state.is_terminal
         seen = 0.0 if before is None else before.elapsed
-        if over and before is None and record.age > 0:
+        if before is None and record.rare.alive_before is not None:
+            seen = -record.rare.alive_before
+        elif over and before is None and record.age > 0:
             return  # it may have ended long before the wait began
         kind, age = record.kind, record.age
         self._note(kind, age + seen, age + snapshot.elapsed, over=over, took=took)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -76,6 +76,18 @@ class RareFacts(msgspec.Struct, frozen=True):
     # Seconds for which the end may have gone unseen, since the last answer before it or since the
     # task began; None while it has not ended.
     unseen: float | None = None
+    # Seconds before this wait began at which it was known to be at work; None where none is known.
+    alive_before: float | None = None
+
+
+class Past(NamedTuple):
+    """What earlier waits for a task did, which a wait goes on from."""
+
+    polls: int  # looks made
+    waited: float  # seconds since the first of these waits began
+    # Seconds since it was last known to be at work: its last answer, or the first wait's start for
+    # a task of unknown age; None where that is not known.
+    alive: float | None
 
 
 # Of a task without any such fact: a million tasks share these.
@@ -106,6 +118,13 @@ class Record(Generic[T]):
         self.transient()  # checked now, and not after the first failed look
         self.sent = self.began
         self.age = age_of(self.ref)
+
+    def go_on_from(self, past: Past) -> None:
+        """Take in what earlier waits did."""
+        self.gap_number = past.polls
+        self.age = max(self.age, past.waited)
+        if past.alive is not None:
+            self.rare = msgspec.structs.replace(self.rare, alive_before=min(past.alive, self.age))
 
     @property
     def ref(self) -> TaskRef | None:

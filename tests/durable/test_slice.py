@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
@@ -16,12 +16,21 @@ import msgspec
 import pytest
 from hypothesis import example, given, strategies as st
 
-from asyncclient import Done, Observation, Poller, Schedule, TaskRef, TaskState, errors
+from asyncclient import (
+    Done,
+    LearnedSchedule,
+    Observation,
+    Poller,
+    Schedule,
+    TaskRef,
+    TaskState,
+    errors,
+)
 from asyncclient._durable import Handover, TaskOf, Ticket, TicketExpired, poll_slice
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport, run_virtual
 from tests.many.service import Item, Service, start
-from tests.waiting.scenario import REF, Job, Report, ends_at, run_says
+from tests.waiting.scenario import REF, Job, Outcome, Report, ends_at, run_says
 
 DOWN = errors.ServerError("the provider is down", status=502)
 EPOCH = 1_763_780_000.0  # Unix time at which the loop's clock shows 0
@@ -377,6 +386,61 @@ async def test_a_ticket_that_no_worker_can_hold_ends_at_its_deadline() -> None:
                 str(end.error),
             )
             assert (end.error.elapsed, end.ticket, end.state) == (100, ticket, None)
+
+
+# --- learning -----------------------------------------------------------------------------------
+
+
+def taught() -> LearnedSchedule:
+    """Return a schedule that knows that such jobs take some 310 s."""
+    schedule = LearnedSchedule()
+    for number in range(100):
+        schedule.observe(300.0 + number / 5, kind="fake.job")
+    return schedule
+
+
+async def looks_and_lesson(
+    ends: float, wait: Callable[[Poller, Job], Awaitable[object]]
+) -> tuple[list[float], float | None]:
+    """Return when a job is looked at that takes so long, and how long such jobs take then."""
+    schedule, began = taught(), anyio.current_time()
+    job = Job(ends_at(began + ends))
+    async with Poller(schedule=schedule, rng=Random(3)) as poller:
+        await wait(poller, job)
+    return [sent - began for sent in job.sent], schedule.quantile(0.01, "fake.job")
+
+
+async def in_slices(poller: Poller, job: Job) -> object:
+    """Wait for a job in slices of a minute."""
+    ticket = begin(timeout=1000)
+    while True:
+        end = await poll_slice(poller, lambda _: job, ticket, rng=Random(1), clock=now)
+        if not isinstance(end, Handover):
+            return end
+        ticket = end.ticket
+        await anyio.sleep(end.delay)
+
+
+@pytest.mark.parametrize("ends", [3.0, 200.0, 302.0, 310.0, 400.0])
+async def test_slices_look_and_learn_as_one_wait(ends: float) -> None:
+    """A look is made when the one before has said, and a job is about as old as its wait."""
+    alone, lesson = await looks_and_lesson(ends, lambda poller, job: poller.wait(job, timeout=1000))
+    looks, of_slices = await looks_and_lesson(ends, in_slices)
+    assert looks == pytest.approx(alone, abs=1.5)
+    assert of_slices == pytest.approx(lesson, rel=0.05)
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+async def test_a_ticket_past_its_deadline_is_looked_at_at_once(*, is_shared: bool) -> None:
+    """No silence before such jobs usually end delays the last look, nor another's wait."""
+    job, ticket = Job("done"), begin(timeout=3)
+    async with Poller(schedule=taught()) as poller:
+        await anyio.sleep(2)
+        others = [start(poller.wait(job))] if is_shared else []
+        await anyio.sleep(2)
+        assert isinstance(await poll_slice(poller, lambda _: job, ticket, clock=now), Done)
+        assert [await other for other in others] == [Outcome(2, Report("done"))] * len(others)
+    assert job.sent == [4]
 
 
 # --- any number of hand-overs --------------------------------------------------------------------

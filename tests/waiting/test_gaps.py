@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from asyncclient import LearnedSchedule, Schedule, Snapshot, TaskState, watch
-from asyncclient._waiting import Record
+from asyncclient._waiting import Past, Record
 from asyncclient._waiting.gaps import LearnedGaps, PlainGaps, gaps_of
 from tests.waiting.scenario import Driver, Job, Report, ends_at, outcome_of
 
@@ -172,6 +172,23 @@ def test_an_end_is_learned_by_the_age_of_its_task(age: float) -> None:
     assert schedule.sample_size("fake.job") == 8
     assert schedule.kinds == ("fake.job",)
     assert schedule.quantile(0.9, "fake.job") == pytest.approx(age + 11, rel=0.15)
+
+
+@pytest.mark.parametrize("alive", [20.0, 1000.0, None])
+def test_an_end_at_the_first_look_is_learned_if_its_task_was_at_work_before(
+    alive: float | None,
+) -> None:
+    """An earlier wait may have seen that: it counts, though not longer ago than its own start."""
+    schedule = LearnedSchedule()
+    gaps = learned_gaps(schedule)
+    for _ in range(8):
+        earlier, of = record(), record()
+        look(gaps, earlier, TaskState.RUNNING, 270)
+        of.go_on_from(Past(polls=1, waited=290.0, alive=alive))
+        look(gaps, of, TaskState.SUCCEEDED, 2)
+    assert schedule.sample_size("fake.job") == (0 if alive is None else 8)
+    if alive == 20:
+        assert schedule.quantile(0.5, "fake.job") == pytest.approx(281, rel=0.1)
 
 
 def test_a_task_seen_queued_and_then_at_work_has_a_clock_of_its_own() -> None:
