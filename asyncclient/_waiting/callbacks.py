@@ -21,10 +21,9 @@ T = TypeVar("T")
 
 Reaction: TypeAlias = Literal["leave", "cancel"]
 
-# Seconds. A remote cancel must not delay the caller's own cancellation for long.
-_CANCEL_SECONDS = 5.0
-# Seconds after which a remote cancel that resists its own end is awaited no longer.
-_CLEAN_UP_SECONDS = 1.0
+# A remote cancel must not delay the caller's own cancellation for long: it has 5 s, and one more to
+# end. They are counted in turns, of which only one passes while the event loop stands still.
+_TURN_SECONDS, _CANCEL_TURNS, _CLEAN_UP_TURNS = 0.5, 10, 2
 # Seconds. A callback that hangs when its wait has ended must not keep the result for ever.
 _LAST_CALLBACK_SECONDS = 5.0
 
@@ -99,22 +98,24 @@ async def cancel_remote(task: Task[T], *, report: Report, record: Record[Any]) -
 
     async def send() -> None:
         try:
-            async with asyncio.timeout(_CANCEL_SECONDS):
-                outcome = cancel()
-                if isawaitable(outcome):
-                    await outcome
+            outcome = cancel()
+            if isawaitable(outcome):
+                await outcome
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  (it changes no end)
-            report.not_cancelled(record, error)
+            is_late = turns >= _CANCEL_TURNS
+            report.not_cancelled(record, TimeoutError("it took over 5 s") if is_late else error)
 
     # A task of its own, since a second cancellation of the caller would break it off here.
     sending = asyncio.ensure_future(send())
-    until = anyio.current_time() + _CANCEL_SECONDS + _CLEAN_UP_SECONDS
-    asked: asyncio.CancelledError | None = None
+    turns, asked = 0, None
     with anyio.CancelScope(shield=True):
-        while not sending.done() and (left := until - anyio.current_time()) > 0:
+        while turns < _CANCEL_TURNS + _CLEAN_UP_TURNS and not sending.done():
             try:
-                await asyncio.wait({sending}, timeout=left)
+                await asyncio.wait({sending}, timeout=_TURN_SECONDS)
+                turns += 1
             except asyncio.CancelledError as error:
                 asked = error
+            if turns == _CANCEL_TURNS:
+                sending.cancel()
     if asked is not None:
         raise asked

@@ -28,6 +28,7 @@ from tests.simulation.reasons import (
 from tests.simulation.service import Look, TaskKey
 from tests.simulation.world import World
 
+_SAME_INSTANT = 1e-3  # seconds within which a look that is sent counts as one on the deadline
 GRACE = 5.0  # seconds after its deadline in which a wait ends
 POLL_SECONDS = 60.0  # that a look may take
 _REST = 0.05  # seconds between a look that outlasted the deadline and the last one
@@ -127,7 +128,7 @@ def _latest(played: Played, end: End) -> float:
 
 def _judge_timeout(played: Played, end: End, name: str, looks: list[Look]) -> None:
     deadline = end.deadline
-    if end.at < deadline - 1e-6:
+    if end.at < deadline - _SAME_INSTANT:
         at = f"{end.at:.3f}, before its deadline {deadline:.3f}"
         played.breach("early", f"{name} timed out at {at}")
     ended = shows_end_at(played, end.wait.job, end.wait.tenant)

@@ -25,6 +25,7 @@ from tests.waiting.scenario import (
     hang,
     other_tasks,
     outcome_of,
+    stand_still,
 )
 
 ANYIO = tuple(int(part) for part in importlib.metadata.version("anyio").split(".")[:2])
@@ -230,6 +231,25 @@ async def test_a_cancellation_is_kept_while_the_remote_job_is_cancelled(driver: 
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (len(job.cancelled), anyio.current_time()) == (1, 14)
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_remote_cancel_has_its_time_after_a_standstill(driver: Driver, turns: int) -> None:
+    """An event loop that stands still before or while it is sent does not break it off."""
+    loop, before = asyncio.get_running_loop(), other_tasks()
+
+    def stand_still_after(turns: int) -> None:
+        if turns:
+            loop.call_soon(stand_still_after, turns - 1)
+        else:
+            stand_still(60)
+
+    job = CancellableJob("running")
+    job.cancel_takes = 1
+    loop.call_at(anyio.current_time() + 10, stand_still_after, turns)
+    with pytest.raises(WaitTimeout):
+        await driver(job, timeout=10, on_timeout="cancel")
+    assert (len(job.cancelled), other_tasks()) == (1, before)
 
 
 class Resisting(Job):
