@@ -250,13 +250,14 @@ class _Wait(Steps[T]):
         After a standstill of the event loop there is one look more. Else this raises.
         """
         now = anyio.current_time()
+        is_last = self._is_looking and self._term.is_over(record.sent)
         if self._is_looking:
             self._is_looking = False
             record = self._polling.cut_off(record, now, shared=False)
-        self._term.prolong(record, None, now)
-        is_over = now >= self._term.limit(record, now) - SAME_INSTANT
-        if is_over or not self._term.stalled:
-            raise self._out_of_time(record, now)
+        if not self._term.prolong(record, None, now):
+            is_over = is_last or now >= self._term.limit(record, now) - SAME_INSTANT
+            if is_over or not self._term.stalled:
+                raise self._out_of_time(record, now)
         self._due = self._term.final = now
 
     def _out_of_time(self, record: Record[T], now: float) -> WaitTimeout:

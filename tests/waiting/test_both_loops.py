@@ -137,6 +137,21 @@ async def test_a_wait_whose_deadline_passed_in_a_standstill_looks_once_more(
     assert outcome.elapsed <= at + seconds + 5
 
 
+@pytest.mark.parametrize(
+    ("latency", "polls", "elapsed"), [([math.inf], 2, 10.35), ([0.0, math.inf], 3, 15.1)]
+)
+async def test_a_standstill_allows_one_look_more_and_no_other(
+    driver: Driver, latency: list[float], polls: int, elapsed: float
+) -> None:
+    """Where that one hangs, too, it ends the wait: after 0.25 s, or 5 s after an answer."""
+    job = Job("running", latency=latency)
+    asyncio.get_running_loop().call_at(anyio.current_time() + 0.1, stand_still, 10.0)
+    outcome = await outcome_of(driver(job, timeout=0.3, schedule=Schedule(0.01, 1, 0.01, 0)))
+    assert isinstance(outcome.error, WaitTimeout)
+    assert len(job.polls) == polls
+    assert outcome.elapsed == pytest.approx(elapsed)
+
+
 async def test_an_outage_is_tolerated_as_long_as_is_asked(driver: Driver) -> None:
     """It ends the wait beyond `max_outage`, by default two minutes, or never."""
     cases: list[tuple[float, Options[Report]]] = [(120, {}), (200, {"max_outage": 200.0})]
