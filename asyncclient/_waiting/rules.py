@@ -326,8 +326,9 @@ class TimeLimit:
     def limit(self, record: Record[T], sent: float | None) -> float:
         """Return when the wait ends, also if its last look hangs.
 
-        A wait that has had an answer, or whose first look is still in the queue, ends at most 5 s
-        after its deadline. A wait that never had an answer ends on its deadline.
+        A wait ends at most 5 s after its deadline when it has had an answer, or when its first look,
+        or the one after a standstill, is still in the queue. Any other wait that never had an
+        answer ends on its deadline.
 
         Args:
             record: what is known of the task.
@@ -337,11 +338,12 @@ class TimeLimit:
         longest = end + LAST_LOOK_SECONDS
         if record.slowest is not None:
             return longest
-        if self.stalled:
-            return min(longest, max(end, sent or end) + _FIRST_LOOK_SECONDS)
-        if record.polls:
+        if record.polls and not self.stalled:
             return end
-        return longest if sent is None else min(longest, max(end, sent + _FIRST_LOOK_SECONDS))
+        if sent is None:
+            return longest
+        since = max(end, sent) if self.stalled else sent
+        return min(longest, max(end, since + _FIRST_LOOK_SECONDS))
 
     def end_of_look(self, record: Record[T], now: float, due: float) -> float:
         """Set when a look that is sent now, and was due then, ends the wait, and return it."""

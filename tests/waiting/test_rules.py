@@ -516,6 +516,8 @@ LIMITS: dict[str, tuple[float | None, int, float | None, float, float]] = {
     "after a standstill, never answered": (None, 3, 60.0, 60.0, 60.25),
     "after a standstill, the first look": (None, 0, -1.0, 60.0, 60.25),
     "after a standstill, sent a little later": (None, 3, 60.1, 60.0, 60.35),
+    "after a standstill, the first look in line": (None, 0, None, 60.0, 65.0),
+    "after a standstill, another one in line": (None, 3, None, 60.0, 65.0),
 }
 
 
