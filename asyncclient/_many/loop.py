@@ -379,7 +379,10 @@ class PollLoop:
             record.join()
             # In the next turn, when a look that was broken off has come to its end.
             self.loop.call_soon(self.sender.pump, record.queue, context=self._context)
-        limit = waiter.ends = waiter.limit(record, record.looking_since)
+            since = now  # unless the budget keeps it in the queue, which is seen then
+        else:
+            since = record.looking_since
+        limit = waiter.ends = waiter.limit(record, since)
         if now < limit - SAME_INSTANT:
             self.watch_deadline(waiter, limit)
             return

@@ -326,8 +326,8 @@ class TimeLimit:
     def limit(self, record: Record[T], sent: float | None) -> float:
         """Return when the wait ends, also if its last look hangs.
 
-        A wait ends at most 5 s after its deadline when it has had an answer, or when its first look,
-        or the one after a standstill, is still in the queue. Any other wait that never had an
+        A wait ends at most 5 s after its deadline when it has had an answer, or when its first
+        look, or the one after a standstill, is still in the queue. Any other wait that never had an
         answer ends on its deadline.
 
         Args:

@@ -294,6 +294,22 @@ async def test_a_standstill_almost_to_the_end_leaves_the_first_look_its_time() -
     assert gate.looks == 1
 
 
+async def test_a_first_look_in_line_after_a_standstill_is_awaited() -> None:
+    """It had no turn before the deadline, and has 5 s after the standstill to get one."""
+    slow, in_line = Gate("slow"), Gate("in line")
+    in_line.open.set()
+    async with Poller(schedule=HOURLY, concurrency=1) as poller:
+        before = start(poller.wait(slow, timeout=60))
+        await turns()
+        waiting = start(poller.wait(in_line, timeout=1))
+        asyncio.get_running_loop().call_later(0.5, stand_still, 10.0)
+        asyncio.get_running_loop().call_later(12, slow.open.set)
+        outcome = await waiting
+        assert outcome.result == "answer"
+        assert outcome.elapsed == pytest.approx(12)
+        assert (await before).result == "answer"
+
+
 async def test_closing_goes_on_when_it_is_cancelled() -> None:
     """Of a thousand waits none is left waiting when the one who closes is cancelled."""
     poller = Poller(schedule=HOURLY)
