@@ -32,7 +32,7 @@ def test_of_an_accepted_request_the_status_says_all() -> None:
     assert read_accepted("acme.job.cancel", Response(202, {}, b'{"a": [1]}')) == {"a": [1]}
     for body in (b"", b"OK", b"<html>"):
         assert read_accepted("acme.job.cancel", Response(200, {}, body)) is None
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match=r"^acme\.job\.cancel: HTTP 404"):
         read_accepted("acme.job.cancel", Response(404, {}, b"Not found"))
 
 
@@ -44,7 +44,7 @@ def test_a_text_beside_headers_loses_no_start(status: int) -> None:
         said, headers, body = read_with_headers("acme.post", response)
         assert (said, headers["location"], body) == (status, "/ops/7", None)
         return
-    with pytest.raises(DecodeError):
+    with pytest.raises(DecodeError, match=rf"^acme\.post: HTTP {status}"):
         read_with_headers("acme.post", response)
 
 

@@ -132,6 +132,13 @@ def test_what_python_cannot_follow_is_cut(begin: str, end: str) -> None:
     kept = begin * 98 + "null" + end * 98
     assert found.any == json.loads(f'["]", {kept}, "\\"["]')
     assert decode_leniently(f"[{deep}]".encode(), object) == json.loads(f"[{begin}{kept}{end}]")
+    for depth in (97, 98, 99, 100):  # each bracket alone
+        opened = begin.replace("[", "[ ").replace("{", " {") * depth
+        one = f'"any": [{opened} 1 {f"{end} " * depth}, 2]'
+        inner = "1" if depth <= 98 else "null"
+        kept = f"{begin * min(depth, 98)} {inner} {end * min(depth, 98)}"
+        found = _read(f'{{{one}, "text": {deep}, "status": "Success"}}')
+        assert found.any == json.loads(f"[{kept}, 2]")
 
 
 def test_a_byte_that_is_no_letter_becomes_a_mark() -> None:

@@ -94,6 +94,10 @@ def test_a_target_is_made_once_and_ids_that_cannot_be_are_refused_each_time() ->
     assert target("a", "b c") == target("a", "b c") == "/a/b%20c"
     assert target("b c", "a") == "/b%20c/a"
     assert made == ["a", "b c"]
+    for number in range(1024):
+        target(str(number), "b")
+    assert target("a", "b c") == "/a/b%20c"
+    assert made[-1] == "a"  # of many, the last 1,024 are kept
     unchecked = cast("Callable[[object, object], str]", target)
     wrongs: list[object] = [7350, [], b"a"]
     for wrong in wrongs:
@@ -319,6 +323,9 @@ def test_what_has_no_form_in_json_is_refused_by_name(value: object, reason: str)
     words = rf"^ext cannot be written as JSON: {re.escape(reason)}.*; pass texts, numbers, lists"
     with pytest.raises(TypeError, match=words):
         encode_argument("ext", value)
+    words = "^ext is bytearray, which would be sent in base64: decode it first$"
+    with pytest.raises(TypeError, match=words):
+        encode_argument("ext", bytearray(b"tea"))
 
 
 @pytest.mark.parametrize(

@@ -97,9 +97,11 @@ def test_every_refusal_has_a_next_step() -> None:
         assert refusal_error(kind, answer(400), name="n", code=1, advice="do").advice == "do"
     for kind, is_at_a_wrong_url in ((NotFound, True), (InvalidRequest, True), (ServerError, False)):
         page = refusal_error(kind, answer(404, b"<html>"), name="n", advice="check the id")
-        assert ("base_url" in page.advice) is is_at_a_wrong_url
+        wrong = "this is not an answer of the API: check base_url"
+        assert page.advice == (wrong if is_at_a_wrong_url else "check the id")
         empty = refusal_error(kind, answer(404), name="n", advice="check the id")
         assert empty.advice == "check the id"
+    assert refusal_error(APIError, answer(418), name="n", code=1).advice == ""
 
 
 def test_a_header_goes_before_the_hint_of_a_body() -> None:
