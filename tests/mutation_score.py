@@ -31,6 +31,7 @@ _SURVIVORS = {
     "_http.quoting.parts_of": (1, "a URL without a host is refused"),
     "_http.quoting._is_finite": (2, "None is false; only an error counts"),
     "_http.quoting.path_segment": (1, "an X is never quoted"),
+    "_http.refusal.refusal_error": (2, "no advice is as good as an empty one"),
     "_http.refusal._place": (2, "no header is as good as an empty one"),
     "_learning.memory.Memory.add": (
         2,
