@@ -247,7 +247,7 @@ WRONG_VALUES: dict[str, list[object]] = {
         for argument, values in rows.items()
         for wrong in values
     ],
-    ids=repr,
+    ids=lambda given: getattr(given, "__name__", repr(given)),
 )
 def test_a_wrong_argument_is_named(error: type[Exception], argument: str, wrong: object) -> None:
     """When the reading is made, and not when an answer is read."""
