@@ -17,7 +17,7 @@ _LEAST_SHARE = 0.95
 _SURVIVORS = {
     "_http.answers._refusal": (1, "the name is in a text that is not shown"),
     "_http.decoding.decode": (1, "a codec's name has no case"),
-    "_http.decoding.decoded_size": (4, "an odd quote, or a size of exactly the limit"),
+    "_http.decoding.decoded_size": (4, "one quote more, or a size of exactly the limit"),
     "_http.proxy._parts_of": (1, "an origin has a host"),
     "_http.proxy._goes_without": (1, "what has no / names no network"),
     "_http.proxy._is_within": (1, "None is false"),

@@ -372,7 +372,8 @@ class PollLoop:
         since = record.looking_since
         if has_stalled and since is not None and since < waiter.ends:
             self.sender.break_off(record)  # its answer, if it comes, is older than this
-        if record.flight is None and (has_stalled or waiter.final is None):
+            since = None
+        if since is None and (has_stalled or waiter.final is None):
             # It is in the queue, or the loop stood still: its last look goes first.
             waiter.final = record.due = now
             record.why = "deadline"
@@ -380,8 +381,6 @@ class PollLoop:
             # In the next turn, when a look that was broken off has come to its end.
             self.loop.call_soon(self.sender.pump, record.queue, context=self._context)
             since = now  # unless the budget keeps it in the queue, which is seen then
-        else:
-            since = record.looking_since
         limit = waiter.ends = waiter.limit(record, since)
         if now < limit - SAME_INSTANT:
             self.watch_deadline(waiter, limit)

@@ -102,8 +102,8 @@ async def cancel_remote(task: Task[T], *, report: Report, record: Record[Any]) -
             if isawaitable(outcome):
                 await outcome
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  (it changes no end)
-            is_late = turns >= _CANCEL_TURNS
-            report.not_cancelled(record, TimeoutError("it took over 5 s") if is_late else error)
+            late = TimeoutError(f"it took over {_CANCEL_TURNS * _TURN_SECONDS:g} s")
+            report.not_cancelled(record, late if turns >= _CANCEL_TURNS else error)
 
     # A task of its own, since a second cancellation of the caller would break it off here.
     sending = asyncio.ensure_future(send())
