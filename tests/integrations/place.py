@@ -73,7 +73,7 @@ def knowing(times: int = 100) -> LearnedSchedule:
 
 def quicken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let workers hear of each other in tenths of seconds."""
-    for name, value in {"COUNT_GAP": 0.1, "LEASE": 0.5, "ROOM_SECONDS": 0.2}.items():
+    for name, value in {"COUNT_GAP": 0.1, "LEASE": 2.0, "ROOM_SECONDS": 1.0}.items():
         monkeypatch.setattr(_neighbours, f"_{name}", value)
 
 
