@@ -7,6 +7,9 @@ import math
 # A generic cell rate algorithm; maintained libraries of it cannot be slowed down by an answer.
 # Requests are spaced by 1/rate, and late ones may catch up within this many seconds.
 _SLACK = 0.02
+# A request that leaves later than this many seconds after it was counted makes the next ones wait:
+# the event loop stood still. In one that is only busy, they leave as late.
+_STANDSTILL = 0.25
 # Refusals up to this share count as chance, like BBR's BBRLossThresh (draft-ietf-ccwg-bbr): a real
 # limit refuses more. Then only the refused task waits.
 _CHANCE = 0.02
@@ -63,13 +66,13 @@ class Budget:
         """Return the seconds until a request may be sent; 0 when one may be sent now."""
         return max(0.0, self._next_at - now)
 
-    def spend(self, now: float) -> None:
-        """Note that a request is sent."""
+    def spend(self, now: float) -> float:
+        """Note that a request is sent; return its place in the spacing, for `leave`."""
         if self.rate < self.ceiling:
             # Seconds from where the rise is level; a silence of over a second is no success.
-            place = math.cbrt((self.rate / self._limit - 1) / _RISE)
-            place += min(1.0, max(0.0, now - self._seen_at))
-            self.rate = min(self.ceiling, self._limit * (1 + _RISE * place**3))
+            risen = math.cbrt((self.rate / self._limit - 1) / _RISE)
+            risen += min(1.0, max(0.0, now - self._seen_at))
+            self.rate = min(self.ceiling, self._limit * (1 + _RISE * risen**3))
         if now - self._seen_at > _MEMORY:
             self._began = now
             self._sent = 0.0
@@ -77,7 +80,15 @@ class Budget:
         self._answers += 1 - self._answers / _COUNTED
         self._refusals -= self._refusals / _COUNTED
         self._seen_at = max(self._seen_at, now)
-        self._next_at = max(self._next_at, now - _SLACK) + 1 / self.rate
+        place = max(self._next_at, now - _SLACK)
+        self._next_at = place + 1 / self.rate
+        return place
+
+    def leave(self, place: float, now: float) -> None:
+        """Note that a request leaves now: after a standstill, the next are spaced from here."""
+        late = now - _SLACK - place
+        if late > _STANDSTILL:
+            self._next_at = max(self._next_at, now - _SLACK) + min(late, 1 / self.rate)
 
     def take_share(self, share: float, now: float) -> None:
         """Use only a part of the ceiling from now on, as one of several workers.

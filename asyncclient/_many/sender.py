@@ -122,7 +122,7 @@ class Sender:
         return max(queue.budget.wait(now), queue.resumes_at - now)
 
     def _send(self, record: SharedRecord, asker: Waiter, now: float) -> None:
-        record.queue.budget.spend(now)
+        place = record.queue.budget.spend(now)
         record.queue.in_flight += 1
         self.lags.append(max(0.0, now - record.due))
         record.is_woken = False
@@ -132,13 +132,14 @@ class Sender:
         record.asker = asker
         record.task = asker.task
         context = asker.receiver.context.copy()
-        flight = self._loop.create_task(self._fly(record), context=context)
+        flight = self._loop.create_task(self._fly(record, place), context=context)
         if not flight.done():  # an eager one may be
             record.flight = flight
 
-    async def _fly(self, record: SharedRecord) -> None:
+    async def _fly(self, record: SharedRecord, place: float) -> None:
         # An eager task begins before its maker has it.
         record.flight = flight = asyncio.current_task(self._loop)
+        record.queue.budget.leave(place, self._loop.time())
         step: Sleep | None = CANCELLED
         failure: Exception | None = None
         try:

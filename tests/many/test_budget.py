@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from random import Random
 
 import pytest
 from hypothesis import given, strategies as st
@@ -52,6 +53,44 @@ def test_a_crowd_is_sent_at_the_rate(rate: float) -> None:
     times = drain(Budget(rate), 0, 20)
     assert len(times) == pytest.approx(20 * rate, rel=0.01, abs=1)
     assert most_within(times, 5) <= rate * (5 + SLACK) + 1
+
+
+@given(
+    rate=RATES,
+    pause=st.floats(0.3, 100),
+    standstill=st.floats(0.3, 100),
+    order=st.randoms(use_true_random=False),
+)
+def test_a_standstill_makes_no_room(
+    rate: float, pause: float, standstill: float, order: Random
+) -> None:
+    """What leaves only after a standstill is spaced from there, in any order with what follows."""
+    budget = Budget(rate)
+    late: list[float] = []
+    while budget.wait(pause) == 0:
+        late.append(budget.spend(pause))
+    now = pause + standstill
+    leaving = len(late)
+    while late:
+        if budget.wait(now) == 0 and order.random() < 0.5:
+            budget.leave(budget.spend(now), now)
+            leaving += 1
+        else:
+            budget.leave(late.pop(order.randrange(len(late))), now)
+    assert budget.wait(now) == pytest.approx(max(0, leaving / rate - SLACK), abs=1e-6)
+
+
+@pytest.mark.parametrize(("rate", "lag"), [(10.0, 0.1), (20.0, 0.24), (1000.0, 0.05)])
+def test_requests_that_always_leave_late_keep_their_rate(rate: float, lag: float) -> None:
+    """In a busy event loop each request leaves a while after it was counted, but counts once."""
+    prompt, late = Budget(rate), Budget(rate)
+    now = 0.0
+    for _ in range(100):
+        while late.wait(now) == 0:
+            prompt.spend(now)
+            late.leave(late.spend(now), now + lag)
+        assert late.wait(now) == prompt.wait(now)
+        now += late.wait(now)
 
 
 @given(rate=RATES, idle=st.floats(1, 1e6))

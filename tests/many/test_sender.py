@@ -24,7 +24,7 @@ from tests.many.service import (
     start_all,
     turns,
 )
-from tests.waiting.scenario import Job, Poll, Report, Thing, ends_at, outcome_of
+from tests.waiting.scenario import Job, Poll, Report, Thing, ends_at, outcome_of, stand_still
 
 
 async def test_the_rate_is_kept_and_used() -> None:
@@ -37,6 +37,17 @@ async def test_the_rate_is_kept_and_used() -> None:
     assert most_within(service.sent, 5) <= math.ceil(50 * (5 + SLACK)) + 1
     assert number_between(service.sent, 1, 21) >= 20 * 50 - 1
     assert len(free.sent) >= 20 * 21
+
+
+async def test_a_look_that_was_under_way_into_a_standstill_is_spaced_from_its_end() -> None:
+    """It was counted before, and goes out after: the next one waits as if it were counted then."""
+    service = Service("acme")
+    async with Poller(rate={"acme": 1}, schedule=EVERY_SECOND) as poller:
+        start_all(poller, items(service, 3), timeout=math.inf)
+        # In the turn of the event loop in which the second look is sent, and after that.
+        asyncio.get_running_loop().call_later(1 - SLACK + 5e-10, stand_still, 30.0)
+        await asyncio.sleep(33)
+    assert service.sent[:3] == pytest.approx([0, 31 - SLACK, 32 - 2 * SLACK])
 
 
 async def test_lag_is_reported() -> None:
