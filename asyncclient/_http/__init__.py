@@ -39,7 +39,6 @@ from asyncclient._http.hint import (
     hint_of as hint_of,
     seconds_asked as seconds_asked,
     unix_time_of as unix_time_of,
-    usable_hint as usable_hint,
 )
 from asyncclient._http.lenient import STRICT as STRICT, StatusWord as StatusWord
 from asyncclient._http.message import (

@@ -14,7 +14,7 @@ from asyncclient._learning.memory import Memory
 
 LEAST_ENDS = 3  # fewer are no ground for a plan
 GROWTH = 0.1  # a curve is made again when 10 % of its ends are new
-# Prices are rounded to levels, each 1.2 times the one below; 12 plans are kept of a kind.
+# Prices are rounded to levels, each 1.2 times the one below; 8 plans are kept of a kind.
 LEVEL, _PLANS = 1.2, 8
 # A poll is moved by up to a fifth of the gaps around it, so that tasks which began together do not
 # stay in step, and what lies between old poll times is seen. The gaps are those of the plan, and

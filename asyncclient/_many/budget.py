@@ -68,18 +68,21 @@ class Budget:
 
     def spend(self, now: float) -> float:
         """Note that a request is sent; return its place in the spacing, for `leave`."""
+        idle = now - self._seen_at
         if self.rate < self.ceiling:
             # Seconds from where the rise is level; a silence of over a second is no success.
             risen = math.cbrt((self.rate / self._limit - 1) / _RISE)
-            risen += min(1.0, max(0.0, now - self._seen_at))
+            risen += min(1.0, max(0.0, idle))
             self.rate = min(self.ceiling, self._limit * (1 + _RISE * risen**3))
-        if now - self._seen_at > _MEMORY:
+        if idle > _MEMORY:
             self._began = now
             self._sent = 0.0
-        self._sent = self._sent * self._kept(now) + 1 / _MEMORY
+        if idle > 0:
+            self._sent *= math.exp(-idle / _MEMORY)
+            self._seen_at = now
+        self._sent += 1 / _MEMORY
         self._answers += 1 - self._answers / _COUNTED
         self._refusals -= self._refusals / _COUNTED
-        self._seen_at = max(self._seen_at, now)
         place = max(self._next_at, now - _SLACK)
         self._next_at = place + 1 / self.rate
         return place
@@ -107,7 +110,7 @@ class Budget:
     def sending(self, now: float) -> float:
         """Return how many requests a second were sent lately, pauses left out."""
         seen = 1 - math.exp(-max(now - self._began, _LEAST_SEEN) / _MEMORY)
-        return self._sent * self._kept(now) / seen
+        return self._sent * math.exp(-max(0.0, self.idle(now)) / _MEMORY) / seen
 
     def idle(self, now: float) -> float:
         """Return the seconds since the last request; `inf` before the first."""
@@ -135,8 +138,9 @@ class Budget:
             # The next one may be chance, where a second has many requests.
             self._answers, self._refusals = min(1 / _CHANCE, self.rate), 0.0
         if retry_after is not None and pause:
-            self._next_at = max(self._next_at, now + min(retry_after, _LONGEST_PAUSE))
-            self._seen_at = max(self._seen_at, self._next_at)
+            self.pause(now + min(retry_after, _LONGEST_PAUSE))
 
-    def _kept(self, now: float) -> float:
-        return math.exp(-max(0.0, now - self._seen_at) / _MEMORY)
+    def pause(self, until: float) -> None:
+        """Allow no request before then."""
+        self._next_at = max(self._next_at, until)
+        self._seen_at = max(self._seen_at, self._next_at)

@@ -47,10 +47,12 @@ class Heap(Generic[E]):
         """Take the first entry."""
         return heapq.heappop(self._least())
 
-    def pop_until(self, limit: E) -> Iterator[E]:
-        """Take the entries up to a limit, in their order."""
-        while (heap := self._least()) and not limit < heap[0]:
-            yield heapq.heappop(heap)
+    def pop_until(self, limit: E, most: int) -> list[E]:
+        """Take the entries up to a limit, in their order, but no more than some."""
+        taken: list[E] = []
+        while (heap := self._least()) and not limit < heap[0] and len(taken) < most:
+            taken.append(heapq.heappop(heap))
+        return taken
 
     def sweep(self, live: int, holds: Callable[[E], bool]) -> None:
         """Remove some stale entries; `live` is how many entries are not stale."""

@@ -57,9 +57,6 @@ class Queue(Generic[R]):
         self.served = 0.0
         self.timer: asyncio.TimerHandle | None = None  # for when the budget allows the next look
         self.is_pumping = False
-        self.resumes_at = (
-            -math.inf
-        )  # when looks are sent again, after one was cancelled from outside
         self._warned_at = -math.inf
 
     def join(self, turn: float, record: R) -> None:

@@ -68,7 +68,7 @@ class Sender:
         for _ in range(_BATCH):
             if not queue.line or queue.in_flight >= self._concurrency:
                 break
-            left = self._wait(queue, now)
+            left = queue.budget.wait(now)
             if left > 0:
                 queue.timer = self._loop.call_at(
                     now + left, self.pump, queue, context=self._context
@@ -85,7 +85,7 @@ class Sender:
     def send_at_once(self, record: SharedRecord, asker: Waiter, now: float) -> bool:
         """Send a look at once if its queue is empty; return false if it cannot go now."""
         queue = record.queue
-        is_free = queue.in_flight < self._concurrency and self._wait(queue, now) <= 0
+        is_free = queue.in_flight < self._concurrency and queue.budget.wait(now) <= 0
         if is_free and not self.is_closed:
             self._send(record, asker, now)
             return True
@@ -117,10 +117,6 @@ class Sender:
             failure = error
         self._after_look(record, step, failure)
 
-    def _wait(self, queue: Queue[SharedRecord], now: float) -> float:
-        """Return the seconds until a look of a queue may be sent."""
-        return max(queue.budget.wait(now), queue.resumes_at - now)
-
     def _send(self, record: SharedRecord, asker: Waiter, now: float) -> None:
         place = record.queue.budget.spend(now)
         record.queue.in_flight += 1
@@ -138,7 +134,7 @@ class Sender:
 
     async def _fly(self, record: SharedRecord, place: float) -> None:
         # An eager task begins before its maker has it.
-        record.flight = flight = asyncio.current_task(self._loop)
+        record.flight = flight = record.flight or asyncio.current_task(self._loop)
         record.queue.budget.leave(place, self._loop.time())
         step: Sleep | None = CANCELLED
         failure: Exception | None = None
@@ -153,7 +149,7 @@ class Sender:
                 record.flight = None
                 record.queue.in_flight -= 1
                 if step is CANCELLED and failure is None:
-                    record.queue.resumes_at = self._loop.time() + CANCELLED.seconds
+                    record.queue.budget.pause(self._loop.time() + CANCELLED.seconds)
                 self._after_look(record, step, failure)
                 if record.queue.line:
                     self.pump(record.queue)

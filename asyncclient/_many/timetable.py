@@ -6,7 +6,6 @@ import asyncio
 import math
 from collections.abc import Callable
 from contextvars import Context
-from itertools import islice
 
 from asyncclient._many.heap import Heap
 from asyncclient._many.shared import SharedRecord
@@ -73,7 +72,7 @@ class Timetable:
         self._timer, self._due = None, math.inf
         # A timer may fire early by the resolution of the clock.
         until = Due(self._loop.time() + SAME_INSTANT)
-        due = islice(self._heap.pop_until(until), _BATCH)
+        due = self._heap.pop_until(until, _BATCH)
         # A record that was delayed, brought forward or left has other entries, or none.
         self._hand_over([entry.record for entry in due if entry.record.is_due_at(entry)])
         self._arm()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from random import Random
 from typing import TypeAlias, TypeVar, cast
@@ -48,7 +49,7 @@ class PlainGaps:
         schedule, draw = self._schedule, self._draw
         if isinstance(schedule, Schedule):
             number, record.gap_number = record.gap_number, record.gap_number + 1
-            return record.less_crowded(record.sent, lambda: schedule.delay(number, draw))
+            return record.less_crowded(record.sent, partial(schedule.delay, number, draw))
         if record not in self._delays:
             self.first(record)
         return next(self._delays[record])

@@ -89,7 +89,6 @@ class Polling(Generic[R]):
         took = now - record.sent
         if record.slowest is None or took > record.slowest:
             record.slowest = _on_grid(took)
-        record.backoffs = 0
         delay = self._gaps.after(record, seen.state, now)
         rare = rules.rare_after_answer(record, seen, now)
         before, known = record.latest, len(record.rare.unknown_words)

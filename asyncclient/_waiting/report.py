@@ -49,14 +49,16 @@ class Listener(Protocol):
 _listeners: list[Listener] = []
 # Listeners whose first error has been logged.
 _faulty: list[Listener] = []
-# The listener of each wait, and what it remembers the wait by.
-_memos: WeakKeyDictionary[object, tuple[Listener, object]] = WeakKeyDictionary()
+# The listener of each wait, and what it remembers the wait by: in a list of none before the first
+# listener is set, since each poll asks, and such a dictionary is slow to say that it is empty.
+_memos: list[WeakKeyDictionary[object, tuple[Listener, object]]] = []
 _NOTHING = nullcontext()
 
 
 def listen(listener: Listener | None) -> None:
     """Report all waits that begin from now on to a listener; None removes it."""
     _listeners[:] = [] if listener is None else [listener]
+    _memos[:] = _memos or [WeakKeyDictionary()]
     _faulty.clear()
 
 
@@ -75,14 +77,14 @@ class Report:
         """Report that a wait begins."""
         for listener in _listeners:
             try:
-                _memos[record] = (listener, listener.began(record))
+                _memos[0][record] = (listener, listener.began(record))
             except Exception:  # noqa: BLE001  (it is the listener's, not the wait's)
                 self._complain(listener)
 
     def around(self, record: Record[T]) -> AbstractContextManager[object]:
         """Return the context manager around a poll or a callback."""
-        if _memos and record in _memos:
-            listener, memo = _memos[record]
+        if _memos and record in _memos[0]:
+            listener, memo = _memos[0][record]
             try:
                 return listener.around(memo)
             except Exception:  # noqa: BLE001  (as above)
@@ -142,8 +144,8 @@ class Report:
         )
 
     def _report(self, record: Record[T], report: Callable[[Listener, object], None]) -> None:
-        if _memos and record in _memos:
-            listener, memo = _memos[record]
+        if _memos and record in _memos[0]:
+            listener, memo = _memos[0][record]
             try:
                 report(listener, memo)
             except Exception:  # noqa: BLE001  (as above)

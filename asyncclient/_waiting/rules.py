@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from asyncclient._http import LONGEST_HINT, delay_after, is_transient, status_of, usable_hint
+from asyncclient._http import LONGEST_HINT, delay_after, is_transient, status_of
 from asyncclient._state import TaskState
 from asyncclient._task import DECIDES_NOTHING, Observation, Transient
 from asyncclient._text import LONGEST_WORD, text_of
@@ -63,6 +63,8 @@ class AskCaller(Sleep, frozen=True):
 def rare_after_answer(record: Record[T], seen: Observation[T], now: float) -> RareFacts:
     """Return a task's rare facts after a good answer, which the record does not hold yet."""
     rare = record.rare
+    if rare.backoffs:
+        rare = msgspec.structs.replace(rare, backoffs=0)
     if seen.state is None:
         if seen.word is None:
             return msgspec.structs.replace(rare, wordless=rare.wordless + 1)
@@ -205,7 +207,6 @@ def rest_after_answer(delay: float, took: float, hint: float | None) -> Sleep:
     # A schedule of the caller's own may yield 0.
     delay = max(_LEAST_DELAY, delay)
     rest = max(delay - took, delay * _LEAST_REST)
-    hint = usable_hint(hint)
     if hint is not None and rest < hint:
         return Sleep(max(rest, min(hint, LONGEST_HINT)), "hint", hint=hint)
     return Sleep(rest, "schedule")
@@ -294,8 +295,7 @@ class TimeLimit:
 
     @refused.setter
     def refused(self, seconds: float | None) -> None:
-        if seconds != self.late.refused:
-            self.late = msgspec.structs.replace(self.late, refused=seconds)
+        self.late = msgspec.structs.replace(self.late, refused=seconds)
 
     def is_over(self, sent: float) -> bool:
         """Return whether a look that was sent then was the last one."""
@@ -304,7 +304,10 @@ class TimeLimit:
     def due_after(self, sleep: Sleep, record: Record[T], now: float) -> float | None:
         """Return when the next look is due; None when the wait is over."""
         asked, deadline = sleep.hint, self.began + self.timeout
-        self.refused = asked if asked is not None and asked > deadline - now else None
+        if asked is not None and asked <= deadline - now:
+            asked = None
+        if asked != self.late.refused:
+            self.refused = asked
         if sleep.why == "left":
             # It used another waiter's client, who has left: it does not count for this wait.
             self.final = None if self.final is None else max(self.final, now)

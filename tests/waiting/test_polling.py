@@ -139,6 +139,12 @@ async def test_a_hint_may_be_a_point_in_time(unit: int) -> None:
     assert step.seconds == pytest.approx(30, abs=2)
 
 
+async def test_a_hint_of_more_than_a_day_is_none() -> None:
+    """It says nothing that a wait could obey."""
+    _, step = await look_at(Observation(RUNNING, "r", 1, hint=86_400.1))
+    assert step == Sleep(1.0, "schedule")
+
+
 async def test_a_tolerated_error_keeps_no_frame_and_the_callers_own_keeps_its() -> None:
     """The frames of a look hold its answer; an error that the caller handles is the caller's."""
     outer = LookupError("of the caller")

@@ -54,7 +54,6 @@ RESTS: dict[str, tuple[float, float, float | None, Sleep]] = {
     "hint of an hour": (10, 2.0, 3600.0, Sleep(3600.0, "hint", hint=3600.0)),
     "hint of a day is cut to an hour": (10, 2.0, 86400.0, Sleep(3600.0, "hint", hint=86400.0)),
     "but not below the gap": (7200, 0.0, 9000.0, Sleep(7200.0, "hint", hint=9000.0)),
-    "hint of more than a day is none": (10, 2.0, 86400.1, Sleep(8.0, "schedule")),
 }
 
 
