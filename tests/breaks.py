@@ -238,6 +238,7 @@ TABLE: dict[str, tuple[tuple[str, str, Wrong], ...]] = {
     "many": (
         ("refusals slow no account", "_many.budget:Budget.refused", _NOTHING),
         ("no rate is kept", "_many.budget:Budget.wait", _returns(0.0)),
+        ("a standstill makes room for more", "_many.budget:Budget.leave", _NOTHING),
         ("a crowd looks in step", "_many.crowd:Arrivals.phase", _returns(0.0)),
         ("after an outage each backs off alone", "_many.outage:Outage.answered", _returns(())),
         ("two waiters get one error", "_many.shared:copy_of_error", _returns_argument(0)),
