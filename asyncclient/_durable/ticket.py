@@ -11,7 +11,15 @@ import msgspec
 
 from asyncclient._arguments import number
 from asyncclient._portable import Portable
-from asyncclient._ref import ADDRESS, MANY_IDS, TaskRef, check_words, checked_ref, read_versioned
+from asyncclient._ref import (
+    ADDRESS,
+    MANY_IDS,
+    TaskRef,
+    check_words,
+    checked_ref,
+    encode_ref,
+    read_versioned,
+)
 from asyncclient._state import TaskState
 from asyncclient._text import counted, text_of, type_name, whole
 from asyncclient._waiting import without_advice
@@ -23,6 +31,8 @@ _TICKET_BYTES = 400
 # The same where the reference has an id that is long: a URL, which may be signed, or many ids.
 _LONG_TICKET_BYTES = 10_000
 _LONG_IDS = frozenset({ADDRESS, MANY_IDS})
+# The most that stands beside the reference.
+_BESIDE_REF_BYTES = 100
 _DAY = 86_400.0
 # Seconds: ten years. Engines write due times as dates, which end in the year 9999.
 LONGEST_WAIT = 3650 * _DAY
@@ -84,24 +94,20 @@ class Ticket(Portable, msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         within = number("timeout", timeout, unit="seconds", above=0, most=LONGEST_WAIT)
         now = (clock or wall_clock)()
         ticket = cls(checked_ref(ref), round(now + within, 3), int(now))
-        ticket.encode()
+        size = len(encode_ref(ref))
+        # What stands beside it grows from turn to turn: checked later, a wait could be lost.
+        most = _TICKET_BYTES if _LONG_IDS.isdisjoint(ref.ids) else _LONG_TICKET_BYTES
+        if size >= most - _BESIDE_REF_BYTES:
+            msg = (
+                f"a reference of {size} bytes: a ticket is at most {most}, so it must be under "
+                f"{most - _BESIDE_REF_BYTES}; look at the ids in it"
+            )
+            raise ValueError(msg)
         return ticket
 
     def encode(self) -> str:
-        """Write it as one line of JSON, for a queue, a table or a file.
-
-        Raises:
-            ValueError: the reference is too long for a ticket.
-        """
-        text = msgspec.json.encode(self)
-        most = _TICKET_BYTES if _LONG_IDS.isdisjoint(self.ref.ids) else _LONG_TICKET_BYTES
-        if len(text) > most:
-            msg = (
-                f"a ticket of {len(text)} bytes: at most {most} are kept, so its "
-                f"reference must be under {most - 100}; look at the ids in it"
-            )
-            raise ValueError(msg)
-        return text.decode()
+        """Write it as one line of JSON, for a queue, a table or a file."""
+        return msgspec.json.encode(self).decode()
 
     @classmethod
     def decode(cls, text: object) -> Ticket:

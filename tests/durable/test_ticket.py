@@ -48,6 +48,19 @@ def test_a_ticket_is_small_with_the_longest_reference_that_is_allowed() -> None:
     assert len(ticket.encode()) < 400
 
 
+def test_a_reference_that_is_taken_can_be_written_in_every_turn() -> None:
+    """Its polls and its last answer are written beside it later, and need a place, too."""
+    empty = len(msgspec.json.encode(TaskRef("copyai", "run", {"id": ""}, int(EPOCH))))
+    for size in range(290, 330):
+        ref = TaskRef("copyai", "run", {"id": "w" * (size - empty)}, int(EPOCH))
+        if size >= 300:
+            with pytest.raises(ValueError, match=f"^a reference of {size} bytes.* under 300"):
+                begin(ref=ref)
+        else:
+            later = msgspec.structs.replace(begin(ref=ref), polls=9_999_999, seen=int(EPOCH))
+            assert len(later.encode()) < 400
+
+
 def test_a_clock_that_is_behind_does_not_stretch_a_wait() -> None:
     """A worker whose clock shows a time before the wait began has no more of it than all."""
     assert (

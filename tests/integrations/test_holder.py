@@ -11,7 +11,7 @@ from typing import cast
 import anyio
 import pytest
 
-from asyncclient import Done, Poller, Schedule
+from asyncclient import Done, Poller, Schedule, TaskRef, encode_ref
 from asyncclient._durable import TaskOf, Ticket, TicketExpired, wall_clock
 from asyncclient.errors import RequestTimeout
 from asyncclient.integrations._delivery import Sink
@@ -221,6 +221,21 @@ async def test_an_end_that_was_seen_does_not_expire_while_its_sink_fails() -> No
             await anyio.sleep(following.delay)
             following = await holder.take("order", following.ticket)
     assert shelf.reported == ["Done", "Done"]
+
+
+async def test_a_ticket_that_has_outgrown_its_size_is_still_reported() -> None:
+    """As one of an older process, which took references of up to 316 bytes."""
+    shelf = Shelf()
+    ref = TaskRef("fake", "job", {"id": "7"}, account="a" * 233)
+    assert len(encode_ref(ref)) == 316
+    text = Ticket(ref, int(wall_clock()) + 110, int(wall_clock())).encode()
+    async with holding(shelf, only(Job(ends_at(90.0)))) as holder:
+        following = await holder.take("order", text)
+        while following is not None and anyio.current_time() < 300:
+            await anyio.sleep(following.delay)
+            following = await holder.take("order", following.ticket)
+    assert shelf.reported == ["order"]
+    assert shelf.outcomes["order"].how == "done"
 
 
 async def test_a_claim_that_cannot_be_given_back_stays_for_the_next_turn() -> None:
