@@ -34,7 +34,7 @@ _TO_THE_END = 1.5
 # Where the budget is short, a slice lasts until its first look, but at most this many holds: a wait
 # that is handed back earlier would lose its place in the queue each time.
 _FIRST_POLL = 60
-# Seconds for which a look that is under way at the end of its slice may still be answered.
+# Seconds for which a later look that is under way at the end of its slice may still be answered.
 _POLL_GRACE = 10.0
 # Seconds for the one look at a task whose deadline has passed while no worker held it.
 _LAST_LOOK = 60.0
@@ -74,7 +74,7 @@ async def poll_slice(
             function from a reference to its task.
         ticket: what the engine kept.
         hold: seconds, spread by a fifth. A ticket whose next poll is later is handed back at once;
-            one whose first poll waits for the budget is held. Default 60.
+            one whose first poll waits for the budget, or is under way, is held. Default 60.
         schedule: gives the delay of a hand-over where no answer has said when the next look is due.
             Default `Schedule()`.
         rng: draws the jitter.
@@ -219,8 +219,10 @@ class _Slice(Receiver):
     def _hold_is_over(self) -> None:
         record = self._record
         if record.flight is not None:
-            # The look under way may still be answered.
-            self._set_timer(record.sent + _POLL_GRACE, lambda: self._finish(None))
+            # The look under way may still be answered. The first one has all of its time: the next
+            # slice's would take as long.
+            grace = _POLL_GRACE if self._polls() else record.limits.poll_timeout
+            self._set_timer(record.sent + grace, lambda: self._finish(None))
         elif self._polls():
             self._finish(record.due)
         else:

@@ -283,6 +283,18 @@ async def test_a_poll_under_way_at_the_slices_end_is_answered() -> None:
         assert poller.stats().pending == 0
 
 
+async def test_a_slices_first_poll_has_all_its_time_however_short_the_slice() -> None:
+    """Polls of 30 s in slices of 5 s see the end; one that hangs fails after `poll_timeout`."""
+    slow = Job(ends_at(50.0), latency=30)
+    assert isinstance(await Engine(hold=5).run(slow, begin()), Done)
+    assert anyio.current_time() < 120
+    hangs, began = Job("running", latency=math.inf), anyio.current_time()
+    end = await Engine(hold=5).slice(hangs, begin())
+    assert isinstance(end, Handover)
+    assert anyio.current_time() - began == pytest.approx(60)
+    assert end.ticket.polls == len(hangs.polls) == 1
+
+
 @pytest.mark.parametrize("gap", [10, 20, 60])
 async def test_a_look_that_falls_on_the_slices_end_is_the_next_slices(gap: float) -> None:
     """It is neither made nor counted, though it was due before the slice could be handed back."""
