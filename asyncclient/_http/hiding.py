@@ -45,6 +45,13 @@ _ESCAPES = re.compile(
 )
 # Those of JSON that stand for letters which a credential may have.
 _JSON_ESCAPES = re.compile(r"\\++(?:u00(?P<code>[2-7][0-9a-fA-F])|(?P<letter>/?))")
+# A mask in a number of JSON, or in what may be one; and all that is none, each text as a whole.
+_MAY_BE_NUMBER = re.compile(r"[\[:,\s][-+.0-9eE]*+\*\*\*")
+_NO_NUMBER_OR_ONE = re.compile(
+    r'(?P<other>(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[^"*+.0-9eE-]++|[-+.0-9eE]++(?!\*\*\*))++)'
+    r"|[-+.0-9eE]*+(?:\*\*\*[-+.0-9eE]*+)+",
+    re.DOTALL,
+)
 _PASSWORD_IN_URL = re.compile(r"//[^/?#@\s]{1,256}@")
 
 
@@ -120,6 +127,9 @@ class Hiding:
         hidden = _without(text, self._in_answers, escapes)
         if hidden is text:
             return response
+        if hidden.lstrip()[:1] in {"{", "["} and _MAY_BE_NUMBER.search(hidden):
+            # A credential of digits may be a number there; with a mask in it, that is no JSON.
+            hidden = _NO_NUMBER_OR_ONE.sub(lambda found: found["other"] or "null", hidden)
         return msgspec.structs.replace(response, body=hidden.encode("latin-1"))
 
     def _value(self, value: object) -> object:

@@ -208,6 +208,15 @@ def test_an_answer_is_read_without_it(spelling: str) -> None:
     assert json.loads(clean) == {"\u00fc": "\u00fc***\n", "b": [1]}
 
 
+@pytest.mark.parametrize("number", ["12345678", "-12345678.5e7", "9123456789", "[12345678,1.5]"])
+def test_a_number_in_an_answer_is_hidden_as_null(number: str) -> None:
+    """A credential of digits may be a number in JSON, which stays JSON; in texts a mask stands."""
+    body = f'{{"a":{number},"b": {number} ,"c":["x: 12345678, \\"12345678"],"d":1}}'.encode()
+    clean = json.loads(hiding("12345678", "").answer(Response(200, {}, body)).body)
+    null = [None, 1.5] if "[" in number else None
+    assert clean == {"a": null, "b": null, "c": ['x: ***, "***'], "d": 1}
+
+
 class _Closed(Exception):
     """An error of a transport's own that takes no attribute."""
 
