@@ -31,6 +31,8 @@ _MEBIBYTE = 1024 * 1024
 # Seconds. A shorter timeout of a request has a timer of its own, and so is exact.
 _SHORT_SECONDS = 5.0
 _MOST_URLS = 1024  # that are kept parsed, of all pools
+# Characters of an error's text in which the query is looked for, which may have 8,000.
+_LONGEST_WORDS = 20_000
 # Without a body aiohttp would name a type for it, which servers that take JSON alone refuse (415).
 _NO_TYPE = ("Content-Type",)
 
@@ -209,7 +211,10 @@ class SessionPool:
             )
         if isinstance(error, TransportError):
             return error
-        said = origin.hiding.text(text_of(error))
+        # aiohttp's words may have the whole URL, whose query may be signed.
+        _, mark, query = request.target.partition("?")
+        words = text_of(error, _LONGEST_WORDS).replace(mark + query, "")
+        said = text_of(origin.hiding.text(words))
         failure = _connect_failure(error, at, said, origin)
         if failure is not None:
             failure.sent = content is not None and was_sent  # else the kind of error decides that

@@ -76,6 +76,8 @@ def test_a_refusal_carries_what_the_provider_said() -> None:
     assert str(error) == ("coze.get_bot: HTTP 429, code 4013, 'too many', log id 2024-X; slow down")
     assert (error.status, error.code, error.message) == (429, 4013, "too many")
     assert (error.log_id, error.retry_after) == ("2024-X", 7)
+    strange = refusal_error(APIError, answer(400), name="n", log_id="X\udcff")  # as such bytes come
+    assert str(strange) == "n: HTTP 400, log id X\ufffd"
 
 
 def test_a_refusal_without_words_shows_how_the_body_begins() -> None:
@@ -132,6 +134,7 @@ def test_a_header_goes_before_the_hint_of_a_body() -> None:
         (None, "another page,"),
         *((none, "another page,") for none in ("https://[::1", "//", "\x00", "https://h:port/")),
         ("\udcff\udcfe", "another page,"),
+        ("https://h\udcff.example/x", "https://h\ufffd.example,"),  # as bytes of no letter come
     ],
 )
 def test_a_redirect_is_reported_with_its_place_and_no_credential(

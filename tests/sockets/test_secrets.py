@@ -30,7 +30,16 @@ from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze, CozeJWT
 from asyncclient.testing import ScriptedTransport, reply
 from asyncclient.testing.pytest_plugin import virtual_time
-from tests.sockets.conftest import UNKNOWN, Peer, Serve, answering, good, silent
+from tests.sockets.conftest import (
+    UNKNOWN,
+    Peer,
+    Serve,
+    answering,
+    failure_of,
+    good,
+    request_to,
+    silent,
+)
 from tests.wire import certificate, trusting
 
 pytestmark = virtual_time
@@ -253,6 +262,22 @@ async def test_the_pools_headers_are_in_no_error(serve: Serve, answer: str) -> N
         check_error(caught.value)
         check("a repr", f"{pool!r} {pretty_repr(vars(pool), max_depth=9)}")
     assert server.asked[0].headers[b"x-gateway-key"] == PASSWORD.encode()
+
+
+@pytest.mark.parametrize("garbage", [b"what?", b"x" * 600])
+async def test_a_query_is_in_no_error(serve: Serve, garbage: bytes) -> None:
+    """A signature may be shorter than what is looked for; the library below repeats the URL."""
+
+    async def vicious(peer: Peer) -> None:
+        await peer.asked()
+        await peer.send(garbage + b"\r\n\r\n")
+
+    server = await serve(vicious)
+    async with SessionPool() as pool:
+        error = await failure_of(pool, request_to(server.origin, "/task?sig=s1gned&x=?"))
+    assert f"url='{server.origin}/task'" in str(error) or len(garbage) > 500
+    assert "sig" not in str(error)
+    assert len(str(error)) < 700
 
 
 async def test_cancelling_and_closing_show_no_credential(serve: Serve) -> None:
