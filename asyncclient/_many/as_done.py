@@ -55,6 +55,7 @@ class Group(Receiver):
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self.error: BaseException | None = None
+        self._is_left = False
         poll_loop.receivers.add(self)
         self._feeding: asyncio.Task[None] | None = None  # an eager one begins before it is here
         self._feeding = self.loop.create_task(self._feed(tasks))
@@ -81,7 +82,7 @@ class Group(Receiver):
             if self.error is not None:
                 error, self.error = self.error, None
                 raise error
-            if self._feeding is None and not self._waiting:
+            if self._is_left or (self._feeding is None and not self._waiting):
                 return None
             self._reader = self.loop.create_future()
             await self._reader
@@ -101,6 +102,7 @@ class Group(Receiver):
 
     def end(self) -> asyncio.Task[None] | None:
         """Take in no more tasks, and leave all waits; return what still closes the source."""
+        self._is_left = True
         self._poll_loop.receivers.discard(self)
         feeding, self._feeding = self._feeding, None
         if self.loop.is_closed():
@@ -154,6 +156,8 @@ class Group(Receiver):
                 await tasks.aclose()
 
     async def _take_in(self, task: Task[T]) -> None:
+        if self._is_left:
+            raise asyncio.CancelledError  # once more, since the source went on after the first
         waiter = self._poll_loop.submit(task, self, timeout=self._timeout)
         self._waiting += 1
         self._line.append(waiter)

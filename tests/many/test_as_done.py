@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import math
 from collections.abc import (
@@ -282,6 +283,25 @@ async def test_an_async_generator_is_closed_where_it_stands(
     assert steps == ["closed"]
 
 
+async def test_a_source_that_resists_its_end_is_ended_at_its_next_task(poller: Poller) -> None:
+    """It may lose a cancellation; the tasks that it gives after that are not waited for."""
+    steps: list[str] = []
+
+    async def stream() -> AsyncIterator[Item]:
+        try:
+            for number in range(5):
+                yield Item(Service(), number, 0 if number == 0 else math.inf)
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(1)
+        finally:
+            steps.append("closed")
+
+    async with poller.as_done(stream()) as ends:
+        await anext(ends)
+    assert steps == ["closed"]
+    assert poller.stats().waiters == 0
+
+
 async def test_a_feed_that_is_cancelled_from_outside_does_not_look_like_the_end(
     poller: Poller,
 ) -> None:
@@ -332,13 +352,17 @@ async def test_a_reader_may_come_back_after_its_own_timeout() -> None:
     assert seen == [1, 2, 3, 4, 5]
 
 
-async def test_a_second_reader_is_refused_and_leaving_ends_the_first(poller: Poller) -> None:
-    """One task reads at a time; it is let go when another leaves the iterator."""
-    ends = poller.as_done(items(Service(), 3))
+@pytest.mark.parametrize("number", [3, 1000])
+async def test_a_second_reader_is_refused_and_leaving_ends_the_first(
+    poller: Poller, number: int
+) -> None:
+    """One task reads at a time; it is let go at once when another leaves the iterator."""
+    ends = poller.as_done(items(Service(), number))
     reading = start(anext(ends))
     await asyncio.sleep(2)
     with pytest.raises(RuntimeError, match="already reads"):
         await anext(ends)
     ends.leave()
     await turns()
+    assert reading.done()
     assert isinstance((await reading).error, StopAsyncIteration)
