@@ -26,9 +26,9 @@ class DueTimes:
 
     def note(self, due: float, now: float) -> None:
         """Count a look that will be due."""
+        if due - now > _SLOTS_AHEAD * _SLOT_SECONDS:
+            return  # a schedule of the caller's own may say `inf`
         slot, present = int(due / _SLOT_SECONDS), int(now / _SLOT_SECONDS)
-        if slot - present > _SLOTS_AHEAD:
-            return
         counts = self._counts
         counts[slot] = counts.get(slot, 0) + 1
         if len(counts) > 2 * _SLOTS_AHEAD:

@@ -89,7 +89,9 @@ class Polling(Generic[R]):
         took = now - record.sent
         if record.slowest is None or took > record.slowest:
             record.slowest = _on_grid(took)
-        delay = self._gaps.after(record, seen.state, now)
+        is_over = seen.state is not None and seen.state.is_terminal
+        # A schedule of the caller's own may raise here, and no end is to be lost to that.
+        delay = 0.0 if is_over else self._gaps.after(record, seen.state, now)
         rare = rules.rare_after_answer(record, seen, now)
         before, known = record.latest, len(record.rare.unknown_words)
         record.polls += 1

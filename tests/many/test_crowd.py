@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from itertools import pairwise
 from random import Random
 
@@ -32,6 +33,7 @@ def test_counts_are_kept_for_a_minute_ahead() -> None:
         now = number * 0.05
         counts.note(now + 3.0, now)
         counts.note(now + 3e6, now)
+        counts.note(math.inf, now)
     assert counts.kept() <= 2401
 
 

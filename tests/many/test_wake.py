@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterator
+from random import Random
 
 import anyio
 import pytest
@@ -19,7 +21,7 @@ from tests.many.service import (
     start_all,
     turns,
 )
-from tests.waiting.scenario import WORDS, Job, ends_at
+from tests.waiting.scenario import WORDS, Job, Report, ends_at
 
 EVERY_MINUTE = Schedule(first=60, factor=1, cap=60, jitter=0)
 
@@ -45,6 +47,26 @@ async def test_a_signal_makes_the_next_poll_immediate() -> None:
         assert poller.wake("job") is False
     assert poller.wake("job") is False
     assert task.sent == pytest.approx([0.5, 13])
+
+
+class NeverAgain:
+    """A schedule that leaves all but the first look to signals."""
+
+    def delays(self, rng: Random | None = None) -> Iterator[float]:
+        """Yield the gap after each look."""
+        del rng
+        return iter([math.inf])
+
+
+async def test_without_a_schedule_and_a_timeout_only_a_signal_makes_a_poll() -> None:
+    """A gap that never ends is no error."""
+    job = Job(ends_at(5e4))
+    async with Poller(schedule=NeverAgain()) as poller:
+        waiting = start(poller.wait(job, timeout=math.inf))
+        await asyncio.sleep(1e5)
+        assert poller.wake(job.key)
+        assert (await waiting).result == Report("done")
+    assert job.sent == [0, 1e5]
 
 
 async def test_a_signal_during_a_poll_makes_one_more() -> None:

@@ -16,7 +16,7 @@ from asyncclient import Poller, Schedule, Watch, wait_until_done, watch
 from asyncclient.errors import WaitTimeout
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport
-from tests.waiting.scenario import REF, WORDS, Driver, Job, outcome_of
+from tests.waiting.scenario import REF, WORDS, Driver, Job, Report, outcome_of
 
 
 class Entrance(Protocol):
@@ -187,6 +187,13 @@ async def test_a_gap_that_cannot_be_ends_the_wait(
     assert type(outcome.error) is kind
     assert says in str(outcome.error)
     assert len(job.polls) == polls
+
+
+async def test_a_gap_that_cannot_be_loses_no_end(driver: Driver) -> None:
+    """None is asked for after the last look."""
+    job = Job("running", "done")
+    outcome = await outcome_of(driver(job, schedule=Own([1.0, math.nan])))
+    assert outcome.result == Report("done")
 
 
 async def test_a_schedule_that_fails_leaves_nothing_behind() -> None:
