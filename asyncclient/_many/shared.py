@@ -184,6 +184,12 @@ class SharedRecord(Record[object]):
         self.others[waiter] = None
         self.limits = self.limits.at_least(limits)
 
+    def renew_limits(self) -> None:
+        """Forget the limits of waiters who have left."""
+        self.limits = self.first.receiver.limits if self.first is not None else self.limits
+        for waiter in self.others or ():
+            self.limits = self.limits.at_least(waiter.receiver.limits)
+
     def latest_look(self, waiter: Waiter) -> float:
         """Return when the next look must be made for a waiter that has just come.
 

@@ -107,7 +107,7 @@ def stats_of(polling: PollLoop | None, kinds: tuple[KindStats, ...]) -> PollerSt
                 name=queue.label(),
                 rate=queue.budget.rate,
                 polls_per_second=queue.budget.sending(now),
-                ready=len({id(place[-1]) for place in queue.line if place[-1].first}),
+                ready=len({id(each) for *_, each in queue.line if each.is_ready and each.first}),
                 in_flight=queue.in_flight,
                 refused=queue.refused,
                 price=None if queue.price is None else queue.price.now,

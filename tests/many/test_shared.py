@@ -19,7 +19,7 @@ from asyncclient.errors import (
     TaskFailed,
     WaitTimeout,
 )
-from tests.many.service import EVERY_SECOND, Item, Service, start, start_all, turns
+from tests.many.service import EVERY_SECOND, Item, Service, gaps, start, start_all, turns
 from tests.waiting.scenario import Job, Report, other_tasks
 
 EVERY_TEN = Schedule(first=10, factor=1, cap=10, jitter=0)
@@ -227,3 +227,20 @@ async def test_each_wait_ends_by_its_own_patience() -> None:
         assert isinstance(outcome.error, ServerError)
         assert outcome.error.elapsed == outcome.elapsed
     assert short.error is not usual.error
+
+
+async def test_a_hanging_look_is_bounded_by_those_who_still_wait() -> None:
+    """The patience of a wait that has left is forgotten from the next look on."""
+    task = Job("running", latency=[0.0, math.inf])
+    async with Poller(schedule=EVERY_TEN) as poller:
+        seconds = (3600, 7, 20, 1)
+        waits = [start(poller.wait(task, timeout=100, poll_timeout=each)) for each in seconds]
+        await asyncio.sleep(5)
+        waits[0].cancel()
+        await asyncio.sleep(20)
+        waits[2].cancel()
+        await asyncio.wait(waits)
+    usual, long, *short = gaps(task.sent)
+    assert usual == 10
+    assert 20 < long <= 21
+    assert all(7 < each < 13 for each in short[:3])
