@@ -23,6 +23,8 @@ TOKEN = "ASYNCCLIENT_TOKEN"  # noqa: S105  (the variable's name)
 _PLACE = "{token}"
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# A user name and a password, which a URL may have before its host.
+_USER = re.compile(r"(?<=//)[^/]*@|^[^/]*@")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 # Words in the names of headers that hold a credential.
 _SECRET_NAME = re.compile(
@@ -42,8 +44,13 @@ def is_url(text: str) -> bool:
 
 
 def seen(url: str) -> str:
-    """Return a URL as messages show it: without its query, which may be a secret."""
-    return shown(url.partition("?")[0].partition("#")[0])
+    """Return a URL as messages show it: without its password and query, which may be secrets."""
+    return shown(_USER.sub("", url.partition("?")[0].partition("#")[0]))
+
+
+def authority_of(url: str) -> str:
+    """Return the user, host and port of a URL, as they are written."""
+    return re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
 
 
 def reading_of(
@@ -174,7 +181,7 @@ class How:
         """
         if self.reading is not None:
             return TaskURL(url, self.reading, self.headers, self.allow_http)
-        labels = url.partition("://")[2].partition("/")[0].split(".")
+        labels = authority_of(url).split(".")
         near = [name for name in ALL if name.partition(".")[0] in labels]
         api = " or ".join(near) or "NAME, if 'asyncclient apis' lists it"
         msg = (
@@ -245,7 +252,7 @@ class TaskURL:
 
 
 def _refuse_password(url: str) -> None:
-    if "@" in url.partition("://")[2].partition("/")[0]:
+    if "@" in authority_of(url):
         msg = (
             "the URL holds a user name or a password, and anyone on this machine can see a "
             f"command line: put the credential into {TOKEN}, and say how it is sent, as "

@@ -52,6 +52,8 @@ def run(arguments: list[str]) -> int:
             advice = f": put it into an environment variable{advice}"
         complain(error.format_message().rstrip(".") + advice)
         return ExitCode.BAD_USE
+    except SystemExit:  # so click ends where no one reads the help that it writes
+        return ExitCode.PIPE_CLOSED
     except click.Abort:
         complain("interrupted")
         return ExitCode.INTERRUPTED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from typing import IO, cast
@@ -126,6 +127,9 @@ def _bytes_of(given: str) -> bytes:
     if given.lstrip()[:1] in {"{", "["}:
         return given.encode()
     path = given.removeprefix("@")
+    if path == "-" and sys.stdin is None:  # the shell closed it
+        msg = "standard input is closed: give JSON, or a file"
+        raise click.BadParameter(msg, param_hint="--parameters")
     try:
         with click.open_file(path, "rb") as file:
             return cast("IO[bytes]", file).read()

@@ -15,7 +15,7 @@ from asyncclient._ref import ADDRESS, TaskRef, decode_ref
 from asyncclient._task import Task
 from asyncclient._text import counted, shown
 from asyncclient.cli._accounts import task_of
-from asyncclient.cli._any_api import How, TaskURL, is_url, seen
+from asyncclient.cli._any_api import How, TaskURL, authority_of, is_url, seen
 from asyncclient.cli._output import complain
 
 Target: TypeAlias = TaskRef | TaskURL
@@ -137,7 +137,7 @@ def _lines(how: How) -> Iterator[Target]:
         if not is_url(text := line.decode(errors="replace")):
             yield _ref(line, f"line {number}")
             continue
-        places.add(text.partition("?")[0].partition("://")[2].partition("/")[0].lower())
+        places.add(authority_of(text).lower())
         if len(places) > 1:
             msg = f"line {number}: {seen(text)} is at another host or port than the lines before"
             raise ValueError(msg)

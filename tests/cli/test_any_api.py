@@ -247,5 +247,8 @@ def test_urls_may_come_from_standard_input(shell: Shell, api: _API) -> None:
     elsewhere = "https://api.acme.example/v1/jobs/7"
     assert shell("wait", "-", *REPLICATE, stdin=f"{url}\n{elsewhere}?{SIGNED}\n") == 2
     assert f"line 2: '{elsewhere}' is at another host or port" in shell.complaint
+    with_password = elsewhere.replace("//", f"//u:{SIGNED}@")
+    assert shell("wait", "-", *REPLICATE, stdin=f"{url}\n{with_password}\n") == 2
+    assert f"line 2: '{elsewhere}' is at another host or port" in shell.complaint
     assert shell("wait", "-", stdin=f"{url}?{SIGNED}\n") == 2
     assert "are unknown: give --api NAME" in shell.complaint

@@ -82,6 +82,10 @@ URLS = {
     f"https:///jobs?{SIGNED} {API}": "'https:///jobs' is not an http(s) URL",
     f"https://[::x?{SIGNED} {API}": "'https://[::x' is not a URL",
     f"https://u:{SIGNED}@acme.example/ {API}": "holds a user name or a password",
+    f"https://u:{SIGNED}@acme.example/7": "of 'https://acme.example/7' are unknown",
+    f"https://u:{SIGNED}@acme.example/7 8": "the URL 'https://acme.example/7': put it",
+    f"u:{SIGNED}@acme.example/7 {API}": "with a URL: 'acme.example/7' is none",
+    f"ftp://acme.example?by=a@b {API}": "'ftp://acme.example' is not an http(s) URL",
     f"{ANYWHERE}?{SIGNED}#top {API}": "has a fragment",
     f"{ANYWHERE} 8 {API}": "more follows the URL",
     f"{ANYWHERE} {API} -H 'x-api-key: {SIGNED}'": "'x-api-key' seems to hold a cred",
@@ -144,3 +148,4 @@ def test_standard_input_holds_references_or_one_object_of_inputs(shell: Shell) -
     assert "watch follows one task" in shell.complaint
     shell.monkeypatch.setattr(sys, "stdin", None)  # closed
     assert main(("wait", "-")) == 2
+    assert main((*FLOW.split(), "1", "--parameters", "-")) == 2

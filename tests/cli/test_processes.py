@@ -171,10 +171,11 @@ def test_ctrl_c_stops_a_wait(spawn: Spawn) -> None:
     )
 
 
-def test_a_closed_pipe_ends_it_quietly(spawn: Spawn) -> None:
+@pytest.mark.parametrize("line", ["demo --tasks 2", "--help", "wait -h", "--version"])
+def test_a_closed_pipe_ends_it_quietly(spawn: Spawn, line: str) -> None:
     """When the reader has gone, as `head` does, it ends as a tool that SIGPIPE kills would."""
     reader, writer = os.pipe()
-    process = spawn("demo", "--tasks", "2", stdout=writer)
+    process = spawn(*line.split(), stdout=writer)
     os.close(writer)
     os.close(reader)
     assert end_of(process) == (141, "", "")
