@@ -463,7 +463,8 @@ async def test_a_wait_is_timed_by_its_end(collected: _Collected, waits: Waits) -
     await waits(Job("running", "running", "done", latency=0.25))
     await outcome_of(waits(Job("running", "broken")))
     await outcome_of(waits(Job("running", latency=[0, math.inf]), timeout=7))
-    assert ({**OF_THE_JOB, "error.type": "RequestTimeout"}, 1) in collected.sums("asyncclient.polls")
+    interrupted = {**OF_THE_JOB, "error.type": "RequestTimeout"}
+    assert (interrupted, 1) in collected.sums("asyncclient.polls")
     cut_off = attributes(collected.spans[-1])
     assert cut_off["asyncclient.wait.polls"] == 2
     assert cut_off["asyncclient.wait.last_poll_error"] == "RequestTimeout"
