@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import statistics
 import time
 from bisect import bisect_right
@@ -379,7 +380,7 @@ def main() -> None:
         panels.append(panel(law.name, found, best))
     report_speed()
     options.svg.write_text(picture(panels), encoding="utf-8")
-    print(f"\nThe picture is in {options.svg}")
+    print(f"\nThe picture is in {os.path.relpath(options.svg, Path(__file__).parents[1])}")
 
 
 main()
