@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import math
 import traceback
 from collections.abc import Callable
@@ -30,7 +32,7 @@ from asyncclient.errors import (
 )
 from asyncclient.providers.coze import Coze, CozeJWT
 from asyncclient.providers.coze._endpoints import Token
-from asyncclient.testing import ScriptedTransport, reply
+from asyncclient.testing import ScriptedTransport, VirtualTimeLoop, reply
 
 _NOW = 1_721_135_000.0
 _TOKEN_PATH = "/api/permission/oauth2/token"
@@ -297,6 +299,20 @@ async def test_a_cancelled_request_does_not_keep_the_others_from_their_token(app
             group.start_soon(coze.get_bot, "1")
     assert len(server.tokens) == 2
     assert server.bearers == ["tok-2"] * 3
+
+
+def test_each_event_loop_fetches_for_itself(app: App) -> None:
+    """A loop that stands or was stopped during a fetch, as in another thread, delays no other."""
+    coze, server = app(_Server(latency=0.5, began=0))
+    with contextlib.closing(VirtualTimeLoop()) as stopped:
+        asking = stopped.create_task(coze.get_bot("1"))
+        while not server.tokens:
+            stopped.run_until_complete(asyncio.sleep(0.01))
+        with contextlib.closing(VirtualTimeLoop()) as other:
+            other.run_until_complete(asyncio.wait_for(coze.get_bot("1"), 5))
+            assert len(server.tokens) == 2
+            stopped.run_until_complete(asking)
+    assert server.bearers == ["tok-2", "tok-1"]
 
 
 # --- refusals and faults ------------------------------------------------------------------------

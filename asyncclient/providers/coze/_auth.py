@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import math
 import re
@@ -10,6 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import anyio
 import anyio.to_thread
@@ -38,8 +40,8 @@ class CozeJWT:
     """Credentials of a Coze service app (page `oauth_jwt`), which gets and renews short tokens.
 
     Pass it as `token=`. It fetches a token at the first request and renews it early, with one
-    request at a time. Each request has a JWT of its own, since Coze accepts one only once.
-    Signing needs the extra `coze-jwt`.
+    request at a time in each event loop. Each request for a token has a JWT of its own, since Coze
+    accepts one only once. Signing needs the extra `coze-jwt`.
 
     Args:
         app_id: the app's id.
@@ -185,13 +187,18 @@ def _life(token: Token, now: float) -> float:
 class _Grant:
     """The token in use at one base URL; `expires` is on the loop's clock."""
 
-    __slots__ = ("expires", "lock", "margin", "token")
+    __slots__ = ("_locks", "expires", "margin", "token")
 
     def __init__(self) -> None:
         self.token: str | None = None
         self.expires = 0.0
         self.margin = 0.0
-        self.lock = anyio.Lock(fast_acquire=True)
+        self._locks = WeakKeyDictionary[asyncio.AbstractEventLoop, anyio.Lock]()
+
+    @property
+    def lock(self) -> anyio.Lock:
+        """The lock of the running event loop: another one could not wake who waits for it."""
+        return self._locks.setdefault(asyncio.get_running_loop(), anyio.Lock(fast_acquire=True))
 
 
 class _JWTSource:
