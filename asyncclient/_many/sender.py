@@ -127,7 +127,8 @@ class Sender:
         # the current user must not find another waiter's.
         record.asker = asker
         record.task = asker.task
-        record.renew_limits()
+        if record.others is not None:
+            record.renew_limits()
         context = asker.receiver.context.copy()
         flight = self._loop.create_task(self._fly(record, place), context=context)
         if not flight.done():  # an eager one may be

@@ -185,9 +185,10 @@ class SharedRecord(Record[object]):
         self.limits = self.limits.at_least(limits)
 
     def renew_limits(self) -> None:
-        """Forget the limits of waiters who have left."""
-        self.limits = self.first.receiver.limits if self.first is not None else self.limits
-        for waiter in self.others or ():
+        """Forget the limits of those of several waiters who have left."""
+        first, *others = self.waiters
+        self.limits = first.receiver.limits
+        for waiter in others:
             self.limits = self.limits.at_least(waiter.receiver.limits)
 
     def latest_look(self, waiter: Waiter) -> float:
@@ -205,14 +206,16 @@ class SharedRecord(Record[object]):
 
     def remove(self, waiter: Waiter) -> None:
         """Remove a waiter; its task is that of a waiter who is still there."""
-        if self.others is None:
+        first = self.first
+        if self.others is None or first is None:
             self.first = None
             return
-        if waiter is self.first:
-            self.first = waiter = next(iter(self.others))
-            self.task = waiter.task
+        if waiter is first:
+            self.first = first = waiter = next(iter(self.others))
+            self.task = first.task
         del self.others[waiter]
-        self.others = self.others or None
+        if not self.others:
+            self.others, self.limits = None, first.receiver.limits
 
     def ask_another(self) -> None:
         """Let another waiter ask next, since a failure may come from one waiter's own client."""

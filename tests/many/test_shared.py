@@ -229,6 +229,22 @@ async def test_each_wait_ends_by_its_own_patience() -> None:
     assert short.error is not usual.error
 
 
+@pytest.mark.parametrize("order", [(3600, 1), (1, 3600)])
+async def test_a_hanging_look_is_bounded_by_the_only_one_who_still_waits(
+    order: tuple[float, float],
+) -> None:
+    """The patience of the other one is forgotten, whoever of the two came first."""
+    task = Job("running", latency=[0.0, math.inf])
+    async with Poller(schedule=EVERY_TEN) as poller:
+        waits = {each: start(poller.wait(task, timeout=30, poll_timeout=each)) for each in order}
+        await asyncio.sleep(5)
+        waits[3600].cancel()
+        await asyncio.wait(waits.values())
+    usual, *short = gaps(task.sent)
+    assert usual == 10
+    assert all(1 < each <= 5 for each in short[:3])  # with a backoff of up to 4 s
+
+
 async def test_a_hanging_look_is_bounded_by_those_who_still_wait() -> None:
     """The patience of a wait that has left is forgotten from the next look on."""
     task = Job("running", latency=[0.0, math.inf])
@@ -243,4 +259,4 @@ async def test_a_hanging_look_is_bounded_by_those_who_still_wait() -> None:
     usual, long, *short = gaps(task.sent)
     assert usual == 10
     assert 20 < long <= 21
-    assert all(7 < each < 13 for each in short[:3])
+    assert all(7 < each <= 15 for each in short[:3])  # with a backoff of up to 8 s
