@@ -131,7 +131,7 @@ class Sender:
             record.renew_limits()
         context = asker.receiver.context.copy()
         flight = self._loop.create_task(self._fly(record, place), context=context)
-        if not flight.done():  # an eager one may be
+        if not flight.done() and record.first is not None:  # an eager one may be, or be left
             record.flight = flight
 
     async def _fly(self, record: SharedRecord, place: float) -> None:

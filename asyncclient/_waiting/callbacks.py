@@ -105,9 +105,9 @@ async def cancel_remote(task: Task[T], *, report: Report, record: Record[Any]) -
             late = TimeoutError(f"it took over {_CANCEL_TURNS * _TURN_SECONDS:g} s")
             report.not_cancelled(record, late if turns >= _CANCEL_TURNS else error)
 
+    turns, asked = 0, None
     # A task of its own, since a second cancellation of the caller would break it off here.
     sending = asyncio.ensure_future(send())
-    turns, asked = 0, None
     with anyio.CancelScope(shield=True):
         while turns < _CANCEL_TURNS + _CLEAN_UP_TURNS and not sending.done():
             try:

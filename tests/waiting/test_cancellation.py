@@ -186,13 +186,25 @@ class Uncallable(Job):
     cancel = None
 
 
+class Unsent(CancellableJob):
+    """A job whose `cancel` fails before anything is sent, as one whose pool is closed."""
+
+    async def cancel(self) -> None:
+        """Raise at once."""
+        assert self.cancel_fails is not None
+        raise self.cancel_fails
+
+
 FAULTS = [ServerError("503", status=503), TimeoutError(), ValueError("x")]
 
 
 @WAYS
 @pytest.mark.parametrize(
     ("kind", "fault"),
-    [(Job, None), (Uncallable, None), *((CancellableJob, fault) for fault in FAULTS)],
+    [
+        *((Job, None), (Uncallable, None), (Unsent, FAULTS[-1])),
+        *((CancellableJob, fault) for fault in FAULTS),
+    ],
 )
 async def test_a_remote_cancel_that_fails_does_not_hide_the_cancellation(
     cancelled: Way, kind: type[Job], fault: Exception | None, caplog: pytest.LogCaptureFixture
