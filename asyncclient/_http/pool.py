@@ -248,7 +248,9 @@ class SessionPool:
         try:
             if is_known and int(length) <= self._max_body:
                 return await response.read()
-            if (response.content_length or 0) > self._max_body:
+            # The length of an answer to HEAD, or of a 304, is of what does not come.
+            is_over = response.content.is_eof()
+            if not is_over and (response.content_length or 0) > self._max_body:
                 return None
             async for chunk in response.content.iter_any():
                 chunks.append(chunk)

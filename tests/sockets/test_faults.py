@@ -9,7 +9,9 @@ import tracemalloc
 import zlib
 from functools import partial
 
+import aiohttp
 import anyio
+import msgspec
 import pytest
 
 from asyncclient import SessionPool
@@ -305,6 +307,25 @@ async def test_max_body_is_exact(serve: Serve, *, packed: bool, promised: bool) 
         assert len((await pool.exchange(server.get(f"/{limit}"))).body) == limit
         with pytest.raises(TransportError, match="max_body"):
             await pool.exchange(server.get(f"/{limit + 1}"))
+
+
+@pytest.mark.parametrize("traced", [False, True])
+async def test_a_length_without_a_body_is_not_counted(serve: Serve, *, traced: bool) -> None:
+    """What answers HEAD says how long the answer to a GET would be, and a 304 does so, too."""
+    long = b"Content-Length: 1000\r\n\r\n"
+
+    async def short(peer: Peer) -> None:
+        while True:
+            is_head = (await peer.asked()).head.startswith(b"HEAD ")
+            await peer.send((HEAD if is_head else b"HTTP/1.1 304 Not Modified\r\n") + long)
+
+    server = await serve(short)
+    hooks = [aiohttp.TraceConfig()] if traced else []
+    async with SessionPool(max_body=100, trace_configs=hooks) as pool:
+        for method, status in (("HEAD", 200), ("GET", 304)):
+            request = msgspec.structs.replace(server.get(), method=method)
+            answer = await pool.exchange(request)
+            assert (answer.status, answer.body) == (status, b"")
 
 
 async def test_by_default_an_answer_has_32_mebibytes_at_most(
