@@ -129,7 +129,8 @@ class Poller:
             on_cancel: `"cancel"` also cancels the remote job, where the provider can, for 5 s at
                 most, and only when no one else waits for it here.
             on_timeout: the same for a wait that times out.
-            poll_timeout: as the poller's, for this wait. Default: the poller's.
+            poll_timeout: as the poller's, for this wait; of several for one task, the longest
+                counts. Default: the poller's.
             max_outage: the same.
 
         Returns:
