@@ -224,10 +224,10 @@ class SessionPool:
             if not was_sent:
                 slow = "the network" if origin.proxy is None else "the proxy"
                 return RequestTimeout(
-                    f"{at}: not sent within {seconds} s, because no connection was free",
+                    f"{at}: not sent within {seconds} s: no connection was free, or none was made",
                     sent=False,
-                    advice="pass a larger SessionPool(limit=...), and check that "
-                    f"{slow} is not down",
+                    advice=f"check that {slow} is not down, or pass a larger "
+                    "SessionPool(limit=...)",
                 )
             longer = "timeout" if request.timeout else "SessionPool(request_timeout=...)"
             return RequestTimeout(

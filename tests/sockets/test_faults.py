@@ -228,6 +228,7 @@ async def test_a_request_without_a_connection_was_not_sent(
         async with SessionPool() as pool:
             late = await failure_of(pool, request_to(origins[fault], body=b"{}", timeout=0.1))
         assert kind_of(late) == (RequestTimeout, False, False)
+        assert "no connection was free, or none was made; check that the network" in str(late)
 
 
 async def test_a_start_that_was_written_in_part_counts_as_sent(
