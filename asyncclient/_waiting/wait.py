@@ -170,6 +170,7 @@ class _Wait(Steps[T]):
                     break
                 self._cut_off(record)
         finally:
+            self._polling.close()  # a caller may leave between two steps
             if self._unshown is not None:
                 # Out of the scope: a callback cannot turn an end in time into a timeout.
                 until = end_of_callbacks(anyio.current_time(), self._term.deadline)
@@ -267,5 +268,4 @@ class _Wait(Steps[T]):
         )
 
     def _end(self, record: Record[T], error: BaseException | None) -> None:
-        self._polling.close()
         _report.ended(record, error)

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from asyncclient import Schedule, Snapshot, TaskState, Watch, watch
+from asyncclient._http import Cutting
 from asyncclient.errors import (
     NotFound,
     PermissionDenied,
@@ -195,3 +196,16 @@ async def test_a_watch_needs_no_closing(follower: Follower) -> None:
     follower(Job("queued"))
     gc.collect()
     assert len(asyncio.all_tasks()) == 1 + len(other_tasks())
+
+
+async def test_a_watch_that_is_left_keeps_no_timer() -> None:
+    """That of its polls would stay for up to `poll_timeout`."""
+
+    def number() -> int:
+        gc.collect()
+        return sum(isinstance(each, Cutting) for each in gc.get_objects())
+
+    before = number()
+    async for _ in watch(Job("running")):
+        break
+    assert number() == before
