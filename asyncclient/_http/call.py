@@ -32,6 +32,7 @@ from asyncclient.errors import (
     AsyncClientError,
     AuthenticationFailed,
     DecodeError,
+    NotFound,
     RequestTimeout,
     ServerError,
     TransportError,
@@ -263,6 +264,21 @@ class Account:
                 return concealed(await token)
         except asyncio.CancelledError as error:
             raise failure_of(error, f"{self._argument}()") from error
+        except AsyncClientError as error:
+            # It is about a request of the source's own, which starts no task and looks at none.
+            error.may_have_started = False
+            if not isinstance(error, NotFound):
+                raise
+            raise AuthenticationFailed(
+                f"{self._argument}() gave no token: {error.text}",
+                status=error.status,
+                code=error.code,
+                message=error.message,
+                log_id=error.log_id,
+                foreign=error.foreign,
+                known=error.known,
+                advice=error.advice,
+            ) from error
         raise RequestTimeout(
             f"{self._argument}() gave no token within {plain(self._token_seconds)} s",
             sent=False,

@@ -7,10 +7,11 @@ import traceback
 import anyio
 import pytest
 
-from asyncclient import wait_until_done
+from asyncclient import TaskAPI, wait_until_done
 from asyncclient._http import Response
 from asyncclient.errors import (
     AsyncClientError,
+    AuthenticationFailed,
     ConnectFailed,
     DecodeError,
     RequestTimeout,
@@ -174,6 +175,26 @@ async def test_a_source_of_tokens_may_time_out_by_itself() -> None:
 
     with pytest.raises(TimeoutError, match="the vault is slow"):
         await CopyAI(always(RUN), api_key=slow).start_workflow("W")
+
+
+async def test_an_error_of_a_sources_own_request_says_nothing_about_a_task() -> None:
+    """A vault that does not know a secret ends no task, and its lost answer started none."""
+    for entry, kind in ((status(404), AuthenticationFailed), (BROKEN, TransportError)):
+        vault = TaskAPI(always(entry), "https://vault.example", name="vault")
+
+        async def ask(vault: TaskAPI = vault) -> str:
+            return str(await vault.post("/key"))
+
+        transport = always(RUN)
+        client = CopyAI(transport, api_key=ask)
+        with pytest.raises(kind) as refused:
+            await client.start_workflow("W")
+        assert not refused.value.may_have_started
+        if kind is AuthenticationFailed:
+            assert str(refused.value).startswith("api_key() gave no token: vault.post: HTTP 404, ")
+            with pytest.raises(AuthenticationFailed):
+                await wait_until_done(client.workflow_run("W", "R"), timeout=600)
+        assert transport.requests == []
 
 
 async def test_what_the_caller_handles_meanwhile_is_left_as_it_is() -> None:
