@@ -252,11 +252,10 @@ class DocketWaits(DurableWaits):
             try:
                 await asyncio.wait({running})
             finally:
-                # Here too: while docket has lost its server, it is in no session.
-                holder.close()
                 running.cancel()
                 with anyio.CancelScope(shield=True):
                     await asyncio.wait({running})
+                holder.close()  # while docket has lost its server, it is in no session
             running.result()
 
     def _notices(self) -> Notices:
