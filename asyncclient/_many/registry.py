@@ -81,11 +81,28 @@ class Registry:
             if record.ref is not None and is_same_task(record.ref, key)
         ]
 
+    def is_awaited(self, record: SharedRecord) -> bool:
+        """Return whether anyone waits for a record's job, as another account, too."""
+        api = _api_of(record)
+        apis = {_api_of(each) for each in self.find(record.ref or record.key)}
+        return bool(apis) if api is None else not apis.isdisjoint({api, None})
+
     def _at(self, place: int) -> list[SharedRecord]:
         there = self._places.get(place)
         if isinstance(there, dict):
             return [*there.values()]
         return [] if there is None else [there]
+
+
+def _api_of(record: SharedRecord) -> tuple[Hashable, ...] | None:
+    """Return provider and base URL of a client's task, as its key has them; None for others.
+
+    A reference does not say it, and another server may have a job of the same ids.
+    """
+    if record.own_key is not None:
+        return None
+    account, *_ = cast("tuple[tuple[Hashable, ...], ...]", record.key)
+    return account[:2]
 
 
 def _place_of(key: Hashable) -> int:

@@ -126,7 +126,7 @@ class SharedSteps(Steps[T], Generic[T]):
         """Return whether no other waiter is here, and no one cancels the task already."""
         poll_loop, record, _, _ = cast("_Begun", self._begun)
         # Another account may wait for the same job, and a wait may have begun since.
-        others = record.first is not None or poll_loop.registry.find(record.ref or record.key)
+        others = record.first is not None or poll_loop.registry.is_awaited(record)
         if others or record.flight is not None:
             return False
         record.flight = asyncio.current_task()

@@ -9,11 +9,11 @@ from types import NoneType
 import anyio
 import pytest
 
-from asyncclient import Poller, Schedule
+from asyncclient import Poller, Schedule, TaskAPI, catalogue
 from asyncclient._http import Request, Response, TokenSource
 from asyncclient.errors import AuthenticationFailed, PermissionDenied, TransportError
 from asyncclient.providers.coze import Coze, WorkflowRun, WorkflowRunHandle
-from asyncclient.testing import reply
+from asyncclient.testing import ScriptedTransport, reply
 from tests.many.service import start, start_all
 from tests.waiting.scenario import run_says
 
@@ -78,6 +78,25 @@ async def test_a_reference_wakes_the_job_of_each_account_that_asks() -> None:
             await asyncio.sleep(1)
             assert [token for token, _ in transport.asked] == asked
         assert not waits.wake(c.ref)
+
+
+@pytest.mark.parametrize(("other", "cancels"), [("b", 1), ("a", 0)], ids=["elsewhere", "here"])
+async def test_a_job_of_the_same_ids_is_another_one_at_another_server(
+    poller: Poller, other: str, cancels: int
+) -> None:
+    """One that waits for it keeps no job of the first server; another account of that one does."""
+    transport = ScriptedTransport([reply({"status": "starting"})], repeat=True)
+    apis = [
+        TaskAPI(transport, f"https://{host}.example", name="acme", token=token)
+        for host, token in (("a", "one"), (other, "two"))
+    ]
+    runs = [api.task("/7", catalogue.REPLICATE_PREDICTION, cancel="/7/cancel") for api in apis]
+    waits = [start(poller.wait(run, on_cancel="cancel")) for run in runs]
+    await asyncio.sleep(1)
+    waits[0].cancel()
+    await asyncio.wait(waits[:1])
+    assert sum(request.target == "/7/cancel" for request in transport.requests) == cancels
+    waits[1].cancel()
 
 
 async def test_a_look_of_a_waiter_that_has_left_is_no_failed_look_of_the_others(
