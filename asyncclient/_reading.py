@@ -139,6 +139,9 @@ class Reading:
                 return text
         return None
 
+    def __hash__(self) -> int:
+        return hash(self.name)  # its functions may be objects without a hash
+
     @even_half_made
     def __repr__(self) -> str:
         return f"<Reading {self.name}>"
@@ -146,6 +149,9 @@ class Reading:
 
 def readings_by_name(readings: object) -> dict[str, Reading]:
     """Check readings, and return them by their names."""
+    if not isinstance(readings, Iterable):
+        msg = f"readings must be a list of Readings, not {type_name(readings)}"
+        raise TypeError(msg)
     found: dict[str, Reading] = {}
     for reading in cast("Iterable[object]", readings):
         if not isinstance(reading, Reading):

@@ -23,6 +23,8 @@ def counted(number: int, thing: str) -> str:
 
 def whole(text: str) -> str:
     """Return a text that JSON can hold: a lone surrogate becomes U+FFFD, a pair one letter."""
+    if text.isascii():
+        return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -34,7 +36,7 @@ def plain(seconds: float) -> str:
 def text_of(
     value: object, longest: int = LONGEST_TEXT, *, make: Callable[[object], str] = str
 ) -> str:
-    """Return an object of others as text, guarded and cut.
+    """Return an object of others as text that JSON can hold, guarded and cut.
 
     Args:
         value: the object, whose own text may raise, or may fill megabytes.
@@ -42,7 +44,7 @@ def text_of(
         make: what makes the text.
     """
     if type(value) is str and make is str:
-        return value if len(value) <= longest else f"{value[:longest]}…"
+        return whole(value if len(value) <= longest else f"{value[:longest]}…")
     text = _made(make, value, longest)
     return f"<{type_name(value)} without a text>" if text is None else text
 
@@ -79,4 +81,4 @@ def _made(make: Callable[[object], str], value: object, longest: int) -> str | N
         text = str.__getitem__(make(value), slice(longest + 1))
     except (Exception, asyncio.CancelledError):  # noqa: BLE001  (of any class)
         return None
-    return text if len(text) <= longest else f"{text[:longest]}…"
+    return whole(text if len(text) <= longest else f"{text[:longest]}…")

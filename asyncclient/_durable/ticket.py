@@ -21,7 +21,7 @@ from asyncclient._ref import (
     read_versioned,
 )
 from asyncclient._state import TaskState
-from asyncclient._text import counted, text_of, type_name, whole
+from asyncclient._text import counted, text_of, type_name
 from asyncclient._waiting import without_advice
 from asyncclient.errors import AsyncClientError, WaitTimeout
 
@@ -247,7 +247,7 @@ def unreadable(text: str, reason: Exception, now: float) -> TicketExpired | str:
         try:
             fields = _fields_decoder.decode(text)
         except _NOT_JSON:
-            fields = {"unreadable": whole(text_of(text))}
+            fields = {"unreadable": text_of(text)}
         return msgspec.json.encode({**fields, "deadline": round(now + _DAY, 3)}).decode()
     if deadline > now:
         return text

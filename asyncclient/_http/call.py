@@ -86,7 +86,7 @@ class Account:
         name: str | None = None,
         credential: Hashable = None,
     ) -> None:
-        if not callable(getattr(transport, "exchange", None)):
+        if isinstance(transport, type) or not callable(getattr(transport, "exchange", None)):
             msg = (
                 f"{provider}: the first argument must be a SessionPool, not {type_name(transport)}"
             )

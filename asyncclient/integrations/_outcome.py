@@ -88,8 +88,8 @@ def outcome_of(ticket: Ticket, end: Done[object] | TicketExpired, now: float) ->
         ref=ticket.ref,
         state=end.state,
         result=plain_json(end.result) if error is None else None,
-        error=None if error is None else whole(text_of(error, ERROR_CHARACTERS)),
-        error_type=None if error is None else whole(type_name(error)),
+        error=None if error is None else text_of(error, ERROR_CHARACTERS),
+        error_type=None if error is None else type_name(error),
         polls=end.polls,
         elapsed=round(max(0.0, now - ticket.started), 3),
         ended=round(now, 3),
@@ -130,7 +130,7 @@ class _Plain:
             return value
         if type(value) is str:
             self._room -= len(value)
-            return value if value.isascii() else whole(value)
+            return whole(value)
         if id(value) in self._around or len(self._around) >= LEVELS:
             return None
         self._around.append(id(value))

@@ -160,8 +160,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         threads_busy = self._threads_are_busy()
         if threads_busy and (ready := super().select(self._thread_patience)):
             return ready
-        if timeout is not None:
-            self._jump(timeout)
+        if timeout is not None and self._jump(timeout):
             return []
         if files_open or threads_busy:
             return super().select(None)
@@ -175,21 +174,27 @@ class _JumpingSelector(selectors.DefaultSelector):
         # anyio's worker threads are its own; how many are at work, its limiter knows.
         return anyio.to_thread.current_default_thread_limiter().borrowed_tokens > 0
 
-    def _jump(self, seconds: float) -> None:
+    def _jump(self, seconds: float) -> bool:
+        """Move the clock to the next timer; return false if none is ever due, as `sleep(inf)`."""
         target = self.now + seconds
         # What lies before the target was cancelled, or has been called.
         while self.due and (self.due[0] <= self.now or self.due[0] < target - _SAME_INSTANT):
             heapq.heappop(self.due)
+        if self.due and self.due[0] == math.inf:
+            return False
         if self.due and self.due[0] <= target + _SAME_INSTANT:
             target = self.due[0]  # now + (when - now) can miss `when` by a rounding error
         # From 2**24 s on (194 days) asyncio's tolerance is lost in rounding, and a timer that is
         # due at this very instant would never fire.
         late = target + _SAME_INSTANT == target
         self.now = math.nextafter(target, math.inf) if late else target
+        return True
 
     def _select_or_give_up(self) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for a thread that no one registered, and report a deadlock if none wakes us."""
-        if threading.active_count() > 1 and (ready := super().select(self._thread_patience)):
+        # One that has ended by now may have left its message.
+        patience = self._thread_patience if threading.active_count() > 1 else 0
+        if ready := super().select(patience):
             return ready
         waiting = sorted(
             getattr(task.get_coro(), "__qualname__", task.get_name())

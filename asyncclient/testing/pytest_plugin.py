@@ -39,12 +39,12 @@ REAL_TIME_BACKEND: Final[tuple[str, dict[str, Any]]] = ("asyncio", {"debug": Tru
 """The same for the real clock, with asyncio's debug mode on."""
 
 virtual_time: Final = pytest.mark.parametrize(
-    "anyio_backend", [pytest.param(VIRTUAL_TIME_BACKEND, id="virtual")]
+    "anyio_backend", [pytest.param(VIRTUAL_TIME_BACKEND, id="virtual")], scope="module"
 )
 """Marks a test, class or module that runs on virtual time no matter what the default is."""
 
 real_time: Final = pytest.mark.parametrize(
-    "anyio_backend", [pytest.param(REAL_TIME_BACKEND, id="real")]
+    "anyio_backend", [pytest.param(REAL_TIME_BACKEND, id="real")], scope="module"
 )
 """Marks a test, class or module that runs on the real clock no matter what the default is."""
 

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import pickle
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import Enum
 from itertools import count
@@ -276,6 +277,21 @@ def test_a_reading_is_a_value() -> None:
         setattr(made, "name", "other")  # noqa: B010  (type checkers know it already)
 
 
+def test_a_reading_of_functions_without_a_hash_has_one() -> None:
+    """A dataclass that is called, for example; readings of one name may still differ."""
+
+    @dataclass
+    class At:
+        name: str
+
+        def __call__(self, answer: dict[str, str]) -> str:
+            return answer[self.name]
+
+    made, same, other = (reading(status=At(name)) for name in ("a", "a", "b"))
+    assert made.read({"a": "done"}).word == "done"
+    assert len({made, same, other}) == 2
+
+
 def test_readings_are_found_by_their_names() -> None:
     """One that is given twice is one; two of one name are refused, and so is anything else."""
     brew, pour = reading(), reading(name="tea.pour")
@@ -287,3 +303,7 @@ def test_readings_are_found_by_their_names() -> None:
         TypeError, match=r"^readings must be a list of Readings, and has str in it$"
     ):
         readings_by_name(["tea.brew"])
+    for wrong in (None, brew):
+        name = type(wrong).__name__
+        with pytest.raises(TypeError, match=rf"^readings must be a list of Readings, not {name}$"):
+            readings_by_name(wrong)

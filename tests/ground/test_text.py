@@ -71,4 +71,4 @@ def test_a_text_with_half_letters_is_made_whole() -> None:
         ("cut \ud83c", "cut \ufffd"),
         ("\udf75 \ud83c\ud83c\udf75", "\ufffd \ufffd\U0001f375"),
     ):
-        assert whole(text) == mended
+        assert whole(text) == text_of(text) == text_of(ValueError(text)) == mended

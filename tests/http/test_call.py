@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import traceback
+from typing import cast
 
 import anyio
 import pytest
 
-from asyncclient import TaskAPI, wait_until_done
+from asyncclient import SessionPool, TaskAPI, wait_until_done
 from asyncclient._http import Response
 from asyncclient.errors import (
     AsyncClientError,
@@ -46,6 +47,15 @@ def status(code: int, hint: str | None = None) -> Response:
     """Return an answer with an HTTP status."""
     headers = {} if hint is None else {"retry-after": hint}
     return reply({"message": "no"}, status=code, headers=headers)
+
+
+@pytest.mark.parametrize("wrong", [None, SessionPool])
+def test_a_client_is_made_with_an_open_pool(wrong: object) -> None:
+    """A class of pools is none."""
+    name = type(wrong).__name__
+    words = rf"^copyai: the first argument must be a SessionPool, not {name}$"
+    with pytest.raises(TypeError, match=words):
+        CopyAI(cast("SessionPool", wrong), api_key="k")
 
 
 @pytest.mark.parametrize("entry", [BROKEN, status(503), reply("<p>")], ids=["broken", "503", "p"])

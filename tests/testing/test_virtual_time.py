@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import os
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from types import FrameType
 from typing import TypeVar, cast
 
 import anyio
@@ -153,6 +155,23 @@ async def test_a_thread_started_by_hand_may_wake_the_loop() -> None:
     assert _now() == 0
 
 
+def test_a_thread_that_has_just_ended_has_woken_the_loop() -> None:
+    """Its message counts that came after the loop had looked for one, and before it gave up."""
+    loop = virtual_time_loop()
+    woken = asyncio.Event()
+
+    def leave_message(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and frame.f_code.co_name == "_select_or_give_up":
+            sys.setprofile(None)
+            loop.call_soon_threadsafe(woken.set)
+
+    sys.setprofile(leave_message)
+    try:
+        assert run_on(loop, woken.wait)
+    finally:
+        sys.setprofile(None)
+
+
 def test_an_open_socket_gets_its_grace() -> None:
     """What a peer sends within the grace arrives before a timer of a virtual millisecond."""
 
@@ -220,6 +239,22 @@ def test_a_deadlock_is_reported() -> None:
     assert cleaned_up == [True]
 
 
+@pytest.mark.parametrize("background", [True, False])
+def test_a_sleep_without_end_is_a_deadlock(*, background: bool) -> None:
+    """A timer that is never due wakes no one; beside it, others go on as ever."""
+
+    async def main() -> None:
+        if background:
+            forever = asyncio.create_task(anyio.sleep_forever())
+            await asyncio.sleep(200_000)  # longer than asyncio looks ahead
+            await asyncio.wait([forever])
+        await asyncio.sleep(math.inf)
+
+    at = 200_000 if background else 0
+    with pytest.raises(RuntimeError, match=rf"deadlock at virtual time {at:g} s"):
+        run_virtual(main)
+
+
 def test_run_virtual_passes_arguments_results_and_errors() -> None:
     """The arguments go in, the result or the error comes out, and each run starts at zero.
 
@@ -257,6 +292,7 @@ def test_the_plugin_sets_the_clock(tmp_path: Path) -> None:
     (tmp_path / "test_clock.py").write_text(
         """
 import asyncio
+import pytest
 from asyncclient.testing.pytest_plugin import real_time, virtual_time
 
 def kind():
@@ -275,6 +311,16 @@ async def test_virtual():
 async def test_real():
     assert kind() != "VirtualTimeLoop"
     assert asyncio.get_running_loop().get_debug()
+
+@real_time
+class TestReal:
+    @pytest.fixture(scope="class")
+    async def loop(self):
+        yield asyncio.get_running_loop()
+
+    async def test_its_wide_fixture(self, loop):
+        assert loop is asyncio.get_running_loop()
+        assert kind() != "VirtualTimeLoop"
 """,
         encoding="utf-8",
     )
@@ -285,4 +331,4 @@ async def test_real():
     done = subprocess.run(
         command, cwd=tmp_path, env=env, check=False, capture_output=True, text=True, timeout=100
     )
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert "4 passed" in done.stdout, done.stdout + done.stderr
