@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import anyio
@@ -202,9 +204,11 @@ async def test_an_order_for_a_path_meets_only_that_path(
     for status in (502, 503, 200):
         await coze.get(run)
         assert coze.status == status
-    for fault, times, words in (("no_such_fault", 1, "no_such_fault"), ("reset", 0, "at least 1")):
+    for fault, times, words in (("no_such_fault", 1, "no_such_fault"), ("reset", 0, "times=0")):
         with pytest.raises(ValueError, match=words):
             coze.sim.order(fault, times=times)
+    with pytest.raises(TypeError, match="times must be a whole number"):
+        coze.sim.order("reset", times=cast("int", 1.5))
 
 
 async def test_random_faults_meet_polls_and_never_starts() -> None:
@@ -219,6 +223,20 @@ async def test_random_faults_meet_polls_and_never_starts() -> None:
         assert 25 <= sim.faults_served.total() <= 70
         assert not sim.faults_served.keys() & {"stall", "not_found", "unauthorized"}
         assert sum(isinstance(result, BaseException) for result in results) >= 3
+
+
+@pytest.mark.parametrize("name", ["fault_share", "fail_share", "interrupt_share"])
+def test_a_share_is_from_none_to_all(name: str) -> None:
+    """Percent are refused: every poll would meet a fault, or every task fail."""
+    simulator = cast("Callable[..., Simulator]", Simulator)
+    for share in (0, 0.5, 1):
+        simulator(**{name: share})
+    for wrong in (5, -0.1, math.nan):
+        with pytest.raises(ValueError, match=f"^{name}="):
+            simulator(**{name: wrong})
+    for name_of, text in ((name, "0.5"), ("not_found_seconds", "3")):
+        with pytest.raises(TypeError, match=f"^{name_of} must be a number"):
+            simulator(**{name_of: text})
 
 
 async def test_a_plan_limits_starts_and_polls_together() -> None:

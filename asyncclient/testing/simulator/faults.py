@@ -13,6 +13,9 @@ from typing import Literal, NoReturn
 
 from aiohttp import web
 
+from asyncclient._arguments import number, whole_number
+from asyncclient._text import shown
+
 Kind = Literal["start", "poll", "list", "other"]
 """What a request does: a start makes or moves on a task, a poll asks for the state of one."""
 
@@ -108,14 +111,12 @@ class FaultPlan:
     def __init__(self, rng: random.Random, share: float) -> None:
         """Take the generator to draw from and the share (0 to 1) of looks that meet a fault."""
         self._random = rng
-        self._share = share
+        self._share = checked_share("fault_share", share)
         self._orders: list[_Order] = []
 
     def order(self, fault: Fault, *, times: int, path: str) -> None:
         """Let the next `times` requests whose path contains `path` meet this fault."""
-        if times < 1:
-            message = f"times must be at least 1, not {times}"
-            raise ValueError(message)
+        whole_number("times", times, least=1)
         self._orders.append(_Order(fault, times, path))
 
     def draw(self, request: web.Request, kind: Kind) -> Fault | None:
@@ -129,6 +130,14 @@ class FaultPlan:
         if kind not in {"poll", "list"} or not self._share or self._random.random() >= self._share:
             return None
         return self._random.choice([fault for fault in _TRANSIENT if fault.may_meet(kind)])
+
+
+def checked_share(name: str, share: float) -> float:
+    """Check a share, from 0 to 1, and return it: percent would be always."""
+    if number(name, share, most=1) < 0:
+        msg = f"{name}={shown(share)} must be from 0 to 1"
+        raise ValueError(msg)
+    return share
 
 
 def gateway_page(status: int, reason: str) -> web.Response:

@@ -14,6 +14,8 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from asyncclient._arguments import number
+from asyncclient.testing.simulator.faults import checked_share
 from asyncclient.testing.simulator.journal import Entry, Journal
 
 Outcome = Literal[
@@ -164,6 +166,11 @@ class Habits:
     fail_share: float
     interrupt_share: float
     not_found_seconds: float
+
+    def __post_init__(self) -> None:
+        checked_share("fail_share", self.fail_share)
+        checked_share("interrupt_share", self.interrupt_share)
+        number("not_found_seconds", self.not_found_seconds, unit="seconds")
 
 
 class World:
