@@ -93,8 +93,8 @@ class PollLoop:
         finally:
             for _ in ending:  # at once, where this was cancelled
                 pass
-        self._timetable.close()
-        self._polling.close()
+            self._timetable.close()
+            self._polling.close()
         await self.sender.close([feed for feed in feeds if feed is not None])
 
     def _end_all(self) -> Iterator[None]:

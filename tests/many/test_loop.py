@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Hashable
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from asyncclient import (
     TaskRef,
     TaskState,
 )
+from asyncclient._many.shared import SharedRecord
 from asyncclient.errors import WaitTimeout
 from tests.many.service import start, start_all, turns
 from tests.waiting.scenario import Job, Report, hang, stand_still
@@ -311,7 +313,13 @@ async def test_a_first_look_in_line_after_a_standstill_is_awaited() -> None:
 
 
 async def test_closing_goes_on_when_it_is_cancelled() -> None:
-    """Of a thousand waits none is left waiting when the one who closes is cancelled."""
+    """Of a thousand waits none is left waiting, or kept, when the one who closes is cancelled."""
+
+    def kept() -> int:
+        gc.collect()
+        return sum(isinstance(each, SharedRecord) for each in gc.get_objects())
+
+    before = kept()
     poller = Poller(schedule=HOURLY)
     waits = start_all(poller, [Gate(number) for number in range(1000)])
     await asyncio.sleep(1)
@@ -320,6 +328,9 @@ async def test_closing_goes_on_when_it_is_cancelled() -> None:
     closing.cancel()
     outcomes = await asyncio.gather(*waits)
     assert {type(outcome.error) for outcome in outcomes} == {RuntimeError}
+    del waits, outcomes, poller
+    await turns()
+    assert kept() <= before
 
 
 async def test_a_source_that_never_suspends_leaves_others_their_turns() -> None:
