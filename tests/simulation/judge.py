@@ -113,14 +113,15 @@ def _looks_of(played: Played, end: End, *, since: float) -> list[Look]:
 
 def _latest(played: Played, end: End) -> float:
     """Return when a wait must have ended: 5 s after its deadline, or after what stood still."""
-    deadline = latest = end.deadline
+    deadline = end.deadline
     if end.cancels:
-        latest = deadline = min(deadline, *end.cancels)
-    latest += GRACE
+        deadline = min(deadline, *end.cancels)
+    grace = 2 * GRACE if end.wait.misdeed else GRACE  # a callback that hangs is cut off
+    latest = deadline + grace
     for began, ended in played.clock.stalls:
         if began <= latest and ended > deadline:
-            latest = max(latest, ended + GRACE + _REST)
-    return latest + (GRACE if end.wait.misdeed else 0.0)  # a callback that hangs is cut off
+            latest = max(latest, ended + grace + _REST)
+    return latest
 
 
 # --- a timeout ---
@@ -161,8 +162,11 @@ def _excused(played: Played, end: End, looks: list[Look], deadline: float) -> bo
         return end.at >= min(looks[0].sent + _FIRST_LOOK, looks[0].over) - TICK
     unanswered = last.over >= end.at - TICK and end.at >= deadline + GRACE - _REST - TICK
     failed = last.verdict != "good" and last.sent >= deadline - TICK
-    # What is sent in the instant of its end may be sent for others.
-    is_others = last.sent >= end.at - 1e-6 and _excused(played, end, looks[:-1], deadline)
+    # What is sent in the instant of its end, or while its callback holds that up, may be sent for
+    # others.
+    is_held = end.wait.misdeed != "" and last.sent >= deadline
+    may_be_others = last.sent >= end.at - 1e-6 or is_held
+    is_others = may_be_others and _excused(played, end, looks[:-1], deadline)
     return unanswered or failed or is_others
 
 
