@@ -50,6 +50,7 @@ _REPEAT_SECONDS = 30.0
 _TOKEN_SECONDS = 60.0
 # Bytes of JSON. A ticket has 400; the longest provider ids leave this many.
 _LONGEST_NAME = 100
+_NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 _CONTENT_TYPE, _JSON = "Content-Type", "application/json"
 # "See other" means that the request was done, and its answer is elsewhere (RFC 9110, 15.4.4).
 _SEE_OTHER = 303
@@ -97,6 +98,7 @@ class Account:
         self._argument = argument
         self._headers_from = headers
         self._beside = beside
+        self._hides: tuple[object, object] = ({}, {})
         self._hiding = Hiding({})
         # A service app makes requests for its tokens, which have timeouts of their own.
         self._token_seconds = _TOKEN_SECONDS if credential is None else math.inf
@@ -243,9 +245,12 @@ class Account:
         return look
 
     def _hiding_of(self, headers: Mapping[str, str]) -> Hiding:
+        # A pool sends secrets of its own, and an answer may repeat these, too.
+        secrets: Mapping[str, str] = getattr(self._transport, "secrets", _NO_SECRETS)
         # Kept for the next request, which nearly always uses the same credential.
-        if self._hiding.headers != headers:
-            self._hiding = Hiding(headers)
+        if self._hides != (headers, secrets):
+            self._hides = (headers, secrets)
+            self._hiding = Hiding({**headers, **secrets})
         return self._hiding
 
     def _headers_of(self, token: object) -> Mapping[str, str]:

@@ -125,6 +125,11 @@ class SessionPool:
                     await asyncio.wait({closing})
                     raise
 
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """What is sent beside a request's own headers, and so is in no text of an answer."""
+        return self._sessions.secrets
+
     async def exchange(self, request: Request, /) -> Response:
         """Send a request once and read its whole answer, of any status.
 

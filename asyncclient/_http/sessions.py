@@ -67,6 +67,11 @@ class Sessions:
     """Sessions by their origins, opened at the first request; at most 100 idle ones are kept.
 
     The arguments are those of `SessionPool`, checked.
+
+    Attributes:
+        limit: most connections to one origin.
+        secrets: headers of the pool's own that were sent, and passwords of its proxies; each change
+            makes a new mapping.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class Sessions:
         agents = [value for name, value in headers.items() if name not in own]
         self._agent = {_AGENT: agents[-1] if agents else _OUR_AGENT}
         self._headers = own
+        self.secrets: Mapping[str, str] = {f"pool {name}": value for name, value in own.items()}
         self._origins: dict[str, Origin] = {}
         # Those without a request, the longest unused one first.
         self._idle: dict[str, Origin] = {}
@@ -136,6 +142,10 @@ class Sessions:
         proxy = self._proxy
         if proxy is None and self._trust_env:
             proxy = environment_proxy(name)
+        if proxy is not None:
+            password = {f"{proxy.place} {name}": value for name, value in proxy.headers.items()}
+            if not password.items() <= self.secrets.items():
+                self.secrets = {**self.secrets, **password}
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self.limit,

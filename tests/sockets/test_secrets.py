@@ -24,7 +24,16 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from rich.pretty import pretty_repr
 
-from asyncclient import Poller, SessionPool, Task, encode_ref, wait_until_done
+from asyncclient import (
+    Poller,
+    Reading,
+    SessionPool,
+    Task,
+    TaskAPI,
+    Vocabulary,
+    encode_ref,
+    wait_until_done,
+)
 from asyncclient.errors import AsyncClientError, DecodeError
 from asyncclient.providers.copyai import CopyAI
 from asyncclient.providers.coze import Coze, CozeJWT
@@ -262,6 +271,27 @@ async def test_the_pools_headers_are_in_no_error(serve: Serve, answer: str) -> N
         check_error(caught.value)
         check("a repr", f"{pool!r} {pretty_repr(vars(pool), max_depth=9)}")
     assert server.asked[0].headers[b"x-gateway-key"] == PASSWORD.encode()
+
+
+@pytest.mark.parametrize("answer", ["<p>{}", '{{"s": "failed", "why": "bad {}"}}', '{{"s": "{}"}}'])
+@pytest.mark.parametrize("way", ["header", "proxy"])
+async def test_what_a_pool_sends_is_in_no_error_of_a_good_answer(
+    serve: Serve, way: str, answer: str
+) -> None:
+    """A debug page repeats headers with status 200, and so may the reason of a failure."""
+    repeated = PASSWORD if way == "header" else HEADER
+    server = await serve(answering(answer.format(repeated).encode()))
+    words = Vocabulary(succeeded="done", failed="failed")
+    reading = Reading("job", words, status="s", reason="why", source="test", checked="2026-11-30")
+    proxy = None if way == "header" else server.origin.replace("//", f"//ada:{PASSWORD}@")
+    headers = {"X-Gateway-Key": PASSWORD} if way == "header" else None
+    async with SessionPool(proxy=proxy, headers=headers) as pool:
+        origin = server.origin if proxy is None else "http://provider.test"
+        api = TaskAPI(pool, origin, name="tea", token="k", allow_http=True)
+        with pytest.raises(AsyncClientError) as caught:
+            await wait_until_done(api.task("/1", reading), timeout=5, unknown="raise")
+        check_error(caught.value)
+    assert repeated.encode() in server.asked[0].head
 
 
 @pytest.mark.parametrize("garbage", [b"what?", b"x" * 600])
