@@ -34,6 +34,7 @@ POLL_SECONDS = 60.0  # that a look may take
 _REST = 0.05  # seconds between a look that outlasted the deadline and the last one
 _FIRST_LOOK = 0.25  # seconds that the first look may take in any case
 _WAKE_SECONDS = 0.11  # after a signal, in which a look is sent
+_REFUSED_SECONDS = 0.5  # between two looks at most, where an account was refused before
 # Seconds before the first look at most, and those at the end of a wait that no silence reaches.
 _SILENCE = 60.0
 _CROWD = 10  # more waits than this at once have their first looks spread
@@ -275,7 +276,8 @@ def _judge_wakes(played: Played) -> None:
         key = ("poller", wait.tenant, wait.job)
         looks = played.service.looks.get(key, [])
         since = max([at, *(look.over for look in looks if look.sent <= at <= look.over)])
-        soon = since + _WAKE_SECONDS
+        was_refused = is_paused(played.service.looks_through("poller"), 0.0, at)
+        soon = since + _WAKE_SECONDS + (_REFUSED_SECONDS if was_refused else 0.0)
         same = [end for end in played.ends if end.key == key and end.began <= at]
         end = max(same, key=lambda one: one.at)
         # On the deadline the last look is sent: a signal after it brings none.
