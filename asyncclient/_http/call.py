@@ -245,8 +245,9 @@ class Account:
         return look
 
     def _hiding_of(self, headers: Mapping[str, str]) -> Hiding:
-        # A pool sends secrets of its own, and an answer may repeat these, too.
-        secrets: Mapping[str, str] = getattr(self._transport, "secrets", _NO_SECRETS)
+        # A pool sends secrets of its own, and an answer may repeat these, too. They are no part of
+        # what a transport has to have, and no one else should read them.
+        secrets: Mapping[str, str] = getattr(self._transport, "_own_secrets", _NO_SECRETS)
         # Kept for the next request, which nearly always uses the same credential.
         if self._hides != (headers, secrets):
             self._hides = (headers, secrets)

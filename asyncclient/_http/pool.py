@@ -126,7 +126,7 @@ class SessionPool:
                     raise
 
     @property
-    def secrets(self) -> Mapping[str, str]:
+    def _own_secrets(self) -> Mapping[str, str]:
         """What is sent beside a request's own headers, and so is in no text of an answer."""
         return self._sessions.secrets
 
