@@ -54,12 +54,12 @@ async def test_a_look_that_was_under_way_into_a_standstill_is_spaced_from_its_en
     service = Service("acme")
     async with Poller(rate={"acme": 1}, schedule=EVERY_SECOND) as poller:
         # Both are due in one turn of the event loop, and the one that blocks it is sent first.
-        start(poller.wait(Blocking(Service("free"), "blocking"), timeout=math.inf))
+        start_all(poller, [Blocking(Service("free"), "blocking")], timeout=math.inf)
         await asyncio.sleep(0.0005)
         first, second = items(service, 2)
-        start(poller.wait(first, timeout=math.inf))
+        start_all(poller, [first], timeout=math.inf)
         await asyncio.sleep(1.5)
-        start(poller.wait(second, timeout=math.inf))
+        start_all(poller, [second], timeout=math.inf)
         await asyncio.sleep(1.5)
     assert service.sent[:3] == pytest.approx([0, 31, 32 - SLACK], abs=0.005)
 
