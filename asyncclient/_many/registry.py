@@ -27,6 +27,9 @@ class Registry:
     def __init__(self) -> None:
         # A place mostly has one record, which then needs no dict.
         self._places: dict[int, SharedRecord | dict[Hashable, SharedRecord]] = {}
+        # Where records of a caller's tasks stand by their references: another waiter's task may
+        # have none.
+        self._by_ref: dict[SharedRecord, int] = {}
         self._size = 0
 
     def __len__(self) -> int:
@@ -47,7 +50,11 @@ class Registry:
     def add(self, record: SharedRecord) -> None:
         """Keep a record."""
         self._size += 1
-        for place in _places_of(record):
+        places, ref = {_place_of(record.key)}, record.ref
+        if ref is not None and (by_ref := _place_of(task_key(None, ref))) not in places:
+            places.add(by_ref)
+            self._by_ref[record] = by_ref
+        for place in places:
             there = self._places.setdefault(place, record)
             if isinstance(there, dict):
                 there[record.key] = record
@@ -59,7 +66,8 @@ class Registry:
         if self.get(record.key) is not record:
             return False
         self._size -= 1
-        for place in _places_of(record):
+        by_key = _place_of(record.key)
+        for place in {by_key, self._by_ref.pop(record, by_key)}:
             there = self._places.get(place)
             if isinstance(there, dict):
                 there.pop(record.key, None)
@@ -110,14 +118,6 @@ def _place_of(key: Hashable) -> int:
         parts = cast("tuple[Hashable, ...]", key)
         key = parts[1:] if len(parts) > 1 else parts
     return hash(key) & _PLACES
-
-
-def _places_of(record: SharedRecord) -> set[int]:
-    """Return where a record stands: by its key and, where that is another place, its reference."""
-    places, ref = {_place_of(record.key)}, record.ref
-    if ref is not None:
-        places.add(_place_of(task_key(None, ref)))
-    return places
 
 
 def key_of(task: Task[T]) -> Hashable:

@@ -96,6 +96,31 @@ async def test_a_flood_of_signals_polls_ten_times_a_second_at_most(latency: floa
     assert len(task.sent) >= 10
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_nothing_is_kept_of_a_task_whose_waits_have_one_reference(
+    order: tuple[int, int],
+) -> None:
+    """Of two tasks of one key only the first has a reference; either wait may be left first."""
+
+    async def fetch() -> str:
+        return "running"
+
+    ref = TaskRef("acme", "render", {"job": "7"})
+    tasks = [
+        polling_task(fetch, vocabulary=WORDS, status=str, key="same", ref=each)
+        for each in (ref, None)
+    ]
+    async with Poller(schedule=EVERY_MINUTE) as poller:
+        waits = start_all(poller, tasks, timeout=math.inf)
+        await asyncio.sleep(1)
+        assert poller.wake(ref)
+        for number in order:
+            waits[number].cancel()
+            await asyncio.sleep(1)
+        registry = poller.running().registry
+        assert (len(registry), [*registry], poller.wake(ref)) == (0, [], False)
+
+
 async def test_a_reference_finds_a_task_whatever_its_key_is() -> None:
     """A task of one's own with a reference is woken by its key and by that, and by no other."""
     ref = TaskRef("acme", "render", {"job": "7", "shop": "3"})
