@@ -53,6 +53,13 @@ class Cutting:
             self._set(loop, end)
         return task
 
+    def shorten(self, task: asyncio.Task[object], end: float) -> None:
+        """Change when a task is late; nothing happens to one that has not begun, or has ended."""
+        if task in self._tasks:
+            self._tasks[task] = (end, *self._tasks[task][1:])
+            if end < self._due:
+                self._set(task.get_loop(), end)
+
     def end(self, task: asyncio.Task[object]) -> None:
         """Record that a task has ended, as each must; a late cancellation is undone."""
         del self._tasks[task]

@@ -205,10 +205,7 @@ class PollLoop:
             self.sender.pump(queue)
 
     def _after_look(
-        self,
-        record: SharedRecord,
-        step: Sleep | None,
-        failure: Exception | None,
+        self, record: SharedRecord, step: Sleep | None, failure: Exception | None
     ) -> None:
         """Do what follows a look: end waits, or set when the next look is due."""
         # A look that broke off counts for nothing.
@@ -262,12 +259,7 @@ class PollLoop:
     # --- ending ---
 
     def _settle(
-        self,
-        record: SharedRecord,
-        step: Sleep | None,
-        failure: Exception | None,
-        *,
-        answered: bool,
+        self, record: SharedRecord, step: Sleep | None, failure: Exception | None, *, answered: bool
     ) -> None:
         """Do what follows a look: end waits, or set when the next look is due."""
         now = self.loop.time()
@@ -355,6 +347,8 @@ class PollLoop:
             _report.ended(record, error)
             self.sender.break_off(record)
             self._timetable.sweep(len(self.registry))
+        elif waiter.receiver.limits != record.first.receiver.limits:
+            self.sender.narrow_soon(record)
         return True
 
     def watch_deadline(self, waiter: Waiter, when: float) -> None:

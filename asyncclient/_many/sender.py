@@ -45,6 +45,7 @@ class Sender:
         self._concurrency = concurrency
         self._after_look = after_look  # called with the decision (None for success) and the failure
         self._broken_off: set[asyncio.Task[None]] = set()  # that have not ended yet
+        self._narrowing: set[SharedRecord] = set()  # whose limits are renewed in the next turn
         self.is_closed = False  # whether no further look is sent
 
     async def close(self, others: list[asyncio.Task[None]]) -> None:
@@ -103,6 +104,21 @@ class Sender:
             record.queue.in_flight -= 1
             self._loop.call_soon(self.pump, record.queue)
 
+    def narrow_soon(self, record: SharedRecord) -> None:
+        """Forget the limits of waits that were left, also for the look under way."""
+        # Once a turn of the event loop, since that passes over all waiters.
+        if record not in self._narrowing:
+            self._narrowing.add(record)
+            self._loop.call_soon(self._narrow, record, context=self._context)
+
+    def _narrow(self, record: SharedRecord) -> None:
+        self._narrowing.discard(record)
+        if record.first is not None:
+            record.renew_limits()
+            if record.flight is not None:
+                until = record.sent + record.limits.poll_timeout
+                self._polling.cutting.shorten(record.flight, until)
+
     def _give_up(self, flight: asyncio.Task[object], does: object) -> None:
         """Count a look that goes on after it was cancelled as failed, and await it no longer."""
         record = cast("SharedRecord", does)
@@ -127,8 +143,6 @@ class Sender:
         # the current user must not find another waiter's.
         record.asker = asker
         record.task = asker.task
-        if record.others is not None:
-            record.renew_limits()
         context = asker.receiver.context.copy()
         flight = self._loop.create_task(self._fly(record, place), context=context)
         if not flight.done() and record.first is not None:  # an eager one may be, or be left

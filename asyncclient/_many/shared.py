@@ -185,7 +185,7 @@ class SharedRecord(Record[object]):
         self.limits = self.limits.at_least(limits)
 
     def renew_limits(self) -> None:
-        """Forget the limits of those of several waiters who have left."""
+        """Forget the limits of waiters who have left."""
         first, *others = self.waiters
         self.limits = first.receiver.limits
         for waiter in others:
@@ -206,16 +206,14 @@ class SharedRecord(Record[object]):
 
     def remove(self, waiter: Waiter) -> None:
         """Remove a waiter; its task is that of a waiter who is still there."""
-        first = self.first
-        if self.others is None or first is None:
+        if self.others is None:
             self.first = None
             return
-        if waiter is first:
-            self.first = first = waiter = next(iter(self.others))
-            self.task = first.task
+        if waiter is self.first:
+            self.first = waiter = next(iter(self.others))
+            self.task = waiter.task
         del self.others[waiter]
-        if not self.others:
-            self.others, self.limits = None, first.receiver.limits
+        self.others = self.others or None
 
     def ask_another(self) -> None:
         """Let another waiter ask next, since a failure may come from one waiter's own client."""

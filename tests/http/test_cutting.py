@@ -59,6 +59,18 @@ async def test_without_lateness_each_ends_at_its_own_time() -> None:
     assert await asyncio.gather(*requests) == ends
 
 
+@pytest.mark.parametrize("end", [2.0, 6.0, 12.0])
+async def test_its_end_may_be_brought_forward(end: float) -> None:
+    """One that would be late at 9 s is late at the new end, at once where that has passed."""
+    cutting = Cutting()
+    running = asyncio.ensure_future(request(cutting, 9, takes=30))
+    await asyncio.sleep(4)
+    cutting.shorten(running, min(9.0, end))
+    assert await running == f"late at {min(9.0, max(4.0, end)):g}"
+    cutting.shorten(running, 0.0)
+    assert len(cutting) == 0
+
+
 async def test_what_runs_in_no_task_cannot_be_cut_off() -> None:
     """It is said, and not found out by an error of Python's own."""
     done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
