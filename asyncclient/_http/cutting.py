@@ -10,6 +10,8 @@ from contextvars import Context
 # Seconds. One timer serves all requests of a pool, since a timer for each costs a tenth of a
 # request; a request may therefore end this much late.
 LATE_SECONDS = 0.25
+# Turns of the event loop in which an anyio scope cancels once more what has not ended.
+_UNTIL_REPEATED = 2
 # Seconds that a cancelled task has to end.
 _CLEAN_UP_SECONDS = 1.0
 
@@ -66,14 +68,22 @@ class Cutting:
         if self._cut and self._forget(task):
             task.uncancel()
 
-    def is_own(self, task: asyncio.Task[object]) -> bool:
+    async def is_own(self, task: asyncio.Task[object]) -> bool:
         """Return whether a cancellation came from here alone and not from the caller, and undo it.
 
         As `asyncio.timeout` distinguishes them.
+
+        Raises:
+            CancelledError: that of a caller's anyio scope, which ends in the same turn of the event
+                loop. The scope knows it by its text, and the one that is handled has none.
         """
         if not self._forget(task):
             return False
-        return task.uncancel() <= self._tasks[task][1]
+        if task.uncancel() <= self._tasks[task][1]:
+            return True
+        for _ in range(_UNTIL_REPEATED):
+            await asyncio.sleep(0)  # noqa: TID251  (a scope repeats its cancellation meanwhile)
+        return False
 
     def cut_all(self) -> None:
         """Cancel all: each may wait for an answer, a connection, a handshake, a name."""

@@ -179,9 +179,8 @@ class SessionPool:
                 return Response(response.status, response.headers, body, received)
             return _refusal(response, body, received, request, origin)
         except (Exception, asyncio.CancelledError) as error:  # a hook may raise any
-            failure = self._failure_of(error, task, request, origin, content)
+            failure = await self._failure_of(error, task, request, origin, content)
             if failure is None:
-                error.with_traceback(None)  # aiohttp's frames hold the headers
                 raise
         finally:
             self._requests.end(task)
@@ -191,7 +190,7 @@ class SessionPool:
         response = body = None  # as the frames below, which hold the headers, too, are left out
         raise failure.with_traceback(None)
 
-    def _failure_of(
+    async def _failure_of(
         self,
         error: Exception | asyncio.CancelledError,
         task: asyncio.Task[object],
@@ -204,7 +203,8 @@ class SessionPool:
         Whether it was sent is known independently of the error: a hook may raise any at any time.
         """
         if isinstance(error, asyncio.CancelledError):
-            if self._requests.is_own(task):
+            error.with_traceback(None)  # aiohttp's frames hold the headers
+            if await self._requests.is_own(task):
                 error = TimeoutError()
             elif task.cancelling():
                 return None

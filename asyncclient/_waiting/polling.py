@@ -70,7 +70,7 @@ class Polling(Generic[R]):
         except (Exception, asyncio.CancelledError) as error:
             if record.has_given_up(flight):
                 raise
-            if self.cutting.is_own(flight):  # also where its cancellation became another error
+            if await self.cutting.is_own(flight):  # also where that became another error
                 return self.unanswered(record, now())
             failure = failure_of(error, "a look", asked=asked)
             is_callers = failure is error and not isinstance(error, LookTimedOut)

@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import math
 
+import anyio
 import pytest
 
 from asyncclient._http.cutting import LATE_SECONDS, Cutting
+from tests.waiting.scenario import stand_still
 
 
 def now() -> float:
@@ -22,7 +24,7 @@ async def request(cutting: Cutting, seconds: float, takes: float) -> str:
     try:
         await asyncio.sleep(takes)
     except asyncio.CancelledError:
-        if not cutting.is_own(task):
+        if not await cutting.is_own(task):
             return f"cancelled at {now():g}"
         return f"late at {now():g}"
     finally:
@@ -115,6 +117,28 @@ async def test_a_cancellation_by_the_caller_is_none_of_its_own() -> None:
     task.cancel()
     cutting.cut_all()
     assert await task == "cancelled at 10"
+
+
+@pytest.mark.parametrize("ends", [0.5, 0.9])
+async def test_a_scope_that_ends_in_the_same_turn_gets_its_cancellation(ends: float) -> None:
+    """The event loop stood still past both ends: a scope of anyio's lets out what it does not know.
+
+    It knows a cancellation by its text, and of two in a row only the first one arrives.
+    """
+    cutting, loop = Cutting(), asyncio.get_running_loop()
+    loop.call_later(0.4, stand_still, 10.0)
+    with anyio.move_on_after(1.4 - ends) as scope:
+        task = cutting.begin(loop, loop.time() + ends)
+        try:
+            # Another task takes a turn to end, so that the second one cancels, too.
+            await asyncio.ensure_future(asyncio.sleep(30))
+        except asyncio.CancelledError:
+            assert not await cutting.is_own(task)
+            raise
+        finally:
+            cutting.end(task)
+    assert scope.cancelled_caught
+    assert task.cancelling() == 0
 
 
 async def test_all_are_cut_at_once() -> None:

@@ -12,7 +12,7 @@ from asyncclient import Observation, Snapshot, TaskState, wait_until_done, watch
 from asyncclient.errors import WaitTimeout
 from asyncclient.providers.coze import Coze
 from asyncclient.testing import ScriptedTransport, reply
-from tests.waiting.scenario import Driver, Thing
+from tests.waiting.scenario import Driver, Thing, stand_still
 
 
 class Fragile(Thing):
@@ -33,6 +33,28 @@ async def test_a_look_that_was_cancelled_from_inside_is_repeated(driver: Driver)
     job = Fragile(asyncio.CancelledError())
     assert await driver(job, on_cancel="cancel") == "result"
     assert job.cancels == 0
+
+
+class Hanging(Thing):
+    """A job whose looks hang in an asyncio task of their own, as those of some libraries."""
+
+    async def observe(self) -> Observation[object]:
+        """Wait for ever."""
+        await asyncio.ensure_future(asyncio.sleep(3600))
+        raise AssertionError
+
+
+@pytest.mark.parametrize(("timeout", "poll_timeout"), [(1.0, 0.5), (0.5, 1.0), (1.0, 1.0)])
+async def test_two_time_limits_that_end_in_one_turn_are_none(
+    driver: Driver, timeout: float, poll_timeout: float
+) -> None:
+    """The event loop stood still past the deadline and the end of the look."""
+    asyncio.get_running_loop().call_later(0.4, stand_still, 10.0)
+    with pytest.raises(WaitTimeout):
+        await driver(Hanging("job", "hanging"), timeout=timeout, poll_timeout=poll_timeout)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
 
 
 async def test_one_in_a_clean_up_is_none_either(driver: Driver) -> None:
