@@ -127,8 +127,8 @@ async def test_a_scope_that_ends_in_the_same_turn_gets_its_cancellation(ends: fl
     """
     cutting, loop = Cutting(), asyncio.get_running_loop()
     loop.call_later(0.4, stand_still, 10.0)
+    task = cutting.begin(loop, loop.time() + ends)
     with anyio.move_on_after(1.4 - ends) as scope:
-        task = cutting.begin(loop, loop.time() + ends)
         try:
             # Another task takes a turn to end, so that the second one cancels, too.
             await asyncio.ensure_future(asyncio.sleep(30))
