@@ -115,6 +115,10 @@ def _looks_of(played: Played, end: End, *, since: float) -> list[Look]:
 def _latest(played: Played, end: End) -> float:
     """Return when a wait must have ended: 5 s after its deadline, or after what stood still."""
     deadline = end.deadline
+    for began, ended in played.clock.stalls:
+        # An `as_done` takes its tasks in a turn after it began.
+        if end.wait.how == "as_done" and began - TICK <= end.began <= ended:
+            deadline += ended - end.began
     if end.cancels:
         deadline = min(deadline, *end.cancels)
     grace = 2 * GRACE if end.wait.misdeed else GRACE  # a callback that hangs is cut off
