@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from asyncclient._http.hint import seconds_asked
 from asyncclient._http.message import Response
 from asyncclient._http.quoting import bracketed
-from asyncclient._text import LONGEST_WORD, shown, text_of, whole
+from asyncclient._text import LONGEST_WORD, shown, text_of
 from asyncclient.errors import (
     APIError,
     AuthenticationFailed,
@@ -73,7 +73,7 @@ def refusal_error(
     hint = seconds_asked(response)
     message = text_of(message or "")
     code = text_of(code, LONGEST_WORD) if isinstance(code, str) else code
-    log_id = None if log_id is None else whole(text_of(log_id, LONGEST_WORD))
+    log_id = None if log_id is None else text_of(log_id, LONGEST_WORD)
     words = message
     turned = ""
     if 300 <= response.status < 400 and response.status != _NOT_MODIFIED:  # noqa: PLR2004  (the class of redirects)
@@ -113,4 +113,4 @@ def _place(response: Response) -> str:
     if not host:
         return shown(parts.path) if parts.path.isascii() and parts.path else "another page"
     scheme = f"{parts.scheme}://" if parts.scheme else ""
-    return whole(text_of(f"{scheme}{bracketed(host)}{f':{port}' if port else ''}"))
+    return text_of(f"{scheme}{bracketed(host)}{f':{port}' if port else ''}")

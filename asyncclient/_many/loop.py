@@ -273,9 +273,8 @@ class PollLoop:
         elif step is None:
             self.in_batches(self._ends(record, record.waiters, None))
             return
-        if record.failures or (record.latest and record.latest.state is None):
-            for waiter, error in less_tolerant(record, now, answered=answered):
-                self.in_batches(self._ends(record, [waiter], error))
+        for waiter, error in less_tolerant(record, now, answered=answered):
+            self.in_batches(self._ends(record, [waiter], error))
         due, why = self._next_due(record, step, now)
         if isinstance(step, AskCaller) and not self.demands.ask(record, step):
             blocked = evidence.blocked(record, now - record.began)
@@ -295,7 +294,7 @@ class PollLoop:
         """Return when the next look is due and what decided that; end the waits without one."""
         due, why = math.inf, step.why
         for waiter in record.waiters:
-            if now > waiter.began + waiter.timeout:
+            if now > waiter.deadline:
                 waiter.prolong(record, record.sent, now)
             next_due = waiter.due_after(step, record, now)
             if next_due is None:

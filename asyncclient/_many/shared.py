@@ -259,7 +259,7 @@ class SharedRecord(Record[object]):
 
     def is_due_at(self, due: float) -> bool:
         """Return whether an entry of the timetable still says when this is due."""
-        waits = self.turn is None and self.flight is None
+        waits = not self.is_ready and self.flight is None
         return self.due is due and self.first is not None and waits
 
     def pack(self, now: float) -> None:

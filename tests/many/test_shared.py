@@ -233,7 +233,7 @@ async def test_each_wait_ends_by_its_own_patience() -> None:
 async def test_a_hanging_look_is_bounded_by_the_only_one_who_still_waits(
     order: tuple[float, float],
 ) -> None:
-    """The patience of the other one is forgotten, whoever of the two came first."""
+    """The patience of the other one is forgotten, in either order of the two."""
     task = Job("running", latency=[0.0, math.inf])
     async with Poller(schedule=EVERY_TEN) as poller:
         waits = {each: start(poller.wait(task, timeout=30, poll_timeout=each)) for each in order}

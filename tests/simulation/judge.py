@@ -169,7 +169,7 @@ def _excused(played: Played, end: End, looks: list[Look], deadline: float) -> bo
     failed = last.verdict != "good" and last.sent >= deadline - TICK
     # What is sent in the instant of its end, or while its callback holds that up, may be sent for
     # others.
-    is_held = end.wait.misdeed != "" and last.sent >= deadline
+    is_held = end.wait.misdeed in {"hangs", "slow"} and last.sent >= deadline
     may_be_others = last.sent >= end.at - 1e-6 or is_held
     is_others = may_be_others and _excused(played, end, looks[:-1], deadline)
     return unanswered or failed or is_others
@@ -280,7 +280,11 @@ def _judge_wakes(played: Played) -> None:
         key = ("poller", wait.tenant, wait.job)
         looks = played.service.looks.get(key, [])
         since = max([at, *(look.over for look in looks if look.sent <= at <= look.over)])
-        was_refused = is_paused(played.service.looks_through("poller"), 0.0, at)
+        kinds = [job.kind for job in played.world.jobs]
+        # Tenants without a name share one budget.
+        others = played.service.looks_through("poller")
+        alike = [look for look in others if kinds[look.task[2]] == kinds[wait.job]]
+        was_refused = is_paused(alike, 0.0, at)
         soon = since + _WAKE_SECONDS + (_REFUSED_SECONDS if was_refused else 0.0)
         same = [end for end in played.ends if end.key == key and end.began <= at]
         end = max(same, key=lambda one: one.at)
